@@ -1,0 +1,1 @@
+"""The venue adapter: Alpaca's REST and streams, translated to domain values and back."""

@@ -1,0 +1,19 @@
+"""The envelope around an event: its place in the order of things and what led to it."""
+
+import msgspec
+
+from alchemiser.domain.events import Event
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """An event as it travels: sequence number from 1 without holes, cause and correlation.
+
+    ``time`` is the clock's monotonic seconds at publication, for latencies; when the event happened is in the event itself.
+    ``causation`` is the sequence number of the event whose handling published this one; ``correlation`` names the rebalance it belongs to.
+    """
+
+    sequence: int
+    event: Event
+    time: float
+    correlation: str | None = None
+    causation: int | None = None

@@ -1,0 +1,1 @@
+"""Values and pure transitions: the words of the field, with no I/O, no loop and no clock."""

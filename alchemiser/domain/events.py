@@ -1,0 +1,399 @@
+"""Everything that can happen. Who has read this file knows what the daemon can do.
+
+Events are immutable, named in the past tense, and carry when they happened (UTC). The facts and decisions among them are journaled;
+the class says so with ``journaled``. Market data is not journaled: the prices that a decision used are part of that decision.
+Who publishes and who listens is in ``service/daemon.py``.
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import ClassVar
+
+import msgspec
+
+from alchemiser.domain.account import Account, BrokerPosition
+from alchemiser.domain.intents import Crossing, Denial, Intent, IntentOutcome
+from alchemiser.domain.market import Bar, Quote, Session
+from alchemiser.domain.orders import ExecutionReport, Fill, NewOrder
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Something that happened at ``at``."""
+
+    journaled: ClassVar[bool] = True
+    at: datetime
+
+
+# --- the process ---------------------------------------------------------------------------------------------------------------
+
+
+class DaemonStarted(Event):
+    """The process began with these settings; ``epoch`` is the name of this journal, part of every client order id."""
+
+    mode: str
+    version: str
+    epoch: str
+    account_number: str
+    strategies: dict[str, float]
+
+
+class RecoveryCompleted(Event):
+    """The journal was read, the venue was asked, and what was missed has been published."""
+
+    events_replayed: int
+    fills_recovered: int
+    open_orders: int
+
+
+class DaemonStopping(Event):
+    """The process was asked to stop; nothing new is begun."""
+
+    reason: str
+
+
+class DaemonStopped(Event):
+    """The last event of a run that stopped in order."""
+
+    open_orders: tuple[str, ...]
+
+
+class HandlerFailed(Event):
+    """A handler raised while it dealt with the event of that sequence number; ``action`` is what the supervisor did."""
+
+    handler: str
+    event_type: str
+    sequence: int
+    error: str
+    action: str
+
+
+class MailboxFilled(Event):
+    """A mailbox reached its bound and holds its publishers back."""
+
+    journaled: ClassVar[bool] = False
+    handler: str
+    depth: int
+
+
+# --- streams --------------------------------------------------------------------------------------------------------------------
+
+
+class StreamConnected(Event):
+    """A stream is authorised and subscribed. ``stream`` is ``orders`` or ``market``."""
+
+    stream: str
+
+
+class StreamLost(Event):
+    """A stream ended; it is being connected again."""
+
+    stream: str
+    reason: str
+
+
+class GapOpened(Event):
+    """Messages of a stream may have been missed since then; nothing is submitted while the gap is open."""
+
+    stream: str
+    since: datetime
+    reason: str
+
+
+class GapClosed(Event):
+    """What the gap may have hidden has been asked for and applied."""
+
+    stream: str
+    since: datetime
+    fills_recovered: int
+
+
+class FrameUnreadable(Event):
+    """A frame could not be read; it is kept as it came, cut to 2,000 characters."""
+
+    stream: str
+    raw: str
+    error: str
+
+
+# --- market data -----------------------------------------------------------------------------------------------------------------
+
+
+class QuoteUpdated(Event):
+    """The best bid or offer of a symbol changed. Sizes in shares."""
+
+    journaled: ClassVar[bool] = False
+    symbol: str
+    bid: float
+    bid_size: float
+    ask: float
+    ask_size: float
+
+    def quote(self) -> Quote:
+        """Return the quote as a value."""
+        return Quote(symbol=self.symbol, bid=self.bid, bid_size=self.bid_size, ask=self.ask, ask_size=self.ask_size, at=self.at)
+
+
+class TradePrinted(Event):
+    """A trade of a symbol was printed on the tape."""
+
+    journaled: ClassVar[bool] = False
+    symbol: str
+    price: float
+    size: float
+
+
+class BarClosed(Event):
+    """A minute bar was completed."""
+
+    journaled: ClassVar[bool] = False
+    bar: Bar
+
+
+class TradingStatusChanged(Event):
+    """Trading of a symbol was halted or resumed."""
+
+    symbol: str
+    code: str
+    message: str
+    is_halted: bool
+
+
+class SessionOpened(Event):
+    """The regular session of the exchange began."""
+
+    session: Session
+
+
+class SessionClosed(Event):
+    """The regular session of the exchange ended."""
+
+    session: Session
+
+
+# --- account ------------------------------------------------------------------------------------------------------------------------
+
+
+class AccountObserved(Event):
+    """The broker was asked for the account and all its positions, in one breath."""
+
+    account: Account
+    positions: tuple[BrokerPosition, ...]
+    reason: str
+
+
+# --- decision and plan -------------------------------------------------------------------------------------------------------------------
+
+
+class DecisionDue(Event):
+    """It is time to decide."""
+
+    rebalance_id: str
+    session: date
+    reason: str
+
+
+class TargetProposed(Event):
+    """A strategy computed its target weights; ``prices`` are the last prices it used, ``explanation`` is the path it took."""
+
+    rebalance_id: str
+    strategy: str
+    weights: dict[str, float]
+    prices: dict[str, float]
+    explanation: tuple[str, ...]
+
+
+class StrategyFailed(Event):
+    """A strategy could not compute a target and keeps what it holds."""
+
+    rebalance_id: str
+    strategy: str
+    reason: str
+
+
+class RebalancePlanned(Event):
+    """The account target and the intents that lead to it. ``prices`` are the mids of the decision, ``capital`` each strategy's share in dollars."""
+
+    rebalance_id: str
+    session: date
+    equity: Decimal
+    cash: Decimal
+    target: dict[str, float]
+    prices: dict[str, Decimal]
+    capital: dict[str, Decimal]
+    intents: tuple[Intent, ...]
+    denials: tuple[Denial, ...]
+    crossings: tuple[Crossing, ...]
+
+
+class RebalanceCompleted(Event):
+    """Every intent of the rebalance ended filled or inside what could be had."""
+
+    rebalance_id: str
+    outcomes: tuple[IntentOutcome, ...]
+
+
+class RebalanceParked(Event):
+    """The rebalance ended in a stated partial state; the next decision starts from what there is."""
+
+    rebalance_id: str
+    reason: str
+    outcomes: tuple[IntentOutcome, ...]
+
+
+# --- orders ----------------------------------------------------------------------------------------------------------------------------------
+
+
+class OrderIntended(Event):
+    """An order is about to be sent; this is durable before the request leaves."""
+
+    rebalance_id: str
+    intent_id: str
+    attempt: int
+    order: NewOrder
+
+
+class ExecutionReported(Event):
+    """The venue said something about an order."""
+
+    report: ExecutionReport
+
+
+class OrderFilled(Event):
+    """An execution was seen for the first time; this is what the ledger books."""
+
+    fill: Fill
+
+
+class OrderRejected(Event):
+    """The venue proved that it refused the order."""
+
+    client_order_id: str
+    code: int
+    message: str
+
+
+class OrderOutcomeUnknown(Event):
+    """The request got no readable answer; the order is looked up by its id before anything else is done."""
+
+    client_order_id: str
+    reason: str
+
+
+class OrderNotFound(Event):
+    """The venue answered that it does not know the order: it was never accepted."""
+
+    client_order_id: str
+
+
+class CancelRequested(Event):
+    """A cancel is about to be sent."""
+
+    client_order_id: str
+    reason: str
+
+
+class OrderClosed(Event):
+    """An order reached its last state."""
+
+    client_order_id: str
+    symbol: str
+    state: str
+    cumulative_quantity: Decimal
+    average_price: Decimal | None
+    reason: str | None
+
+
+class TimerElapsed(Event):
+    """A deadline of the execution handler passed; ``kind`` says which and ``key`` whose."""
+
+    journaled: ClassVar[bool] = False
+    kind: str
+    key: str
+
+
+# --- ledger and risk -----------------------------------------------------------------------------------------------------------------------------
+
+
+class BookEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One strategy's part of a fill: signed shares, price, signed cash in dollars, and the profit realised by it."""
+
+    strategy: str
+    quantity: Decimal
+    price: Decimal
+    cash: Decimal
+    realised: Decimal
+
+
+class FillBooked(Event):
+    """A fill was booked to the strategies that asked for it; the entries add up to the fill."""
+
+    execution_id: str
+    symbol: str
+    entries: tuple[BookEntry, ...]
+
+
+class LedgerCompared(Event):
+    """The ledger was compared with the broker; ``differences`` names each one in words and is empty when they agree."""
+
+    session: date | None
+    differences: tuple[str, ...]
+
+
+class ResultReported(Event):
+    """Equity, cash and profit at the end of a session, in dollars, for the account and per strategy."""
+
+    session: date
+    equity: Decimal
+    cash: Decimal
+    realised: dict[str, Decimal]
+    unrealised: dict[str, Decimal]
+
+
+class TradingStateChanged(Event):
+    """Trading was made active, reducing, paused or halted, by whom and why."""
+
+    state: str
+    by: str
+    reason: str
+
+
+AnyEvent = (
+    DaemonStarted
+    | RecoveryCompleted
+    | DaemonStopping
+    | DaemonStopped
+    | HandlerFailed
+    | MailboxFilled
+    | StreamConnected
+    | StreamLost
+    | GapOpened
+    | GapClosed
+    | FrameUnreadable
+    | QuoteUpdated
+    | TradePrinted
+    | BarClosed
+    | TradingStatusChanged
+    | SessionOpened
+    | SessionClosed
+    | AccountObserved
+    | DecisionDue
+    | TargetProposed
+    | StrategyFailed
+    | RebalancePlanned
+    | RebalanceCompleted
+    | RebalanceParked
+    | OrderIntended
+    | ExecutionReported
+    | OrderFilled
+    | OrderRejected
+    | OrderOutcomeUnknown
+    | OrderNotFound
+    | CancelRequested
+    | OrderClosed
+    | TimerElapsed
+    | FillBooked
+    | LedgerCompared
+    | ResultReported
+    | TradingStateChanged
+)
+"""Every event, as a tagged union: what the journal decodes."""

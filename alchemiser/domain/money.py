@@ -1,0 +1,52 @@
+"""Exact money: ``Decimal`` prices and quantities, the venue's tick rule, and the border to floats.
+
+Prices of orders, quantities and cash are ``Decimal``; quotes and indicators are floats. A float enters this side only through
+:func:`from_float`, so that the border can be searched for.
+"""
+
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+CENT = Decimal("0.01")
+SUB_CENT = Decimal("0.0001")
+SHARE_QUANTUM = Decimal("0.000000001")
+"""The venue's finest share quantity: nine decimals, more are cut off."""
+
+
+def from_float(value: float, *, decimals: int = 6) -> Decimal:
+    """Return the decimal number that ``value`` prints as, rounded half-even to ``decimals`` places."""
+    return Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_EVEN)
+
+
+def tick_of(price: Decimal) -> Decimal:
+    """Return the smallest price step the venue accepts: a cent from one dollar up, a hundredth of a cent below."""
+    return CENT if price >= ONE else SUB_CENT
+
+
+def round_price_up(price: Decimal) -> Decimal:
+    """Return the lowest acceptable order price that is not below ``price``."""
+    return price.quantize(tick_of(price), rounding=ROUND_CEILING)
+
+
+def round_price_down(price: Decimal) -> Decimal:
+    """Return the highest acceptable order price that is not above ``price``."""
+    return price.quantize(tick_of(price), rounding=ROUND_FLOOR)
+
+
+def truncate_shares(quantity: Decimal, *, whole: bool = False) -> Decimal:
+    """Cut a share quantity toward zero to the venue's nine decimals, or to whole shares."""
+    return quantity.quantize(ONE if whole else SHARE_QUANTUM, rounding=ROUND_DOWN)
+
+
+def to_cents(amount: Decimal) -> Decimal:
+    """Round an amount of money half-even to cents."""
+    return amount.quantize(CENT, rounding=ROUND_HALF_EVEN)
+
+
+def number_string(value: Decimal) -> str:
+    """Return ``value`` the way the venue writes numbers: no exponent, no trailing zeros, ``0`` for zero."""
+    text = f"{value:f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("", "-0", "-") else text

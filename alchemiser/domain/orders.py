@@ -1,0 +1,232 @@
+"""Orders and their state machine: what an execution report does to an order, and nothing else.
+
+Promises: a report is applied at most once, in whatever order reports arrive; cumulative plus leaves is the quantity; cumulative
+never falls; nothing but a bust or a correction changes an order after its last state. The venue's rules are those of section 4 of the
+protocol reference; values that the venue may add later are kept as plain text and change nothing.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from alchemiser.domain.money import ZERO
+
+
+class Side(StrEnum):
+    """Which way shares move."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        """Plus one for a buy, minus one for a sell."""
+        return 1 if self is Side.BUY else -1
+
+
+class OrderType(StrEnum):
+    """The order types the daemon sends."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+
+
+class TimeInForce(StrEnum):
+    """The times in force the daemon sends."""
+
+    DAY = "day"
+    IOC = "ioc"
+    OPG = "opg"
+    CLS = "cls"
+
+
+class OrderState(StrEnum):
+    """Where an order is in its life, seen from the daemon."""
+
+    INTENDED = "intended"  # durable here, not yet known to the venue
+    UNKNOWN = "unknown"  # sent, and no readable answer came
+    WORKING = "working"  # the venue has it
+    CANCELLING = "cancelling"  # a cancel was asked for; a fill may still win
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    REPLACED = "replaced"
+    NEVER_SENT = "never_sent"  # intended, and the venue says it does not know it
+
+
+TERMINAL: Final = frozenset(
+    {
+        OrderState.FILLED,
+        OrderState.CANCELLED,
+        OrderState.EXPIRED,
+        OrderState.REJECTED,
+        OrderState.REPLACED,
+        OrderState.NEVER_SENT,
+    }
+)
+
+_VENUE_STATES: Final = {
+    "filled": OrderState.FILLED,
+    "canceled": OrderState.CANCELLED,
+    "expired": OrderState.EXPIRED,
+    "rejected": OrderState.REJECTED,
+    "replaced": OrderState.REPLACED,
+    "pending_cancel": OrderState.CANCELLING,
+}
+
+
+class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as it is to be sent. ``limit_price`` is set exactly for limit orders; quantities are shares, always positive."""
+
+    client_order_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    order_type: OrderType
+    time_in_force: TimeInForce
+    limit_price: Decimal | None = None
+
+
+class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Anything the venue says about one order, whichever road it came by.
+
+    ``event`` is the venue's word for what happened (``new``, ``partial_fill``, ``fill``, ``canceled``, ...; ``query`` for the answer to a
+    question) and ``status`` its word for the state after it. ``execution_id``, ``last_quantity`` and ``last_price`` describe one execution and are
+    set only when there is one. ``cumulative_quantity`` and ``average_price`` are totals of the order.
+    """
+
+    event: str
+    status: str
+    client_order_id: str
+    venue_order_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal | None
+    cumulative_quantity: Decimal
+    average_price: Decimal | None
+    at: datetime
+    source: str = "stream"
+    event_id: str | None = None
+    execution_id: str | None = None
+    last_quantity: Decimal | None = None
+    last_price: Decimal | None = None
+    position_quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    replaced_by: str | None = None
+    replaces: str | None = None
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution: so many shares at that price, at that time. ``quantity`` is positive; ``side`` says which way."""
+
+    execution_id: str
+    client_order_id: str
+    venue_order_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    at: datetime
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One order and everything known of it. ``filled_value`` is the exact sum of quantity times price of its fills."""
+
+    request: NewOrder
+    state: OrderState
+    intended_at: datetime
+    venue_order_id: str | None = None
+    venue_status: str | None = None
+    cumulative_quantity: Decimal = ZERO
+    filled_value: Decimal = ZERO
+    execution_ids: tuple[str, ...] = ()
+    reported_quantity: Decimal = ZERO
+    replaced_by: str | None = None
+    reason: str | None = None
+
+    @property
+    def client_order_id(self) -> str:
+        """Our id of the order."""
+        return self.request.client_order_id
+
+    @property
+    def leaves_quantity(self) -> Decimal:
+        """Shares that may still be filled: zero once the order has ended."""
+        return ZERO if self.is_terminal else self.request.quantity - self.cumulative_quantity
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the order has ended for good."""
+        return self.state in TERMINAL
+
+    @property
+    def missing_quantity(self) -> Decimal:
+        """Shares the venue says were filled and whose executions have not been seen yet."""
+        return max(self.reported_quantity - self.cumulative_quantity, ZERO)
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """Average price of the fills seen so far, ``None`` before the first."""
+        return self.filled_value / self.cumulative_quantity if self.cumulative_quantity else None
+
+
+def fill_of(report: ExecutionReport) -> Fill | None:
+    """Return the execution a report describes, or ``None`` when it describes none."""
+    if report.execution_id is None or not report.last_quantity or report.last_price is None:
+        return None
+    return Fill(
+        execution_id=report.execution_id,
+        client_order_id=report.client_order_id,
+        venue_order_id=report.venue_order_id,
+        symbol=report.symbol,
+        side=report.side,
+        quantity=report.last_quantity,
+        price=report.last_price,
+        at=report.at,
+    )
+
+
+def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | None]:
+    """Return the order after ``report`` and the fill that is new in it, if any.
+
+    A duplicate execution changes nothing. A late report never takes an order back: what is terminal stays terminal, and a fill that
+    arrives after a cancel is still a fill. An order whose fills add up to its quantity is filled whatever the report says.
+    """
+    fill = fill_of(report) if report.event in ("fill", "partial_fill", "trade") else None
+    if fill is not None and fill.execution_id in order.execution_ids:
+        fill = None
+
+    cumulative, value, executions = order.cumulative_quantity, order.filled_value, order.execution_ids
+    if fill is not None:
+        cumulative += fill.quantity
+        value += fill.quantity * fill.price
+        executions = (*executions, fill.execution_id)
+    reported = max(order.reported_quantity, report.cumulative_quantity, cumulative)
+
+    state = order.state
+    if cumulative >= order.request.quantity:
+        state = OrderState.FILLED
+    elif not order.is_terminal:
+        state = _VENUE_STATES.get(report.status, OrderState.WORKING)
+        if state is OrderState.WORKING and order.state is OrderState.CANCELLING:
+            refused = report.event == "order_cancel_rejected"
+            state = OrderState.WORKING if refused else OrderState.CANCELLING
+
+    return (
+        msgspec.structs.replace(
+            order,
+            state=state,
+            venue_order_id=order.venue_order_id or report.venue_order_id,
+            venue_status=order.venue_status if order.is_terminal else report.status,
+            cumulative_quantity=cumulative,
+            filled_value=value,
+            execution_ids=executions,
+            reported_quantity=reported,
+            replaced_by=report.replaced_by or order.replaced_by,
+        ),
+        fill,
+    )

@@ -1,0 +1,56 @@
+"""What the business rooms may ask of a venue. The Alpaca adapter answers; execution knows only this.
+
+Every method has a total deadline. Methods raise the errors of ``domain.errors`` under ``VenueError`` and nothing else.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Protocol
+
+from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosition
+from alchemiser.domain.market import Bar, MarketSnapshot, Session
+from alchemiser.domain.orders import ExecutionReport, NewOrder
+
+
+class Venue(Protocol):
+    """A broker's trading and market-data requests."""
+
+    async def submit(self, order: NewOrder) -> ExecutionReport:
+        """Send an order. Raises ``OrderRejected`` on a proven refusal and ``OutcomeUnknown`` when no readable answer came."""
+
+    async def replace(self, venue_order_id: str, *, client_order_id: str, quantity: Decimal, limit_price: Decimal) -> ExecutionReport:
+        """Replace an open order by one of that total quantity and price, and return the new one."""
+
+    async def cancel(self, venue_order_id: str) -> None:
+        """Ask for a cancel; the cancel itself arrives as an execution report."""
+
+    async def order_by_client_id(self, client_order_id: str) -> ExecutionReport:
+        """Return the state of the order. Raises ``NotFoundAtVenue`` when the venue says it does not know the id."""
+
+    async def open_orders(self) -> tuple[ExecutionReport, ...]:
+        """Return every order that has not ended."""
+
+    async def account(self) -> Account:
+        """Return the account."""
+
+    async def positions(self) -> tuple[BrokerPosition, ...]:
+        """Return all positions."""
+
+    async def fills_since(self, after: datetime | None) -> tuple[BrokerActivity, ...]:
+        """Return the fills after that time, oldest first; all of them when ``after`` is ``None``."""
+
+    async def assets(self, symbols: Sequence[str]) -> dict[str, Asset]:
+        """Return what is known of these symbols; unknown ones are absent. One request, however many symbols."""
+
+    async def sessions(self, start: date, end: date) -> tuple[Session, ...]:
+        """Return the exchange's sessions from ``start`` to ``end``, both included."""
+
+    async def now(self) -> datetime:
+        """Return the venue's own clock, in UTC."""
+
+    async def snapshots(self, symbols: Sequence[str]) -> dict[str, MarketSnapshot]:
+        """Return the latest quote, trade and daily bars of these symbols. One request, however many symbols."""
+
+    async def daily_bars(self, symbols: Sequence[str], *, start: date, end: date) -> dict[str, tuple[Bar, ...]]:
+        """Return the daily bars from ``start`` to ``end``, both included, adjusted for splits and dividends, oldest first."""

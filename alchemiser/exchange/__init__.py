@@ -1,0 +1,1 @@
+"""The embedded Alpaca-compatible exchange: an independent counterparty on loopback."""

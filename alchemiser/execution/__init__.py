@@ -1,0 +1,1 @@
+"""From intents to fills: order states, tactics, pacing of a rebalance."""

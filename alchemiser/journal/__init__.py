@@ -1,0 +1,1 @@
+"""The append-only event log: what happened and what was decided, durable before it matters."""

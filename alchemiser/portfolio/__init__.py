@@ -1,0 +1,1 @@
+"""From targets to intents, and the exact ledger of every strategy."""

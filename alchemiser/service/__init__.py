@@ -1,0 +1,1 @@
+"""The daemon itself: settings, clock, wiring, schedule, health, metrics, logs."""

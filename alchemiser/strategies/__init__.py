@@ -1,0 +1,1 @@
+"""From daily prices to target weights, with the reason for every weight."""

@@ -1,0 +1,1 @@
+"""The symphonies that ship with the daemon."""

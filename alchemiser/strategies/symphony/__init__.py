@@ -1,0 +1,1 @@
+"""The symphony language: text, checked tree, evaluation, explanation."""
