@@ -24,10 +24,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     at: datetime
 
 
-# --- the process ---------------------------------------------------------------------------------------------------------------
+# --- the process ---
 
 
-class DaemonStarted(Event):
+class DaemonStarted(Event, frozen=True, kw_only=True):
     """The process began with these settings; ``epoch`` is the name of this journal, part of every client order id."""
 
     mode: str
@@ -37,7 +37,7 @@ class DaemonStarted(Event):
     strategies: dict[str, float]
 
 
-class RecoveryCompleted(Event):
+class RecoveryCompleted(Event, frozen=True, kw_only=True):
     """The journal was read, the venue was asked, and what was missed has been published."""
 
     events_replayed: int
@@ -45,19 +45,19 @@ class RecoveryCompleted(Event):
     open_orders: int
 
 
-class DaemonStopping(Event):
+class DaemonStopping(Event, frozen=True, kw_only=True):
     """The process was asked to stop; nothing new is begun."""
 
     reason: str
 
 
-class DaemonStopped(Event):
+class DaemonStopped(Event, frozen=True, kw_only=True):
     """The last event of a run that stopped in order."""
 
     open_orders: tuple[str, ...]
 
 
-class HandlerFailed(Event):
+class HandlerFailed(Event, frozen=True, kw_only=True):
     """A handler raised while it dealt with the event of that sequence number; ``action`` is what the supervisor did."""
 
     handler: str
@@ -67,7 +67,7 @@ class HandlerFailed(Event):
     action: str
 
 
-class MailboxFilled(Event):
+class MailboxFilled(Event, frozen=True, kw_only=True):
     """A mailbox reached its bound and holds its publishers back."""
 
     journaled: ClassVar[bool] = False
@@ -75,23 +75,23 @@ class MailboxFilled(Event):
     depth: int
 
 
-# --- streams --------------------------------------------------------------------------------------------------------------------
+# --- streams ---
 
 
-class StreamConnected(Event):
+class StreamConnected(Event, frozen=True, kw_only=True):
     """A stream is authorised and subscribed. ``stream`` is ``orders`` or ``market``."""
 
     stream: str
 
 
-class StreamLost(Event):
+class StreamLost(Event, frozen=True, kw_only=True):
     """A stream ended; it is being connected again."""
 
     stream: str
     reason: str
 
 
-class GapOpened(Event):
+class GapOpened(Event, frozen=True, kw_only=True):
     """Messages of a stream may have been missed since then; nothing is submitted while the gap is open."""
 
     stream: str
@@ -99,7 +99,7 @@ class GapOpened(Event):
     reason: str
 
 
-class GapClosed(Event):
+class GapClosed(Event, frozen=True, kw_only=True):
     """What the gap may have hidden has been asked for and applied."""
 
     stream: str
@@ -107,7 +107,7 @@ class GapClosed(Event):
     fills_recovered: int
 
 
-class FrameUnreadable(Event):
+class FrameUnreadable(Event, frozen=True, kw_only=True):
     """A frame could not be read; it is kept as it came, cut to 2,000 characters."""
 
     stream: str
@@ -115,10 +115,10 @@ class FrameUnreadable(Event):
     error: str
 
 
-# --- market data -----------------------------------------------------------------------------------------------------------------
+# --- market data ---
 
 
-class QuoteUpdated(Event):
+class QuoteUpdated(Event, frozen=True, kw_only=True):
     """The best bid or offer of a symbol changed. Sizes in shares."""
 
     journaled: ClassVar[bool] = False
@@ -133,7 +133,7 @@ class QuoteUpdated(Event):
         return Quote(symbol=self.symbol, bid=self.bid, bid_size=self.bid_size, ask=self.ask, ask_size=self.ask_size, at=self.at)
 
 
-class TradePrinted(Event):
+class TradePrinted(Event, frozen=True, kw_only=True):
     """A trade of a symbol was printed on the tape."""
 
     journaled: ClassVar[bool] = False
@@ -142,14 +142,14 @@ class TradePrinted(Event):
     size: float
 
 
-class BarClosed(Event):
+class BarClosed(Event, frozen=True, kw_only=True):
     """A minute bar was completed."""
 
     journaled: ClassVar[bool] = False
     bar: Bar
 
 
-class TradingStatusChanged(Event):
+class TradingStatusChanged(Event, frozen=True, kw_only=True):
     """Trading of a symbol was halted or resumed."""
 
     symbol: str
@@ -158,22 +158,22 @@ class TradingStatusChanged(Event):
     is_halted: bool
 
 
-class SessionOpened(Event):
+class SessionOpened(Event, frozen=True, kw_only=True):
     """The regular session of the exchange began."""
 
     session: Session
 
 
-class SessionClosed(Event):
+class SessionClosed(Event, frozen=True, kw_only=True):
     """The regular session of the exchange ended."""
 
     session: Session
 
 
-# --- account ------------------------------------------------------------------------------------------------------------------------
+# --- account ---
 
 
-class AccountObserved(Event):
+class AccountObserved(Event, frozen=True, kw_only=True):
     """The broker was asked for the account and all its positions, in one breath."""
 
     account: Account
@@ -181,10 +181,10 @@ class AccountObserved(Event):
     reason: str
 
 
-# --- decision and plan -------------------------------------------------------------------------------------------------------------------
+# --- decision and plan ---
 
 
-class DecisionDue(Event):
+class DecisionDue(Event, frozen=True, kw_only=True):
     """It is time to decide."""
 
     rebalance_id: str
@@ -192,7 +192,7 @@ class DecisionDue(Event):
     reason: str
 
 
-class TargetProposed(Event):
+class TargetProposed(Event, frozen=True, kw_only=True):
     """A strategy computed its target weights; ``prices`` are the last prices it used, ``explanation`` is the path it took."""
 
     rebalance_id: str
@@ -202,7 +202,7 @@ class TargetProposed(Event):
     explanation: tuple[str, ...]
 
 
-class StrategyFailed(Event):
+class StrategyFailed(Event, frozen=True, kw_only=True):
     """A strategy could not compute a target and keeps what it holds."""
 
     rebalance_id: str
@@ -210,8 +210,11 @@ class StrategyFailed(Event):
     reason: str
 
 
-class RebalancePlanned(Event):
-    """The account target and the intents that lead to it. ``prices`` are the mids of the decision, ``capital`` each strategy's share in dollars."""
+class RebalancePlanned(Event, frozen=True, kw_only=True):
+    """The account target and the intents that lead to it.
+
+    ``prices`` are the mids of the decision, ``capital`` each strategy's share of the equity in dollars.
+    """
 
     rebalance_id: str
     session: date
@@ -225,14 +228,14 @@ class RebalancePlanned(Event):
     crossings: tuple[Crossing, ...]
 
 
-class RebalanceCompleted(Event):
+class RebalanceCompleted(Event, frozen=True, kw_only=True):
     """Every intent of the rebalance ended filled or inside what could be had."""
 
     rebalance_id: str
     outcomes: tuple[IntentOutcome, ...]
 
 
-class RebalanceParked(Event):
+class RebalanceParked(Event, frozen=True, kw_only=True):
     """The rebalance ended in a stated partial state; the next decision starts from what there is."""
 
     rebalance_id: str
@@ -240,10 +243,10 @@ class RebalanceParked(Event):
     outcomes: tuple[IntentOutcome, ...]
 
 
-# --- orders ----------------------------------------------------------------------------------------------------------------------------------
+# --- orders ---
 
 
-class OrderIntended(Event):
+class OrderIntended(Event, frozen=True, kw_only=True):
     """An order is about to be sent; this is durable before the request leaves."""
 
     rebalance_id: str
@@ -252,19 +255,19 @@ class OrderIntended(Event):
     order: NewOrder
 
 
-class ExecutionReported(Event):
+class ExecutionReported(Event, frozen=True, kw_only=True):
     """The venue said something about an order."""
 
     report: ExecutionReport
 
 
-class OrderFilled(Event):
+class OrderFilled(Event, frozen=True, kw_only=True):
     """An execution was seen for the first time; this is what the ledger books."""
 
     fill: Fill
 
 
-class OrderRejected(Event):
+class OrderRejected(Event, frozen=True, kw_only=True):
     """The venue proved that it refused the order."""
 
     client_order_id: str
@@ -272,27 +275,27 @@ class OrderRejected(Event):
     message: str
 
 
-class OrderOutcomeUnknown(Event):
+class OrderOutcomeUnknown(Event, frozen=True, kw_only=True):
     """The request got no readable answer; the order is looked up by its id before anything else is done."""
 
     client_order_id: str
     reason: str
 
 
-class OrderNotFound(Event):
+class OrderNotFound(Event, frozen=True, kw_only=True):
     """The venue answered that it does not know the order: it was never accepted."""
 
     client_order_id: str
 
 
-class CancelRequested(Event):
+class CancelRequested(Event, frozen=True, kw_only=True):
     """A cancel is about to be sent."""
 
     client_order_id: str
     reason: str
 
 
-class OrderClosed(Event):
+class OrderClosed(Event, frozen=True, kw_only=True):
     """An order reached its last state."""
 
     client_order_id: str
@@ -303,7 +306,7 @@ class OrderClosed(Event):
     reason: str | None
 
 
-class TimerElapsed(Event):
+class TimerElapsed(Event, frozen=True, kw_only=True):
     """A deadline of the execution handler passed; ``kind`` says which and ``key`` whose."""
 
     journaled: ClassVar[bool] = False
@@ -311,7 +314,7 @@ class TimerElapsed(Event):
     key: str
 
 
-# --- ledger and risk -----------------------------------------------------------------------------------------------------------------------------
+# --- ledger and risk ---
 
 
 class BookEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -324,7 +327,7 @@ class BookEntry(msgspec.Struct, frozen=True, kw_only=True):
     realised: Decimal
 
 
-class FillBooked(Event):
+class FillBooked(Event, frozen=True, kw_only=True):
     """A fill was booked to the strategies that asked for it; the entries add up to the fill."""
 
     execution_id: str
@@ -332,14 +335,14 @@ class FillBooked(Event):
     entries: tuple[BookEntry, ...]
 
 
-class LedgerCompared(Event):
+class LedgerCompared(Event, frozen=True, kw_only=True):
     """The ledger was compared with the broker; ``differences`` names each one in words and is empty when they agree."""
 
     session: date | None
     differences: tuple[str, ...]
 
 
-class ResultReported(Event):
+class ResultReported(Event, frozen=True, kw_only=True):
     """Equity, cash and profit at the end of a session, in dollars, for the account and per strategy."""
 
     session: date
@@ -349,7 +352,7 @@ class ResultReported(Event):
     unrealised: dict[str, Decimal]
 
 
-class TradingStateChanged(Event):
+class TradingStateChanged(Event, frozen=True, kw_only=True):
     """Trading was made active, reducing, paused or halted, by whom and why."""
 
     state: str
