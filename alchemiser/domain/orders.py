@@ -95,8 +95,8 @@ class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
     """Anything the venue says about one order, whichever road it came by.
 
     ``event`` is the venue's word for what happened (``new``, ``partial_fill``, ``fill``, ``canceled``, ...; ``query`` for the
-    answer to a question) and ``status`` its word for the state after it. ``execution_id``, ``last_quantity`` and ``last_price`` describe one
-    execution and are set only when there is one. ``cumulative_quantity`` and ``average_price`` are totals of the order.
+    answer to a question) and ``status`` its word for the state after it. ``execution_id``, ``last_quantity`` and ``last_price`` describe
+    one execution and are set only when there is one. ``cumulative_quantity`` and ``average_price`` are totals of the order.
     """
 
     event: str
