@@ -192,6 +192,13 @@ class DecisionDue(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class DecisionMissed(Event, frozen=True, kw_only=True):
+    """The time to decide passed without a decision, and it is too late for one; every strategy keeps what it holds."""
+
+    session: date
+    reason: str
+
+
 class TargetProposed(Event, frozen=True, kw_only=True):
     """A strategy computed its target weights; ``prices`` are the last prices it used, ``explanation`` is the path it took."""
 
@@ -380,6 +387,7 @@ AnyEvent = (
     | SessionClosed
     | AccountObserved
     | DecisionDue
+    | DecisionMissed
     | TargetProposed
     | StrategyFailed
     | RebalancePlanned

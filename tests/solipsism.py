@@ -1,0 +1,42 @@
+"""Virtual time and in-memory sockets: the real HTTP and WebSocket stacks on async-solipsism's loop.
+
+``virtual(main)`` runs a coroutine function on a loop whose clock jumps to the next timer when every task waits. ``LoopConnector`` makes
+aiohttp's client, and ``listen`` its server, use the loop's in-memory sockets; websockets' client uses them of itself because it
+calls ``loop.create_connection``.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import aiohttp
+import async_solipsism
+from aiohttp.client_proto import ResponseHandler
+
+T = TypeVar("T")
+
+
+class LoopConnector(aiohttp.TCPConnector):
+    """An aiohttp connector that asks the loop for its connections and resolves no names."""
+
+    async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:  # noqa: ASYNC109
+        try:
+            _, protocol = await self._loop.create_connection(self._factory, req.url.raw_host, req.url.port)
+        except OSError as error:
+            raise aiohttp.ClientConnectorError(req.connection_key, error) from error
+        return protocol
+
+
+def listen(port: int = 0, host: str = "127.0.0.1") -> Any:
+    """Return a listening in-memory socket for ``aiohttp.web.SockSite`` or ``loop.create_server(sock=...)``."""
+    return async_solipsism.ListenSocket((host, port, 0, 0))
+
+
+def virtual(main: Callable[[], Awaitable[T]]) -> T:
+    """Run ``main`` to its end on a fresh virtual-time loop and return its result."""
+    with asyncio.Runner(loop_factory=async_solipsism.EventLoop) as runner:
+
+        async def call() -> T:
+            return await main()
+
+        return runner.run(call())
