@@ -1,0 +1,338 @@
+"""Every setting of the daemon: its type, its default, its meaning.
+
+The tree is one typed value, read in one place (``load_settings``) and frozen from then on. A key that is not in it, a value of the wrong
+type and shares that do not add up are ``ConfigError``; nothing is guessed. The descriptions here are the text of ``docs/settings.md``.
+"""
+
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args, get_origin
+
+import msgspec
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from alchemiser.service.moments import SessionMoment
+from alchemiser.service.settings_sources import Layer, LayerSource, WrittenText
+
+ALLOCATION_TOLERANCE: Final = Decimal("1e-9")
+"""How far from 1 the shares of the strategies may add up."""
+
+Mode = Literal["embedded", "paper", "live"]
+
+
+def _moment(value: object) -> SessionMoment:
+    return value if isinstance(value, SessionMoment) else SessionMoment.parse(str(value))
+
+
+def _address(value: str) -> str:
+    host, separator, port = value.rpartition(":")
+    if not (separator and host and port.isdecimal() and int(port) <= 65535):
+        raise ValueError("expected host:port, for example 127.0.0.1:8080")
+    return value
+
+
+def _url(value: str) -> str:
+    scheme, separator, rest = value.partition("://")
+    if not separator or not rest or scheme not in ("http", "https", "ws", "wss"):
+        raise ValueError("expected a URL that begins with https://, http://, wss:// or ws://")
+    return value.rstrip("/")
+
+
+Moment = Annotated[SessionMoment, PlainValidator(_moment), PlainSerializer(str)]
+Address = Annotated[str, AfterValidator(_address)]
+Url = Annotated[str, AfterValidator(_url)]
+
+
+class Section(BaseModel):
+    """One table of the settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _keep_types_apart(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse what pydantic would quietly convert: text for a number, true for a count.
+
+        Text from the environment and from secret files was never anything else, and is converted.
+        """
+        assert info.field_name is not None
+        kinds = _kinds(cls.model_fields[info.field_name].annotation)
+        if isinstance(value, WrittenText):
+            return value.split(",") if tuple in kinds else value
+        for part in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(part, str) and kinds & _NUMBERS and not kinds & {str, Literal}:
+                raise ValueError("expected a number, found text")
+            if isinstance(part, str) and kinds == {bool}:
+                raise ValueError("expected true or false, found text")
+            if isinstance(part, bool) and kinds & _NUMBERS:
+                raise ValueError("expected a number, found true or false")
+            if not isinstance(part, bool) and kinds == {bool}:
+                raise ValueError("expected true or false, found a number")
+        return value
+
+
+_NUMBERS: Final = frozenset({int, float, Decimal})
+
+
+def _kinds(annotation: Any) -> set[object]:
+    """Return the plain types that a field's annotation is made of; ``Literal`` stands for its words."""
+    origin = get_origin(annotation)
+    if origin is None:
+        return {annotation} - {type(None), Ellipsis}
+    if origin is Literal:
+        return {Literal}
+    parts = (get_args(annotation)[0],) if origin is Annotated else get_args(annotation)
+    return {kind for part in parts for kind in _kinds(part)} | ({tuple} if origin is tuple else set())
+
+
+class AlpacaSettings(Section):
+    """Which account is traded, and where the broker is."""
+
+    hosts: ClassVar[dict[str, dict[str, str]]] = {
+        "paper": {
+            "trading_url": "https://paper-api.alpaca.markets",
+            "data_url": "https://data.alpaca.markets",
+            "trading_stream_url": "wss://paper-api.alpaca.markets/stream",
+            "data_stream_url": "wss://stream.data.alpaca.markets/v2/{feed}",
+        },
+        "live": {
+            "trading_url": "https://api.alpaca.markets",
+            "data_url": "https://data.alpaca.markets",
+            "trading_stream_url": "wss://api.alpaca.markets/stream",
+            "data_stream_url": "wss://stream.data.alpaca.markets/v2/{feed}",
+        },
+    }
+
+    mode: Mode = Field(
+        default="embedded",
+        description="`embedded` trades on our own exchange, `paper` and `live` at Alpaca. Without it: `paper` when credentials "
+        "are given, else `embedded`. `live` also needs `--live` and `account_number`.",
+    )
+    feed: Literal["iex", "sip", "delayed_sip"] = Field(
+        default="iex", description="The market-data feed; `sip` needs a data subscription at Alpaca."
+    )
+    trading_url: Url | None = Field(
+        default=None, description="Base of the trading REST API. Default: the host of the mode; embedded: our exchange."
+    )
+    data_url: Url | None = Field(default=None, description="Base of the market-data REST API. Default: Alpaca's; embedded: our exchange.")
+    trading_stream_url: Url | None = Field(default=None, description="Complete address of the order stream. Default: the host of the mode.")
+    data_stream_url: Url | None = Field(
+        default=None, description="Complete address of the market-data stream. Default: Alpaca's, with the feed."
+    )
+    key_id: SecretStr | None = Field(default=None, description="The key id; also `APCA_API_KEY_ID`. Keep it out of the settings file.")
+    secret_key: SecretStr | None = Field(
+        default=None, description="The secret key; also `APCA_API_SECRET_KEY`. Keep it out of the settings file."
+    )
+    account_number: str | None = Field(
+        default=None, description="The account that may be traded live: it must equal the one that Alpaca reports."
+    )
+    request_deadline_seconds: float = Field(
+        default=10.0, gt=0, le=120, description="Total time that one REST request may take, wall seconds."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_what_the_mode_implies(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        has_credentials = bool(data.get("key_id")) and bool(data.get("secret_key"))
+        mode = data.get("mode") or ("paper" if has_credentials else "embedded")
+        feed = data.get("feed") or cls.model_fields["feed"].default
+        implied = {key: url.format(feed=feed) for key, url in cls.hosts.get(str(mode), {}).items()}
+        return {**implied, **{key: value for key, value in data.items() if value is not None}, "mode": mode}
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether both parts of the key are there."""
+        return bool(self.key_id and self.secret_key)
+
+
+class ServiceSettings(Section):
+    """The process: its state, its door, its logs, its end."""
+
+    state: Path = Field(default=Path("state"), description="Directory of the journal and of `http.json`. One daemon per directory.")
+    http: Address = Field(
+        default="127.0.0.1:8080", description="Address of health, metrics and API; port 0 picks one and writes it to `STATE/http.json`."
+    )
+    token: SecretStr | None = Field(
+        default=None,
+        description="Bearer token of the control requests. Without it they are refused, and so is any address wider than loopback.",
+    )
+    log_format: Literal["auto", "json", "pretty"] = Field(
+        default="auto", description="`auto` is `pretty` on a terminal and `json` elsewhere."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe log line that is written."
+    )
+    stop_seconds: float = Field(default=10.0, gt=0, le=300, description="How long an orderly stop may take in all.")
+    cancel_orders_on_stop: bool = Field(default=True, description="Whether open orders are cancelled when the daemon stops.")
+    turn_limit_seconds: float = Field(
+        default=5.0, gt=0, description="Live means: the bus has turned round within this time. Feeds the watchdog too."
+    )
+
+
+class StrategySettings(Section):
+    """One strategy and its share of the account. The name of the table is the name of the strategy."""
+
+    source: str | None = Field(default=None, description="A shipped name, a `.clj` file or `module:Class`. Default: the name of the table.")
+    allocation: Decimal | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Its share of the equity. All give one, adding up to 1, or none does and shares are equal.",
+    )
+
+
+class ScheduleSettings(Section):
+    """When decisions are made."""
+
+    decision: Moment = Field(
+        default=SessionMoment.parse("close - 10m"), description="The moment of each session: `open` or `close` with `+` or `-`."
+    )
+
+
+class MarketSettings(Section):
+    """What the daemon wants to know of the market."""
+
+    history_sessions: int = Field(default=756, ge=1, le=10_000, description="Daily bars kept per symbol, unless a strategy needs more.")
+    quote_max_age_seconds: float = Field(default=30.0, gt=0, description="A quote older than this prices no order.")
+
+
+class PortfolioSettings(Section):
+    """From target weights to wanted changes."""
+
+    no_trade_band: Decimal = Field(
+        default=Decimal("0.005"), ge=0, lt=1, description="Drifts of up to this share of the equity are left alone."
+    )
+    cash_reserve: Decimal = Field(default=Decimal("0.005"), ge=0, lt=1, description="Share of the equity that is never invested.")
+    minimum_notional: Decimal = Field(default=Decimal(5), ge=1, description="Changes of fewer dollars than this are left alone.")
+    fractional: bool = Field(default=True, description="Whether fractions of a share are traded where the broker allows it.")
+
+
+class ExecutionSettings(Section):
+    """How an order is worked."""
+
+    order_deadline_seconds: float = Field(default=300.0, gt=0, description="How long one intent is worked before the rest of it is parked.")
+    repeg_seconds: float = Field(default=5.0, gt=0, description="How long one rung of the ladder waits for its fill before the next.")
+    ladder: tuple[Decimal, ...] = Field(
+        default=(Decimal("0.5"), Decimal("0.75"), Decimal(1)),
+        min_length=1,
+        max_length=20,
+        description="Rungs of the limit ladder: the share of the spread that each attempt crosses (0 joins our side, 1 takes the other).",
+    )
+    max_slippage_bps: Decimal = Field(
+        default=Decimal(50), gt=0, description="No limit goes further than this from the arrival price, in basis points."
+    )
+    cutoff: Moment = Field(default=SessionMoment.parse("close - 1m"), description="No order is sent after this moment of the session.")
+
+
+class RiskSettings(Section):
+    """Limits that every order must pass before it is sent."""
+
+    max_order_notional: Decimal = Field(default=Decimal(1_000_000), gt=0, description="The most dollars that one order may be worth.")
+    max_position_weight: Decimal = Field(
+        default=Decimal(1), gt=0, le=4, description="The largest share of the equity that one symbol may have."
+    )
+    price_collar_bps: Decimal = Field(
+        default=Decimal(500), gt=0, description="A limit price further from the mid than this is refused, in basis points."
+    )
+    max_orders_per_day: int = Field(default=1_000, ge=1, description="The most orders that one session may see.")
+
+
+class JournalSettings(Section):
+    """The durable record."""
+
+    group_commit_milliseconds: float = Field(
+        default=2.0, ge=0, le=1000, description="How long a commit waits for company; durability is not affected."
+    )
+    snapshot_events: int = Field(default=20_000, ge=100, description="A snapshot is taken after so many events.")
+
+
+class EmbeddedSettings(Section):
+    """The embedded exchange."""
+
+    cash: Decimal = Field(default=Decimal(100_000), gt=0, description="Dollars in the account at first.")
+    seed: int = Field(default=1, ge=0, description="Seed of the market's path: the same seed, the same market.")
+    speed: Annotated[Decimal, Field(gt=0, le=100_000)] | Literal["leap"] = Field(
+        default="leap",
+        description="Market seconds per wall second, or `leap`: over quiet stretches, and 20 while anything is in progress.",
+    )
+    bars: Path | None = Field(
+        default=None, description="Folder with one `SYMBOL.csv` or `.parquet` per symbol. Without it the market is synthetic."
+    )
+
+
+class Settings(BaseSettings):
+    """All settings. Made by ``load_settings``; ``Settings()`` is the defaults and reads nothing from anywhere."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True)
+
+    alpaca: AlpacaSettings = Field(default_factory=lambda: AlpacaSettings.model_validate({}))
+    service: ServiceSettings = Field(default_factory=ServiceSettings)
+    strategies: dict[str, StrategySettings] = Field(
+        default_factory=lambda: {"tecl": StrategySettings()}, min_length=1, max_length=64, description="What is traded."
+    )
+    schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
+    market: MarketSettings = Field(default_factory=MarketSettings)
+    portfolio: PortfolioSettings = Field(default_factory=PortfolioSettings)
+    execution: ExecutionSettings = Field(default_factory=ExecutionSettings)
+    risk: RiskSettings = Field(default_factory=RiskSettings)
+    journal: JournalSettings = Field(default_factory=JournalSettings)
+    embedded: EmbeddedSettings = Field(default_factory=EmbeddedSettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from keyword arguments and then from the layers handed in, highest first; never from the process's surroundings."""
+        given = dict(init_settings())
+        layers: tuple[Layer, ...] = given.pop("layers", ())
+        own = Layer(name="arguments", values=given)
+        return tuple(LayerSource(settings_cls, layer) for layer in (own, *layers))
+
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> "Settings":
+        given = {name: strategy.allocation for name, strategy in self.strategies.items() if strategy.allocation is not None}
+        if given and len(given) != len(self.strategies):
+            missing = ", ".join(name for name in self.strategies if name not in given)
+            raise ValueError(f"strategies: every strategy or none gives an allocation; {missing} gives none")
+        total = sum(given.values(), Decimal(0))
+        if given and abs(total - 1) > ALLOCATION_TOLERANCE:
+            parts = " + ".join(f"{name} {share}" for name, share in given.items())
+            raise ValueError(f"strategies: allocations must add up to 1, found {total} ({parts})")
+        return self
+
+    def allocations(self) -> dict[str, Decimal]:
+        """Return each strategy's share of the equity, in the order of the settings; they add up to 1 within 1e-9."""
+        equal = Decimal(1) / len(self.strategies)
+        return {name: equal if strategy.allocation is None else strategy.allocation for name, strategy in self.strategies.items()}
+
+
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``alchemiser run`` was told beyond the settings.
+
+    ``live_agreed`` is the ``--live`` flag. ``start`` and ``days`` belong to the embedded market: the first session and how many of them are
+    traded; without ``days`` it goes on until it is stopped or the bars end.
+    """
+
+    live_agreed: bool = False
+    start: date | None = None
+    days: int | None = None
