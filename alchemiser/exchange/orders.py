@@ -1,0 +1,240 @@
+"""Orders as the venue keeps them, the transitions their status may make, and the events that tell of them (sections 3.4, 4 and 5.2).
+
+A :class:`VenueOrder` is a mutable record: the exchange is its only writer, and every change of status goes through
+:meth:`VenueOrder.move_to`, which refuses a transition that section 4 does not know. What leaves the exchange is JSON made here.
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+import msgspec
+
+from alchemiser.domain.errors import InvariantBroken
+from alchemiser.domain.money import ZERO, number_string
+from alchemiser.exchange.formats import average_text, optional_number, optional_time, time_text
+
+Side = Literal["buy", "sell"]
+OrderType = Literal["market", "limit", "stop", "stop_limit", "trailing_stop"]
+TimeInForce = Literal["day", "gtc", "opg", "cls", "ioc", "fok"]
+PositionIntent = Literal["buy_to_open", "buy_to_close", "sell_to_open", "sell_to_close"]
+
+
+class OrderStatus(StrEnum):
+    """The states an order of this exchange can be in."""
+
+    ACCEPTED = "accepted"
+    PENDING_NEW = "pending_new"
+    NEW = "new"
+    PARTIALLY_FILLED = "partially_filled"
+    PENDING_CANCEL = "pending_cancel"
+    PENDING_REPLACE = "pending_replace"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    REPLACED = "replaced"
+
+
+_S = OrderStatus
+TERMINAL: Final = frozenset({_S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED, _S.REPLACED})
+_ENDED_BY_TIME: Final = frozenset({_S.CANCELED, _S.EXPIRED})
+_WORKING: Final = frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.PENDING_CANCEL, _S.PENDING_REPLACE, *_ENDED_BY_TIME})
+TRANSITIONS: Final[dict[OrderStatus, frozenset[OrderStatus]]] = {
+    _S.ACCEPTED: frozenset({_S.PENDING_NEW, _S.REJECTED, *_ENDED_BY_TIME}),
+    _S.PENDING_NEW: frozenset({_S.NEW, _S.ACCEPTED, _S.PENDING_CANCEL, _S.REJECTED, *_ENDED_BY_TIME}),
+    _S.NEW: _WORKING,
+    _S.PARTIALLY_FILLED: _WORKING,
+    _S.PENDING_CANCEL: frozenset({_S.FILLED, *_ENDED_BY_TIME}),
+    _S.PENDING_REPLACE: frozenset({_S.REPLACED, _S.NEW, _S.PARTIALLY_FILLED, _S.FILLED, *_ENDED_BY_TIME}),
+    **dict.fromkeys(sorted(TERMINAL), frozenset()),
+}
+"""From each status, those that may follow it; nothing follows a terminal one."""
+
+
+class VenueOrder(msgspec.Struct, kw_only=True):
+    """One order. The first group is the request, the second its life, the third what only the matching knows.
+
+    ``filled_value`` is the exact sum of quantity times price. ``hold_price`` and ``hold_quantity`` are what the account reserves: dollars
+    per share for an order that opens, shares for one that closes. ``good_for`` is the session a day order lives in.
+    """
+
+    id: str
+    client_order_id: str
+    asset_id: str
+    symbol: str
+    side: Side
+    type: OrderType
+    time_in_force: TimeInForce
+    position_intent: PositionIntent
+    qty: Decimal | None
+    notional: Decimal | None
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    trail_price: Decimal | None
+    trail_percent: Decimal | None
+    extended_hours: bool
+
+    status: OrderStatus
+    created_at: datetime
+    submitted_at: datetime
+    updated_at: datetime
+    filled_qty: Decimal = ZERO
+    filled_value: Decimal = ZERO
+    hwm: Decimal | None = None
+    expires_at: datetime | None = None
+    filled_at: datetime | None = None
+    expired_at: datetime | None = None
+    canceled_at: datetime | None = None
+    failed_at: datetime | None = None
+    replaced_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    replaced_by: str | None = None
+    replaces: str | None = None
+
+    sequence: int = 0
+    hold_price: Decimal = ZERO
+    hold_quantity: Decimal = ZERO
+    good_for: date | None = None
+    is_matchable: bool = False
+    is_elected: bool = False
+    is_resting: bool = False
+    queue_ahead: Decimal = ZERO
+    collar_reference: Decimal | None = None
+
+    @property
+    def sign(self) -> int:
+        """Plus one for a buy, minus one for a sell."""
+        return 1 if self.side == "buy" else -1
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the order has not ended."""
+        return self.status not in TERMINAL
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the order reduces a position."""
+        return self.position_intent in ("sell_to_close", "buy_to_close")
+
+    @property
+    def leaves_quantity(self) -> Decimal:
+        """Shares still to be filled; for a notional order what its reservation stands for. Zero once it has ended."""
+        if not self.is_open:
+            return ZERO
+        return max((self.hold_quantity if self.qty is None else self.qty) - self.filled_qty, ZERO)
+
+    @property
+    def leaves_notional(self) -> Decimal:
+        """Dollars a notional order may still trade."""
+        return ZERO if self.notional is None else max(self.notional - self.filled_value, ZERO)
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """Average price of what is filled."""
+        return self.filled_value / self.filled_qty if self.filled_qty else None
+
+    def move_to(self, status: OrderStatus, at: datetime) -> None:
+        """Change the status and stamp the time that belongs to it. Raises ``InvariantBroken`` for an impossible transition."""
+        if status not in TRANSITIONS[self.status]:
+            raise InvariantBroken(f"order {self.id} cannot go from {self.status} to {status}")
+        self.status = status
+        self.updated_at = at
+        if status in TERMINAL:
+            self.is_matchable = False
+        match status:
+            case OrderStatus.FILLED:
+                self.filled_at = at
+            case OrderStatus.CANCELED:
+                self.canceled_at = at
+            case OrderStatus.EXPIRED:
+                self.expired_at = at
+            case OrderStatus.REJECTED:
+                self.failed_at = at
+            case OrderStatus.REPLACED:
+                self.replaced_at = at
+            case OrderStatus.PENDING_CANCEL:
+                self.cancel_requested_at = at
+            case _:
+                pass
+
+
+def order_json(order: VenueOrder, nested: bool = False) -> dict[str, Any]:
+    """Return the venue's description of an order (section 3.4); plain orders have no legs, nested or not."""
+    average = order.average_price
+    expires = {} if order.expires_at is None else {"expires_at": time_text(order.expires_at)}
+    return {
+        "id": order.id,
+        "client_order_id": order.client_order_id,
+        "created_at": time_text(order.created_at),
+        "updated_at": time_text(order.updated_at),
+        "submitted_at": time_text(order.submitted_at),
+        "filled_at": optional_time(order.filled_at),
+        "expired_at": optional_time(order.expired_at),
+        **expires,
+        "canceled_at": optional_time(order.canceled_at),
+        "failed_at": optional_time(order.failed_at),
+        "replaced_at": optional_time(order.replaced_at),
+        "cancel_requested_at": optional_time(order.cancel_requested_at),
+        "replaced_by": order.replaced_by,
+        "replaces": order.replaces,
+        "asset_id": order.asset_id,
+        "symbol": order.symbol,
+        "asset_class": "us_equity",
+        "notional": optional_number(order.notional),
+        "qty": optional_number(order.qty),
+        "filled_qty": number_string(order.filled_qty),
+        "filled_avg_price": None if average is None else average_text(average),
+        "order_class": "",
+        "order_type": order.type,
+        "type": order.type,
+        "side": order.side,
+        "position_intent": order.position_intent,
+        "time_in_force": order.time_in_force,
+        "limit_price": optional_number(order.limit_price),
+        "stop_price": optional_number(order.stop_price),
+        "status": order.status.value,
+        "extended_hours": order.extended_hours,
+        "legs": None,
+        "trail_percent": optional_number(order.trail_percent),
+        "trail_price": optional_number(order.trail_price),
+        "hwm": optional_number(order.hwm),
+        "subtag": None,
+        "source": None,
+    }
+
+
+class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of the order stream; ``order`` is the order's JSON in the state after it. Prices and quantities only for executions."""
+
+    event: str
+    event_id: str
+    at: datetime
+    order: dict[str, Any]
+    execution_id: str | None = None
+    price: Decimal | None = None
+    qty: Decimal | None = None
+    position_qty: Decimal | None = None
+    settle_date: date | None = None
+
+    def json(self) -> dict[str, Any]:
+        """Return the ``data`` member of the frame (section 5.2)."""
+        execution: dict[str, Any] = {}
+        if self.qty is not None:
+            execution = {
+                "price": optional_number(self.price),
+                "qty": number_string(self.qty),
+                "position_qty": optional_number(self.position_qty),
+                "settle_date": None if self.settle_date is None else self.settle_date.isoformat(),
+                "swap_rate": "1",
+            }
+        return {
+            "event": self.event,
+            "event_id": self.event_id,
+            "at": time_text(self.at),
+            "timestamp": time_text(self.at),
+            "execution_id": self.execution_id,
+            **execution,
+            "order": self.order,
+        }
