@@ -5,7 +5,7 @@ type and shares that do not add up are ``ConfigError``; nothing is guessed. The 
 """
 
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, get_args, get_origin
 
@@ -30,6 +30,8 @@ from alchemiser.service.settings_sources import Layer, LayerSource, WrittenText
 ALLOCATION_TOLERANCE: Final = Decimal("1e-9")
 """How far from 1 the shares of the strategies may add up."""
 
+_SPEED_AT_MOST: Final = 100_000
+
 Mode = Literal["embedded", "paper", "live"]
 
 
@@ -51,7 +53,20 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _speed(value: object) -> Decimal | Literal["leap"]:
+    if value == "leap":
+        return "leap"
+    try:
+        speed = Decimal(str(value))
+    except InvalidOperation:
+        speed = Decimal(0)
+    if not speed.is_finite() or not 0 < speed <= _SPEED_AT_MOST:
+        raise ValueError(f"expected 'leap' or a number above 0 and up to {_SPEED_AT_MOST}")
+    return speed
+
+
 Moment = Annotated[SessionMoment, PlainValidator(_moment), PlainSerializer(str)]
+Speed = Annotated[Decimal | Literal["leap"], PlainValidator(_speed)]
 Address = Annotated[str, AfterValidator(_address)]
 Url = Annotated[str, AfterValidator(_url)]
 
@@ -266,7 +281,7 @@ class EmbeddedSettings(Section):
 
     cash: Decimal = Field(default=Decimal(100_000), gt=0, description="Dollars in the account at first.")
     seed: int = Field(default=1, ge=0, description="Seed of the market's path: the same seed, the same market.")
-    speed: Annotated[Decimal, Field(gt=0, le=100_000)] | Literal["leap"] = Field(
+    speed: Speed = Field(
         default="leap",
         description="Market seconds per wall second, or `leap`: over quiet stretches, and 20 while anything is in progress.",
     )

@@ -155,7 +155,8 @@ def file_layer(path: Path) -> Layer:
 def _put(layer: Layer, key: str, value: Any, place: str) -> None:
     *tables, name = key.split(".")
     node = layer.values
-    for table in tables:
+    for depth, table in enumerate(tables, start=1):
+        layer.places.setdefault(".".join(tables[:depth]), place)
         inner = node.setdefault(table, {})
         if not isinstance(inner, dict):
             raise ConfigError(f"{place}: {key} cannot be set, because {table} was set as a whole elsewhere; nothing was started")
