@@ -1,0 +1,68 @@
+"""The marketable-limit ladder: at which price the next attempt of an intent is sent.
+
+Each attempt is a day limit order at the far side of the live quote plus a few basis points more than the attempt before, never beyond the
+allowed slippage from the arrival price. When the rungs are used up the ladder falls back, as the settings say, to a market order or to
+parking what is left. A quote that is missing, stale, one-sided, locked or crossed never prices an order.
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+from alchemiser.domain.intents import Intent
+from alchemiser.domain.market import Quote
+from alchemiser.domain.money import from_float, round_price_down, round_price_up, truncate_shares
+from alchemiser.domain.orders import NewOrder, OrderType, Side, TimeInForce
+
+BASIS_POINT = Decimal("0.0001")
+
+
+class LadderRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How orders are worked.
+
+    ``rungs_bps`` are added to the far side, one per attempt; ``rung_seconds`` is how long one attempt may stand; ``max_slippage_bps``
+    bounds every limit against the arrival price; ``fallback`` is ``market`` or ``park``; an intent is parked after
+    ``order_deadline_seconds``, whatever it waits for.
+    """
+
+    rungs_bps: tuple[Decimal, ...] = (Decimal(0), Decimal(5), Decimal(15), Decimal(30))
+    rung_seconds: float = 8.0
+    minimum_repeg_seconds: float = 1.0
+    max_slippage_bps: Decimal = Decimal(100)
+    fallback: str = "market"
+    order_deadline_seconds: float = 180.0
+
+
+def limit_price(side: Side, quote: Quote, rung_bps: Decimal, arrival_price: Decimal, max_slippage_bps: Decimal) -> Decimal:
+    """Return the limit in dollars, on the venue's tick: the far side and ``rung_bps`` beyond it, inside the slippage bound."""
+    far = from_float(quote.ask if side is Side.BUY else quote.bid)
+    worst = arrival_price * (1 + side.sign * max_slippage_bps * BASIS_POINT)
+    if side is Side.BUY:
+        return round_price_down(min(round_price_up(far * (1 + rung_bps * BASIS_POINT)), worst))
+    return round_price_up(max(round_price_down(far * (1 - rung_bps * BASIS_POINT)), worst))
+
+
+def is_behind(order: NewOrder, quote: Quote) -> bool:
+    """Whether the market has moved away, so that the order cannot trade at the present quote."""
+    if order.limit_price is None:
+        return False
+    if order.side is Side.BUY:
+        return order.limit_price < from_float(quote.ask)
+    return order.limit_price > from_float(quote.bid)
+
+
+def next_order(intent: Intent, client_order_id: str, quantity: Decimal, rung: int, quote: Quote, rules: LadderRules) -> NewOrder | None:
+    """Return the order of the ``rung``-th attempt (from 0), or ``None`` when the ladder has ended in parking."""
+    is_fallback = rung >= len(rules.rungs_bps)
+    if is_fallback and rules.fallback != "market":
+        return None
+    price = None if is_fallback else limit_price(intent.side, quote, rules.rungs_bps[rung], intent.reference_price, rules.max_slippage_bps)
+    return NewOrder(
+        client_order_id=client_order_id,
+        symbol=intent.symbol,
+        side=intent.side,
+        quantity=truncate_shares(quantity, whole=not intent.is_fractionable),
+        order_type=OrderType.MARKET if is_fallback else OrderType.LIMIT,
+        time_in_force=TimeInForce.DAY,
+        limit_price=price,
+    )

@@ -1,0 +1,30 @@
+"""Who gets which part of a shared fill.
+
+The rule: each strategy gets its share of the fill in proportion to what it still waits for, cut to nine decimals; what the cutting
+leaves goes to the strategy that waits for most, first in name order among equals. The parts are never negative, never more than was waited
+for, and add up to the fill.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from alchemiser.domain.errors import InvariantBroken
+from alchemiser.domain.money import ZERO, truncate_shares
+
+
+def split_fill(quantity: Decimal, waiting: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Split ``quantity`` shares over strategies that wait for so many each; strategies that get nothing are left out.
+
+    Raises ``InvariantBroken`` when more was filled than anybody waits for.
+    """
+    total = sum(waiting.values(), ZERO)
+    if quantity > total:
+        raise InvariantBroken(f"{quantity} shares were filled where {total} were waited for; the daemon stops")
+    names = sorted(waiting, key=lambda name: (-waiting[name], name))
+    parts = {name: min(truncate_shares(quantity * waiting[name] / total), waiting[name]) for name in names} if total else {}
+    rest = quantity - sum(parts.values(), ZERO)
+    for name in names:
+        more = min(rest, waiting[name] - parts[name])
+        parts[name] += more
+        rest -= more
+    return {name: parts[name] for name in sorted(parts) if parts[name]}

@@ -1,0 +1,206 @@
+"""From target weights to intents: one pure function.
+
+The capital of a strategy is its allocation of what the account has to deploy: cash plus everything the strategies hold, less the
+reserve. What a strategy wants of a symbol is its capital times the weight, less what its book holds; wishes inside the no-trade band are
+dropped. Opposite wishes are crossed inside the account at the mid of the decision, the rest is netted into one intent per symbol. Positions
+that no strategy owns are never touched. A strategy that failed keeps what it holds.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+
+import msgspec
+
+from alchemiser.domain.account import Asset
+from alchemiser.domain.errors import OrderDenied
+from alchemiser.domain.events import RebalancePlanned
+from alchemiser.domain.intents import Crossing, Denial, Intent, Wish
+from alchemiser.domain.money import ZERO, from_float, truncate_shares
+from alchemiser.domain.orders import Side
+
+
+class PlanRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How a plan is made; shares of equity are fractions, ``minimum_notional`` is in dollars."""
+
+    no_trade_band: Decimal = Decimal("0.005")
+    cash_reserve: Decimal = Decimal("0.005")
+    minimum_notional: Decimal = Decimal(5)
+    fractional: bool = True
+
+
+class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a plan follows from.
+
+    ``books`` are the shares each strategy holds, ``targets`` its weights or ``None`` when it failed, ``prices`` the mids in dollars.
+    """
+
+    at: datetime
+    rebalance_id: str
+    session: date
+    cash: Decimal
+    books: dict[str, dict[str, Decimal]]
+    targets: dict[str, dict[str, float] | None]
+    allocations: dict[str, Decimal]
+    prices: dict[str, Decimal]
+    assets: dict[str, Asset]
+    rules: PlanRules
+
+
+Check = Callable[[Intent, Decimal], OrderDenied | None]
+"""A pre-trade check: an intent and the equity in dollars; the denial, or ``None`` when it may be sent."""
+
+
+def plan_rebalance(request: PlanRequest, check: Check) -> RebalancePlanned:
+    """Return the plan. Raises ``OrderDenied`` with code ``no_price`` when a position cannot be valued, which makes any plan a guess."""
+    equity = _deployable(request)
+    capital = {name: share * equity * (1 - request.rules.cash_reserve) for name, share in sorted(request.allocations.items())}
+    wishes, denials = _wishes(request, capital)
+
+    intents: list[Intent] = []
+    crossings: list[Crossing] = []
+    for symbol in sorted(wishes):
+        crossed, net = _cross(symbol, wishes[symbol], request)
+        crossings += crossed
+        intent = _intent(symbol, net, equity, request)
+        if intent is None:
+            continue
+        denial = check(intent, equity)
+        if denial is None:
+            intents.append(intent)
+        else:
+            denials.append(_denial(intent.symbol, intent.side, intent.quantity, denial))
+
+    intents = _within_cash(intents, request)
+    intents.sort(key=lambda intent: (intent.side is Side.BUY, -intent.drift, intent.symbol))
+    return RebalancePlanned(
+        at=request.at,
+        rebalance_id=request.rebalance_id,
+        session=request.session,
+        equity=equity,
+        cash=request.cash,
+        target=_account_target(request),
+        prices={symbol: request.prices[symbol] for symbol in sorted(wishes) if symbol in request.prices},
+        capital=capital,
+        intents=tuple(intents),
+        denials=tuple(denials),
+        crossings=tuple(crossings),
+    )
+
+
+def _deployable(request: PlanRequest) -> Decimal:
+    total = request.cash
+    for name in sorted(request.books):
+        for symbol, quantity in sorted(request.books[name].items()):
+            if symbol not in request.prices:
+                raise OrderDenied("no_price", f"{quantity} {symbol} of strategy {name} cannot be valued; no plan is made")
+            total += quantity * request.prices[symbol]
+    return max(total, ZERO)
+
+
+def _wishes(request: PlanRequest, capital: Mapping[str, Decimal]) -> tuple[dict[str, dict[str, Decimal]], list[Denial]]:
+    """Return per symbol the signed shares each strategy wants, and the denials of what cannot even be wished for."""
+    wishes: dict[str, dict[str, Decimal]] = {}
+    denials: list[Denial] = []
+    for name in sorted(request.targets):
+        weights = request.targets[name]
+        if weights is None:
+            continue
+        held = request.books.get(name, {})
+        for symbol in sorted({*weights, *held}):
+            weight, current = from_float(weights.get(symbol, 0.0), decimals=12), held.get(symbol, ZERO)
+            asset, price = request.assets.get(symbol), request.prices.get(symbol)
+            reason = _unplannable(symbol, asset, price)
+            if reason is not None or asset is None or price is None:
+                side = Side.BUY if weight else Side.SELL
+                if weight or current:
+                    denials.append(_denial(symbol, side, current, reason or OrderDenied("no_price", symbol)))
+                continue
+            whole = not (request.rules.fractional and asset.is_fractionable)
+            target = truncate_shares(capital[name] * weight / price, whole=whole)
+            wish = target - current
+            inside_band = abs(wish) * price < request.rules.no_trade_band * capital[name]
+            if wish and not (inside_band and target and current):
+                wishes.setdefault(symbol, {})[name] = wish
+    return wishes, denials
+
+
+def _unplannable(symbol: str, asset: Asset | None, price: Decimal | None) -> OrderDenied | None:
+    if asset is None:
+        return OrderDenied("unknown_symbol", f"the broker does not know {symbol}; what is held of it stays")
+    if not asset.is_tradable:
+        return OrderDenied("not_tradable", f"the broker does not trade {symbol}; what is held of it stays")
+    if price is None:
+        return OrderDenied("no_price", f"there is no usable price of {symbol}; what is held of it stays")
+    return None
+
+
+def _cross(symbol: str, wishes: Mapping[str, Decimal], request: PlanRequest) -> tuple[list[Crossing], dict[str, Decimal]]:
+    """Match sellers with buyers inside the account; return the crossings and what is left to be traded outside."""
+    left = {name: wishes[name] for name in sorted(wishes)}
+    crossings: list[Crossing] = []
+    for seller in [name for name in left if left[name] < 0]:
+        for buyer in [name for name in left if left[name] > 0]:
+            quantity = min(-left[seller], left[buyer])
+            if quantity <= 0:
+                continue
+            left[seller] += quantity
+            left[buyer] -= quantity
+            price = request.prices[symbol]
+            crossings.append(Crossing(symbol=symbol, seller=seller, buyer=buyer, quantity=quantity, price=price))
+    return crossings, {name: wish for name, wish in left.items() if wish}
+
+
+def _intent(symbol: str, net: Mapping[str, Decimal], equity: Decimal, request: PlanRequest) -> Intent | None:
+    total = sum(net.values(), ZERO)
+    if not total:
+        return None
+    price, asset = request.prices[symbol], request.assets[symbol]
+    return Intent(
+        intent_id=symbol,
+        symbol=symbol,
+        side=Side.BUY if total > 0 else Side.SELL,
+        quantity=abs(total),
+        reference_price=price,
+        drift=float(abs(total) * price / equity) if equity else 0.0,
+        wishes=tuple(Wish(strategy=name, quantity=abs(net[name])) for name in sorted(net)),
+        is_fractionable=request.rules.fractional and asset.is_fractionable,
+    )
+
+
+def _within_cash(intents: list[Intent], request: PlanRequest) -> list[Intent]:
+    """Scale the buys down to what the cash and the sells can pay, so that a plan never spends more than there is."""
+    proceeds = sum((i.quantity * i.reference_price for i in intents if i.side is Side.SELL), ZERO)
+    cost = sum((i.quantity * i.reference_price for i in intents if i.side is Side.BUY), ZERO)
+    available = max(request.cash + proceeds, ZERO)
+    if cost <= available:
+        return intents
+    factor = available / cost
+    scaled: list[Intent] = []
+    for intent in intents:
+        if intent.side is Side.BUY:
+            whole = not intent.is_fractionable
+            wishes = [
+                Wish(strategy=wish.strategy, quantity=quantity)
+                for wish in intent.wishes
+                if (quantity := truncate_shares(wish.quantity * factor, whole=whole)) > 0
+            ]
+            total = sum((wish.quantity for wish in wishes), ZERO)
+            if total * intent.reference_price < request.rules.minimum_notional:
+                continue
+            intent = msgspec.structs.replace(intent, quantity=total, wishes=tuple(wishes))
+        scaled.append(intent)
+    return scaled
+
+
+def _account_target(request: PlanRequest) -> dict[str, float]:
+    """Return the weights of the account: each strategy's target times its allocation, summed. Failed strategies add nothing."""
+    target: dict[str, float] = {}
+    for name in sorted(request.targets):
+        for symbol, weight in sorted((request.targets[name] or {}).items()):
+            target[symbol] = target.get(symbol, 0.0) + float(request.allocations[name]) * weight
+    return dict(sorted(target.items()))
+
+
+def _denial(symbol: str, side: Side, quantity: Decimal, error: OrderDenied) -> Denial:
+    return Denial(symbol=symbol, side=side, quantity=quantity, code=error.code, message=str(error))
