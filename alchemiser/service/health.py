@@ -1,0 +1,53 @@
+"""What "live" and "ready" mean, as values. The daemon fills them in; the door, the command line and systemd pass them on."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that keeps the daemon from being live or ready: a stable code, the facts in words, since when, and what to do about it."""
+
+    code: str
+    text: str
+    since: datetime | None = None
+    remedy: str = ""
+
+
+class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How the daemon is.
+
+    ``live``: a message went round the bus within the limit; a process that is not live should be restarted.
+    ``ready``: it may trade; one that is live and not ready needs time or a person, and a restart does not help.
+    """
+
+    live: bool
+    ready: bool
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def is_well(self) -> bool:
+        """Whether the daemon is both live and ready."""
+        return self.live and self.ready
+
+    def document(self) -> dict[str, Any]:
+        """Return the report as plain data, the answer of ``/healthz``."""
+        return {
+            "live": self.live,
+            "ready": self.ready,
+            "reasons": [
+                {
+                    "code": reason.code,
+                    "text": reason.text,
+                    "since": reason.since.isoformat() if reason.since else None,
+                    "remedy": reason.remedy,
+                }
+                for reason in self.reasons
+            ],
+        }
+
+    def summary(self) -> str:
+        """Return the report in one line."""
+        words = f"{'live' if self.live else 'not live'}, {'ready' if self.ready else 'not ready'}"
+        return "; ".join([words, *(f"{reason.code}: {reason.text}" for reason in self.reasons)])

@@ -1,0 +1,104 @@
+"""Log lines: few and rich, JSON in service, readable on a terminal, all on standard error.
+
+Lines of other packages, which use the standard library's logging, take the same road. Every line is stripped of known secrets last,
+after tracebacks have become text. Standard output belongs to the answers of commands and is never written here.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, Final, Literal, TextIO
+
+import orjson
+
+from alchemiser.service.secrets import SecretMasker
+
+# structlog imports rich, with pygments behind it, wherever it can, to draw tracebacks that this daemon writes as plain text.
+# For the moment of its import rich is hidden: that saves the start a tenth of a second and the process nine megabytes.
+_RICH_WAS_THERE: Final = "rich" in sys.modules
+if not _RICH_WAS_THERE:
+    sys.modules["rich"] = None  # type: ignore[assignment]
+try:
+    import structlog
+finally:
+    if not _RICH_WAS_THERE:
+        del sys.modules["rich"]
+
+Level = Literal["debug", "info", "warning", "error"]
+Format = Literal["auto", "json", "pretty"]
+Processor = Callable[[Any, str, Any], Any]
+
+_QUIET: Final = {"aiohttp.access": logging.WARNING, "websockets": logging.WARNING, "asyncio": logging.WARNING}
+"""Loggers of others that would write a line per request, frame or turn."""
+
+
+def configure_logging(
+    *, level: Level = "info", style: Format = "auto", masker: SecretMasker | None = None, stream: TextIO | None = None
+) -> None:
+    """Send every log line of the process to ``stream`` (standard error), in JSON or pretty; calling it again replaces the first call.
+
+    ``auto`` is pretty on a terminal. ``masker`` strikes out secrets; more can be added to it later.
+    """
+    stream = sys.stderr if stream is None else stream
+    pretty = style == "pretty" or (style == "auto" and stream.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        _name_the_logger,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        _Mask(masker or SecretMasker()),
+    ]
+    render: Processor = _pretty(stream) if pretty else _to_json
+    structlog.configure(
+        processors=[*shared, render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name, quiet in _QUIET.items():
+        logging.getLogger(name).setLevel(max(quiet, logging.getLevelNamesMapping()[level.upper()]))
+    logging.captureWarnings(True)
+
+
+def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """Return a logger whose lines carry ``logger=name``; bind context to it as work proceeds."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(logger_name=name)
+    return logger
+
+
+def _name_the_logger(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+    if "logger_name" in event:  # structlog reserves the word "logger" for itself until here.
+        event["logger"] = event.pop("logger_name")
+    return event
+
+
+class _Mask:
+    def __init__(self, masker: SecretMasker) -> None:
+        self._masker = masker
+
+    def __call__(self, logger: Any, method: str, event: Any) -> Any:
+        return self._masker.value(event)
+
+
+def _to_json(logger: Any, method: str, event: dict[str, Any]) -> str:
+    ordered = {key: event.pop(key) for key in ("timestamp", "level", "logger", "event") if key in event}
+    return orjson.dumps(ordered | event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _pretty(stream: TextIO) -> Processor:
+    return structlog.dev.ConsoleRenderer(
+        colors=stream.isatty() and not os.environ.get("NO_COLOR"), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
+    )
