@@ -1,0 +1,230 @@
+"""The daemon's door: health for supervisors, metrics for scrapers, the API for operators, a page for people.
+
+It reads from the daemon through ``DaemonView`` and asks for control through one method; it decides nothing. Control needs the bearer
+token. On an address wider than loopback the API needs it too; health and metrics stay open, because probes carry no secrets.
+"""
+
+import errno
+import hmac
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, Literal, Protocol, get_args
+
+import orjson
+from aiohttp import web
+
+from alchemiser import __version__
+from alchemiser.domain.errors import AlchemiserError, ConfigError, UsageError
+from alchemiser.service.health import HealthReport
+from alchemiser.service.page import render_page
+from alchemiser.service.safety import is_loopback, require_private_door
+from alchemiser.service.settings import Settings
+from alchemiser.service.state_file import HttpAddress, remove_http_address, write_http_address
+from alchemiser.service.view import EVENTS_BY_DEFAULT, RESOURCES, Resource, StateView, document, to_json
+
+Action = Literal["pause", "resume", "halt", "flatten", "rebalance"]
+ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
+
+BODY_BYTES_AT_MOST: Final = 64 * 1024
+_JSON: Final = "application/json"
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+}
+
+
+class DaemonView(StateView, Protocol):
+    """What the door asks of the daemon."""
+
+    def health(self) -> HealthReport:
+        """Return whether the daemon is live and ready, and why not."""
+
+    async def control(self, action: Action, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Do ``action`` and return what was done and what was not. Raises an ``AlchemiserError`` when it is refused."""
+
+
+class Door:
+    """The aiohttp application: one method per kind of request."""
+
+    def __init__(self, view: DaemonView, *, metrics: Callable[[], tuple[bytes, str]], token: str | None, is_private: bool) -> None:
+        """``metrics`` returns the exposition and its content type; ``is_private`` says that only this machine can come in."""
+        self._view = view
+        self._metrics = metrics
+        self._token = token
+        self._is_private = is_private
+
+    def application(self) -> web.Application:
+        """Return the application with its routes."""
+        app = web.Application(client_max_size=BODY_BYTES_AT_MOST, middlewares=[_answer_errors])
+        app.router.add_get("/", self.page)
+        app.router.add_get("/livez", self.livez)
+        app.router.add_get("/readyz", self.readyz)
+        app.router.add_get("/healthz", self.healthz)
+        app.router.add_get("/metrics", self.metrics)
+        app.router.add_get("/api/v1/{resource}", self.read)
+        app.router.add_post("/api/v1/{action}", self.control)
+        return app
+
+    async def livez(self, request: web.Request) -> web.Response:
+        """Answer 200 while a message has gone round the bus within the limit, else 503: restart me."""
+        report = self._view.health()
+        return _answer({"live": report.live}, status=200 if report.live else 503)
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        """Answer 200 while the daemon may trade, else 503 with the reasons."""
+        report = self._view.health()
+        body = report.document()
+        return _answer({"ready": report.ready, "reasons": body["reasons"]}, status=200 if report.ready else 503)
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        """Answer both questions in one document."""
+        report = self._view.health()
+        return _answer(report.document(), status=200 if report.is_well else 503)
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Answer with the Prometheus exposition."""
+        body, content_type = self._metrics()
+        return web.Response(body=body, headers={**_HEADERS, "Content-Type": content_type})
+
+    async def page(self, request: web.Request) -> web.Response:
+        """Answer with the status page; on a wide address with the health alone."""
+        status = document(self._view, "status", live=True) if self._is_private else {}
+        positions = document(self._view, "positions", live=True)["positions"] if self._is_private else []
+        body = render_page(self._view.health(), status, positions)
+        return web.Response(text=body, content_type="text/html", headers={**_HEADERS, "Refresh": "5"})
+
+    async def read(self, request: web.Request) -> web.Response:
+        """Answer one question about the daemon's state."""
+        name = request.match_info["resource"]
+        if name not in RESOURCES:
+            return _refuse(404, "not_found", f"there is no {name}; there are {', '.join(RESOURCES)}")
+        if not self._is_private and (refusal := self._refusal(request)):
+            return refusal
+        resource: Resource = name
+        after, limit = _whole_number(request, "after", -1), _whole_number(request, "limit", EVENTS_BY_DEFAULT)
+        return _answer(document(self._view, resource, live=True, after=after, limit=limit))
+
+    async def control(self, request: web.Request) -> web.Response:
+        """Do what the operator asks, if the request carries the token."""
+        name = request.match_info["action"]
+        if name not in ACTIONS:
+            return _refuse(404, "not_found", f"there is no action {name}; there are {', '.join(ACTIONS)}")
+        if refusal := self._refusal(request):
+            return refusal
+        action: Action = name
+        result = await self._view.control(action, await _arguments(request))
+        return _answer({"action": action, "accepted": True, **result})
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        if self._token is None:
+            return _refuse(403, "no_token", "control is off, because no service.token is set; set one and start the daemon again")
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        # Compared in constant time, as bytes: text that is not ASCII is refused by compare_digest.
+        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token.encode()):
+            return None
+        response = _refuse(401, "unauthorised", "this needs the header 'Authorization: Bearer TOKEN' with the daemon's service.token")
+        response.headers["WWW-Authenticate"] = 'Bearer realm="alchemiser"'
+        return response
+
+
+@asynccontextmanager
+async def open_door(
+    view: DaemonView, settings: Settings, *, metrics: Callable[[], tuple[bytes, str]], listener: socket.socket | None = None
+) -> AsyncIterator[HttpAddress]:
+    """Serve until the block ends, and say where in ``STATE/http.json``.
+
+    ``listener`` is a socket that listens already; without it ``service.http`` is bound. Raises ``ConfigError`` when the address cannot
+    be had and ``SafetyRefused`` when it is wider than loopback without a token.
+    """
+    require_private_door(settings)
+    host, port = split_address(settings.service.http)
+    token = settings.service.token.get_secret_value() if settings.service.token else None
+    door = Door(view, metrics=metrics, token=token, is_private=is_loopback(host))
+    runner = web.AppRunner(door.application(), access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.SockSite(runner, listener) if listener else web.TCPSite(runner, host, port)
+        await _bind(site, settings.service.http)
+        address = _address(host, runner.addresses[0][1] if runner.addresses else port)
+        write_http_address(settings.service.state, address)
+        try:
+            yield address
+        finally:
+            remove_http_address(settings.service.state)
+    finally:
+        await runner.cleanup()
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Return host and port of ``host:port``; an IPv6 host may stand in brackets."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+async def _bind(site: web.BaseSite, address: str) -> None:
+    try:
+        await site.start()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            text = f"service.http {address} is taken by another process; stop it or set another port (port 0 picks a free one)"
+        elif error.errno == errno.EACCES:
+            text = f"service.http {address} may not be opened by this user; ports below 1024 need a privilege, set a higher one"
+        else:
+            text = f"service.http {address} cannot be opened ({error.strerror}); set an address of this machine"
+        raise ConfigError(f"{text}. Nothing was started") from error
+
+
+def _address(host: str, port: int) -> HttpAddress:
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared with, not bound to
+    literal = f"[{reachable}]" if ":" in reachable else reachable
+    return HttpAddress(url=f"http://{literal}:{port}", host=host, port=port, pid=os.getpid())
+
+
+@web.middleware
+async def _answer_errors(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+    """Turn refusals into documents. What is not ours is left to aiohttp, which logs it and answers 500 without details."""
+    try:
+        return await handler(request)
+    except UsageError as error:
+        return _refuse(400, "bad_request", str(error))
+    except AlchemiserError as error:
+        return _refuse(409, type(error).__name__, str(error))
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return _refuse(error.status, "http", error.reason, {key: value for key, value in error.headers.items() if key == "Allow"})
+
+
+async def _arguments(request: web.Request) -> Mapping[str, Any]:
+    body = await request.read()
+    if not body:
+        return {}
+    try:
+        arguments = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise UsageError(f"the body is not JSON: {error}") from error
+    if not isinstance(arguments, dict):
+        raise UsageError("the body must be a JSON object")
+    return arguments
+
+
+def _whole_number(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise UsageError(f"{name} must be a whole number, found {text[:40]!r}")
+    return int(text)
+
+
+def _answer(value: Any, *, status: int = 200) -> web.Response:
+    return web.Response(body=to_json(value), status=status, content_type=_JSON, headers={**_HEADERS, "Server": f"alchemiser/{__version__}"})
+
+
+def _refuse(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    response = _answer({"error": {"code": code, "message": message}}, status=status)
+    response.headers.update(headers or {})
+    return response
