@@ -20,6 +20,8 @@ The tree::
     ├── VerificationFailed        exit 6  a stored record is not what it should be
     ├── NoDaemon                  exit 7  no daemon is running there
     ├── NotReady                  exit 8  the daemon runs but may not trade yet
+    ├── BusClosed                 exit 1  the bus has ended; what was being published is dropped, and this says so
+    ├── JournalFailed             exit 1  the journal cannot be written; stop, for nothing may be done that it does not hold
     └── InvariantBroken           exit 1  stop the process: going on would lose money or truth
 
 A message says what happened, to which id, and what the daemon does now.
@@ -137,6 +139,14 @@ class NotReady(AlchemiserError):
     """The daemon runs but is not ready; the message lists the reasons."""
 
     exit_code = 8
+
+
+class BusClosed(AlchemiserError):
+    """An event was published on a bus that is ending or has ended; it was neither journaled nor delivered."""
+
+
+class JournalFailed(AlchemiserError):
+    """The journal could not be written: disk full, read-only, or slower than its backlog allows. What it does not hold may not leave."""
 
 
 class InvariantBroken(AlchemiserError):

@@ -295,6 +295,13 @@ class OrderNotFound(Event, frozen=True, kw_only=True):
     client_order_id: str
 
 
+class OrderWithheld(Event, frozen=True, kw_only=True):
+    """An intended order did not leave the process, or provably did not reach the venue; it may go again under the same id."""
+
+    client_order_id: str
+    reason: str
+
+
 class CancelRequested(Event, frozen=True, kw_only=True):
     """A cancel is about to be sent."""
 
@@ -399,6 +406,7 @@ AnyEvent = (
     | OrderRejected
     | OrderOutcomeUnknown
     | OrderNotFound
+    | OrderWithheld
     | CancelRequested
     | OrderClosed
     | TimerElapsed

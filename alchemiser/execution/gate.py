@@ -1,7 +1,7 @@
 """The submit gate: the reasons why nothing may be sent just now. Risk-reducing cancels pass it always.
 
-An inline component. It is closed while the order stream is not listening, while a gap is open, while trading is paused or halted, outside the
-session, and until recovery has finished.
+An inline component. It is closed while the order stream is not listening, while a gap is open, while trading is paused or halted,
+outside the session, and until recovery has finished.
 """
 
 from alchemiser.bus.envelope import Envelope

@@ -20,6 +20,7 @@ from alchemiser.domain.events import (
     OrderNotFound,
     OrderOutcomeUnknown,
     OrderRejected,
+    OrderWithheld,
 )
 from alchemiser.domain.orders import ExecutionReport, Order, OrderState, apply_report
 
@@ -33,6 +34,7 @@ class OrderStates:
         OrderRejected,
         OrderOutcomeUnknown,
         OrderNotFound,
+        OrderWithheld,
         CancelRequested,
         OrderFilled,
         OrderClosed,
@@ -97,6 +99,7 @@ class OrderStates:
         """Apply one event."""
         match envelope.event:
             case OrderIntended(order=request, at=at):
+                self._announced_ends.discard(request.client_order_id)  # It may go again after it was withheld.
                 self._store(Order(request=request, state=OrderState.INTENDED, intended_at=at), at)
             case ExecutionReported(report=report):
                 self._report(report)
@@ -104,6 +107,8 @@ class OrderStates:
                 self._end(key, OrderState.REJECTED, message, at)
             case OrderNotFound(client_order_id=key, at=at):
                 self._end(key, OrderState.NEVER_SENT, "the venue does not know the order", at)
+            case OrderWithheld(client_order_id=key, reason=reason, at=at):
+                self._end(key, OrderState.NEVER_SENT, reason, at)
             case OrderOutcomeUnknown(client_order_id=key, reason=reason, at=at):
                 self._move(key, (OrderState.INTENDED,), OrderState.UNKNOWN, reason, at)
             case CancelRequested(client_order_id=key, reason=reason, at=at):

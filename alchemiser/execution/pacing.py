@@ -1,16 +1,18 @@
 """The pacing of one rebalance: which order is sent, cancelled or asked about next. Pure; the handler carries out what it says.
 
-Sells go first. A buy is released as soon as the cash it needs is free, largest drift first; once no sell is left that could bring more, a buy is
-re-sized to the cash there is. One intent has at most one live order. An order that does not fill within its rung, or that the market has
-left behind, is cancelled; when the cancel is confirmed, what is left goes out again one rung higher. Every intent ends filled or parked with
-a reason by its deadline.
+Sells go first. A buy is released as soon as the cash it needs is free, largest drift first; once no sell is left that could bring more,
+a buy is re-sized to the cash there is. One intent has at most one live order. An order that does not fill within its rung, or that the
+market has left behind, is cancelled; when the cancel is confirmed, what is left goes out again, one rung higher if it was the rung that ran
+out. Every intent ends filled or parked with a reason by its deadline.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+
+import msgspec
 
 from alchemiser.domain.events import RebalancePlanned
 from alchemiser.domain.ids import client_order_id
@@ -22,6 +24,9 @@ from alchemiser.execution.ladder import LadderRules, is_behind, next_order
 
 MAX_REJECTIONS = 3
 """An intent whose orders were refused this often is parked: asking again would be a storm."""
+
+RETRY_SECONDS = 1.0
+"""The first pause after an order did not reach the venue or was refused; it doubles with each further one, up to a minute."""
 
 CANCEL_REPEAT_SECONDS = 5.0
 """How long a confirmation of a cancel is awaited before the order is asked about and the cancel repeated."""
@@ -83,8 +88,9 @@ class Work:
     filled_quantity: Decimal = ZERO
     filled_value: Decimal = ZERO
     rejections: int = 0
+    setbacks: int = 0
+    not_before: datetime | None = None
     resend: bool = False
-    asked_at: datetime | None = None
     reason: str | None = None
 
     @property
@@ -131,6 +137,20 @@ class RebalanceRun:
         due = [moment for work in self.works.values() if (moment := self._due(work, now)) is not None]
         return min(due, default=None)
 
+    def resume(self, orders: Iterable[Order], now: datetime) -> None:
+        """Take over what an earlier process did for this rebalance: fills, attempts, and its live order, which is cancelled first."""
+        for order in orders:
+            work = self._work_of(order.client_order_id)
+            if work is None:
+                continue
+            work.filled_quantity += order.cumulative_quantity
+            work.filled_value += order.filled_value
+            self.cash -= order.request.side.sign * order.filled_value
+            work.attempt += 1
+            if not order.is_terminal:
+                work.order, work.order_filled = order.request, order.cumulative_quantity
+                work.stage, work.stage_since = Stage.CANCELLING, now - timedelta(seconds=CANCEL_REPEAT_SECONDS)
+
     def stop(self, reason: str) -> None:
         """Begin nothing new: the next :meth:`advance` cancels what is working and parks the rest."""
         self.stop_reason = self.stop_reason or reason
@@ -154,12 +174,15 @@ class RebalanceRun:
         if work.stage is Stage.ENDED:
             return
         work.stage, work.stage_since = Stage.WAITING, now
+        if order.state in (OrderState.NEVER_SENT, OrderState.REJECTED):
+            work.reason = order.reason
+            work.not_before = now + timedelta(seconds=min(RETRY_SECONDS * 2**work.setbacks, 60.0))
+            work.setbacks += 1
         if order.state is OrderState.NEVER_SENT:
-            # The venue said it does not know the id: the same order may go again, and only under the same id.
+            # The venue provably does not know the id: the same order may go again, and only under the same id.
             work.resend = True
         elif order.state is OrderState.REJECTED:
             work.rejections += 1
-            work.reason = order.reason
             if work.rejections >= MAX_REJECTIONS:
                 self._end(work, f"rejected {work.rejections} times: {order.reason}")
 
@@ -177,6 +200,8 @@ class RebalanceRun:
                 continue
             if gate_reasons:
                 work.reason = "; ".join(gate_reasons.values())
+                continue
+            if work.not_before is not None and now < work.not_before:
                 continue
             command = self._send(work, now)
             if command is not None:
@@ -224,7 +249,8 @@ class RebalanceRun:
         return None
 
     def _end_if_over(self, work: Work, now: datetime) -> None:
-        if work.leaves_quantity <= 0 or work.leaves_quantity * work.intent.reference_price < ONE:
+        leaves = truncate_shares(work.leaves_quantity, whole=not work.intent.is_fractionable)
+        if leaves * work.intent.reference_price < ONE:
             self._end(work, None)  # Less than the venue's smallest order is as good as filled.
         elif self.stop_reason is not None:
             self._end(work, self.stop_reason)
@@ -252,15 +278,7 @@ class RebalanceRun:
             if quantity * work.intent.reference_price < ONE:
                 self._end(work, "the cash that was left is less than the smallest order")
                 return None
-            order = NewOrder(
-                client_order_id=order.client_order_id,
-                symbol=order.symbol,
-                side=order.side,
-                quantity=quantity,
-                order_type=order.order_type,
-                time_in_force=order.time_in_force,
-                limit_price=order.limit_price,
-            )
+            order = msgspec.structs.replace(order, quantity=quantity)
         work.attempt += 1
         return self._sent(work, order, now)
 

@@ -1,0 +1,298 @@
+"""The execution handler: carries out what the pacing of a rebalance decides, and brings the venue's answers back as events.
+
+It awaits, the decisions are in ``pacing``. Nothing leaves before everything it follows from is durable; no submit is ever repeated
+blindly; an answer that cannot be read is looked up by client order id until the venue says what became of the order.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from alchemiser.bus.alarm import Alarm
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.errors import (
+    CredentialsRefused,
+    NotFoundAtVenue,
+    OutcomeUnknown,
+    VenueError,
+    VenueUnavailable,
+)
+from alchemiser.domain.errors import OrderRejected as RejectedByVenue
+from alchemiser.domain.events import (
+    CancelRequested,
+    Event,
+    ExecutionReported,
+    GapClosed,
+    OrderClosed,
+    OrderFilled,
+    OrderIntended,
+    OrderNotFound,
+    OrderOutcomeUnknown,
+    OrderRejected,
+    OrderWithheld,
+    QuoteUpdated,
+    RebalanceCompleted,
+    RebalanceParked,
+    RebalancePlanned,
+    RecoveryCompleted,
+    SessionClosed,
+    TimerElapsed,
+    TradingStateChanged,
+)
+from alchemiser.domain.orders import NewOrder, OrderState
+from alchemiser.domain.runtime import Clock
+from alchemiser.domain.venue import Venue
+from alchemiser.execution.gate import SubmitGate
+from alchemiser.execution.ladder import LadderRules
+from alchemiser.execution.order_states import OrderStates
+from alchemiser.execution.pacing import Ask, Cancel, Command, Quotes, RebalanceRun, Submit
+from alchemiser.execution.rebalances import Rebalances
+from alchemiser.execution.reconciliation import missed_fills
+
+LOOK_UP_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Pauses between look-ups of an order whose outcome is unknown; the last repeats."""
+
+NOT_FOUND_ANSWERS = 4
+"""How often the venue must say that it does not know an order before it is believed: its lists are only eventually consistent."""
+
+SENDERS = 8
+"""How many requests about orders may be under way at once."""
+
+
+@dataclass(frozen=True)
+class ExecutionParts:
+    """What the handler works with. ``cut_off`` gives the last moment of a session at which an order may still be worked."""
+
+    venue: Venue
+    orders: OrderStates
+    gate: SubmitGate
+    rebalances: Rebalances
+    quotes: Quotes
+    clock: Clock
+    publish: Callable[..., Awaitable[object]]
+    durable: Callable[[], Awaitable[None]]
+    cut_off: Callable[[date], datetime]
+    rules: LadderRules
+    epoch: str
+
+
+class ExecutionHandler:
+    """Works one rebalance at a time. ``run`` owns its tasks; ``handle`` and ``handle_quote`` are its two subscriptions."""
+
+    listens_to = (
+        RebalancePlanned,
+        OrderFilled,
+        OrderClosed,
+        TimerElapsed,
+        GapClosed,
+        RecoveryCompleted,
+        TradingStateChanged,
+        SessionClosed,
+    )
+
+    def __init__(self, parts: ExecutionParts) -> None:
+        self._parts = parts
+        self._run: RebalanceRun | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._senders = asyncio.Semaphore(SENDERS)
+        self._alarm = Alarm(parts.clock, self._ring)
+        self._is_stopping = False
+
+    @property
+    def active(self) -> RebalanceRun | None:
+        """The rebalance in progress, if any."""
+        return self._run
+
+    async def run(self) -> None:
+        """Own the requests that are under way, until cancelled."""
+        async with asyncio.TaskGroup() as self._tasks:
+            self._tasks.create_task(self._alarm.run(), name="execution deadlines")
+
+    async def handle(self, envelope: Envelope) -> None:
+        """Deal with a plan, a fill, the end of an order, a deadline, or a change of what is allowed."""
+        now = self._parts.clock.now()
+        match envelope.event:
+            case RebalancePlanned() as plan:
+                await self._begin(plan, now)
+            case OrderFilled(fill=fill) if self._run is not None:
+                self._run.on_fill(fill)
+            case OrderClosed(client_order_id=key) if self._run is not None:
+                order = self._parts.orders.get(key)
+                if order is not None and order.is_terminal:
+                    self._run.on_end(order, now)
+            case RecoveryCompleted():
+                await self._resume(now)
+            case TradingStateChanged(state="halted", reason=reason) if self._run is not None:
+                self._run.stop(f"trading was halted: {reason}")
+            case SessionClosed() if self._run is not None:
+                self._run.stop("the session has closed")
+            case _:
+                pass
+        await self._step()
+
+    async def handle_quote(self, envelope: Envelope) -> None:
+        """Look again when a quote of a symbol in progress has changed."""
+        event = envelope.event
+        if self._run is not None and isinstance(event, QuoteUpdated) and event.symbol in self._run.works:
+            await self._step()
+
+    async def stop(self, reason: str, *, cancel_orders: bool) -> None:
+        """Begin nothing new and, if so asked, cancel what is working. The rebalance stays unfinished; the next start takes it up."""
+        self._is_stopping = True
+        self._run = None
+        self._alarm.set(None)
+        if cancel_orders:
+            for order in self._parts.orders.open_orders():
+                self._spawn(self._cancel(order.client_order_id, reason), f"cancel {order.client_order_id}")
+
+    async def _begin(self, plan: RebalancePlanned, now: datetime) -> None:
+        if self._run is not None:
+            await self._end(self._run, "a newer rebalance was planned")
+        self._run = self._new_run(plan, now)
+
+    async def _resume(self, now: datetime) -> None:
+        """Take up what an earlier process left: orders of unknown outcome, the unfinished rebalance, orders that no rebalance owns."""
+        plan = self._parts.rebalances.unfinished
+        for order in self._parts.orders.open_orders():
+            if order.state in (OrderState.INTENDED, OrderState.UNKNOWN):
+                self._spawn(self._look_up(order.client_order_id), f"look up {order.client_order_id}")
+            elif plan is None:
+                self._spawn(self._cancel(order.client_order_id, "no rebalance owns it"), f"cancel {order.client_order_id}")
+        if plan is None or self._run is not None:
+            return
+        run = self._new_run(plan, now)
+        run.resume(self._parts.orders, now)
+        if now >= run.cut_off:
+            run.stop("the daemon was away when the session's cut-off passed")
+        self._run = run
+
+    def _new_run(self, plan: RebalancePlanned, now: datetime) -> RebalanceRun:
+        return RebalanceRun(
+            plan=plan,
+            epoch=self._parts.epoch,
+            rules=self._parts.rules,
+            quotes=self._parts.quotes,
+            started_at=now,
+            cut_off=self._parts.cut_off(plan.session),
+        )
+
+    async def _step(self) -> None:
+        """Carry out what is to be done now, and arrange to look again in time."""
+        run = self._run
+        if run is None or self._is_stopping:
+            return
+        for command in run.advance(self._parts.clock.now(), self._parts.gate.reasons):
+            await self._carry_out(command, run.plan.rebalance_id)
+        if run.is_ended and self._run is run:
+            await self._end(run, None)
+        self._alarm.set(None if self._run is None else self._run.next_due(self._parts.clock.now()))
+
+    async def _end(self, run: RebalanceRun, reason: str | None) -> None:
+        self._run = None
+        now, outcomes = self._parts.clock.now(), run.outcomes()
+        key = run.plan.rebalance_id
+        open_ends = [f"{outcome.symbol}: {outcome.reason}" for outcome in outcomes if outcome.state != "filled"]
+        reason = reason or "; ".join(open_ends)
+        event: Event = RebalanceCompleted(at=now, rebalance_id=key, outcomes=outcomes)
+        if reason:
+            event = RebalanceParked(at=now, rebalance_id=key, reason=reason, outcomes=outcomes)
+        await self._parts.publish(event, correlation=key)
+
+    async def _carry_out(self, command: Command, rebalance_id: str) -> None:
+        match command:
+            case Submit(intent_id=intent_id, attempt=attempt, order=order):
+                await self._parts.publish(
+                    OrderIntended(at=self._parts.clock.now(), rebalance_id=rebalance_id, intent_id=intent_id, attempt=attempt, order=order),
+                    correlation=rebalance_id,
+                )
+                self._spawn(self._submit(order), f"submit {order.client_order_id}")
+            case Cancel(client_order_id=key, reason=reason):
+                self._spawn(self._cancel(key, reason), f"cancel {key}")
+            case Ask(client_order_id=key):
+                self._spawn(self._ask(key), f"ask {key}")
+
+    def _spawn(self, work: "asyncio._CoroutineLike[None]", name: str) -> None:
+        assert self._tasks is not None, "run() owns the tasks and has not been started"
+        self._tasks.create_task(work, name=name)
+
+    async def _submit(self, order: NewOrder) -> None:
+        key = order.client_order_id
+        await self._parts.durable()
+        async with self._senders:
+            if not self._parts.gate.is_open:
+                await self._publish(OrderWithheld, key, reason="; ".join(self._parts.gate.reasons.values()))
+                return
+            try:
+                report = await self._parts.venue.submit(order)
+            except RejectedByVenue as error:
+                await self._publish(OrderRejected, key, code=error.code, message=str(error))
+            except CredentialsRefused as error:
+                await self._publish(OrderWithheld, key, reason=str(error))
+                await self._halt(str(error))
+            except VenueUnavailable as error:
+                await self._publish(OrderWithheld, key, reason=str(error))
+            except OutcomeUnknown as error:
+                await self._publish(OrderOutcomeUnknown, key, reason=str(error))
+                await self._look_up(key)
+            else:
+                await self._parts.publish(ExecutionReported(at=self._parts.clock.now(), report=report))
+
+    async def _cancel(self, key: str, reason: str) -> None:
+        order = self._parts.orders.get(key)
+        if order is None or order.is_terminal:
+            return
+        if order.state is not OrderState.CANCELLING:
+            await self._publish(CancelRequested, key, reason=reason)
+        await self._parts.durable()
+        async with self._senders:
+            try:
+                venue_order_id = order.venue_order_id or (await self._parts.venue.order_by_client_id(key)).venue_order_id
+                await self._parts.venue.cancel(venue_order_id)
+            except VenueError:
+                # Whatever the reason, what counts is the state of the order; asked for here and, if need be, again by the pacing.
+                await self._ask(key)
+
+    async def _ask(self, key: str) -> None:
+        """Ask the venue for the state of an order, and for the executions that it counts and we have not seen."""
+        try:
+            report = await self._parts.venue.order_by_client_id(key)
+            await self._parts.publish(ExecutionReported(at=self._parts.clock.now(), report=report))
+            order = self._parts.orders.get(key)
+            if order is not None and order.missing_quantity:
+                activities = await self._parts.venue.fills_since(order.intended_at - timedelta(seconds=1))
+                for missed in missed_fills(activities, self._parts.orders):
+                    await self._parts.publish(ExecutionReported(at=missed.at, report=missed))
+        except CredentialsRefused as error:
+            await self._halt(str(error))
+        except (NotFoundAtVenue, VenueUnavailable, OutcomeUnknown):
+            return  # No evidence about the order; the pacing asks again.
+
+    async def _look_up(self, key: str) -> None:
+        """Ask about an order of unknown outcome until the venue has answered; only silence from a stopping daemon ends it early."""
+        not_found, number = 0, 0
+        while not self._is_stopping:
+            await self._parts.clock.sleep(LOOK_UP_PAUSES_SECONDS[min(number, len(LOOK_UP_PAUSES_SECONDS) - 1)])
+            number += 1
+            try:
+                report = await self._parts.venue.order_by_client_id(key)
+            except NotFoundAtVenue:
+                not_found += 1
+                if not_found >= NOT_FOUND_ANSWERS:
+                    await self._publish(OrderNotFound, key)
+                    return
+            except (VenueUnavailable, OutcomeUnknown):
+                continue  # An error on the way says nothing about the order.
+            else:
+                await self._parts.publish(ExecutionReported(at=self._parts.clock.now(), report=report))
+                return
+
+    async def _publish(self, kind: type[Event], key: str, **fields: object) -> None:
+        await self._parts.publish(kind(at=self._parts.clock.now(), client_order_id=key, **fields))  # type: ignore[call-arg]
+
+    async def _halt(self, reason: str) -> None:
+        now = self._parts.clock.now()
+        await self._parts.publish(TradingStateChanged(at=now, state="halted", by="execution", reason=reason))
+
+    async def _ring(self) -> None:
+        await self._parts.publish(TimerElapsed(at=self._parts.clock.now(), kind="execution", key=""))

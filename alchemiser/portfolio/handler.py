@@ -1,0 +1,182 @@
+"""The rebalancer: collects the targets of a decision, looks at the account once, and publishes the plan.
+
+At the end of a session it compares the ledger with the broker and reports the result. The arithmetic is in ``plan`` and ``ledger``.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.account import Account, Asset, BrokerPosition
+from alchemiser.domain.errors import OrderDenied, VenueError
+from alchemiser.domain.events import (
+    AccountObserved,
+    DecisionDue,
+    GapClosed,
+    LedgerCompared,
+    RebalanceParked,
+    RebalancePlanned,
+    RecoveryCompleted,
+    ResultReported,
+    SessionClosed,
+    StrategyFailed,
+    TargetProposed,
+)
+from alchemiser.domain.money import ZERO, from_float
+from alchemiser.domain.runtime import Clock
+from alchemiser.domain.venue import Venue
+from alchemiser.portfolio.ledger import Ledger
+from alchemiser.portfolio.plan import Check, PlanRequest, PlanRules, plan_rebalance
+
+
+@dataclass(frozen=True)
+class PortfolioParts:
+    """What the rebalancer works with.
+
+    ``mids`` gives the mid of a symbol from a usable quote, or ``None``; ``assets`` what the broker says of the symbols; ``check`` is the
+    pre-trade check of the risk room.
+    """
+
+    venue: Venue
+    ledger: Ledger
+    clock: Clock
+    publish: Callable[..., Awaitable[object]]
+    mids: Callable[[str, datetime], float | None]
+    assets: Callable[[Sequence[str]], Awaitable[dict[str, Asset]]]
+    check: Check
+    rules: PlanRules
+    allocations: Mapping[str, Decimal]
+
+
+@dataclass
+class _Collection:
+    """The answers of the strategies to one decision."""
+
+    rebalance_id: str
+    session: date
+    targets: dict[str, dict[str, float] | None] = field(default_factory=dict)
+    prices: dict[str, float] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+
+class Rebalancer:
+    """Plans one rebalance at a time."""
+
+    listens_to = (DecisionDue, TargetProposed, StrategyFailed, RecoveryCompleted, GapClosed, SessionClosed)
+
+    def __init__(self, parts: PortfolioParts) -> None:
+        self._parts = parts
+        self._collecting: _Collection | None = None
+
+    async def handle(self, envelope: Envelope) -> None:
+        """Deal with a decision, a strategy's answer, or a moment to compare the ledger with the broker."""
+        match envelope.event:
+            case DecisionDue(rebalance_id=rebalance_id, session=session):
+                self._collecting = _Collection(rebalance_id, session)
+            case TargetProposed() as proposed:
+                await self._collect(proposed.rebalance_id, proposed.strategy, dict(proposed.weights), proposed.prices)
+            case StrategyFailed() as failed:
+                await self._collect(failed.rebalance_id, failed.strategy, None, {}, f"{failed.strategy}: {failed.reason}")
+            case RecoveryCompleted():
+                await self._compare(None, "start")
+            case GapClosed():
+                await self._compare(None, "gap closed")
+            case SessionClosed(session=session):
+                await self._compare(session.date, "session closed")
+            case _:
+                pass
+
+    async def _collect(
+        self, rebalance_id: str, strategy: str, weights: dict[str, float] | None, prices: Mapping[str, float], failure: str = ""
+    ) -> None:
+        collection = self._collecting
+        if collection is None or collection.rebalance_id != rebalance_id:
+            return
+        collection.targets[strategy] = weights
+        collection.prices.update(prices)
+        if failure:
+            collection.failures.append(failure)
+        if len(collection.targets) < len(self._parts.allocations):
+            return
+        self._collecting = None
+        try:
+            event = await self._plan(collection)
+        except (VenueError, OrderDenied) as error:
+            event = self._parked(collection, f"no plan was made: {error}")
+        await self._parts.publish(event, correlation=rebalance_id)
+
+    async def _plan(self, collection: _Collection) -> RebalancePlanned | RebalanceParked:
+        if all(weights is None for weights in collection.targets.values()):
+            return self._parked(collection, "no strategy computed a target: " + "; ".join(collection.failures))
+        account, positions = await self._observe("decision")
+        if account.blocks:
+            return self._parked(collection, f"the account may not trade: {', '.join(account.blocks)}")
+        books = {name: book.holdings() for name, book in self._parts.ledger.books.items()}
+        symbols = sorted(
+            {symbol for weights in collection.targets.values() for symbol in weights or {}} | set(self._parts.ledger.holdings())
+        )
+        now = self._parts.clock.now()
+        request = PlanRequest(
+            at=now,
+            rebalance_id=collection.rebalance_id,
+            session=collection.session,
+            cash=account.cash,
+            books=books,
+            targets=collection.targets,
+            allocations=dict(self._parts.allocations),
+            prices=self._prices(symbols, collection, positions, now),
+            assets=await self._parts.assets(symbols),
+            rules=self._parts.rules,
+        )
+        return plan_rebalance(request, self._parts.check)
+
+    def _prices(
+        self, symbols: Sequence[str], collection: _Collection, positions: Sequence[BrokerPosition], now: datetime
+    ) -> dict[str, Decimal]:
+        """Return the mid of each symbol; where no quote is usable, the price of the decision, then the broker's."""
+        at_broker = {position.symbol: position.current_price for position in positions}
+        prices: dict[str, Decimal] = {}
+        for symbol in symbols:
+            mid = self._parts.mids(symbol, now) or collection.prices.get(symbol)
+            price = from_float(mid) if mid else at_broker.get(symbol)
+            if price:
+                prices[symbol] = price
+        return prices
+
+    def _parked(self, collection: _Collection, reason: str) -> RebalanceParked:
+        return RebalanceParked(at=self._parts.clock.now(), rebalance_id=collection.rebalance_id, reason=reason, outcomes=())
+
+    async def _observe(self, reason: str) -> tuple[Account, tuple[BrokerPosition, ...]]:
+        account = await self._parts.venue.account()
+        positions = await self._parts.venue.positions()
+        await self._parts.publish(AccountObserved(at=self._parts.clock.now(), account=account, positions=positions, reason=reason))
+        return account, positions
+
+    async def _compare(self, session: date | None, reason: str) -> None:
+        """Look at the account, name what differs from the ledger and, at the end of a session, report the result."""
+        try:
+            account, positions = await self._observe(reason)
+        except VenueError as error:
+            differences = (f"the broker could not be asked: {error}",)
+            await self._parts.publish(LedgerCompared(at=self._parts.clock.now(), session=session, differences=differences))
+            return
+        held = {position.symbol: position.quantity for position in positions}
+        differences = self._parts.ledger.differences(held, account.cash)
+        now = self._parts.clock.now()
+        await self._parts.publish(LedgerCompared(at=now, session=session, differences=differences))
+        if session is None:
+            return
+        marks = {position.symbol: position.current_price for position in positions if position.current_price is not None}
+        books = self._parts.ledger.books
+        await self._parts.publish(
+            ResultReported(
+                at=now,
+                session=session,
+                equity=account.equity,
+                cash=account.cash,
+                realised={name: books[name].realised for name in sorted(books)},
+                unrealised={name: books[name].unrealised(marks) if marks else ZERO for name in sorted(books)},
+            )
+        )
