@@ -1,0 +1,1 @@
+"""Tests of the market facts: calendar, quotes, history, indicators."""
