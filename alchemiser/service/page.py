@@ -11,7 +11,7 @@ from alchemiser.service.view import to_json
 _STYLE: Final = (
     "body{font:14px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:64rem;padding:0 1rem}"
     "table{border-collapse:collapse;margin:.5rem 0 1.5rem}.ok{color:#080}.bad{color:#b00}"
-    "th,td{text-align:left;vertical-align:top;padding:.15rem .8rem .15rem 0;border-bottom:1px solid #8884;font-variant-numeric:tabular-nums}"
+    "th,td{text-align:left;vertical-align:top;padding:.15rem .8rem .15rem 0;border-bottom:1px solid #8884}"
 )
 _ROWS_AT_MOST: Final = 200
 
