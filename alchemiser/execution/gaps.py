@@ -1,7 +1,7 @@
 """The gap keeper: after a start and after every break of the order stream it asks the venue what was missed, before anything is sent.
 
-The venue does not replay what happened while the stream was away. So the gap opens with the break and closes only when the open orders and all
-executions since the last known one have been applied. A start is the first gap; there is no other start-up path.
+The venue does not replay what happened while the stream was away. So the gap opens with the break and closes only when the open orders and
+all executions since the last known one have been applied. A start is the first gap; there is no other start-up path.
 """
 
 from collections.abc import Awaitable, Callable

@@ -244,7 +244,8 @@ class RebalanceRun:
             work.rung += 1
             return f"not filled within {self.rules.rung_seconds:g} s"
         quote = self.quotes(work.intent.symbol, now)
-        if stood >= self.rules.minimum_repeg_seconds and isinstance(quote, Quote) and is_behind(work.order, quote):
+        rung = self.rules.rungs[min(work.rung, len(self.rules.rungs) - 1)]
+        if stood >= self.rules.minimum_repeg_seconds and isinstance(quote, Quote) and is_behind(work.order, quote, rung):
             return "the market has moved away"
         return None
 

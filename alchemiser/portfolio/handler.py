@@ -159,8 +159,8 @@ class Rebalancer:
         try:
             account, positions = await self._observe(reason)
         except VenueError as error:
-            differences = (f"the broker could not be asked: {error}",)
-            await self._parts.publish(LedgerCompared(at=self._parts.clock.now(), session=session, differences=differences))
+            silence = (f"the broker could not be asked: {error}",)
+            await self._parts.publish(LedgerCompared(at=self._parts.clock.now(), session=session, differences=silence))
             return
         held = {position.symbol: position.quantity for position in positions}
         differences = self._parts.ledger.differences(held, account.cash)
