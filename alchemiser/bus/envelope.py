@@ -5,7 +5,8 @@ import msgspec
 from alchemiser.domain.events import Event
 
 
-class Envelope(msgspec.Struct, frozen=True):
+# Neither an envelope nor an event can be part of a reference cycle, so the collector need not look at them.
+class Envelope(msgspec.Struct, frozen=True, gc=False):
     """An event as it travels: sequence number from 1 without holes, cause and correlation.
 
     ``time`` is the clock's monotonic seconds at publication, for latencies; when the event happened is in the event itself.

@@ -1,0 +1,167 @@
+"""The routing table: which subscriptions an event of a type reaches, worked out when subscribing, not when publishing."""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from alchemiser.bus.delivery import Delivery, KeyOf, OnFailure
+from alchemiser.bus.envelope import Envelope
+from alchemiser.bus.mailbox import Mailbox
+from alchemiser.bus.reports import HandlerStatistics
+from alchemiser.bus.supervision import Supervisor
+from alchemiser.domain.events import Event
+
+Append = Callable[[Envelope], None]
+
+
+class Sink(Protocol):
+    """One end of a route; it takes the blame when its call raises."""
+
+    @property
+    def name(self) -> str:
+        """The name of the subscription."""
+
+    def failed(self, supervisor: Supervisor, envelope: Envelope, error: Exception) -> None:
+        """Report that the call raised at this envelope."""
+
+
+class Route:
+    """What becomes of one event type. Inline handlers come first, then mailboxes, each in the order of subscription."""
+
+    __slots__ = ("append", "dispatched", "holding", "names_rebalance", "sinks")
+
+    def __init__(self, append: Append | None, *, names_rebalance: bool) -> None:
+        self.append = append
+        self.names_rebalance = names_rebalance
+        self.dispatched = 0
+        self.sinks: tuple[tuple[Append, Sink], ...] = ()
+        self.holding: tuple[Mailbox, ...] = ()
+
+
+class Inline:
+    """A subscription that is called directly. What it handled follows from the counts of its routes, so that counting costs nothing."""
+
+    def __init__(self, name: str, call: Append, on_failure: OnFailure) -> None:
+        self.name = name
+        self.call = call
+        self._on_failure = on_failure
+        self._failed = 0
+        self._since: list[tuple[Route, int]] = []
+
+    def joined(self, route: Route) -> None:
+        """Count the events of this route from here on."""
+        self._since.append((route, route.dispatched))
+
+    def failed(self, supervisor: Supervisor, envelope: Envelope, error: Exception) -> None:
+        """Count the failure and hand it to the supervisor."""
+        self._failed += 1
+        supervisor.failed(self.name, self._on_failure, envelope, error)
+
+    def statistics(self) -> HandlerStatistics:
+        """Return the subscription in numbers."""
+        seen = sum(route.dispatched - before for route, before in self._since)
+        return HandlerStatistics(name=self.name, kind="inline", handled=seen - self._failed, failed=self._failed)
+
+
+class Letterbox:
+    """The end of a route in a mailbox that conflates events of its type; the key function is the subscriber's code and may raise."""
+
+    def __init__(self, mailbox: Mailbox, event_type: type[Event], key_of: KeyOf) -> None:
+        self._mailbox = mailbox
+        self._event_type = event_type
+        self._key_of = key_of
+
+    @property
+    def name(self) -> str:
+        """The name of the subscription."""
+        return self._mailbox.name
+
+    def __call__(self, envelope: Envelope) -> None:
+        """Queue the envelope under its key."""
+        self._mailbox.put_latest((self._event_type, self._key_of(envelope.event)), envelope)
+
+    def failed(self, supervisor: Supervisor, envelope: Envelope, error: Exception) -> None:
+        """Hand the failure to the supervisor."""
+        self._mailbox.failed(supervisor, envelope, error)
+
+
+class Routes:
+    """The table, by event type. A type gets its route when it is subscribed or first published."""
+
+    def __init__(self, append: Append | None) -> None:
+        self.by_type: dict[type[Event], Route] = {}
+        self._append = append
+        self._inline: list[tuple[Inline, tuple[type[Event], ...]]] = []
+        self._mailboxes: list[tuple[Mailbox, Delivery, tuple[type[Event], ...]]] = []
+
+    def open(self, event_type: type[Event]) -> Route:
+        """Return a new route for a type that has none."""
+        append = self._append if event_type.journaled else None
+        route = Route(append, names_rebalance="rebalance_id" in event_type.__struct_fields__)
+        self.by_type[event_type] = route
+        self._lay(event_type, route)
+        for inline, types in self._inline:
+            if issubclass(event_type, types):
+                inline.joined(route)
+        return route
+
+    def add_inline(self, inline: Inline, types: Iterable[type[Event]]) -> Callable[[], None]:
+        """Add a subscription and return what removes it. Raises ``ValueError`` when its name is taken."""
+        entry = inline, self._checked(inline.name, types)
+        self._inline.append(entry)
+        for event_type, route in self.by_type.items():
+            if issubclass(event_type, entry[1]):
+                inline.joined(route)
+        self._lay_all()
+
+        def remove() -> None:
+            if entry in self._inline:
+                self._inline.remove(entry)
+                self._lay_all()
+
+        return remove
+
+    def add_mailbox(self, mailbox: Mailbox, delivery: Delivery, types: Iterable[type[Event]]) -> Callable[[], None]:
+        """Add a subscription and return what removes it. Raises ``ValueError`` when its name is taken."""
+        entry = mailbox, delivery, self._checked(mailbox.name, types)
+        self._mailboxes.append(entry)
+        self._lay_all()
+
+        def remove() -> None:
+            if entry in self._mailboxes:
+                self._mailboxes.remove(entry)
+                self._lay_all()
+
+        return remove
+
+    def inline_statistics(self) -> tuple[HandlerStatistics, ...]:
+        """Return every inline subscription in numbers."""
+        return tuple(inline.statistics() for inline, _ in self._inline)
+
+    def _checked(self, name: str, types: Iterable[type[Event]]) -> tuple[type[Event], ...]:
+        taken = [inline.name for inline, _ in self._inline] + [mailbox.name for mailbox, _, _ in self._mailboxes]
+        if name in taken:
+            raise ValueError(f"the bus has a handler named {name} already")
+        wanted = tuple(types)
+        if not wanted:
+            raise ValueError(f"handler {name} subscribes to no event type")
+        return wanted
+
+    def _lay_all(self) -> None:
+        for event_type, route in self.by_type.items():
+            self._lay(event_type, route)
+
+    def _lay(self, event_type: type[Event], route: Route) -> None:
+        sinks: list[tuple[Append, Sink]] = [(inline.call, inline) for inline, types in self._inline if issubclass(event_type, types)]
+        holding: list[Mailbox] = []
+        for mailbox, delivery, types in self._mailboxes:
+            if not issubclass(event_type, types):
+                continue
+            key_of = delivery.key_for(event_type)
+            if key_of is None:
+                sinks.append((mailbox.put, mailbox))
+                holding.append(mailbox)
+            else:
+                letterbox = Letterbox(mailbox, event_type, key_of)
+                sinks.append((letterbox, letterbox))
+        route.sinks = tuple(sinks)
+        route.holding = tuple(holding)
