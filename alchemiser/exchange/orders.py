@@ -100,7 +100,7 @@ class VenueOrder(msgspec.Struct, kw_only=True):
     is_matchable: bool = False
     is_elected: bool = False
     is_resting: bool = False
-    queue_ahead: Decimal = ZERO
+    queue_ahead: Decimal | None = None
     collar_reference: Decimal | None = None
 
     @property

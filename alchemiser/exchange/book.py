@@ -1,0 +1,102 @@
+"""The synthetic order book of one symbol: the national best bid and offer with its displayed size, the tape's last trade, and halts.
+
+Quotes come in as floats by the thousand and are kept as they came; exact levels are made when an order first looks at one.
+A level remembers how much of it our orders have taken; the next quote brings fresh levels.
+"""
+
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+
+import msgspec
+
+from alchemiser.domain.market import Quote
+from alchemiser.domain.money import ZERO, from_float, tick_of
+
+BASIS_POINT = Decimal("0.0001")
+
+
+class Level(msgspec.Struct):
+    """One side of the NBBO: its price, the size displayed there, and what has been taken since the quote, beyond that size too."""
+
+    price: Decimal
+    size: Decimal
+    taken: Decimal = ZERO
+
+    @property
+    def displayed_left(self) -> Decimal:
+        """Shares still displayed at the price."""
+        return max(self.size - self.taken, ZERO)
+
+    def step(self, impact_bps: Decimal) -> Decimal:
+        """Return by how much each further displayed size is worse: a share of the price, at least one tick."""
+        tick = tick_of(self.price)
+        return max((self.price * impact_bps * BASIS_POINT).quantize(tick, rounding=ROUND_HALF_EVEN), tick)
+
+    def beyond(self, sign: int, impact_bps: Decimal) -> tuple[Decimal, Decimal]:
+        """Return (price, room) of the next shares behind what was taken; ``sign`` is plus one for a buyer."""
+        chunks = self.taken // self.size
+        return self.price + sign * chunks * self.step(impact_bps), self.size - self.taken % self.size
+
+
+class Book(msgspec.Struct):
+    """What is known of the market in one symbol. ``close`` ended the latest session, ``previous_close`` the one before today."""
+
+    symbol: str
+    quote: Quote | None = None
+    bid: Level | None = None
+    ask: Level | None = None
+    last_price: float | None = None
+    last_at: datetime | None = None
+    close: float | None = None
+    previous_close: float | None = None
+    is_halted: bool = False
+
+    def take_quote(self, quote: Quote) -> None:
+        """Replace the NBBO; sizes are fresh."""
+        self.quote = quote
+        self.bid = self.ask = None
+
+    def far(self, sign: int) -> Level | None:
+        """Return the side that an order of that sign trades with, ``None`` when there is no price or no size."""
+        if self.quote is None:
+            return None
+        if sign > 0:
+            if self.ask is None:
+                self.ask = _level(self.quote.ask, self.quote.ask_size)
+            return self.ask
+        if self.bid is None:
+            self.bid = _level(self.quote.bid, self.quote.bid_size)
+        return self.bid
+
+    def near(self, sign: int) -> Level | None:
+        """Return the side that an order of that sign would rest on."""
+        return self.far(-sign)
+
+    def is_live(self, now: datetime, *, since: datetime, life_seconds: int | None) -> bool:
+        """Whether orders may trade on the quote: of this phase of the day, young enough, not crossed, and the symbol not halted."""
+        quote = self.quote
+        if quote is None or self.is_halted or quote.at < since or quote.fault == "crossed":
+            return False
+        return life_seconds is None or now - quote.at <= timedelta(seconds=life_seconds)
+
+    @property
+    def last(self) -> Decimal | None:
+        """The last trade of the tape, exactly."""
+        return None if self.last_price is None else from_float(self.last_price, decimals=4)
+
+    @property
+    def mid(self) -> Decimal | None:
+        """The middle of the NBBO, ``None`` without both sides."""
+        bid, ask = self.far(-1), self.far(1)
+        return None if bid is None or ask is None else (bid.price + ask.price) / 2
+
+    @property
+    def mark(self) -> Decimal | None:
+        """The price that positions are valued at: the last trade, else the middle of the NBBO."""
+        return self.mid if self.last is None else self.last
+
+
+def _level(price: float, size: float) -> Level | None:
+    if not price > 0 or not size > 0:
+        return None
+    return Level(price=from_float(price, decimals=4), size=from_float(size))

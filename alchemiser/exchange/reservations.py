@@ -1,0 +1,83 @@
+"""What open orders hold of the account: dollars of buying power, shares of a position. Computed from the orders each time, so it cannot drift.
+
+While a replacement is pending, old and new order together hold the larger of the two (section 3.8).
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Final
+
+from alchemiser.domain.money import ZERO
+from alchemiser.exchange.account import margin_weight
+from alchemiser.exchange.assets import AssetRecord
+from alchemiser.exchange.book import Book
+from alchemiser.exchange.orders import OrderType, PositionIntent, Side, VenueOrder
+from alchemiser.exchange.timeline import Phase
+
+_SHORT_ROOM: Final = Decimal("1.03")
+
+
+def reserved_dollars(order: VenueOrder) -> Decimal:
+    """Return the dollars an order holds: what its leaves may cost, nothing for an order that closes a position."""
+    if order.is_closing or not order.is_open:
+        return ZERO
+    return order.leaves_notional if order.notional is not None else order.leaves_quantity * order.hold_price
+
+
+def reserved_buying_power(orders: Iterable[VenueOrder], assets: Mapping[str, AssetRecord], multiplier: int) -> Decimal:
+    """Return the buying power that open orders hold."""
+    holds: dict[str, Decimal] = {}
+    listed = {order.id: order for order in orders}
+    for order in listed.values():
+        dollars = reserved_dollars(order) * margin_weight(assets[order.symbol], multiplier)
+        chain = _chain(order, listed)
+        holds[chain] = max(holds.get(chain, ZERO), dollars)
+    return sum(holds.values(), ZERO)
+
+
+def held_shares(orders: Iterable[VenueOrder]) -> Decimal:
+    """Return the shares of a position that open orders of its symbol hold; never negative."""
+    holds: dict[str, Decimal] = {}
+    listed = {order.id: order for order in orders if order.is_closing}
+    for order in listed.values():
+        chain = _chain(order, listed)
+        holds[chain] = max(holds.get(chain, ZERO), order.leaves_quantity)
+    return sum(holds.values(), ZERO)
+
+
+def inferred_intent(side: Side, position: Decimal) -> PositionIntent:
+    """Return what an order does to a position of that many signed shares."""
+    if side == "buy":
+        return "buy_to_close" if position < 0 else "buy_to_open"
+    return "sell_to_close" if position > 0 else "sell_to_open"
+
+
+def reference_price(kind: OrderType, side: Side, limit: Decimal | None, stop: Decimal | None, book: Book, phase: Phase) -> Decimal | None:
+    """Return the price per share at which an order is expected to trade, before it does (section 9.2); ``None`` when nobody knows.
+
+    Orders with a price: that price. Others: the far side of the NBBO in the regular session, the middle in extended hours,
+    the last trade while the market is closed.
+    """
+    if limit is not None:
+        return limit
+    if kind in ("stop", "trailing_stop") and stop is not None:
+        return stop
+    far, mid = book.far(1 if side == "buy" else -1), book.mid
+    candidates = {
+        Phase.REGULAR: (None if far is None else far.price, book.last),
+        Phase.CLOSED: (book.last, mid),
+    }.get(phase, (mid, book.last))
+    return next((price for price in candidates if price is not None), None)
+
+
+def hold_price(side: Side, intent: PositionIntent, price: Decimal, book: Book, *, has_limit: bool) -> Decimal:
+    """Return the dollars per share to reserve: for a short sale the larger of its limit and three percent above the ask."""
+    if intent != "sell_to_open":
+        return price
+    ask = book.far(1)
+    room = (price if ask is None else ask.price) * _SHORT_ROOM
+    return max(price, room) if has_limit else room
+
+
+def _chain(order: VenueOrder, listed: Mapping[str, VenueOrder]) -> str:
+    return order.replaces if order.replaces is not None and order.replaces in listed else order.id

@@ -1,0 +1,230 @@
+"""What the account, its positions, configurations, activities and history look like on the wire (sections 8.1 to 8.3, 8.6, 8.7)."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from typing import Any, Final
+
+import msgspec
+
+from alchemiser.domain.money import CENT, ZERO, number_string, to_cents
+from alchemiser.exchange.account import Account, Configuration, Position, Valuation
+from alchemiser.exchange.assets import AssetRecord
+from alchemiser.exchange.errors import bad_request, invalid
+from alchemiser.exchange.formats import average_text, time_text
+from alchemiser.exchange.orders import VenueOrder
+from alchemiser.exchange.requests import ActivityFilter
+from alchemiser.exchange.timeline import NEW_YORK
+
+_TRADE_TYPES: Final = frozenset({"FILL"})
+_RATIO: Final = Decimal("0.0000000001")
+
+
+class Activity(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the account's activities: the JSON row and what it is filtered by."""
+
+    id: str
+    type: str
+    at: datetime
+    order_id: str | None
+    row: dict[str, Any]
+
+
+def account_json(
+    account: Account, value: Valuation, *, reserved: Decimal, opened_at: datetime, now: datetime, shorting: bool, legacy: bool
+) -> dict[str, Any]:
+    """Return the account (8.1). ``reserved`` is the buying power that open orders hold; ``legacy`` adds the retired day-trading fields."""
+    free = max(value.buying_power - reserved, ZERO)
+    pending_fees = sum(account.fees.rounded().values(), ZERO)
+    body: dict[str, Any] = {
+        "id": account.id,
+        "account_number": account.number,
+        "status": "ACTIVE",
+        "crypto_status": "INACTIVE",
+        "crypto_tier": 0,
+        "currency": "USD",
+        "cash": number_string(value.cash),
+        "equity": number_string(value.equity),
+        "portfolio_value": number_string(value.equity),
+        "last_equity": number_string(account.last_equity),
+        "long_market_value": number_string(value.long_value),
+        "short_market_value": number_string(value.short_value),
+        "position_market_value": number_string(value.long_value + value.short_value),
+        "buying_power": _dollars(free),
+        "effective_buying_power": _dollars(free),
+        "regt_buying_power": _dollars(max(value.regt_buying_power - reserved, ZERO)),
+        "non_marginable_buying_power": _dollars(free / value.multiplier),
+        "options_buying_power": _dollars(free / value.multiplier),
+        "initial_margin": number_string(value.initial_margin),
+        "maintenance_margin": number_string(value.maintenance_margin),
+        "last_maintenance_margin": number_string(account.last_maintenance_margin),
+        "sma": _dollars(max(value.regt_buying_power / 2, ZERO)),
+        "multiplier": str(value.multiplier),
+        "accrued_fees": number_string(pending_fees),
+        "pending_transfer_in": "0",
+        "pending_transfer_out": "0",
+        "pending_reg_taf_fees": number_string(pending_fees),
+        "intraday_adjustments": "0",
+        "shorting_enabled": shorting and value.multiplier > 1 and not account.configuration.no_shorting,
+        "trading_blocked": False,
+        "transfers_blocked": False,
+        "account_blocked": False,
+        "trade_suspended_by_user": account.configuration.suspend_trade,
+        "created_at": time_text(opened_at),
+        "balance_asof": now.astimezone(NEW_YORK).date().isoformat(),
+        "options_approved_level": 0,
+        "options_trading_level": 0,
+        "admin_configurations": {},
+        "user_configurations": None,
+    }
+    if legacy:
+        body |= {"pattern_day_trader": False, "daytrade_count": 0, "daytrading_buying_power": "0", "bod_dtbp": "0"}
+    return body
+
+
+def position_json(position: Position, asset: AssetRecord, *, held: Decimal, price: Decimal, previous_close: Decimal) -> dict[str, Any]:
+    """Return one position (8.3). ``held`` is what open orders that close it hold; gains of the day count from ``previous_close``
+    for carried lots and from the entry for today's.
+    """
+    value, cost = position.quantity * price, position.cost_basis
+    gain = value - cost
+    day_cost = sum((lot.quantity * (previous_close if lot.is_carried else lot.price) for lot in position.lots), ZERO)
+    day_gain = value - day_cost
+    sign = 1 if position.quantity > 0 else -1
+    return {
+        "asset_id": asset.asset_id,
+        "symbol": asset.symbol,
+        "exchange": asset.exchange,
+        "asset_class": "us_equity",
+        "asset_marginable": asset.marginable,
+        "qty": number_string(position.quantity),
+        "qty_available": number_string(position.quantity - sign * held),
+        "side": "long" if sign > 0 else "short",
+        "avg_entry_price": number_string(position.average_entry_price),
+        "cost_basis": number_string(cost),
+        "market_value": number_string(value),
+        "current_price": number_string(price),
+        "lastday_price": number_string(previous_close),
+        "change_today": _ratio(price - previous_close, previous_close),
+        "unrealized_pl": number_string(gain),
+        "unrealized_plpc": _ratio(gain, abs(cost)),
+        "unrealized_intraday_pl": number_string(day_gain),
+        "unrealized_intraday_plpc": _ratio(day_gain, abs(day_cost)),
+    }
+
+
+def configuration_json(configuration: Configuration, *, legacy: bool) -> dict[str, Any]:
+    """Return the account configurations (8.2)."""
+    body: dict[str, Any] = msgspec.structs.asdict(configuration)
+    return {**body, "dtbp_check": "entry", "pdt_check": "entry"} if legacy else body
+
+
+def configured(configuration: Configuration, changes: object) -> Configuration:
+    """Return the configuration after a PATCH. Raises the 400 of the venue for an unknown value; unknown fields are ignored."""
+    if not isinstance(changes, dict):
+        raise bad_request("request body format is invalid")
+    known = {name: value for name, value in changes.items() if name in Configuration.__struct_fields__}
+    try:
+        after = msgspec.convert({**msgspec.structs.asdict(configuration), **known}, Configuration)
+    except msgspec.ValidationError as error:
+        raise bad_request(f"invalid account configuration: {error}") from None
+    if after.max_margin_multiplier not in ("1", "2", "4"):
+        raise bad_request("max_margin_multiplier must be 1, 2 or 4")
+    if after.trade_confirm_email not in ("all", "none"):
+        raise bad_request("trade_confirm_email must be all or none")
+    if not 0 <= after.max_options_trading_level <= 3:
+        raise bad_request("max_options_trading_level must be between 0 and 3")
+    return after
+
+
+def fill_activity(order: VenueOrder, *, execution_id: str, quantity: Decimal, price: Decimal, at: datetime) -> Activity:
+    """Return the activity of one execution; the order is in the state after it."""
+    activity_id = f"{_id_time(at)}::{execution_id}"
+    row = {
+        "activity_type": "FILL",
+        "id": activity_id,
+        "transaction_time": time_text(at),
+        "type": "fill" if order.status == "filled" else "partial_fill",
+        "price": number_string(price),
+        "qty": number_string(quantity),
+        "side": order.side,
+        "symbol": order.symbol,
+        "leaves_qty": number_string(order.leaves_quantity),
+        "order_id": order.id,
+        "cum_qty": number_string(order.filled_qty),
+        "order_status": order.status.value,
+    }
+    return Activity(id=activity_id, type="FILL", at=at, order_id=order.id, row=row)
+
+
+def fee_activity(name: str, amount: Decimal, *, activity_uuid: str, on: date, at: datetime) -> Activity:
+    """Return the activity of one posted fee; the amount is what was taken from cash, positive."""
+    activity_id = f"{_id_time(at)}::{activity_uuid}"
+    row = {
+        "activity_type": "FEE",
+        "activity_sub_type": name,
+        "id": activity_id,
+        "date": on.isoformat(),
+        "created_at": time_text(at),
+        "net_amount": number_string(-amount),
+        "description": f"{name} fee for proceeds of the previous trading day",
+        "status": "executed",
+        "currency": "USD",
+    }
+    return Activity(id=activity_id, type="FEE", at=at, order_id=None, row=row)
+
+
+def page_of_activities(activities: Sequence[Activity], wanted: ActivityFilter) -> list[dict[str, Any]]:
+    """Return one page of rows. ``activities`` are oldest first. Raises ``ApiError`` for a token that is no row's id."""
+    rows = [activity for activity in activities if _matches(activity, wanted)]
+    if wanted.direction == "desc":
+        rows.reverse()
+    if wanted.page_token is not None:
+        ids = [activity.id for activity in rows]
+        if wanted.page_token not in ids:
+            raise invalid("invalid page_token")
+        rows = rows[ids.index(wanted.page_token) + 1 :]
+    return [activity.row for activity in rows[: wanted.page_size]]
+
+
+def history_json(points: Sequence[tuple[datetime, Decimal]], *, base: Decimal, base_on: date) -> dict[str, Any]:
+    """Return the daily equity of the account (8.7): one point per session that has ended, and gains of each against the day before."""
+    equities = [equity for _, equity in points]
+    before = [base, *equities[:-1]]
+    gains = [equity - last for equity, last in zip(equities, before, strict=False)]
+    return {
+        "timestamp": [int(at.timestamp()) for at, _ in points],
+        "equity": [float(to_cents(equity)) for equity in equities],
+        "profit_loss": [float(to_cents(gain)) for gain in gains],
+        "profit_loss_pct": [float((gain / last).quantize(_RATIO)) if last else None for gain, last in zip(gains, before, strict=False)],
+        "base_value": float(to_cents(base)),
+        "base_value_asof": base_on.isoformat(),
+        "timeframe": "1D",
+        "cashflow": {},
+    }
+
+
+def _matches(activity: Activity, wanted: ActivityFilter) -> bool:
+    is_trade = activity.type in _TRADE_TYPES
+    return (
+        (not wanted.types or activity.type in wanted.types)
+        and (wanted.category is None or is_trade == (wanted.category == "trade_activity"))
+        and (wanted.order_id is None or activity.order_id == wanted.order_id)
+        and (wanted.on is None or activity.at.astimezone(NEW_YORK).date() == wanted.on)
+        and (wanted.after is None or activity.at > wanted.after)
+        and (wanted.until is None or activity.at < wanted.until)
+    )
+
+
+def _id_time(at: datetime) -> str:
+    # The time part of an activity's id is New York time with milliseconds, unlike every other time of the venue.
+    local = at.astimezone(NEW_YORK)
+    return f"{local:%Y%m%d%H%M%S}{local.microsecond // 1000:03d}"
+
+
+def _dollars(amount: Decimal) -> str:
+    return number_string(amount.quantize(CENT, rounding=ROUND_DOWN))
+
+
+def _ratio(part: Decimal, whole: Decimal) -> str:
+    return average_text((part / whole).quantize(_RATIO, rounding=ROUND_HALF_EVEN)) if whole else "0"

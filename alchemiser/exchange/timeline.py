@@ -1,0 +1,109 @@
+"""Which part of which trading day it is: the phases of section 9.1 and the sessions that orders live in.
+
+The exchange's calendar comes in as a function from a date to its session; nothing here knows holidays. The overnight session is not traded.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from alchemiser.domain.market import Session
+
+NEW_YORK: Final = ZoneInfo("America/New_York")
+
+_PRE_MARKET_OPENS: Final = time(4)
+_AFTER_HOURS_CLOSE: Final = time(20)
+_AFTER_HOURS_CLOSE_OF_HALF_DAY: Final = time(17)
+_LONGEST_BREAK: Final = timedelta(days=30)
+
+
+class Phase(StrEnum):
+    """The part of the day the market is in."""
+
+    CLOSED = "closed"
+    PRE_MARKET = "pre_market"
+    REGULAR = "regular"
+    AFTER_HOURS = "after_hours"
+
+
+class TradingDay(msgspec.Struct, frozen=True):
+    """One session with the extended hours around it; all times UTC."""
+
+    on: date
+    pre_market_opens_at: datetime
+    opens_at: datetime
+    closes_at: datetime
+    after_hours_close_at: datetime
+
+    def phase(self, at: datetime) -> Phase:
+        """Return the phase at a time; each phase includes its beginning and not its end."""
+        if not self.pre_market_opens_at <= at < self.after_hours_close_at:
+            return Phase.CLOSED
+        if at < self.opens_at:
+            return Phase.PRE_MARKET
+        return Phase.REGULAR if at < self.closes_at else Phase.AFTER_HOURS
+
+
+def local_time(on: date, at: time) -> datetime:
+    """Return a wall time of New York as UTC."""
+    return datetime.combine(on, at, NEW_YORK).astimezone(UTC)
+
+
+class Timeline:
+    """The trading days of one calendar."""
+
+    def __init__(self, sessions: Callable[[date], Session | None]) -> None:
+        self._sessions = sessions
+
+    def trading_day(self, on: date) -> TradingDay | None:
+        """Return the trading day of a date, ``None`` when the exchange is closed that day."""
+        session = self._sessions(on)
+        if session is None:
+            return None
+        evening = _AFTER_HOURS_CLOSE_OF_HALF_DAY if session.is_half_day else _AFTER_HOURS_CLOSE
+        return TradingDay(
+            on=session.date,
+            pre_market_opens_at=local_time(on, _PRE_MARKET_OPENS),
+            opens_at=session.opens_at.astimezone(UTC),
+            closes_at=session.closes_at.astimezone(UTC),
+            after_hours_close_at=local_time(on, evening),
+        )
+
+    def days_from(self, at: datetime) -> Iterator[TradingDay]:
+        """Yield trading days from the New York date of ``at`` on; ends where the calendar has a hole longer than any break."""
+        on = at.astimezone(NEW_YORK).date()
+        last_found = on
+        while on - last_found < _LONGEST_BREAK:
+            day = self.trading_day(on)
+            if day is not None:
+                last_found = on
+                yield day
+            on += timedelta(days=1)
+
+    def day_ending_after(self, at: datetime) -> TradingDay | None:
+        """Return the trading day whose after-hours session is not over, or ``None`` when the calendar ends."""
+        return next((day for day in self.days_from(at) if day.after_hours_close_at > at), None)
+
+    def phase(self, at: datetime) -> Phase:
+        """Return the phase of the market at a time."""
+        day = self.day_ending_after(at)
+        return Phase.CLOSED if day is None else day.phase(at)
+
+    def day_for_order(self, time_in_force: str, extended_hours: bool, at: datetime) -> TradingDay | None:
+        """Return the first trading day in which an order of that kind, received at ``at``, can still live."""
+
+        def ends_at(day: TradingDay) -> datetime:
+            if extended_hours:
+                return day.after_hours_close_at
+            return day.opens_at if time_in_force == "opg" else day.closes_at
+
+        return next((day for day in self.days_from(at) if ends_at(day) > at), None)
+
+    def settlement_date(self, at: datetime) -> date | None:
+        """Return the date on which a trade of that moment settles: the next trading day (T+1)."""
+        today = at.astimezone(NEW_YORK).date()
+        return next((day.on for day in self.days_from(at) if day.on > today), None)
