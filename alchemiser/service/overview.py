@@ -1,0 +1,85 @@
+"""What an operator asks about, kept up to date by events: an inline component that is replayed like the others."""
+
+from datetime import datetime
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.events import (
+    AccountObserved,
+    DaemonStarted,
+    DaemonStopped,
+    DecisionDue,
+    HandlerFailed,
+    LedgerCompared,
+    ResultReported,
+    SessionClosed,
+    SessionOpened,
+    StrategyFailed,
+    StreamConnected,
+    StreamLost,
+    TargetProposed,
+)
+from alchemiser.domain.market import Session
+
+
+class Overview:
+    """The latest of each kind of news."""
+
+    listens_to = (
+        DaemonStarted,
+        DaemonStopped,
+        SessionOpened,
+        SessionClosed,
+        StreamConnected,
+        StreamLost,
+        AccountObserved,
+        DecisionDue,
+        TargetProposed,
+        StrategyFailed,
+        LedgerCompared,
+        ResultReported,
+        HandlerFailed,
+    )
+
+    def __init__(self) -> None:
+        self.started: DaemonStarted | None = None
+        self.stopped: DaemonStopped | None = None
+        self.session: Session | None = None
+        self.session_is_open = False
+        self.streams: dict[str, StreamConnected | StreamLost] = {}
+        self.account: AccountObserved | None = None
+        self.decision: DecisionDue | None = None
+        self.answers: dict[str, TargetProposed | StrategyFailed] = {}
+        self.comparison: LedgerCompared | None = None
+        self.result: ResultReported | None = None
+        self.failures = 0
+        self.last_at: datetime | None = None
+
+    def __call__(self, envelope: Envelope) -> None:
+        """Apply one event."""
+        event = envelope.event
+        self.last_at = event.at
+        match event:
+            case DaemonStarted():
+                self.started, self.stopped, self.streams = event, None, {}
+            case DaemonStopped():
+                self.stopped, self.session_is_open, self.streams = event, False, {}
+            case SessionOpened(session=session):
+                self.session, self.session_is_open = session, True
+            case SessionClosed(session=session):
+                self.session, self.session_is_open = session, False
+            case StreamConnected(stream=stream) | StreamLost(stream=stream):
+                self.streams[stream] = event
+            case AccountObserved():
+                self.account = event
+            case DecisionDue():
+                self.decision, self.answers = event, {}
+            case TargetProposed(strategy=strategy) | StrategyFailed(strategy=strategy):
+                self.answers[strategy] = event
+            case LedgerCompared():
+                self.comparison = event
+            case ResultReported():
+                self.result = event
+            case HandlerFailed():
+                self.failures += 1
+            case _:
+                pass

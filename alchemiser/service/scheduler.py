@@ -1,0 +1,141 @@
+"""The scheduler: sessions open and close, and in each of them the moment to decide comes once.
+
+It waits on the injected clock and publishes; what it does not do is decide. After a restart it carries on from what the journal says: a
+session that has its decision gets no second one, a session whose end was reported is over.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import anyio
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.errors import DataError
+from alchemiser.domain.events import (
+    DecisionDue,
+    DecisionMissed,
+    RebalanceCompleted,
+    RebalanceParked,
+    RecoveryCompleted,
+    ResultReported,
+    SessionClosed,
+    SessionOpened,
+)
+from alchemiser.domain.ids import rebalance_id
+from alchemiser.domain.market import Session
+from alchemiser.domain.runtime import Clock, Release
+from alchemiser.execution.rebalances import Rebalances
+from alchemiser.market.calendar import TradingCalendar
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """When things are due. ``decide`` and ``cut_off`` give a moment of a session; after ``last`` there are no more sessions."""
+
+    calendar: TradingCalendar
+    decide: Callable[[Session], datetime]
+    cut_off: Callable[[Session], datetime]
+    last: date | None = None
+
+    def sessions(self, now: datetime) -> Iterator[Session]:
+        """Yield the sessions whose close has not come yet, in order, up to the last one wanted."""
+        session = self.calendar.session_at(now) or self._next(now)
+        while session is not None and (self.last is None or session.date <= self.last):
+            yield session
+            session = self._next(session.closes_at)
+
+    def _next(self, after: datetime) -> Session | None:
+        try:
+            return self.calendar.next_session(after)
+        except DataError:
+            return None  # The calendar ends here; whoever waits on it is told by the scheduler's end.
+
+
+class Scheduler:
+    """Drives the day. Subscribed inline it hears when recovery is done and when a session's result is in."""
+
+    listens_to = (RecoveryCompleted, ResultReported)
+
+    def __init__(
+        self,
+        *,
+        timetable: Timetable,
+        clock: Clock,
+        publish: Callable[..., Awaitable[object]],
+        rebalances: Rebalances,
+        reported: date | None,
+    ) -> None:
+        self._timetable = timetable
+        self._clock = clock
+        self._publish = publish
+        self._rebalances = rebalances
+        self._reported = reported
+        self._recovered = anyio.Event()
+        self._news = anyio.Event()
+
+    def __call__(self, envelope: Envelope) -> None:
+        """Take note of recovery and of results."""
+        match envelope.event:
+            case RecoveryCompleted():
+                self._recovered.set()
+            case ResultReported(session=session):
+                self._reported = session
+                self._news.set()
+                self._news = anyio.Event()
+            case _:
+                pass
+
+    async def run(self) -> None:
+        """Go through the sessions; return when there are none left."""
+        await self._recovered.wait()
+        for session in self._timetable.sessions(self._clock.now()):
+            if self._reported is None or session.date > self._reported:
+                await self._through(session)
+
+    async def _through(self, session: Session) -> None:
+        await self._clock.sleep_until(session.opens_at)
+        await self._publish(SessionOpened(at=self._clock.now(), session=session))
+        if not self._rebalances.is_settled(session.date):
+            await self._clock.sleep_until(self._timetable.decide(session))
+            await self._decide(session)
+        await self._clock.sleep_until(session.closes_at)
+        await self._publish(SessionClosed(at=self._clock.now(), session=session))
+        while self._reported is None or self._reported < session.date:
+            await self._news.wait()
+
+    async def _decide(self, session: Session) -> None:
+        now, cut_off = self._clock.now(), self._timetable.cut_off(session)
+        if now >= cut_off:
+            reason = f"it was {now:%H:%M:%S} UTC, after the cut-off at {cut_off:%H:%M:%S}; the holdings stay as they are"
+            await self._publish(DecisionMissed(at=now, session=session.date, reason=reason))
+            return
+        key = rebalance_id(session.date, self._rebalances.next_number(session.date))
+        await self._publish(DecisionDue(at=now, rebalance_id=key, session=session.date, reason="schedule"), correlation=key)
+
+
+class ClockHold:
+    """Holds an accelerated clock from a decision to the end of its rebalance, and from the start until recovery is done. Inline."""
+
+    listens_to = (DecisionDue, RebalanceCompleted, RebalanceParked, RecoveryCompleted)
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._releases: dict[str, Release] = {"start": clock.hold("the daemon is starting")}
+
+    def __call__(self, envelope: Envelope) -> None:
+        """Apply one event."""
+        match envelope.event:
+            case DecisionDue(rebalance_id=key):
+                self._releases[key] = self._clock.hold(f"rebalance {key}")
+            case RebalanceCompleted(rebalance_id=key) | RebalanceParked(rebalance_id=key):
+                self._release(key)
+            case RecoveryCompleted():
+                self._release("start")
+            case _:
+                pass
+
+    def _release(self, key: str) -> None:
+        release = self._releases.pop(key, None)
+        if release is not None:
+            release()

@@ -1,0 +1,210 @@
+"""The answers to what can be asked of a daemon, made from its journaled state: the same for a running daemon and for a stopped one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from alchemiser import __version__
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.account import BrokerPosition
+from alchemiser.domain.events import RebalanceCompleted, StreamConnected, TargetProposed
+from alchemiser.domain.ids import split_client_order_id
+from alchemiser.domain.money import ZERO
+from alchemiser.domain.orders import Order
+from alchemiser.service.state import JournaledState
+from alchemiser.service.view import Plain
+
+EventReader = Callable[[int, int], Sequence[Envelope]]
+"""Returns at most so many envelopes after a sequence number, oldest first; after -1 the last ones."""
+
+
+class JournaledView:
+    """Implements ``service.view.StateView``. ``now`` is the time of the answers, ``marks`` gives live prices where there are any."""
+
+    def __init__(
+        self,
+        state: JournaledState,
+        *,
+        epoch: str,
+        read_events: EventReader,
+        now: Callable[[], datetime],
+        marks: Callable[[str], float | None] = lambda symbol: None,
+    ) -> None:
+        self._state = state
+        self._epoch = epoch
+        self._read_events = read_events
+        self._now = now
+        self._marks = marks
+
+    def as_of(self) -> datetime:
+        """Return the time that the answers are true for."""
+        return self._now()
+
+    def status(self) -> Plain:
+        """Return mode, account, trading state, session, streams, open orders and the last rebalance."""
+        overview, trading = self._state.overview, self._state.trading
+        started, account, session = overview.started, overview.account, overview.session
+        comparison = overview.comparison
+        return {
+            "version": __version__,
+            "mode": started.mode if started else None,
+            "account_number": started.account_number if started else None,
+            "epoch": self._epoch,
+            "started_at": started.at if started else None,
+            "stopped_at": overview.stopped.at if overview.stopped else None,
+            "trading": {"state": trading.state, "by": trading.by, "reason": trading.reason, "since": trading.since},
+            "session": {
+                "date": session.date if session else None,
+                "is_open": overview.session_is_open,
+                "opens_at": session.opens_at if session else None,
+                "closes_at": session.closes_at if session else None,
+            },
+            "streams": {name: isinstance(news, StreamConnected) for name, news in sorted(overview.streams.items())},
+            "equity": account.account.equity if account else None,
+            "cash": account.account.cash if account else None,
+            "open_orders": len(self._state.orders.open_orders()),
+            "rebalance": self._rebalance(),
+            "ledger": {
+                "compared_at": comparison.at if comparison else None,
+                "differences": list(comparison.differences) if comparison else [],
+            },
+            "strategies": dict(started.strategies) if started else {},
+            "handler_failures": overview.failures,
+        }
+
+    def positions(self) -> Sequence[Plain]:
+        """Return what is held: per symbol the account's quantity, price and value, and each strategy's part."""
+        observed = self._state.overview.account
+        at_broker = {position.symbol: position for position in observed.positions} if observed else {}
+        books = self._state.ledger.books
+        owned = self._state.ledger.holdings()
+        rows = []
+        for symbol in sorted({*at_broker, *owned}):
+            position = at_broker.get(symbol)
+            quantity = owned.get(symbol, ZERO)
+            price = self._price(symbol, position)
+            rows.append(
+                {
+                    "symbol": symbol,
+                    "quantity": quantity,
+                    "price": price,
+                    "value": None if price is None else quantity * price,
+                    "broker_quantity": position.quantity if position else ZERO,
+                    "strategies": {name: held for name in sorted(books) if (held := books[name].quantity(symbol))},
+                }
+            )
+        return rows
+
+    def orders(self) -> Sequence[Plain]:
+        """Return the orders of the current or last session, oldest first."""
+        orders = list(self._state.orders)
+        last = _session_of(orders[-1]) if orders else None
+        return [_order_row(order) for order in orders if not order.is_terminal or _session_of(order) == last]
+
+    def pnl(self) -> Plain:
+        """Return equity, cash and profit, for the account and per strategy."""
+        observed, books = self._state.overview.account, self._state.ledger.books
+        at_broker = {position.symbol: position for position in observed.positions} if observed else {}
+        marks = {
+            symbol: price for symbol in self._state.ledger.holdings() if (price := self._price(symbol, at_broker.get(symbol))) is not None
+        }
+        strategies = {}
+        for name in sorted(books):
+            unrealised = books[name].unrealised(marks)
+            strategies[name] = {
+                "realised": books[name].realised,
+                "unrealised": unrealised,
+                "total": books[name].realised + unrealised,
+                "holdings": books[name].holdings(),
+            }
+        result = self._state.overview.result
+        return {
+            "equity": observed.account.equity if observed else None,
+            "cash": observed.account.cash if observed else None,
+            "ledger_cash": self._state.ledger.cash,
+            "realised": sum((book.realised for book in books.values()), ZERO),
+            "unrealised": sum((book.unrealised(marks) for book in books.values()), ZERO),
+            "strategies": strategies,
+            "last_session": None if result is None else msgspec.structs.asdict(result),
+        }
+
+    def events(self, after: int, limit: int) -> Sequence[Plain]:
+        """Return at most ``limit`` journaled events with a sequence number above ``after``, oldest first; after -1, the last ones."""
+        return [event_row(envelope) for envelope in self._read_events(after, limit)]
+
+    def strategies(self) -> Sequence[Plain]:
+        """Return per strategy its share, its state and its last target with the explanation."""
+        overview = self._state.overview
+        rows = []
+        for name, allocation in (overview.started.strategies if overview.started else {}).items():
+            answer = overview.answers.get(name)
+            proposed = answer if isinstance(answer, TargetProposed) else None
+            rows.append(
+                {
+                    "name": name,
+                    "allocation": allocation,
+                    "status": "none" if answer is None else "ok" if proposed else "failed",
+                    "decided_at": answer.at if answer else None,
+                    "weights": proposed.weights if proposed else None,
+                    "explanation": list(proposed.explanation) if proposed else [],
+                    "reason": None if answer is None or proposed else answer.reason,
+                }
+            )
+        return rows
+
+    def _rebalance(self) -> Mapping[str, Any] | None:
+        unfinished, last = self._state.rebalances.unfinished, self._state.rebalances.last
+        if unfinished is not None:
+            return {"id": unfinished.rebalance_id, "state": "working", "intents": len(unfinished.intents)}
+        if last is None:
+            return None
+        if isinstance(last, RebalanceCompleted):
+            return {"id": last.rebalance_id, "state": "completed", "intents": len(last.outcomes), "at": last.at}
+        return {"id": last.rebalance_id, "state": "parked", "intents": len(last.outcomes), "at": last.at, "reason": last.reason}
+
+    def _price(self, symbol: str, position: BrokerPosition | None) -> Decimal | None:
+        mark = self._marks(symbol)
+        if mark:
+            return Decimal(repr(mark))
+        return position.current_price if position else None
+
+
+def event_row(envelope: Envelope) -> Plain:
+    """Return an event as plain data: its place, its type, and its own fields."""
+    body = msgspec.to_builtins(envelope.event, builtin_types=(datetime, Decimal))
+    kind, at = body.pop("type"), body.pop("at")
+    return {
+        "sequence": envelope.sequence,
+        "at": at,
+        "type": kind,
+        "correlation": envelope.correlation,
+        "causation": envelope.causation,
+        **body,
+    }
+
+
+def _session_of(order: Order) -> str | None:
+    parts = split_client_order_id(order.client_order_id)
+    return None if parts is None else parts[1].split(".")[0]
+
+
+def _order_row(order: Order) -> Plain:
+    request = order.request
+    return {
+        "client_order_id": order.client_order_id,
+        "venue_order_id": order.venue_order_id,
+        "symbol": request.symbol,
+        "side": request.side.value,
+        "type": request.order_type.value,
+        "quantity": request.quantity,
+        "limit_price": request.limit_price,
+        "state": order.state.value,
+        "cumulative_quantity": order.cumulative_quantity,
+        "leaves_quantity": order.leaves_quantity,
+        "average_price": order.average_price,
+        "intended_at": order.intended_at,
+        "reason": order.reason,
+    }
