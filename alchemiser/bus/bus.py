@@ -21,7 +21,7 @@ from alchemiser.bus.delivery import EVERY, RESTART, Delivery, OnFailure
 from alchemiser.bus.envelope import Envelope
 from alchemiser.bus.mailbox import Mailbox, cause, publisher
 from alchemiser.bus.reports import DrainReport, HandlerStatistics, TurnReport
-from alchemiser.bus.routes import Append, Inline, Route, Routes
+from alchemiser.bus.routes import Inline, Route, Routes, Sink
 from alchemiser.bus.supervision import Supervisor, is_fatal
 from alchemiser.bus.tap import Tap
 from alchemiser.domain.errors import BusClosed, InvariantBroken
@@ -35,6 +35,7 @@ MAX_CASCADE = 10_000
 """How many events the inline handlers may post from one event before it is taken for a loop that never ends."""
 
 _OPEN, _DRAINING, _ENDED = range(3)
+_cause = cause.get  # bound once: it is asked for every event
 
 
 class Bus:
@@ -125,45 +126,58 @@ class Bus:
         """The sequence number of the newest event."""
         return self._sequence
 
-    def post(self, event: Event, *, correlation: str | None = None) -> Envelope:
+    def post(self, event: Event, correlation: str | None = None) -> Envelope:
         """Publish without ever waiting: to inline handlers now, into mailboxes beyond their bound if they are full.
 
         From inside an inline handler the event is dispatched after the present one. Without ``correlation`` the event's own rebalance id
         counts, then that of the event that is being dealt with. Raises ``BusClosed`` from outside a handler once the bus is closing, and
         ``JournalFailed`` when the event could not be journaled; then nobody has seen it and the bus ends.
         """
-        route = self._route_of.get(event.__class__)
+        route = self._route_of.get(type(event))
         if route is None:
-            route = self._routes.open(event.__class__)
+            route = self._routes.open(type(event))
         current = self._current
-        led_here = current or cause.get()
+        led_here = _cause() if current is None else current
         if self._state:
             self._refuse_late(event, led_here)
         if correlation is None and route.names_rebalance:
             correlation = event.rebalance_id  # type: ignore[attr-defined]
+        sequence = self._sequence + 1
         if led_here is None:
-            causation = None
+            envelope = Envelope(sequence, event, self._monotonic(), correlation)
         else:
-            causation = led_here.sequence
             if correlation is None:
                 correlation = led_here.correlation
-        sequence = self._sequence + 1
-        envelope = Envelope(sequence, event, self._monotonic(), correlation, causation)
-        if route.append is not None:
-            self._journal(route.append, envelope)
-        self._sequence = sequence
-        if current is None:
-            self._dispatch(route, envelope)
-        else:
-            self._nested.append((route, envelope))
+            envelope = Envelope(sequence, event, self._monotonic(), correlation, led_here.sequence)
+        try:
+            if route.append is not None:
+                route.append(envelope)
+            self._sequence = sequence
+            if current is not None:
+                self._nested.append((route, envelope))
+                return envelope
+            self._current = envelope
+            route.dispatched += 1
+            # The loop of _dispatch_nested, once more: a call saved on every event.
+            for call, sink in route.sinks:
+                try:
+                    call(envelope)
+                except Exception as error:  # noqa: BLE001 - this is the supervisor
+                    self._failed(sink, envelope, error)
+            if self._nested:
+                self._dispatch_nested()
+            self._current = None
+        except BaseException as error:
+            self._break(error)
+            raise
         return envelope
 
-    async def publish(self, event: Event, *, correlation: str | None = None) -> Envelope:
+    async def publish(self, event: Event, correlation: str | None = None) -> Envelope:
         """Publish, after waiting while a mailbox that must get every event of this type, or the journal's backlog, is full.
 
         Raises what :meth:`post` raises.
         """
-        route = self._route_of.get(event.__class__) or self._routes.open(event.__class__)
+        route = self._route_of.get(type(event)) or self._routes.open(type(event))
         queued = False
         by = publisher.get()
         while (full := _first_full(route, by, queued=queued)) is not None:
@@ -178,42 +192,29 @@ class Bus:
         if self._tap is not None:
             await self._tap.durable(self._sequence)
 
-    def _dispatch(self, route: Route, envelope: Envelope) -> None:
-        """Call everybody on the route, then do the same for what they posted meanwhile, in the order they posted it."""
-        nested = self._nested
+    def _dispatch_nested(self) -> None:
+        """Dispatch what handlers posted meanwhile, in the order they posted it, and what is posted during that."""
         cascade = 0
-        try:
-            while True:
-                self._current = envelope
-                route.dispatched += 1
-                for call, sink in route.sinks:
-                    try:
-                        call(envelope)
-                    except Exception as error:
-                        if is_fatal(error):
-                            raise
-                        sink.failed(self._supervisor, envelope, error)
-                if not nested:
-                    return
-                route, envelope = nested.popleft()
-                cascade += 1
-                if cascade > MAX_CASCADE:
-                    raise InvariantBroken(
-                        f"one event led to more than {MAX_CASCADE} others, the last a {type(envelope.event).__name__} "
-                        f"(sequence {envelope.sequence}): handlers answer each other for ever; the process stops"
-                    )
-        except BaseException as error:
-            self._break(error)
-            raise
-        finally:
-            self._current = None
+        while self._nested:
+            route, envelope = self._nested.popleft()
+            cascade += 1
+            if cascade > MAX_CASCADE:
+                raise InvariantBroken(
+                    f"one event led to more than {MAX_CASCADE} others, the last a {type(envelope.event).__name__} "
+                    f"(sequence {envelope.sequence}): handlers answer each other for ever; the process stops"
+                )
+            self._current = envelope
+            route.dispatched += 1
+            for call, sink in route.sinks:
+                try:
+                    call(envelope)
+                except Exception as error:  # noqa: BLE001 - this is the supervisor
+                    self._failed(sink, envelope, error)
 
-    def _journal(self, append: Append, envelope: Envelope) -> None:
-        try:
-            append(envelope)
-        except BaseException as error:
-            self._break(error)
-            raise
+    def _failed(self, sink: Sink, envelope: Envelope, error: Exception) -> None:
+        if is_fatal(error):
+            raise error
+        sink.failed(self._supervisor, envelope, error)
 
     def _refuse_late(self, event: Event, led_here: Envelope | None) -> None:
         if self._broken is not None:
@@ -291,6 +292,7 @@ class Bus:
         """Remember the error that ends the bus; nothing is dispatched any more."""
         if self._broken is None and self._state != _ENDED:
             self._broken = error
+        self._current = None
         self._nested.clear()
         self._end()
 
