@@ -119,9 +119,12 @@ class ClockHold:
 
     listens_to = (DecisionDue, RebalanceCompleted, RebalanceParked, RecoveryCompleted)
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, unfinished: str | None) -> None:
+        """``unfinished`` is the rebalance that an earlier process left and that is taken up again."""
         self._clock = clock
         self._releases: dict[str, Release] = {"start": clock.hold("the daemon is starting")}
+        if unfinished is not None:
+            self._releases[unfinished] = clock.hold(f"rebalance {unfinished}")
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""

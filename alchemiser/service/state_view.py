@@ -10,7 +10,7 @@ import msgspec
 from alchemiser import __version__
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.account import BrokerPosition
-from alchemiser.domain.events import RebalanceCompleted, StreamConnected, TargetProposed
+from alchemiser.domain.events import RebalanceCompleted, StrategyFailed, StreamConnected, TargetProposed
 from alchemiser.domain.ids import split_client_order_id
 from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import Order
@@ -142,6 +142,7 @@ class JournaledView:
         for name, allocation in (overview.started.strategies if overview.started else {}).items():
             answer = overview.answers.get(name)
             proposed = answer if isinstance(answer, TargetProposed) else None
+            failed = answer if isinstance(answer, StrategyFailed) else None
             rows.append(
                 {
                     "name": name,
@@ -150,7 +151,7 @@ class JournaledView:
                     "decided_at": answer.at if answer else None,
                     "weights": proposed.weights if proposed else None,
                     "explanation": list(proposed.explanation) if proposed else [],
-                    "reason": None if answer is None or proposed else answer.reason,
+                    "reason": failed.reason if failed else None,
                 }
             )
         return rows

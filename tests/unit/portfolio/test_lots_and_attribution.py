@@ -1,0 +1,72 @@
+"""Books of lots and the splitting of shared fills: exact, whatever the fractions."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alchemiser.domain.errors import InvariantBroken
+from alchemiser.portfolio.attribution import split_fill
+from alchemiser.portfolio.lots import Book
+
+AT = datetime(2025, 3, 3, 20, 50, tzinfo=UTC)
+SHARES = st.decimals(min_value="0.000000001", max_value="100000", places=9)
+PRICES = st.decimals(min_value="0.01", max_value="5000", places=2)
+
+
+def test_the_first_lot_in_is_the_first_out() -> None:
+    """A sale realises against the oldest lots."""
+    book = Book().buy("A", Decimal(10), Decimal(5), at=AT, execution_id="1").buy("A", Decimal(10), Decimal(8), at=AT, execution_id="2")
+
+    book, realised = book.sell("A", Decimal(15), Decimal(9))
+
+    assert realised == 10 * (9 - 5) + 5 * (9 - 8)
+    assert book.quantity("A") == 5
+    assert book.cost("A") == 40
+    assert book.cash_flow == -50 - 80 + 135
+
+
+def test_selling_what_is_not_held_stops_everything() -> None:
+    """A book never goes short: that would be somebody else's shares."""
+    with pytest.raises(InvariantBroken, match="only 0 are held"):
+        Book().sell("A", Decimal(1), Decimal(1))
+
+
+@given(st.lists(st.tuples(st.booleans(), SHARES, PRICES), max_size=20))
+def test_profit_is_cash_plus_what_is_held(trades: list[tuple[bool, Decimal, Decimal]]) -> None:
+    """Realised plus unrealised profit is exactly the cash that flowed plus the value held, after every trade."""
+    book, mark = Book(), {"A": Decimal("123.45")}
+    for is_buy, quantity, price in trades:
+        if is_buy:
+            book = book.buy("A", quantity, price, at=AT, execution_id="x")
+        elif (held := book.quantity("A")) > 0:
+            book, _ = book.sell("A", min(quantity, held), price)
+
+        value = book.quantity("A") * mark["A"]
+        assert book.realised + book.unrealised(mark) == book.cash_flow + value
+
+
+@given(st.dictionaries(st.sampled_from("abcdefg"), SHARES, min_size=1), st.integers(min_value=1, max_value=10_000))
+def test_the_parts_of_a_fill_add_up(waiting: dict[str, Decimal], share: int) -> None:
+    """No part is negative or more than was waited for, and together they are the fill."""
+    quantity = (sum(waiting.values(), Decimal(0)) * share / 10_000).quantize(Decimal("1e-9"))
+
+    parts = split_fill(quantity, waiting)
+
+    assert quantity == sum(parts.values(), Decimal(0))
+    assert all(0 < part <= waiting[name] for name, part in parts.items())
+
+
+def test_what_nobody_waits_for_is_an_invariant_broken() -> None:
+    """More shares than were asked for mean that the books no longer know what happened."""
+    with pytest.raises(InvariantBroken):
+        split_fill(Decimal(3), {"a": Decimal(1), "b": Decimal(1)})
+
+
+def test_the_rest_of_an_uneven_split_goes_by_the_stated_rule() -> None:
+    """What the cutting leaves goes to who waits for most, first by name among equals."""
+    parts = split_fill(Decimal("0.000000001"), {"b": Decimal(1), "a": Decimal(1)})
+
+    assert {"a": Decimal("0.000000001")} == parts

@@ -1,0 +1,166 @@
+"""The plan: from targets to intents, never more cash than there is, never more shares than are held."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alchemiser.domain.account import Asset
+from alchemiser.domain.errors import OrderDenied
+from alchemiser.domain.events import RebalancePlanned
+from alchemiser.domain.intents import Intent
+from alchemiser.domain.orders import Side
+from alchemiser.portfolio.plan import PlanRequest, PlanRules, plan_rebalance
+
+SYMBOLS = ("AAA", "BBB", "CCC")
+
+
+def request(**changes: object) -> PlanRequest:
+    """Return a request of one strategy with cash and nothing held, with these changes."""
+    fields: dict[str, object] = {
+        "at": datetime(2025, 3, 3, 20, 50, tzinfo=UTC),
+        "rebalance_id": "20250303.1",
+        "session": date(2025, 3, 3),
+        "cash": Decimal(10_000),
+        "books": {},
+        "targets": {"s": {"AAA": 1.0}},
+        "allocations": {"s": Decimal(1)},
+        "prices": {symbol: Decimal(100) for symbol in SYMBOLS},
+        "assets": {symbol: Asset(symbol=symbol, is_tradable=True, is_fractionable=True) for symbol in SYMBOLS},
+        "rules": PlanRules(no_trade_band=Decimal("0.01"), cash_reserve=Decimal(0), minimum_notional=Decimal(5)),
+    }
+    return PlanRequest(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def allow(intent: Intent, equity: Decimal) -> None:
+    """Check nothing."""
+
+
+def planned(**changes: object) -> RebalancePlanned:
+    """Return the plan of a request."""
+    return plan_rebalance(request(**changes), allow)
+
+
+def test_cash_becomes_the_target() -> None:
+    """With nothing held the whole capital buys the target."""
+    (intent,) = planned().intents
+
+    assert (intent.symbol, intent.side, intent.quantity) == ("AAA", Side.BUY, Decimal(100))
+
+
+def test_sells_come_first_and_buys_by_drift() -> None:
+    """The order of the intents is the order in which they are released."""
+    plan = planned(
+        cash=Decimal(0),
+        books={"s": {"AAA": Decimal(100)}},
+        targets={"s": {"BBB": 0.3, "CCC": 0.7}},
+    )
+
+    assert [(intent.symbol, intent.side.value) for intent in plan.intents] == [("AAA", "sell"), ("CCC", "buy"), ("BBB", "buy")]
+
+
+def test_a_drift_inside_the_band_is_left_alone() -> None:
+    """Half a percent off is not worth a trade when the band is one percent."""
+    plan = planned(cash=Decimal(50), books={"s": {"AAA": Decimal("99.5")}})
+
+    assert plan.intents == ()
+
+
+def test_a_failed_strategy_keeps_what_it_holds() -> None:
+    """A strategy without an answer neither buys nor sells, and the others get their own share only."""
+    plan = planned(
+        cash=Decimal(5_000),
+        books={"bad": {"BBB": Decimal(50)}},
+        targets={"good": {"AAA": 1.0}, "bad": None},
+        allocations={"good": Decimal("0.5"), "bad": Decimal("0.5")},
+    )
+
+    assert [(intent.symbol, intent.quantity) for intent in plan.intents] == [("AAA", Decimal(50))]
+
+
+def test_opposite_wishes_are_crossed_inside() -> None:
+    """What one strategy sells and another buys is never sent."""
+    plan = planned(
+        cash=Decimal(5_000),
+        books={"a": {"AAA": Decimal(50)}},
+        targets={"a": {"BBB": 1.0}, "b": {"AAA": 1.0}},
+        allocations={"a": Decimal("0.5"), "b": Decimal("0.5")},
+    )
+
+    assert [(c.symbol, c.seller, c.buyer, c.quantity) for c in plan.crossings] == [("AAA", "a", "b", Decimal(50))]
+    assert [(intent.symbol, intent.side.value) for intent in plan.intents] == [("BBB", "buy")]
+
+
+def test_whole_shares_where_fractions_are_not_traded() -> None:
+    """A non-fractionable asset is bought in whole shares, rounded down."""
+    assets = {"AAA": Asset(symbol="AAA", is_tradable=True, is_fractionable=False)}
+    (intent,) = planned(assets=assets, prices={"AAA": Decimal(333)}).intents
+
+    assert intent.quantity == 30
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"assets": {}}, "unknown_symbol"),
+        ({"assets": {"AAA": Asset(symbol="AAA", is_tradable=False, is_fractionable=True)}}, "not_tradable"),
+        ({"prices": {}}, "no_price"),
+    ],
+)
+def test_what_cannot_be_traded_is_denied_by_name(change: dict[str, object], code: str) -> None:
+    """A refusal of ours is a code with its reason, and nothing is sent."""
+    plan = planned(**change)
+
+    assert plan.intents == ()
+    assert [code] == [denial.code for denial in plan.denials]
+
+
+def test_a_position_without_a_price_makes_no_plan() -> None:
+    """Equity that cannot be valued is not guessed."""
+    with pytest.raises(OrderDenied, match="no_price"):
+        planned(books={"s": {"BBB": Decimal(1)}}, prices={"AAA": Decimal(1)})
+
+
+def test_a_check_that_denies_is_in_the_plan() -> None:
+    """The denial carries the code of the check."""
+    plan = plan_rebalance(request(), lambda intent, equity: OrderDenied("halted", "AAA is halted"))
+
+    assert plan.intents == ()
+    assert [denial.code for denial in plan.denials] == ["halted"]
+
+
+WEIGHTS = st.lists(st.integers(min_value=0, max_value=10), min_size=3, max_size=3).filter(any)
+QUANTITIES = st.decimals(min_value=0, max_value=200, places=4)
+
+
+@given(
+    weights=st.lists(WEIGHTS, min_size=2, max_size=2),
+    held=st.lists(st.lists(QUANTITIES, min_size=3, max_size=3), min_size=2, max_size=2),
+    cash=st.decimals(min_value=0, max_value=50_000, places=2),
+    prices=st.lists(st.decimals(min_value="0.5", max_value=900, places=2), min_size=3, max_size=3),
+)
+def test_a_plan_never_overspends_and_never_oversells(
+    weights: list[list[int]], held: list[list[Decimal]], cash: Decimal, prices: list[Decimal]
+) -> None:
+    """Whatever the targets: buys fit into cash and sells, a sell fits into what is held, wishes add up to their intent."""
+    names = ("a", "b")
+    books = {n: {s: q for s, q in zip(SYMBOLS, row, strict=True) if q} for n, row in zip(names, held, strict=True)}
+    targets = {n: {s: w / sum(row) for s, w in zip(SYMBOLS, row, strict=True)} for n, row in zip(names, weights, strict=True)}
+    by_symbol = dict(zip(SYMBOLS, prices, strict=True))
+    plan = planned(books=books, targets=targets, cash=cash, prices=by_symbol, allocations={"a": Decimal("0.4"), "b": Decimal("0.6")})
+
+    left = {n: dict(book) for n, book in books.items()}
+    for crossing in plan.crossings:
+        left[crossing.seller][crossing.symbol] -= crossing.quantity
+    for intent in plan.intents:
+        assert intent.quantity == sum((wish.quantity for wish in intent.wishes), Decimal(0)) > 0
+        if intent.side is Side.SELL:
+            for wish in intent.wishes:
+                left[wish.strategy][intent.symbol] -= wish.quantity
+    assert all(quantity >= 0 for book in left.values() for quantity in book.values())
+
+    spent = sum((i.quantity * by_symbol[i.symbol] * i.side.sign for i in plan.intents), Decimal(0))
+    assert spent <= cash
+    assert len({intent.symbol for intent in plan.intents}) == len(plan.intents), "never both sides of a symbol"
