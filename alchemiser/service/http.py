@@ -18,6 +18,7 @@ from aiohttp import web
 from alchemiser import __version__
 from alchemiser.domain.errors import AlchemiserError, ConfigError, UsageError
 from alchemiser.service.health import HealthReport
+from alchemiser.service.http_address import split_address, url_of
 from alchemiser.service.page import render_page
 from alchemiser.service.safety import is_loopback, require_private_door
 from alchemiser.service.settings import Settings
@@ -148,7 +149,8 @@ async def open_door(
     try:
         site = web.SockSite(runner, listener) if listener else web.TCPSite(runner, host, port)
         await _bind(site, settings.service.http)
-        address = _address(host, runner.addresses[0][1] if runner.addresses else port)
+        port = runner.addresses[0][1] if port == 0 else port
+        address = HttpAddress(url=url_of(f"{host}:{port}"), host=host, port=port, pid=os.getpid())
         write_http_address(settings.service.state, address)
         try:
             yield address
@@ -156,12 +158,6 @@ async def open_door(
             remove_http_address(settings.service.state)
     finally:
         await runner.cleanup()
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Return host and port of ``host:port``; an IPv6 host may stand in brackets."""
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)
 
 
 async def _bind(site: web.BaseSite, address: str) -> None:
@@ -175,12 +171,6 @@ async def _bind(site: web.BaseSite, address: str) -> None:
         else:
             text = f"service.http {address} cannot be opened ({error.strerror}); set an address of this machine"
         raise ConfigError(f"{text}. Nothing was started") from error
-
-
-def _address(host: str, port: int) -> HttpAddress:
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared with, not bound to
-    literal = f"[{reachable}]" if ":" in reachable else reachable
-    return HttpAddress(url=f"http://{literal}:{port}", host=host, port=port, pid=os.getpid())
 
 
 @web.middleware

@@ -1,0 +1,94 @@
+"""The command line: the table of commands, and what an error looks like to the one who typed it."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from alchemiser import __version__
+from alchemiser.cli.lazy import LazyGroup, Target
+from alchemiser.domain.errors import AlchemiserError
+
+COMMANDS: Final = {
+    "run": Target("alchemiser.cli.run:run_command", "Run the daemon: embedded exchange, paper or live."),
+    "exchange": Target("alchemiser.cli.exchange:exchange_command", "Run the embedded exchange alone, for any Alpaca client."),
+    "signals": Target("alchemiser.cli.signals:signals_command", "Evaluate strategies for a day, with the explanation."),
+    "check": Target("alchemiser.cli.check:check_command", "Check symphony files; nothing is traded."),
+    "backtest": Target("alchemiser.cli.backtest:backtest_command", "Run strategies over history."),
+    "status": Target("alchemiser.cli.ask:status_command", "What the daemon is doing."),
+    "positions": Target("alchemiser.cli.ask:positions_command", "What the account holds, and for which strategy."),
+    "orders": Target("alchemiser.cli.ask:orders_command", "The orders of the session."),
+    "pnl": Target("alchemiser.cli.ask:pnl_command", "Equity, cash and profit, per strategy."),
+    "events": Target("alchemiser.cli.ask:events_command", "The last events of the journal."),
+    "pause": Target("alchemiser.cli.control:pause_command", "Begin no new rebalance; open orders go on."),
+    "resume": Target("alchemiser.cli.control:resume_command", "Trade again after a pause or a halt."),
+    "halt": Target("alchemiser.cli.control:halt_command", "Stop trading now and cancel what is open."),
+    "flatten": Target("alchemiser.cli.control:flatten_command", "Sell everything."),
+    "rebalance": Target("alchemiser.cli.control:rebalance_command", "Decide and trade now instead of at the next decision."),
+    "journal show": Target("alchemiser.cli.journal:journal_show", "Show the events of a journal."),
+    "journal verify": Target("alchemiser.cli.journal:journal_verify", "Prove that a journal is whole."),
+    "journal export": Target("alchemiser.cli.journal:journal_export", "Write a journal as lines of JSON."),
+    "journal replay": Target("alchemiser.cli.journal:journal_replay", "Rebuild the state from a journal."),
+    "config show": Target("alchemiser.cli.config:config_show", "Every setting, its value and where it came from."),
+    "doctor": Target("alchemiser.cli.doctor:doctor_command", "Everything that would stop a good start, with what to do."),
+    "health": Target("alchemiser.cli.health:health_command", "Exit 0 when the running daemon is ready."),
+}
+"""Every command. Two words are a command of a group."""
+
+GROUPS: Final = {"journal": "The durable record of everything that happened.", "config": "The settings."}
+
+_HELP: Final = """The Alchemiser trades one Alpaca account with many strategies.
+
+Without an account: alchemiser run --embedded --days 5. The version: alchemiser --version
+
+\b
+Exit codes:
+  0 fine                             1 unexpected error
+  2 wrong usage                      3 bad configuration, strategy or data
+  4 refused for safety               5 venue unreachable or credentials refused
+  6 a verification failed            7 no daemon running
+  8 not ready
+"""
+
+
+def application() -> LazyGroup:
+    """Return the command line as an object."""
+    return LazyGroup(name="alchemiser", targets=COMMANDS, help=_HELP, summaries=GROUPS)
+
+
+def main() -> None:
+    """Run the command line of this process and end it."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code. An error of ours becomes one clear message on standard error, without a traceback."""
+    if list(arguments) == ["--version"]:
+        sys.stdout.write(f"alchemiser {__version__}\n")
+        return 0
+    try:
+        application().main(args=list(arguments), prog_name="alchemiser")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except AlchemiserError as error:
+        return _report([error])
+    except BaseExceptionGroup as group:
+        errors = list(_leaves(group))
+        ours = [error for error in errors if isinstance(error, AlchemiserError)]
+        if len(ours) != len(errors):
+            raise
+        return _report(ours)
+    return 0
+
+
+def _report(errors: Sequence[AlchemiserError]) -> int:
+    for text in dict.fromkeys(str(error) for error in errors):
+        sys.stderr.write("".join(f"alchemiser: {line}\n" for line in text.splitlines()))
+    return errors[0].exit_code
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

@@ -1,0 +1,103 @@
+"""``status``, ``positions``, ``orders``, ``pnl``, ``events``: questions to the daemon.
+
+When no daemon answers and the state directory has a journal, the journal answers; the document then says ``"live": false`` and as of when.
+"""
+
+import json
+import sys
+from typing import Annotated, Any, Final
+
+import typer
+
+from alchemiser.cli.daemon_client import ask
+from alchemiser.cli.lazy import load as load_attribute
+from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, load
+from alchemiser.cli.tables import render
+from alchemiser.domain.errors import NoDaemon, UsageError
+from alchemiser.service.settings import Settings
+from alchemiser.service.view import EVENTS_BY_DEFAULT, Resource, StateView, document, to_json
+
+OFFLINE: Final = "alchemiser.service.offline:view_from_journal"
+
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many events at most.")]
+AfterOption = Annotated[int | None, typer.Option("--after", min=0, help="Only events with a higher sequence number, oldest first.")]
+
+
+def status_command(*, state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show what the daemon is doing: mode, account, session, streams, open orders, last rebalance.
+
+    Example: alchemiser status --json
+    """
+    _answer("status", load(config, state=state).settings, as_json=as_json)
+
+
+def positions_command(*, state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show what the account holds, and for which strategy.
+
+    Example: alchemiser positions --state state
+    """
+    _answer("positions", load(config, state=state).settings, as_json=as_json)
+
+
+def orders_command(*, state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show the orders of the present or last session.
+
+    Example: alchemiser orders --state state
+    """
+    _answer("orders", load(config, state=state).settings, as_json=as_json)
+
+
+def pnl_command(*, state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show equity, cash and profit, for the account and per strategy.
+
+    Example: alchemiser pnl --json
+    """
+    _answer("pnl", load(config, state=state).settings, as_json=as_json)
+
+
+def events_command(
+    *,
+    state: StateOption = None,
+    config: ConfigOption = None,
+    after: AfterOption = None,
+    limit: LimitOption = EVENTS_BY_DEFAULT,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the last events of the journal, or those after a sequence number.
+
+    Example: alchemiser events --limit 20
+    """
+    _answer("events", load(config, state=state).settings, as_json=as_json, after=-1 if after is None else after, limit=limit)
+
+
+def answer(resource: Resource, settings: Settings, *, after: int = -1, limit: int = EVENTS_BY_DEFAULT) -> dict[str, Any]:
+    """Return the document: the daemon's, or the journal's when no daemon answers. Raises ``NoDaemon`` when there is neither."""
+    query = f"?limit={limit}" + (f"&after={after}" if after >= 0 else "") if resource == "events" else ""
+    try:
+        found = ask(settings, f"/api/v1/{resource}{query}")
+    except NoDaemon as nobody:
+        return _from_journal(resource, settings, nobody, after, limit)
+    if found.status == 200:
+        return found.document
+    message = found.document.get("error", {}).get("message", f"HTTP {found.status}")
+    raise UsageError(f"the daemon did not answer the question for {resource}: {message}")
+
+
+def _from_journal(resource: Resource, settings: Settings, nobody: NoDaemon, after: int, limit: int) -> dict[str, Any]:
+    state = settings.service.state
+    view: StateView | None = load_attribute(OFFLINE)(state) if state.is_dir() else None
+    if view is None:
+        raise NoDaemon(f"{nobody}, and {state} has no journal to answer from")
+    # Through JSON and back, so that both roads print the same.
+    plain: dict[str, Any] = json.loads(to_json(document(view, resource, live=False, after=after, limit=limit)))
+    return plain
+
+
+def _answer(resource: Resource, settings: Settings, *, as_json: bool, after: int = -1, limit: int = EVENTS_BY_DEFAULT) -> None:
+    found = answer(resource, settings, after=after, limit=limit)
+    if as_json:
+        sys.stdout.buffer.write(to_json(found) + b"\n")
+        return
+    if not found.get("live"):
+        sys.stdout.write(f"No daemon is running. This is the journal's last word, as of {found.get('as_of')}.\n\n")
+    sys.stdout.write(render({key: value for key, value in found.items() if key not in ("live", "as_of")}))

@@ -1,0 +1,22 @@
+"""``alchemiser config show``: every setting, its value, and where it came from."""
+
+import sys
+
+from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, load
+from alchemiser.cli.tables import table
+from alchemiser.service.settings_load import describe
+from alchemiser.service.view import to_json
+
+
+def config_show(*, state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show every setting, its value and where it came from. Secrets are masked.
+
+    Example: alchemiser config show --json
+    """
+    loaded = load(config, state=state)
+    rows = list(describe(loaded))
+    if as_json:
+        settings = {key: {"value": value, "from": place} for key, value, place in rows}
+        sys.stdout.buffer.write(to_json({"file": str(loaded.file) if loaded.file else None, "settings": settings}) + b"\n")
+        return
+    sys.stdout.write(table([{"setting": key, "value": value, "from": place} for key, value, place in rows]))

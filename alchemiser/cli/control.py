@@ -1,0 +1,78 @@
+"""``pause``, ``resume``, ``halt``, ``flatten``, ``rebalance``: what an operator may ask of the running daemon. All need its token."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from alchemiser.cli.daemon_client import tell
+from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, load
+from alchemiser.cli.tables import render
+from alchemiser.service.view import to_json
+
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for the journal.")]
+
+
+def pause_command(
+    *, reason: ReasonOption = "operator", state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Begin no new rebalance; what is in progress goes on.
+
+    Example: alchemiser pause --reason "earnings tonight"
+    """
+    _tell("pause", {"reason": reason}, state, config, as_json=as_json)
+
+
+def resume_command(
+    *, reason: ReasonOption = "operator", state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Trade again after a pause or a halt.
+
+    Example: alchemiser resume
+    """
+    _tell("resume", {"reason": reason}, state, config, as_json=as_json)
+
+
+def halt_command(
+    *, reason: ReasonOption = "operator", state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Stop trading now: nothing more is sent, open orders are cancelled, positions stay.
+
+    Example: alchemiser halt --reason "something looks wrong"
+    """
+    _tell("halt", {"reason": reason}, state, config, as_json=as_json)
+
+
+def flatten_command(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    reason: ReasonOption = "operator",
+    state: StateOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Sell everything the account holds, and trade no more until resumed.
+
+    Example: alchemiser flatten --yes
+    """
+    if not yes:
+        typer.confirm("Sell everything the account holds?", abort=True, err=True)
+    _tell("flatten", {"reason": reason}, state, config, as_json=as_json)
+
+
+def rebalance_command(
+    *, reason: ReasonOption = "operator", state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Decide and trade now, instead of at the next decision.
+
+    Example: alchemiser rebalance
+    """
+    _tell("rebalance", {"reason": reason}, state, config, as_json=as_json)
+
+
+def _tell(action: str, arguments: dict[str, Any], state: StateOption, config: ConfigOption, *, as_json: bool) -> None:
+    done = tell(load(config, state=state).settings, action, arguments)
+    if as_json:
+        sys.stdout.buffer.write(to_json(done) + b"\n")
+    else:
+        sys.stdout.write(render(done))
