@@ -1,0 +1,365 @@
+"""The pacing of a rebalance: sells first, buys as cash lands, one live order per intent, an end by the deadline."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alchemiser.domain.events import RebalancePlanned
+from alchemiser.domain.intents import Intent, Wish
+from alchemiser.domain.market import Quote
+from alchemiser.domain.orders import Fill, NewOrder, Order, OrderState, OrderType, Side
+from alchemiser.execution.ladder import LadderRules
+from alchemiser.execution.pacing import Ask, Cancel, Command, RebalanceRun, Submit
+
+START = datetime(2025, 3, 3, 20, 50, tzinfo=UTC)
+CUT_OFF = START + timedelta(minutes=9)
+RULES = LadderRules(order_deadline_seconds=300.0)
+
+
+def intent(symbol: str, side: Side, quantity: str, price: str = "100", drift: float = 0.5) -> Intent:
+    """Return an intent of one strategy."""
+    return Intent(
+        intent_id=symbol,
+        symbol=symbol,
+        side=side,
+        quantity=Decimal(quantity),
+        reference_price=Decimal(price),
+        drift=drift,
+        wishes=(Wish(strategy="s", quantity=Decimal(quantity)),),
+    )
+
+
+class Market:
+    """Quotes of 99.99 to 100.01 for every symbol unless set otherwise."""
+
+    def __init__(self) -> None:
+        self.quotes: dict[str, Quote | str] = {}
+
+    def __call__(self, symbol: str, now: datetime) -> Quote | str:
+        return self.quotes.get(symbol) or Quote(symbol=symbol, bid=99.99, bid_size=500, ask=100.01, ask_size=500, at=now)
+
+
+class Desk:
+    """A rebalance run together with a venue that does what the test says; checks what must hold after every step."""
+
+    def __init__(self, *intents: Intent, cash: str = "0", rules: LadderRules = RULES) -> None:
+        self.market = Market()
+        plan = RebalancePlanned(
+            at=START,
+            rebalance_id="20250303.1",
+            session=date(2025, 3, 3),
+            equity=Decimal(10_000),
+            cash=Decimal(cash),
+            target={},
+            prices={},
+            capital={},
+            intents=intents,
+            denials=(),
+            crossings=(),
+        )
+        self.run = RebalanceRun(plan=plan, epoch="e1", rules=rules, quotes=self.market, started_at=START, cut_off=CUT_OFF)
+        self.now = START
+        self.live: dict[str, NewOrder] = {}
+        self.filled: dict[str, Decimal] = {}
+        self.bodies: dict[str, NewOrder] = {}
+        self.executions = 0
+        self.gate: dict[str, str] = {}
+
+    def step(self, seconds: float = 0) -> list[Command]:
+        """Let time pass and return the commands; submits become live orders."""
+        self.now += timedelta(seconds=seconds)
+        commands = self.run.advance(self.now, self.gate)
+        for command in commands:
+            if isinstance(command, Submit):
+                key = command.order.client_order_id
+                assert self.bodies.setdefault(key, command.order) == command.order, "an id is never sent with another body"
+                assert all(order.symbol != command.order.symbol for order in self.live.values()), "one live order per intent"
+                assert not self.gate, "nothing is sent while the gate is closed"
+                self.live[key] = command.order
+                self.filled[key] = Decimal(0)
+        return commands
+
+    def fill(self, key: str, quantity: str | None = None, price: str = "100") -> None:
+        """Fill an order, whole or in part."""
+        order = self.live[key]
+        left = order.quantity - self.filled[key]
+        amount = left if quantity is None else min(Decimal(quantity), left)
+        self.executions += 1
+        self.filled[key] += amount
+        self.run.on_fill(
+            Fill(
+                execution_id=str(self.executions),
+                client_order_id=key,
+                venue_order_id="v",
+                symbol=order.symbol,
+                side=order.side,
+                quantity=amount,
+                price=Decimal(price),
+                at=self.now,
+            )
+        )
+        if self.filled[key] == order.quantity:
+            self.end(key, OrderState.FILLED)
+
+    def end(self, key: str, state: OrderState, reason: str | None = None) -> None:
+        """End an order."""
+        order = Order(request=self.live.pop(key), state=state, intended_at=self.now, reason=reason)
+        self.run.on_end(order, self.now)
+
+    @property
+    def only(self) -> str:
+        """The id of the one live order."""
+        (key,) = self.live
+        return key
+
+
+def test_a_buy_waits_until_its_cash_has_landed() -> None:
+    """Sells go first; the buy is released by the fill that pays for it, not by the end of the sell."""
+    desk = Desk(intent("OLD", Side.SELL, "20"), intent("NEW", Side.BUY, "9"), cash="0")
+
+    desk.step()
+    assert {order.symbol for order in desk.live.values()} == {"OLD"}
+    desk.fill(desk.only, "5")
+    desk.step()
+    assert {order.symbol for order in desk.live.values()} == {"OLD"}
+    desk.fill(desk.only, "5")
+    desk.step()
+    assert {order.symbol for order in desk.live.values()} == {"OLD", "NEW"}
+
+
+def test_the_largest_drift_is_released_first() -> None:
+    """Cash is kept for the largest drift; a smaller buy does not overtake it."""
+    desk = Desk(intent("OLD", Side.SELL, "20"), intent("BIG", Side.BUY, "15"), intent("TINY", Side.BUY, "1", drift=0.1), cash="500")
+    desk.step()
+    assert {order.symbol for order in desk.live.values()} == {"OLD"}
+
+    desk.fill(desk.only)
+    desk.step()
+    assert {order.symbol for order in desk.live.values()} == {"BIG", "TINY"}
+
+
+def test_a_buy_is_resized_when_no_sell_can_bring_more() -> None:
+    """When the sells brought less than planned, the buy takes what there is and the rest is stated."""
+    desk = Desk(intent("NEW", Side.BUY, "10"), cash="500")
+
+    desk.step()
+    order = desk.live[desk.only]
+    assert 0 < order.quantity * (order.limit_price or 0) <= 500
+    desk.fill(desk.only)
+    desk.step()
+    assert desk.run.is_ended
+    (outcome,) = desk.run.outcomes()
+    assert (outcome.state, outcome.reason) == ("partial", "the cash that was left is less than the smallest order")
+
+
+def test_the_ladder_climbs_and_falls_back_to_a_market_order() -> None:
+    """Each rung that runs out is cancelled, awaited, and followed by a better price; at last by a market order."""
+    desk = Desk(intent("OLD", Side.SELL, "20"))
+    prices: list[Decimal | None] = []
+    for _ in range(len(RULES.rungs)):
+        desk.step()
+        prices.append(desk.live[desk.only].limit_price)
+        (cancel,) = desk.step(RULES.rung_seconds)
+        assert isinstance(cancel, Cancel)
+        assert desk.step(1) == [], "the remainder waits for the end of the order before it"
+        desk.end(desk.only, OrderState.CANCELLED)
+    desk.step()
+
+    assert prices == sorted(prices, key=lambda price: -(price or 0)), "a sell climbs down"
+    assert desk.live[desk.only].order_type is OrderType.MARKET
+
+
+def test_a_ladder_that_may_not_go_to_market_parks_the_rest() -> None:
+    """With the fallback set to park, what the rungs did not fill is stated."""
+    desk = Desk(intent("OLD", Side.SELL, "20"), rules=LadderRules(rungs=(Decimal(1),), fallback="park"))
+    desk.step()
+    desk.fill(desk.only, "4")
+    desk.step(RULES.rung_seconds)
+    desk.end(desk.only, OrderState.CANCELLED)
+    desk.step()
+
+    (outcome,) = desk.run.outcomes()
+    assert desk.run.is_ended
+    assert (outcome.state, outcome.reason, outcome.filled_quantity) == ("partial", "the ladder is used up", Decimal(4))
+
+
+def test_an_order_that_the_market_left_behind_is_pegged_anew() -> None:
+    """A buy below the best bid is cancelled early and goes again at the live quote, on the same rung."""
+    desk = Desk(intent("NEW", Side.BUY, "5"), cash="1000")
+    desk.step()
+    desk.market.quotes["NEW"] = Quote(symbol="NEW", bid=100.4, bid_size=9, ask=100.42, ask_size=9, at=START)
+
+    (cancel,) = desk.step(RULES.minimum_repeg_seconds)
+    assert isinstance(cancel, Cancel)
+    desk.end(desk.only, OrderState.CANCELLED)
+    desk.step()
+    assert desk.live[desk.only].limit_price == Decimal("100.41")
+
+
+def test_no_limit_goes_beyond_the_allowed_slippage() -> None:
+    """However far the market runs, the limit stays within the bound from the arrival price."""
+    desk = Desk(intent("NEW", Side.BUY, "5"), cash="10000")
+    desk.market.quotes["NEW"] = Quote(symbol="NEW", bid=140, bid_size=9, ask=141, ask_size=9, at=START)
+
+    desk.step()
+
+    assert desk.live[desk.only].limit_price == Decimal(101)
+
+
+def test_without_a_usable_quote_nothing_is_priced() -> None:
+    """A stale or one-sided quote prices no order; the intent waits and is parked with that reason at its deadline."""
+    desk = Desk(intent("NEW", Side.BUY, "5"), cash="1000")
+    desk.market.quotes["NEW"] = "stale"
+
+    assert desk.step() == []
+    desk.step(301)
+    (outcome,) = desk.run.outcomes()
+    assert desk.run.is_ended
+    assert outcome.reason == "no usable quote: stale"
+
+
+def test_a_closed_gate_sends_nothing_but_cancels_pass() -> None:
+    """While messages may be missing nothing new is sent; an order may always be taken back."""
+    desk = Desk(intent("OLD", Side.SELL, "5"), intent("NEW", Side.BUY, "5"), cash="100")
+    desk.step()
+    desk.gate = {"gap orders": "messages may be missing"}
+
+    (command,) = desk.step(RULES.rung_seconds)
+    assert isinstance(command, Cancel)
+    desk.end(desk.only, OrderState.CANCELLED)
+    assert desk.step(1) == []
+
+
+def test_an_unconfirmed_cancel_is_asked_about_and_repeated() -> None:
+    """A cancel is a request; without its confirmation the order is looked up and the cancel sent again, for ever bounded."""
+    desk = Desk(intent("OLD", Side.SELL, "5"))
+    desk.step()
+    key = desk.only
+    desk.step(RULES.rung_seconds)
+
+    assert [Ask(key), Cancel(key, "the cancel was not confirmed")] == desk.step(5)
+    desk.step(400)
+    (outcome,) = desk.run.outcomes()
+    assert desk.run.is_ended
+    assert "never confirmed" in (outcome.reason or "")
+
+
+def test_an_order_that_never_arrived_goes_again_under_the_same_id() -> None:
+    """Only when the venue provably does not know the id may it be used again, with the same body, and not at once."""
+    desk = Desk(intent("OLD", Side.SELL, "5"))
+    desk.step()
+    key = desk.only
+    desk.end(key, OrderState.NEVER_SENT, "no connection")
+
+    assert desk.step(0.5) == []
+    (submit,) = desk.step(0.6)
+    assert isinstance(submit, Submit)
+    assert submit.order.client_order_id == key
+
+
+def test_refusals_are_not_a_storm() -> None:
+    """A refused order goes again under a new id after a pause; after three refusals the intent is parked with the venue's words."""
+    desk = Desk(intent("OLD", Side.SELL, "5"))
+    ids = []
+    for _ in range(3):
+        desk.step(10)
+        ids.append(desk.only)
+        desk.end(desk.only, OrderState.REJECTED, "insufficient qty")
+    desk.step(10)
+
+    assert len(set(ids)) == 3
+    assert desk.run.is_ended
+    assert desk.run.outcomes()[0].reason == "rejected 3 times: insufficient qty"
+
+
+def test_stopping_cancels_what_works_and_parks_the_rest() -> None:
+    """After a stop nothing new begins."""
+    desk = Desk(intent("OLD", Side.SELL, "5"), intent("NEW", Side.BUY, "5"))
+    desk.step()
+    desk.run.stop("halted")
+
+    (cancel,) = desk.step()
+    assert isinstance(cancel, Cancel)
+    desk.end(desk.only, OrderState.CANCELLED)
+    desk.step()
+    assert ["halted", "halted"] == [outcome.reason for outcome in desk.run.outcomes()]
+
+
+def test_a_restart_takes_over_fills_attempts_and_the_live_order() -> None:
+    """What an earlier process did is neither forgotten nor done twice."""
+    first = Desk(intent("OLD", Side.SELL, "20"), intent("NEW", Side.BUY, "10"), cash="100")
+    first.step()
+    key = first.only
+    done = Order(
+        request=first.live[key],
+        state=OrderState.WORKING,
+        intended_at=START,
+        cumulative_quantity=Decimal(8),
+        filled_value=Decimal(800),
+    )
+    again = Desk(intent("OLD", Side.SELL, "20"), intent("NEW", Side.BUY, "10"), cash="100")
+    again.run.resume([done], START)
+    again.live[key], again.filled[key] = done.request, Decimal(8)
+
+    commands = again.step()
+    assert [Ask(key), Cancel(key, "the cancel was not confirmed")] == commands
+    again.end(key, OrderState.CANCELLED)
+    again.step()
+    submitted = again.live[again.only]
+    assert (submitted.symbol, submitted.quantity) == ("OLD", Decimal(12))
+    assert submitted.client_order_id.endswith("-OLD-2")
+
+
+@given(st.data())
+def test_whatever_the_venue_does_every_intent_ends_inside_its_cash(data: st.DataObject) -> None:
+    """Random fills, cancels, refusals and silence: buys never spend more than there is, and all ends by the deadline."""
+    desk = Desk(
+        intent("OLD", Side.SELL, "20"),
+        intent("GONE", Side.SELL, "7.5"),
+        intent("NEW", Side.BUY, "18", drift=0.6),
+        intent("MORE", Side.BUY, "9", drift=0.3),
+        cash=data.draw(st.sampled_from(["0", "333.33", "1500"])),
+    )
+    for _ in range(60):
+        desk.step(data.draw(st.sampled_from([0.0, 0.3, 1.0, 6.0])))
+        for key in list(desk.live):
+            action = data.draw(st.sampled_from(["wait", "part", "fill", "cancel", "reject", "never"]))
+            if action == "part":
+                desk.fill(key, "1.25")
+            elif action == "fill":
+                desk.fill(key)
+            elif action in ("cancel", "reject", "never") and key in desk.live:
+                state = {"cancel": OrderState.CANCELLED, "reject": OrderState.REJECTED, "never": OrderState.NEVER_SENT}[action]
+                if state is OrderState.CANCELLED or not desk.filled[key]:
+                    desk.end(key, state)
+        assert desk.run.cash >= Decimal("-0.5"), "buys fit into the cash that has landed"
+    for _ in range(60):
+        for key in list(desk.live):
+            desk.end(key, OrderState.CANCELLED)
+        desk.step(20)
+
+    assert desk.run.is_ended
+    assert all(outcome.state == "filled" or outcome.reason for outcome in desk.run.outcomes())
+    assert all(outcome.filled_quantity <= outcome.quantity for outcome in desk.run.outcomes())
+
+
+@pytest.mark.parametrize("quantity", ["0.000000001", "0.009"])
+def test_dust_counts_as_filled(quantity: str) -> None:
+    """Less than the venue's smallest order is not chased."""
+    desk = Desk(intent("OLD", Side.SELL, quantity))
+    desk.step()
+
+    assert desk.run.is_ended
+    assert desk.run.outcomes()[0].state == "filled"
+
+
+def test_commands_are_not_repeated_without_a_reason() -> None:
+    """Looking again changes nothing: commands follow from events and time alone."""
+    desk = Desk(intent("OLD", Side.SELL, "5"))
+    assert len(desk.step()) == 1
+    assert desk.step() == []
+    assert msgspec.json.encode(desk.run.outcomes()) == msgspec.json.encode(desk.run.outcomes())
