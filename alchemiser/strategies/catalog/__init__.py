@@ -1,1 +1,22 @@
-"""The symphonies that ship with the daemon."""
+"""The shipped symphonies, by name. Each file is written from its decision table and stands beside this module."""
+
+from difflib import get_close_matches
+from importlib import resources
+
+from alchemiser.domain.errors import StrategyError
+
+SHIPPED = ("nuclear", "tecl")
+"""The names under which symphonies are shipped."""
+ANNOUNCED = ("klm",)
+"""Names that are reserved for symphonies which are not shipped yet."""
+
+
+def shipped_symphony(name: str) -> bytes:
+    """Return the file of a shipped symphony. Raises ``StrategyError`` for a name that is not one."""
+    if name in ANNOUNCED:
+        raise StrategyError(f"{name} is not shipped yet; shipped are {', '.join(SHIPPED)}. The strategy is not loaded")
+    if name not in SHIPPED:
+        close = get_close_matches(name, SHIPPED, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"shipped are {', '.join(SHIPPED)};"
+        raise StrategyError(f"there is no strategy named {name!r}; {hint} a .clj file or module:Class can be given as well")
+    return resources.files(__name__).joinpath(f"{name}.clj").read_bytes()

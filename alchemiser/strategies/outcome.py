@@ -1,0 +1,32 @@
+"""The two answers of a strategy: a target, or the reason why there is none today."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+WEIGHTS_TOLERANCE = 1e-9
+"""How far the weights of a strategy may be from 1 in sum."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotComputable:
+    """A number or a target that cannot be had, and why: the chain of reasons from what was wanted to what is missing.
+
+    It is a value and not an exception, because it is an ordinary answer: the strategy keeps what it holds.
+    """
+
+    reasons: tuple[str, ...]
+
+    def because(self, wanted: str) -> "NotComputable":
+        """Return the same with what was wanted put in front."""
+        return NotComputable((wanted, *self.reasons))
+
+    def __str__(self) -> str:
+        return ": ".join(self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Target weights of one strategy: sorted by symbol, none negative, adding up to 1; and the path to them in words."""
+
+    weights: Mapping[str, float]
+    explanation: tuple[str, ...] = ()

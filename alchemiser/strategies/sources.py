@@ -1,0 +1,85 @@
+"""Where strategies come from: a shipped name, a symphony file, or a Python class.
+
+Loading refuses what is wrong with one strategy and leaves the others alone: :func:`load_all` returns those that could be loaded
+and the reasons of those that could not.
+"""
+
+import importlib
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from alchemiser.domain.errors import StrategyError
+from alchemiser.strategies.base import LoadedStrategy
+from alchemiser.strategies.catalog import shipped_symphony
+from alchemiser.strategies.python import PythonStrategy, Strategy
+from alchemiser.strategies.symphony.check import check_bytes, check_file
+from alchemiser.strategies.symphony.evaluate import STOP, Rules
+from alchemiser.strategies.symphony.strategy import SymphonyStrategy
+
+_CLASS = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*)")
+
+
+@dataclass(frozen=True, slots=True)
+class StrategySource:
+    """A strategy that is wanted: its name, where it comes from, and its share of the account."""
+
+    name: str
+    source: str
+    allocation: float
+
+
+def load_strategy(wanted: StrategySource, rules: Rules = STOP) -> LoadedStrategy:
+    """Load a strategy. Raises ``StrategyError``, for a refused file ``SymphonyError`` with the place in it."""
+    source = wanted.source
+    if source.endswith(".clj"):
+        return SymphonyStrategy(wanted.name, wanted.allocation, check_file(Path(source)), rules)
+    if ":" in source:
+        return PythonStrategy(wanted.name, wanted.allocation, _instance(source))
+    return SymphonyStrategy(wanted.name, wanted.allocation, check_bytes(shipped_symphony(source)), rules)
+
+
+def load_all(wanted: Iterable[StrategySource], rules: Rules = STOP) -> tuple[list[LoadedStrategy], dict[str, StrategyError]]:
+    """Load every strategy that can be loaded, in the order given; the others are returned by name with what is wrong with them."""
+    loaded: list[LoadedStrategy] = []
+    refused: dict[str, StrategyError] = {}
+    for source in wanted:
+        try:
+            loaded.append(load_strategy(source, rules))
+        except StrategyError as error:
+            refused[source.name] = error
+    return loaded, refused
+
+
+def _instance(source: str) -> Strategy:
+    match = _CLASS.fullmatch(source)
+    if match is None:
+        raise StrategyError(f"{source!r} is not module:Class; the strategy is not loaded")
+    # A class beside the settings is found as Python itself would find it when started there.
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    # Importing and making run somebody else's code: whatever that raises refuses this strategy only.
+    try:
+        module = importlib.import_module(match["module"])
+    except Exception as error:
+        raise StrategyError(f"{source}: importing {match['module']} raised {type(error).__name__}: {error}") from error
+    made = getattr(module, match["name"], None)
+    if not isinstance(made, type) or not issubclass(made, Strategy):
+        raise StrategyError(f"{source}: {match['name']} is not a subclass of alchemiser.strategies.python.Strategy")
+    try:
+        strategy = made()
+    except Exception as error:
+        raise StrategyError(f"{source}: making a {match['name']} raised {type(error).__name__}: {error}") from error
+    _check_declared(source, strategy)
+    return strategy
+
+
+def _check_declared(source: str, strategy: Strategy) -> None:
+    symbols: object = strategy.symbols
+    if not isinstance(symbols, tuple | list) or not symbols or not all(isinstance(symbol, str) and symbol for symbol in symbols):
+        raise StrategyError(f"{source}: symbols must be a tuple of symbols, found {symbols!r}")
+    bars: object = strategy.bars_needed
+    if isinstance(bars, bool) or not isinstance(bars, int) or bars < 1:
+        raise StrategyError(f"{source}: bars_needed must be a positive integer, found {bars!r}")

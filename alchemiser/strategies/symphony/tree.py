@@ -1,0 +1,203 @@
+"""The checked tree of a symphony: immutable, and hash-consed so that equal sub-trees are one node.
+
+Exported symphonies repeat themselves thousands of times; here each distinct sub-tree exists once per symphony, so what is computed of
+a node can be kept under the node itself. Nodes compare by identity for that reason, and because comparing deep trees field by field
+would recurse. ``index`` is a node's place in ``Symphony.nodes``, where children always stand before their parents.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from alchemiser.market.indicators import Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A constant side of a comparison."""
+
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.value:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An indicator of a symbol as a side of a comparison."""
+
+    measure: Measure
+    symbol: str
+
+    def __str__(self) -> str:
+        return self.measure.of(self.symbol)
+
+
+Operand = Number | Reading
+Comparator = Literal[">", "<", ">=", "<=", "="]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A comparison of two operands, strict or not exactly as written, without tolerance."""
+
+    comparator: Comparator
+    left: Operand
+    right: Operand
+
+    def __str__(self) -> str:
+        return f"{self.left} {self.comparator} {self.right}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asset:
+    """All of the weight in one symbol."""
+
+    index: int
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """A name around one child; the name is for people and need not be unique."""
+
+    index: int
+    name: str
+    child: "Node"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WeightEqual:
+    """Each child gets the same share."""
+
+    index: int
+    children: tuple["Node", ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WeightSpecified:
+    """Each child gets its stated share; the shares add up to 1, and a child with share 0 is never evaluated."""
+
+    index: int
+    shares: tuple[float, ...]
+    children: tuple["Node", ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WeightInverseVolatility:
+    """Each child gets a share proportional to one over the volatility of what it holds today."""
+
+    index: int
+    window: int
+    children: tuple["Node", ...]
+
+    @property
+    def measure(self) -> Measure:
+        """The volatility asked of each symbol held."""
+        return Measure("stdev-return", (self.window,))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class If:
+    """One of two children, as the condition says."""
+
+    index: int
+    condition: Condition
+    then: "Node"
+    otherwise: "Node"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Filter:
+    """The ``count`` children with the largest (``top``) or smallest (``bottom``) measure, equal shares among them."""
+
+    index: int
+    measure: Measure
+    select: Literal["top", "bottom"]
+    count: int
+    children: tuple["Node", ...]
+
+    def __str__(self) -> str:
+        return f"{self.select} {self.count} by {self.measure}"
+
+
+Node = Asset | Group | WeightEqual | WeightSpecified | WeightInverseVolatility | If | Filter
+
+
+def children_of(node: Node) -> tuple[Node, ...]:
+    """Return the children that may ever be evaluated, in source order."""
+    match node:
+        case Asset():
+            return ()
+        case Group(child=child):
+            return (child,)
+        case If(then=then, otherwise=otherwise):
+            return (then, otherwise)
+        case WeightSpecified(shares=shares, children=children):
+            return tuple(child for share, child in zip(shares, children, strict=True) if share)
+        case _:
+            return node.children
+
+
+class Frequency(StrEnum):
+    """When a target is acted upon besides a change of what is selected."""
+
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+    QUARTERLY = "quarterly"
+    YEARLY = "yearly"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The header: a calendar frequency, or a corridor in absolute weight around the target (then the frequency is none)."""
+
+    frequency: Frequency = Frequency.NONE
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckWarning:
+    """Something odd in a file that does not stop it from being traded as written."""
+
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}, column {self.column}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Symphony:
+    """A checked symphony and what can be known of it without prices.
+
+    ``symbols_watched`` are only looked at and never held. ``bars_needed`` closes give every number of the tree a value;
+    with ``bars_settled`` closes also the starts of its smoothed averages have lost their influence. ``ranks_groups`` says that a filter
+    ranks something that is not an asset, so that past decisions are needed for today's. ``depth`` is the nesting of brackets in the file.
+    """
+
+    name: str
+    header: Header
+    root: Node
+    nodes: tuple[Node, ...]
+    lines: tuple[int, ...]
+    symbols_held: tuple[str, ...]
+    symbols_watched: tuple[str, ...]
+    longest_window: int
+    bars_needed: int
+    bars_settled: int
+    depth: int
+    ranks_groups: bool
+    warnings: tuple[CheckWarning, ...]
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Every symbol whose prices are needed, sorted."""
+        return tuple(sorted((*self.symbols_held, *self.symbols_watched)))
+
+    def line_of(self, node: Node) -> int:
+        """Return the line of the file where the node is written first."""
+        return self.lines[node.index]
