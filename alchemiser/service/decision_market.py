@@ -1,0 +1,100 @@
+"""The prices of a decision: daily closes from the venue's history, and live prices from one batched request.
+
+The history is fetched when a session opens and kept for its day; at the decision one request brings the latest quotes and trades of all
+symbols, whatever their number. A live price is the mid of a usable quote, else a recent last trade; its age is checked either way.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.events import Event, QuoteUpdated, SessionOpened
+from alchemiser.domain.market import MarketSnapshot, Quote
+from alchemiser.domain.runtime import Clock
+from alchemiser.domain.venue import Venue
+from alchemiser.market.calendar import new_york_date
+from alchemiser.market.history import DailyHistory
+from alchemiser.market.quotes import QuoteBook
+from alchemiser.strategies.panel import PricePanel
+
+CALENDAR_DAYS_PER_SESSION = 365.25 / 252
+MARGIN_DAYS = 10
+"""A little more history is asked for than is needed, because a year of sessions is not always as long as another."""
+
+
+class DecisionMarket:
+    """Implements the strategies' market. ``symbols`` and ``sessions_needed`` come from the strategies."""
+
+    listens_to = (SessionOpened,)
+
+    def __init__(
+        self,
+        *,
+        venue: Venue,
+        quotes: QuoteBook,
+        clock: Clock,
+        post: Callable[[Event], object],
+        symbols: Sequence[str],
+        sessions_needed: int,
+        max_age_seconds: float,
+    ) -> None:
+        self._venue = venue
+        self._quotes = quotes
+        self._clock = clock
+        self._post = post
+        self._symbols = tuple(symbols)
+        self._sessions_needed = sessions_needed
+        self._max_age_seconds = max_age_seconds
+        self._history = DailyHistory()
+        self._fetched_for: date | None = None
+
+    async def handle(self, envelope: Envelope) -> None:
+        """Fetch the history of a session when it opens."""
+        event = envelope.event
+        if isinstance(event, SessionOpened):
+            await self._fetch(event.session.date)
+
+    async def prepare(self, symbols: Sequence[str], rebalance_id: str) -> PricePanel:
+        """Return the closes before today with the live price of each symbol as the bar of today."""
+        today = new_york_date(self._clock.now())
+        if self._fetched_for != today:
+            await self._fetch(today)
+        snapshots = await self._venue.snapshots(symbols)
+        now = self._clock.now()
+        prices: dict[str, float] = {}
+        absent: dict[str, str] = {}
+        for symbol in symbols:
+            snapshot = snapshots.get(symbol)
+            price = "the venue has no price of it" if snapshot is None else self._price(snapshot, now)
+            if symbol not in self._history.symbols:
+                absent[symbol] = "the venue has no daily bars of it"
+            elif isinstance(price, float):
+                prices[symbol] = price
+            else:
+                absent[symbol] = price
+        return PricePanel.live(self._history, today, prices, absent=absent)
+
+    async def _fetch(self, today: date) -> None:
+        days = int(self._sessions_needed * CALENDAR_DAYS_PER_SESSION) + MARGIN_DAYS
+        bars = await self._venue.daily_bars(self._symbols, start=today - timedelta(days=days), end=today - timedelta(days=1))
+        self._history = DailyHistory.from_bars(bars)
+        self._fetched_for = today
+
+    def _price(self, snapshot: MarketSnapshot, now: datetime) -> float | str:
+        """Return the live price in dollars, or the reason why there is none."""
+        if snapshot.quote is not None:
+            self._remember(snapshot.quote)
+        usable = self._quotes.usable(snapshot.symbol, now, self._max_age_seconds)
+        if isinstance(usable, Quote):
+            return usable.mid
+        if snapshot.last_price is not None and snapshot.last_at is not None:
+            age_seconds = (now - snapshot.last_at).total_seconds()
+            if age_seconds <= self._max_age_seconds:
+                return snapshot.last_price
+            return f"its quote is {usable.value} and its last trade {age_seconds:.0f} s old"
+        return f"its quote is {usable.value} and no trade is known"
+
+    def _remember(self, quote: Quote) -> None:
+        self._post(
+            QuoteUpdated(at=quote.at, symbol=quote.symbol, bid=quote.bid, bid_size=quote.bid_size, ask=quote.ask, ask_size=quote.ask_size)
+        )

@@ -1,0 +1,79 @@
+"""The strategies of this run: those that could be loaded, and those that could not, which fail every decision by name.
+
+A wrong strategy stops itself only: it keeps what it holds and its share of the account. When none is left, the daemon does not start.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import structlog
+
+from alchemiser.domain.errors import StrategyError
+from alchemiser.service.settings import Settings
+from alchemiser.strategies.base import Decider, LoadedStrategy
+from alchemiser.strategies.outcome import NotComputable, Proposal
+from alchemiser.strategies.panel import PricePanel
+from alchemiser.strategies.sources import StrategySource, load_all
+from alchemiser.strategies.symphony.tree import Header
+
+_log = structlog.get_logger(__name__)
+
+
+class RefusedStrategy:
+    """Stands in the place of a strategy that cannot run, and says why at every decision."""
+
+    symbols: tuple[str, ...] = ()
+    bars_needed = 0
+    bars_settled = 0
+    is_large = False
+
+    def __init__(self, name: str, allocation: float, reason: str, header: Header) -> None:
+        self.name = name
+        self.allocation = allocation
+        self.header = header
+        self._reason = reason
+
+    def on(self, panel: PricePanel) -> Decider:
+        """Return itself: prices change nothing."""
+        return self
+
+    def decide(self, place: int, *, explain: bool = True) -> Proposal | NotComputable:
+        """Return the reason why it was refused."""
+        return NotComputable((self._reason,))
+
+
+def load_roster(settings: Settings) -> tuple[LoadedStrategy, ...]:
+    """Load the strategies of the settings, in their order. Raises the first error when not one of them can run."""
+    allocations = settings.allocations()
+    wanted = [StrategySource(name, strategy.source or name, float(allocations[name])) for name, strategy in settings.strategies.items()]
+    loaded, refused = load_all(wanted)
+    return _with_refused(wanted, loaded, refused)
+
+
+def without_unknown_symbols(roster: Sequence[LoadedStrategy], known: Mapping[str, object], place: Path | str) -> tuple[LoadedStrategy, ...]:
+    """Refuse the strategies that need a symbol which ``place`` does not know. Raises the first error when no other is left."""
+    refused: dict[str, StrategyError] = {}
+    for strategy in roster:
+        unknown = [symbol for symbol in strategy.symbols if symbol not in known]
+        if unknown:
+            refused[strategy.name] = StrategyError(f"strategy {strategy.name} needs {', '.join(unknown)}, unknown to {place}")
+    wanted = [StrategySource(strategy.name, "", strategy.allocation) for strategy in roster]
+    return _with_refused(wanted, [strategy for strategy in roster if strategy.name not in refused], refused)
+
+
+def _with_refused(
+    wanted: Sequence[StrategySource], loaded: Sequence[LoadedStrategy], refused: Mapping[str, StrategyError]
+) -> tuple[LoadedStrategy, ...]:
+    able = {strategy.name: strategy for strategy in loaded}
+    if not any(not isinstance(strategy, RefusedStrategy) for strategy in loaded):
+        for error in refused.values():
+            raise error
+    roster: list[LoadedStrategy] = []
+    for source in wanted:
+        if source.name in able:
+            roster.append(able[source.name])
+        else:
+            reason = str(refused[source.name])
+            _log.error("strategy_refused", strategy=source.name, reason=reason)
+            roster.append(RefusedStrategy(source.name, source.allocation, reason, able[next(iter(able))].header))
+    return tuple(roster)
