@@ -1,0 +1,216 @@
+"""A folder of daily bars: one ``SYMBOL.csv`` or ``SYMBOL.parquet`` per symbol, read when the symbol is first asked for.
+
+Columns: ``date,open,high,low,close,volume`` and optionally ``adj_close,dividend,split``; ``date,close`` is enough. ``close`` is
+split-adjusted, ``adj_close`` also dividend-adjusted. A row whose ``close`` is empty cannot be traded and is left out of the series; its
+``adj_close`` still counts for signals (:meth:`BarFolder.adjusted_closes`). A row with a close and without a complete range is close-only.
+
+Promises: a file is read whole or refused with ``DataError`` naming file, line, what was found and what was expected; nothing is
+guessed, but for a high or low that misses its own body by no more than a vendor's rounding, which is widened to it.
+"""
+
+import importlib
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alchemiser.domain.errors import DataError
+from alchemiser.exchange.columns import Columns, read_csv
+from alchemiser.exchange.series import Adjustment, DailyBars, DailySeries, Days, Floats
+
+REQUIRED_COLUMNS: Final = ("date", "close")
+RANGE_COLUMNS: Final = ("open", "high", "low")
+
+_ROUNDING_SHARE: Final = 1e-4
+_ROUNDING_DOLLARS: Final = 0.01
+_LISTED_SYMBOLS: Final = 12
+
+
+class DailySource(Protocol):
+    """Where daily bars come from: a folder of files or the synthetic market."""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols that can be asked for, in alphabetical order."""
+
+    def series(self, symbol: str) -> DailySeries:
+        """Return the bars of a symbol. Raises ``DataError`` when there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustedCloses:
+    """Closes adjusted for splits and dividends, oldest first, of every day that has one: what signals are computed from."""
+
+    symbol: str
+    days: Days
+    closes: Floats
+
+
+class BarFolder:
+    """The bars of a folder, file by file when they are needed.
+
+    With ``units_of`` prices and share counts are in the units of that day instead of those of the files; see
+    :meth:`alchemiser.exchange.series.DailySeries.with_units_of`. Raises ``DataError`` when the folder cannot be read or has no bar file.
+    """
+
+    def __init__(self, path: Path, *, units_of: date | None = None) -> None:
+        self.path = path
+        self._units_of = units_of
+        self._files = _bar_files(path)
+        self._loaded: dict[str, tuple[DailySeries | None, AdjustedCloses]] = {}
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols with a file, in alphabetical order."""
+        return tuple(self._files)
+
+    def series(self, symbol: str) -> DailySeries:
+        """Return the tradable bars of a symbol. Raises ``DataError`` when it has no file, or none of its rows has a close."""
+        series = self._load(symbol)[0]
+        if series is None:
+            raise DataError(f"{self._files[symbol]}: no row has a close; the symbol cannot be traded from this folder")
+        return series
+
+    def daily(self, symbol: str, start: date, end: date, adjustment: Adjustment, as_of: date) -> DailyBars:
+        """Return the bars from ``start`` to ``end``, both included, adjusted as seen on ``as_of``; there are none after ``as_of``."""
+        return self.series(symbol).between(start, end, adjustment, as_of)
+
+    def adjusted_closes(self, symbol: str, as_of: date) -> AdjustedCloses:
+        """Return the adjusted closes through ``as_of``, re-based so that the last one is the close that is traded, where there is one."""
+        series, whole = self._load(symbol)
+        count = int(np.searchsorted(whole.days, as_of.toordinal(), side="right"))
+        days, closes = whole.days[:count], whole.closes[:count]
+        base = series.index_through(as_of) if series is not None else -1
+        if series is not None and base >= 0:
+            anchor = whole.closes[np.searchsorted(whole.days, series.days[base])]
+            closes = closes * (series.close[base] / anchor)
+        return AdjustedCloses(symbol, days, closes)
+
+    def _load(self, symbol: str) -> tuple[DailySeries | None, AdjustedCloses]:
+        found = self._loaded.get(symbol)
+        if found is None:
+            path = self._files.get(symbol)
+            if path is None:
+                raise DataError(f"{self.path}: no bars of {symbol}: neither {symbol}.csv nor {symbol}.parquet; there are {self._listing()}")
+            series, closes = _series_of(symbol, path)
+            if self._units_of is not None and series is not None:
+                series = series.with_units_of(self._units_of)
+            found = self._loaded[symbol] = series, closes
+        return found
+
+    def _listing(self) -> str:
+        names = list(self._files)
+        more = len(names) - _LISTED_SYMBOLS
+        return ", ".join(names[:_LISTED_SYMBOLS]) + (f" and {more} more" if more > 0 else "")
+
+
+def _bar_files(folder: Path) -> dict[str, Path]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: the folder of bars cannot be read: {error.strerror}") from error
+    files: dict[str, Path] = {}
+    for path in entries:
+        if path.suffix not in (".csv", ".parquet") or path.name.startswith("."):
+            continue
+        if path.stem in files:
+            raise DataError(f"{folder}: {path.stem} has two files, {files[path.stem].name} and {path.name}; keep one")
+        files[path.stem] = path
+    if not files:
+        raise DataError(f"{folder}: no bar files; expected one SYMBOL.csv or SYMBOL.parquet per symbol")
+    return files
+
+
+def _read(path: Path) -> Columns:
+    if path.suffix == ".csv":
+        return read_csv(path)
+    try:
+        module = importlib.import_module("alchemiser.exchange.parquet")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "pyarrow":
+            raise
+        raise DataError(f'{path}: reading Parquet files needs pyarrow; install the extra "alchemiser[data]" or use CSV files') from error
+    return cast("ParquetReader", module).read_parquet(path)
+
+
+class ParquetReader(Protocol):
+    """What is used of the module that is imported only when there is a Parquet file, because pyarrow is large and optional."""
+
+    def read_parquet(self, path: Path) -> Columns:
+        """Read a file into columns."""
+
+
+def _series_of(symbol: str, path: Path) -> tuple[DailySeries | None, AdjustedCloses]:
+    columns = _read(path)
+    for name in REQUIRED_COLUMNS:
+        if name not in columns.names:
+            raise DataError(f'{path}: column "{name}" is missing; found {", ".join(columns.names)}')
+    rows = len(columns)
+    if not rows:
+        raise DataError(f"{path}: there is no row of data below the header")
+
+    days = columns.days()
+    close = columns.numbers("close", empty=np.nan)
+    adjusted = columns.numbers("adj_close", empty=np.nan)
+    ranges = [columns.numbers(name, empty=np.nan) for name in RANGE_COLUMNS]
+    volume = columns.numbers("volume", empty=0.0)
+    split = columns.numbers("split", empty=1.0)
+    _check_days(columns, days)
+    for name, values in (("close", close), ("adj_close", adjusted), *zip(RANGE_COLUMNS, ranges, strict=True), ("split", split)):
+        columns.refuse_where(values <= 0, name, "a positive number")
+    columns.refuse_where(volume < 0, "volume", "zero or a positive number")
+
+    has_close, has_adjusted = ~np.isnan(close), ~np.isnan(adjusted)
+    if "adj_close" in columns.names:
+        columns.refuse_where(has_close & ~has_adjusted, "adj_close", "a number, because the row has a close")
+        signal = has_adjusted
+    else:
+        adjusted, signal = close, has_close
+    closes = AdjustedCloses(symbol, days[signal], adjusted[signal])
+    if not has_close.any():
+        return None, closes
+
+    is_close_only = np.isnan(ranges[0]) | np.isnan(ranges[1]) | np.isnan(ranges[2])
+    opens, high, low = (np.where(is_close_only, close, values) for values in ranges)
+    high, low = _widened(columns, opens, high, low, close)
+    series = DailySeries(
+        symbol=symbol,
+        days=days[has_close],
+        open=opens[has_close],
+        high=high[has_close],
+        low=low[has_close],
+        close=close[has_close],
+        volume=np.floor(volume[has_close]),
+        total_return=adjusted[has_close],
+        split=_kept_splits(split, has_close),
+        is_close_only=is_close_only[has_close],
+    )
+    return series, closes
+
+
+def _check_days(columns: Columns, days: Days) -> None:
+    wrong = np.flatnonzero(np.diff(days) <= 0)
+    if wrong.size:
+        row = int(wrong[0]) + 1
+        day, before = date.fromordinal(int(days[row])), date.fromordinal(int(days[row - 1]))
+        what = f"{day} is there twice" if day == before else f"{day} comes after {before}"
+        raise DataError(f"{columns.place(row)}: {what}; dates must ascend, each once")
+
+
+def _widened(columns: Columns, opens: Floats, high: Floats, low: Floats, close: Floats) -> tuple[Floats, Floats]:
+    top, bottom = np.fmax(opens, close), np.fmin(opens, close)
+    tolerance = np.fmax(_ROUNDING_SHARE * top, _ROUNDING_DOLLARS)
+    columns.refuse_where(top - high > tolerance, "high", "a number not below open and close")
+    columns.refuse_where(low - bottom > tolerance, "low", "a number not above open and close")
+    return np.fmax(high, top), np.fmin(low, bottom)
+
+
+def _kept_splits(split: Floats, is_kept: NDArray[np.bool_]) -> Floats:
+    # A split on a row that is left out takes effect on the next row that is kept.
+    if is_kept.all():
+        return split
+    total = np.cumprod(split)[is_kept]
+    return np.concatenate((np.ones(1), total[1:] / total[:-1]))

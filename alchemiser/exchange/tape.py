@@ -1,0 +1,262 @@
+"""The market that the exchange shows: quotes, trades and bars of its symbols at any moment, from daily bars and a seed.
+
+Promises: the same source, calendar, symbols and seed give the same market, in whatever order it is asked; nothing later than the moment
+asked for shows in an answer; after the constructor there is no I/O. Every method is a question: the tape keeps no time and no state but a
+cache of the paths of the latest day asked for.
+
+A symbol is on the tape from its first bar to its last. In a session without a bar its quotes stand at the last close and nothing
+is printed. Asking for a symbol that is not on the tape raises ``DataError``.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+import msgspec
+import numpy as np
+
+from alchemiser.domain.errors import DataError
+from alchemiser.domain.market import Bar, Quote, Session
+from alchemiser.exchange.bars import DailySource
+from alchemiser.exchange.path import DayPath, TapeBar, TapePrint, trade_count_of
+from alchemiser.exchange.series import Adjustment, DailyBars, DailySeries
+from alchemiser.market.calendar import TradingCalendar, midnight, new_york_date
+
+
+class TapeBounds(msgspec.Struct, frozen=True):
+    """The first and the last session on which every one of some symbols is on the tape."""
+
+    first: Session
+    last: Session
+
+
+class MarketTape:
+    """The market of some symbols.
+
+    Raises ``DataError`` when the source lacks one of the symbols, or has a bar on a day that is no session.
+    """
+
+    def __init__(self, source: DailySource, calendar: TradingCalendar, symbols: Sequence[str], seed: int) -> None:
+        if not symbols:
+            raise DataError("a market without a single symbol was asked for")
+        self.calendar = calendar
+        self._seed = seed
+        self._series = {symbol: source.series(symbol).with_invented_ranges(seed) for symbol in dict.fromkeys(symbols)}
+        self._paths: dict[str, DayPath] = {}
+        self._session: Session | None = None
+        self._refuse_bars_outside_sessions()
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols on the tape, in the order they were named."""
+        return tuple(self._series)
+
+    def bounds(self, symbols: Sequence[str] | None = None) -> TapeBounds:
+        """Return the sessions between which all of the symbols, or all there are, have bars.
+
+        Raises ``DataError`` when there is no such session.
+        """
+        chosen = {symbol: self._of(symbol) for symbol in (self._series if symbols is None else symbols)}
+        youngest = max(chosen, key=lambda symbol: chosen[symbol].first_day)
+        shortest = min(chosen, key=lambda symbol: chosen[symbol].last_day)
+        first, last = chosen[youngest].first_day, chosen[shortest].last_day
+        sessions = self.calendar.sessions(max(first, self.calendar.first_day), min(last, self.calendar.last_day))
+        if not sessions:
+            raise DataError(f"no session has bars of all symbols: {youngest} begins on {first}, {shortest} ends on {last}")
+        return TapeBounds(sessions[0], sessions[-1])
+
+    def last_sessions(self, count: int, symbols: Sequence[str] | None = None) -> tuple[Session, ...]:
+        """Return the last ``count`` sessions on which all of the symbols, or all there are, are on the tape.
+
+        Raises ``DataError`` when there are not as many.
+        """
+        bounds = self.bounds(symbols)
+        sessions = self.calendar.sessions(bounds.first.date, bounds.last.date)
+        if not 0 < count <= len(sessions):
+            raise DataError(
+                f"{count} sessions were asked for; the bars allow 1 to {len(sessions)}, {bounds.first.date} to {bounds.last.date}"
+            )
+        return sessions[-count:]
+
+    def sessions_from(self, start: date, count: int, symbols: Sequence[str] | None = None) -> tuple[Session, ...]:
+        """Return ``count`` sessions from the first one on or after ``start``. Raises ``DataError`` when the bars do not reach that far."""
+        bounds = self.bounds(symbols)
+        if not bounds.first.date <= start <= bounds.last.date:
+            raise DataError(f"{start} lies outside what the bars allow, {bounds.first.date} to {bounds.last.date}")
+        sessions = self.calendar.sessions(start, bounds.last.date)
+        if not 0 < count <= len(sessions):
+            raise DataError(f"{count} sessions from {start} were asked for; the bars end on {bounds.last.date}, after {len(sessions)}")
+        return sessions[:count]
+
+    def quote_at(self, symbol: str, at: datetime) -> Quote | None:
+        """Return the best bid and offer: live during the session, that of the last close otherwise; ``None`` when it is not on the tape."""
+        session = self._started_session(at)
+        path = self._path(symbol, session)
+        return None if path is None else path.quote(at)
+
+    def quotes_at(self, at: datetime, symbols: Sequence[str] | None = None) -> dict[str, Quote]:
+        """Return the quotes of the symbols, or of all; those not on the tape at that moment are left out."""
+        session = self._started_session(at)
+        quotes: dict[str, Quote] = {}
+        for symbol in self._series if symbols is None else symbols:
+            path = self._path(symbol, session)
+            if path is not None:
+                quotes[symbol] = path.quote(at)
+        return quotes
+
+    def mid_at(self, symbol: str, at: datetime) -> float | None:
+        """Return the middle of the market before it is put on the tick, ``None`` when the symbol is not on the tape."""
+        path = self._path(symbol, self._started_session(at))
+        return None if path is None else path.mid(at)
+
+    def trade_at(self, symbol: str, at: datetime) -> TapePrint | None:
+        """Return the last print at or before that moment, of an earlier session when this one has none; ``None`` before the first."""
+        path = self._path(symbol, self._started_session(at))
+        found = None if path is None else path.trade(at)
+        return found or self._closing_print(symbol, at)
+
+    def trades_between(self, symbol: str, after: datetime, until: datetime) -> tuple[TapePrint, ...]:
+        """Return the prints after one moment up to and including another, both in the same session or outside any."""
+        path = self._path(symbol, self._started_session(until))
+        return () if path is None else tuple(path.trades(after, until))
+
+    def day_bar(self, symbol: str, at: datetime) -> TapeBar | None:
+        """Return the running bar of the session that began last, as it stands then; ``None`` when the symbol has no bar that day."""
+        session = self._started_session(at)
+        if self._of(symbol).index_of(session.date) is None:
+            return None
+        path = self._path(symbol, session)
+        return None if path is None else path.running_bar(at)
+
+    def previous_bar(self, symbol: str, at: datetime) -> TapeBar | None:
+        """Return the last daily bar before the session that began last, in the trade basis; ``None`` when there is none."""
+        session = self._started_session(at)
+        series = self._of(symbol)
+        index = series.index_through(session.date - timedelta(days=1))
+        if index < 0:
+            return None
+        day = date.fromordinal(int(series.days[index]))
+        return _tape_bars(series.between(day, day, Adjustment.SPLIT, session.date))[0]
+
+    def daily_bars(self, symbol: str, start: date, end: date, adjustment: Adjustment, *, until: datetime) -> tuple[TapeBar, ...]:
+        """Return the daily bars from ``start`` to ``end``, both included, as the venue would answer at ``until``.
+
+        The running bar of today is the last of them once its session has begun. Prices are adjusted as seen then.
+        """
+        series = self._of(symbol)
+        session = self._started_session(until)
+        is_running = until < session.closes_at and series.index_of(session.date) is not None and start <= session.date <= end
+        last_whole = session.date - timedelta(days=1) if is_running else session.date
+        bars = _tape_bars(series.between(start, min(end, last_whole), adjustment, session.date))
+        running = self.day_bar(symbol, until) if is_running else None
+        return bars if running is None else (*bars, running)
+
+    def minute_bars(self, symbol: str, start: datetime, end: datetime, *, until: datetime) -> tuple[TapeBar, ...]:
+        """Return the minute bars that start from ``start`` to ``end``, both included, and have ended by ``until``, in the trade basis."""
+        series = self._of(symbol)
+        self._started_session(until)
+        first = max(new_york_date(start), series.first_day)
+        last = min(new_york_date(end), new_york_date(until), series.last_day)
+        bars: list[TapeBar] = []
+        for session in self.calendar.sessions(first, last):
+            path = self._path(symbol, session)
+            if path is not None:
+                bars.extend(bar for bar in path.minute_bars(until) if start <= bar.start <= end)
+        return tuple(bars)
+
+    def minute_bars_ended(self, symbol: str, after: datetime, until: datetime) -> tuple[TapeBar, ...]:
+        """Return the minute bars that ended after one moment and by another, both in the session that began last."""
+        path = self._path(symbol, self._started_session(until))
+        return () if path is None else path.minute_bars(until, after=after)
+
+    def _of(self, symbol: str) -> DailySeries:
+        series = self._series.get(symbol)
+        if series is None:
+            raise DataError(f"{symbol} is not on the tape; there are {', '.join(self._series)}")
+        return series
+
+    def _started_session(self, at: datetime) -> Session:
+        """Return the session that began last."""
+        known = self._session
+        if known is not None and known.opens_at <= at < known.closes_at:
+            return known
+        today = self.calendar.session(new_york_date(at))
+        if today is None or today.opens_at > at:
+            today = self.calendar.previous_session(new_york_date(at))
+        self._session = today
+        return today
+
+    def _path(self, symbol: str, session: Session) -> DayPath | None:
+        path = self._paths.get(symbol)
+        if path is not None and path.session is session:
+            return path
+        series = self._of(symbol)
+        index = series.index_through(session.date)
+        if index < 0 or series.last_day < session.date:
+            return None
+        path = DayPath(symbol, _bar_of_session(series, index, session), session, self._seed)
+        if session is self._session:  # a look back at earlier days leaves the path of the current one in its place
+            self._paths[symbol] = path
+        return path
+
+    def _closing_print(self, symbol: str, at: datetime) -> TapePrint | None:
+        """Return the closing print of the last day with volume before the session that began last."""
+        series = self._of(symbol)
+        index = series.index_through(self._started_session(at).date - timedelta(days=1))
+        printed = np.flatnonzero(series.volume[: index + 1])
+        if not printed.size:
+            return None
+        day = date.fromordinal(int(series.days[printed[-1]]))
+        session = self.calendar.session(day)
+        return None if session is None else TapePrint(symbol, float(series.close[printed[-1]]), 1, session.closes_at, 1)
+
+    def _refuse_bars_outside_sessions(self) -> None:
+        start = max(min(series.first_day for series in self._series.values()), self.calendar.first_day)
+        end = min(max(series.last_day for series in self._series.values()), self.calendar.last_day)
+        sessions = np.array([session.date.toordinal() for session in self.calendar.sessions(start, end)], np.int64)
+        for symbol, series in self._series.items():
+            inside = series.days[(series.days >= start.toordinal()) & (series.days <= end.toordinal())]
+            strange = inside[~np.isin(inside, sessions, assume_unique=True)]
+            if strange.size:
+                raise DataError(f"{symbol}: there is a bar on {date.fromordinal(int(strange[0]))}, which is no session of the exchange")
+
+
+def _bar_of_session(series: DailySeries, index: int, session: Session) -> Bar:
+    """Return the bar of a session, or one that stands still at the close before when the symbol has none that day."""
+    if series.days[index] != session.date.toordinal():
+        still = float(series.close[index])
+        return Bar(symbol=series.symbol, start=midnight(session.date), open=still, high=still, low=still, close=still, volume=0)
+    return Bar(
+        symbol=series.symbol,
+        start=midnight(session.date),
+        open=float(series.open[index]),
+        high=float(series.high[index]),
+        low=float(series.low[index]),
+        close=float(series.close[index]),
+        volume=float(series.volume[index]),
+    )
+
+
+def _tape_bars(bars: DailyBars) -> tuple[TapeBar, ...]:
+    rows = zip(
+        bars.days.tolist(),
+        bars.open.tolist(),
+        bars.high.tolist(),
+        bars.low.tolist(),
+        bars.close.tolist(),
+        bars.volume.tolist(),
+        strict=True,
+    )
+    return tuple(
+        TapeBar(
+            bars.symbol,
+            midnight(date.fromordinal(day)),
+            opens,
+            high,
+            low,
+            close,
+            int(volume),
+            trade_count_of(int(volume)),
+            (high + low + close) / 3,
+        )
+        for day, opens, high, low, close, volume in rows
+    )
