@@ -21,10 +21,10 @@ from alchemiser.bus.delivery import EVERY, RESTART, Delivery, OnFailure
 from alchemiser.bus.envelope import Envelope
 from alchemiser.bus.mailbox import Mailbox, cause, publisher
 from alchemiser.bus.reports import DrainReport, HandlerStatistics, TurnReport
-from alchemiser.bus.routes import Inline, Route, Routes, Sink
+from alchemiser.bus.routes import Append, Inline, Route, Routes, Sink
 from alchemiser.bus.supervision import Supervisor, is_fatal
 from alchemiser.bus.tap import Tap
-from alchemiser.domain.errors import BusClosed, InvariantBroken
+from alchemiser.domain.errors import BusClosed, InvariantBroken, JournalFailed
 from alchemiser.domain.events import Event, MailboxFilled
 from alchemiser.domain.runtime import Clock
 
@@ -149,15 +149,15 @@ class Bus:
             if correlation is None:
                 correlation = led_here.correlation
             envelope = Envelope(sequence, event, self._monotonic(), correlation, led_here.sequence)
+        if route.append is not None:
+            self._journal(route.append, envelope)
+        self._sequence = sequence
+        if current is not None:
+            self._nested.append((route, envelope))
+            return envelope
+        self._current = envelope
+        route.dispatched += 1
         try:
-            if route.append is not None:
-                route.append(envelope)
-            self._sequence = sequence
-            if current is not None:
-                self._nested.append((route, envelope))
-                return envelope
-            self._current = envelope
-            route.dispatched += 1
             # The loop of _dispatch_nested, once more: a call saved on every event.
             for call, sink in route.sinks:
                 try:
@@ -191,6 +191,13 @@ class Bus:
         """Return when everything published so far would survive a crash. Raises ``JournalFailed`` when that can no longer be promised."""
         if self._tap is not None:
             await self._tap.durable(self._sequence)
+
+    def _journal(self, append: Append, envelope: Envelope) -> None:
+        try:
+            append(envelope)
+        except JournalFailed as error:
+            self._break(error)
+            raise
 
     def _dispatch_nested(self) -> None:
         """Dispatch what handlers posted meanwhile, in the order they posted it, and what is posted during that."""
@@ -281,8 +288,9 @@ class Bus:
     def _left(self, task: asyncio.Task[None], mailbox: Mailbox) -> None:
         mailbox.end()
         self._tasks.remove(task)
-        self._mailboxes.remove(mailbox)
-        self._notice_quiet()
+        if self._state != _ENDED:  # afterwards its numbers are still of interest
+            self._mailboxes.remove(mailbox)
+            self._notice_quiet()
 
     def _notice_quiet(self) -> None:
         if self._state == _DRAINING and all(mailbox.is_quiet for mailbox in self._mailboxes):

@@ -1,0 +1,360 @@
+"""When the journal commits: on a thread of its own in a service, on the loop in a simulation.
+
+Both write the same file. Group commit: whatever was appended since the last commit goes into one transaction, so a hundred events cost
+one flush. The thread commits as soon as somebody waits for durability, else after a short linger; when idle it checkpoints.
+A simulation runs on virtual time, where a loop that waits for a thread sees nothing to wait for and jumps; so there it happens on the loop.
+
+After an error nothing is written any more: a failed flush may have lost what the next one would claim to have kept.
+"""
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from alchemiser.domain.errors import JournalFailed
+from alchemiser.journal.format import Row, Snapshot
+from alchemiser.journal.store import Store
+
+OnCommit = Callable[[float, int], None]
+"""Called with the seconds a commit took and its number of events, on the loop."""
+
+HARD_FACTOR = 16
+"""A backlog of so many times its bound means that the disk has stopped; ``post`` cannot wait, so it fails."""
+
+INLINE_BATCH = 512
+IDLE_SECONDS = 1.0
+CLOSE_SECONDS = 30.0
+
+
+class CommitStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """The journal's writing in numbers."""
+
+    commits: int
+    events: int
+    backlog: int
+    seconds: float
+    slowest_seconds: float
+
+
+class Committer(Protocol):
+    """The seam between the journal and its two ways of committing."""
+
+    @property
+    def durable_sequence(self) -> int:
+        """The newest event that is durable."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the backlog is below its bound."""
+
+    def append(self, row: Row) -> None:
+        """Take a row to be committed. Raises ``JournalFailed``."""
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Take a snapshot to be committed after the rows taken before it. Raises ``JournalFailed``."""
+
+    async def durable(self, sequence: int) -> None:
+        """Return when that row is committed. Raises ``JournalFailed``."""
+
+    async def room(self) -> None:
+        """Return when the backlog is below its bound. Raises ``JournalFailed``."""
+
+    def close(self) -> None:
+        """Commit what was taken, then close the file. Raises ``JournalFailed``."""
+
+    def statistics(self) -> CommitStatistics:
+        """Return the writing in numbers."""
+
+
+class _Writer:
+    """What both ways share: the store, the commit itself, its measure."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.durable_sequence = store.head[0]
+        self.commits = self.events = 0
+        self.seconds = self.slowest_seconds = 0.0
+
+    def commit(self, rows: list[Row], snapshots: list[Snapshot]) -> float:
+        """Commit and return the seconds it took. Raises ``JournalFailed``."""
+        began = time.perf_counter()
+        try:
+            self.store.commit(rows, snapshots)
+        except (sqlite3.Error, OSError) as error:
+            lost = f"{len(rows)} events from {rows[0].sequence} on" if rows else "a snapshot"
+            raise JournalFailed(f"journal {self.store.path} cannot be written ({error}): {lost} not durable; the daemon stops") from error
+        seconds = time.perf_counter() - began
+        self.commits += 1
+        self.events += len(rows)
+        self.seconds += seconds
+        self.slowest_seconds = max(self.slowest_seconds, seconds)
+        if rows:
+            self.durable_sequence = rows[-1].sequence
+        return seconds
+
+    def checkpoint(self) -> None:
+        """Shorten the log. Raises ``JournalFailed``."""
+        try:
+            self.store.checkpoint()
+        except sqlite3.Error as error:
+            raise JournalFailed(f"journal {self.store.path} cannot be checkpointed ({error}); the daemon stops") from error
+
+    def statistics(self, backlog: int) -> CommitStatistics:
+        return CommitStatistics(
+            commits=self.commits, events=self.events, backlog=backlog, seconds=self.seconds, slowest_seconds=self.slowest_seconds
+        )
+
+
+class InlineCommitter:
+    """Commits on the loop: when durability is asked for, when a batch is full, and at the end."""
+
+    def __init__(self, store: Store, *, on_commit: OnCommit | None) -> None:
+        self._writer = _Writer(store)
+        self._on_commit = on_commit
+        self._rows: list[Row] = []
+        self._snapshots: list[Snapshot] = []
+        self._failure: JournalFailed | None = None
+
+    @property
+    def durable_sequence(self) -> int:
+        """The newest event that is committed."""
+        return self._writer.durable_sequence
+
+    @property
+    def has_room(self) -> bool:
+        """Always true: a full batch is committed at once."""
+        return True
+
+    def append(self, row: Row) -> None:
+        """Take a row; commit when the batch is full."""
+        self._refuse_after_failure()
+        self._rows.append(row)
+        if len(self._rows) >= INLINE_BATCH:
+            self._commit()
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Take a snapshot."""
+        self._refuse_after_failure()
+        self._snapshots.append(snapshot)
+
+    async def durable(self, sequence: int) -> None:
+        """Commit now."""
+        self._refuse_after_failure()
+        if self.durable_sequence < sequence:
+            self._commit()
+
+    async def room(self) -> None:
+        """Return at once."""
+        self._refuse_after_failure()
+
+    def close(self) -> None:
+        """Commit what is left and close."""
+        try:
+            if self._failure is None and (self._rows or self._snapshots):
+                self._commit()
+        finally:
+            self._writer.store.close()
+
+    def statistics(self) -> CommitStatistics:
+        """Return the writing in numbers."""
+        return self._writer.statistics(len(self._rows))
+
+    def _commit(self) -> None:
+        rows, snapshots = self._rows, self._snapshots
+        self._rows, self._snapshots = [], []
+        try:
+            seconds = self._writer.commit(rows, snapshots)
+        except JournalFailed as failure:
+            self._failure = failure
+            raise
+        if self._on_commit is not None:
+            self._on_commit(seconds, len(rows))
+
+    def _refuse_after_failure(self) -> None:
+        if self._failure is not None:
+            raise JournalFailed(str(self._failure)) from self._failure
+
+
+class ThreadedCommitter:
+    """Commits on one thread of its own, which alone touches the store until it has ended."""
+
+    def __init__(self, store: Store, *, linger_seconds: float, backlog: int, on_commit: OnCommit | None) -> None:
+        self._writer = _Writer(store)
+        self._linger_seconds = linger_seconds
+        self._backlog = backlog
+        self._on_commit = on_commit
+        # Guarded by the condition: what the thread and the loop both touch.
+        self._condition = threading.Condition()
+        self._rows: list[Row] = []
+        self._snapshots: list[Snapshot] = []
+        self._committing = 0
+        self._durable_sequence = store.head[0]
+        self._is_urgent = False
+        self._is_closing = False
+        self._failure: JournalFailed | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        # Touched on the loop only.
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._wanting_room: deque[asyncio.Future[None]] = deque()
+        # A daemon thread: a process that dies without closing its journal must not hang on it.
+        self._thread = threading.Thread(target=self._run, name="journal writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def durable_sequence(self) -> int:
+        """The newest event that is durable."""
+        return self._durable_sequence
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the backlog is below its bound."""
+        return len(self._rows) + self._committing < self._backlog
+
+    def append(self, row: Row) -> None:
+        """Take a row; never waits."""
+        with self._condition:
+            self._refuse_after_failure()
+            held = len(self._rows) + self._committing
+            if held >= self._backlog * HARD_FACTOR:
+                self._failure = JournalFailed(
+                    f"journal {self._writer.store.path} holds {held} events that the disk does not take; the daemon stops"
+                )
+                raise self._failure
+            self._rows.append(row)
+            if len(self._rows) == 1:
+                self._condition.notify()
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Take a snapshot."""
+        with self._condition:
+            self._refuse_after_failure()
+            self._snapshots.append(snapshot)
+            self._condition.notify()
+
+    async def durable(self, sequence: int) -> None:
+        """Ask for a commit at once and wait for it."""
+        loop = asyncio.get_running_loop()
+        with self._condition:
+            if sequence <= self._durable_sequence:
+                return
+            self._refuse_after_failure()
+            self._loop = loop
+            self._is_urgent = True
+            self._condition.notify()
+            waiter: asyncio.Future[None] = loop.create_future()
+            self._waiting.append((sequence, waiter))
+        await waiter
+
+    async def room(self) -> None:
+        """Wait until the backlog is below its bound."""
+        loop = asyncio.get_running_loop()
+        while True:
+            with self._condition:
+                self._refuse_after_failure()
+                if self.has_room:
+                    return
+                self._loop = loop
+                waiter: asyncio.Future[None] = loop.create_future()
+                self._wanting_room.append(waiter)
+            await waiter
+
+    def close(self) -> None:
+        """Commit what is left, end the thread, close the file."""
+        with self._condition:
+            self._is_closing = True
+            self._loop = None
+            self._condition.notify()
+        self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive():
+            raise JournalFailed(f"journal {self._writer.store.path} did not finish its last commit within {CLOSE_SECONDS:g} s")
+        self._writer.store.close()
+        self._tell(None)
+        if self._failure is not None:
+            raise JournalFailed(str(self._failure)) from self._failure
+
+    def statistics(self) -> CommitStatistics:
+        """Return the writing in numbers."""
+        return self._writer.statistics(len(self._rows) + self._committing)
+
+    def _refuse_after_failure(self) -> None:
+        if self._failure is not None:
+            raise JournalFailed(str(self._failure)) from self._failure
+
+    # --- on the thread ---
+
+    def _run(self) -> None:
+        failure: JournalFailed | None = JournalFailed(f"the writer of journal {self._writer.store.path} died; the daemon stops")
+        try:
+            while (work := self._next_work()) is not None:
+                rows, snapshots = work
+                if rows or snapshots:
+                    self._committed((self._writer.commit(rows, snapshots), len(rows)))
+                else:
+                    self._writer.checkpoint()
+            failure = None
+        except JournalFailed as error:
+            failure = error
+        finally:
+            if failure is not None:
+                with self._condition:
+                    self._failure = failure
+                self._committed(None)
+
+    def _next_work(self) -> tuple[list[Row], list[Snapshot]] | None:
+        """Wait for work and take all of it. Nothing of either means that it is time for a checkpoint, ``None`` that this is the end."""
+        condition = self._condition
+        with condition:
+            while not (self._rows or self._snapshots):
+                if self._is_closing:
+                    return None
+                needs_checkpoint = self._writer.store.needs_checkpoint
+                if not condition.wait(IDLE_SECONDS if needs_checkpoint else None) and needs_checkpoint:
+                    break
+            else:
+                if self._linger_seconds:
+                    condition.wait_for(lambda: self._is_urgent or self._is_closing, self._linger_seconds)
+            self._is_urgent = False
+            rows, snapshots = self._rows, self._snapshots
+            self._rows, self._snapshots = [], []
+            self._committing = len(rows)
+            return rows, snapshots
+
+    def _committed(self, measure: tuple[float, int] | None) -> None:
+        with self._condition:
+            self._durable_sequence = self._writer.durable_sequence
+            self._committing = 0
+            if self._loop is None:
+                return
+            try:
+                self._loop.call_soon_threadsafe(self._tell, measure)
+            except RuntimeError:
+                self._loop = None  # the loop has been closed, and with it whoever waited
+
+    # --- on the loop ---
+
+    def _tell(self, measure: tuple[float, int] | None) -> None:
+        """Wake whoever waited for this commit, or for room."""
+        failure = self._failure
+        still: deque[tuple[int, asyncio.Future[None]]] = deque()
+        for sequence, waiter in self._waiting:
+            if waiter.done():
+                continue
+            if sequence <= self._durable_sequence:
+                waiter.set_result(None)
+            elif failure is not None:
+                waiter.set_exception(JournalFailed(str(failure)))
+            else:
+                still.append((sequence, waiter))
+        self._waiting = still
+        while self._wanting_room and (failure is not None or self.has_room):
+            waiter = self._wanting_room.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+        if measure is not None and self._on_commit is not None:
+            self._on_commit(*measure)

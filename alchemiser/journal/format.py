@@ -1,0 +1,118 @@
+"""The journal's format: its tables, one row per event, and the chain of checksums. No I/O here.
+
+Each row's checksum covers the row and the checksum before it, the first one the journal's epoch. A changed or missing row breaks the
+chain at that place; the newest checksum is kept in ``meta`` too, so that a missing end is noticed as well. The chain finds damage
+and slips; it is not a signature.
+"""
+
+from datetime import UTC
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+import msgspec
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.errors import DataError
+from alchemiser.domain.events import AnyEvent, Event
+
+FORMAT_VERSION: Final = 1
+
+FILE_NAME: Final = "journal.sqlite3"
+"""The journal's name in the state directory."""
+
+SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS events (
+        sequence INTEGER PRIMARY KEY,
+        at TEXT NOT NULL,
+        type TEXT NOT NULL,
+        correlation TEXT,
+        causation INTEGER,
+        time REAL NOT NULL,
+        payload TEXT NOT NULL,
+        checksum TEXT NOT NULL
+    )""",
+    """CREATE TABLE IF NOT EXISTS snapshots (
+        name TEXT NOT NULL,
+        sequence INTEGER NOT NULL,
+        payload BLOB NOT NULL,
+        checksum TEXT NOT NULL,
+        PRIMARY KEY (name, sequence)
+    )""",
+)
+
+COLUMNS: Final = "sequence, at, type, correlation, causation, time, payload, checksum"
+
+_encode = msgspec.json.Encoder().encode
+_decoder = msgspec.json.Decoder(AnyEvent)
+
+
+class Row(NamedTuple):
+    """One event as it is stored. ``at`` is UTC with microseconds, so that it sorts as text; ``payload`` is the event as JSON."""
+
+    sequence: int
+    at: str
+    type: str
+    correlation: str | None
+    causation: int | None
+    time: float
+    payload: str
+    checksum: str
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """State that was folded from the events up to and including ``sequence``; only its owner can read the payload."""
+
+    name: str
+    sequence: int
+    payload: bytes
+
+
+def first_checksum(epoch: str) -> str:
+    """Return the checksum that the first row of a journal is chained to."""
+    return _digest(f"alchemiser journal {epoch}")
+
+
+def encode_row(envelope: Envelope, previous: str) -> Row:
+    """Return the row of an envelope, chained to the checksum before it. Raises ``TypeError`` for an event that JSON cannot hold."""
+    event = envelope.event
+    at = event.at.astimezone(UTC).isoformat(timespec="microseconds")
+    row = Row(
+        envelope.sequence,
+        at,
+        type(event).__name__,
+        envelope.correlation,
+        envelope.causation,
+        float(envelope.time),
+        _encode(event).decode(),
+        "",
+    )
+    return row._replace(checksum=checksum_of(row, previous))
+
+
+def checksum_of(row: Row, previous: str) -> str:
+    """Return what the row's checksum must be after the row with the checksum ``previous``."""
+    parts = (previous, row.sequence, row.at, row.type, row.correlation, row.causation, row.time, row.payload)
+    return _digest("\x1f".join(map(repr, parts)))
+
+
+def decode_row(row: Row) -> Envelope:
+    """Return the envelope of a row. Raises ``DataError`` when this version cannot read it."""
+    try:
+        event: Event = _decoder.decode(row.payload)
+    except msgspec.DecodeError as error:
+        raise DataError(f"event {row.sequence} ({row.type}) of the journal cannot be read by this version: {error}") from error
+    return Envelope(row.sequence, event, row.time, row.correlation, row.causation)
+
+
+def snapshot_checksum(snapshot: Snapshot) -> str:
+    """Return the checksum that is stored beside a snapshot."""
+    return _digest(f"{snapshot.name} {snapshot.sequence} {_digest_bytes(snapshot.payload)}")
+
+
+def _digest(text: str) -> str:
+    return _digest_bytes(text.encode())
+
+
+def _digest_bytes(data: bytes) -> str:
+    return blake2b(data, digest_size=16).hexdigest()

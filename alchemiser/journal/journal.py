@@ -1,0 +1,150 @@
+"""The journal of a running daemon: takes events from the bus, makes them durable, gives them back after a restart.
+
+It is the bus's tap. Promises: what :meth:`Journal.durable` returned for survives kill -9 and power cuts; rows are in bus order; one process
+writes at a time; an error of the disk is raised, never smoothed over. It does not interpret events.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.errors import DataError, InvariantBroken
+from alchemiser.domain.events import Event
+from alchemiser.journal.committers import CommitStatistics, Committer, InlineCommitter, OnCommit, ThreadedCommitter
+from alchemiser.journal.format import Snapshot, encode_row
+from alchemiser.journal.lock import WriterLock
+from alchemiser.journal.reader import JournalReader, Verification
+from alchemiser.journal.store import Store
+
+
+class Journal:
+    """One journal, open for writing; also a context manager that closes it."""
+
+    def __init__(self, path: Path, *, lock: WriterLock, epoch: str, head: tuple[int, str], committer: Committer) -> None:
+        self.path = path
+        self.epoch = epoch
+        self._lock = lock
+        self._committer = committer
+        self._reader = JournalReader.open(path)
+        self._last_sequence, self._checksum = head
+        self._is_closed = False
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        new_epoch: Callable[[], str],
+        threaded: bool = True,
+        linger_seconds: float = 0.002,
+        backlog: int = 10_000,
+        on_commit: OnCommit | None = None,
+    ) -> Self:
+        """Open the journal for writing, making it if there is none.
+
+        ``new_epoch`` is asked for the epoch of a new one: six lowercase letters and digits. ``threaded`` is for services, on real time;
+        without it commits happen on the loop and survive the process, not a power cut: for simulations and backtests.
+        ``linger_seconds`` is how long a commit that nobody waits for waits for company; ``backlog`` how many events may be not yet durable
+        before publishers are held back; ``on_commit`` is told the seconds and the number of events of every commit.
+
+        Raises ``SafetyRefused`` when another process writes it, ``DataError`` when it cannot be opened, and ``VerificationFailed`` when
+        its end is damaged.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = WriterLock.take(path)
+        except OSError as error:
+            raise DataError(f"journal {path} cannot be opened for writing: {error}; nothing was started") from error
+        try:
+            store = Store.open(path, new_epoch=new_epoch, is_synchronous=threaded)
+        except BaseException:
+            lock.release()
+            raise
+        epoch, head = store.epoch, store.head
+        committer: Committer
+        if threaded:
+            committer = ThreadedCommitter(store, linger_seconds=linger_seconds, backlog=backlog, on_commit=on_commit)
+        else:
+            committer = InlineCommitter(store, on_commit=on_commit)
+        return cls(path, lock=lock, epoch=epoch, head=head, committer=committer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def last_sequence(self) -> int:
+        """The sequence number of the newest event taken, 0 in a new journal."""
+        return self._last_sequence
+
+    @property
+    def durable_sequence(self) -> int:
+        """The sequence number of the newest durable event."""
+        return self._committer.durable_sequence
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the backlog is below its bound."""
+        return self._committer.has_room
+
+    def append(self, envelope: Envelope) -> None:
+        """Take an envelope to be written; never waits. Sequence numbers rise; those of events that are not journaled are skipped.
+
+        Raises ``InvariantBroken`` for a sequence number that is not new, and ``JournalFailed`` once the journal cannot be written.
+        """
+        if envelope.sequence <= self._last_sequence:
+            raise InvariantBroken(f"event {envelope.sequence} came after event {self._last_sequence} was journaled; the process stops")
+        row = encode_row(envelope, self._checksum)
+        self._committer.append(row)
+        self._last_sequence, self._checksum = row.sequence, row.checksum
+
+    async def room(self) -> None:
+        """Return when the backlog is below its bound."""
+        await self._committer.room()
+
+    async def durable(self, sequence: int) -> None:
+        """Return when every event taken, up to that sequence number, is durable. Raises ``JournalFailed`` when it cannot become so."""
+        await self._committer.durable(min(sequence, self._last_sequence))
+
+    def save_snapshot(self, name: str, sequence: int, payload: bytes) -> None:
+        """Keep state that was folded from the events up to that one; written with the next commit, after those events.
+
+        Raises ``InvariantBroken`` for a sequence number that was never taken.
+        """
+        if sequence > self._last_sequence:
+            raise InvariantBroken(f"snapshot {name} claims event {sequence}, the journal ends at {self._last_sequence}")
+        self._committer.save(Snapshot(name, sequence, payload))
+
+    def load_snapshot(self, name: str) -> Snapshot | None:
+        """Return the newest undamaged snapshot of that name, ``None`` when there is none."""
+        return self._reader.load_snapshot(name)
+
+    def read(self, after: int = 0, types: Iterable[type[Event]] | None = None, limit: int | None = None) -> Iterator[Envelope]:
+        """Yield committed events after that sequence number, in order. Raises ``DataError`` at one that cannot be read."""
+        return self._reader.read(after, types, limit)
+
+    def verify(self, after: int = 0) -> Verification:
+        """Check the committed rows after that one."""
+        return self._reader.verify(after)
+
+    def statistics(self) -> CommitStatistics:
+        """Return the writing in numbers."""
+        return self._committer.statistics()
+
+    def close(self) -> None:
+        """Write what was taken and close; blocks until it is written. Calling it twice is harmless.
+
+        Raises ``JournalFailed`` when something was not written.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._reader.close()
+        try:
+            self._committer.close()
+        finally:
+            self._lock.release()

@@ -1,0 +1,146 @@
+"""The journal's file: one SQLite database in WAL mode, written by one connection.
+
+``synchronous=FULL`` makes a commit survive a power cut. A journal of a simulation asks for ``OFF``: its commits survive the death of the
+process, and nobody pulls the plug of a simulation. Checkpoints are made when told, not inside a commit, where they would cost latency.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from alchemiser.domain.errors import DataError, VerificationFailed
+from alchemiser.journal.format import COLUMNS, FORMAT_VERSION, SCHEMA, Row, Snapshot, first_checksum, snapshot_checksum
+
+MAX_WAL_BYTES = 64 * 1024 * 1024
+"""Above this the log is checkpointed even while events keep coming."""
+
+KEPT_SNAPSHOTS = 2
+"""Snapshots kept per name: the newest, and the one before in case the newest is damaged."""
+
+
+class Store:
+    """The writing connection. Not safe for use by two threads at once."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._meta: dict[str, str] = dict(connection.execute("SELECT key, value FROM meta"))
+        self._is_checkpointed = False
+
+    @classmethod
+    def open(cls, path: Path, *, new_epoch: Callable[[], str], is_synchronous: bool) -> "Store":
+        """Open or create the file.
+
+        Raises ``DataError`` when it cannot be opened or is not a journal of this version, and ``VerificationFailed`` when its end
+        is not what was last written.
+        """
+        is_new = not path.exists()
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if is_synchronous else 'OFF'}")
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in SCHEMA:
+                connection.execute(statement)
+            if connection.execute("SELECT count(*) FROM meta").fetchone()[0] == 0:
+                epoch = new_epoch()
+                meta = {"format": str(FORMAT_VERSION), "epoch": epoch, "head_sequence": "0", "head_checksum": first_checksum(epoch)}
+                connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            connection.execute("COMMIT")
+            if is_new and is_synchronous:
+                _sync_directory(path.parent)
+            store = cls(path, connection)
+        except (sqlite3.Error, OSError) as error:
+            raise DataError(f"journal {path} cannot be opened for writing: {error}; nothing was started") from error
+        store._check()
+        return store
+
+    @property
+    def epoch(self) -> str:
+        """The epoch given at creation."""
+        return self._meta["epoch"]
+
+    @property
+    def head(self) -> tuple[int, str]:
+        """The sequence number and the checksum of the newest row."""
+        return int(self._meta["head_sequence"]), self._meta["head_checksum"]
+
+    @property
+    def needs_checkpoint(self) -> bool:
+        """Whether something was committed since the last checkpoint."""
+        return not self._is_checkpointed
+
+    def commit(self, rows: Sequence[Row], snapshots: Sequence[Snapshot]) -> None:
+        """Write everything in one transaction. Raises ``sqlite3.Error``; then nothing of it was written."""
+        meta = dict(self._meta)
+        if rows:
+            meta.setdefault("created", rows[0].at)
+            meta["head_sequence"], meta["head_checksum"] = str(rows[-1].sequence), rows[-1].checksum
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(f"INSERT INTO events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
+            changed = [(key, value) for key, value in meta.items() if self._meta.get(key) != value]
+            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", changed)
+            for snapshot in snapshots:
+                self._write_snapshot(snapshot)
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        self._meta = meta
+        self._is_checkpointed = False
+        if self._wal_bytes() > MAX_WAL_BYTES:
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Move committed rows from the log into the database file, as far as readers allow."""
+        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._is_checkpointed = True
+
+    def close(self) -> None:
+        """Close the file; as the last connection it checkpoints and removes the log."""
+        self._connection.close()
+
+    def _write_snapshot(self, snapshot: Snapshot) -> None:
+        values = (snapshot.name, snapshot.sequence, snapshot.payload, snapshot_checksum(snapshot))
+        self._connection.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)", values)
+        self._connection.execute(
+            "DELETE FROM snapshots WHERE name = ?1 AND sequence NOT IN "
+            "(SELECT sequence FROM snapshots WHERE name = ?1 ORDER BY sequence DESC LIMIT ?2)",
+            (snapshot.name, KEPT_SNAPSHOTS),
+        )
+
+    def _check(self) -> None:
+        problem: DataError | VerificationFailed | None = None
+        if self._meta.get("format") != str(FORMAT_VERSION):
+            problem = DataError(f"journal {self.path} has format {self._meta.get('format')}, this version writes format {FORMAT_VERSION}")
+        else:
+            last = self._connection.execute("SELECT sequence, checksum FROM events ORDER BY sequence DESC LIMIT 1").fetchone()
+            found = last or (0, first_checksum(self.epoch))
+            if found != self.head:
+                problem = VerificationFailed(
+                    f"journal {self.path} ends at event {found[0]}, but event {self.head[0]} was the last one written: "
+                    "rows are missing or changed; nothing was started (see `alchemiser journal verify`)"
+                )
+        if problem is not None:
+            self.close()
+            raise problem
+
+    def _wal_bytes(self) -> int:
+        try:
+            return os.stat(f"{self.path}-wal").st_size
+        except FileNotFoundError:
+            return 0
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
