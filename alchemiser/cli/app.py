@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "journal export": Target("alchemiser.cli.journal:journal_export", "Write a journal as lines of JSON."),
     "journal replay": Target("alchemiser.cli.journal:journal_replay", "Rebuild the state from a journal."),
     "config show": Target("alchemiser.cli.config:config_show", "Every setting, its value and where it came from."),
+    "config reference": Target("alchemiser.cli.config:config_reference", "What every setting means, as Markdown."),
     "doctor": Target("alchemiser.cli.doctor:doctor_command", "Everything that would stop a good start, with what to do."),
     "health": Target("alchemiser.cli.health:health_command", "Exit 0 when the running daemon is ready."),
 }

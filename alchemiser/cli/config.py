@@ -1,10 +1,11 @@
-"""``alchemiser config show``: every setting, its value, and where it came from."""
+"""``alchemiser config``: every setting, its value and where it came from; and the reference page."""
 
 import sys
 
 from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, load
 from alchemiser.cli.tables import table
 from alchemiser.service.settings_load import describe
+from alchemiser.service.settings_reference import reference
 from alchemiser.service.view import to_json
 
 
@@ -20,3 +21,11 @@ def config_show(*, state: StateOption = None, config: ConfigOption = None, as_js
         sys.stdout.buffer.write(to_json({"file": str(loaded.file) if loaded.file else None, "settings": settings}) + b"\n")
         return
     sys.stdout.write(table([{"setting": key, "value": value, "from": place} for key, value, place in rows]))
+
+
+def config_reference() -> None:
+    """Print what every setting means, its type and its default, as Markdown.
+
+    Example: alchemiser config reference > settings.md
+    """
+    sys.stdout.write(reference())

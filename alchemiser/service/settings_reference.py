@@ -1,0 +1,123 @@
+"""The reference page of the settings, written from the tree itself so that it cannot be out of date."""
+
+import types
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from alchemiser.service.moments import SessionMoment
+from alchemiser.service.settings import Settings, StrategySettings
+
+_HEAD: Final = """# Settings
+
+<!-- Written by `alchemiser config reference`; a test compares it. -->
+
+A setting comes from the first of these that names it:
+
+1. the command line (`--state`, `--strategy`, `--bars`, `--speed`, `--embedded`, `--paper`),
+2. the environment: `ALCHEMISER_SECTION__NAME`, for example `ALCHEMISER_SERVICE__HTTP=127.0.0.1:0`; also `APCA_API_KEY_ID` and
+   `APCA_API_SECRET_KEY`,
+3. secret files in `$CREDENTIALS_DIRECTORY` (systemd) and `/run/secrets` (Docker), named like the variable in lower case, for example
+   `apca_api_key_id` or `alchemiser_service__token`,
+4. the settings file: `--config FILE`, else `alchemiser.toml` in the working directory,
+5. the default.
+
+The strategies come whole from the first source that names any.
+A variable may hold JSON where a table or a list is wanted; a list of numbers may also be written with commas.
+An unknown key, a value of the wrong type and shares that do not add up to 1 stop the start with exit code 3 and say which line to mend.
+`alchemiser config show` prints every value and where it came from.
+"""
+
+_BOUNDS: Final = {
+    "gt": "above",
+    "ge": "from",
+    "lt": "below",
+    "le": "up to",
+    "min_length": "at least",
+    "max_length": "at most",
+}
+_WORDS: Final = {
+    int: "whole number",
+    float: "number",
+    Decimal: "number",
+    bool: "true or false",
+    str: "text",
+    Path: "path",
+    SecretStr: "secret",
+}
+
+
+def reference() -> str:
+    """Return the page as Markdown."""
+    defaults = Settings()
+    parts = [_HEAD]
+    for name in Settings.model_fields:
+        section = getattr(defaults, name)
+        if name == "strategies":
+            parts.append(_strategies())
+        else:
+            parts.append(f"\n## {name}\n\n{_first_line(type(section))}\n\n{_table(name, section)}")
+    return "".join(parts)
+
+
+def _strategies() -> str:
+    return "\n## strategies\n\nOne table per strategy: `[strategies.NAME]`. Default: `tecl` with the whole account.\n\n" + _table(
+        "strategies.NAME", StrategySettings()
+    )
+
+
+def _table(prefix: str, section: BaseModel) -> str:
+    lines = ["| Key | Type | Default | Meaning |\n", "|---|---|---|---|\n"]
+    for name, field in type(section).model_fields.items():
+        default = _default(field.get_default(call_default_factory=True))
+        lines.append(f"| `{prefix}.{name}` | {_type(field)} | {default} | {field.description} |\n")
+    return "".join(lines)
+
+
+def _first_line(section: type[BaseModel]) -> str:
+    return (section.__doc__ or "").strip().splitlines()[0]
+
+
+def _type(field: FieldInfo) -> str:
+    words = " or ".join(dict.fromkeys(_words(field.annotation)))
+    bounds = ", ".join(_bounds(field))
+    return f"{words}, {bounds}" if bounds else words
+
+
+def _words(annotation: Any) -> Iterator[str]:
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        for part in get_args(annotation):
+            if part is not type(None):
+                yield from _words(part)
+    elif origin is Literal:
+        yield from (f"`{word}`" for word in get_args(annotation))
+    elif origin is Annotated:
+        yield from _words(get_args(annotation)[0])
+    elif origin is tuple:
+        yield "list of " + next(_words(get_args(annotation)[0])) + "s"
+    elif annotation is SessionMoment:
+        yield "moment of a session"
+    else:
+        yield _WORDS[annotation]
+
+
+def _bounds(field: FieldInfo) -> Iterator[str]:
+    for bound in field.metadata:
+        for attribute, word in _BOUNDS.items():
+            if (limit := getattr(bound, attribute, None)) is not None:
+                yield f"{word} {limit}"
+
+
+def _default(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`[{', '.join(map(str, value))}]`"
+    return f"`{value}`"
