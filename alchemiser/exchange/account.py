@@ -124,7 +124,7 @@ class Account(msgspec.Struct, kw_only=True):
         return after
 
     def roll_day(self) -> None:
-        """Begin a trading day: the last close becomes yesterday's, today's lots become carried ones, entry prices become first in first out."""
+        """Begin a trading day: the last close becomes yesterday's, all lots are carried ones, entry prices become first in first out."""
         if self.close_equity is not None:
             self.last_equity = self.close_equity
             self.last_maintenance_margin = self.close_maintenance_margin
@@ -136,7 +136,7 @@ class Account(msgspec.Struct, kw_only=True):
 
 
 class Valuation(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account is worth at one moment. ``exposure`` is position value with what cannot be margined counted at ``multiplier`` times."""
+    """What an account is worth at one moment. ``exposure`` counts what cannot be margined ``multiplier`` times."""
 
     cash: Decimal
     long_value: Decimal

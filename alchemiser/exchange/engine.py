@@ -1,9 +1,13 @@
 """The embedded exchange itself: one account, its orders and the market they meet, without sockets, clock or loop.
 
-SIGNATURES FIRST: the bodies follow; what is written here is what the faces may rely on.
-Every method that takes ``now`` (UTC) first does whatever was due until then. Refusals raise ``errors.ApiError``.
+Promises: deterministic (the same calls with the same seed give the same answers, ids included); a refusal raises ``errors.ApiError`` and
+changes nothing; cash and positions are exact; what is told by :meth:`Exchange.drain` is everything that happened to orders, in order.
+Every method that takes ``now`` (UTC) first does whatever was due until then; time that goes back counts as standing still. It knows no
+client, credential, stream or fault: those are the matter of the faces around it.
 """
 
+import heapq
+import uuid
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,14 +15,25 @@ from random import Random
 from typing import Any
 
 from alchemiser.domain.market import Quote, Session
+from alchemiser.domain.money import from_float, truncate_shares
+from alchemiser.exchange.account import Account
+from alchemiser.exchange.admission import Admission
 from alchemiser.exchange.assets import AssetRecord
-from alchemiser.exchange.orders import OrderUpdate, VenueOrder
+from alchemiser.exchange.blotter import Blotter
+from alchemiser.exchange.day import DayShift
+from alchemiser.exchange.errors import ApiError, invalid, not_found, unprocessable
+from alchemiser.exchange.floor import Floor
+from alchemiser.exchange.orders import OrderStatus, OrderUpdate, Side, VenueOrder, order_json
 from alchemiser.exchange.requests import ActivityFilter, OrderFilter, OrderRequest, ReplaceRequest
 from alchemiser.exchange.settings import ExchangeSettings
+from alchemiser.exchange.snapshot import ExchangeState, decode_state, encode_state
+from alchemiser.exchange.standing import Standing
+from alchemiser.exchange.statements import account_json, configuration_json, configured, history_json, page_of_activities, position_json
+from alchemiser.exchange.timeline import NEW_YORK, Phase, Timeline
 
 
 class Exchange:
-    """A venue with one account. Deterministic: the same calls with the same seed give the same answers, ids included."""
+    """A venue with one account. Without a ``state`` it opens a new account at ``opened_at``."""
 
     def __init__(
         self,
@@ -28,124 +43,233 @@ class Exchange:
         sessions: Callable[[date], Session | None],
         random: Random,
         opened_at: datetime,
+        state: ExchangeState | None = None,
     ) -> None:
-        raise NotImplementedError
+        timeline = Timeline(sessions)
+        if state is None:
+            state = _new_state(settings, timeline, random, opened_at)
+        self._state = state
+        self._settings = settings
+        self._assets = assets
+        self._random = random
+        self._blotter = Blotter(state, random)
+        self._standing = Standing(state, self._blotter, assets, settings)
+        self._admission = Admission(state, self._blotter, self._standing, timeline, settings)
+        self._floor = Floor(
+            state,
+            blotter=self._blotter,
+            standing=self._standing,
+            admission=self._admission,
+            timeline=timeline,
+            settings=settings,
+            random=random,
+        )
+        self._day = DayShift(state, blotter=self._blotter, standing=self._standing, floor=self._floor, timeline=timeline)
+        if not state.due:
+            self._day.plan_day(opened_at)
 
     # --- orders ---
 
     def submit(self, request: OrderRequest, now: datetime) -> VenueOrder:
         """Accept an order or raise ``ApiError``; ``order_json`` makes the answer."""
-        raise NotImplementedError
+        at = self._advance(now)
+        order = self._admission.admit(request, at)
+        self._floor.enter(order, at)
+        return order
 
     def replace(self, order_id: str, request: ReplaceRequest, now: datetime) -> VenueOrder:
-        """Replace a working order and return the new one."""
-        raise NotImplementedError
+        """Replace a working order and return the new one; until that is done the old one may still be filled."""
+        at = self._advance(now)
+        old = self._blotter.get(order_id)
+        new = self._admission.admit_replacement(old, request, at, is_live=self._floor.is_session_open_for(old))
+        self._floor.enter_replacement(old, new, at)
+        return new
 
     def cancel(self, order_id: str, now: datetime) -> None:
-        """Ask for a cancel (204); the cancel itself follows on the order stream."""
-        raise NotImplementedError
+        """Ask for a cancel (204); the cancel itself follows on the order stream. Asking again while it is under way is harmless."""
+        at = self._advance(now)
+        self._ask_cancel(self._blotter.get(order_id), at)
 
     def cancel_all(self, now: datetime) -> list[tuple[str, int]]:
         """Ask for the cancel of every open order; return (order id, status) of each."""
-        raise NotImplementedError
+        at = self._advance(now)
+        rows = []
+        for order in self._blotter.open_orders():
+            try:
+                self._ask_cancel(order, at)
+                rows.append((order.id, 200))
+            except ApiError as refusal:
+                rows.append((order.id, refusal.status))
+        return rows
 
     def order(self, order_id: str) -> VenueOrder:
-        """Return the order with that id, dashed or not."""
-        raise NotImplementedError
+        """Return the order with that id, dashed or not. Raises the 404 of an unknown one."""
+        return self._blotter.get(order_id)
 
     def order_by_client_id(self, client_order_id: str) -> VenueOrder:
-        """Return the order with that client order id."""
-        raise NotImplementedError
+        """Return the order with that client order id. Raises the 404 of an unknown one."""
+        return self._blotter.get_by_client_id(client_order_id)
 
     def orders(self, wanted: OrderFilter) -> list[VenueOrder]:
         """Return the orders that match, in the order asked for."""
-        raise NotImplementedError
+        return self._blotter.listing(wanted)
 
     # --- account ---
 
     def close_position(self, symbol: str, now: datetime, qty: Decimal | None = None, percentage: Decimal | None = None) -> VenueOrder:
-        """Close a position, or a part of it, with a market order. ``symbol`` may be an asset id."""
-        raise NotImplementedError
+        """Close a position, or a part of it, with a market order; ``symbol`` may be an asset id.
+
+        Raises the 404 of a position that does not exist and the 403 of shares that open orders hold.
+        """
+        at = self._advance(now)
+        asset = self._standing.find_asset(symbol)
+        held = Decimal(0) if asset is None else self._state.account.quantity(asset.symbol)
+        if asset is None or held == 0:
+            raise not_found("position does not exist")
+        quantity = abs(held) if qty is None else qty
+        if percentage is not None:
+            quantity = truncate_shares(abs(held) * percentage / 100)
+        if quantity <= 0:
+            raise invalid("qty must be > 0")
+        side: Side = "sell" if held > 0 else "buy"
+        request = OrderRequest(symbol=asset.symbol, side=side, type="market", time_in_force="day", qty=quantity)
+        order = self._admission.admit(request, at, is_liquidation=True)
+        self._floor.enter(order, at)
+        return order
 
     def close_all_positions(self, now: datetime, cancel_orders: bool) -> list[dict[str, Any]]:
-        """Close every position; return the rows of the 207 answer."""
-        raise NotImplementedError
+        """Close every position, with ``cancel_orders`` after cancelling every open order; return the rows of the 207 answer."""
+        at = self._advance(now)
+        if cancel_orders:
+            for order in self._blotter.open_orders():
+                self._floor.cancel_now(order, at)
+        rows: list[dict[str, Any]] = []
+        for symbol in sorted(self._state.account.positions):
+            try:
+                rows.append({"symbol": symbol, "status": 200, "body": order_json(self.close_position(symbol, at))})
+            except ApiError as refusal:
+                rows.append({"symbol": symbol, "status": refusal.status, "body": {"symbol": symbol, **refusal.body()}})
+        return rows
 
     def account_json(self) -> dict[str, Any]:
         """Return the account (8.1)."""
-        raise NotImplementedError
+        value = self._standing.valuation()
+        return account_json(
+            self._state.account,
+            value,
+            reserved=self._standing.reserved_buying_power(value.multiplier),
+            opened_at=self._state.opened_at,
+            now=self._state.now,
+            shorting=self._settings.shorting_enabled,
+            legacy=self._settings.legacy_account_fields,
+        )
 
     def positions_json(self) -> list[dict[str, Any]]:
         """Return all positions (8.3), sorted by symbol."""
-        raise NotImplementedError
+        return [self.position_json(symbol) for symbol in sorted(self._state.account.positions)]
 
     def position_json(self, symbol: str) -> dict[str, Any]:
-        """Return one position; ``symbol`` may be an asset id."""
-        raise NotImplementedError
+        """Return one position; ``symbol`` may be an asset id. Raises the 404 of a position that does not exist."""
+        asset = self._standing.find_asset(symbol)
+        position = None if asset is None else self._state.account.positions.get(asset.symbol)
+        if asset is None or position is None:
+            raise not_found("position does not exist")
+        price = self._standing.price_of(asset.symbol)
+        before = self._standing.book(asset.symbol).previous_close
+        return position_json(
+            position,
+            asset,
+            held=self._standing.held_shares(asset.symbol),
+            price=price,
+            previous_close=price if before is None else from_float(before, decimals=4),
+        )
 
     def asset(self, symbol_or_id: str) -> AssetRecord:
-        """Return one asset; raise the 404 of an unknown one."""
-        raise NotImplementedError
+        """Return one asset. Raises the 404 of an unknown one."""
+        return self._standing.asset(symbol_or_id)
 
     @property
     def assets(self) -> Mapping[str, AssetRecord]:
         """All assets by symbol; ``assets.asset_json`` describes one."""
-        raise NotImplementedError
+        return self._assets
 
     def activities(self, wanted: ActivityFilter) -> list[dict[str, Any]]:
         """Return account activities (8.6), a page at a time."""
-        raise NotImplementedError
+        return page_of_activities(self._state.activities, wanted)
 
     def configurations(self) -> dict[str, Any]:
         """Return the account configurations (8.2)."""
-        raise NotImplementedError
+        return configuration_json(self._state.account.configuration, legacy=self._settings.legacy_account_fields)
 
     def configure(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Apply PATCH changes to the configurations and return them all; 400 for a bad value."""
-        raise NotImplementedError
+        """Apply PATCH changes to the configurations and return them all. Raises the 400 of a bad value."""
+        self._state.account.configuration = configured(self._state.account.configuration, changes)
+        return self.configurations()
 
     def portfolio_history(self, now: datetime) -> dict[str, Any]:
-        """Return daily equity (8.7)."""
-        raise NotImplementedError
+        """Return the equity at each session's close (8.7), and as the last point the equity of now when the session still runs."""
+        at = self._advance(now)
+        points = list(self._state.history)
+        if not points or self._state.phase in (Phase.PRE_MARKET, Phase.REGULAR):
+            points.append((at, self._standing.valuation().equity))
+        opened_on = self._state.opened_at.astimezone(NEW_YORK).date()
+        return history_json(points, base=self._state.starting_cash, base_on=opened_on)
 
     # --- the market ---
 
     def on_quote(self, quote: Quote, now: datetime) -> None:
         """Take a new national best bid and offer: displayed sizes are fresh, resting orders are looked at."""
-        raise NotImplementedError
+        at = self._advance_before(now)
+        self._floor.take_quote(quote)
+        self._advance(at)
+        self._floor.look_at_all(quote.symbol, at)
 
     def on_trade(self, symbol: str, price: float, size: float, now: datetime) -> None:
         """Take a trade of the tape: it marks positions, elects stops and trades through resting limits."""
-        raise NotImplementedError
+        at = self._advance_before(now)
+        self._floor.take_trade(symbol, price, size, at)
+        self._advance(at)
 
     def on_halt(self, symbol: str, halted: bool, now: datetime) -> None:
-        """Halt or resume trading of a symbol."""
-        raise NotImplementedError
+        """Halt or resume trading of a symbol: orders are accepted and not filled while it is halted."""
+        at = self._advance(now)
+        self._standing.book(symbol).is_halted = halted
+        self._floor.look_at_all(symbol, at)
+
+    def on_previous_close(self, symbol: str, price: float) -> None:
+        """Tell what the symbol closed at before this exchange's first day: day gains count from it, and it is the first mark."""
+        book = self._standing.book(symbol)
+        book.previous_close = price
+        if book.last_price is None:
+            book.last_price = price
 
     # --- time ---
 
     def advance(self, now: datetime) -> None:
         """Do everything that is due until ``now``, in order of time."""
-        raise NotImplementedError
+        self._advance(now)
 
     def next_due(self) -> datetime | None:
-        """Return the earliest time at which :meth:`advance` has something to do."""
-        raise NotImplementedError
+        """Return the earliest time at which :meth:`advance` has something to do, ``None`` at the end of the calendar."""
+        return self._state.due[0].at if self._state.due else None
 
     @property
     def has_working_orders(self) -> bool:
-        """Whether an order is live in the session (an order that waits for the closing auction is not)."""
-        raise NotImplementedError
+        """Whether an order is live in the session; one that waits for the session or for the closing auction is not."""
+        return any(
+            order.status is not OrderStatus.ACCEPTED and order.time_in_force != "cls" and self._floor.is_session_open_for(order)
+            for order in self._blotter.open_orders()
+        )
 
     def drain(self) -> list[OrderUpdate]:
         """Return the order-stream events since the last call, oldest first."""
-        raise NotImplementedError
+        return self._blotter.drain()
 
     # --- state ---
 
     def snapshot(self) -> bytes:
         """Return the complete state, the random generator's included."""
-        raise NotImplementedError
+        return encode_state(self._state, self._random)
 
     @classmethod
     def restore(
@@ -157,5 +281,57 @@ class Exchange:
         sessions: Callable[[date], Session | None],
         random: Random,
     ) -> "Exchange":
-        """Return the exchange that :meth:`snapshot` described; ``random`` is set to the state it had."""
-        raise NotImplementedError
+        """Return the exchange that :meth:`snapshot` described; ``random`` is set to the state it had. Raises ``DataError``."""
+        state = decode_state(data, random)
+        return cls(settings=settings, assets=assets, sessions=sessions, random=random, opened_at=state.opened_at, state=state)
+
+    # --- private ---
+
+    def _advance(self, now: datetime) -> datetime:
+        """Do what is due until ``now`` and return the exchange's time: ``now``, or later if time was seen to go back."""
+        return self._run(now, inclusive=True)
+
+    def _advance_before(self, now: datetime) -> datetime:
+        """Do what is due before ``now``: market data of a moment is seen by what is due at that moment."""
+        return self._run(now, inclusive=False)
+
+    def _run(self, now: datetime, *, inclusive: bool) -> datetime:
+        state = self._state
+        at = max(now, state.now)
+        while state.due and (state.due[0].at < at or (inclusive and state.due[0].at == at)):
+            due = heapq.heappop(state.due)
+            state.now = max(due.at, state.now)
+            if due.order_id:
+                self._floor.perform(due)
+            else:
+                self._day.perform(due)
+        state.now = at
+        return at
+
+    def _ask_cancel(self, order: VenueOrder, at: datetime) -> None:
+        if order.status is OrderStatus.PENDING_CANCEL:
+            return
+        if not order.is_open:
+            raise unprocessable(f'order is already in "{order.status.value}" state')
+        predecessor = None if order.replaces is None else self._blotter.find(order.replaces)
+        if order.status is OrderStatus.PENDING_REPLACE or (predecessor is not None and predecessor.is_open):
+            raise unprocessable("unable to cancel order, replace is pending")
+        self._floor.ask_cancel(order, at)
+
+
+def _new_state(settings: ExchangeSettings, timeline: Timeline, random: Random, opened_at: datetime) -> ExchangeState:
+    day = timeline.day_ending_after(opened_at)
+    account = Account(
+        id=str(uuid.UUID(int=random.getrandbits(128), version=4)),
+        number=f"PA3{random.randrange(10**9):09d}",
+        cash=settings.cash,
+        last_equity=settings.cash,
+    )
+    return ExchangeState(
+        opened_at=opened_at,
+        now=opened_at,
+        phase=timeline.phase(opened_at),
+        phase_since=opened_at if day is None else day.phase_began(opened_at),
+        account=account,
+        starting_cash=settings.cash,
+    )

@@ -79,6 +79,4 @@ def insufficient_quantity(
 
 def wash_trade(existing_order_id: str, reject_reason: str) -> ApiError:
     """An order might trade with another open order of the same account."""
-    return forbidden(
-        "potential wash trade detected. use complex orders", existing_order_id=existing_order_id, reject_reason=reject_reason
-    )
+    return forbidden("potential wash trade detected. use complex orders", existing_order_id=existing_order_id, reject_reason=reject_reason)

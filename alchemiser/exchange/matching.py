@@ -51,8 +51,6 @@ def elects(order: VenueOrder, price: Decimal) -> bool:
 def trail(order: VenueOrder, price: Decimal) -> None:
     """Move the high-water mark and the stop of a trailing order after a trade at ``price``."""
     best = price if order.hwm is None else (min if order.side == "buy" else max)(order.hwm, price)
-    if best == order.hwm:
-        return
     order.hwm = best
     distance = order.trail_price if order.trail_percent is None else best * order.trail_percent / 100
     assert distance is not None, f"trailing order {order.id} has no trail"

@@ -44,7 +44,7 @@ _WORKING: Final = frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.PENDING_CANCEL, 
 TRANSITIONS: Final[dict[OrderStatus, frozenset[OrderStatus]]] = {
     _S.ACCEPTED: frozenset({_S.PENDING_NEW, _S.REJECTED, *_ENDED_BY_TIME}),
     _S.PENDING_NEW: frozenset({_S.NEW, _S.ACCEPTED, _S.PENDING_CANCEL, _S.REJECTED, *_ENDED_BY_TIME}),
-    _S.NEW: _WORKING,
+    _S.NEW: _WORKING | {_S.REJECTED},
     _S.PARTIALLY_FILLED: _WORKING,
     _S.PENDING_CANCEL: frozenset({_S.FILLED, *_ENDED_BY_TIME}),
     _S.PENDING_REPLACE: frozenset({_S.REPLACED, _S.NEW, _S.PARTIALLY_FILLED, _S.FILLED, *_ENDED_BY_TIME}),
@@ -58,6 +58,7 @@ class VenueOrder(msgspec.Struct, kw_only=True):
 
     ``filled_value`` is the exact sum of quantity times price. ``hold_price`` and ``hold_quantity`` are what the account reserves: dollars
     per share for an order that opens, shares for one that closes. ``good_for`` is the session a day order lives in.
+    ``is_total`` says of a replacement that its quantity was asked for as a total, of which ``filled_before`` has been counted already.
     """
 
     id: str
@@ -102,6 +103,8 @@ class VenueOrder(msgspec.Struct, kw_only=True):
     is_resting: bool = False
     queue_ahead: Decimal | None = None
     collar_reference: Decimal | None = None
+    is_total: bool = False
+    filled_before: Decimal = ZERO
 
     @property
     def sign(self) -> int:

@@ -1,4 +1,4 @@
-"""What open orders hold of the account: dollars of buying power, shares of a position. Computed from the orders each time, so it cannot drift.
+"""What open orders hold of the account: dollars of buying power, shares of a position. Computed anew each time, so it cannot drift.
 
 While a replacement is pending, old and new order together hold the larger of the two (section 3.8).
 """

@@ -1,4 +1,4 @@
-"""The venue's trading rules that need no account: ticks, times in force, extended hours, fractions, windows, wash trades (sections 3.5 and 9).
+"""The venue's trading rules that need no account: ticks, times in force, fractions, windows, wash trades (sections 3.5 and 9).
 
 Each check returns nothing or raises the ``ApiError`` that the venue gives. Where the reference leaves a question open the choice is named.
 """
@@ -125,7 +125,8 @@ def check_wash_trade(new: Priced, others: Iterable[VenueOrder]) -> None:
         if not (_has_limit(new) and _has_limit(other)):
             raise wash_trade(other.id, "opposite side market/stop order exists")
         buy, sell = (new.limit_price, other.limit_price) if new.side == "buy" else (other.limit_price, new.limit_price)
-        assert buy is not None and sell is not None, f"limit order of {other.symbol} without a limit"
+        assert buy is not None, f"limit order to buy {other.symbol} has no limit"
+        assert sell is not None, f"limit order to sell {other.symbol} has no limit"
         if buy >= sell:
             raise wash_trade(other.id, "opposite side limit order exists")
 

@@ -83,8 +83,9 @@ def account_json(
 
 
 def position_json(position: Position, asset: AssetRecord, *, held: Decimal, price: Decimal, previous_close: Decimal) -> dict[str, Any]:
-    """Return one position (8.3). ``held`` is what open orders that close it hold; gains of the day count from ``previous_close``
-    for carried lots and from the entry for today's.
+    """Return one position (8.3); ``held`` is what open orders that close it hold.
+
+    Gains of the day count from ``previous_close`` for carried lots and from the entry for today's.
     """
     value, cost = position.quantity * price, position.cost_basis
     gain = value - cost

@@ -47,6 +47,11 @@ class TradingDay(msgspec.Struct, frozen=True):
             return Phase.PRE_MARKET
         return Phase.REGULAR if at < self.closes_at else Phase.AFTER_HOURS
 
+    def phase_began(self, at: datetime) -> datetime:
+        """Return when the phase of that time began; for a closed market the time itself."""
+        begins = {Phase.PRE_MARKET: self.pre_market_opens_at, Phase.REGULAR: self.opens_at, Phase.AFTER_HOURS: self.closes_at}
+        return begins.get(self.phase(at), at)
+
 
 def local_time(on: date, at: time) -> datetime:
     """Return a wall time of New York as UTC."""

@@ -1,0 +1,259 @@
+"""Whether an order may enter: every check before an order object exists, in the venue's order (sections 2.2, 2.3, 3.8 and 9).
+
+Promises: a refusal changes nothing; what is admitted is affordable and sells no more than is free. What happens afterwards is the
+matter of ``floor``.
+"""
+
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Final
+
+from alchemiser.domain.money import ZERO, truncate_shares
+from alchemiser.exchange import rules
+from alchemiser.exchange.account import effective_multiplier
+from alchemiser.exchange.assets import AssetRecord
+from alchemiser.exchange.blotter import Blotter
+from alchemiser.exchange.errors import forbidden, insufficient_buying_power, insufficient_quantity, unprocessable
+from alchemiser.exchange.matching import trail, working_limit
+from alchemiser.exchange.orders import OrderStatus, VenueOrder
+from alchemiser.exchange.requests import OrderRequest, ReplaceRequest
+from alchemiser.exchange.reservations import hold_price, inferred_intent, reference_price, reserved_dollars
+from alchemiser.exchange.settings import ExchangeSettings
+from alchemiser.exchange.snapshot import ExchangeState
+from alchemiser.exchange.standing import Standing
+from alchemiser.exchange.timeline import NEW_YORK, Timeline, TradingDay, local_time
+
+_GTC_LIFE: Final = timedelta(days=90)
+_GTC_SWEEP: Final = time(16, 15)
+
+_NOT_REPLACEABLE: Final = {
+    OrderStatus.ACCEPTED: "cannot replace order in accepted status",
+    OrderStatus.PENDING_NEW: "unable to replace order, order isn't sent to exchange yet",
+    OrderStatus.PENDING_REPLACE: "order chain not fully replaced",
+    OrderStatus.REPLACED: "order already replaced",
+}
+_REPLACEABLE: Final = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+
+
+class Admission:
+    """The door of one exchange. Orders it returns are not yet in the blotter."""
+
+    def __init__(self, state: ExchangeState, blotter: Blotter, standing: Standing, timeline: Timeline, settings: ExchangeSettings) -> None:
+        self._state = state
+        self._blotter = blotter
+        self._standing = standing
+        self._timeline = timeline
+        self._settings = settings
+
+    def admit(self, request: OrderRequest, now: datetime, *, is_liquidation: bool = False) -> VenueOrder:
+        """Return the order a request becomes, or raise the venue's refusal. A liquidation may be worth less than a dollar."""
+        self._blotter.check_client_id(request.client_order_id)
+        asset = self._standing.asset_to_trade(request.symbol)
+        rules.check_asset(asset)
+        self._check_account()
+        rules.check_ticks(request)
+        rules.check_time_in_force(request.type, request.time_in_force)
+        rules.check_extended_hours(request, gtc_allowed=self._settings.extended_gtc)
+        rules.check_fractional(request, asset, allowed=is_liquidation or self._state.account.configuration.fractional_trading)
+        rules.check_window(request.time_in_force, self._timeline.trading_day(now.astimezone(NEW_YORK).date()), now)
+        order = self._order_of(request, asset, now)
+        if request.position_intent not in (None, order.position_intent):
+            raise unprocessable(f"position intent mismatch, inferred: {order.position_intent}, specified: {request.position_intent}")
+        price = self._size_up(order)
+        if not is_liquidation:
+            rules.check_minimum_value(order.notional if order.notional is not None else price and order.leaves_quantity * price)
+        self._check_standing(order, asset)
+        return order
+
+    def admit_replacement(self, old: VenueOrder, request: ReplaceRequest, now: datetime, *, is_live: bool) -> VenueOrder:
+        """Return the order that would take the place of ``old``, or raise the refusal. ``is_live``: the session lets ``old`` trade now."""
+        self._check_replaceable(old, request, is_live=is_live)
+        self._blotter.check_client_id(request.client_order_id)
+        new = self._successor(old, request, now)
+        changed = [
+            name for name in ("time_in_force", "limit_price", "stop_price", "trail_price", "trail_percent") if _differs(old, new, name)
+        ]
+        if not changed and request.qty in (None, old.qty):
+            raise unprocessable("order parameters are not changed")
+        rules.check_tick("limit_price", new.limit_price)
+        if old.type != "trailing_stop":
+            rules.check_tick("stop_price", new.stop_price)
+        rules.check_tick("trail_price", new.trail_price)
+        rules.check_time_in_force(new.type, new.time_in_force)
+        if new.time_in_force != "day" and new.leaves_quantity != new.leaves_quantity.to_integral_value():
+            raise unprocessable("fractional orders must be DAY orders")
+        self._size_up(new)
+        self._check_standing(new, self._standing.asset(new.symbol), excluding=old)
+        return new
+
+    def resized(self, old: VenueOrder, new: VenueOrder) -> bool:
+        """Fit a replacement to what ``old`` filled while it was pending; ``False`` when nothing is left for it to do."""
+        if new.is_total and new.qty is not None:
+            new.qty -= old.filled_qty - new.filled_before
+            new.filled_before = old.filled_qty
+            if new.qty <= 0:
+                return False
+        return not new.is_closing or self._standing.free_shares(new.symbol, excluding=old) >= 0
+
+    def _check_account(self) -> None:
+        if self._state.account.configuration.suspend_trade:
+            raise forbidden("new orders are rejected by user request")
+
+    def _order_of(self, request: OrderRequest, asset: AssetRecord, now: datetime) -> VenueOrder:
+        order_id = self._blotter.new_uuid()
+        day = self._timeline.day_for_order(request.time_in_force, request.extended_hours, now)
+        return VenueOrder(
+            id=order_id,
+            client_order_id=request.client_order_id or self._blotter.new_uuid(),
+            asset_id=asset.asset_id,
+            symbol=asset.symbol,
+            side=request.side,
+            type=request.type,
+            time_in_force=request.time_in_force,
+            position_intent=inferred_intent(request.side, self._state.account.quantity(asset.symbol)),
+            qty=request.qty,
+            notional=request.notional,
+            limit_price=request.limit_price,
+            stop_price=request.stop_price,
+            trail_price=request.trail_price,
+            trail_percent=request.trail_percent,
+            extended_hours=request.extended_hours,
+            status=OrderStatus.ACCEPTED,
+            created_at=now,
+            submitted_at=now,
+            updated_at=now,
+            good_for=None if day is None else day.on,
+            expires_at=_expires_at(request.time_in_force, request.extended_hours, day, now),
+        )
+
+    def _successor(self, old: VenueOrder, request: ReplaceRequest, now: datetime) -> VenueOrder:
+        percent = request.trail if old.trail_percent is not None else None
+        dollars = request.trail if old.trail_price is not None else None
+        time_in_force = request.time_in_force or old.time_in_force
+        day = self._timeline.day_for_order(time_in_force, old.extended_hours, now)
+        # A quantity that is asked for is the new total, so what is filled counts; one that is inherited is not reduced, as recorded
+        # from the venue (Alpaca-API#165): whoever replaces a part-filled order without a quantity may buy too much.
+        quantity = old.qty if request.qty is None else request.qty - old.filled_qty
+        return VenueOrder(
+            id=self._blotter.new_uuid(),
+            client_order_id=request.client_order_id or self._blotter.new_uuid(),
+            asset_id=old.asset_id,
+            symbol=old.symbol,
+            side=old.side,
+            type=old.type,
+            time_in_force=time_in_force,
+            position_intent=old.position_intent,
+            qty=quantity,
+            notional=None,
+            limit_price=request.limit_price or old.limit_price,
+            stop_price=request.stop_price or old.stop_price,
+            trail_price=dollars or old.trail_price,
+            trail_percent=percent or old.trail_percent,
+            extended_hours=old.extended_hours,
+            hwm=old.hwm,
+            status=OrderStatus.PENDING_NEW,
+            created_at=now,
+            submitted_at=now,
+            updated_at=now,
+            good_for=None if day is None else day.on,
+            expires_at=_expires_at(time_in_force, old.extended_hours, day, now),
+            replaces=old.id,
+            is_total=request.qty is not None,
+            filled_before=old.filled_qty,
+        )
+
+    def _size_up(self, order: VenueOrder) -> Decimal | None:
+        """Set what the order will hold, and return the price it is expected to trade at."""
+        book = self._standing.book(order.symbol)
+        if order.type == "trailing_stop" and book.mark is not None:
+            trail(order, book.mark)
+        limit = working_limit(order)
+        price = reference_price(order.type, order.side, limit, order.stop_price, book, self._state.phase)
+        if price is None:
+            order.hold_price = ZERO
+            order.hold_quantity = order.qty if order.qty is not None else max(self._standing.free_shares(order.symbol), ZERO)
+            return None
+        order.hold_price = hold_price(order.side, order.position_intent, price, book, has_limit=limit is not None)
+        order.hold_quantity = order.qty if order.qty is not None else truncate_shares((order.notional or ZERO) / price)
+        return price
+
+    def _check_standing(self, order: VenueOrder, asset: AssetRecord, excluding: VenueOrder | None = None) -> None:
+        others = [other for other in self._blotter.open_of(order.symbol) if other is not excluding]
+        if order.is_closing:
+            self._check_free_shares(order, others, excluding)
+        elif order.position_intent == "sell_to_open":
+            self._check_short(order, asset, others)
+        elif any(other.position_intent == "sell_to_open" for other in others):
+            raise forbidden("cannot open a long buy while a short sell order is open")
+        rules.check_wash_trade(order, others)
+        lacking = self._standing.lacks_buying_power_for(order, excluding)
+        if lacking is not None:
+            raise insufficient_buying_power(lacking, reserved_dollars(order))
+
+    def _check_free_shares(self, order: VenueOrder, others: list[VenueOrder], excluding: VenueOrder | None) -> None:
+        available = self._standing.free_shares(order.symbol, excluding)
+        if order.leaves_quantity > available:
+            raise insufficient_quantity(
+                order.symbol,
+                requested=order.leaves_quantity,
+                available=available,
+                existing=self._state.account.quantity(order.symbol),
+                held=self._standing.held_shares(order.symbol, excluding),
+                related_orders=[other.id for other in others if other.is_closing],
+            )
+
+    def _check_short(self, order: VenueOrder, asset: AssetRecord, others: list[VenueOrder]) -> None:
+        if any(other.position_intent == "buy_to_open" for other in others):
+            raise forbidden("cannot open a short sell while a long buy order is open")
+        if order.qty is None or order.qty != order.qty.to_integral_value():
+            raise unprocessable("fractional orders cannot be sold short")
+        if not asset.shortable:
+            raise unprocessable(f'asset "{asset.symbol}" cannot be sold short')
+        if not asset.easy_to_borrow:
+            # Hard-to-borrow shares need a locate, which is not to be had here.
+            if order.time_in_force != "day":
+                raise unprocessable(f"only day orders are allowed for hard-to-borrow asset {asset.symbol}")
+            raise unprocessable(f'asset "{asset.symbol}" cannot be sold short')
+        configuration = self._state.account.configuration
+        multiplier = effective_multiplier(
+            self._standing.valuation().equity,
+            offered=self._settings.multiplier,
+            chosen=configuration.max_margin_multiplier,
+            is_regular_session=False,
+        )
+        if not self._settings.shorting_enabled or configuration.no_shorting or multiplier == 1:
+            raise forbidden("account is not allowed to short")
+
+    def _check_replaceable(self, old: VenueOrder, request: ReplaceRequest, *, is_live: bool) -> None:
+        if old.status not in _REPLACEABLE:
+            raise unprocessable(_NOT_REPLACEABLE.get(old.status, "unable to replace order, order is not open"))
+        if not is_live:
+            raise unprocessable("unable to replace order, order isn't sent to exchange yet")
+        if old.notional is not None:
+            raise unprocessable("notional orders cannot be replaced")
+        if request.qty is not None and old.qty != request.qty and old.qty is not None and old.qty != old.qty.to_integral_value():
+            raise unprocessable("qty of fractional orders cannot be replaced")
+        if request.qty is not None and request.qty <= old.filled_qty:
+            raise unprocessable("qty must be > filled_qty")
+        if request.limit_price is not None and old.limit_price is None:
+            raise unprocessable(f"limit_price is not allowed for {old.type} orders")
+        if request.stop_price is not None and (old.stop_price is None or old.type == "trailing_stop"):
+            raise unprocessable(f"stop_price is not allowed for {old.type} orders")
+        if request.trail is not None and old.type != "trailing_stop":
+            raise unprocessable(f"trail is not allowed for {old.type} orders")
+
+
+def _differs(old: VenueOrder, new: VenueOrder, name: str) -> bool:
+    return bool(getattr(old, name) != getattr(new, name))
+
+
+def _expires_at(time_in_force: str, extended_hours: bool, day: TradingDay | None, now: datetime) -> datetime | None:
+    """Return when an order ends by itself, ``None`` beyond the end of the calendar."""
+    if time_in_force == "gtc":
+        last_day: date = (now + _GTC_LIFE).astimezone(NEW_YORK).date()
+        return local_time(last_day, _GTC_SWEEP)
+    if day is None:
+        return None
+    if extended_hours:
+        return day.after_hours_close_at
+    return day.opens_at if time_in_force == "opg" else day.closes_at

@@ -1,0 +1,173 @@
+"""The orders of the exchange: found by id, by client order id, by symbol; every change of one told on the order stream.
+
+The blotter is the only place where ids are made and events are emitted. Client order ids are never forgotten: one that was used once is
+refused for ever, as the venue does.
+"""
+
+import uuid
+from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from random import Random
+
+from alchemiser.exchange.errors import invalid, not_found
+from alchemiser.exchange.orders import OrderStatus, OrderUpdate, VenueOrder, order_json
+from alchemiser.exchange.requests import OrderFilter, parse_order_id
+from alchemiser.exchange.snapshot import ExchangeState, ulid, ulid_text
+
+
+class Blotter:
+    """The orders of one exchange; the state holds them, the indexes here are made from it."""
+
+    def __init__(self, state: ExchangeState, random: Random) -> None:
+        self._state = state
+        self._random = random
+        self._by_id: dict[str, VenueOrder] = {}
+        self._by_client_id: dict[str, VenueOrder] = {}
+        self._open: dict[str, dict[str, VenueOrder]] = {}
+        for order in state.orders:
+            self._index(order)
+
+    def new_uuid(self) -> str:
+        """Return a fresh random id."""
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+
+    def next_sequence(self) -> int:
+        """Return the next number of the exchange's one sequence."""
+        self._state.sequence += 1
+        return self._state.sequence
+
+    def check_client_id(self, client_order_id: str | None) -> None:
+        """Refuse a client order id that was ever used."""
+        if client_order_id in self._by_client_id:
+            raise invalid("client_order_id must be unique")
+
+    def add(self, order: VenueOrder) -> None:
+        """Take in a new order."""
+        order.sequence = self.next_sequence()
+        self._state.orders.append(order)
+        self._index(order)
+
+    def get(self, order_id: str) -> VenueOrder:
+        """Return an order by its id, dashed or not. Raises the 404 of an unknown one, the 422 of what is no id."""
+        order = self._by_id.get(order_id) or self._by_id.get(parse_order_id(order_id))
+        if order is None:
+            raise not_found(f"order not found for {order_id}")
+        return order
+
+    def find(self, order_id: str) -> VenueOrder | None:
+        """Return an order by its id as the exchange itself wrote it."""
+        return self._by_id.get(order_id)
+
+    def get_by_client_id(self, client_order_id: str) -> VenueOrder:
+        """Return an order by its client order id. Raises the 404 of an unknown one."""
+        order = self._by_client_id.get(client_order_id)
+        if order is None:
+            raise not_found(f"order not found for {client_order_id}")
+        return order
+
+    def open_orders(self) -> list[VenueOrder]:
+        """Return every open order, oldest first."""
+        return sorted((order for orders in self._open.values() for order in orders.values()), key=lambda order: order.sequence)
+
+    def open_of(self, symbol: str) -> list[VenueOrder]:
+        """Return the open orders of a symbol, oldest first."""
+        orders = self._open.get(symbol)
+        return [] if orders is None else list(orders.values())
+
+    def has_open(self, symbol: str) -> bool:
+        """Whether any order of a symbol is open; cheap, because every quote asks."""
+        return symbol in self._open
+
+    def transition(self, order: VenueOrder, status: OrderStatus, at: datetime, event: str | None = None) -> None:
+        """Change an order's status and tell it, under the status's own name unless ``event`` names another."""
+        order.move_to(status, at)
+        if not order.is_open:
+            self._forget_open(order)
+        self.emit(event or status.value, order, at)
+
+    def emit(self, event: str, order: VenueOrder, at: datetime) -> None:
+        """Tell something of an order that is no execution."""
+        execution_id = None if event in ("pending_new", "accepted") else self.new_uuid()
+        self._append(OrderUpdate(event=event, event_id=self._event_id(at), at=at, order=order_json(order), execution_id=execution_id))
+
+    def executed(
+        self,
+        order: VenueOrder,
+        at: datetime,
+        *,
+        execution_id: str,
+        quantity: Decimal,
+        price: Decimal,
+        position: Decimal,
+        settles: date | None,
+    ) -> None:
+        """Tell an execution; the order is in the state after it."""
+        if not order.is_open:
+            self._forget_open(order)
+        self._append(
+            OrderUpdate(
+                event="partial_fill" if order.is_open else "fill",
+                event_id=self._event_id(at),
+                at=at,
+                order=order_json(order),
+                execution_id=execution_id,
+                price=price,
+                qty=quantity,
+                position_qty=position,
+                settle_date=settles,
+            )
+        )
+
+    def drain(self) -> list[OrderUpdate]:
+        """Return and forget the events since the last call."""
+        updates, self._state.updates = self._state.updates, []
+        return updates
+
+    def listing(self, wanted: OrderFilter) -> list[VenueOrder]:
+        """Return the orders a list is to hold. Raises the 404 of an unknown cursor."""
+        orders = sorted((order for order in self._candidates(wanted) if _matches(order, wanted)), key=lambda order: order.sequence)
+        if wanted.before_order_id is not None:
+            bound = self.get(wanted.before_order_id).sequence
+            orders = [order for order in orders if order.sequence < bound]
+        if wanted.after_order_id is not None:
+            bound = self.get(wanted.after_order_id).sequence
+            orders = [order for order in orders if order.sequence > bound]
+        if wanted.direction == "desc":
+            orders.reverse()
+        return orders[: wanted.limit]
+
+    def _candidates(self, wanted: OrderFilter) -> Iterator[VenueOrder]:
+        return iter(self.open_orders() if wanted.status == "open" else self._state.orders)
+
+    def _index(self, order: VenueOrder) -> None:
+        self._by_id[order.id] = order
+        self._by_client_id[order.client_order_id] = order
+        if order.is_open:
+            self._open.setdefault(order.symbol, {})[order.id] = order
+
+    def _forget_open(self, order: VenueOrder) -> None:
+        orders = self._open.get(order.symbol, {})
+        orders.pop(order.id, None)
+        if not orders:
+            self._open.pop(order.symbol, None)
+
+    def _event_id(self, at: datetime) -> str:
+        # 128 bits do not fit the integers of a snapshot, so the state keeps the number as text.
+        number = ulid(at, int(self._state.last_event_id), self._random)
+        self._state.last_event_id = str(number)
+        return ulid_text(number)
+
+    def _append(self, update: OrderUpdate) -> None:
+        self._state.updates.append(update)
+
+
+def _matches(order: VenueOrder, wanted: OrderFilter) -> bool:
+    return (
+        (wanted.status == "all" or order.is_open == (wanted.status == "open"))
+        and (wanted.after is None or order.submitted_at > wanted.after)
+        and (wanted.until is None or order.submitted_at < wanted.until)
+        and (not wanted.symbols or order.symbol in wanted.symbols)
+        and (wanted.side is None or order.side == wanted.side)
+        and (not wanted.asset_classes or "us_equity" in wanted.asset_classes)
+    )

@@ -1,0 +1,286 @@
+"""The trading floor: what happens to admitted orders as time passes and the market moves (sections 4, 9.1 and 10).
+
+Acknowledging, matching, electing stops, cancels and replacements that take their time, the opening and the closing of a day. Everything
+that waits is a :class:`~alchemiser.exchange.snapshot.Due` in one heap, so the same calls give the same events however coarsely time is
+advanced between them. Market data stamped with a moment is seen by what is due at that moment.
+"""
+
+import heapq
+from datetime import datetime, timedelta
+from decimal import Decimal
+from random import Random
+from typing import Final
+
+from alchemiser.domain.market import Quote
+from alchemiser.domain.money import ZERO, from_float
+from alchemiser.exchange.admission import Admission
+from alchemiser.exchange.blotter import Blotter
+from alchemiser.exchange.book import Book
+from alchemiser.exchange.matching import (
+    Execution,
+    auction_execution,
+    elects,
+    is_marketable,
+    is_triggered,
+    join_queue,
+    next_execution,
+    tape_execution,
+    trade_through_quantity,
+    trail,
+)
+from alchemiser.exchange.orders import OrderStatus, VenueOrder
+from alchemiser.exchange.settings import ExchangeSettings
+from alchemiser.exchange.snapshot import Due, DueKind, ExchangeState
+from alchemiser.exchange.standing import Standing
+from alchemiser.exchange.statements import fill_activity
+from alchemiser.exchange.timeline import Phase, Timeline
+
+_IMMEDIATE: Final = ("ioc", "fok")
+_PENDING: Final = (OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_REPLACE)
+
+
+class Floor:
+    """The matching of one exchange. The trading day calls it when a phase begins or ends; the exchange calls it for everything else."""
+
+    def __init__(
+        self,
+        state: ExchangeState,
+        *,
+        blotter: Blotter,
+        standing: Standing,
+        admission: Admission,
+        timeline: Timeline,
+        settings: ExchangeSettings,
+        random: Random,
+    ) -> None:
+        self._state = state
+        self._blotter = blotter
+        self._standing = standing
+        self._admission = admission
+        self._timeline = timeline
+        self._settings = settings
+        self._random = random
+
+    # --- what orders go through ---
+
+    def plan(self, at: datetime, kind: DueKind, order_id: str = "") -> None:
+        """Remember that something is to be done at a time."""
+        heapq.heappush(self._state.due, Due(at, self._blotter.next_sequence(), kind, order_id))
+
+    def enter(self, order: VenueOrder, at: datetime) -> None:
+        """Take in an admitted order: on its way to the market while its session is open, queued otherwise."""
+        self._blotter.add(order)
+        if self.is_session_open_for(order):
+            self.route(order, at)
+        else:
+            self._blotter.emit("accepted", order, at)
+
+    def route(self, order: VenueOrder, at: datetime) -> None:
+        """Send an order to the market."""
+        self._blotter.transition(order, OrderStatus.PENDING_NEW, at)
+        self.plan(at + timedelta(milliseconds=self._settings.acknowledge_ms), "acknowledge", order.id)
+
+    def enter_replacement(self, old: VenueOrder, new: VenueOrder, at: datetime) -> None:
+        """Begin to replace ``old`` by ``new``; until it is done ``old`` may still be filled."""
+        self._blotter.transition(old, OrderStatus.PENDING_REPLACE, at)
+        old.replaced_by = new.id
+        self._blotter.add(new)
+        self._blotter.emit("pending_new", new, at)
+        self.plan(at + timedelta(milliseconds=self._settings.replace_ms), "replace", new.id)
+
+    def ask_cancel(self, order: VenueOrder, at: datetime) -> None:
+        """Begin to cancel an order; one that the market cannot touch now is cancelled at once."""
+        if not self.is_session_open_for(order):
+            self.cancel_now(order, at)
+            return
+        self._blotter.transition(order, OrderStatus.PENDING_CANCEL, at)
+        self.plan(at + timedelta(milliseconds=self._settings.cancel_ms), "cancel", order.id)
+
+    def cancel_now(self, order: VenueOrder, at: datetime) -> None:
+        """Cancel an open order."""
+        self._blotter.transition(order, OrderStatus.CANCELED, at)
+
+    def perform(self, due: Due) -> None:
+        """Do what was planned for an order; what the order's life has overtaken is left undone."""
+        order = self._blotter.find(due.order_id)
+        if order is None or not order.is_open:
+            return
+        match due.kind:
+            case "acknowledge" if order.status is OrderStatus.PENDING_NEW:
+                self._acknowledge(order, due.at)
+            case "match" if order.status is not OrderStatus.PENDING_NEW:
+                self._arrive(order, due.at)
+            case "cancel" if order.status is OrderStatus.PENDING_CANCEL:
+                self.cancel_now(order, due.at)
+            case "replace":
+                self._replace(order, due.at)
+            case _:
+                pass
+
+    def is_session_open_for(self, order: VenueOrder) -> bool:
+        """Whether the present phase lets an order trade."""
+        phase = self._state.phase
+        return phase is Phase.REGULAR or (order.extended_hours and phase is not Phase.CLOSED)
+
+    # --- what the market does ---
+
+    def take_quote(self, quote: Quote) -> None:
+        """Show the book a new NBBO."""
+        self._standing.book(quote.symbol).take_quote(quote)
+
+    def look_at_all(self, symbol: str, at: datetime) -> None:
+        """Look at every open order of a symbol, oldest first."""
+        if self._blotter.has_open(symbol):
+            for order in self._blotter.open_of(symbol):
+                self.look(order, at)
+
+    def take_trade(self, symbol: str, price: float, size: float, at: datetime) -> None:
+        """Show the book a trade of the tape: it elects stops and fills resting orders that it reaches."""
+        book = self._standing.book(symbol)
+        book.last_price, book.last_at = price, at
+        if book.is_halted or not self._blotter.has_open(symbol):
+            return
+        exact, left = from_float(price, decimals=4), from_float(size)
+        for order in self._blotter.open_of(symbol):
+            if not order.is_matchable or not self.is_session_open_for(order):
+                continue
+            if not is_triggered(order):
+                self._follow(order, book, exact, at)
+            elif order.is_resting and order.time_in_force != "cls" and self._settings.engine == "book":
+                left -= self._fill_from_tape(order, exact, left, at)
+
+    def look(self, order: VenueOrder, at: datetime) -> None:
+        """Let an order trade with the book as it stands."""
+        if not order.is_matchable or order.time_in_force == "cls" or not self.is_session_open_for(order):
+            return
+        book = self._standing.book(order.symbol)
+        level = book.far(order.sign) if self._is_live(book, at) else None
+        if level is None:
+            if order.time_in_force in _IMMEDIATE:
+                self.cancel_now(order, at)
+            return
+        if not is_triggered(order):
+            return
+        if order.time_in_force == "opg":
+            self.auction(order, at)
+            return
+        if order.hold_price == 0 and not self._can_pay(order, level.price, at):
+            return
+        self._execute_at(order, book, at)
+
+    def auction(self, order: VenueOrder, at: datetime) -> None:
+        """Let an auction order trade at the quote and cancel what is left of it."""
+        book = self._standing.book(order.symbol)
+        level = book.far(order.sign) if self._is_live(book, at) else None
+        if order.is_matchable and level is not None:
+            execution = auction_execution(order, level, self._free(order))
+            if execution is not None:
+                self._execute(order, execution, at)
+        if order.is_open:
+            self.cancel_now(order, at)
+
+    # --- private ---
+
+    def _is_live(self, book: Book, at: datetime) -> bool:
+        return book.is_live(at, since=self._state.phase_since, life_seconds=self._settings.quote_life_seconds)
+
+    def _acknowledge(self, order: VenueOrder, at: datetime) -> None:
+        self._blotter.transition(order, OrderStatus.NEW, at)
+        self.plan(at + timedelta(milliseconds=self._settings.match_ms), "match", order.id)
+
+    def _arrive(self, order: VenueOrder, at: datetime) -> None:
+        order.is_matchable = True
+        book = self._standing.book(order.symbol)
+        if not is_triggered(order) and book.last is not None and book.last_at is not None and book.last_at >= self._state.phase_since:
+            self._follow(order, book, book.last, at)
+        self.look(order, at)
+
+    def _replace(self, new: VenueOrder, at: datetime) -> None:
+        old = self._blotter.get(new.replaces or "")
+        if old.status is not OrderStatus.PENDING_REPLACE:
+            self._blotter.transition(new, OrderStatus.REJECTED, at)
+            return
+        if not self._admission.resized(old, new):
+            self._blotter.transition(new, OrderStatus.REJECTED, at)
+            old.replaced_by = None
+            back = OrderStatus.PARTIALLY_FILLED if old.filled_qty else OrderStatus.NEW
+            self._blotter.transition(old, back, at, event="order_replace_rejected")
+            return
+        self._blotter.transition(old, OrderStatus.REPLACED, at)
+        self._acknowledge(new, at)
+
+    def _follow(self, order: VenueOrder, book: Book, price: Decimal, at: datetime) -> None:
+        """Elect or trail a stop after a trade; a print outside the NBBO is no evidence."""
+        bid, ask = book.far(-1), book.far(1)
+        if self._is_live(book, at) and ((bid is not None and price < bid.price) or (ask is not None and price > ask.price)):
+            return
+        if elects(order, price):
+            order.is_elected = True
+            self.look(order, at)
+        elif order.type == "trailing_stop":
+            trail(order, price)
+
+    def _fill_from_tape(self, order: VenueOrder, price: Decimal, size: Decimal, at: datetime) -> Decimal:
+        reached = trade_through_quantity(order, price, size)
+        if reached <= 0:
+            return ZERO
+        execution = tape_execution(order, reached, self._free(order))
+        if execution is None:
+            return ZERO
+        self._execute(order, execution, at)
+        return execution.quantity
+
+    def _can_pay(self, order: VenueOrder, price: Decimal, at: datetime) -> bool:
+        """Reserve for an order that nobody could price when it came; the venue rejects it now if the account cannot pay."""
+        order.hold_price = price
+        if order.status in _PENDING or self._standing.lacks_buying_power_for(order) is None:
+            return True
+        self._blotter.transition(order, OrderStatus.REJECTED, at)
+        return False
+
+    def _execute_at(self, order: VenueOrder, book: Book, at: datetime) -> None:
+        level = book.far(order.sign)
+        assert level is not None, f"no far side for order {order.id}"
+        while order.is_open:
+            execution = next_execution(order, level, settings=self._settings, random=self._random, free=self._free(order))
+            if execution is None:
+                break
+            self._execute(order, execution, at)
+            if self._settings.engine == "paper":
+                break
+        if order.is_open and order.time_in_force in _IMMEDIATE:
+            self.cancel_now(order, at)
+        elif order.is_open and not is_marketable(order, level.price):
+            join_queue(order, book.near(order.sign))
+
+    def _free(self, order: VenueOrder) -> Decimal | None:
+        """Return how many shares may still go to a notional order that closes a position; others have their bound in their quantity."""
+        if order.notional is None or not order.is_closing:
+            return None
+        return self._standing.free_shares(order.symbol, excluding=order)
+
+    def _execute(self, order: VenueOrder, execution: Execution, at: datetime) -> None:
+        quantity, price = execution.quantity, execution.price
+        order.filled_qty += quantity
+        order.filled_value += quantity * price
+        assert order.qty is None or order.filled_qty <= order.qty, f"order {order.id} is overfilled"
+        position = self._state.account.book(order.symbol, order.sign, quantity, price)
+        if self._settings.fees:
+            self._state.account.fees.add(order.sign, quantity, price)
+        if execution.completes:
+            order.move_to(OrderStatus.FILLED, at)
+        elif order.status not in _PENDING:
+            order.move_to(OrderStatus.PARTIALLY_FILLED, at)
+        else:
+            order.updated_at = at
+        execution_id = self._blotter.new_uuid()
+        self._state.activities.append(fill_activity(order, execution_id=execution_id, quantity=quantity, price=price, at=at))
+        self._blotter.executed(
+            order,
+            at,
+            execution_id=execution_id,
+            quantity=quantity,
+            price=price,
+            position=position,
+            settles=self._timeline.settlement_date(at),
+        )

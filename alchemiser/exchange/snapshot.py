@@ -1,0 +1,87 @@
+"""The complete state of an exchange as one value, and its bytes.
+
+Everything that changes is in :class:`ExchangeState`, the state of the random generator included; settings, assets and calendar are given
+anew when it is restored. Restoring what was saved and going on gives the same answers as never having stopped.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from random import Random
+from typing import Final, Literal
+
+import msgspec
+
+from alchemiser.domain.errors import DataError
+from alchemiser.exchange.account import Account
+from alchemiser.exchange.book import Book
+from alchemiser.exchange.orders import OrderUpdate, VenueOrder
+from alchemiser.exchange.statements import Activity
+from alchemiser.exchange.timeline import Phase
+
+_FORMAT: Final = 1
+_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+DueKind = Literal["acknowledge", "match", "cancel", "replace", "pre_market_open", "open", "close", "gtc_sweep", "after_hours_close"]
+
+
+class Due(msgspec.Struct, frozen=True, order=True):
+    """Something to be done at a time; ``sequence`` keeps those of one moment in the order in which they were planned."""
+
+    at: datetime
+    sequence: int
+    kind: DueKind
+    order_id: str = ""
+
+
+class ExchangeState(msgspec.Struct, kw_only=True):
+    """What an exchange is at one moment. ``phase_since`` is when the phase began: older quotes do not trade in it."""
+
+    opened_at: datetime
+    now: datetime
+    phase: Phase
+    phase_since: datetime
+    account: Account
+    starting_cash: Decimal
+    format: int = _FORMAT
+    sequence: int = 0
+    last_event_id: str = "0"
+    orders: list[VenueOrder] = []
+    books: dict[str, Book] = {}
+    due: list[Due] = []
+    updates: list[OrderUpdate] = []
+    activities: list[Activity] = []
+    history: list[tuple[datetime, Decimal]] = []
+
+
+class _Saved(msgspec.Struct, frozen=True):
+    state: ExchangeState
+    random: tuple[int, tuple[int, ...], float | None]
+
+
+def encode_state(state: ExchangeState, random: Random) -> bytes:
+    """Return the bytes of a state and of the random generator that goes with it."""
+    version, internal, gauss_next = random.getstate()
+    return msgspec.msgpack.encode(_Saved(state, (version, internal, gauss_next)))
+
+
+def decode_state(data: bytes, random: Random) -> ExchangeState:
+    """Return the state and set ``random`` to what it was. Raises ``DataError`` for bytes that are no snapshot of this format."""
+    try:
+        saved = msgspec.msgpack.decode(data, type=_Saved)
+    except msgspec.DecodeError as error:
+        raise DataError(f"the exchange's snapshot cannot be read ({error}); start it without one") from error
+    if saved.state.format != _FORMAT:
+        raise DataError(f"the exchange's snapshot has format {saved.state.format}, not {_FORMAT}; start it without one")
+    random.setstate(saved.random)
+    return saved.state
+
+
+def ulid(at: datetime, last: int, random: Random) -> int:
+    """Return the number of an event id: milliseconds and 80 random bits, always above ``last``."""
+    made = int(at.timestamp() * 1000) << 80 | random.getrandbits(80)
+    return made if made > last else last + 1
+
+
+def ulid_text(number: int) -> str:
+    """Return an event id as its 26 characters of Crockford's base 32."""
+    return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))

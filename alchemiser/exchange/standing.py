@@ -1,0 +1,92 @@
+"""How the account stands at this moment: prices, values, buying power and shares, free and held. Reads the state, changes nothing of it."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from alchemiser.domain.money import ZERO
+from alchemiser.exchange.account import Valuation, margin_weight, value_account
+from alchemiser.exchange.assets import AssetRecord
+from alchemiser.exchange.blotter import Blotter
+from alchemiser.exchange.book import Book
+from alchemiser.exchange.errors import not_found, unprocessable
+from alchemiser.exchange.orders import VenueOrder
+from alchemiser.exchange.reservations import held_shares, reserved_buying_power, reserved_dollars
+from alchemiser.exchange.settings import ExchangeSettings
+from alchemiser.exchange.snapshot import ExchangeState
+from alchemiser.exchange.timeline import Phase
+
+
+class Standing:
+    """Answers about one exchange's account. ``excluding`` leaves an order out of the count, for one that is about to be replaced."""
+
+    def __init__(self, state: ExchangeState, blotter: Blotter, assets: Mapping[str, AssetRecord], settings: ExchangeSettings) -> None:
+        self._state = state
+        self._blotter = blotter
+        self._assets = assets
+        self._settings = settings
+        self._symbol_of = {asset.asset_id: symbol for symbol, asset in assets.items()}
+
+    def asset(self, symbol_or_id: str) -> AssetRecord:
+        """Return an asset by symbol or asset id. Raises the 404 of an unknown one."""
+        found = self.find_asset(symbol_or_id)
+        if found is None:
+            raise not_found(f"asset not found for {symbol_or_id}")
+        return found
+
+    def asset_to_trade(self, symbol_or_id: str) -> AssetRecord:
+        """Return the asset an order names. Raises the 422 of an unknown one."""
+        found = self.find_asset(symbol_or_id)
+        if found is None:
+            raise unprocessable(f'asset "{symbol_or_id[:40]}" not found')
+        return found
+
+    def find_asset(self, symbol_or_id: str) -> AssetRecord | None:
+        """Return an asset by symbol or asset id, ``None`` for an unknown one."""
+        return self._assets.get(self._symbol_of.get(symbol_or_id, symbol_or_id))
+
+    def book(self, symbol: str) -> Book:
+        """Return the book of a symbol, an empty one at first."""
+        book = self._state.books.get(symbol)
+        if book is None:
+            book = self._state.books[symbol] = Book(symbol=symbol)
+        return book
+
+    def price_of(self, symbol: str) -> Decimal:
+        """Return the price a position is valued at; its entry price until the market has said anything."""
+        mark = self.book(symbol).mark
+        if mark is not None:
+            return mark
+        position = self._state.account.positions.get(symbol)
+        return ZERO if position is None else position.average_entry_price
+
+    def valuation(self) -> Valuation:
+        """Return what the account is worth now."""
+        return value_account(
+            self._state.account,
+            assets=self._assets,
+            price_of=self.price_of,
+            offered=self._settings.multiplier,
+            is_regular_session=self._state.phase is Phase.REGULAR,
+        )
+
+    def reserved_buying_power(self, multiplier: int, excluding: VenueOrder | None = None) -> Decimal:
+        """Return the buying power that open orders hold."""
+        return reserved_buying_power((order for order in self._blotter.open_orders() if order is not excluding), self._assets, multiplier)
+
+    def lacks_buying_power_for(self, order: VenueOrder, excluding: VenueOrder | None = None) -> Decimal | None:
+        """Return the free buying power when it is less than an order needs, ``None`` when it is enough. The order itself does not count."""
+        dollars = reserved_dollars(order)
+        if dollars == 0:
+            return None
+        value = self.valuation()
+        others = (other for other in self._blotter.open_orders() if other is not order and other is not excluding)
+        free = max(value.buying_power - reserved_buying_power(others, self._assets, value.multiplier), ZERO)
+        return free if dollars * margin_weight(self._assets[order.symbol], value.multiplier) > free else None
+
+    def held_shares(self, symbol: str, excluding: VenueOrder | None = None) -> Decimal:
+        """Return the shares of a position that open orders hold."""
+        return held_shares(order for order in self._blotter.open_of(symbol) if order is not excluding)
+
+    def free_shares(self, symbol: str, excluding: VenueOrder | None = None) -> Decimal:
+        """Return the shares of a position, long or short, that no open order holds."""
+        return abs(self._state.account.quantity(symbol)) - self.held_shares(symbol, excluding)
