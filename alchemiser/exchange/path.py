@@ -136,21 +136,33 @@ class DayPath:
             return None
         return self._bar_of(self.bar.start, 0, last + 1, self._prices if self._sizes.any() else self._course)
 
-    def minute_bars(self, until: datetime, *, after: datetime | None = None) -> tuple[TapeBar, ...]:
-        """Return the bars of the minutes that ended after ``after`` and by ``until``, oldest first; a minute without a print has none.
+    def minute_bars(self, until: datetime) -> tuple[TapeBar, ...]:
+        """Return the bars of all minutes that have ended by then, oldest first; a minute without a print has none.
 
         The closing print belongs to the last minute of the session.
         """
-        opens_at, count = self.session.opens_at, self._steps // _STEPS_PER_MINUTE
-        skipped = 0 if after is None else min(max((after - opens_at) // _MINUTE, 0), count)
-        ended = min(max((until - opens_at) // _MINUTE, 0), count)
-        bars: list[TapeBar] = []
-        for minute in range(skipped, ended):
-            first = minute * _STEPS_PER_MINUTE
-            end = first + _STEPS_PER_MINUTE + (minute == count - 1)
-            if self._sizes[first:end].any():
-                bars.append(self._bar_of(opens_at + minute * _MINUTE, first, end, self._prices))
-        return tuple(bars)
+        every = (self._minute_bar(minute) for minute in range(self._minutes_ended(until)))
+        return tuple(bar for bar in every if bar is not None)
+
+    def last_minute_bar(self, until: datetime) -> TapeBar | None:
+        """Return the last of :meth:`minute_bars`, ``None`` when there is none."""
+        ended = self._minutes_ended(until)
+        step = self._latest_print.item(self._minute_end(ended - 1) - 1) if ended else -1
+        return None if step < 0 else self._minute_bar(min(step // _STEPS_PER_MINUTE, ended - 1))
+
+    def _minutes_ended(self, until: datetime) -> int:
+        return min(max((until - self.session.opens_at) // _MINUTE, 0), self._steps // _STEPS_PER_MINUTE)
+
+    def _minute_end(self, minute: int) -> int:
+        """Return the step after the last one of that minute."""
+        end = (minute + 1) * _STEPS_PER_MINUTE
+        return end + 1 if end == self._steps else end
+
+    def _minute_bar(self, minute: int) -> TapeBar | None:
+        first, end = minute * _STEPS_PER_MINUTE, self._minute_end(minute)
+        if not self._sizes[first:end].any():
+            return None
+        return self._bar_of(self.session.opens_at + minute * _MINUTE, first, end, self._prices)
 
     def _last_step(self, at: datetime) -> int:
         return min((at - self.session.opens_at) // _STEP, self._steps)
@@ -165,7 +177,7 @@ class DayPath:
             price=self._prices.item(step),
             size=self._sizes.item(step),
             at=self.session.opens_at + step * _STEP,
-            number=int(np.count_nonzero(self._sizes[: step + 1])),
+            number=self._numbers.item(step),
         )
 
     def _bar_of(self, start: datetime, first: int, end: int, prices: Floats) -> TapeBar:
@@ -259,6 +271,10 @@ class DayPath:
     @cached_property
     def _volumes(self) -> Counts:
         return np.cumsum(self._sizes)
+
+    @cached_property
+    def _numbers(self) -> Counts:
+        return np.cumsum(self._sizes > 0)
 
     @cached_property
     def _latest_print(self) -> Counts:

@@ -1,8 +1,8 @@
 """The market that the exchange shows: quotes, trades and bars of its symbols at any moment, from daily bars and a seed.
 
 Promises: the same source, calendar, symbols and seed give the same market, in whatever order it is asked; nothing later than the moment
-asked for shows in an answer; after the constructor there is no I/O. Every method is a question: the tape keeps no time and no state but a
-cache of the paths of the latest day asked for.
+asked for shows in an answer; after the constructor there is no I/O. Every method is a question: the tape keeps no time, and no state but a
+cache of two paths per symbol.
 
 A symbol is on the tape from its first bar to its last. In a session without a bar its quotes stand at the last close and nothing
 is printed. Asking for a symbol that is not on the tape raises ``DataError``.
@@ -41,7 +41,9 @@ class MarketTape:
         self.calendar = calendar
         self._seed = seed
         self._series = {symbol: source.series(symbol).with_invented_ranges(seed) for symbol in dict.fromkeys(symbols)}
-        self._paths: dict[str, DayPath] = {}
+        # Looking back at earlier days must not cost the path of the day that is being traded.
+        self._latest: dict[str, DayPath] = {}
+        self._earlier: dict[str, DayPath] = {}
         self._session: Session | None = None
         self._refuse_bars_outside_sessions()
 
@@ -153,7 +155,6 @@ class MarketTape:
     def minute_bars(self, symbol: str, start: datetime, end: datetime, *, until: datetime) -> tuple[TapeBar, ...]:
         """Return the minute bars that start from ``start`` to ``end``, both included, and have ended by ``until``, in the trade basis."""
         series = self._of(symbol)
-        self._started_session(until)
         first = max(new_york_date(start), series.first_day)
         last = min(new_york_date(end), new_york_date(until), series.last_day)
         bars: list[TapeBar] = []
@@ -163,10 +164,10 @@ class MarketTape:
                 bars.extend(bar for bar in path.minute_bars(until) if start <= bar.start <= end)
         return tuple(bars)
 
-    def minute_bars_ended(self, symbol: str, after: datetime, until: datetime) -> tuple[TapeBar, ...]:
-        """Return the minute bars that ended after one moment and by another, both in the session that began last."""
-        path = self._path(symbol, self._started_session(until))
-        return () if path is None else path.minute_bars(until, after=after)
+    def minute_bar(self, symbol: str, at: datetime) -> TapeBar | None:
+        """Return the last minute bar that had ended by then in the session that began last, ``None`` when there is none."""
+        path = self._path(symbol, self._started_session(at))
+        return None if path is None else path.last_minute_bar(at)
 
     def _of(self, symbol: str) -> DailySeries:
         series = self._series.get(symbol)
@@ -186,16 +187,21 @@ class MarketTape:
         return today
 
     def _path(self, symbol: str, session: Session) -> DayPath | None:
-        path = self._paths.get(symbol)
-        if path is not None and path.session is session:
-            return path
+        latest = self._latest.get(symbol)
+        if latest is not None and latest.session is session:
+            return latest
+        earlier = self._earlier.get(symbol)
+        if earlier is not None and earlier.session is session:
+            return earlier
         series = self._of(symbol)
         index = series.index_through(session.date)
         if index < 0 or series.last_day < session.date:
             return None
         path = DayPath(symbol, _bar_of_session(series, index, session), session, self._seed)
-        if session is self._session:  # a look back at earlier days leaves the path of the current one in its place
-            self._paths[symbol] = path
+        if latest is None or latest.session.opens_at < session.opens_at:
+            self._latest[symbol] = path
+        else:
+            self._earlier[symbol] = path
         return path
 
     def _closing_print(self, symbol: str, at: datetime) -> TapePrint | None:
