@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "orders": Target("alchemiser.cli.ask:orders_command", "The orders of the session."),
     "pnl": Target("alchemiser.cli.ask:pnl_command", "Equity, cash and profit, per strategy."),
     "events": Target("alchemiser.cli.ask:events_command", "The last events of the journal."),
+    "strategies": Target("alchemiser.cli.ask:strategies_command", "The strategies, their shares and their last targets."),
     "pause": Target("alchemiser.cli.control:pause_command", "Begin no new rebalance; open orders go on."),
     "resume": Target("alchemiser.cli.control:resume_command", "Trade again after a pause or a halt."),
     "halt": Target("alchemiser.cli.control:halt_command", "Stop trading now and cancel what is open."),

@@ -1,4 +1,4 @@
-"""``status``, ``positions``, ``orders``, ``pnl``, ``events``: questions to the daemon.
+"""``status``, ``positions``, ``orders``, ``pnl``, ``events``, ``strategies``: questions to the daemon.
 
 When no daemon answers and the state directory has a journal, the journal answers; the document then says ``"live": false`` and as of when.
 """
@@ -68,6 +68,14 @@ def events_command(
     Example: alchemiser events --limit 20
     """
     _answer("events", load(config, state=state).settings, as_json=as_json, after=-1 if after is None else after, limit=limit)
+
+
+def strategies_command(*, state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show the strategies: share, state, and the last target with its explanation.
+
+    Example: alchemiser strategies --json
+    """
+    _answer("strategies", load(config, state=state).settings, as_json=as_json)
 
 
 def answer(resource: Resource, settings: Settings, *, after: int = -1, limit: int = EVENTS_BY_DEFAULT) -> dict[str, Any]:

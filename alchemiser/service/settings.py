@@ -238,23 +238,20 @@ class PortfolioSettings(Section):
 
 
 class ExecutionSettings(Section):
-    """How an order is worked: a ladder of limit orders at the far side of the live quote, each a little more generous."""
+    """How an order is worked: a ladder of limit orders at the live quote, each crossing more of the spread."""
 
-    rungs_bps: tuple[Annotated[Decimal, Field(ge=0, le=1_000)], ...] = Field(
-        default=(Decimal(0), Decimal(5), Decimal(15), Decimal(30)),
+    ladder: tuple[Annotated[Decimal, Field(ge=0, le=2)], ...] = Field(
+        default=(Decimal("0.5"), Decimal("0.75"), Decimal(1)),
         min_length=1,
         max_length=20,
-        description="How far beyond the far side of the quote each attempt goes, in basis points.",
+        description="The share of the spread that each attempt crosses: 0 joins our own side, 0.5 is the mid, 1 takes the other side.",
     )
-    rung_seconds: float = Field(default=8.0, gt=0, description="How long one attempt may stand before the next, more generous one.")
-    minimum_repeg_seconds: float = Field(
-        default=1.0, gt=0, description="An order that the market left behind is moved no sooner than this."
-    )
+    repeg_seconds: float = Field(default=5.0, gt=0, description="How long one attempt may stand before the next.")
     max_slippage_bps: Decimal = Field(
         default=Decimal(100), gt=0, description="No limit goes further than this from the arrival price, in basis points."
     )
     fallback: Literal["market", "park"] = Field(
-        default="market", description="When the rungs are used up: send a market order, or `park` what is left until the next decision."
+        default="market", description="When the ladder is used up: send a market order, or `park` what is left until the next decision."
     )
     order_deadline_seconds: float = Field(default=180.0, gt=0, description="How long one intent is worked before the rest of it is parked.")
     cutoff: Moment = Field(default=SessionMoment.parse("close - 1m"), description="No order is sent after this moment of the session.")
