@@ -1,0 +1,298 @@
+"""The fast backtest: strategies over the sessions of a panel, filled at one price per session.
+
+Conventions, those of the field's symphony tools:
+
+- the decision of a session sees closes up to and including that session; with ``close`` it is filled at that close and earns from then on,
+  with ``next-open`` it is filled at the open of the next session;
+- before its first target a strategy holds cash; a strategy without a target today keeps what it holds; between rebalances holdings drift;
+- each strategy has its part of the money. Those that trade on a session share what they have together in proportion to their allocations;
+- costs are charged on the traded notional, netted over strategies, and come out of those that trade in proportion to their part;
+- fractions of a share are allowed. A symbol without a price is valued, and sold, at its last close.
+
+Indicators are computed over the whole history at once; there is nothing to look ahead at, because a session's value never depends on
+later ones.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+import msgspec
+
+from alchemiser.backtest.metrics import Metrics, metrics_of
+from alchemiser.backtest.timing import is_due
+from alchemiser.domain.errors import DataError
+from alchemiser.market.indicators import Measure
+from alchemiser.strategies.base import Decider, LoadedStrategy
+from alchemiser.strategies.outcome import NotComputable
+from alchemiser.strategies.panel import PricePanel
+
+FillAt = Literal["close", "next-open"]
+
+_PRICE = Measure("current-price")
+_BASIS_POINTS = 10_000.0
+
+
+class DatedTarget(msgspec.Struct, frozen=True):
+    """The account target that was acted upon after the decision of that day."""
+
+    date: date
+    weights: dict[str, float]
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A stretch of sessions on which a strategy had no target, and the reason of the first of them."""
+
+    strategy: str
+    first: date
+    last: date
+    sessions: int
+    reason: str
+
+
+class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A run: the equity at each session's close, the targets acted upon, and what could not be decided."""
+
+    engine: str
+    start: date
+    end: date
+    sessions: int
+    seconds: float
+    metrics: Metrics
+    dates: list[date]
+    equity: list[float]
+    targets: list[DatedTarget]
+    failures: list[Failure]
+
+
+class Opens(msgspec.Struct, frozen=True):
+    """Adjusted opens per symbol and day (as an ordinal), on the same basis as the closes of the panel."""
+
+    by_symbol: Mapping[str, Mapping[int, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """The money and the terms of trade of a run."""
+
+    cash: float = 100_000.0
+    slippage_bps: float = 0.0
+    fill: FillAt = "close"
+    risk_free: float = 0.0
+
+
+def run_vector(
+    strategies: Sequence[LoadedStrategy],
+    panel: PricePanel,
+    terms: Terms,
+    *,
+    timer: Callable[[], float],
+    start: date | None = None,
+    end: date | None = None,
+    opens: Opens | None = None,
+) -> BacktestResult:
+    """Run the strategies from ``start`` (default: the first session with a target) to ``end`` (default: the last session).
+
+    ``opens`` are needed to fill at the next open. ``timer`` counts seconds. Raises ``DataError`` when there is no session in that range.
+    """
+    began = timer()
+    sleeves = [_Sleeve(strategy, strategy.on(panel), strategy.allocation * terms.cash) for strategy in strategies]
+    first, last = _range(panel, sleeves, start, end)
+    run = _Run(sleeves, panel, terms, opens or Opens({}))
+    for place in range(first, last + 1):
+        run.session(place)
+    dates = [panel.session(place) for place in range(first, last + 1)]
+    return BacktestResult(
+        engine="vector",
+        start=dates[0],
+        end=dates[-1],
+        sessions=len(dates),
+        metrics=metrics_of(run.equity, initial=terms.cash, traded_shares=run.traded_shares, costs=run.costs, risk_free=terms.risk_free),
+        dates=dates,
+        equity=run.equity,
+        targets=run.targets,
+        failures=run.failures,
+        seconds=timer() - began,
+    )
+
+
+@dataclass(slots=True)
+class _Sleeve:
+    """One strategy's part of the money: what it holds, in shares and cash, and the target it last acted upon."""
+
+    strategy: LoadedStrategy
+    decider: Decider
+    cash: float
+    shares: dict[str, float] = field(default_factory=dict)
+    target: Mapping[str, float] = field(default_factory=dict)
+    acted_on: date | None = None
+    pending: Mapping[str, float] | None = None
+
+    def value(self, prices: Mapping[str, float]) -> float:
+        return self.cash + sum(shares * prices[symbol] for symbol, shares in self.shares.items())
+
+
+class _Run:
+    """The state of a run; :meth:`session` is one step of it."""
+
+    def __init__(self, sleeves: Sequence[_Sleeve], panel: PricePanel, terms: Terms, opens: Opens) -> None:
+        self._sleeves = sleeves
+        self._panel = panel
+        self._terms = terms
+        self._opens = opens
+        self._marks: dict[str, list[float | None]] = {}
+        self._failing: dict[str, int] = {}
+        self.equity: list[float] = []
+        self.targets: list[DatedTarget] = []
+        self.failures: list[Failure] = []
+        self.traded_shares: list[float] = []
+        self.costs = 0.0
+
+    def session(self, place: int) -> None:
+        """Fill what waits for the open, decide at the close, fill at the close if those are the terms, and value the account."""
+        if self._terms.fill == "next-open":
+            self._fill_pending(place, self._open_prices(place))
+        day = self._panel.session(place)
+        held_closes = self._last_closes(place)
+        for sleeve in self._sleeves:
+            self._decide(sleeve, place, day, held_closes)
+        if any(sleeve.pending is not None for sleeve in self._sleeves):
+            self.targets.append(DatedTarget(day, self._account_target()))
+        if self._terms.fill == "close":
+            self._fill_pending(place, self._last_closes(place))
+        self.equity.append(sum(sleeve.value(self._last_closes(place)) for sleeve in self._sleeves))
+
+    def _decide(self, sleeve: _Sleeve, place: int, day: date, closes: Mapping[str, float]) -> None:
+        outcome = sleeve.decider.decide(place, explain=False)
+        if isinstance(outcome, NotComputable):
+            self._note_failure(sleeve.strategy.name, place, str(outcome))
+            return
+        value = sleeve.value(closes)
+        actual = {symbol: shares * closes[symbol] / value for symbol, shares in sleeve.shares.items()}
+        header = sleeve.strategy.header
+        if is_due(header, today=day, acted_on=sleeve.acted_on, target=outcome.weights, previous=sleeve.target, actual=actual):
+            sleeve.pending = outcome.weights
+            sleeve.target = outcome.weights
+            sleeve.acted_on = day
+
+    def _account_target(self) -> dict[str, float]:
+        merged: dict[str, float] = {}
+        for sleeve in self._sleeves:
+            for symbol, weight in sleeve.target.items():
+                merged[symbol] = merged.get(symbol, 0.0) + sleeve.strategy.allocation * weight
+        return {symbol: merged[symbol] for symbol in sorted(merged)}
+
+    def _fill_pending(self, place: int, prices: Mapping[str, float]) -> None:
+        """Bring every sleeve that waits for a fill to its target, at these prices, and charge the costs of it."""
+        acting: list[tuple[_Sleeve, Mapping[str, float]]] = []
+        for sleeve in self._sleeves:
+            target, sleeve.pending = sleeve.pending, None
+            if target is None:
+                continue
+            unpriced = [symbol for symbol in target if self._has_no_price(symbol, place)]
+            if unpriced:
+                reason = f"{', '.join(unpriced)} cannot be bought on {self._panel.session(place)}: no price to fill at"
+                self._note_failure(sleeve.strategy.name, place, reason)
+                sleeve.acted_on = None
+            else:
+                acting.append((sleeve, target))
+        if not acting:
+            return
+        equity = sum(sleeve.value(prices) for sleeve in self._sleeves)
+        pool = sum(sleeve.value(prices) for sleeve, _ in acting)
+        parts = sum(sleeve.strategy.allocation for sleeve, _ in acting)
+        changes: dict[str, float] = {}
+        wanted: list[tuple[_Sleeve, dict[str, float]]] = []
+        for sleeve, target in acting:
+            part = pool * sleeve.strategy.allocation / parts
+            shares = {symbol: part * weight / prices[symbol] for symbol, weight in target.items()}
+            for symbol in (*shares, *(symbol for symbol in sleeve.shares if symbol not in shares)):
+                changes[symbol] = changes.get(symbol, 0.0) + shares.get(symbol, 0.0) - sleeve.shares.get(symbol, 0.0)
+            wanted.append((sleeve, shares))
+        traded = sum(abs(change) * prices[symbol] for symbol, change in changes.items())
+        cost = traded * self._terms.slippage_bps / _BASIS_POINTS
+        kept = 1.0 - cost / pool
+        for sleeve, shares in wanted:
+            sleeve.shares = {symbol: count * kept for symbol, count in shares.items()}
+            sleeve.cash = 0.0
+        self.costs += cost
+        self.traded_shares.append(traded / equity)
+
+    # --- prices ---
+
+    def _held(self) -> list[str]:
+        wanted = [symbol for sleeve in self._sleeves for symbol in (*sleeve.shares, *(sleeve.pending or ()))]
+        return list(dict.fromkeys(wanted))
+
+    def _last_closes(self, place: int) -> dict[str, float]:
+        """Return the close of everything held or wanted, the last known one where there is none today."""
+        prices = {}
+        for symbol in self._held():
+            if (price := self._marks_of(symbol)[place]) is not None:
+                prices[symbol] = price
+        return prices
+
+    def _marks_of(self, symbol: str) -> list[float | None]:
+        marks = self._marks.get(symbol)
+        if marks is None:
+            marks = []
+            latest: float | None = None
+            for close in self._panel.column(symbol, _PRICE):
+                latest = latest if close is None else close
+                marks.append(latest)
+            self._marks[symbol] = marks
+        return marks
+
+    def _open_prices(self, place: int) -> dict[str, float]:
+        """Return the open of everything held or wanted; what does not trade today keeps the close of the session before."""
+        day = self._panel.session(place).toordinal()
+        prices = {}
+        for symbol in self._held():
+            opened = self._opens.by_symbol.get(symbol, {}).get(day)
+            price = opened if opened is not None else self._marks_of(symbol)[place - 1]
+            if price is not None:
+                prices[symbol] = price
+        return prices
+
+    def _has_no_price(self, symbol: str, place: int) -> bool:
+        if self._terms.fill == "close":
+            return False  # a target names only what has a close when it is decided
+        return self._panel.session(place).toordinal() not in self._opens.by_symbol.get(symbol, {})
+
+    # --- failures ---
+
+    def _note_failure(self, strategy: str, place: int, reason: str) -> None:
+        """Add a failed session to the strategy's current stretch of them, or begin one."""
+        day = self._panel.session(place)
+        known = self._failing.get(strategy)
+        if known is not None and self.failures[known].last == self._panel.session(place - 1):
+            failure = self.failures[known]
+            self.failures[known] = msgspec.structs.replace(failure, last=day, sessions=failure.sessions + 1)
+            return
+        self._failing[strategy] = len(self.failures)
+        self.failures.append(Failure(strategy, day, day, 1, reason))
+
+
+def _range(panel: PricePanel, sleeves: Sequence[_Sleeve], start: date | None, end: date | None) -> tuple[int, int]:
+    last = panel.last if end is None else panel.place_through(end)
+    if start is None:
+        computable = (place for place in range(last + 1) if _any_target(sleeves, place))
+        first = next(computable, None)
+        if first is None:
+            reasons = (
+                [f"{sleeve.strategy.name}: {sleeve.decider.decide(last)}" for sleeve in sleeves] if last >= 0 else ["there are no bars"]
+            )
+            raise DataError(f"there is no session with a target; on the last one {'; '.join(reasons)}")
+    else:
+        days = [panel.session(place).toordinal() for place in range(len(panel))]
+        first = bisect_left(days, start.toordinal())
+    if first > last:
+        have = f"the bars reach from {panel.session(0)} to {panel.session(panel.last)}"
+        raise DataError(f"there is no session from {start or 'the first'} to {end or 'the last'}; {have}")
+    return first, last
+
+
+def _any_target(sleeves: Sequence[_Sleeve], place: int) -> bool:
+    return any(not isinstance(sleeve.decider.decide(place, explain=False), NotComputable) for sleeve in sleeves)

@@ -1,0 +1,74 @@
+"""Bars of a folder as the panel that strategies are decided on, and the settings of the commands that do so."""
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from alchemiser.backtest.vector import Opens
+from alchemiser.cli.options import load, read_strategies
+from alchemiser.domain.errors import DataError, UsageError
+from alchemiser.exchange.bars import BarFolder
+from alchemiser.exchange.series import Adjustment
+from alchemiser.strategies.base import LoadedStrategy
+from alchemiser.strategies.panel import PricePanel
+from alchemiser.strategies.sources import StrategySource
+
+
+def wanted_strategies(strategy: list[str] | None, bars: Path | None, config: Path | None) -> tuple[tuple[StrategySource, ...], Path]:
+    """Return the strategies that the command line or the settings name, with their shares, and the folder of bars.
+
+    Raises ``ConfigError`` for shares that do not add up to 1 and ``UsageError`` when no folder is named.
+    """
+    settings = load(config, overrides={"strategies": read_strategies(strategy)}).settings
+    folder = bars or settings.embedded.bars
+    if folder is None:
+        raise UsageError("there are no bars to decide on; name a folder of SYMBOL.csv files with --bars DIR")
+    shares = settings.allocations()
+    sources = tuple(StrategySource(name, wanted.source or name, float(shares[name])) for name, wanted in settings.strategies.items())
+    return sources, folder
+
+
+def read_panel(folder: Path, strategies: Sequence[LoadedStrategy], *, as_of: date) -> PricePanel:
+    """Read the adjusted closes of every symbol the strategies may need, through ``as_of``.
+
+    A symbol without a file, or with one that cannot be read, is absent with the reason: whether it matters is for the strategies to
+    say. Raises ``DataError`` when the folder itself cannot be read.
+    """
+    files = BarFolder(folder)
+    history = {}
+    absent = {}
+    for symbol in sorted({symbol for strategy in strategies for symbol in strategy.symbols}):
+        try:
+            closes = files.adjusted_closes(symbol, as_of)
+        except DataError as error:
+            absent[symbol] = str(error)
+        else:
+            history[symbol] = (closes.days, closes.closes)
+    return PricePanel(history, absent=absent)
+
+
+def read_opens(folder: Path, strategies: Sequence[LoadedStrategy], *, as_of: date) -> Opens:
+    """Read the adjusted opens of every symbol the strategies may hold; a day whose open is not known has none."""
+    files = BarFolder(folder)
+    opens: dict[str, dict[int, float]] = {}
+    for symbol in sorted({symbol for strategy in strategies for symbol in strategy.symbols}):
+        try:
+            series = files.series(symbol)
+        except DataError:
+            continue  # the panel has the reason, and tells it when the symbol matters
+        bars = series.between(series.first_day, as_of, Adjustment.ALL, as_of)
+        known = ~series.is_close_only[np.searchsorted(series.days, bars.days)]
+        opens[symbol] = dict(zip(bars.days[known].tolist(), bars.open[known].tolist(), strict=True))
+    return Opens(opens)
+
+
+def read_day(option: str, text: str | None) -> date | None:
+    """Return the date an option gives. Raises ``UsageError`` when it is not one."""
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: expected a date like 2025-03-03 ({error})") from error
