@@ -192,6 +192,14 @@ class DecisionDue(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class FlattenOrdered(Event, frozen=True, kw_only=True):
+    """Somebody asked that everything the strategies hold be sold."""
+
+    rebalance_id: str
+    session: date
+    by: str
+
+
 class DecisionMissed(Event, frozen=True, kw_only=True):
     """The time to decide passed without a decision, and it is too late for one; every strategy keeps what it holds."""
 
@@ -394,6 +402,7 @@ AnyEvent = (
     | SessionClosed
     | AccountObserved
     | DecisionDue
+    | FlattenOrdered
     | DecisionMissed
     | TargetProposed
     | StrategyFailed

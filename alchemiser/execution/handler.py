@@ -78,7 +78,7 @@ class ExecutionParts:
 
 
 class ExecutionHandler:
-    """Works one rebalance at a time. ``run`` owns its tasks; ``handle`` and ``handle_quote`` are its two subscriptions."""
+    """Works one rebalance at a time. ``run`` owns its tasks, ``handle`` is its mailbox; of quotes it needs only the latest."""
 
     listens_to = (
         RebalancePlanned,
@@ -89,6 +89,7 @@ class ExecutionHandler:
         RecoveryCompleted,
         TradingStateChanged,
         SessionClosed,
+        QuoteUpdated,
     )
 
     def __init__(self, parts: ExecutionParts) -> None:
@@ -110,7 +111,7 @@ class ExecutionHandler:
             self._tasks.create_task(self._alarm.run(), name="execution deadlines")
 
     async def handle(self, envelope: Envelope) -> None:
-        """Deal with a plan, a fill, the end of an order, a deadline, or a change of what is allowed."""
+        """Deal with a plan, a fill, the end of an order, a deadline, a quote, or a change of what is allowed."""
         now = self._parts.clock.now()
         match envelope.event:
             case RebalancePlanned() as plan:
@@ -127,15 +128,11 @@ class ExecutionHandler:
                 self._run.stop(f"trading was halted: {reason}")
             case SessionClosed() if self._run is not None:
                 self._run.stop("the session has closed")
+            case QuoteUpdated(symbol=symbol) if self._run is None or symbol not in self._run.works:
+                return
             case _:
                 pass
         await self._step()
-
-    async def handle_quote(self, envelope: Envelope) -> None:
-        """Look again when a quote of a symbol in progress has changed."""
-        event = envelope.event
-        if self._run is not None and isinstance(event, QuoteUpdated) and event.symbol in self._run.works:
-            await self._step()
 
     async def stop(self, reason: str, *, cancel_orders: bool) -> None:
         """Begin nothing new and, if so asked, cancel what is working. The rebalance stays unfinished; the next start takes it up."""

@@ -3,18 +3,25 @@
 from datetime import date
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.events import DecisionDue, DecisionMissed, RebalanceCompleted, RebalanceParked, RebalancePlanned
+from alchemiser.domain.events import (
+    DecisionDue,
+    DecisionMissed,
+    FlattenOrdered,
+    RebalanceCompleted,
+    RebalanceParked,
+    RebalancePlanned,
+)
 
 
 class Rebalances:
     """Remembers the latest decision of each session and the plan that has not ended."""
 
-    listens_to = (DecisionDue, DecisionMissed, RebalancePlanned, RebalanceCompleted, RebalanceParked)
+    listens_to = (DecisionDue, FlattenOrdered, DecisionMissed, RebalancePlanned, RebalanceCompleted, RebalanceParked)
 
     def __init__(self) -> None:
         self._numbers: dict[date, int] = {}
         self._settled: set[date] = set()
-        self._due: DecisionDue | None = None
+        self._due: DecisionDue | FlattenOrdered | None = None
         self.unfinished: RebalancePlanned | None = None
         self.last: RebalanceCompleted | RebalanceParked | None = None
 
@@ -29,7 +36,7 @@ class Rebalances:
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
         match envelope.event:
-            case DecisionDue(session=session) as due:
+            case DecisionDue(session=session) | FlattenOrdered(session=session) as due:
                 self._numbers[session] = self.next_number(session)
                 self._due = due
             case DecisionMissed(session=session):

@@ -14,6 +14,7 @@ from alchemiser.domain.errors import OrderDenied, VenueError
 from alchemiser.domain.events import (
     AccountObserved,
     DecisionDue,
+    FlattenOrdered,
     GapClosed,
     LedgerCompared,
     RebalanceParked,
@@ -64,7 +65,7 @@ class _Collection:
 class Rebalancer:
     """Plans one rebalance at a time."""
 
-    listens_to = (DecisionDue, TargetProposed, StrategyFailed, RecoveryCompleted, GapClosed, SessionClosed)
+    listens_to = (DecisionDue, FlattenOrdered, TargetProposed, StrategyFailed, RecoveryCompleted, GapClosed, SessionClosed)
 
     def __init__(self, parts: PortfolioParts) -> None:
         self._parts = parts
@@ -75,6 +76,10 @@ class Rebalancer:
         match envelope.event:
             case DecisionDue(rebalance_id=rebalance_id, session=session):
                 self._collecting = _Collection(rebalance_id, session)
+            case FlattenOrdered(rebalance_id=rebalance_id, session=session):
+                # Nothing wanted by anybody: the plan sells whatever the books hold.
+                nothing: dict[str, dict[str, float] | None] = {name: {} for name in self._parts.allocations}
+                await self._finish(_Collection(rebalance_id, session, targets=nothing))
             case TargetProposed() as proposed:
                 await self._collect(proposed.rebalance_id, proposed.strategy, dict(proposed.weights), proposed.prices)
             case StrategyFailed() as failed:
@@ -100,12 +105,15 @@ class Rebalancer:
             collection.failures.append(failure)
         if len(collection.targets) < len(self._parts.allocations):
             return
+        await self._finish(collection)
+
+    async def _finish(self, collection: _Collection) -> None:
         self._collecting = None
         try:
             event = await self._plan(collection)
         except (VenueError, OrderDenied) as error:
             event = self._parked(collection, f"no plan was made: {error}")
-        await self._parts.publish(event, correlation=rebalance_id)
+        await self._parts.publish(event, correlation=collection.rebalance_id)
 
     async def _plan(self, collection: _Collection) -> RebalancePlanned | RebalanceParked:
         if all(weights is None for weights in collection.targets.values()):

@@ -15,6 +15,7 @@ from alchemiser.domain.errors import DataError
 from alchemiser.domain.events import (
     DecisionDue,
     DecisionMissed,
+    FlattenOrdered,
     RebalanceCompleted,
     RebalanceParked,
     RecoveryCompleted,
@@ -117,7 +118,7 @@ class Scheduler:
 class ClockHold:
     """Holds an accelerated clock from a decision to the end of its rebalance, and from the start until recovery is done. Inline."""
 
-    listens_to = (DecisionDue, RebalanceCompleted, RebalanceParked, RecoveryCompleted)
+    listens_to = (DecisionDue, FlattenOrdered, RebalanceCompleted, RebalanceParked, RecoveryCompleted)
 
     def __init__(self, clock: Clock, unfinished: str | None) -> None:
         """``unfinished`` is the rebalance that an earlier process left and that is taken up again."""
@@ -129,7 +130,7 @@ class ClockHold:
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
         match envelope.event:
-            case DecisionDue(rebalance_id=key):
+            case DecisionDue(rebalance_id=key) | FlattenOrdered(rebalance_id=key):
                 self._releases[key] = self._clock.hold(f"rebalance {key}")
             case RebalanceCompleted(rebalance_id=key) | RebalanceParked(rebalance_id=key):
                 self._release(key)

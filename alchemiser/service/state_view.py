@@ -1,6 +1,6 @@
 """The answers to what can be asked of a daemon, made from its journaled state: the same for a running daemon and for a stopped one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -9,7 +9,6 @@ import msgspec
 
 from alchemiser import __version__
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.account import BrokerPosition
 from alchemiser.domain.events import RebalanceCompleted, StrategyFailed, StreamConnected, TargetProposed
 from alchemiser.domain.ids import split_client_order_id
 from alchemiser.domain.money import ZERO
@@ -22,7 +21,7 @@ EventReader = Callable[[int, int], Sequence[Envelope]]
 
 
 class JournaledView:
-    """Implements ``service.view.StateView``. ``now`` is the time of the answers, ``marks`` gives live prices where there are any."""
+    """Implements ``service.view.StateView``. ``now`` is the time that the answers are true for."""
 
     def __init__(
         self,
@@ -31,13 +30,11 @@ class JournaledView:
         epoch: str,
         read_events: EventReader,
         now: Callable[[], datetime],
-        marks: Callable[[str], float | None] = lambda symbol: None,
     ) -> None:
         self._state = state
         self._epoch = epoch
         self._read_events = read_events
         self._now = now
-        self._marks = marks
 
     def as_of(self) -> datetime:
         """Return the time that the answers are true for."""
@@ -85,7 +82,7 @@ class JournaledView:
         for symbol in sorted({*at_broker, *owned}):
             position = at_broker.get(symbol)
             quantity = owned.get(symbol, ZERO)
-            price = self._price(symbol, position)
+            price = self._mark(symbol)
             rows.append(
                 {
                     "symbol": symbol,
@@ -166,11 +163,30 @@ class JournaledView:
             return {"id": last.rebalance_id, "state": "completed", "intents": len(last.outcomes), "at": last.at}
         return {"id": last.rebalance_id, "state": "parked", "intents": len(last.outcomes), "at": last.at, "reason": last.reason}
 
-    def _price(self, symbol: str, position: BrokerPosition | None) -> Decimal | None:
-        mark = self._marks(symbol)
-        if mark:
-            return Decimal(repr(mark))
-        return position.current_price if position else None
+    def _mark(self, symbol: str) -> Decimal | None:
+        """Return the price at which a position is valued: the broker's, as last seen."""
+        observed = self._state.overview.account
+        for position in observed.positions if observed else ():
+            if position.symbol == symbol:
+                return position.current_price
+        return None
+
+
+def latest_events(read: Callable[..., Iterable[Envelope]], last_sequence: Callable[[], int]) -> EventReader:
+    """Return an event reader over a journal's ``read(after, limit=...)``."""
+
+    def reader(after: int, limit: int) -> Sequence[Envelope]:
+        if after >= 0:
+            return list(read(after, limit=limit))
+        # Sequence numbers have holes where events are not journaled, so the window is widened until it holds enough.
+        width = limit * 4
+        while True:
+            found = list(read(max(last_sequence() - width, 0)))
+            if len(found) >= limit or width >= last_sequence():
+                return found[-limit:]
+            width *= 4
+
+    return reader
 
 
 def event_row(envelope: Envelope) -> Plain:

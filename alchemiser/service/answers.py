@@ -1,0 +1,111 @@
+"""What the running daemon answers and does for its door: state, health, metrics and control."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from alchemiser.bus.bus import Bus
+from alchemiser.domain.errors import NotReady, UsageError
+from alchemiser.domain.events import DecisionDue, FlattenOrdered, StreamConnected, TradingStateChanged
+from alchemiser.domain.ids import rebalance_id
+from alchemiser.domain.market import Session
+from alchemiser.domain.runtime import Clock
+from alchemiser.execution.gate import SubmitGate
+from alchemiser.journal.journal import Journal
+from alchemiser.market.calendar import TradingCalendar
+from alchemiser.market.quotes import QuoteBook
+from alchemiser.service.health import HealthReport
+from alchemiser.service.http import Action
+from alchemiser.service.metrics import Gauges
+from alchemiser.service.state import JournaledState
+from alchemiser.service.state_view import JournaledView, latest_events
+from alchemiser.service.vitals import Vitals
+
+_TRADING_STATES = {"pause": "paused", "resume": "active", "halt": "halted"}
+
+
+class Answers(JournaledView):
+    """Implements ``service.http.DaemonView``."""
+
+    def __init__(
+        self,
+        *,
+        state: JournaledState,
+        bus: Bus,
+        gate: SubmitGate,
+        quotes: QuoteBook,
+        vitals: Vitals,
+        journal: Journal,
+        calendar: TradingCalendar,
+        clock: Clock,
+        cut_off: Callable[[Session], datetime],
+    ) -> None:
+        super().__init__(state, epoch=journal.epoch, read_events=latest_events(journal.read, lambda: journal.last_sequence), now=clock.now)
+        self._bus = bus
+        self._gate = gate
+        self._quotes = quotes
+        self._vitals = vitals
+        self._calendar = calendar
+        self._cut_off = cut_off
+
+    def health(self) -> HealthReport:
+        """Return whether the daemon is live and ready, and why not."""
+        others: dict[str, str] = {}
+        overview = self._state.overview
+        if not isinstance(overview.streams.get("market"), StreamConnected):
+            others["market_stream"] = "the market-data stream is not connected"
+        if overview.comparison is not None and overview.comparison.differences:
+            others["ledger"] = "; ".join(overview.comparison.differences)
+        if overview.account is not None and overview.account.account.blocks:
+            others["account"] = f"the account may not trade: {', '.join(overview.account.account.blocks)}"
+        return self._vitals.report(self._gate.reasons, others)
+
+    async def control(self, action: Action, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Do what the operator asks and say what was done. Raises ``NotReady`` or ``UsageError`` when it cannot be done now."""
+        reason, now = str(arguments.get("reason", "asked for by the operator")), self._now()
+        if action in _TRADING_STATES:
+            state = _TRADING_STATES[action]
+            await self._bus.publish(TradingStateChanged(at=now, state=state, by="operator", reason=reason))
+            await self._bus.durable()
+            return {"trading": state}
+        session = self._calendar.session_at(now)
+        if session is None or now >= self._cut_off(session):
+            raise NotReady(f"{action}: the exchange is closed or the cut-off has passed; nothing was done")
+        if not self._gate.is_open:
+            raise NotReady(f"{action}: {'; '.join(self._gate.reasons.values())}; nothing was done")
+        unfinished = self._state.rebalances.unfinished
+        if unfinished is not None:
+            raise UsageError(f"{action}: rebalance {unfinished.rebalance_id} is in progress; nothing was done")
+        key = rebalance_id(session.date, self._state.rebalances.next_number(session.date))
+        if action == "flatten":
+            await self._bus.publish(FlattenOrdered(at=now, rebalance_id=key, session=session.date, by="operator"))
+        else:
+            await self._bus.publish(DecisionDue(at=now, rebalance_id=key, session=session.date, reason=reason))
+        return {"rebalance": key}
+
+    def gauges(self) -> Gauges:
+        """Return what a scrape reads."""
+        overview, books = self._state.overview, self._state.ledger.books
+        by_state: dict[str, int] = {}
+        for order in self._state.orders.open_orders():
+            by_state[order.state.value] = by_state.get(order.state.value, 0) + 1
+        account = overview.account.account if overview.account else None
+        marks = {symbol: mark for symbol in self._state.ledger.holdings() if (mark := self._mark(symbol)) is not None}
+        return Gauges(
+            health=self.health(),
+            handlers=self._bus.statistics(),
+            streams_connected={name: isinstance(news, StreamConnected) for name, news in overview.streams.items()},
+            orders_by_state=by_state,
+            equity=account.equity if account else None,
+            cash=account.cash if account else None,
+            realised={name: books[name].realised for name in sorted(books)},
+            unrealised={name: books[name].unrealised(marks) for name in sorted(books)},
+            trading_state=self._state.trading.state,
+            events_published=self._bus.last_sequence,
+            last_decision_at=overview.decision.at if overview.decision else None,
+        )
+
+    def _mark(self, symbol: str) -> Decimal | None:
+        quote = self._quotes.quote(symbol)
+        return Decimal(repr(quote.mid)) if quote is not None and quote.fault is None else super()._mark(symbol)

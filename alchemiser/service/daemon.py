@@ -1,0 +1,322 @@
+"""The daemon: the one place that wires. Who publishes and who listens is in :meth:`Daemon.wire`, which reads as a table.
+
+A start is always a recovery: the journal is read, the streams are connected, what was missed is asked for, and only then may anything
+be sent. A stop is a staircase: nothing new, cancel, wait for the last states, drain, close.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from functools import partial
+
+import structlog
+
+from alchemiser import __version__
+from alchemiser.bus.bus import Bus
+from alchemiser.bus.delivery import latest_per
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.errors import InvariantBroken
+from alchemiser.domain.events import (
+    DaemonStarted,
+    DaemonStopped,
+    DaemonStopping,
+    DecisionDue,
+    OrderClosed,
+    QuoteUpdated,
+    TradePrinted,
+    TradingStateChanged,
+    TradingStatusChanged,
+)
+from alchemiser.domain.market import Quote
+from alchemiser.domain.money import ZERO
+from alchemiser.domain.venue import Venue
+from alchemiser.execution.gaps import GapKeeper
+from alchemiser.execution.gate import SubmitGate
+from alchemiser.execution.handler import ExecutionHandler, ExecutionParts
+from alchemiser.journal.journal import Journal
+from alchemiser.market.calendar import TradingCalendar
+from alchemiser.market.quotes import QuoteBook
+from alchemiser.portfolio.handler import PortfolioParts, Rebalancer
+from alchemiser.risk.checks import check_intent
+from alchemiser.service.answers import Answers
+from alchemiser.service.decision_market import DecisionMarket
+from alchemiser.service.metrics import DaemonMetrics
+from alchemiser.service.notify import SystemdNotifier
+from alchemiser.service.rules import ladder_rules, plan_rules, risk_limits
+from alchemiser.service.runtime import SeededRuntime
+from alchemiser.service.scheduler import ClockHold, Scheduler, Timetable
+from alchemiser.service.settings import Settings
+from alchemiser.service.state import JournaledState
+from alchemiser.service.story import Storyteller
+from alchemiser.service.vitals import Vitals
+from alchemiser.strategies.base import LoadedStrategy
+from alchemiser.strategies.handler import Deciding, StrategyHandler
+from alchemiser.strategies.outcome import NotComputable, Proposal
+
+_log = structlog.get_logger(__name__)
+
+CANCEL_SHARE = 0.6
+"""The share of the stop's time in which cancels may be confirmed; the rest is for draining and closing."""
+
+
+@dataclass(frozen=True)
+class DaemonParts:
+    """What a daemon is made of; ``last_session`` ends its schedule, ``is_threaded`` is false on virtual time."""
+
+    settings: Settings
+    runtime: SeededRuntime
+    journal: Journal
+    venue: Venue
+    calendar: TradingCalendar
+    roster: Sequence[LoadedStrategy]
+    account_number: str
+    last_session: date | None = None
+    is_threaded: bool = True
+
+
+class Daemon:
+    """One run of the daemon over its journal, its venue and its clock."""
+
+    def __init__(self, parts: DaemonParts) -> None:
+        settings, journal, clock = parts.settings, parts.journal, parts.runtime.clock
+        self.parts = parts
+        self.bus = Bus(clock=clock, tap=journal, first_sequence=journal.last_sequence + 1)
+        self.state = JournaledState(self.bus.post)
+        self.replayed = self.state.replay(journal.read())
+        self.quotes = QuoteBook()
+        self.gate = SubmitGate()
+        self.notifier = SystemdNotifier()
+        loop_time = asyncio.get_running_loop().time
+        self.vitals = Vitals(loop_time=loop_time, now=clock.now, limit_seconds=settings.service.turn_limit_seconds)
+        unfinished, result = self.state.rebalances.unfinished, self.state.overview.result
+        self._hold = ClockHold(clock, unfinished.rebalance_id if unfinished else None)
+        self._stopping = asyncio.Event()
+        self._order_ended = asyncio.Event()
+        self._stop_reason = ""
+
+        self.market = DecisionMarket(
+            venue=parts.venue,
+            quotes=self.quotes,
+            clock=clock,
+            post=self.bus.post,
+            symbols=self.symbols,
+            sessions_needed=max(settings.market.history_sessions, *(strategy.bars_needed for strategy in parts.roster), 1),
+            max_age_seconds=settings.market.quote_max_age_seconds,
+        )
+        if parts.is_threaded:
+            self.strategies = StrategyHandler(parts.roster, self.market, self.bus.publish, clock)
+        else:
+            self.strategies = StrategyHandler(parts.roster, self.market, self.bus.publish, clock, run_aside=_at_once)
+        self.rebalancer = Rebalancer(
+            PortfolioParts(
+                venue=parts.venue,
+                ledger=self.state.ledger,
+                clock=clock,
+                publish=self.bus.publish,
+                mids=self._mid,
+                assets=parts.venue.assets,
+                check=partial(check_intent, limits=risk_limits(settings), held=self._held, is_halted=self.quotes.is_halted),
+                rules=plan_rules(settings),
+                allocations=settings.allocations(),
+            )
+        )
+        self.execution = ExecutionHandler(
+            ExecutionParts(
+                venue=parts.venue,
+                orders=self.state.orders,
+                gate=self.gate,
+                rebalances=self.state.rebalances,
+                quotes=self._quote,
+                clock=clock,
+                publish=self.bus.publish,
+                durable=self.bus.durable,
+                cut_off=self._cut_off_on,
+                rules=ladder_rules(settings),
+                epoch=journal.epoch,
+            )
+        )
+        self.gaps = GapKeeper(venue=parts.venue, orders=self.state.orders, clock=clock, publish=self.bus.publish, replayed=self.replayed)
+        self.scheduler = Scheduler(
+            timetable=Timetable(
+                calendar=parts.calendar,
+                decide=settings.schedule.decision.of,
+                cut_off=settings.execution.cutoff.of,
+                last=parts.last_session,
+            ),
+            clock=clock,
+            publish=self.bus.publish,
+            rebalances=self.state.rebalances,
+            reported=result.session if result else None,
+        )
+        self.answers = Answers(
+            state=self.state,
+            bus=self.bus,
+            gate=self.gate,
+            quotes=self.quotes,
+            vitals=self.vitals,
+            journal=journal,
+            calendar=parts.calendar,
+            clock=clock,
+            cut_off=settings.execution.cutoff.of,
+        )
+        self.metrics = DaemonMetrics(self.answers.gauges)
+        self.wire()
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Every symbol that a strategy needs or the ledger holds, sorted."""
+        needed = {symbol for strategy in self.parts.roster for symbol in strategy.symbols}
+        return tuple(sorted(needed | set(self.state.ledger.holdings())))
+
+    def wire(self) -> None:
+        """Say who listens to what. Inline listeners run in this order within an event; mailboxes have tasks of their own."""
+        bus, state = self.bus, self.state
+        quotes = (QuoteUpdated, TradePrinted, TradingStatusChanged)
+
+        bus.subscribe_inline("clock hold", ClockHold.listens_to, self._hold)
+        bus.subscribe_inline("quote book", quotes, self.quotes)
+        bus.subscribe_inline("order states", state.orders.listens_to, state.orders)
+        bus.subscribe_inline("ledger", state.ledger.listens_to, state.ledger)
+        bus.subscribe_inline("rebalances", state.rebalances.listens_to, state.rebalances)
+        bus.subscribe_inline("trading state", state.trading.listens_to, state.trading)
+        bus.subscribe_inline("submit gate", SubmitGate.listens_to, self.gate)
+        bus.subscribe_inline("overview", state.overview.listens_to, state.overview)
+        bus.subscribe_inline("schedule", Scheduler.listens_to, self.scheduler)
+        bus.subscribe_inline("metrics", self.metrics.event_types, self.metrics.observe)
+        bus.subscribe_inline("story", Storyteller.listens_to, Storyteller())
+        bus.subscribe_inline("stop", (OrderClosed,), self._note_end)
+
+        by_symbol = latest_per(lambda event: event.symbol, only=(QuoteUpdated,))
+        bus.subscribe("history", self.market.listens_to, self.market.handle, limit_seconds=120.0)
+        bus.subscribe("strategies", (DecisionDue,), self.strategies.handle, limit_seconds=60.0)
+        bus.subscribe("rebalancer", self.rebalancer.listens_to, self.rebalancer.handle, limit_seconds=60.0)
+        bus.subscribe("gap keeper", self.gaps.listens_to, self.gaps.handle, limit_seconds=120.0)
+        bus.subscribe("execution", self.execution.listens_to, self.execution.handle, capacity=4096, policy=by_symbol)
+
+    # --- life ---
+
+    async def run(self, streams: Sequence[Callable[[], Awaitable[None]]], *, turn_seconds: float, takes_signals: bool) -> None:
+        """Run until the sessions are over or somebody stops it. ``streams`` are the coroutine functions of the two streams."""
+        async with asyncio.TaskGroup() as group, _signals(self.request_stop, enabled=takes_signals):
+            started = asyncio.Event()
+            tasks = [
+                group.create_task(self.bus.run(started.set), name="bus"),
+                group.create_task(self.execution.run(), name="execution"),
+                group.create_task(self._turns(turn_seconds), name="bus round trips"),
+            ]
+            await started.wait()
+            await self._announce()
+            tasks += [group.create_task(_awaited(stream), name=f"stream {number}") for number, stream in enumerate(streams)]
+            schedule = group.create_task(self._until_the_end(), name="schedule")
+            await self._stopping.wait()
+            schedule.cancel()
+            await self._stop()
+            for task in tasks:
+                task.cancel("the daemon has stopped")
+
+    def request_stop(self, reason: str) -> None:
+        """Begin the stop; the first reason counts."""
+        if not self._stopping.is_set():
+            self._stop_reason = reason
+            self._stopping.set()
+
+    async def _announce(self) -> None:
+        started = DaemonStarted(
+            at=self.parts.runtime.clock.now(),
+            mode=self.parts.settings.alpaca.mode,
+            version=__version__,
+            epoch=self.parts.journal.epoch,
+            account_number=self.parts.account_number,
+            strategies={name: float(share) for name, share in self.parts.settings.allocations().items()},
+        )
+        await self.bus.publish(started)
+        self.state.settle()
+        trading = self.state.trading
+        if trading.state != "active":
+            # Restated, because the gate of this process has not heard it.
+            again = TradingStateChanged(at=self.parts.runtime.clock.now(), state=trading.state, by=trading.by, reason=trading.reason)
+            await self.bus.publish(again)
+
+    async def _until_the_end(self) -> None:
+        await self.scheduler.run()
+        self.request_stop("the last session is over")
+
+    async def _stop(self) -> None:
+        """Walk the stop staircase within the time it may take."""
+        service = self.parts.settings.service
+        self.notifier.stopping(self._stop_reason)
+        await self.bus.publish(DaemonStopping(at=self.parts.runtime.clock.now(), reason=self._stop_reason))
+        await self.execution.stop(self._stop_reason, cancel_orders=service.cancel_orders_on_stop)
+        if service.cancel_orders_on_stop:
+            with contextlib.suppress(TimeoutError):  # What is still open is named in DaemonStopped.
+                async with asyncio.timeout(service.stop_seconds * CANCEL_SHARE):
+                    while self.state.orders.open_orders():
+                        self._order_ended.clear()
+                        await self._order_ended.wait()
+        still_open = tuple(order.client_order_id for order in self.state.orders.open_orders())
+        await self.bus.publish(DaemonStopped(at=self.parts.runtime.clock.now(), open_orders=still_open))
+        report = await self.bus.close(drain_seconds=service.stop_seconds * (1 - CANCEL_SHARE) / 2)
+        for left in report.unfinished:
+            _log.warning("handler_not_finished", handler=left.handler, waiting=left.waiting, event_type=left.event_type)
+
+    async def _turns(self, seconds: float) -> None:
+        """Send a marker round the bus again and again; feed the watchdog only when it came back."""
+        loop = asyncio.get_running_loop()
+        while True:
+            report = await self.bus.turn(self.parts.settings.service.turn_limit_seconds)
+            self.vitals.on_turn(report)
+            self.metrics.on_turn(report.seconds)
+            if report.is_healthy:
+                self.notifier.feed_watchdog()
+            due = loop.time() + seconds
+            await asyncio.sleep(seconds)  # Loop seconds: liveness is not market time.
+            self.metrics.on_loop_lag(max(loop.time() - due, 0.0))
+
+    def _note_end(self, envelope: Envelope) -> None:
+        self._order_ended.set()
+
+    # --- small answers for the rooms ---
+
+    def _quote(self, symbol: str, now: datetime) -> Quote | str:
+        usable = self.quotes.usable(symbol, now, self.parts.settings.market.quote_max_age_seconds)
+        return usable if isinstance(usable, Quote) else usable.value
+
+    def _mid(self, symbol: str, now: datetime) -> float | None:
+        quote = self._quote(symbol, now)
+        return quote.mid if isinstance(quote, Quote) else None
+
+    def _held(self, symbol: str) -> Decimal:
+        return self.state.ledger.holdings().get(symbol, ZERO)
+
+    def _cut_off_on(self, day: date) -> datetime:
+        session = self.parts.calendar.session(day)
+        if session is None:
+            raise InvariantBroken(f"a rebalance was planned for {day}, on which the exchange is closed; the daemon stops")
+        return self.parts.settings.execution.cutoff.of(session)
+
+
+async def _awaited(call: Callable[[], Awaitable[None]]) -> None:
+    await call()
+
+
+async def _at_once(decide: Deciding) -> Proposal | NotComputable:
+    return decide()
+
+
+@asynccontextmanager
+async def _signals(stop: Callable[[str], None], *, enabled: bool) -> AsyncIterator[None]:
+    """Let SIGTERM and SIGINT ask for an orderly stop while the block runs."""
+    loop = asyncio.get_running_loop()
+    wanted = (signal.SIGTERM, signal.SIGINT) if enabled else ()
+    for number in wanted:
+        loop.add_signal_handler(number, stop, f"{number.name} was received")
+    try:
+        yield
+    finally:
+        for number in wanted:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,38 @@
+"""From settings to the rules that the business rooms work by: the settings know no room, the rooms know no settings."""
+
+from alchemiser.execution.ladder import LadderRules
+from alchemiser.portfolio.plan import PlanRules
+from alchemiser.risk.checks import RiskLimits
+from alchemiser.service.settings import Settings
+
+
+def plan_rules(settings: Settings) -> PlanRules:
+    """Return how plans are made."""
+    portfolio = settings.portfolio
+    return PlanRules(
+        no_trade_band=portfolio.no_trade_band,
+        cash_reserve=portfolio.cash_reserve,
+        minimum_notional=portfolio.minimum_notional,
+        fractional=portfolio.fractional,
+    )
+
+
+def ladder_rules(settings: Settings) -> LadderRules:
+    """Return how orders are worked."""
+    execution = settings.execution
+    return LadderRules(
+        rungs=execution.ladder,
+        rung_seconds=execution.repeg_seconds,
+        max_slippage_bps=execution.max_slippage_bps,
+        fallback=execution.fallback,
+        order_deadline_seconds=execution.order_deadline_seconds,
+    )
+
+
+def risk_limits(settings: Settings) -> RiskLimits:
+    """Return what no order may go beyond."""
+    return RiskLimits(
+        minimum_notional=settings.portfolio.minimum_notional,
+        maximum_order_notional=settings.risk.max_order_notional,
+        maximum_order_weight=settings.risk.max_position_weight,
+    )

@@ -1,0 +1,148 @@
+"""The log as a story: one line per decision, per order state, per session. An inline listener; what it writes, the journal proves."""
+
+from decimal import Decimal
+from typing import Any
+
+import structlog
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.events import (
+    DaemonStarted,
+    DaemonStopped,
+    DaemonStopping,
+    DecisionMissed,
+    Event,
+    GapClosed,
+    GapOpened,
+    LedgerCompared,
+    MailboxFilled,
+    OrderClosed,
+    OrderFilled,
+    OrderIntended,
+    OrderNotFound,
+    OrderOutcomeUnknown,
+    OrderRejected,
+    OrderWithheld,
+    RebalanceCompleted,
+    RebalanceParked,
+    RebalancePlanned,
+    RecoveryCompleted,
+    ResultReported,
+    SessionClosed,
+    SessionOpened,
+    StrategyFailed,
+    StreamConnected,
+    StreamLost,
+    TargetProposed,
+    TradingStateChanged,
+    TradingStatusChanged,
+)
+from alchemiser.domain.money import number_string
+
+_WARNINGS = (
+    StreamLost,
+    GapOpened,
+    OrderRejected,
+    OrderOutcomeUnknown,
+    OrderNotFound,
+    OrderWithheld,
+    RebalanceParked,
+    DecisionMissed,
+    MailboxFilled,
+)
+_ERRORS = (StrategyFailed,)
+
+
+class Storyteller:
+    """Writes a log line for the events that an operator reads about."""
+
+    listens_to: tuple[type[Event], ...] = (
+        DaemonStarted,
+        DaemonStopping,
+        DaemonStopped,
+        RecoveryCompleted,
+        StreamConnected,
+        GapClosed,
+        SessionOpened,
+        SessionClosed,
+        TargetProposed,
+        RebalancePlanned,
+        RebalanceCompleted,
+        OrderIntended,
+        OrderFilled,
+        OrderClosed,
+        LedgerCompared,
+        ResultReported,
+        TradingStateChanged,
+        TradingStatusChanged,
+        *_WARNINGS,
+        *_ERRORS,
+    )
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger("alchemiser.story")
+
+    def __call__(self, envelope: Envelope) -> None:
+        """Write the line of one event."""
+        event = envelope.event
+        words = {"market_time": event.at.isoformat(), "sequence": envelope.sequence}
+        if envelope.correlation is not None:
+            words["rebalance"] = envelope.correlation
+        words |= _words(event)
+        name = _snake(type(event).__name__)
+        if isinstance(event, _ERRORS) or (isinstance(event, LedgerCompared) and event.differences):
+            self._log.error(name, **words)
+        elif isinstance(event, _WARNINGS):
+            self._log.warning(name, **words)
+        else:
+            self._log.info(name, **words)
+
+
+def _words(event: Event) -> dict[str, Any]:
+    """Return what a line says beside its name, in few words."""
+    match event:
+        case SessionOpened(session=session) | SessionClosed(session=session):
+            return {"session": session.date.isoformat()}
+        case TargetProposed():
+            return {"strategy": event.strategy, "weights": event.weights}
+        case RebalancePlanned():
+            return {
+                "equity": _money(event.equity),
+                "intents": [f"{intent.side.value} {number_string(intent.quantity)} {intent.symbol}" for intent in event.intents],
+                "denials": [f"{denial.code} {denial.symbol}" for denial in event.denials],
+            }
+        case RebalanceCompleted() | RebalanceParked():
+            outcomes = [
+                f"{outcome.symbol} {outcome.state}" + ("" if outcome.slippage_bps is None else f" {outcome.slippage_bps:+.1f} bps")
+                for outcome in event.outcomes
+            ]
+            return {"outcomes": outcomes} | ({"reason": event.reason} if isinstance(event, RebalanceParked) else {})
+        case OrderIntended(order=order):
+            price = "market" if order.limit_price is None else number_string(order.limit_price)
+            return {"order": order.client_order_id, "side": order.side.value, "quantity": number_string(order.quantity), "limit": price}
+        case OrderFilled(fill=fill):
+            return {"order": fill.client_order_id, "quantity": number_string(fill.quantity), "price": number_string(fill.price)}
+        case OrderClosed():
+            return {"order": event.client_order_id, "state": event.state} | ({"reason": event.reason} if event.reason else {})
+        case ResultReported():
+            profit = sum(event.realised.values(), Decimal(0)) + sum(event.unrealised.values(), Decimal(0))
+            return {
+                "session": event.session.isoformat(),
+                "equity": _money(event.equity),
+                "cash": _money(event.cash),
+                "profit": _money(profit),
+            }
+        case _:
+            return {
+                name: value
+                for name in event.__struct_fields__
+                if isinstance(value := getattr(event, name), str | int | float | tuple | dict) and name != "at"
+            }
+
+
+def _money(amount: Decimal) -> str:
+    return f"{amount:.2f}"
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")

@@ -1,0 +1,33 @@
+"""What the daemon takes from outside itself, so that a whole trading day can run on virtual time and in-memory sockets.
+
+A service uses the defaults: the wall clock, real sockets, a thread for the journal, signals. A simulation hands in its own.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+
+from alchemiser.domain.runtime import Clock
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The world of one run.
+
+    ``make_clock`` makes the clock of an embedded market that begins at a time; ``connector`` makes aiohttp's connector.
+    ``exchange_listener`` and ``door_listener`` are listening sockets for the embedded exchange and for the daemon's own HTTP.
+    ``seed`` makes ids and jitter repeatable; ``ping_seconds`` is how often a stream is probed, ``turn_seconds`` how often the bus is.
+    """
+
+    make_clock: Callable[[datetime], Clock] | None = None
+    connector: Callable[[], aiohttp.BaseConnector] | None = None
+    exchange_listener: Any = None
+    door_listener: Any = None
+    seed: int | None = None
+    is_threaded: bool = True
+    takes_signals: bool = True
+    ping_seconds: float = 10.0
+    turn_seconds: float | None = None

@@ -1,0 +1,66 @@
+"""Whether the daemon is live and ready: the last round trip of the bus, and what keeps orders from being sent."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from alchemiser.bus.reports import TurnReport
+from alchemiser.service.health import HealthReport, Reason
+
+REMEDIES = {
+    "starting": "wait; if it lasts, look at the log for what the venue answers",
+    "orders_stream": "the daemon reconnects by itself; check the network and the venue's status page",
+    "market_stream": "the daemon reconnects by itself; check the network and the venue's status page",
+    "gap": "the daemon asks the venue for what it missed; if it lasts, check that the venue answers",
+    "trading": "alchemiser resume, once the reason is understood",
+    "stopping": "wait, or start it again",
+    "ledger": "compare `alchemiser positions` with the broker's page; manual trades in a strategy's symbols cause this",
+    "handler_stuck": "restart the daemon; the journal carries on",
+    "bus_silent": "restart the daemon; the journal carries on",
+    "account": "the broker's page says what the account is blocked for",
+    "strategy": "alchemiser strategies; the reason says what is missing",
+}
+_CODES = {"recovery": "starting", "orders": "orders_stream", "trading": "trading", "stopping": "stopping"}
+
+
+class Vitals:
+    """Collects what health is made of. ``limit_seconds`` is how old the last good turn of the bus may be, in seconds of the loop."""
+
+    def __init__(self, *, loop_time: Callable[[], float], now: Callable[[], datetime], limit_seconds: float) -> None:
+        self._loop_time = loop_time
+        self._now = now
+        self._limit_seconds = limit_seconds
+        self._turned_at = loop_time()
+        self._last: TurnReport | None = None
+        self._since: dict[str, datetime] = {}
+
+    def on_turn(self, report: TurnReport) -> None:
+        """Take note of a round trip."""
+        self._last = report
+        if report.is_healthy:
+            self._turned_at = self._loop_time()
+
+    def report(self, gate: Mapping[str, str], others: Mapping[str, str]) -> HealthReport:
+        """Return the health. ``gate`` are the reasons of the submit gate by cause, ``others`` further reasons by their code."""
+        reasons: dict[str, tuple[str, str]] = {}
+        for cause, text in gate.items():
+            if cause != "session":  # A closed exchange is no illness.
+                reasons[cause] = (_CODES.get(cause, "gap"), text)
+        for code, text in others.items():
+            reasons[code] = (code, text)
+        silent_seconds = self._loop_time() - self._turned_at
+        is_live = silent_seconds <= self._limit_seconds * 2
+        if not is_live:
+            overdue = self._last.overdue if self._last is not None else {}
+            text = f"the bus has not turned round for {silent_seconds:.0f} s"
+            if overdue:
+                text += "; stuck: " + ", ".join(f"{name} ({seconds:.0f} s)" for name, seconds in sorted(overdue.items()))
+            reasons["bus"] = ("handler_stuck" if overdue else "bus_silent", text)
+        self._since = {cause: self._since.get(cause, self._now()) for cause in reasons}
+        return HealthReport(
+            live=is_live,
+            ready=not reasons,
+            reasons=tuple(
+                Reason(code=code, text=text, since=self._since[cause], remedy=REMEDIES.get(code, ""))
+                for cause, (code, text) in reasons.items()
+            ),
+        )
