@@ -1,0 +1,60 @@
+"""Dividends and splits, read off the daily bars: what section 7.4 calls cash dividends, forward splits and reverse splits.
+
+A dividend is what the dividend-adjusted close lost against the traded one over night, a split what the as-traded close did. Rates are
+exact for splits and good to about a hundredth of a cent for dividends. The process date is taken to be the ex-date.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any, Final
+
+from alchemiser.exchange.assets import asset_id_of
+from alchemiser.exchange.series import Adjustment
+from alchemiser.exchange.tape import MarketTape
+from alchemiser.market.calendar import new_york_date
+
+_LOOK_BACK: Final = timedelta(days=10)
+_SMALLEST_YIELD: Final = 1e-5
+_LARGEST_RATE: Final = 1_000
+
+
+def corporate_actions(tape: MarketTape, symbols: Iterable[str], start: date, end: date, until: datetime) -> dict[str, list[dict[str, Any]]]:
+    """Return the actions with an ex-date from ``start`` to ``end``, both included, by group; groups without any are left out."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for symbol in symbols:
+        bars = {
+            kind: tape.daily_bars(symbol, start - _LOOK_BACK, end, kind, until=until)
+            for kind in (Adjustment.RAW, Adjustment.SPLIT, Adjustment.ALL)
+        }
+        rows = zip(*bars.values(), strict=True)
+        for (raw_before, before, paid_before), (raw, bar, paid) in pairwise(rows):
+            on = new_york_date(bar.start)
+            if on < start:
+                continue
+            loss = 1 - (paid_before.close / before.close) / (paid.close / bar.close)
+            if loss > _SMALLEST_YIELD:
+                row = {**_named(symbol, on, "dividend"), "rate": round(before.close * loss, 4), "special": False, "foreign": False}
+                groups.setdefault("cash_dividends", []).append({**row, "cusip": ""})
+            new, old = (
+                Fraction((raw_before.close / before.close) / (raw.close / bar.close)).limit_denominator(_LARGEST_RATE).as_integer_ratio()
+            )
+            if new > old:
+                row = {**_named(symbol, on, "split"), "new_rate": new, "old_rate": old, "cusip": ""}
+                groups.setdefault("forward_splits", []).append(row)
+            elif new < old:
+                row = {**_named(symbol, on, "split"), "new_rate": new, "old_rate": old, "old_cusip": "", "new_cusip": ""}
+                groups.setdefault("reverse_splits", []).append(row)
+    return groups
+
+
+def _named(symbol: str, on: date, kind: str) -> dict[str, Any]:
+    return {
+        "id": asset_id_of(f"{symbol} {kind} {on}"),
+        "symbol": symbol,
+        "process_date": on.isoformat(),
+        "ex_date": on.isoformat(),
+        "record_date": on.isoformat(),
+        "payable_date": on.isoformat(),
+    }

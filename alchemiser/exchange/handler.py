@@ -1,0 +1,181 @@
+"""The driver: the one place that lets time pass in the exchange.
+
+It sleeps on the injected clock until something is due (the market's next tick, a timer of the core, a planned fault), lets the core and
+the market catch up in order of time, keeps the state, and only then tells the streams.
+
+The faces call :meth:`Driver.read` and :meth:`Driver.act`, which first catch up with the clock. Nothing here awaits but
+:meth:`Driver.run`, so a change, its record on disk and the news of it are one step that nothing can interrupt.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+import anyio
+
+from alchemiser.domain.runtime import Clock, Release
+from alchemiser.exchange.engine import Exchange
+from alchemiser.exchange.faults import DropStream, FaultBook
+from alchemiser.exchange.feed import MarketFeed
+from alchemiser.exchange.market_stream import MarketStream
+from alchemiser.exchange.order_stream import OrderStream
+from alchemiser.exchange.persistence import StateFile
+from alchemiser.exchange.ticks import MINUTE, TickGrid, floor_to
+from alchemiser.market.calendar import TradingCalendar
+
+ACTIVE: Final = timedelta(seconds=60)
+"""How long, in market time, the market moves by the second after a client asked for something that trades or prices."""
+
+_INSTANT: Final = timedelta(microseconds=1)
+
+T = TypeVar("T")
+
+
+class Driver:
+    """Core, market and streams of one exchange, moved forward together."""
+
+    def __init__(
+        self,
+        *,
+        core: Exchange,
+        feed: MarketFeed,
+        grid: TickGrid,
+        calendar: TradingCalendar,
+        clock: Clock,
+        order_stream: OrderStream,
+        market_stream: MarketStream,
+        faults: FaultBook,
+        state: StateFile,
+        by_the_second: bool = False,
+        hold_while_active: bool = False,
+    ) -> None:
+        self._core = core
+        self._feed = feed
+        self._grid = grid
+        self._calendar = calendar
+        self._clock = clock
+        self._order_stream = order_stream
+        self._market_stream = market_stream
+        self._faults = faults
+        self._state = state
+        self._by_the_second = by_the_second
+        self._hold_while_active = hold_while_active
+        self._now = clock.now()
+        self._ticked_at = floor_to(self._now, timedelta(seconds=1))
+        self._active_until = self._now
+        self._release: Release | None = None
+        self._sleep: anyio.CancelScope | None = None
+        self._open_market()
+
+    async def run(self, *, linger: bool = False) -> None:
+        """Let time pass until the last session of the market is over; with ``linger``, until cancelled."""
+        try:
+            while True:
+                now = self.read()
+                tick = self._next_tick(now)
+                if tick is None and not linger:
+                    return
+                due = min((at for at in (tick, self._core.next_due(), self._faults.next_due()) if at is not None), default=None)
+                with anyio.CancelScope() as scope:
+                    self._sleep = scope
+                    # Without anything due it waits to be woken by a request; a day is as good as for ever.
+                    await self._clock.sleep_until(now + timedelta(days=1) if due is None else due)
+                self._sleep = None
+        finally:
+            self._sleep = None
+            self._let_go()
+
+    def read(self) -> datetime:
+        """Catch up with the clock and return the market time; answers to questions are made right after."""
+        now = max(self._clock.now(), self._now)
+        while (tick := self._next_tick(now)) is not None and tick <= now:
+            self._tick(tick)
+        due = self._core.next_due()
+        if now > self._now:
+            self._core.advance(now)
+            self._now = now
+        self._commit(changed=due is not None and due <= now)
+        self._strike(now)
+        self._hold()
+        return now
+
+    def act(self, change: Callable[[datetime], T]) -> T:
+        """Make a change to the core, keep it and publish what follows from it, then return its result."""
+        now = self.read()
+        try:
+            return change(now)
+        finally:
+            self._commit(changed=True)
+            self._hold()
+            self.wake()
+
+    def stir(self) -> None:
+        """A client trades or asks for prices: for a while the market moves by the second."""
+        self._active_until = max(self._clock.now(), self._now) + ACTIVE
+        self.wake()
+
+    def wake(self) -> None:
+        """Make :meth:`run` look again at what is due."""
+        if self._sleep is not None:
+            self._sleep.cancel()
+
+    def keep(self) -> None:
+        """Write the state as it is."""
+        self._state.save(self._now, self._core.snapshot())
+
+    def _open_market(self) -> None:
+        """Give the core the prices of this moment before anybody can ask for them."""
+        self._core.advance(self._now)
+        self._feed.tick(self._now, self._now)
+        self._commit(changed=True)
+
+    def _next_tick(self, now: datetime) -> datetime | None:
+        is_busy = self._by_the_second or self._core.has_working_orders or self._active_until > self._ticked_at
+        return self._grid.next_tick(self._ticked_at, now, is_busy=is_busy)
+
+    def _tick(self, at: datetime) -> None:
+        """Show the market of that moment to the core, then let it do what is due at it.
+
+        At the open and at the close the quote comes an instant earlier than the phase changes: the opening auction and the orders that wait
+        for the open meet the opening quote, the closing auction and day orders the closing one.
+        """
+        self._ticked_at = at
+        is_boundary = (self._calendar.session_at(at) is None) != (self._calendar.session_at(at - _INSTANT) is None)
+        self._now = max(self._now, at - _INSTANT if is_boundary else at)
+        due = self._core.next_due()
+        self._feed.tick(at, self._now)
+        self._now = max(self._now, at)
+        self._core.advance(self._now)
+        self._commit(changed=due is not None and due <= self._now, is_minute=floor_to(at, MINUTE) == at)
+
+    def _commit(self, *, changed: bool, is_minute: bool = False) -> None:
+        """Keep what changed, then tell the order stream; at minute marks keep at least the time."""
+        updates = self._core.drain()
+        if changed or updates:
+            self._state.save(self._now, self._core.snapshot())
+        elif is_minute:
+            self._state.save(self._now, None)
+        self._order_stream.publish(updates)
+
+    def _strike(self, now: datetime) -> None:
+        for fault in self._faults.due(now):
+            stream = self._order_stream if fault.stream == "orders" else self._market_stream
+            if isinstance(fault, DropStream):
+                stream.drop(fault.code)
+            else:
+                stream.send_raw(fault.text)
+
+    def _hold(self) -> None:
+        """Keep an accelerated clock from leaping while an order works in a session: its deadlines are seconds."""
+        is_open = self._calendar.session_at(self._now) is not None
+        is_active = self._hold_while_active and self._active_until > self._now
+        if is_active or (is_open and self._core.has_working_orders):
+            if self._release is None:
+                self._release = self._clock.hold("exchange: orders working")
+        else:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._release is not None:
+            self._release()
+            self._release = None

@@ -1,0 +1,278 @@
+"""The market-data stream: ``/v2/{sip,iex,delayed_sip,test}`` (section 6 of the protocol reference).
+
+Every frame is an array; control messages come alone in one. Subscriptions add up, and each acknowledgement holds the complete resulting
+state. A client authenticates by message within ten seconds, or by the headers of its handshake. Data go only to subscribers, in
+batches; a client that falls too far behind is told so (407) and loses its connection. ``delayed_sip`` says the same a quarter of an
+hour later; ``test`` knows the symbol ``FAKEPACA`` only.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+import msgspec
+from aiohttp import web
+
+from alchemiser.domain.runtime import Clock
+from alchemiser.exchange.access import Credentials, presented_pair
+from alchemiser.exchange.connection import Connection, Frame
+from alchemiser.exchange.faults import FaultBook
+from alchemiser.exchange.traffic import TrafficLog
+from alchemiser.exchange.wire import Batch, Encoding, MarketMessage, decode, encode
+
+FEEDS: Final = ("sip", "iex", "delayed_sip", "test")
+AUTH_SECONDS: Final = 10.0
+_DELAY: Final = timedelta(minutes=15)
+_QUEUE_FRAMES: Final = 2_000
+_BATCH_MESSAGES: Final = 500
+
+_CHANNELS: Final = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds")
+_TEST_CHANNELS: Final = ("trades", "quotes", "bars")
+_FOLLOWING_TRADES: Final = ("corrections", "cancelErrors")  # they come with trades and are never asked for
+
+_ERRORS: Final = {
+    400: "invalid syntax",
+    401: "not authenticated",
+    402: "auth failed",
+    403: "already authenticated",
+    404: "auth timeout",
+    405: "symbol limit exceeded",
+    406: "connection limit exceeded",
+    407: "slow client",
+    409: "insufficient subscription",
+    410: "invalid subscribe action for this feed",
+}
+_CLOSING_ERRORS: Final = frozenset({402, 404, 406, 409})
+
+Control = list[dict[str, Any]]
+"""A control frame: an array of one message."""
+
+
+def error_frame(code: int) -> Control:
+    """Return the control frame of an error code."""
+    return [{"T": "error", "code": code, "msg": _ERRORS[code]}]
+
+
+class Slots(Protocol):
+    """Who may be connected to a feed."""
+
+    def is_free(self, feed: str) -> bool:
+        """Return whether one more authenticated connection is allowed."""
+
+
+class MarketSession:
+    """The protocol of one connection, without a socket: what a client says, what is answered, and what it wants to hear."""
+
+    def __init__(
+        self, feed: str, *, credentials: Credentials, slots: Slots, plan: Sequence[str] = FEEDS, symbol_limit: int | None = None
+    ) -> None:
+        self.feed = feed
+        self.is_authenticated = False
+        self.is_refused = False
+        self._credentials = credentials
+        self._slots = slots
+        self._plan = plan
+        self._symbol_limit = symbol_limit
+        self._channels = _TEST_CHANNELS if feed == "test" else _CHANNELS
+        self._wanted: dict[str, dict[str, None]] = {channel: {} for channel in self._channels}
+
+    def opened(self, presented: tuple[str, str] | None) -> list[Control]:
+        """Return what is said first; ``presented`` is the key pair of the handshake's headers."""
+        frames: list[Control] = [[{"T": "success", "msg": "connected"}]]
+        if presented is not None:
+            frames.append(self._authenticate(*presented))
+        return frames
+
+    def receive(self, message: Any) -> Control:
+        """Return the answer to one message; after a refusal the connection is to be closed."""
+        match message:
+            case {"action": "auth", "key": str(key), "secret": str(secret)}:
+                return self._authenticate(key, secret)
+            case {"action": "auth"}:
+                return self._refuse(402)
+            case {"action": "subscribe" | "unsubscribe"} if not self.is_authenticated:
+                return self._refuse(401)
+            case {"action": "subscribe" | "unsubscribe" as action, **lists}:
+                return self._change(str(action), lists)
+        return self._refuse(400)
+
+    def wants(self, channel: str, symbol: str) -> bool:
+        """Return whether the client is subscribed to this."""
+        wanted = self._wanted.get(channel)
+        return wanted is not None and (symbol in wanted or "*" in wanted)
+
+    def timed_out(self) -> Control:
+        """Return what is said to a client that did not authenticate in time."""
+        return self._refuse(404)
+
+    def _authenticate(self, key: str, secret: str) -> Control:
+        if self.is_authenticated:
+            return self._refuse(403)
+        if not self._credentials.accept(key, secret):
+            return self._refuse(402)
+        if self.feed not in self._plan:
+            return self._refuse(409)
+        if not self._slots.is_free(self.feed):
+            return self._refuse(406)
+        self.is_authenticated = True
+        return [{"T": "success", "msg": "authenticated"}]
+
+    def _change(self, action: str, lists: dict[Any, Any]) -> Control:
+        changes = {channel: symbols for channel, symbols in lists.items() if channel not in _FOLLOWING_TRADES}
+        if not changes or not all(_is_symbol_list(symbols) for symbols in changes.values()):
+            return self._refuse(400)
+        if any(channel not in self._channels for channel in changes):
+            return self._refuse(410)
+        wanted = {channel: dict(symbols) for channel, symbols in self._wanted.items()}
+        for channel, symbols in changes.items():
+            for symbol in symbols:
+                if action == "subscribe":
+                    wanted[channel][symbol] = None
+                else:
+                    wanted[channel].pop(symbol, None)
+        if self._symbol_limit is not None and len({**wanted["trades"], **wanted["quotes"]}) > self._symbol_limit:
+            return self._refuse(405)
+        self._wanted = wanted
+        return self._acknowledgement()
+
+    def _acknowledgement(self) -> Control:
+        state = {channel: list(symbols) for channel, symbols in self._wanted.items()}
+        if self.feed != "test":
+            state.update({channel: list(self._wanted["trades"]) for channel in _FOLLOWING_TRADES})
+        return [{"T": "subscription", **state}]
+
+    def _refuse(self, code: int) -> Control:
+        self.is_refused = code in _CLOSING_ERRORS
+        return error_frame(code)
+
+
+def _is_symbol_list(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(symbol, str) for symbol in value)
+
+
+class MarketStream:
+    """All connections of the market-data stream."""
+
+    def __init__(
+        self,
+        *,
+        credentials: Credentials,
+        clock: Clock,
+        faults: FaultBook,
+        traffic: TrafficLog,
+        max_connections: int = 1,
+        symbol_limit: int | None = None,
+        plan: Sequence[str] = FEEDS,
+        queue_frames: int = _QUEUE_FRAMES,
+    ) -> None:
+        self._credentials = credentials
+        self._clock = clock
+        self._faults = faults
+        self._traffic = traffic
+        self._max_connections = max_connections
+        self._symbol_limit = symbol_limit
+        self._plan = plan
+        self._queue_frames = queue_frames
+        self._clients: dict[MarketSession, tuple[Connection, Encoding]] = {}
+        self._delayed: deque[tuple[datetime, Batch]] = deque()
+
+    def is_free(self, feed: str) -> bool:
+        """Return whether one more authenticated connection is allowed on the feed."""
+        return sum(session.is_authenticated and session.feed == feed for session in self._clients) < self._max_connections
+
+    def has_clients(self, feed: str) -> bool:
+        """Return whether an authenticated client is connected to the feed."""
+        return any(session.is_authenticated and session.feed == feed for session in self._clients)
+
+    def is_wanted(self, channel: str, symbol: str) -> bool:
+        """Return whether any client is subscribed to this."""
+        return any(session.wants(channel, symbol) for session in self._clients)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one connection from its handshake to its end."""
+        refusal = self._faults.refusal("market", self._clock.now())
+        if refusal is not None:
+            self._traffic.event(self._clock.now(), "market", f"handshake refused with {refusal.status}")
+            return web.json_response({"message": "connection limit exceeded"}, status=refusal.status)
+        encoding = Encoding.MSGPACK if request.headers.get("Content-Type") == "application/msgpack" else Encoding.JSON
+        session = MarketSession(
+            request.match_info["feed"], credentials=self._credentials, slots=self, plan=self._plan, symbol_limit=self._symbol_limit
+        )
+        connection = Connection(request, queue_frames=self._queue_frames, overflow=_frame(error_frame(407), encoding))
+
+        def opened() -> None:
+            self._clients[session] = (connection, encoding)
+            for control in session.opened(presented_pair(request.headers)):
+                self._send_control(session, control)
+
+        def receive(frame: Frame) -> None:
+            try:
+                message = decode(frame.payload, encoding, is_text=frame.is_text)
+            except msgspec.DecodeError:
+                message = None
+            self._traffic.frame(self._clock.now(), "market", "in", frame.payload if message is None else message)
+            self._send_control(session, session.receive(message))
+
+        def auth_timeout() -> None:
+            if not session.is_authenticated:
+                self._send_control(session, session.timed_out())
+
+        timeout = asyncio.get_running_loop().call_later(AUTH_SECONDS, auth_timeout)
+        try:
+            await connection.serve(receive, opened)
+        finally:
+            timeout.cancel()
+            self._clients.pop(session, None)
+            self._traffic.event(self._clock.now(), "market", "ended")
+        return connection.socket
+
+    def publish(self, messages: Sequence[MarketMessage], at: datetime) -> None:
+        """Send what happened in the market to whoever is subscribed."""
+        batch = Batch(messages)
+        for feed in ("sip", "iex"):
+            self._deliver(feed, batch)
+        if self.has_clients("delayed_sip"):
+            self._delayed.append((at, batch))
+        while self._delayed and self._delayed[0][0] + _DELAY <= at:
+            self._deliver("delayed_sip", self._delayed.popleft()[1])
+
+    def publish_test(self, messages: Sequence[MarketMessage]) -> None:
+        """Send what happened in the test symbol to the clients of the test feed."""
+        self._deliver("test", Batch(messages))
+
+    def send_raw(self, text: str) -> None:
+        """Send a frame as it is to every connection."""
+        for connection, encoding in list(self._clients.values()):
+            connection.send(Frame(text.encode(), is_text=encoding is Encoding.JSON))
+
+    def drop(self, code: int | None = None) -> None:
+        """End every connection: as a broken network would, or by a close frame with this code."""
+        for connection, _ in list(self._clients.values()):
+            if code is None:
+                connection.abort()
+            else:
+                connection.close(code=code)
+
+    def _deliver(self, feed: str, batch: Batch) -> None:
+        if not batch.messages or self._faults.is_mute("market", self._clock.now()):
+            return
+        for session, (connection, encoding) in list(self._clients.items()):
+            if session.feed != feed:
+                continue
+            wanted = [place for place, message in enumerate(batch.messages) if session.wants(message.channel, message.symbol)]
+            for start in range(0, len(wanted), _BATCH_MESSAGES):
+                payload = batch.frame(wanted[start : start + _BATCH_MESSAGES], encoding)
+                connection.send(Frame(payload, is_text=encoding is Encoding.JSON))
+
+    def _send_control(self, session: MarketSession, control: Control) -> None:
+        connection, encoding = self._clients[session]
+        self._traffic.frame(self._clock.now(), "market", "out", control)
+        connection.send(_frame(control, encoding))
+        if session.is_refused:
+            connection.close()
+
+
+def _frame(control: Control, encoding: Encoding) -> Frame:
+    return Frame(encode(control, encoding), is_text=encoding is Encoding.JSON)

@@ -1,0 +1,170 @@
+"""The order stream: ``trade_updates`` over ``/stream`` (section 5 of the protocol reference).
+
+The server says nothing until spoken to. Both forms of authentication are understood; each ``listen`` replaces the set of streams; there
+is no replay: what happens while nobody listens is not sent later. One connection per account: a second one is refused, at the handshake
+with 429, or after its authentication when both came at once. Frames hold JSON and are binary, as on paper, unless text is chosen; a
+client that asks for msgpack gets msgpack.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+from aiohttp import web
+
+from alchemiser.domain.runtime import Clock
+from alchemiser.exchange.access import Credentials
+from alchemiser.exchange.connection import Connection, Frame
+from alchemiser.exchange.faults import FaultBook
+from alchemiser.exchange.orders import OrderUpdate
+from alchemiser.exchange.traffic import TrafficLog
+from alchemiser.exchange.wire import Encoding, decode, encode
+
+_QUEUE_FRAMES: Final = 10_000
+_STREAMS: Final = ("trade_updates",)
+_LEGACY_NOTE: Final = "the authenticate action is deprecated, use auth"
+
+
+class Slots(Protocol):
+    """Who may be connected."""
+
+    def take(self, session: "OrderSession") -> bool:
+        """Give the session the account's slot; return whether it has it now."""
+
+
+class OrderSession:
+    """The protocol of one connection, without a socket: what a client says, and what is answered."""
+
+    def __init__(self, credentials: Credentials, slots: Slots) -> None:
+        self._credentials = credentials
+        self._slots = slots
+        self.is_authorized = False
+        self.is_refused = False
+        self.streams: tuple[str, ...] = ()
+
+    def receive(self, message: Any) -> dict[str, Any]:
+        """Return the answer to one message; after a refusal the connection is to be closed."""
+        match message:
+            case {"action": "auth", "key": str(key), "secret": str(secret)}:
+                return self._authenticate(key, secret)
+            case {"action": "authenticate", "data": {"key_id": str(key), "secret_key": str(secret)}}:
+                return self._authenticate(key, secret, note=_LEGACY_NOTE)
+            case {"action": "auth" | "authenticate"}:
+                return _authorization("unauthorized", "authenticate")
+            case {"action": "listen"} if not self.is_authorized:
+                return _authorization("unauthorized", "listen")
+            case {"action": "listen", "data": {"streams": list(names)}}:
+                self.streams = tuple(name for name in _STREAMS if name in names)
+                return {"stream": "listening", "data": {"streams": list(self.streams)}}
+            case {"action": str(action)}:
+                return _error(f"invalid action or data: {action}")
+        return _error("invalid message: expected an object with an action")
+
+    def _authenticate(self, key: str, secret: str, note: str | None = None) -> dict[str, Any]:
+        if not self._credentials.accept(key, secret):
+            return _authorization("unauthorized", "authenticate", note)
+        if not self._slots.take(self):
+            self.is_refused = True
+            return _error("connection limit exceeded: another connection of this account is open")
+        self.is_authorized = True
+        return _authorization("authorized", "authenticate", note)
+
+
+def _authorization(status: str, action: str, note: str | None = None) -> dict[str, Any]:
+    message = {} if note is None else {"message": note}
+    return {"stream": "authorization", "data": {"action": action, "status": status, **message}}
+
+
+def _error(text: str) -> dict[str, Any]:
+    return {"action": "error", "data": {"error_message": text}}
+
+
+class OrderStream:
+    """All connections of the order stream."""
+
+    def __init__(
+        self,
+        *,
+        credentials: Credentials,
+        clock: Clock,
+        faults: FaultBook,
+        traffic: TrafficLog,
+        max_connections: int = 1,
+        text_frames: bool = False,
+    ) -> None:
+        self._credentials = credentials
+        self._clock = clock
+        self._faults = faults
+        self._traffic = traffic
+        self._max_connections = max_connections
+        self._text_frames = text_frames
+        self._clients: dict[OrderSession, tuple[Connection, Encoding]] = {}
+
+    def take(self, session: OrderSession) -> bool:
+        """Give the session the account's slot, if it is free."""
+        return session.is_authorized or self._authorized < self._max_connections
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one connection from its handshake to its end."""
+        refusal = self._faults.refusal("orders", self._clock.now())
+        if refusal is not None or self._authorized >= self._max_connections:
+            status = 429 if refusal is None else refusal.status
+            self._traffic.event(self._clock.now(), "orders", f"handshake refused with {status}")
+            return web.json_response({"message": "connection limit exceeded"}, status=status)
+        encoding = Encoding.MSGPACK if request.headers.get("Content-Type") == "application/msgpack" else Encoding.JSON
+        session = OrderSession(self._credentials, self)
+        connection = Connection(request, queue_frames=_QUEUE_FRAMES)
+
+        def receive(frame: Frame) -> None:
+            try:
+                message = decode(frame.payload, encoding, is_text=frame.is_text)
+            except msgspec.DecodeError:
+                message = None
+            self._traffic.frame(self._clock.now(), "orders", "in", frame.payload if message is None else message)
+            answer = session.receive(message)
+            self._send(connection, encoding, answer)
+            if session.is_refused:
+                connection.close()
+
+        try:
+            await connection.serve(receive, lambda: self._clients.update({session: (connection, encoding)}))
+        finally:
+            self._clients.pop(session, None)
+            self._traffic.event(self._clock.now(), "orders", "ended")
+        return connection.socket
+
+    def publish(self, updates: Sequence[OrderUpdate]) -> None:
+        """Send order updates to whoever listens; those that nobody hears are gone."""
+        now = self._clock.now()
+        for update in updates:
+            payload = {"stream": "trade_updates", "data": update.json()}
+            for _ in range(self._faults.copies_of_update(now)):
+                self._send_to_listeners(payload)
+
+    def send_raw(self, text: str) -> None:
+        """Send a frame as it is to every connection."""
+        for connection, _ in list(self._clients.values()):
+            connection.send(Frame(text.encode(), self._text_frames))
+
+    def drop(self, code: int | None = None) -> None:
+        """End every connection: as a broken network would, or by a close frame with this code."""
+        for connection, _ in list(self._clients.values()):
+            if code is None:
+                connection.abort()
+            else:
+                connection.close(code=code)
+
+    @property
+    def _authorized(self) -> int:
+        return sum(session.is_authorized for session in self._clients)
+
+    def _send_to_listeners(self, payload: dict[str, Any]) -> None:
+        if self._faults.is_mute("orders", self._clock.now()):
+            return
+        for session, (connection, encoding) in list(self._clients.items()):
+            if "trade_updates" in session.streams:
+                self._send(connection, encoding, payload)
+
+    def _send(self, connection: Connection, encoding: Encoding, payload: dict[str, Any]) -> None:
+        self._traffic.frame(self._clock.now(), "orders", "out", payload)
+        connection.send(Frame(encode(payload, encoding), is_text=self._text_frames and encoding is Encoding.JSON))

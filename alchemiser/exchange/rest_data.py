@@ -1,0 +1,248 @@
+"""The market-data REST API for stocks and corporate actions (section 7 of the protocol reference).
+
+Every endpoint has its multi-symbol form and its single-symbol twin. Nothing later than the market time shows in an answer. Quotes of
+the past are those of the steps of the path; a feed's name is accepted and changes nothing, because all feeds of this exchange see the
+same market.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from alchemiser.domain.market import Quote
+from alchemiser.exchange.aggregates import History, parse_adjustment, parse_time_frame
+from alchemiser.exchange.corporate_actions import corporate_actions
+from alchemiser.exchange.errors import bad_request
+from alchemiser.exchange.feed import MarketFeed, bar_fields, quote_fields, trade_fields
+from alchemiser.exchange.handler import Driver
+from alchemiser.exchange.http_forms import answer, choice, day, moment, page_token, read_page_token, whole_number, words
+from alchemiser.exchange.path import TapeBar, TapePrint
+from alchemiser.exchange.rest_trading import Route
+from alchemiser.exchange.tape import MarketTape
+from alchemiser.market.calendar import midnight, new_york_date
+
+_MOST_ROWS: Final = 10_000
+_USUAL_ROWS: Final = 1_000
+
+_EXCHANGES: Final = {"N": "New York Stock Exchange", "P": "NYSE Arca", "Q": "NASDAQ OMX", "V": "IEX", "Z": "Cboe BZX"}
+_CONDITIONS: Final = {
+    "trade": {"@": "Regular Sale", "I": "Odd Lot Trade", "O": "Opening Trade", "6": "Closing Trade"},
+    "quote": {"R": "Regular Market Maker Open", "H": "Halt", "C": "Closing"},
+}
+
+Rows = Callable[[str, datetime, datetime], Iterator[TapeBar] | Iterator[TapePrint] | Iterator[Quote]]
+
+
+class DataApi:
+    """The handlers of the data API."""
+
+    def __init__(self, *, driver: Driver, feed: MarketFeed, tape: MarketTape) -> None:
+        self._driver = driver
+        self._feed = feed
+        self._tape = tape
+
+    def routes(self) -> list[Route]:
+        """Return method, path and handler of every endpoint. Fixed paths come before those with a symbol."""
+        return [
+            ("GET", "/v2/stocks/meta/exchanges", self.exchanges),
+            ("GET", "/v2/stocks/meta/conditions/{kind}", self.conditions),
+            ("GET", "/v2/stocks/snapshots", self.snapshots),
+            ("GET", "/v2/stocks/bars/latest", self.latest_bars),
+            ("GET", "/v2/stocks/quotes/latest", self.latest_quotes),
+            ("GET", "/v2/stocks/trades/latest", self.latest_trades),
+            ("GET", "/v2/stocks/bars", self.bars),
+            ("GET", "/v2/stocks/quotes", self.quotes),
+            ("GET", "/v2/stocks/trades", self.trades),
+            ("GET", "/v2/stocks/{symbol}/bars/latest", self.latest_bars),
+            ("GET", "/v2/stocks/{symbol}/quotes/latest", self.latest_quotes),
+            ("GET", "/v2/stocks/{symbol}/trades/latest", self.latest_trades),
+            ("GET", "/v2/stocks/{symbol}/bars", self.bars),
+            ("GET", "/v2/stocks/{symbol}/quotes", self.quotes),
+            ("GET", "/v2/stocks/{symbol}/trades", self.trades),
+            ("GET", "/v2/stocks/{symbol}/snapshot", self.snapshot),
+            ("GET", "/v1/corporate-actions", self.actions),
+        ]
+
+    # --- history ---
+
+    async def bars(self, request: web.Request) -> web.Response:
+        """``GET /v2/stocks/bars``."""
+        query = request.query
+        frame = parse_time_frame(query.get("timeframe", ""))
+        if frame is None:
+            raise bad_request(f"invalid timeframe: {query.get('timeframe')!r}")
+        adjustment = parse_adjustment(words(query, "adjustment"))
+        if adjustment is None:
+            raise bad_request(f"invalid adjustment: {query['adjustment']!r}")
+
+        def rows(history: History) -> Rows:
+            return lambda symbol, start, end: history.bars(symbol, frame, adjustment, start, end)
+
+        return self._page(request, "bars", rows)
+
+    async def trades(self, request: web.Request) -> web.Response:
+        """``GET /v2/stocks/trades``."""
+        return self._page(request, "trades", lambda history: history.trades)
+
+    async def quotes(self, request: web.Request) -> web.Response:
+        """``GET /v2/stocks/quotes``."""
+        return self._page(request, "quotes", lambda history: history.quotes)
+
+    def _page(self, request: web.Request, name: str, rows: Callable[[History], Rows]) -> web.Response:
+        """Answer one page: sorted by symbol, then by time; ``limit`` counts over all symbols."""
+        now = self._driver.read()
+        query = request.query
+        is_descending = choice(query, "sort", ("asc", "desc"), "asc") == "desc"
+        limit = whole_number(query, "limit", low=1, high=_MOST_ROWS, default=_USUAL_ROWS)
+        start = moment(query, "start") or midnight(new_york_date(now))
+        end = min(moment(query, "end", end_of_day=True) or now, now)
+        page = read_page_token(query.get("page_token"))
+        found = self._rows(self._symbols(request), rows(History(self._tape, now, descending=is_descending)), start, end, page)
+        chosen = list(islice(found, limit + 1))
+        token = page_token(chosen[limit - 1][0], _time_of(chosen[limit - 1][1])) if len(chosen) > limit else None
+        result: dict[str, list[Any]] = {}
+        for symbol, row in chosen[:limit]:
+            result.setdefault(symbol, []).append(_row(row))
+        single = request.match_info.get("symbol")
+        body: dict[str, Any] = {name: result} if single is None else {name: result.get(single.upper(), []), "symbol": single.upper()}
+        return answer({**body, "next_page_token": token})
+
+    def _rows(
+        self, symbols: tuple[str, ...], rows: Rows, start: datetime, end: datetime, page: tuple[str, datetime] | None
+    ) -> Iterator[tuple[str, TapeBar | TapePrint | Quote]]:
+        """Yield what comes after the row of the page token."""
+        for symbol in sorted(symbols):
+            if page is not None and symbol < page[0]:
+                continue
+            is_before = page is not None and symbol == page[0]
+            for row in rows(symbol, start, end):
+                if is_before and page is not None:
+                    # The token names the last row of the page before.
+                    is_before = _time_of(row) != page[1]
+                    continue
+                yield symbol, row
+
+    # --- the latest ---
+
+    async def latest_bars(self, request: web.Request) -> web.Response:
+        """``GET /v2/stocks/bars/latest``: the last whole minute with a trade."""
+        now = self._driver.read()
+        return self._latest(request, "bars", lambda symbol: self._minute_bar(symbol, now))
+
+    async def latest_quotes(self, request: web.Request) -> web.Response:
+        """``GET /v2/stocks/quotes/latest``."""
+        self._driver.read()
+        return self._latest(request, "quotes", self._feed.quote)
+
+    async def latest_trades(self, request: web.Request) -> web.Response:
+        """``GET /v2/stocks/trades/latest``."""
+        self._driver.read()
+        return self._latest(request, "trades", self._feed.trade)
+
+    def _latest(self, request: web.Request, name: str, find: Callable[[str], TapeBar | TapePrint | Quote | None]) -> web.Response:
+        found = {symbol: _row(row) for symbol in self._known(request) if (row := find(symbol)) is not None}
+        single = request.match_info.get("symbol")
+        if single is None:
+            return answer({name: found})
+        return answer({"symbol": single.upper(), name.removesuffix("s"): found.get(single.upper())})
+
+    async def snapshots(self, request: web.Request) -> web.Response:
+        """``GET /v2/stocks/snapshots``: one request, however many symbols."""
+        now = self._driver.read()
+        return answer({symbol: self._snapshot(symbol, now) for symbol in self._known(request)})
+
+    async def snapshot(self, request: web.Request) -> web.Response:
+        """``GET /v2/stocks/{symbol}/snapshot``."""
+        now = self._driver.read()
+        return answer(
+            {symbol: {"symbol": symbol, **self._snapshot(symbol, now)} for symbol in self._known(request)}.get(
+                request.match_info["symbol"].upper(), {}
+            )
+        )
+
+    def _snapshot(self, symbol: str, now: datetime) -> dict[str, Any]:
+        members = {
+            "latestTrade": self._feed.trade(symbol),
+            "latestQuote": self._feed.quote(symbol),
+            "minuteBar": self._minute_bar(symbol, now),
+            "dailyBar": self._tape.day_bar(symbol, now),
+            "prevDailyBar": self._tape.previous_bar(symbol, now),
+        }
+        return {name: _row(member) for name, member in members.items() if member is not None}
+
+    def _minute_bar(self, symbol: str, now: datetime) -> TapeBar | None:
+        return self._tape.minute_bar(symbol, now)
+
+    # --- what never changes, and corporate actions ---
+
+    async def exchanges(self, request: web.Request) -> web.Response:
+        """``GET /v2/stocks/meta/exchanges``."""
+        return answer(_EXCHANGES)
+
+    async def conditions(self, request: web.Request) -> web.Response:
+        """``GET /v2/stocks/meta/conditions/{trade|quote}``."""
+        kind = request.match_info["kind"]
+        if kind not in _CONDITIONS:
+            raise bad_request(f"invalid ticktype: {kind!r} is neither trade nor quote")
+        return answer(_CONDITIONS[kind])
+
+    async def actions(self, request: web.Request) -> web.Response:
+        """``GET /v1/corporate-actions``: the dividends and splits that show in the daily bars, up to today."""
+        now = self._driver.read()
+        query = request.query
+        today = new_york_date(now)
+        start, end = day(query, "start") or today, day(query, "end") or today
+        limit = whole_number(query, "limit", low=1, high=1_000, default=100)
+        symbols = words(query, "symbols") or self._tape.symbols
+        known = [symbol for symbol in symbols if symbol in self._feed.symbols]
+        groups = corporate_actions(self._tape, known, start, min(end, today), now)
+        wanted = words(query, "types")
+        chosen: dict[str, list[dict[str, Any]]] = {}
+        skip = _offset(query.get("page_token"))
+        rows = [(group, row) for group, members in groups.items() if not wanted or group.removesuffix("s") in wanted for row in members]
+        rows.sort(
+            key=lambda item: (item[1]["process_date"], item[1]["symbol"]), reverse=choice(query, "sort", ("asc", "desc"), "asc") == "desc"
+        )
+        for group, row in rows[skip : skip + limit]:
+            chosen.setdefault(group, []).append(row)
+        token = page_token(str(skip + limit), now) if len(rows) > skip + limit else None
+        return answer({"corporate_actions": chosen, "next_page_token": token})
+
+    # --- symbols ---
+
+    def _symbols(self, request: web.Request) -> tuple[str, ...]:
+        single = request.match_info.get("symbol")
+        symbols = words(request.query, "symbols") if single is None else (single,)
+        if not symbols:
+            raise bad_request("symbols is required")
+        return tuple(symbol.upper() for symbol in symbols)
+
+    def _known(self, request: web.Request) -> list[str]:
+        return [symbol for symbol in self._symbols(request) if symbol in self._feed.symbols]
+
+
+def _row(row: TapeBar | TapePrint | Quote) -> msgspec.Struct:
+    match row:
+        case TapeBar():
+            return bar_fields(row)
+        case TapePrint():
+            return trade_fields(row)
+        case Quote():
+            return quote_fields(row)
+
+
+def _time_of(row: TapeBar | TapePrint | Quote) -> datetime:
+    return row.start if isinstance(row, TapeBar) else row.at
+
+
+def _offset(token: str | None) -> int:
+    page = read_page_token(token)
+    if page is None:
+        return 0
+    if not page[0].isdigit():
+        raise bad_request("invalid page_token")
+    return int(page[0])

@@ -1,0 +1,236 @@
+"""The exchange behind one address: both REST APIs, both streams and the control endpoints.
+
+Whoever runs one makes a core (:func:`open_core`), hands it over with a tape and a clock, calls :meth:`ExchangeServer.start`, keeps
+:meth:`ExchangeServer.run` running (it lets market time pass) and calls :meth:`ExchangeServer.stop` at the end. It starts no task of its
+own but those of its connections, and it serves on any listening socket, an in-memory one of a virtual-time loop included.
+"""
+
+import errno
+import socket
+from collections.abc import Awaitable, Callable
+from datetime import date, datetime
+from random import Random
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from alchemiser.domain.errors import ConfigError
+from alchemiser.domain.market import Session
+from alchemiser.domain.runtime import Clock
+from alchemiser.exchange.access import Credentials
+from alchemiser.exchange.assets import listing
+from alchemiser.exchange.control import ControlApi
+from alchemiser.exchange.engine import Exchange
+from alchemiser.exchange.faults import AnyFault, FaultBook
+from alchemiser.exchange.feed import MarketFeed
+from alchemiser.exchange.gate import Gate, RateLimit, error_answer
+from alchemiser.exchange.handler import Driver
+from alchemiser.exchange.market_stream import FEEDS, MarketStream
+from alchemiser.exchange.order_stream import OrderStream
+from alchemiser.exchange.persistence import SavedState, StateFile
+from alchemiser.exchange.rest_data import DataApi
+from alchemiser.exchange.rest_trading import TradingApi
+from alchemiser.exchange.settings import ExchangeSettings
+from alchemiser.exchange.tape import MarketTape
+from alchemiser.exchange.ticks import TickGrid
+from alchemiser.exchange.traffic import TrafficLog
+from alchemiser.market.calendar import TradingCalendar
+
+_STOP_SECONDS: Final = 2.0
+_STIRRING: Final = ("/v2/orders", "/v2/positions", "/v2/stocks/snapshots")
+"""Paths whose requests make the market move by the second for a while: somebody trades, or prices what will be traded."""
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be chosen about the faces.
+
+    ``rate_limit`` is REST requests per market minute, ``None`` for no limit. ``order_connections`` and ``market_connections`` bound
+    the authenticated connections of the account and of each feed. ``symbol_limit`` bounds the symbols of quotes and trades of one
+    connection. ``plan`` is the feeds the account may use. ``text_frames`` makes the order stream's frames text, as on live, instead of
+    binary, as on paper. ``by_the_second`` moves the market every second also while it is quiet: right for real time, too slow for a
+    leaping clock. ``hold_while_active`` keeps a leaping clock from leaping for a market minute after each trading request: for clients
+    that do not share it.
+    """
+
+    rate_limit: int | None = None
+    order_connections: int = 1
+    market_connections: int = 1
+    symbol_limit: int | None = None
+    plan: tuple[str, ...] = FEEDS
+    text_frames: bool = False
+    by_the_second: bool = False
+    hold_while_active: bool = False
+
+
+class ExchangeAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the exchange is and what opens it; its JSON is the line that ``alchemiser exchange`` prints."""
+
+    rest: str
+    trading_stream: str
+    data_stream: str
+    key_id: str
+    secret_key: str
+
+    def __repr__(self) -> str:
+        return f"ExchangeAddress(rest={self.rest!r}, key_id={self.key_id!r})"
+
+
+def open_core(
+    *,
+    settings: ExchangeSettings,
+    tape: MarketTape,
+    calendar: TradingCalendar,
+    seed: int,
+    opened_at: datetime,
+    saved: SavedState | None = None,
+) -> Exchange:
+    """Return a fresh exchange for the tape's symbols, or the one that was saved; its randomness follows from ``seed``."""
+    random = Random(seed)  # noqa: S311 - partial fills and ids of a simulation
+
+    def sessions(on: date) -> Session | None:
+        return calendar.session(on) if calendar.first_day <= on <= calendar.last_day else None
+
+    assets = listing(tape.symbols)
+    if saved is not None:
+        return Exchange.restore(saved.core, settings=settings, assets=assets, sessions=sessions, random=random)
+    return Exchange(settings=settings, assets=assets, sessions=sessions, random=random, opened_at=opened_at)
+
+
+class ExchangeServer:
+    """One exchange on one address."""
+
+    def __init__(
+        self,
+        *,
+        core: Exchange,
+        tape: MarketTape,
+        calendar: TradingCalendar,
+        clock: Clock,
+        last_day: date,
+        credentials: Credentials | None = None,
+        settings: ServerSettings | None = None,
+        state: StateFile | None = None,
+    ) -> None:
+        """Take the parts. ``last_day`` is the date of the last session that is played; without a ``state`` file nothing is kept."""
+        chosen = settings or ServerSettings()
+        self.credentials = credentials or Credentials.generate()
+        self.faults = FaultBook()
+        self.traffic = TrafficLog(self.credentials)
+        self._order_stream = OrderStream(
+            credentials=self.credentials,
+            clock=clock,
+            faults=self.faults,
+            traffic=self.traffic,
+            max_connections=chosen.order_connections,
+            text_frames=chosen.text_frames,
+        )
+        self._market_stream = MarketStream(
+            credentials=self.credentials,
+            clock=clock,
+            faults=self.faults,
+            traffic=self.traffic,
+            max_connections=chosen.market_connections,
+            symbol_limit=chosen.symbol_limit,
+            plan=chosen.plan,
+        )
+        feed = MarketFeed(tape=tape, core=core, stream=self._market_stream)
+        self._driver = Driver(
+            core=core,
+            feed=feed,
+            grid=TickGrid(calendar, last_day),
+            calendar=calendar,
+            clock=clock,
+            order_stream=self._order_stream,
+            market_stream=self._market_stream,
+            faults=self.faults,
+            state=state or StateFile(None),
+            by_the_second=chosen.by_the_second,
+            hold_while_active=chosen.hold_while_active,
+        )
+        self._gate = Gate(
+            credentials=self.credentials,
+            clock=clock,
+            faults=self.faults,
+            traffic=self.traffic,
+            rate_limit=RateLimit(chosen.rate_limit),
+            stir=self._driver.stir,
+        )
+        trading = TradingApi(core=core, driver=self._driver, calendar=calendar)
+        data = DataApi(driver=self._driver, feed=feed, tape=tape)
+        control = ControlApi(driver=self._driver, feed=feed, calendar=calendar, clock=clock, faults=self.faults, traffic=self.traffic)
+        self._app = self._application(trading, data, control)
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, *, host: str = "127.0.0.1", port: int = 0, sock: socket.socket | Any | None = None) -> ExchangeAddress:
+        """Listen, on ``sock`` when one is given, and return the address. Raises ``ConfigError`` when the port is taken."""
+        assert self._runner is None, "an exchange is started once"
+        self._runner = web.AppRunner(self._app, handle_signals=False, access_log=None, shutdown_timeout=_STOP_SECONDS)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port) if sock is None else web.SockSite(self._runner, sock)
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            self._runner = None
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                reason = "is taken" if error.errno == errno.EADDRINUSE else "may not be used"
+                raise ConfigError(
+                    f"the exchange cannot listen on {host}:{port}: the port {reason}; choose another, or 0 for a free one"
+                ) from error
+            raise
+        taken_host, taken_port = (self._runner.addresses[0] if sock is None else sock.getsockname())[:2]
+        base = f"{taken_host}:{taken_port}"
+        return ExchangeAddress(
+            rest=f"http://{base}",
+            trading_stream=f"ws://{base}/stream",
+            data_stream=f"ws://{base}/v2/sip",
+            key_id=self.credentials.key_id,
+            secret_key=self.credentials.secret_key,
+        )
+
+    async def run(self, *, linger: bool = False) -> None:
+        """Let market time pass until the last session is over; with ``linger``, until cancelled."""
+        await self._driver.run(linger=linger)
+
+    async def stop(self) -> None:
+        """Close the streams, let requests end, stop listening and keep the state. Harmless when it was never started."""
+        self._gate.stop()
+        self._order_stream.drop(1001)
+        self._market_stream.drop(1001)
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+            self._driver.keep()
+
+    def plan_faults(self, faults: list[AnyFault]) -> None:
+        """Plan faults as ``POST /_exchange/faults`` does."""
+        self.faults.add(faults)
+        self._driver.wake()
+
+    def _application(self, trading: TradingApi, data: DataApi, control: ControlApi) -> web.Application:
+        app = web.Application(middlewares=[_errors_as_json], client_max_size=2**20)
+        guarded = [
+            (method, path, self._gate.guard(handler, is_trading=_stirs(path)))
+            for method, path, handler in [*trading.routes(), *data.routes()]
+        ]
+        open_to_all = [(method, path, self._gate.logged(handler)) for method, path, handler in control.routes()]
+        for method, path, handler in [*guarded, *open_to_all]:
+            app.router.add_route(method, path, handler)
+            # A client whose base URL ends in a slash asks for //v2/...; the service does not mind.
+            app.router.add_route(method, "/" + path, handler)
+        app.router.add_route("GET", "/stream", self._order_stream.handle)
+        app.router.add_route("GET", f"/v2/{{feed:{'|'.join(FEEDS)}}}", self._market_stream.handle)
+        return app
+
+
+def _stirs(path: str) -> bool:
+    return path.startswith(_STIRRING) or path.endswith(("/latest", "/snapshot"))
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return error_answer(error.status, "endpoint not found" if error.status == 404 else error.reason.lower())
