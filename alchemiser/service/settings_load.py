@@ -178,7 +178,9 @@ def _suggestion(location: tuple[str, ...]) -> str:
     if near:
         return f"; did you mean {'.'.join(filter(None, (table, near[0])))}?"
     every = [key for key, _ in flatten(Settings().model_dump()) if not key.startswith("strategies.")]
-    wanted = [key for key in every if key.rpartition(".")[2] == location[-1]] or difflib.get_close_matches(".".join(location), every, n=1)
+    wanted = [key for key in every if key.rpartition(".")[2] == location[-1]] or difflib.get_close_matches(
+        ".".join(location), every, n=1, cutoff=0.75
+    )
     if wanted:
         return f"; did you mean {wanted[0]}?"
     return f"; {table or 'the file'} knows {', '.join(siblings)}" if siblings else ""

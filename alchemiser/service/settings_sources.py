@@ -36,21 +36,22 @@ class WrittenText(str):
 
 @dataclass(frozen=True)
 class Layer:
-    """What one source says. ``places`` maps a dotted key to where exactly it stands; a key below or beside it stands in ``name``."""
+    """What one source says. ``places`` maps dotted keys to where exactly they stand, as far as that is known."""
 
     name: str
     values: dict[str, Any]
     places: dict[str, str] = field(default_factory=dict)
 
     def place_of(self, key: str) -> str | None:
-        """Return where ``key`` or the table around it stands, or ``None`` when this layer does not mention it."""
+        """Return where ``key`` stands, or else the table around it or a key below; ``None`` when this layer does not mention it."""
         if not mentions(self.values, key):
             return None
+        below = next((place for other, place in self.places.items() if other.startswith(f"{key}.")), self.name)
         while key:
             if key in self.places:
                 return self.places[key]
             key = key.rpartition(".")[0]
-        return self.name
+        return below
 
 
 class LayerSource(PydanticBaseSettingsSource):
