@@ -1,0 +1,218 @@
+"""One REST request to Alpaca and everything that can become of it.
+
+Promises: every call ends within its total deadline; every failure is an error of the tree that says whether anything may have been
+done; a request with an effect is sent at most once; a question is asked again a bounded number of times, with jittered waits; no call is sent
+when the quota is known to be used up. What the answers mean is not decided here.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from random import Random
+from types import SimpleNamespace, TracebackType
+from typing import Final, Self
+
+import aiohttp
+import msgspec
+import structlog
+
+from alchemiser.alpaca.backoff import Backoff
+from alchemiser.alpaca.credentials import Credentials
+from alchemiser.alpaca.limits import Quota
+from alchemiser.alpaca.refusals import Subject, refusal, unproven
+from alchemiser.domain.errors import RateLimited, VenueError, VenueUnavailable
+from alchemiser.domain.runtime import Clock
+
+_log = structlog.get_logger(__name__)
+
+_CONNECTIONS_AT_MOST: Final = 32
+_KEEP_ALIVE_SECONDS: Final = 30.0
+
+
+class RestLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of the requests; deadlines are seconds of the event loop and include retries and waits."""
+
+    deadline_seconds: float = 10.0
+    bulk_deadline_seconds: float = 30.0
+    connect_seconds: float = 5.0
+    read_attempts: int = 3
+    retry: Backoff = Backoff(base_seconds=0.25, cap_seconds=2.0)
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A request: ``template`` is its path without ids, for counting; ``what`` names it in messages, with the id it concerns."""
+
+    method: str
+    path: str
+    what: str
+    template: str = ""
+    query: Mapping[str, str] | None = None
+    body: bytes | None = None
+    is_bulk: bool = False
+
+    @property
+    def has_effect(self) -> bool:
+        """Whether the venue is asked to do something."""
+        return self.method != "GET"
+
+    @property
+    def subject(self) -> Subject:
+        """What is asked, for an error."""
+        return Subject(what=self.what, has_effect=self.has_effect)
+
+
+class Host:
+    """One of the venue's hosts and the quota it grants."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.quota = Quota()
+
+
+OnRequest = Callable[[str, int | None, float], object]
+"""Told of every request: its method, the status or ``None`` when no answer came, and the seconds it took."""
+
+
+class RestClient:
+    """Sends requests over one keep-alive session; an asynchronous context manager."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        clock: Clock,
+        random: Random,
+        limits: RestLimits | None = None,
+        make_connector: Callable[[], aiohttp.BaseConnector] | None = None,
+        on_request: OnRequest | None = None,
+    ) -> None:
+        self._credentials = credentials
+        self._clock = clock
+        self._random = random
+        self._limits = limits or RestLimits()
+        self._make_connector = make_connector or _tcp_connector
+        self._on_request = on_request
+        self._session: aiohttp.ClientSession | None = None
+        self.requests: Counter[tuple[str, str, str]] = Counter()
+        """Requests sent, by method, path template and status; ``none`` when no answer came."""
+
+    async def __aenter__(self) -> Self:
+        trace = aiohttp.TraceConfig(trace_config_ctx_factory=SimpleNamespace)
+        trace.on_connection_create_end.append(_note_connected)
+        trace.on_connection_reuseconn.append(_note_connected)
+        self._session = aiohttp.ClientSession(
+            connector=self._make_connector(),
+            headers={**self._credentials.headers(), "Accept": "application/json"},
+            # The total deadline is ours, because it spans retries; this one tells a connection that never stood from one that broke.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect_seconds),
+            trace_configs=[trace],
+            auto_decompress=True,
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        assert self._session is not None
+        await self._session.close()
+
+    @property
+    def requests_made(self) -> int:
+        """How many requests were sent since the start."""
+        return self.requests.total()
+
+    async def call(self, host: Host, request: Request) -> bytes:
+        """Return the body of a successful answer; raises errors under ``VenueError`` and nothing else."""
+        deadline_seconds = self._limits.bulk_deadline_seconds if request.is_bulk else self._limits.deadline_seconds
+        sent = _Sent()
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                return await self._attempts(host, request, sent, deadline_seconds)
+        except TimeoutError:
+            if sent.is_out:
+                raise unproven(request.subject, f"none within {deadline_seconds:g} s") from None
+            raise VenueUnavailable(f"{request.what}: not sent within {deadline_seconds:g} s; nothing was done") from None
+
+    async def _attempts(self, host: Host, request: Request, sent: "_Sent", deadline_seconds: float) -> bytes:
+        attempts = 1 if request.has_effect else self._limits.read_attempts
+        for attempt in range(1, attempts + 1):
+            try:
+                await self._wait_for_quota(host, request, deadline_seconds)
+                return await self._attempt(host, request, sent)
+            except VenueUnavailable as error:
+                wait = self._limits.retry.delay_seconds(attempt, self._random)
+                if isinstance(error, RateLimited):
+                    wait = error.retry_after_seconds
+                if attempt == attempts or wait > deadline_seconds:
+                    raise
+                _log.info("asking the venue again", request=request.what, attempt=attempt, wait_seconds=round(wait, 3), reason=str(error))
+                await self._clock.sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _wait_for_quota(self, host: Host, request: Request, deadline_seconds: float) -> None:
+        while wait := host.quota.wait_seconds(self._clock.now().timestamp(), is_order=request.has_effect):
+            if wait > deadline_seconds:
+                raise RateLimited(
+                    f"{request.what}: the request quota is used up for {wait:.0f} s; nothing was sent", retry_after_seconds=wait
+                )
+            await self._clock.sleep(wait)
+
+    async def _attempt(self, host: Host, request: Request, sent: "_Sent") -> bytes:
+        assert self._session is not None, "the client is used inside its context"
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        status: int | None = None
+        sent.is_out = False
+        host.quota.sent()
+        try:
+            async with self._session.request(
+                request.method,
+                host.base_url + request.path,
+                params=request.query,
+                data=request.body,
+                headers={"Content-Type": "application/json"} if request.body is not None else None,
+                allow_redirects=False,
+                trace_request_ctx=sent,
+            ) as response:
+                body = await response.read()
+                status = response.status
+                host.quota.observe(response.headers)
+        except (aiohttp.ClientError, OSError) as error:
+            raise _broken(request, error, sent) from error
+        finally:
+            host.quota.ended()
+            self._count(request, status, loop.time() - began)
+        if 200 <= status < 300:
+            return body
+        raise self._refusal(host, request, status, body, response.headers.get("X-Request-ID"))
+
+    def _refusal(self, host: Host, request: Request, status: int, body: bytes, request_id: str | None) -> VenueError:
+        wait = host.quota.refused(self._clock.now().timestamp()) if status == 429 else 0.0
+        return refusal(request.subject, status, body, retry_after_seconds=wait, request_id=request_id)
+
+    def _count(self, request: Request, status: int | None, seconds: float) -> None:
+        self.requests[request.method, request.template or request.path, "none" if status is None else str(status)] += 1
+        if self._on_request is not None:
+            self._on_request(request.method, status, seconds)
+
+
+class _Sent:
+    """Whether the request of a call may have reached the venue."""
+
+    def __init__(self) -> None:
+        self.is_out = False
+
+
+async def _note_connected(session: aiohttp.ClientSession, context: SimpleNamespace, parameters: object) -> None:
+    """From here on the request may be on the wire; before, it cannot be."""
+    context.trace_request_ctx.is_out = True
+
+
+def _broken(request: Request, error: Exception, sent: _Sent) -> VenueError:
+    reason = str(error) or type(error).__name__
+    if sent.is_out:
+        return unproven(request.subject, f"the connection broke: {reason}")
+    return VenueUnavailable(f"{request.what}: the venue cannot be reached ({reason}); nothing was sent")
+
+
+def _tcp_connector() -> aiohttp.BaseConnector:
+    return aiohttp.TCPConnector(limit=_CONNECTIONS_AT_MOST, keepalive_timeout=_KEEP_ALIVE_SECONDS)

@@ -1,0 +1,349 @@
+"""The broker's requests, as ``domain.venue.Venue`` asks for them, over Alpaca's REST API.
+
+Promises: nothing but errors under ``VenueError`` comes out; a submit is sent once, and where the venue does not take it although it may know its
+id, it is looked up by that id before it counts as refused; lists that come in pages are followed to their end or refused, never cut short.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from random import Random
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import aiohttp
+import msgspec
+import structlog
+
+from alchemiser.alpaca import market_wire, wire
+from alchemiser.alpaca.credentials import Credentials
+from alchemiser.alpaca.refusals import unproven
+from alchemiser.alpaca.rest import Host, OnRequest, Request, RestClient, RestLimits
+from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosition
+from alchemiser.domain.errors import NotFoundAtVenue, OrderRejected, OutcomeUnknown, VenueError, VenueUnavailable
+from alchemiser.domain.market import Bar, MarketSnapshot, Session
+from alchemiser.domain.money import number_string
+from alchemiser.domain.orders import ExecutionReport, NewOrder
+from alchemiser.domain.runtime import Clock
+
+_log = structlog.get_logger(__name__)
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+ORDERS_PER_PAGE: Final = 500
+FILLS_PER_PAGE: Final = 100
+BARS_PER_PAGE: Final = 10_000
+PAGES_AT_MOST: Final = 1_000
+
+_UNPROCESSABLE: Final = 422
+_ENDED: Final = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
+
+_ORDER: Final = msgspec.json.Decoder(wire.WireOrder)
+_ORDERS: Final = msgspec.json.Decoder(list[wire.WireOrder])
+_ACCOUNT: Final = msgspec.json.Decoder(wire.WireAccount)
+_POSITIONS: Final = msgspec.json.Decoder(list[wire.WirePosition])
+_ASSETS: Final = msgspec.json.Decoder(list[wire.WireAsset])
+_ACTIVITIES: Final = msgspec.json.Decoder(list[wire.WireActivity])
+_SESSIONS: Final = msgspec.json.Decoder(list[wire.WireSession])
+_CLOCK: Final = msgspec.json.Decoder(wire.WireClock)
+_SNAPSHOTS: Final = msgspec.json.Decoder(dict[str, market_wire.RestSnapshot | None])
+_BARS: Final = msgspec.json.Decoder(market_wire.RestBars)
+
+
+class AlpacaVenue:
+    """One Alpaca account; an asynchronous context manager that owns its HTTP session.
+
+    ``feed`` is the market-data feed of snapshots and bars; ``make_connector`` replaces the TCP connector, for sockets in memory; ``on_request``
+    is told of every request, for metrics.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        trading_url: str,
+        data_url: str,
+        clock: Clock,
+        random: Random,
+        feed: str | None = None,
+        limits: RestLimits | None = None,
+        make_connector: Callable[[], aiohttp.BaseConnector] | None = None,
+        on_request: OnRequest | None = None,
+    ) -> None:
+        self._rest = RestClient(
+            credentials, clock=clock, random=random, limits=limits, make_connector=make_connector, on_request=on_request
+        )
+        self._trading = Host(trading_url)
+        self._data = Host(data_url)
+        self._clock = clock
+        self._feed = feed
+
+    async def __aenter__(self) -> Self:
+        await self._rest.__aenter__()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        await self._rest.__aexit__(kind, error, traceback)
+
+    @property
+    def requests_made(self) -> int:
+        """How many requests were sent since the start, retries included."""
+        return self._rest.requests_made
+
+    @property
+    def requests(self) -> dict[tuple[str, str, str], int]:
+        """Requests sent, by method, path template and status; ``none`` stands for no answer."""
+        return dict(self._rest.requests)
+
+    # --- orders ---
+
+    async def submit(self, order: NewOrder) -> ExecutionReport:
+        """Send an order once. Raises ``OrderRejected`` on a proven refusal and ``OutcomeUnknown`` when no readable answer came."""
+        request = Request(
+            method="POST",
+            path="/v2/orders",
+            what=f"submit of order {order.client_order_id} ({order.side} {number_string(order.quantity)} {order.symbol})",
+            body=msgspec.json.encode(wire.order_body(order)),
+        )
+        return await self._place(request, order.client_order_id, source="submit")
+
+    async def replace(self, venue_order_id: str, *, client_order_id: str, quantity: Decimal, limit_price: Decimal) -> ExecutionReport:
+        """Replace an open order by one of that total quantity and price, and return the new one. Raises as :meth:`submit` does."""
+        body = {"qty": number_string(quantity), "limit_price": number_string(limit_price), "client_order_id": client_order_id}
+        request = Request(
+            method="PATCH",
+            path=f"/v2/orders/{venue_order_id}",
+            template="/v2/orders/{id}",
+            what=f"replacement of order {venue_order_id} by {client_order_id}",
+            body=msgspec.json.encode(body),
+        )
+        return await self._place(request, client_order_id, source="replace")
+
+    async def cancel(self, venue_order_id: str) -> None:
+        """Ask for a cancel; the cancel itself arrives as an execution report.
+
+        An order that has ended already needs none. Raises ``OrderRejected`` when the venue refuses to cancel an order that is still open.
+        """
+        request = Request(
+            method="DELETE", path=f"/v2/orders/{venue_order_id}", template="/v2/orders/{id}", what=f"cancel of order {venue_order_id}"
+        )
+        try:
+            await self._rest.call(self._trading, request)
+        except OrderRejected as refused:
+            if refused.status != _UNPROCESSABLE or not await self._has_ended(venue_order_id):
+                raise
+            _log.info("cancel came too late", venue_order_id=venue_order_id, answer=str(refused))
+
+    async def order_by_client_id(self, client_order_id: str) -> ExecutionReport:
+        """Return the state of the order. Raises ``NotFoundAtVenue`` when the venue says it does not know the id."""
+        request = Request(
+            method="GET",
+            path="/v2/orders:by_client_order_id",
+            what=f"look-up of order {client_order_id}",
+            query=wire.query(client_order_id=client_order_id),
+        )
+        return self._report(request, await self._rest.call(self._trading, request), source="query")
+
+    async def open_orders(self) -> tuple[ExecutionReport, ...]:
+        """Return every order that has not ended, oldest first. Orders that are not of one symbol and side are logged and left out."""
+        found: dict[str, ExecutionReport] = {}
+        cursor: str | None = None
+        for _ in range(PAGES_AT_MOST):
+            request = Request(
+                method="GET",
+                path="/v2/orders",
+                what="list of open orders",
+                query=wire.query(status="open", limit=ORDERS_PER_PAGE, direction="asc", after_order_id=cursor),
+            )
+            orders = await self._ask(request, _ORDERS)
+            for order in orders:
+                report = self._readable(order)
+                if report is not None:
+                    found[order.id] = report
+            if len(orders) < ORDERS_PER_PAGE:
+                return tuple(found.values())
+            if orders[-1].id == cursor:
+                raise _stuck(request)
+            cursor = orders[-1].id
+        raise _stuck(request)
+
+    # --- account ---
+
+    async def account(self) -> Account:
+        """Return the account."""
+        return wire.account_of(await self._ask(Request(method="GET", path="/v2/account", what="account"), _ACCOUNT))
+
+    async def positions(self) -> tuple[BrokerPosition, ...]:
+        """Return all positions."""
+        rows = await self._ask(Request(method="GET", path="/v2/positions", what="positions"), _POSITIONS)
+        return tuple(wire.position_of(row) for row in rows)
+
+    async def fills_since(self, after: datetime | None) -> tuple[BrokerActivity, ...]:
+        """Return the fills after that time, oldest first; all of them when ``after`` is ``None``.
+
+        The venue keeps these times to the millisecond only, so the whole millisecond of ``after`` is included: a fill may be
+        returned that is known already, and is recognised by its execution id, but none is left out.
+        """
+        floor = None if after is None else after - timedelta(microseconds=after.microsecond % 1000)
+        bound = None if floor is None else floor - timedelta(milliseconds=1)
+        found: dict[str, BrokerActivity] = {}
+        cursor: str | None = None
+        for _ in range(PAGES_AT_MOST):
+            request = Request(
+                method="GET",
+                path="/v2/account/activities/FILL",
+                what="list of fills",
+                query=wire.query(after=bound, direction="asc", page_size=FILLS_PER_PAGE, page_token=cursor),
+                is_bulk=True,
+            )
+            rows = await self._ask(request, _ACTIVITIES)
+            for row in rows:
+                if floor is None or row.transaction_time >= floor:
+                    found[row.id] = _meaning(request, wire.activity_of, row)
+            if len(rows) < FILLS_PER_PAGE:
+                return tuple(sorted(found.values(), key=lambda fill: fill.at))
+            if rows[-1].id == cursor:
+                raise _stuck(request)
+            cursor = rows[-1].id
+        raise _stuck(request)
+
+    async def assets(self, symbols: Sequence[str]) -> dict[str, Asset]:
+        """Return what is known of these symbols; unknown and inactive ones are absent. One request, however many symbols."""
+        request = Request(
+            method="GET",
+            path="/v2/assets",
+            what="list of assets",
+            query=wire.query(status="active", asset_class="us_equity"),
+            is_bulk=True,
+        )
+        by_symbol = {row.symbol: row for row in await self._ask(request, _ASSETS)}
+        return {symbol: wire.asset_of(by_symbol[symbol]) for symbol in symbols if symbol in by_symbol}
+
+    # --- time ---
+
+    async def sessions(self, start: date, end: date) -> tuple[Session, ...]:
+        """Return the exchange's sessions from ``start`` to ``end``, both included."""
+        request = Request(method="GET", path="/v2/calendar", what="calendar", query=wire.query(start=start, end=end))
+        rows = await self._ask(request, _SESSIONS)
+        return tuple(_meaning(request, wire.session_of, row) for row in rows if start <= row.date <= end)
+
+    async def now(self) -> datetime:
+        """Return the venue's own clock, in UTC."""
+        answer = await self._ask(Request(method="GET", path="/v2/clock", what="clock"), _CLOCK)
+        return answer.timestamp.astimezone(UTC)
+
+    # --- market data ---
+
+    async def snapshots(self, symbols: Sequence[str]) -> dict[str, MarketSnapshot]:
+        """Return the latest quote, trade and daily bars of these symbols; unknown ones are absent. One request, however many symbols."""
+        if not symbols:
+            return {}
+        request = Request(
+            method="GET",
+            path="/v2/stocks/snapshots",
+            what=f"snapshots of {len(symbols)} symbols",
+            query=wire.query(symbols=",".join(symbols), feed=self._feed),
+        )
+        found = await self._ask(request, _SNAPSHOTS, host=self._data)
+        return {symbol: market_wire.snapshot_of(symbol, row) for symbol in symbols if (row := found.get(symbol)) is not None}
+
+    async def daily_bars(self, symbols: Sequence[str], *, start: date, end: date) -> dict[str, tuple[Bar, ...]]:
+        """Return the daily bars from ``start`` to ``end``, both included, adjusted for splits and dividends, oldest first.
+
+        Symbols without any are absent.
+        """
+        if not symbols:
+            return {}
+        found: dict[str, dict[datetime, Bar]] = {symbol: {} for symbol in symbols}
+        token: str | None = None
+        seen: set[str] = set()
+        for _ in range(PAGES_AT_MOST):
+            request = Request(
+                method="GET",
+                path="/v2/stocks/bars",
+                what=f"daily bars of {len(symbols)} symbols",
+                query=wire.query(
+                    symbols=",".join(symbols),
+                    timeframe="1Day",
+                    start=_midnight(start),
+                    end=_midnight(end),
+                    adjustment="all",
+                    limit=BARS_PER_PAGE,
+                    sort="asc",
+                    feed=self._feed,
+                    page_token=token,
+                ),
+                is_bulk=True,
+            )
+            page = await self._ask(request, _BARS, host=self._data)
+            for symbol, rows in (page.bars or {}).items():
+                if symbol in found:
+                    found[symbol].update((row.t, row.bar(symbol)) for row in rows)
+            token = page.next_page_token
+            if not token:
+                return {symbol: tuple(bars[at] for at in sorted(bars)) for symbol, bars in found.items() if bars}
+            if token in seen:
+                raise _stuck(request)
+            seen.add(token)
+        raise _stuck(request)
+
+    # --- inside ---
+
+    async def _place(self, request: Request, client_order_id: str, *, source: str) -> ExecutionReport:
+        """Send what makes a new order, and look behind an unprocessable one: it may have arrived although it was refused."""
+        try:
+            return self._report(request, await self._rest.call(self._trading, request), source=source)
+        except OrderRejected as refused:
+            if refused.status != _UNPROCESSABLE:
+                raise
+            return await self._look_behind(refused, client_order_id)
+
+    async def _look_behind(self, refused: OrderRejected, client_order_id: str) -> ExecutionReport:
+        # Code and status of a taken id are those of any bad field, and the text may change; only a look tells. A 422 has also been
+        # answered for an order that was executed.
+        try:
+            return await self.order_by_client_id(client_order_id)
+        except NotFoundAtVenue:
+            if "must be unique" not in str(refused):
+                raise refused from None
+            raise OutcomeUnknown(f"{refused}; yet the venue does not find it, so it must be looked up again") from refused
+        except VenueError as silent:
+            raise OutcomeUnknown(f"{refused}; whether it arrived could not be asked ({silent}), it must be looked up") from refused
+
+    async def _has_ended(self, venue_order_id: str) -> bool:
+        request = Request(
+            method="GET", path=f"/v2/orders/{venue_order_id}", template="/v2/orders/{id}", what=f"look-up of order {venue_order_id}"
+        )
+        return (await self._ask(request, _ORDER)).status in _ENDED
+
+    async def _ask(self, request: Request, decoder: msgspec.json.Decoder[T], *, host: Host | None = None) -> T:
+        return _meaning(request, decoder.decode, await self._rest.call(host or self._trading, request))
+
+    def _report(self, request: Request, body: bytes, *, source: str) -> ExecutionReport:
+        order = _meaning(request, _ORDER.decode, body)
+        return _meaning(request, lambda order: wire.order_report(order, source=source, fallback_at=self._clock.now()), order)
+
+    def _readable(self, order: wire.WireOrder) -> ExecutionReport | None:
+        try:
+            return wire.order_report(order, source="query", fallback_at=self._clock.now())
+        except msgspec.ValidationError as error:
+            _log.warning("an open order at the venue is not one of ours", venue_order_id=order.id, error=str(error))
+            return None
+
+
+def _meaning(request: Request, read: Callable[[S], T], raw: S) -> T:
+    """Return what an answer means; one that cannot be read proves nothing about the request."""
+    try:
+        return read(raw)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise unproven(request.subject, f"its answer is not what was expected: {error}") from error
+
+
+def _stuck(request: Request) -> VenueUnavailable:
+    return VenueUnavailable(f"{request.what}: its pages do not come to an end; nothing of it is used")
+
+
+def _midnight(day: date) -> datetime:
+    """Return when a day of the exchange begins, which is the time of its daily bar."""
+    return datetime.combine(day, time(), wire.NEW_YORK)
