@@ -16,7 +16,7 @@ from alchemiser.service.safety import require_live_agreement, require_private_do
 from alchemiser.service.secrets import SecretMasker, secrets_of
 from alchemiser.service.settings import RunOptions, Settings
 
-DAEMON = "alchemiser.service.daemon:run_daemon"
+DAEMON = "alchemiser.service.start:run_daemon"
 
 
 def run_command(

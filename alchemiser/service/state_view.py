@@ -104,10 +104,7 @@ class JournaledView:
     def pnl(self) -> Plain:
         """Return equity, cash and profit, for the account and per strategy."""
         observed, books = self._state.overview.account, self._state.ledger.books
-        at_broker = {position.symbol: position for position in observed.positions} if observed else {}
-        marks = {
-            symbol: price for symbol in self._state.ledger.holdings() if (price := self._price(symbol, at_broker.get(symbol))) is not None
-        }
+        marks = {symbol: price for symbol in self._state.ledger.holdings() if (price := self._mark(symbol)) is not None}
         strategies = {}
         for name in sorted(books):
             unrealised = books[name].unrealised(marks)

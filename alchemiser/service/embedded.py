@@ -1,0 +1,121 @@
+"""The embedded market of a run without an account: our own exchange on loopback, its clock, and which sessions it plays.
+
+The daemon talks to it as it would to Alpaca, through sockets. The exchange keeps its own state beside the journal, so that a restart
+finds the same account at the market time at which it was left.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from alchemiser.domain.errors import DataError
+from alchemiser.domain.market import Session
+from alchemiser.domain.runtime import Clock
+from alchemiser.exchange.bars import BarFolder, DailySource
+from alchemiser.exchange.generator import SyntheticMarket
+from alchemiser.exchange.persistence import StateFile
+from alchemiser.exchange.server import ExchangeAddress, ExchangeServer, ServerSettings, open_core
+from alchemiser.exchange.settings import ExchangeSettings
+from alchemiser.exchange.tape import MarketTape
+from alchemiser.market.calendar import TradingCalendar
+from alchemiser.service.clock import LeapClock
+from alchemiser.service.settings import RunOptions, Settings
+from alchemiser.service.surroundings import Surroundings
+
+STATE_FILE: Final = "exchange.state"
+BEFORE_OPEN: Final = timedelta(minutes=15)
+"""How long before the open of its first session the market begins: time to connect and recover."""
+
+HELD_SPEED: Final = 20.0
+"""Market seconds per wall second while a leaping clock is held."""
+
+SYNTHETIC_FIRST: Final = date(2025, 1, 2)
+"""The first session of a synthetic market unless another is asked for."""
+
+
+@dataclass(frozen=True)
+class EmbeddedMarket:
+    """A running exchange: where it is, its clock, and the last session that is played."""
+
+    server: ExchangeServer
+    address: ExchangeAddress
+    clock: Clock
+    last_session: date
+
+
+@asynccontextmanager
+async def embedded_market(
+    settings: Settings, options: RunOptions, source: DailySource, symbols: Sequence[str], surroundings: Surroundings
+) -> AsyncIterator[EmbeddedMarket | None]:
+    """Start the exchange for these symbols and stop it at the end of the block.
+
+    Yields ``None`` when the sessions that were asked for have all been played by an earlier run. Raises ``DataError`` when the bars
+    do not allow the sessions, or a symbol has no bars.
+    """
+    calendar = TradingCalendar.new_york()
+    tape = MarketTape(source, calendar, symbols, settings.embedded.seed)
+    sessions = _sessions(tape, settings, options)
+    state = StateFile(settings.service.state / STATE_FILE)
+    saved = state.load()
+    begins_at = sessions[0].opens_at - BEFORE_OPEN
+    if saved is not None:
+        begins_at = max(begins_at, saved.at)
+    if begins_at >= sessions[-1].closes_at:
+        yield None
+        return
+    clock = surroundings.make_clock(begins_at) if surroundings.make_clock else _clock(settings, begins_at)
+    core = open_core(
+        settings=ExchangeSettings(cash=settings.embedded.cash),
+        tape=tape,
+        calendar=calendar,
+        seed=settings.embedded.seed,
+        opened_at=begins_at,
+        saved=saved,
+    )
+    server = ExchangeServer(
+        core=core,
+        tape=tape,
+        calendar=calendar,
+        clock=clock,
+        last_day=sessions[-1].date,
+        settings=ServerSettings(by_the_second=settings.embedded.speed != "leap"),
+        state=state,
+    )
+    address = await server.start(sock=surroundings.exchange_listener)
+    try:
+        yield EmbeddedMarket(server, address, clock, sessions[-1].date)
+    finally:
+        await server.stop()
+
+
+def daily_source(settings: Settings, symbols: Sequence[str]) -> DailySource:
+    """Return where the daily bars come from: the folder of the settings, or the synthetic market of these symbols."""
+    if settings.embedded.bars is not None:
+        return BarFolder(settings.embedded.bars)
+    return SyntheticMarket(TradingCalendar.new_york(), settings.embedded.seed, symbols=tuple(symbols))
+
+
+def _sessions(tape: MarketTape, settings: Settings, options: RunOptions) -> tuple[Session, ...]:
+    """Return the sessions to be played: the last N that the bars allow, or N from a date; without N all from there on."""
+    start = options.start
+    if start is None and settings.embedded.bars is None:
+        start = SYNTHETIC_FIRST
+    if start is None and options.days is not None:
+        return tape.last_sessions(options.days)
+    bounds = tape.bounds()
+    start = start or bounds.last.date
+    if options.days is not None:
+        return tape.sessions_from(start, options.days)
+    sessions = tape.calendar.sessions(start, bounds.last.date)
+    if not sessions:
+        raise DataError(f"there is no session from {start} on; the bars allow {bounds.first.date} to {bounds.last.date}")
+    return sessions
+
+
+def _clock(settings: Settings, begins_at: datetime) -> LeapClock:
+    speed = settings.embedded.speed
+    if speed == "leap":
+        return LeapClock(begins_at, speed=HELD_SPEED, leaps=True)
+    return LeapClock(begins_at, speed=float(speed), leaps=False)

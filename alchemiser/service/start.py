@@ -1,0 +1,219 @@
+"""The start of a run: from settings to a daemon with its journal, its venue and its clock; and what its end means.
+
+``run_daemon`` is what ``alchemiser run`` calls, and what a simulation calls with surroundings of its own.
+"""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from pydantic import SecretStr
+
+from alchemiser.alpaca.credentials import Credentials
+from alchemiser.alpaca.market_stream import MarketStream
+from alchemiser.alpaca.order_stream import OrderStream
+from alchemiser.alpaca.rest import RestLimits
+from alchemiser.alpaca.venue import AlpacaVenue
+from alchemiser.domain.errors import AlchemiserError, ConfigError
+from alchemiser.domain.events import FillBooked
+from alchemiser.domain.runtime import Clock
+from alchemiser.journal.journal import Journal
+from alchemiser.market.calendar import TradingCalendar, new_york_date
+from alchemiser.service.clock import WallClock
+from alchemiser.service.daemon import Daemon, DaemonParts
+from alchemiser.service.embedded import EmbeddedMarket, daily_source, embedded_market
+from alchemiser.service.http import open_door
+from alchemiser.service.offline import JOURNAL_FILE
+from alchemiser.service.roster import load_roster, without_unknown_symbols
+from alchemiser.service.runtime import SeededRuntime
+from alchemiser.service.safety import require_live_agreement
+from alchemiser.service.settings import RunOptions, Settings
+from alchemiser.service.surroundings import Surroundings
+from alchemiser.service.venue_clock import following_clock
+from alchemiser.strategies.base import LoadedStrategy
+
+_log = structlog.get_logger(__name__)
+
+CALENDAR_AHEAD = timedelta(days=60)
+"""How far ahead our calendar is compared with the broker's."""
+
+TURNS_PER_LIMIT = 2
+"""How often the bus is probed within the time in which it must turn round."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where the venue is and what opens it."""
+
+    trading_url: str
+    data_url: str
+    trading_stream_url: str
+    data_stream_url: str
+    credentials: Credentials
+
+
+async def run_daemon(settings: Settings, options: RunOptions, surroundings: Surroundings | None = None) -> int:
+    """Run the daemon until its sessions are over or it is told to stop; return the exit code of the process.
+
+    Raises the errors of the tree for what prevents a start or ends the run; the command line turns them into a line and an exit code.
+    """
+    surroundings = surroundings or Surroundings()
+    try:
+        await _run(settings, options, surroundings)
+    except* AlchemiserError as group:
+        raise _first(group) from None
+    return 0
+
+
+async def _run(settings: Settings, options: RunOptions, surroundings: Surroundings) -> None:
+    roster = load_roster(settings)
+    state_dir = settings.service.state
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"service.state {state_dir} cannot be made: {error.strerror}; nothing was started") from error
+
+    async with AsyncExitStack() as stack:
+        epochs = SeededRuntime(WallClock(), surroundings.seed)
+        journal = stack.enter_context(
+            Journal.open(
+                state_dir / JOURNAL_FILE,
+                new_epoch=lambda: epochs.new_id()[-6:].lower(),
+                threaded=surroundings.is_threaded,
+                linger_seconds=settings.journal.group_commit_milliseconds / 1000,
+            )
+        )
+        market = None
+        if settings.alpaca.trading_url is None:
+            roster, market = await _enter_market(stack, settings, options, roster, journal, surroundings)
+            if market is None:
+                _log.info("nothing_to_do", reason="these sessions have been played already; choose later ones or another state directory")
+                return
+        await _trade(stack, settings, options, roster, journal, market, surroundings)
+
+
+async def _enter_market(
+    stack: AsyncExitStack,
+    settings: Settings,
+    options: RunOptions,
+    roster: tuple[LoadedStrategy, ...],
+    journal: Journal,
+    surroundings: Surroundings,
+) -> tuple[tuple[LoadedStrategy, ...], EmbeddedMarket | None]:
+    """Start the embedded exchange for what the strategies need and what an earlier run may still hold."""
+    needed = {symbol for strategy in roster for symbol in strategy.symbols}
+    held = {event.symbol for envelope in journal.read(types=(FillBooked,)) if isinstance(event := envelope.event, FillBooked)}
+    source = daily_source(settings, sorted(needed | held))
+    known = dict.fromkeys(source.symbols)
+    roster = without_unknown_symbols(roster, known, settings.embedded.bars or "the synthetic market")
+    symbols = sorted({symbol for strategy in roster for symbol in strategy.symbols} | (held & set(known)))
+    return roster, await stack.enter_async_context(embedded_market(settings, options, source, symbols, surroundings))
+
+
+async def _trade(
+    stack: AsyncExitStack,
+    settings: Settings,
+    options: RunOptions,
+    roster: tuple[LoadedStrategy, ...],
+    journal: Journal,
+    market: EmbeddedMarket | None,
+    surroundings: Surroundings,
+) -> None:
+    connection = _connection(settings, market)
+    clock: Clock = WallClock() if market is None else market.clock
+    if market is None and settings.alpaca.mode != "live":
+        clock = await stack.enter_async_context(following_clock(connection.trading_url))
+    runtime = SeededRuntime(clock, surroundings.seed)
+    venue = await stack.enter_async_context(
+        AlpacaVenue(
+            connection.credentials,
+            trading_url=connection.trading_url,
+            data_url=connection.data_url,
+            clock=clock,
+            random=runtime.random,
+            feed=settings.alpaca.feed,
+            limits=RestLimits(deadline_seconds=settings.alpaca.request_deadline_seconds),
+            make_connector=surroundings.connector,
+        )
+    )
+    account = await venue.account()
+    require_live_agreement(settings, live_agreed=options.live_agreed, account_number=account.account_number)
+    calendar = TradingCalendar.new_york()
+    await _compare_calendars(venue, calendar, clock)
+    if market is None:
+        known = await venue.assets(sorted({symbol for strategy in roster for symbol in strategy.symbols}))
+        roster = without_unknown_symbols(roster, known, "the broker")
+
+    daemon = Daemon(
+        DaemonParts(
+            settings=settings,
+            runtime=runtime,
+            journal=journal,
+            venue=venue,
+            calendar=calendar,
+            roster=roster,
+            account_number=account.account_number,
+            last_session=market.last_session if market else None,
+            is_threaded=surroundings.is_threaded,
+        )
+    )
+    async with open_door(daemon.answers, settings, metrics=daemon.metrics.exposition, listener=surroundings.door_listener) as address:
+        _log.info("listening", url=address.url, mode=settings.alpaca.mode, account=account.account_number, epoch=journal.epoch)
+        orders = OrderStream(
+            connection.trading_stream_url,
+            connection.credentials,
+            publish=daemon.bus.publish,
+            clock=clock,
+            random=runtime.random,
+            ping_seconds=surroundings.ping_seconds,
+        )
+        quotes = MarketStream(
+            connection.data_stream_url,
+            connection.credentials,
+            symbols=daemon.symbols,
+            post=daemon.bus.post,
+            publish=daemon.bus.publish,
+            clock=clock,
+            random=runtime.random,
+            ping_seconds=surroundings.ping_seconds,
+        )
+        streams = [orders.run, quotes.run, *([market.server.run] if market else [])]
+        await daemon.run(
+            streams,
+            turn_seconds=surroundings.turn_seconds or settings.service.turn_limit_seconds / TURNS_PER_LIMIT,
+            takes_signals=surroundings.takes_signals,
+        )
+
+
+def _connection(settings: Settings, market: EmbeddedMarket | None) -> Connection:
+    alpaca = settings.alpaca
+    if market is not None:
+        address = market.address
+        credentials = Credentials(key_id=SecretStr(address.key_id), secret_key=SecretStr(address.secret_key))
+        return Connection(address.rest, address.rest, address.trading_stream, address.data_stream, credentials)
+    if alpaca.key_id is None or alpaca.secret_key is None:
+        raise ConfigError(
+            "alpaca.key_id and alpaca.secret_key are needed to trade anywhere but on the embedded exchange; nothing was started"
+        )
+    if not (alpaca.trading_url and alpaca.data_url and alpaca.trading_stream_url and alpaca.data_stream_url):
+        raise ConfigError(
+            "alpaca.trading_url, data_url, trading_stream_url and data_stream_url are set together or not at all; nothing was started"
+        )
+    credentials = Credentials(key_id=alpaca.key_id, secret_key=alpaca.secret_key)
+    return Connection(alpaca.trading_url, alpaca.data_url, alpaca.trading_stream_url, alpaca.data_stream_url, credentials)
+
+
+async def _compare_calendars(venue: AlpacaVenue, calendar: TradingCalendar, clock: Clock) -> None:
+    """Compare our table with the broker's calendar of the coming weeks; a difference is an error in one of them."""
+    today = new_york_date(clock.now())
+    until = min(today + CALENDAR_AHEAD, calendar.last_day)
+    theirs = TradingCalendar.from_sessions(await venue.sessions(today, until), start=today, end=until)
+    for difference in calendar.differences(theirs):
+        _log.error("calendars_differ", difference=str(difference))
+
+
+def _first(group: BaseExceptionGroup[AlchemiserError]) -> AlchemiserError:
+    """Return the first single error of a group."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
