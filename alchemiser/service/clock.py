@@ -12,6 +12,10 @@ from datetime import UTC, datetime, timedelta
 from alchemiser.domain.runtime import Release
 
 
+_LONGEST_TIMER_SECONDS = 43_200.0
+"""Longer waits are made of several: a loop whose time jumps takes a timer of a day for a deadlock."""
+
+
 def _nothing() -> None:
     """Release a hold that no clock took."""
 
@@ -60,13 +64,15 @@ class VirtualClock:
 
     async def sleep(self, seconds: float) -> None:
         """Wait that many seconds of the loop."""
-        await asyncio.sleep(max(seconds, 0.0))
+        due = self.monotonic() + seconds
+        # Also a float of seconds can end a microsecond early; the loop then waits out the rest.
+        while (left := due - self.monotonic()) > 0:
+            await asyncio.sleep(min(left, _LONGEST_TIMER_SECONDS))
 
     async def sleep_until(self, when: datetime) -> None:
         """Wait until the loop's time has reached ``when``."""
-        # A float of seconds can end a microsecond early; the loop then waits out the rest.
-        while (left := (when - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - this is the clock
-            await asyncio.sleep(left)
+        while (left := (when - self.now()).total_seconds()) > 0:
+            await self.sleep(left)
 
     def hold(self, reason: str) -> Release:
         """Do nothing: a virtual clock jumps only when every task waits."""

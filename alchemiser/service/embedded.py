@@ -13,10 +13,11 @@ from typing import Final
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.market import Session
 from alchemiser.domain.runtime import Clock
+from alchemiser.exchange.assembly import open_core
 from alchemiser.exchange.bars import BarFolder, DailySource
 from alchemiser.exchange.generator import SyntheticMarket
 from alchemiser.exchange.persistence import StateFile
-from alchemiser.exchange.server import ExchangeAddress, ExchangeServer, ServerSettings, open_core
+from alchemiser.exchange.server import ExchangeAddress, ExchangeServer, ServerSettings
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.tape import MarketTape
 from alchemiser.market.calendar import TradingCalendar
@@ -69,7 +70,6 @@ async def embedded_market(
     core = open_core(
         settings=ExchangeSettings(cash=settings.embedded.cash),
         tape=tape,
-        calendar=calendar,
         seed=settings.embedded.seed,
         opened_at=begins_at,
         saved=saved,

@@ -11,6 +11,7 @@ import structlog
 from pydantic import SecretStr
 
 from alchemiser.alpaca.credentials import Credentials
+from alchemiser.alpaca.feed import FeedLimits
 from alchemiser.alpaca.market_stream import MarketStream
 from alchemiser.alpaca.order_stream import OrderStream
 from alchemiser.alpaca.rest import RestLimits
@@ -166,7 +167,7 @@ async def _trade(
             publish=daemon.bus.publish,
             clock=clock,
             random=runtime.random,
-            ping_seconds=surroundings.ping_seconds,
+            limits=FeedLimits(ping_seconds=surroundings.ping_seconds),
         )
         quotes = MarketStream(
             connection.data_stream_url,
@@ -176,7 +177,7 @@ async def _trade(
             publish=daemon.bus.publish,
             clock=clock,
             random=runtime.random,
-            ping_seconds=surroundings.ping_seconds,
+            limits=FeedLimits(ping_seconds=surroundings.ping_seconds),
         )
         streams = [orders.run, quotes.run, *([market.server.run] if market else [])]
         await daemon.run(
