@@ -1,0 +1,73 @@
+"""A daemon's view, as the door sees it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from alchemiser.domain.errors import NotReady, SafetyRefused, UsageError
+from alchemiser.service.health import HealthReport, Reason
+
+
+class FakeView:
+    """A daemon that holds one position and remembers what it was asked to do."""
+
+    def __init__(self) -> None:
+        self.report = HealthReport(live=True, ready=True)
+        self.asked: list[tuple[str, Mapping[str, Any]]] = []
+        self.refusal: Exception | None = None
+
+    def as_of(self) -> datetime:
+        """Return a fixed time."""
+        return datetime(2025, 3, 3, 15, 0, tzinfo=UTC)
+
+    def status(self) -> Mapping[str, Any]:
+        """Return a short status with text that must be escaped on a page."""
+        return {"mode": "embedded", "strategies": ["<tecl>"], "session": {"date": "2025-03-03"}}
+
+    def positions(self) -> Sequence[Mapping[str, Any]]:
+        """Return one position."""
+        return [{"symbol": "TECL", "quantity": Decimal("1.500"), "price": None}]
+
+    def orders(self) -> Sequence[Mapping[str, Any]]:
+        """Return no orders."""
+        return ()
+
+    def pnl(self) -> Mapping[str, Any]:
+        """Return the money."""
+        return {"equity": Decimal("100000.10")}
+
+    def events(self, after: int, limit: int) -> Sequence[Mapping[str, Any]]:
+        """Return as many numbers as were asked for."""
+        return [{"sequence": number} for number in range(max(after, 0) + 1, max(after, 0) + 1 + min(limit, 3))]
+
+    def strategies(self) -> Sequence[Mapping[str, Any]]:
+        """Return one strategy."""
+        return [{"name": "tecl", "at": self.as_of()}]
+
+    def health(self) -> HealthReport:
+        """Return the report that the test set."""
+        return self.report
+
+    async def control(self, action: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Remember the request, or refuse it as the test wants."""
+        if self.refusal is not None:
+            raise self.refusal
+        self.asked.append((action, arguments))
+        return {"state": "paused"}
+
+
+NOT_READY = HealthReport(
+    live=True,
+    ready=False,
+    reasons=(Reason(code="orders_stream", text="lost <since> 15:00", remedy="wait & see", since=datetime(2025, 3, 3, tzinfo=UTC)),),
+)
+REFUSALS = (SafetyRefused("not while halted"), NotReady("the stream is down"), UsageError("which symbol?"))
+
+
+@pytest.fixture
+def view() -> FakeView:
+    """Return a daemon's view."""
+    return FakeView()
