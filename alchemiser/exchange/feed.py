@@ -62,7 +62,8 @@ class MarketFeed:
         for symbol, quote in self._tape.quotes_at(at).items():
             if self._pinned and self._is_pinned(symbol, at):
                 continue
-            if _differs(self._quotes.get(symbol), quote):
+            before, self._quotes[symbol] = self._quotes.get(symbol), quote
+            if _differs(before, quote):
                 messages.extend(self._take_quote(quote, now))
             trade = self._tape.trade_at(symbol, at)
             if trade is not None and trade != self._trades.get(symbol):

@@ -47,7 +47,7 @@ class Driver:
         faults: FaultBook,
         state: StateFile,
         by_the_second: bool = False,
-        hold_while_active: bool = False,
+        hold_for_clients: bool = False,
     ) -> None:
         self._core = core
         self._feed = feed
@@ -59,10 +59,11 @@ class Driver:
         self._faults = faults
         self._state = state
         self._by_the_second = by_the_second
-        self._hold_while_active = hold_while_active
+        self._hold_for_clients = hold_for_clients
         self._now = clock.now()
         self._ticked_at = floor_to(self._now, timedelta(seconds=1))
         self._active_until = self._now
+        self._was_stirred = False
         self._release: Release | None = None
         self._sleep: anyio.CancelScope | None = None
         self._open_market()
@@ -111,6 +112,7 @@ class Driver:
 
     def stir(self) -> None:
         """A client trades or asks for prices: for a while the market moves by the second."""
+        self._was_stirred = True
         self._active_until = max(self._clock.now(), self._now) + ACTIVE
         self.wake()
 
@@ -166,14 +168,18 @@ class Driver:
                 stream.send_raw(fault.text)
 
     def _hold(self) -> None:
-        """Keep an accelerated clock from leaping while an order works in a session: its deadlines are seconds."""
+        """Keep an accelerated clock from leaping while an order works in a session, because deadlines are seconds."""
         is_open = self._calendar.session_at(self._now) is not None
-        is_active = self._hold_while_active and self._active_until > self._now
-        if is_active or (is_open and self._core.has_working_orders):
+        if is_open and (self._core.has_working_orders or (self._hold_for_clients and self._has_clients())):
             if self._release is None:
-                self._release = self._clock.hold("exchange: orders working")
+                self._release = self._clock.hold("exchange: orders or clients")
         else:
             self._let_go()
+
+    def _has_clients(self) -> bool:
+        """Return whether a client with a clock of its own is there, or none has come yet."""
+        is_connected = self._order_stream.is_connected or self._market_stream.is_connected
+        return is_connected or not self._was_stirred or self._active_until > self._now
 
     def _let_go(self) -> None:
         if self._release is not None:

@@ -190,6 +190,11 @@ class MarketStream:
         """Return whether any client is subscribed to this."""
         return any(session.wants(channel, symbol) for session in self._clients)
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether any client is connected."""
+        return bool(self._clients)
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection from its handshake to its end."""
         refusal = self._faults.refusal("market", self._clock.now())

@@ -104,6 +104,11 @@ class OrderStream:
         """Give the session the account's slot, if it is free."""
         return session.is_authorized or self._authorized < self._max_connections
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether any client is connected."""
+        return bool(self._clients)
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection from its handshake to its end."""
         refusal = self._faults.refusal("orders", self._clock.now())

@@ -1,25 +1,23 @@
 """The exchange behind one address: both REST APIs, both streams and the control endpoints.
 
-Whoever runs one makes a core (:func:`open_core`), hands it over with a tape and a clock, calls :meth:`ExchangeServer.start`, keeps
-:meth:`ExchangeServer.run` running (it lets market time pass) and calls :meth:`ExchangeServer.stop` at the end. It starts no task of its
-own but those of its connections, and it serves on any listening socket, an in-memory one of a virtual-time loop included.
+Whoever runs one makes a core (:func:`alchemiser.exchange.assembly.open_core`), hands it over with a tape and a clock, calls
+:meth:`ExchangeServer.start`, keeps :meth:`ExchangeServer.run` running (it lets market time pass) and calls :meth:`ExchangeServer.stop`
+at the end. It starts no task of its own but those of its connections, and it serves on any listening socket, an in-memory one of a
+virtual-time loop included.
 """
 
 import errno
 import socket
 from collections.abc import Awaitable, Callable
-from datetime import date, datetime
-from random import Random
+from datetime import date
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
 from alchemiser.domain.errors import ConfigError
-from alchemiser.domain.market import Session
 from alchemiser.domain.runtime import Clock
 from alchemiser.exchange.access import Credentials
-from alchemiser.exchange.assets import listing
 from alchemiser.exchange.control import ControlApi
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.faults import AnyFault, FaultBook
@@ -28,10 +26,9 @@ from alchemiser.exchange.gate import Gate, RateLimit, error_answer
 from alchemiser.exchange.handler import Driver
 from alchemiser.exchange.market_stream import FEEDS, MarketStream
 from alchemiser.exchange.order_stream import OrderStream
-from alchemiser.exchange.persistence import SavedState, StateFile
+from alchemiser.exchange.persistence import StateFile
 from alchemiser.exchange.rest_data import DataApi
 from alchemiser.exchange.rest_trading import TradingApi
-from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.tape import MarketTape
 from alchemiser.exchange.ticks import TickGrid
 from alchemiser.exchange.traffic import TrafficLog
@@ -49,8 +46,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     the authenticated connections of the account and of each feed. ``symbol_limit`` bounds the symbols of quotes and trades of one
     connection. ``plan`` is the feeds the account may use. ``text_frames`` makes the order stream's frames text, as on live, instead of
     binary, as on paper. ``by_the_second`` moves the market every second also while it is quiet: right for real time, too slow for a
-    leaping clock. ``hold_while_active`` keeps a leaping clock from leaping for a market minute after each trading request: for clients
-    that do not share it.
+    leaping clock. ``hold_for_clients`` keeps a leaping clock from leaping through a session while a client is there: for clients that
+    have a clock of their own.
     """
 
     rate_limit: int | None = None
@@ -60,7 +57,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     plan: tuple[str, ...] = FEEDS
     text_frames: bool = False
     by_the_second: bool = False
-    hold_while_active: bool = False
+    hold_for_clients: bool = False
 
 
 class ExchangeAddress(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,27 +71,6 @@ class ExchangeAddress(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"ExchangeAddress(rest={self.rest!r}, key_id={self.key_id!r})"
-
-
-def open_core(
-    *,
-    settings: ExchangeSettings,
-    tape: MarketTape,
-    calendar: TradingCalendar,
-    seed: int,
-    opened_at: datetime,
-    saved: SavedState | None = None,
-) -> Exchange:
-    """Return a fresh exchange for the tape's symbols, or the one that was saved; its randomness follows from ``seed``."""
-    random = Random(seed)  # noqa: S311 - partial fills and ids of a simulation
-
-    def sessions(on: date) -> Session | None:
-        return calendar.session(on) if calendar.first_day <= on <= calendar.last_day else None
-
-    assets = listing(tape.symbols)
-    if saved is not None:
-        return Exchange.restore(saved.core, settings=settings, assets=assets, sessions=sessions, random=random)
-    return Exchange(settings=settings, assets=assets, sessions=sessions, random=random, opened_at=opened_at)
 
 
 class ExchangeServer:
@@ -146,7 +122,7 @@ class ExchangeServer:
             faults=self.faults,
             state=state or StateFile(None),
             by_the_second=chosen.by_the_second,
-            hold_while_active=chosen.hold_while_active,
+            hold_for_clients=chosen.hold_for_clients,
         )
         self._gate = Gate(
             credentials=self.credentials,

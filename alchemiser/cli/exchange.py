@@ -1,0 +1,196 @@
+"""``alchemiser exchange``: the embedded exchange alone, for any Alpaca client."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+import uvloop
+
+from alchemiser.domain.errors import DataError, UsageError
+from alchemiser.exchange.access import Credentials
+from alchemiser.exchange.assembly import chosen_sessions, open_core, open_tape
+from alchemiser.exchange.control import LEAP_SPEED
+from alchemiser.exchange.faults import AnyFault, parse_faults
+from alchemiser.exchange.persistence import StateFile
+from alchemiser.exchange.server import ExchangeServer, ServerSettings
+from alchemiser.exchange.settings import ExchangeSettings
+from alchemiser.market.calendar import TradingCalendar
+from alchemiser.service.clock import LeapClock
+
+STATE_FILE: Final = "exchange.state"
+_EVERY_SECOND_UP_TO: Final = 60.0
+"""Up to this speed the market moves every second; faster than that, ten thousands of quotes a second would be nobody's use."""
+
+Announce = Callable[[str], None]
+
+
+class ExchangeOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command was asked for. ``speed`` is market seconds per second, ``None`` to leap over quiet stretches."""
+
+    bars: Path | None = None
+    day: date | None = None
+    days: int | None = None
+    port: int = 0
+    cash: Decimal = Decimal(100_000)
+    speed: float | None = 1.0
+    seed: int = 1
+    faults: Path | None = None
+    state: Path | None = None
+    credentials: Credentials | None = None
+
+
+def exchange_command(
+    *,
+    bars: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder with one SYMBOL.csv or SYMBOL.parquet each. Without it: synthetic.")
+    ] = None,
+    day: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The first session. Default: the last that the bars allow.")] = None,
+    days: Annotated[int | None, typer.Option(metavar="N", min=1, help="Sessions to play. Default: 1.")] = None,
+    port: Annotated[int, typer.Option(metavar="P", min=0, max=65535, help="Port on loopback; 0 picks a free one.")] = 0,
+    cash: Annotated[str, typer.Option(metavar="DOLLARS", help="Cash of a fresh account.")] = "100000",
+    speed: Annotated[str, typer.Option(metavar="X", help="Market seconds per second, or leap.")] = "1",
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="The same seed, the same market.")] = 1,
+    faults: Annotated[Path | None, typer.Option(metavar="FILE", help="JSON list of faults, as for POST /_exchange/faults.")] = None,
+    state: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep account, orders and clock here, and continue from it.")] = None,
+    key_id: Annotated[str | None, typer.Option(metavar="KEY", help="Key id to accept. Default: a fresh one.")] = None,
+    secret_key: Annotated[str | None, typer.Option(metavar="SECRET", help="Secret to accept. Default: a fresh one.")] = None,
+) -> None:
+    """Serve Alpaca's protocol on loopback until SIGTERM or SIGINT; one line of JSON says where and with which credentials.
+
+    The market opens with the command: it begins at the open of the first session and, after the last, stays closed.
+
+    Example: alchemiser exchange --bars data/daily --day 2025-03-03 --speed 20
+    """
+    if (key_id is None) != (secret_key is None):
+        raise UsageError("--key-id and --secret-key go together; give both or neither")
+    options = ExchangeOptions(
+        bars=bars,
+        day=_date(day),
+        days=days,
+        port=port,
+        cash=_dollars(cash),
+        speed=_speed(speed),
+        seed=seed,
+        faults=faults,
+        state=state,
+        credentials=None if key_id is None or secret_key is None else Credentials(key_id, secret_key),
+    )
+    run_exchange(options)
+
+
+def run_exchange(options: ExchangeOptions) -> None:
+    """Serve on an event loop of its own until the process is told to stop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve_exchange(options))
+
+
+async def serve_exchange(options: ExchangeOptions, *, announce: Announce | None = None, stop: asyncio.Event | None = None) -> None:
+    """Serve until ``stop`` is set, or without one until SIGTERM or SIGINT; ``announce`` takes the line that says where.
+
+    Raises ``DataError`` for bars, faults or a state that cannot be used and ``ConfigError`` for a port that is taken.
+    """
+    planned = _read_faults(options.faults)
+    server = _make_server(options)
+    address = await server.start(port=options.port)
+    try:
+        server.plan_faults(planned)
+        (announce or _write_line)(msgspec.json.encode(address).decode())
+        with _stop_on_signals(stop) as stopped:
+            async with asyncio.TaskGroup() as group:
+                driving = group.create_task(server.run(linger=True), name="exchange driver")
+                await stopped.wait()
+                driving.cancel()
+    finally:
+        await server.stop()
+
+
+def _make_server(options: ExchangeOptions) -> ExchangeServer:
+    calendar = TradingCalendar.new_york()
+    tape = open_tape(bars=options.bars, calendar=calendar, seed=options.seed, units_of=options.day)
+    sessions = chosen_sessions(tape, start=options.day, days=options.days, is_synthetic=options.bars is None)
+    state = StateFile(None if options.state is None else options.state / STATE_FILE)
+    saved = state.load()
+    begins_at = sessions[0].opens_at if saved is None else saved.at
+    leaps = options.speed is None
+    clock = LeapClock(begins_at, speed=options.speed or LEAP_SPEED, leaps=leaps)
+    return ExchangeServer(
+        core=open_core(settings=ExchangeSettings(cash=options.cash), tape=tape, seed=options.seed, opened_at=begins_at, saved=saved),
+        tape=tape,
+        calendar=calendar,
+        clock=clock,
+        last_day=sessions[-1].date,
+        credentials=options.credentials,
+        settings=ServerSettings(
+            by_the_second=options.speed is not None and options.speed <= _EVERY_SECOND_UP_TO,
+            hold_for_clients=leaps,
+        ),
+        state=state,
+    )
+
+
+@contextmanager
+def _stop_on_signals(stop: asyncio.Event | None) -> Iterator[asyncio.Event]:
+    """Yield the event that ends the exchange: the given one, or one that the signals set."""
+    if stop is not None:
+        yield stop
+        return
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
+        loop.add_signal_handler(number, stopped.set)
+    try:
+        yield stopped
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def _write_line(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _read_faults(path: Path | None) -> list[AnyFault]:
+    if path is None:
+        return []
+    try:
+        return parse_faults(msgspec.json.decode(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a list of faults ({error}); nothing was started") from error
+
+
+def _date(text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"--day {text}: expected a date like 2025-03-03 ({error})") from error
+
+
+def _dollars(text: str) -> Decimal:
+    try:
+        cash = Decimal(text)
+    except InvalidOperation as error:
+        raise UsageError(f"--cash {text}: expected a number of dollars like 100000") from error
+    if not cash.is_finite() or cash <= 0:
+        raise UsageError(f"--cash {text}: must be more than nothing")
+    return cash
+
+
+def _speed(text: str) -> float | None:
+    if text == "leap":
+        return None
+    try:
+        speed = float(text)
+    except ValueError as error:
+        raise UsageError(f"--speed {text}: expected market seconds per second like 20, or leap") from error
+    if not 0 < speed <= 1e6:
+        raise UsageError(f"--speed {text}: must be more than 0 and at most a million")
+    return speed

@@ -1,0 +1,69 @@
+"""How an exchange is put together: the market from a folder of bars or from a seed, and the core that trades on it."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from alchemiser.domain.market import Session
+from alchemiser.exchange.assets import listing
+from alchemiser.exchange.bars import BarFolder, DailySource
+from alchemiser.exchange.engine import Exchange
+from alchemiser.exchange.generator import SyntheticMarket
+from alchemiser.exchange.persistence import SavedState
+from alchemiser.exchange.settings import ExchangeSettings
+from alchemiser.exchange.tape import MarketTape
+from alchemiser.market.calendar import TradingCalendar
+
+SYNTHETIC_LAST_DAY: Final = date(2025, 3, 31)
+"""The last session that a synthetic market plays when nobody says which."""
+
+
+def open_tape(*, bars: Path | None, calendar: TradingCalendar, seed: int, units_of: date | None = None) -> MarketTape:
+    """Return the market of every symbol of a folder, or without one the synthetic market of the shipped strategies' symbols.
+
+    Prices of a folder are in the units of the day ``units_of``, or in those of its files. Raises ``DataError`` for a folder or a file
+    that cannot be read.
+    """
+    source: DailySource = SyntheticMarket(calendar, seed) if bars is None else BarFolder(bars, units_of=units_of)
+    return MarketTape(source, calendar, source.symbols, seed)
+
+
+def chosen_sessions(tape: MarketTape, *, start: date | None, days: int | None, is_synthetic: bool) -> tuple[Session, ...]:
+    """Return the sessions that are played: ``days`` from ``start`` on, or the last ones that the longest histories allow.
+
+    Raises ``DataError`` when the bars do not reach that far.
+    """
+    longest = _longest(tape)
+    if start is None and is_synthetic:
+        return tape.calendar.sessions(tape.bounds(longest).first.date, SYNTHETIC_LAST_DAY)[-(days or 1) :]
+    if start is None:
+        return tape.last_sessions(days or 1, longest)
+    return tape.sessions_from(start, days or 1, longest)
+
+
+def open_core(*, settings: ExchangeSettings, tape: MarketTape, seed: int, opened_at: datetime, saved: SavedState | None = None) -> Exchange:
+    """Return a fresh exchange for the tape's symbols, or the one that was saved; its randomness follows from ``seed``."""
+    random = Random(seed)  # noqa: S311 - partial fills and ids of a simulation
+    calendar = tape.calendar
+
+    def sessions(on: date) -> Session | None:
+        return calendar.session(on) if calendar.first_day <= on <= calendar.last_day else None
+
+    assets = listing(tape.symbols)
+    if saved is not None:
+        return Exchange.restore(saved.core, settings=settings, assets=assets, sessions=sessions, random=random)
+    core = Exchange(settings=settings, assets=assets, sessions=sessions, random=random, opened_at=opened_at)
+    first = calendar.session_at(opened_at) or calendar.next_session(opened_at)
+    for symbol in tape.symbols:
+        before = tape.previous_bar(symbol, first.opens_at)
+        if before is not None:
+            core.on_previous_close(symbol, before.close)
+    return core
+
+
+def _longest(tape: MarketTape) -> Sequence[str]:
+    """Return the symbols whose bars reach furthest: one that ended early does not shorten the market of the others."""
+    ends = {symbol: tape.bounds([symbol]).last.date for symbol in tape.symbols}
+    return [symbol for symbol in tape.symbols if ends[symbol] == max(ends.values())]
