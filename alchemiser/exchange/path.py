@@ -38,7 +38,7 @@ _SHORTEST_LEG: Final = 0.15  # as a share of the range, for the time a leg takes
 _SHARES_PER_TRADE: Final = 150
 
 # The spread in basis points below each daily turnover in dollars, as seen on exchange-traded funds; one tick at least.
-_SPREADS_BPS: Final = ((1e6, 25.0), (1e7, 12.0), (1e8, 5.0), (1e9, 2.0), (1e10, 0.6), (float("inf"), 0.15))
+_SPREADS_BPS: Final = ((1e6, 25.0), (1e7, 12.0), (1e8, 5.0), (1e9, 1.5), (1e10, 0.6), (float("inf"), 0.15))
 
 
 class TapePrint(msgspec.Struct, frozen=True):

@@ -1,0 +1,123 @@
+"""The synthetic market: the same for ever, and lively enough to be worth trading."""
+
+import os
+import subprocess
+import sys
+from datetime import date
+
+import numpy as np
+import pytest
+
+from alchemiser.domain.errors import DataError
+from alchemiser.exchange.generator import FIRST_DAY, HISTORY_SESSIONS, TRAITS, SyntheticMarket
+from alchemiser.exchange.series import DailySeries
+from alchemiser.market.calendar import TradingCalendar
+from alchemiser.market.indicators import Measure, tail
+
+TECL_UNIVERSE = ("BIL", "BSV", "KMLM", "SPXL", "SPY", "SQQQ", "TECL", "TQQQ", "UVXY", "XLK")
+COLUMNS = ("days", "open", "high", "low", "close", "volume")
+
+
+def fingerprint(series: DailySeries) -> bytes:
+    return b"".join(getattr(series, name).tobytes() for name in COLUMNS)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_every_bar_is_a_bar(calendar: TradingCalendar, seed: int) -> None:
+    """Prices are positive, in cents, low and high hold open and close, and somebody trades, in known and unknown symbols."""
+    market = SyntheticMarket(calendar, seed)
+    for symbol in (*TRAITS, "ZZZ"):
+        series = market.series(symbol)
+        for prices in (series.open, series.high, series.low, series.close):
+            assert (prices >= 0.01).all(), symbol
+            assert (prices == np.rint(prices * 100) / 100).all(), symbol
+        assert (series.low <= np.minimum(series.open, series.close)).all(), symbol
+        assert (series.high >= np.maximum(series.open, series.close)).all(), symbol
+        assert (series.volume > 0).all(), symbol
+        assert series.close.max() < 20_000, symbol
+        assert np.median(series.close) > 1, symbol
+
+
+def test_there_is_a_bar_for_every_session(calendar: TradingCalendar) -> None:
+    """The market has every session from its first day on, and three years before the first that may be traded."""
+    market = SyntheticMarket(calendar, 1, last_day=date(2025, 12, 31))
+    sessions = calendar.sessions(FIRST_DAY, date(2025, 12, 31))
+    assert market.series("SPY").days.tolist() == [session.date.toordinal() for session in sessions]
+    assert market.first_tradable_day == sessions[HISTORY_SESSIONS].date == date(2018, 1, 3)
+
+
+def test_a_market_without_history_is_refused(calendar: TradingCalendar) -> None:
+    """A last day that leaves no room for three years of history is an error."""
+    with pytest.raises(DataError, match="756 sessions of history"):
+        SyntheticMarket(calendar, 1, last_day=date(2017, 1, 3))
+
+
+def test_neither_the_last_day_nor_other_symbols_change_a_bar(calendar: TradingCalendar) -> None:
+    """A longer market begins with the shorter one, and the order of asking does not matter."""
+    short = SyntheticMarket(calendar, 5, last_day=date(2020, 6, 30), symbols=("TECL", "SPY"))
+    whole = SyntheticMarket(calendar, 5)
+    for symbol in reversed(whole.symbols):
+        whole.series(symbol)
+    for symbol in ("SPY", "TECL", "NEVER_HEARD_OF"):
+        one, other = short.series(symbol), whole.series(symbol)
+        for name in COLUMNS:
+            assert getattr(one, name).tolist() == getattr(other, name)[: len(one)].tolist()
+    assert short.symbols == ("SPY", "TECL")
+    assert whole.symbols == tuple(sorted(TRAITS))
+
+
+def test_the_same_seed_gives_the_same_bytes_in_another_process(calendar: TradingCalendar) -> None:
+    """Hash randomisation does not reach the market."""
+    script = (
+        "from alchemiser.exchange.generator import SyntheticMarket;"
+        "from alchemiser.market.calendar import TradingCalendar;"
+        "s = SyntheticMarket(TradingCalendar.new_york(), 3).series('UVXY');"
+        "print(s.close.tobytes().hex() + s.volume.tobytes().hex())"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, "PYTHONHASHSEED": "12345"}, capture_output=True, text=True, check=True
+    )
+    here = SyntheticMarket(calendar, 3).series("UVXY")
+    assert answer.stdout.strip() == here.close.tobytes().hex() + here.volume.tobytes().hex()
+
+
+def test_another_seed_is_another_market(calendar: TradingCalendar) -> None:
+    """Seeds differ in known and in unknown symbols."""
+    for symbol in ("SPY", "ZZZ"):
+        assert fingerprint(SyntheticMarket(calendar, 1).series(symbol)) != fingerprint(SyntheticMarket(calendar, 2).series(symbol))
+
+
+def returns(market: SyntheticMarket, symbol: str) -> np.ndarray:
+    return np.diff(np.log(market.series(symbol).close))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_funds_follow_their_index(calendar: TradingCalendar, seed: int) -> None:
+    """A leveraged fund moves with its multiple, an inverse one against it, fear against the market."""
+    market = SyntheticMarket(calendar, seed)
+    spy = returns(market, "SPY")
+    for symbol, index, multiple in (("SPXL", "SPY", 3), ("TECL", "XLK", 3), ("TQQQ", "QQQ", 3), ("SQQQ", "QQQ", -3), ("PSQ", "QQQ", -1)):
+        moves, base = returns(market, symbol), returns(market, index)
+        assert np.polyfit(base, moves, 1)[0] == pytest.approx(multiple, rel=0.1)
+        assert abs(np.corrcoef(base, moves)[0, 1]) > 0.95
+    assert np.corrcoef(spy, returns(market, "UVXY"))[0, 1] < -0.9
+    assert np.corrcoef(spy, returns(market, "XLK"))[0, 1] > 0.7
+    assert abs(np.corrcoef(spy, returns(market, "GLD"))[0, 1]) < 0.2
+    assert 0.12 < spy.std() * 252**0.5 < 0.26
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_market_gives_a_strategy_something_to_do(calendar: TradingCalendar, seed: int) -> None:
+    """In the years that may be traded SPY crosses its long average again and again, and oscillators reach both extremes."""
+    market = SyntheticMarket(calendar, seed)
+    close = {symbol: market.series(symbol).close for symbol in TECL_UNIVERSE}
+    average = np.convolve(close["SPY"], np.full(200, 1 / 200), "valid")
+    is_bull = close["SPY"][-len(average) :] > average
+    assert 0.3 < is_bull.mean() < 0.8
+    assert np.count_nonzero(np.diff(is_bull)) > 20
+    strength = {symbol: tail(Measure("rsi", (10,)), prices) for symbol, prices in close.items()}
+    assert (strength["TQQQ"] > 79).sum() > 20
+    assert (strength["TQQQ"] < 31).sum() > 20
+    assert (strength["SPY"] > 80).any()
+    assert (strength["UVXY"] > 74).any()
+    assert (strength["XLK"] > strength["KMLM"]).mean() == pytest.approx(0.5, abs=0.25)
