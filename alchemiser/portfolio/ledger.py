@@ -19,7 +19,7 @@ from alchemiser.domain.events import (
     RebalancePlanned,
 )
 from alchemiser.domain.intents import Crossing
-from alchemiser.domain.money import ZERO
+from alchemiser.domain.money import ZERO, number_string
 from alchemiser.domain.orders import Fill, Side
 from alchemiser.portfolio.attribution import split_fill
 from alchemiser.portfolio.lots import Book
@@ -110,7 +110,7 @@ class Ledger:
         for symbol, quantity in self.holdings().items():
             at_broker = positions.get(symbol, ZERO)
             if at_broker < quantity:
-                found.append(f"{symbol}: the books hold {quantity}, the broker {at_broker}")
+                found.append(f"{symbol}: the books hold {number_string(quantity)}, the broker {number_string(at_broker)}")
         if self.cash is not None and abs(self.cash - cash) >= Decimal("0.01"):
             found.append(f"cash: the books hold {self.cash:.2f}, the broker {cash:.2f}")
         return tuple(found)

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 
 from alchemiser.domain.runtime import Release
 
-
 _LONGEST_TIMER_SECONDS = 43_200.0
 """Longer waits are made of several: a loop whose time jumps takes a timer of a day for a deadlock."""
 
@@ -66,7 +65,7 @@ class VirtualClock:
         """Wait that many seconds of the loop."""
         due = self.monotonic() + seconds
         # Also a float of seconds can end a microsecond early; the loop then waits out the rest.
-        while (left := due - self.monotonic()) > 0:
+        while (left := due - self.monotonic()) > 0:  # noqa: ASYNC110 - this is the clock
             await asyncio.sleep(min(left, _LONGEST_TIMER_SECONDS))
 
     async def sleep_until(self, when: datetime) -> None:

@@ -1,0 +1,235 @@
+"""The ledger: each fill booked once to who asked for it, the sum over strategies equal to the account, also after a replay."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.account import Account
+from alchemiser.domain.errors import InvariantBroken
+from alchemiser.domain.events import (
+    AccountObserved,
+    DaemonStarted,
+    Event,
+    FillBooked,
+    OrderFilled,
+    OrderIntended,
+    RebalancePlanned,
+    SessionClosed,
+)
+from alchemiser.domain.intents import Crossing, Intent, Wish
+from alchemiser.domain.market import Session
+from alchemiser.domain.orders import Fill, NewOrder, OrderType, Side, TimeInForce
+from alchemiser.portfolio.ledger import Ledger
+
+AT = datetime(2025, 3, 3, 20, 50, tzinfo=UTC)
+DAY = date(2025, 3, 3)
+
+
+class Tape:
+    """Feeds events to a ledger as the bus does, what it posts included, and remembers them all."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.ledger = Ledger(self.feed)
+
+    def feed(self, event: Event) -> None:
+        """Publish an event."""
+        self.events.append(event)
+        self.ledger(Envelope(len(self.events), event, 0.0))
+
+    def start(self, cash: str = "1000") -> None:
+        """Open the account."""
+        account = Account(account_number="A", cash=Decimal(cash), equity=Decimal(cash), buying_power=Decimal(cash), multiplier=1)
+        self.feed(DaemonStarted(at=AT, mode="paper", version="0", epoch="e", account_number="A", strategies={"a": 0.5, "b": 0.5}))
+        self.feed(AccountObserved(at=AT, account=account, positions=(), reason="start"))
+
+    def plan(self, number: int, side: Side, wishes: dict[str, str], crossings: tuple[Crossing, ...] = ()) -> str:
+        """Plan a rebalance of one symbol and intend its order; return the order's id."""
+        quantities = tuple(Wish(strategy=name, quantity=Decimal(quantity)) for name, quantity in wishes.items())
+        total = sum((wish.quantity for wish in quantities), Decimal(0))
+        intent = Intent(intent_id="SPY", symbol="SPY", side=side, quantity=total, reference_price=Decimal(10), drift=0.1, wishes=quantities)
+        self.feed(
+            RebalancePlanned(
+                at=AT,
+                rebalance_id=f"20250303.{number}",
+                session=DAY,
+                equity=Decimal(0),
+                cash=Decimal(0),
+                target={},
+                prices={},
+                capital={},
+                intents=(intent,) if wishes else (),
+                denials=(),
+                crossings=crossings,
+            )
+        )
+        key = f"e-20250303.{number}-SPY-1"
+        if wishes:
+            order = NewOrder(
+                client_order_id=key,
+                symbol="SPY",
+                side=side,
+                quantity=total,
+                order_type=OrderType.MARKET,
+                time_in_force=TimeInForce.DAY,
+            )
+            self.feed(OrderIntended(at=AT, rebalance_id=f"20250303.{number}", intent_id="SPY", attempt=1, order=order))
+        return key
+
+    def fill(self, key: str, side: Side, quantity: str, price: str = "10", execution: str = "") -> None:
+        """Fill an order."""
+        fill = Fill(
+            execution_id=execution or f"x{len(self.events)}",
+            client_order_id=key,
+            venue_order_id="v",
+            symbol="SPY",
+            side=side,
+            quantity=Decimal(quantity),
+            price=Decimal(price),
+            at=AT,
+        )
+        self.feed(OrderFilled(at=AT, fill=fill))
+
+    def state(self) -> bytes:
+        """Return the books as bytes."""
+        return msgspec.json.encode((dict(self.ledger.books), self.ledger.cash), order="sorted")
+
+
+def replayed(events: list[Event]) -> Tape:
+    """Return a ledger that has replayed these events and published nothing."""
+    tape = Tape()
+    for number, event in enumerate(events, start=1):
+        tape.ledger.replay(Envelope(number, event, 0.0))
+    assert tape.events == []
+    return tape
+
+
+def test_a_shared_fill_goes_to_who_asked_for_it() -> None:
+    """Two strategies that bought together own the shares in proportion, and the cash is exact."""
+    tape = Tape()
+    tape.start()
+    key = tape.plan(1, Side.BUY, {"a": "3", "b": "1"})
+    tape.fill(key, Side.BUY, "4", "10.01")
+
+    assert {"a": Decimal(3), "b": Decimal(1)} == {name: book.quantity("SPY") for name, book in tape.ledger.books.items()}
+    assert tape.ledger.cash == Decimal("959.96")
+    assert tape.ledger.holdings() == {"SPY": Decimal(4)}
+
+
+def test_an_execution_is_booked_once() -> None:
+    """The same execution id by a second road changes nothing."""
+    tape = Tape()
+    tape.start()
+    key = tape.plan(1, Side.BUY, {"a": "4"})
+    tape.fill(key, Side.BUY, "2", execution="x")
+    tape.fill(key, Side.BUY, "2", execution="x")
+
+    assert tape.ledger.holdings() == {"SPY": Decimal(2)}
+
+
+def test_a_fill_that_is_not_ours_is_left_alone() -> None:
+    """A manual trade in the account belongs to no strategy."""
+    tape = Tape()
+    tape.start()
+    tape.fill("somebody-elses-id", Side.BUY, "2")
+
+    assert tape.ledger.holdings() == {}
+    assert tape.ledger.cash == 1000
+
+
+def test_a_crossing_moves_shares_between_books_without_the_account_noticing() -> None:
+    """What one strategy sells to another is booked to both, and cash and shares of the account stay as they are."""
+    tape = Tape()
+    tape.start()
+    key = tape.plan(1, Side.BUY, {"a": "4"})
+    tape.fill(key, Side.BUY, "4")
+    crossing = Crossing(symbol="SPY", seller="a", buyer="b", quantity=Decimal(3), price=Decimal(12))
+    tape.plan(2, Side.BUY, {}, (crossing,))
+
+    assert tape.ledger.books["a"].quantity("SPY") == 1
+    assert tape.ledger.books["b"].quantity("SPY") == 3
+    assert tape.ledger.books["a"].realised == 6
+    assert tape.ledger.cash == 960
+
+
+def test_an_overfill_stops_the_process() -> None:
+    """More shares than were asked for cannot be booked to anybody."""
+    tape = Tape()
+    tape.start()
+    key = tape.plan(1, Side.BUY, {"a": "4"})
+    with pytest.raises(InvariantBroken):
+        tape.fill(key, Side.BUY, "5")
+
+
+def test_differences_are_named() -> None:
+    """Fewer shares or other cash at the broker are differences; more shares are somebody else's."""
+    tape = Tape()
+    tape.start()
+    assert Ledger(lambda event: None).differences({}, Decimal(5)) == ()
+    key = tape.plan(1, Side.BUY, {"a": "4"})
+    tape.fill(key, Side.BUY, "4")
+
+    assert tape.ledger.differences({"SPY": Decimal(9), "QQQ": Decimal(1)}, Decimal("960.004")) == ()
+    found = tape.ledger.differences({"SPY": Decimal(3)}, Decimal(961))
+    assert found == ("SPY: the books hold 4, the broker 3", "cash: the books hold 960.00, the broker 961.00")
+
+
+def test_a_journal_cut_between_fill_and_booking_is_completed() -> None:
+    """A crash after the fill and before its booking loses nothing: settling books it, once."""
+    tape = Tape()
+    tape.start()
+    key = tape.plan(1, Side.BUY, {"a": "3", "b": "1"})
+    tape.fill(key, Side.BUY, "4")
+    assert isinstance(tape.events[-1], FillBooked)
+
+    cut = replayed(tape.events[:-1])
+    assert cut.ledger.settle() == 1
+    assert cut.ledger.settle() == 0
+    assert [tape.events[-1]] == cut.events
+    assert tape.state() == cut.state()
+
+
+def test_other_events_change_nothing() -> None:
+    """The ledger moves only by what concerns it."""
+    tape = Tape()
+    tape.start()
+    before = tape.state()
+    tape.feed(SessionClosed(at=AT, session=Session(date=DAY, opens_at=AT, closes_at=AT)))
+
+    assert before == tape.state()
+
+
+@given(st.data())
+def test_a_replay_gives_the_same_books_and_the_sum_is_the_account(data: st.DataObject) -> None:
+    """Random rebalances with random partial fills: strategies add up to the account, and a replay repeats every byte."""
+    tape = Tape()
+    tape.start("100000")
+    position = cash = Decimal(0)
+    for number in range(1, data.draw(st.integers(1, 6)) + 1):
+        held = {name: book.quantity("SPY") for name, book in tape.ledger.books.items()}
+        side = data.draw(st.sampled_from(Side)) if any(held.values()) else Side.BUY
+        wishes = {}
+        for name in ("a", "b"):
+            limit = held[name] if side is Side.SELL else Decimal(100)
+            wish = (limit * data.draw(st.integers(0, 100)) / 100).quantize(Decimal("1e-9"))
+            if wish:
+                wishes[name] = str(wish)
+        key = tape.plan(number, side, wishes)
+        left = sum((Decimal(wish) for wish in wishes.values()), Decimal(0))
+        for _ in range(data.draw(st.integers(0, 3))):
+            quantity = (left * data.draw(st.integers(1, 100)) / 100).quantize(Decimal("1e-9"))
+            price = data.draw(st.decimals(min_value=1, max_value=50, places=4))
+            if quantity <= left and quantity > 0:
+                tape.fill(key, side, str(quantity), str(price))
+                left -= quantity
+                position += side.sign * quantity
+                cash -= side.sign * quantity * price
+
+    assert tape.ledger.holdings().get("SPY", Decimal(0)) == position
+    assert tape.ledger.cash == 100_000 + cash
+    assert tape.state() == replayed(tape.events).state()
