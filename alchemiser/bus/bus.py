@@ -178,11 +178,13 @@ class Bus:
         Raises what :meth:`post` raises.
         """
         route = self._route_of.get(type(event)) or self._routes.open(type(event))
-        queued = False
         by = publisher.get()
-        while (full := _first_full(route, by, queued=queued)) is not None:
-            await full.room(by, queued=queued)
-            queued = True
+        waited: Mailbox | None = None
+        while (full := _first_full(route, by, waited)) is not None:
+            if waited is not None and waited is not full:
+                waited.admit()  # the room there goes to somebody who can use it now
+            await full.room(by, queued=waited is full)
+            waited = full
         if self._tap is not None and route.append is not None and not self._tap.has_room:
             await self._tap.room()
         return self.post(event, correlation=correlation)
@@ -348,9 +350,9 @@ class Bus:
         return {event_type.__name__: route.dispatched for event_type, route in self._route_of.items()}
 
 
-def _first_full(route: Route, by: Mailbox | None, *, queued: bool) -> Mailbox | None:
+def _first_full(route: Route, by: Mailbox | None, waited: Mailbox | None) -> Mailbox | None:
     """Return the first mailbox that holds back a publisher of this route; one whose waiting would be a deadlock does not."""
     for mailbox in route.holding:
-        if mailbox.is_full(queued=queued) and not mailbox.would_deadlock(by):
+        if mailbox.is_full(queued=mailbox is waited) and not mailbox.would_deadlock(by):
             return mailbox
     return None

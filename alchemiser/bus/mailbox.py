@@ -26,8 +26,8 @@ Handle = Callable[[Envelope], Awaitable[None]]
 HARD_FACTOR: Final = 64
 """A mailbox that holds so many times its bound is not slow but stuck, and the process stops; the journal has what it held."""
 
-_FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 5.0
+_FIRST_PAUSE_SECONDS = 0.125
+_LONGEST_PAUSE_SECONDS = 4.0
 
 cause: ContextVar[Envelope | None] = ContextVar("cause", default=None)
 """The envelope that the running handler deals with; tasks that it starts inherit it."""
@@ -78,6 +78,7 @@ class Mailbox:
         self._latest: OrderedDict[Hashable, Envelope] = OrderedDict()
         self._idle: asyncio.Future[None] | None = None
         self._rooms: deque[asyncio.Future[None]] = deque()
+        self._admitted = 0  # let in and not yet back on their feet
         self._probe: tuple[Probe, asyncio.Future[None]] | None = None
         self._pause: asyncio.Timeout | None = None
         self._busy_with: Envelope | None = None
@@ -150,7 +151,9 @@ class Mailbox:
 
     def is_full(self, *, queued: bool) -> bool:
         """Return whether a publisher must wait; one that was ``queued`` already does not line up behind the others again."""
-        return len(self._events) >= self.capacity or (not queued and bool(self._rooms))
+        if queued:
+            return len(self._events) >= self.capacity
+        return len(self._events) + self._admitted >= self.capacity or bool(self._rooms)
 
     async def room(self, by: "Mailbox | None", *, queued: bool) -> None:
         """Return when there may be room. Raises ``BusClosed`` when the mailbox ended first."""
@@ -165,11 +168,13 @@ class Mailbox:
             await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
-                self._admit()  # the room that was given to the cancelled publisher goes to the next
+                self.admit()  # the room that was given to the cancelled publisher goes to the next
             raise
         finally:
             if waiter in self._rooms:
                 self._rooms.remove(waiter)
+            else:
+                self._admitted -= 1
             if by is not None:
                 by.waits_for.remove(self)
 
@@ -188,9 +193,11 @@ class Mailbox:
                 ahead.extend(mailbox.waits_for)
         return False
 
-    def _admit(self) -> None:
+    def admit(self) -> None:
+        """Let the next publisher in."""
         while self._rooms:
             waiter = self._rooms.popleft()
+            self._admitted += 1
             if not waiter.done():
                 waiter.set_result(None)
                 return
@@ -210,7 +217,7 @@ class Mailbox:
                     await _breathe()
                     continue
                 while self._rooms:
-                    self._admit()
+                    self.admit()
                 if self._is_leaving:
                     return
                 on_quiet()
@@ -228,7 +235,7 @@ class Mailbox:
         if events and (not latest or events[0].sequence < next(iter(latest.values())).sequence):
             envelope = events.popleft()
             if self._rooms:
-                self._admit()
+                self.admit()
             if self._is_crowded and len(events) <= self.capacity // 2:
                 self._is_crowded = False
             return envelope
@@ -291,6 +298,7 @@ class Mailbox:
         """Refuse the publishers that still wait: the task is over."""
         while self._rooms:
             waiter = self._rooms.popleft()
+            self._admitted += 1
             if not waiter.done():
                 waiter.set_exception(
                     BusClosed(f"the bus ended while an event waited for room in mailbox {self.name}; it was not published")
