@@ -24,7 +24,7 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
         """Return the longest wait before attempt ``attempt + 1``; attempts count from 1."""
         if attempt < 1:
             raise ValueError(f"attempts are counted from 1, not {attempt}")
-        return min(self.cap_seconds, self.base_seconds * 2 ** min(attempt - 1, _MOST_DOUBLINGS))
+        return min(self.cap_seconds, self.base_seconds * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS))
 
     def delay_seconds(self, attempt: int, random: Random) -> float:
         """Return the wait before attempt ``attempt + 1``, drawn from ``random``."""

@@ -1,8 +1,8 @@
 """One REST request to Alpaca and everything that can become of it.
 
 Promises: every call ends within its total deadline; every failure is an error of the tree that says whether anything may have been
-done; a request with an effect is sent at most once; a question is asked again a bounded number of times, with jittered waits; no call is sent
-when the quota is known to be used up. What the answers mean is not decided here.
+done; a request with an effect is sent at most once; a question is asked again a bounded number of times, with jittered waits; nothing
+is sent while the quota is known to be used up. What the answers mean is not decided here.
 """
 
 import asyncio

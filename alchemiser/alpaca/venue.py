@@ -1,7 +1,7 @@
 """The broker's requests, as ``domain.venue.Venue`` asks for them, over Alpaca's REST API.
 
-Promises: nothing but errors under ``VenueError`` comes out; a submit is sent once, and where the venue does not take it although it may know its
-id, it is looked up by that id before it counts as refused; lists that come in pages are followed to their end or refused, never cut short.
+Promises: nothing but errors under ``VenueError`` comes out; a submit is sent once, and one that the venue cannot process is looked up by
+its id before it counts as refused; lists that come in pages are followed to their end or refused, never cut short.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,8 +54,8 @@ _BARS: Final = msgspec.json.Decoder(market_wire.RestBars)
 class AlpacaVenue:
     """One Alpaca account; an asynchronous context manager that owns its HTTP session.
 
-    ``feed`` is the market-data feed of snapshots and bars; ``make_connector`` replaces the TCP connector, for sockets in memory; ``on_request``
-    is told of every request, for metrics.
+    ``feed`` is the market-data feed of snapshots and bars; ``make_connector`` replaces the TCP connector, for sockets in memory;
+    ``on_request`` is told of every request, for metrics.
     """
 
     def __init__(
@@ -148,13 +148,13 @@ class AlpacaVenue:
     async def open_orders(self) -> tuple[ExecutionReport, ...]:
         """Return every order that has not ended, oldest first. Orders that are not of one symbol and side are logged and left out."""
         found: dict[str, ExecutionReport] = {}
-        cursor: str | None = None
-        for _ in range(PAGES_AT_MOST):
+        pages = _Pages()
+        while True:
             request = Request(
                 method="GET",
                 path="/v2/orders",
                 what="list of open orders",
-                query=wire.query(status="open", limit=ORDERS_PER_PAGE, direction="asc", after_order_id=cursor),
+                query=wire.query(status="open", limit=ORDERS_PER_PAGE, direction="asc", after_order_id=pages.cursor),
             )
             orders = await self._ask(request, _ORDERS)
             for order in orders:
@@ -163,10 +163,7 @@ class AlpacaVenue:
                     found[order.id] = report
             if len(orders) < ORDERS_PER_PAGE:
                 return tuple(found.values())
-            if orders[-1].id == cursor:
-                raise _stuck(request)
-            cursor = orders[-1].id
-        raise _stuck(request)
+            pages.turn(request, orders[-1].id)
 
     # --- account ---
 
@@ -188,13 +185,13 @@ class AlpacaVenue:
         floor = None if after is None else after - timedelta(microseconds=after.microsecond % 1000)
         bound = None if floor is None else floor - timedelta(milliseconds=1)
         found: dict[str, BrokerActivity] = {}
-        cursor: str | None = None
-        for _ in range(PAGES_AT_MOST):
+        pages = _Pages()
+        while True:
             request = Request(
                 method="GET",
                 path="/v2/account/activities/FILL",
                 what="list of fills",
-                query=wire.query(after=bound, direction="asc", page_size=FILLS_PER_PAGE, page_token=cursor),
+                query=wire.query(after=bound, direction="asc", page_size=FILLS_PER_PAGE, page_token=pages.cursor),
                 is_bulk=True,
             )
             rows = await self._ask(request, _ACTIVITIES)
@@ -203,10 +200,7 @@ class AlpacaVenue:
                     found[row.id] = _meaning(request, wire.activity_of, row)
             if len(rows) < FILLS_PER_PAGE:
                 return tuple(sorted(found.values(), key=lambda fill: fill.at))
-            if rows[-1].id == cursor:
-                raise _stuck(request)
-            cursor = rows[-1].id
-        raise _stuck(request)
+            pages.turn(request, rows[-1].id)
 
     async def assets(self, symbols: Sequence[str]) -> dict[str, Asset]:
         """Return what is known of these symbols; unknown and inactive ones are absent. One request, however many symbols."""
@@ -256,9 +250,8 @@ class AlpacaVenue:
         if not symbols:
             return {}
         found: dict[str, dict[datetime, Bar]] = {symbol: {} for symbol in symbols}
-        token: str | None = None
-        seen: set[str] = set()
-        for _ in range(PAGES_AT_MOST):
+        pages = _Pages()
+        while True:
             request = Request(
                 method="GET",
                 path="/v2/stocks/bars",
@@ -272,7 +265,7 @@ class AlpacaVenue:
                     limit=BARS_PER_PAGE,
                     sort="asc",
                     feed=self._feed,
-                    page_token=token,
+                    page_token=pages.cursor,
                 ),
                 is_bulk=True,
             )
@@ -280,13 +273,9 @@ class AlpacaVenue:
             for symbol, rows in (page.bars or {}).items():
                 if symbol in found:
                     found[symbol].update((row.t, row.bar(symbol)) for row in rows)
-            token = page.next_page_token
-            if not token:
+            if not page.next_page_token:
                 return {symbol: tuple(bars[at] for at in sorted(bars)) for symbol, bars in found.items() if bars}
-            if token in seen:
-                raise _stuck(request)
-            seen.add(token)
-        raise _stuck(request)
+            pages.turn(request, page.next_page_token)
 
     # --- inside ---
 
@@ -340,8 +329,18 @@ def _meaning(request: Request, read: Callable[[S], T], raw: S) -> T:
         raise unproven(request.subject, f"its answer is not what was expected: {error}") from error
 
 
-def _stuck(request: Request) -> VenueUnavailable:
-    return VenueUnavailable(f"{request.what}: its pages do not come to an end; nothing of it is used")
+class _Pages:
+    """The cursor of a list that comes in pages; one that was given before, or one too many, would never come to an end."""
+
+    def __init__(self) -> None:
+        self.cursor: str | None = None
+        self._seen: set[str] = set()
+
+    def turn(self, request: Request, cursor: str) -> None:
+        if cursor in self._seen or len(self._seen) >= PAGES_AT_MOST:
+            raise VenueUnavailable(f"{request.what}: its pages do not come to an end; nothing of it is used")
+        self._seen.add(cursor)
+        self.cursor = cursor
 
 
 def _midnight(day: date) -> datetime:

@@ -1,7 +1,8 @@
 """The trading side of Alpaca's JSON: only the fields that are used, and what they mean in the domain.
 
 Unknown fields and unknown words (an event, a status) are kept or ignored, never an error: a value that the venue adds one day must not
-lose a fill. What is needed and missing, a number that is not finite, a time without its zone are ``msgspec.ValidationError``: nothing is guessed.
+lose a fill. What is needed and missing, a number that is not finite, a time without its zone are ``msgspec.ValidationError``:
+nothing is guessed.
 """
 
 from collections.abc import Mapping
