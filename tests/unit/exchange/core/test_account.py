@@ -1,0 +1,94 @@
+"""The account's arithmetic: exact cash, entry prices, lots, margins."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alchemiser.domain.errors import InvariantBroken
+from alchemiser.exchange.account import Account, FeesOfDay, maintenance_margin
+from alchemiser.exchange.assets import listed
+
+
+def account(cash: int = 1000) -> Account:
+    """An account with some cash."""
+    return Account(id="a", number="PA3", cash=Decimal(cash), last_equity=Decimal(cash))
+
+
+def test_entry_prices_are_weighted_by_day_and_first_in_first_out_overnight() -> None:
+    """A sale does not move the average; the next day it is that of the lots that are left."""
+    made = account()
+    made.book("X", 1, Decimal(10), Decimal(10))
+    made.book("X", 1, Decimal(10), Decimal(20))
+    made.book("X", -1, Decimal(10), Decimal(30))
+    assert Decimal(15) == made.positions["X"].average_entry_price
+    made.roll_day()
+    assert Decimal(20) == made.positions["X"].average_entry_price
+    made.book("X", -1, Decimal(4), Decimal(30))
+    assert [Decimal(6)] == [lot.quantity for lot in made.positions["X"].lots]
+
+
+def test_a_position_never_goes_through_zero() -> None:
+    """That would be a bug of the matching, and stops it."""
+    made = account()
+    made.book("X", -1, Decimal(5), Decimal(10))
+    with pytest.raises(InvariantBroken, match="through zero"):
+        made.book("X", 1, Decimal(6), Decimal(10))
+
+
+def test_an_empty_position_does_not_exist() -> None:
+    """Short or long, once it is zero it is gone."""
+    made = account()
+    made.book("X", -1, Decimal(5), Decimal(10))
+    assert Decimal(0) == made.book("X", 1, Decimal(5), Decimal(9))
+    assert ({}, Decimal(1005)) == (made.positions, made.cash)
+
+
+FILLS = st.lists(
+    st.tuples(st.decimals("0.000000001", "100000", places=9, allow_nan=False), st.decimals("0.0001", "10000", places=4, allow_nan=False)),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(deadline=None, max_examples=100)
+@given(FILLS)
+def test_cash_and_shares_are_exact(fills: list[tuple[Decimal, Decimal]]) -> None:
+    """However odd the numbers: buying and selling at the same prices ends where it began."""
+    made = account()
+    for quantity, price in fills:
+        made.book("X", 1, quantity, price)
+    assert sum((quantity for quantity, _ in fills), Decimal(0)) == made.quantity("X")
+    assert sum((lot.quantity for lot in made.positions["X"].lots), Decimal(0)) == made.quantity("X")
+    for quantity, price in fills:
+        made.book("X", -1, quantity, price)
+    assert (Decimal(1000), Decimal(0)) == (made.cash, made.quantity("X"))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "quantity", "price", "margin"),
+    [
+        ("SPY", 10, "100", "300"),
+        ("UVXY", 10, "100", "500"),
+        ("TQQQ", 10, "100", "750"),
+        ("SPY", 10, "2.40", "24"),
+        ("SPY", -10, "100", "300"),
+        ("SPY", -10, "10", "50"),
+        ("SPY", -10, "4", "40"),
+        ("SPY", -10, "2", "25"),
+    ],
+)
+def test_maintenance_margins(symbol: str, quantity: int, price: str, margin: str) -> None:
+    """Section 9.2: thirty percent, leveraged funds more, cheap shares wholly, shorts with a floor per share."""
+    assert Decimal(margin) == maintenance_margin(listed(symbol), Decimal(quantity), Decimal(price))
+
+
+def test_fees_are_summed_before_they_are_rounded_up() -> None:
+    """Per account and day; TAF has a most per execution; a day without trades has none."""
+    fees = FeesOfDay()
+    assert {} == fees.rounded()
+    fees.add(1, Decimal(1000), Decimal(10))
+    assert {"CAT": Decimal("0.01")} == fees.rounded()
+    fees.add(-1, Decimal(1_000_000), Decimal(1))
+    assert {"SEC": Decimal("20.60"), "TAF": Decimal("9.79"), "CAT": Decimal("3.01")} == fees.rounded()

@@ -1,0 +1,184 @@
+"""The exchange as a whole: determinism, snapshots, and what must hold after any sequence of requests."""
+
+from contextlib import suppress
+from datetime import timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alchemiser.domain.errors import DataError
+from alchemiser.exchange.engine import Exchange
+from alchemiser.exchange.errors import ApiError
+from alchemiser.exchange.orders import TRANSITIONS, OrderStatus
+from alchemiser.exchange.requests import OrderFilter
+from tests.unit.exchange.core.scene import Scene, session_of, utc
+
+SYMBOLS = ("TECL", "BIL")
+
+
+def restored(scene: Scene) -> Exchange:
+    """The exchange again, from its snapshot."""
+    return Exchange.restore(scene.exchange.snapshot(), settings=scene.settings, assets=scene.assets, sessions=session_of, random=Random(99))
+
+
+def play(scene: Scene, random: Random, steps: int) -> None:
+    """Do random things, valid and not."""
+    for _ in range(steps):
+        with suppress(ApiError):
+            step(scene, random)
+        if random.random() < 0.3:
+            scene.wait(random.choice([1, 5, 20, 100, 60_000, 3_600_000]))
+
+
+def step(scene: Scene, random: Random) -> None:
+    """Do one random thing."""
+    symbol = random.choice(SYMBOLS)
+    price = round(random.uniform(95, 105), 2)
+    orders = scene.exchange.orders(OrderFilter())
+    match random.randrange(10):
+        case 0 | 1 | 2:
+            scene.quote(symbol, round(price - 0.02, 2), price, size=random.choice([1, 50, 500]))
+        case 3:
+            scene.trade(price, random.choice([1, 100, 1000]), symbol)
+        case 4 | 5 | 6:
+            scene.submit(symbol=symbol, **random_order(random, price))
+        case 7 if orders:
+            scene.exchange.cancel(random.choice(orders).id, scene.now)
+        case 8 if orders:
+            change: dict[str, Any] = random.choice([{"qty": random.randrange(1, 80)}, {"limit_price": price}])
+            scene.replace(random.choice(orders), **change)
+        case 9:
+            scene.exchange.close_position(symbol, scene.now, percentage=Decimal(random.choice([10, 50, 100])))
+        case _:
+            pass
+
+
+def random_order(random: Random, price: float) -> dict[str, Any]:
+    """An order that may or may not be acceptable."""
+    kind = random.choice(["market", "limit", "limit", "stop", "stop_limit", "trailing_stop"])
+    fields: dict[str, Any] = {"type": kind, "side": random.choice(["buy", "sell"])}
+    fields["time_in_force"] = random.choice(["day", "day", "gtc", "ioc", "fok", "opg", "cls"])
+    if kind in ("limit", "stop_limit"):
+        fields["limit_price"] = price
+    if kind in ("stop", "stop_limit"):
+        fields["stop_price"] = round(price + random.choice([-2, 2]), 2)
+    if kind == "trailing_stop":
+        fields["trail_percent"] = random.choice([0.5, 2])
+    size: dict[str, Any] = random.choice(
+        [{"qty": random.randrange(1, 60)}, {"qty": "0.5"}, {"qty": 100_000}, {"notional": random.randrange(1, 5000)}]
+    )
+    return {**fields, **size, "type": kind, "extended_hours": random.random() < 0.1}
+
+
+def check_books(scene: Scene, updates: list[Any]) -> None:
+    """Assert what must always hold."""
+    cash = scene.settings.cash
+    shares = dict.fromkeys(SYMBOLS, Decimal(0))
+    cumulative: dict[str, Decimal] = {}
+    statuses: dict[str, OrderStatus] = {}
+    for update in updates:
+        order_id = update.order["id"]
+        after = OrderStatus(update.order["status"])
+        before = statuses.get(order_id, after)
+        assert after is before or after in TRANSITIONS[before]
+        statuses[order_id] = after
+        if update.qty is not None:
+            sign = 1 if update.order["side"] == "buy" else -1
+            cash -= sign * update.qty * update.price
+            shares[update.order["symbol"]] += sign * update.qty
+            cumulative[order_id] = cumulative.get(order_id, Decimal(0)) + update.qty
+            assert shares[update.order["symbol"]] == update.position_qty
+            limit = update.order["limit_price"]
+            assert limit is None or (Decimal(limit) - update.price) * sign >= 0
+        assert Decimal(update.order["filled_qty"]) == cumulative.get(order_id, Decimal(0))
+        assert update.order["qty"] is None or Decimal(update.order["filled_qty"]) <= Decimal(update.order["qty"])
+        assert (after is OrderStatus.FILLED) == (update.event == "fill")
+    assert cash == scene.cash
+    assert shares == {symbol: scene.holding(symbol) for symbol in SYMBOLS}
+    for order in scene.exchange.orders(OrderFilter(status="all", limit=500)):
+        assert statuses[order.id] is order.status
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(seed=st.integers(0, 2**32), engine=st.sampled_from(["book", "paper"]), start=st.sampled_from([utc(13, 50), utc(15), utc(20, 40)]))
+def test_any_sequence_of_requests_keeps_the_account_whole(seed: int, engine: str, start: Any) -> None:
+    """Cash and shares are the sum of the executions, cumulative never passes the quantity, only known transitions are told.
+
+    When nothing is open, nothing is reserved and nothing is held.
+    """
+    scene = Scene(start, seed=seed, engine=engine)
+    play(scene, Random(seed), 60)
+    scene.exchange.cancel_all(scene.now)
+    scene.settle()
+    scene.exchange.cancel_all(scene.now)
+    scene.settle()
+    check_books(scene, scene.updates())
+    assert [] == scene.exchange.orders(OrderFilter())
+    account = scene.exchange.account_json()
+    factor = Decimal(account["multiplier"])
+    gross = Decimal(account["long_market_value"]) - Decimal(account["short_market_value"])
+    assert abs(max(factor * Decimal(account["equity"]) - gross, Decimal(0)) - Decimal(account["buying_power"])) < Decimal("0.01")
+    assert all(row["qty"] == row["qty_available"] for row in scene.exchange.positions_json())
+
+
+def test_the_same_seed_tells_the_same_story() -> None:
+    """Ids, events, times and prices: everything."""
+
+    def story() -> list[dict[str, Any]]:
+        scene = Scene(seed=7)
+        play(scene, Random(3), 80)
+        return [update.json() for update in scene.updates()]
+
+    assert story() == story()
+
+
+def test_a_restored_exchange_goes_on_as_if_it_had_never_stopped() -> None:
+    """The snapshot holds everything, the random generator and the undelivered events included."""
+    scene = Scene(seed=7)
+    play(scene, Random(3), 60)
+    twin = Scene(seed=0)
+    twin.now, twin.exchange = scene.now, restored(scene)
+    assert scene.exchange.snapshot() == twin.exchange.snapshot()
+    for each in (scene, twin):
+        play(each, Random(4), 60)
+        each.wait(hours=20)
+    assert [update.json() for update in scene.updates()] == [update.json() for update in twin.updates()]
+    assert scene.exchange.snapshot() == twin.exchange.snapshot()
+
+
+def test_bytes_that_are_no_snapshot_are_refused() -> None:
+    """With what to do about it."""
+    scene = Scene()
+    with pytest.raises(DataError, match="start it without one"):
+        Exchange.restore(b"\x93", settings=scene.settings, assets=scene.assets, sessions=session_of, random=Random(1))
+    old = scene.exchange.snapshot().replace(b"\xa6format\x01", b"\xa6format\x63")
+    with pytest.raises(DataError, match="format 99"):
+        Exchange.restore(old, settings=scene.settings, assets=scene.assets, sessions=session_of, random=Random(1))
+
+
+def test_working_orders_are_those_the_session_lets_trade(scene: Scene) -> None:
+    """That is what holds the clock; a filled order does not."""
+    seen = [scene.exchange.has_working_orders]
+    scene.submit()
+    seen.append(scene.exchange.has_working_orders)
+    scene.settle()
+    seen.append(scene.exchange.has_working_orders)
+    assert [False, True, False] == seen
+
+
+def test_the_next_thing_to_do_is_known_in_advance() -> None:
+    """The session's moments when no order is on its way."""
+    scene = Scene(utc(13))
+    assert utc(14, 30) == scene.exchange.next_due()
+    scene.go(utc(14, 30))
+    assert utc(21) == scene.exchange.next_due()
+    scene.go(utc(21))
+    assert utc(21, 15) == scene.exchange.next_due()
+    scene.go(utc(21, 15))
+    assert utc(1) + timedelta(days=1) == scene.exchange.next_due()
+    scene.go(utc(1) + timedelta(days=1))
+    assert utc(9) + timedelta(days=1) == scene.exchange.next_due()
