@@ -2,10 +2,11 @@
 
 Exported symphonies repeat themselves thousands of times; here each distinct sub-tree exists once per symphony, so what is computed of
 a node can be kept under the node itself. Nodes compare by identity for that reason, and because comparing deep trees field by field
-would recurse. ``index`` is a node's place in ``Symphony.nodes``, where children always stand before their parents.
+would recurse; their printed form leaves out the children. ``index`` is a node's place in ``Symphony.nodes``, where children always
+stand before their parents.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
@@ -63,7 +64,7 @@ class Group:
 
     index: int
     name: str
-    child: "Node"
+    child: "Node" = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +72,7 @@ class WeightEqual:
     """Each child gets the same share."""
 
     index: int
-    children: tuple["Node", ...]
+    children: tuple["Node", ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +81,7 @@ class WeightSpecified:
 
     index: int
     shares: tuple[float, ...]
-    children: tuple["Node", ...]
+    children: tuple["Node", ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +90,7 @@ class WeightInverseVolatility:
 
     index: int
     window: int
-    children: tuple["Node", ...]
+    children: tuple["Node", ...] = field(repr=False)
 
     @property
     def measure(self) -> Measure:
@@ -103,8 +104,8 @@ class If:
 
     index: int
     condition: Condition
-    then: "Node"
-    otherwise: "Node"
+    then: "Node" = field(repr=False)
+    otherwise: "Node" = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +116,7 @@ class Filter:
     measure: Measure
     select: Literal["top", "bottom"]
     count: int
-    children: tuple["Node", ...]
+    children: tuple["Node", ...] = field(repr=False)
 
     def __str__(self) -> str:
         return f"{self.select} {self.count} by {self.measure}"
@@ -182,8 +183,8 @@ class Symphony:
     name: str
     header: Header
     root: Node
-    nodes: tuple[Node, ...]
-    lines: tuple[int, ...]
+    nodes: tuple[Node, ...] = field(repr=False)
+    lines: tuple[int, ...] = field(repr=False)
     symbols_held: tuple[str, ...]
     symbols_watched: tuple[str, ...]
     longest_window: int

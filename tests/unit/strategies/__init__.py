@@ -1,0 +1,1 @@
+"""Strategies: reading, checking, deciding, explaining."""

@@ -1,0 +1,73 @@
+"""Loading strategies from every kind of source, each failure on its own."""
+
+from pathlib import Path
+
+import pytest
+
+from alchemiser.domain.errors import StrategyError, SymphonyError
+from alchemiser.strategies.python import PythonStrategy
+from alchemiser.strategies.sources import StrategySource, load_all, load_strategy
+from alchemiser.strategies.symphony.strategy import SymphonyStrategy
+
+EXAMPLES = "tests.unit.strategies.python_examples"
+
+
+def wanted(source: str) -> StrategySource:
+    return StrategySource("it", source, 0.25)
+
+
+def test_three_kinds_of_sources(tmp_path: Path) -> None:
+    """A shipped name, a file and a class are loaded with the name and share they were given."""
+    file = tmp_path / "mine.clj"
+    file.write_text('(defsymphony "Mine" {} (asset "SPY"))')
+    shipped, read, made = (load_strategy(wanted(source)) for source in ("tecl", str(file), f"{EXAMPLES}:Momentum"))
+
+    assert isinstance(shipped, SymphonyStrategy)
+    assert isinstance(read, SymphonyStrategy)
+    assert isinstance(made, PythonStrategy)
+    assert {("it", 0.25)} == {(loaded.name, loaded.allocation) for loaded in (shipped, read, made)}
+    assert read.symphony.name == "Mine"
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("nothing", "there is no strategy named 'nothing'"),
+        ("missing.clj", "missing.clj: cannot be read"),
+        ("no.such.module:Thing", "importing no.such.module raised ModuleNotFoundError"),
+        ("a-b:Thing", "is not module:Class"),
+        (f"{EXAMPLES}:Nothing", "Nothing is not a subclass"),
+        (f"{EXAMPLES}:NOT_A_STRATEGY", "is not a subclass"),
+        (f"{EXAMPLES}:Demanding", "making a Demanding raised TypeError"),
+        (f"{EXAMPLES}:Strategy", "making a Strategy raised TypeError"),
+        (f"{EXAMPLES}:Unsymboled", "symbols must be a tuple"),
+        (f"{EXAMPLES}:Unbarred", "bars_needed must be a positive integer, found 0"),
+    ],
+)
+def test_what_cannot_be_loaded_says_why(source: str, words: str) -> None:
+    """Every refusal is a strategy error that names the source and the fault."""
+    with pytest.raises(StrategyError, match=words):
+        load_strategy(wanted(source))
+
+
+def test_a_class_beside_the_settings_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module in the working directory can be named, and one that raises while it is imported refuses only itself."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", ["/nowhere"])
+    (tmp_path / "beside.py").write_text("raise RuntimeError('half written')")
+
+    with pytest.raises(StrategyError, match="importing beside raised RuntimeError: half written"):
+        load_strategy(wanted("beside:Thing"))
+
+
+def test_one_bad_strategy_stops_only_itself(tmp_path: Path) -> None:
+    """The good ones are loaded in their order, the bad ones are returned by name with their reasons."""
+    bad = tmp_path / "bad.clj"
+    bad.write_text("(defsymphony")
+    loaded, refused = load_all(
+        [StrategySource("a", "tecl", 0.5), StrategySource("b", str(bad), 0.25), StrategySource("c", "nuclear", 0.25)]
+    )
+
+    assert ["a", "c"] == [strategy.name for strategy in loaded]
+    assert list(refused) == ["b"]
+    assert isinstance(refused["b"], SymphonyError)
