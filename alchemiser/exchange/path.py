@@ -117,7 +117,8 @@ class DayPath:
 
     def trades(self, after: datetime, until: datetime) -> Iterator[TapePrint]:
         """Yield the prints after one moment up to and including another, in order."""
-        first, last = self._last_step(after) + 1, self._last_step(until)
+        # A moment before the open, the close of the day before for instance, has no step of its own.
+        first, last = max(self._last_step(after) + 1, 0), self._last_step(until)
         for step in np.flatnonzero(self._sizes[first : last + 1]) + first:
             yield self._print_at(int(step))
 

@@ -3,6 +3,7 @@
 ``run_daemon`` is what ``alchemiser run`` calls, and what a simulation calls with surroundings of its own.
 """
 
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -179,7 +180,9 @@ async def _trade(
             random=runtime.random,
             limits=FeedLimits(ping_seconds=surroundings.ping_seconds),
         )
-        streams = [orders.run, quotes.run, *([market.server.run] if market else [])]
+        streams: list[Callable[[], Awaitable[None]]] = [orders.run, quotes.run]
+        if market is not None:
+            streams.append(market.server.run)
         await daemon.run(
             streams,
             turn_seconds=surroundings.turn_seconds or settings.service.turn_limit_seconds / TURNS_PER_LIMIT,

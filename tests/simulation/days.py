@@ -1,0 +1,63 @@
+"""Whole days of the whole daemon, exchange and sockets included, on virtual time."""
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.journal.reader import JournalReader
+from alchemiser.service.clock import VirtualClock
+from alchemiser.service.offline import JOURNAL_FILE
+from alchemiser.service.settings import RunOptions, Settings
+from alchemiser.service.settings_load import load_settings
+from alchemiser.service.start import run_daemon
+from alchemiser.service.surroundings import Surroundings
+from tests.solipsism import LoopConnector, listen, virtual
+
+FIRST_DAY = date(2025, 1, 2)
+"""Where the synthetic market begins."""
+
+
+def simulated_settings(state: Path, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Return settings for a run in memory, with these changes by dotted key."""
+    values: dict[str, Any] = {
+        "service.state": state,
+        "service.http": "127.0.0.1:8099",
+        "service.turn_limit_seconds": 600.0,
+        "market.history_sessions": 260,
+    }
+    return load_settings(overrides={**values, **(overrides or {})}, environ={}, directory=state, secrets=()).settings
+
+
+def simulate(
+    state: Path,
+    *,
+    days: int = 1,
+    start: date | None = FIRST_DAY,
+    seed: int = 7,
+    overrides: Mapping[str, Any] | None = None,
+) -> int:
+    settings = simulated_settings(state, overrides)
+
+    async def main() -> int:
+        surroundings = Surroundings(
+            make_clock=VirtualClock,
+            connector=LoopConnector,
+            exchange_listener=listen(8001),
+            door_listener=listen(8099),
+            seed=seed,
+            is_threaded=False,
+            takes_signals=False,
+            ping_seconds=600.0,
+            turn_seconds=900.0,
+        )
+        return await run_daemon(settings, RunOptions(start=start, days=days), surroundings)
+
+    return virtual(main)
+
+
+def journal_of(state: Path) -> list[Envelope]:
+    """Return everything in the journal."""
+    with JournalReader.open(state / JOURNAL_FILE) as reader:
+        return list(reader.read())

@@ -1,0 +1,100 @@
+"""The main job on virtual time: a day is traded end to end through real protocol stacks, and the same seed writes the same journal."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.events import (
+    DaemonStopped,
+    FillBooked,
+    HandlerFailed,
+    LedgerCompared,
+    OrderFilled,
+    OrderIntended,
+    RebalanceCompleted,
+    RebalancePlanned,
+    ResultReported,
+    TargetProposed,
+)
+from tests.simulation.days import journal_of, simulate
+
+
+def of_type(journal: list[Envelope], kind: type) -> list[Envelope]:
+    """Return the envelopes of one type of event."""
+    return [envelope for envelope in journal if type(envelope.event) is kind]
+
+
+def test_days_are_traded_end_to_end(tmp_path: Path) -> None:
+    """Each session has one decision, a plan, fills that are booked, an end, and a ledger that agrees with the broker."""
+    assert simulate(tmp_path, days=3) == 0
+    journal = journal_of(tmp_path)
+
+    assert len(of_type(journal, TargetProposed)) == 3
+    assert len(of_type(journal, RebalancePlanned)) == 3
+    assert len(of_type(journal, RebalanceCompleted)) == 3
+    assert len(of_type(journal, ResultReported)) == 3
+    assert of_type(journal, HandlerFailed) == []
+    fills = [envelope.event.fill for envelope in of_type(journal, OrderFilled)]
+    assert fills
+    assert len(fills) == len(of_type(journal, FillBooked))
+    assert len({fill.execution_id for fill in fills}) == len(fills)
+    assert all(not envelope.event.differences for envelope in of_type(journal, LedgerCompared))
+    (stopped,) = of_type(journal, DaemonStopped)
+    assert stopped.event.open_orders == ()
+
+    plan = of_type(journal, RebalancePlanned)[0].event
+    invested = sum((fill.quantity * fill.price for fill in fills[: len(plan.intents)]), Decimal(0))
+    assert invested > plan.equity * Decimal("0.5")
+
+
+def test_an_intent_is_journaled_before_its_order_can_fill(tmp_path: Path) -> None:
+    """Every fill is preceded by the durable intention of its order, and each effect names its cause."""
+    simulate(tmp_path)
+    journal = journal_of(tmp_path)
+
+    intended = {envelope.event.order.client_order_id: envelope.sequence for envelope in of_type(journal, OrderIntended)}
+    fills = of_type(journal, OrderFilled)
+    assert fills
+    for envelope in fills:
+        assert intended[envelope.event.fill.client_order_id] < envelope.sequence
+        assert envelope.causation is not None
+
+
+@pytest.mark.parametrize("seed", [7, 8])
+def test_the_same_seed_writes_the_same_journal(tmp_path: Path, seed: int) -> None:
+    """Two runs of the same days are equal event by event, sequence numbers, causes and times included."""
+    journals = []
+    for name in ("first", "second"):
+        state = tmp_path / name
+        assert simulate(state, days=2, seed=seed, overrides={"embedded.seed": seed}) == 0
+        journals.append([msgspec.json.encode(envelope) for envelope in journal_of(state)])
+
+    assert journals[0] == journals[1]
+    assert len(journals[0]) > 20
+
+
+def test_a_restart_between_sessions_carries_on(tmp_path: Path) -> None:
+    """Two runs of one session each end with the same holdings and cash as one run of two sessions."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    simulate(whole, days=2)
+    simulate(parts, days=1)
+    simulate(parts, days=2)
+
+    results = [of_type(journal_of(state), ResultReported)[-1].event for state in (whole, parts)]
+    assert results[0].session == results[1].session
+    assert abs(results[0].equity - results[1].equity) / results[0].equity < Decimal("0.02")
+    comparisons = [envelope.event for envelope in of_type(journal_of(parts), LedgerCompared)]
+    assert all(not comparison.differences for comparison in comparisons)
+    assert len(of_type(journal_of(parts), RebalancePlanned)) == 2
+
+
+def test_sessions_that_were_played_are_not_played_again(tmp_path: Path) -> None:
+    """Running the same sessions on the same state again ends at once and changes nothing."""
+    simulate(tmp_path)
+    before = len(journal_of(tmp_path))
+
+    assert simulate(tmp_path) == 0
+    assert len(journal_of(tmp_path)) == before
