@@ -7,6 +7,7 @@ from typing import Final
 from alchemiser import __version__
 from alchemiser.cli.lazy import LazyGroup, Target
 from alchemiser.domain.errors import AlchemiserError
+from alchemiser.service.logs import configure_logging
 
 COMMANDS: Final = {
     "run": Target("alchemiser.cli.run:run_command", "Run the daemon: embedded exchange, paper or live."),
@@ -67,6 +68,8 @@ def run(arguments: Sequence[str]) -> int:
     if list(arguments) == ["--version"]:
         sys.stdout.write(f"alchemiser {__version__}\n")
         return 0
+    # Until a command says otherwise only warnings are shown; standard output belongs to answers alone.
+    configure_logging(level="warning")
     try:
         application().main(args=list(arguments), prog_name="alchemiser")
     except SystemExit as end:

@@ -92,10 +92,10 @@ def answer(resource: Resource, settings: Settings, *, after: int = -1, limit: in
 
 
 def _from_journal(resource: Resource, settings: Settings, nobody: NoDaemon, after: int, limit: int) -> dict[str, Any]:
-    state = settings.service.state
-    view: StateView | None = load_attribute(OFFLINE)(state) if state.is_dir() else None
-    if view is None:
-        raise NoDaemon(f"{nobody}, and {state} has no journal to answer from")
+    try:
+        view: StateView = load_attribute(OFFLINE)(settings.service.state)
+    except NoDaemon as nothing:
+        raise NoDaemon(f"{nobody}; {nothing}") from nobody
     # Through JSON and back, so that both roads print the same.
     plain: dict[str, Any] = json.loads(to_json(document(view, resource, live=False, after=after, limit=limit)))
     return plain

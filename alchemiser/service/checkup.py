@@ -1,0 +1,272 @@
+"""What would stop a good start, found before the start: each check looks at one real thing and says what to do about it.
+
+The checks change nothing: no order, no file that stays. One that cannot be made says so instead of passing.
+"""
+
+import asyncio
+import errno
+import os
+import shutil
+import socket
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Final, Literal
+
+import msgspec
+
+from alchemiser.alpaca.credentials import Credentials
+from alchemiser.alpaca.rest import RestLimits
+from alchemiser.alpaca.venue import AlpacaVenue
+from alchemiser.domain.account import Account
+from alchemiser.domain.errors import AlchemiserError, ConfigError, CredentialsRefused, DataError, SafetyRefused, VenueError
+from alchemiser.domain.runtime import Clock
+from alchemiser.exchange.bars import BarFolder
+from alchemiser.journal.reader import JournalReader
+from alchemiser.market.calendar import TradingCalendar, new_york_date
+from alchemiser.service.http_address import split_address
+from alchemiser.service.offline import JOURNAL_FILE
+from alchemiser.service.roster import load_roster
+from alchemiser.service.safety import require_live_agreement, require_private_door
+from alchemiser.service.settings import Settings
+from alchemiser.service.settings_load import LoadedSettings
+from alchemiser.service.state_file import read_http_address
+
+FREE_BYTES_WANTED: Final = 1_000_000_000
+FREE_BYTES_NEEDED: Final = 100_000_000
+OFFSET_SECONDS_WANTED: Final = 1.0
+OFFSET_SECONDS_AT_MOST: Final = 10.0
+CALENDAR_AHEAD: Final = timedelta(days=60)
+
+Verdict = Literal["ok", "warning", "problem"]
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of one check. ``exit_code`` is what ``run`` would end with because of a problem."""
+
+    check: str
+    verdict: Verdict
+    text: str
+    remedy: str = ""
+    exit_code: int = 0
+
+
+def check_up(loaded: LoadedSettings, clock: Clock) -> list[Finding]:
+    """Make every check, in the order in which a start would meet the problems."""
+    settings = loaded.settings
+    findings = [_ok("settings", str(loaded.file) if loaded.file else "defaults; there is no settings file")]
+    local: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
+        ("secrets", lambda: _secrets(loaded)),
+        ("agreement", lambda: _agreement(settings)),
+        ("strategies", lambda: _strategies(settings)),
+        ("bars", lambda: _bars(settings)),
+        ("state", lambda: _state(settings.service.state)),
+        ("journal", lambda: _journal(settings.service.state)),
+        ("door", lambda: _door(settings)),
+    )
+    for name, check in local:
+        findings += _guarded(name, check)
+    return findings + asyncio.run(_venue(settings, clock))
+
+
+def _guarded(name: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    try:
+        return list(check())
+    except AlchemiserError as error:
+        return [_problem(name, error, "see the message")]
+
+
+def _secrets(loaded: LoadedSettings) -> Iterator[Finding]:
+    settings = loaded.settings
+    for key in ("alpaca.key_id", "alpaca.secret_key", "service.token"):
+        place = loaded.places[key]
+        path = _file_of(place)
+        if path is not None and path.is_file() and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+            yield _warning("secrets", f"{key} is in {path}, which others may read", f"chmod 600 {path}")
+        if loaded.file is not None and place.startswith(str(loaded.file)):
+            yield _warning("secrets", f"{key} stands in the settings file", "move it to the environment or to a secret file")
+    if settings.alpaca.mode == "embedded":
+        yield _ok("secrets", "the embedded exchange needs no credentials")
+    elif settings.alpaca.has_credentials:
+        yield _ok("secrets", f"credentials are given ({loaded.places['alpaca.key_id']})")
+    else:
+        problem = ConfigError(f"{settings.alpaca.mode} trading needs credentials, and there are none")
+        yield _problem("secrets", problem, "set APCA_API_KEY_ID and APCA_API_SECRET_KEY, or give secret files of those names")
+    if settings.service.token is None:
+        yield _warning("secrets", "without service.token the daemon cannot be paused or halted over HTTP", "set service.token")
+
+
+def _file_of(place: str) -> Path | None:
+    if place.startswith("secret file "):
+        return Path(place.removeprefix("secret file "))
+    return Path(place.rpartition(", line ")[0]) if ", line " in place else None
+
+
+def _agreement(settings: Settings) -> Iterator[Finding]:
+    require_private_door(settings)
+    if settings.alpaca.mode == "live":
+        require_live_agreement(settings, live_agreed=True)
+        yield _ok("agreement", "live trading: mode and account number are set; --live must be given as well")
+    else:
+        yield _ok("agreement", f"mode is {settings.alpaca.mode}: no real money")
+
+
+def _strategies(settings: Settings) -> Iterator[Finding]:
+    for strategy in load_roster(settings):
+        needs = f"{len(strategy.symbols)} symbols, {strategy.bars_needed} sessions of history"
+        yield _ok("strategies", f"{strategy.name}: {float(strategy.allocation):.4g} of the account, {needs}")
+
+
+def _bars(settings: Settings) -> Iterator[Finding]:
+    if settings.alpaca.mode == "embedded" and settings.embedded.bars is not None:
+        folder = BarFolder(settings.embedded.bars)
+        missing = sorted({symbol for strategy in load_roster(settings) for symbol in strategy.symbols} - set(folder.symbols))
+        if missing:
+            raise DataError(f"{settings.embedded.bars} has no file for {', '.join(missing)}")
+        yield _ok("bars", f"{settings.embedded.bars}: {len(folder.symbols)} symbols")
+
+
+def _state(state: Path) -> Iterator[Finding]:
+    place = state if state.exists() else next(parent for parent in state.absolute().parents if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        problem = ConfigError(f"nothing can be written to {place} ({error.strerror})")
+        yield _problem("state", problem, "give another --state, or the directory to the user that runs the daemon")
+        return
+    if state.exists() and state.stat().st_mode & stat.S_IWOTH:
+        yield _warning("state", f"{state} may be written by everybody", f"chmod 700 {state}")
+    free = shutil.disk_usage(place).free
+    text = f"{state}: {free / 1e9:.1f} GB free"
+    if free < FREE_BYTES_NEEDED:
+        yield _problem("state", ConfigError(text), "make room: a journal that cannot be written stops the daemon")
+    elif free < FREE_BYTES_WANTED:
+        yield _warning("state", text, "make room")
+    else:
+        yield _ok("state", text)
+
+
+def _journal(state: Path) -> Iterator[Finding]:
+    path = state / JOURNAL_FILE
+    if not path.exists():
+        yield _ok("journal", "there is none yet; the first start makes it")
+        return
+    with JournalReader.open(path) as reader:
+        found = reader.verify()
+    if found.is_intact:
+        yield _ok("journal", f"{found.events} events, the chain is whole")
+    else:
+        yield Finding(
+            check="journal",
+            verdict="problem",
+            text=f"broken at event {found.first_bad}: {found.problem}",
+            remedy="keep a copy; alchemiser journal verify shows the place",
+            exit_code=6,
+        )
+
+
+def _door(settings: Settings) -> Iterator[Finding]:
+    host, port = split_address(settings.service.http)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    address = read_http_address(settings.service.state)
+    if address is not None and _is_running(address.pid):
+        yield _ok("door", f"a daemon is running there already: process {address.pid} at {address.url}")
+        return
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            word = "is taken by another process" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror})"
+            yield _problem("door", ConfigError(f"{settings.service.http} {word}"), "set service.http to another port; 0 picks a free one")
+            return
+    yield _ok("door", f"{settings.service.http} is free")
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+async def _venue(settings: Settings, clock: Clock) -> list[Finding]:
+    """Ask the broker for the account, its clock and its calendar; nothing is changed there."""
+    alpaca = settings.alpaca
+    if alpaca.mode == "embedded" or not (alpaca.key_id and alpaca.secret_key and alpaca.trading_url and alpaca.data_url):
+        return [_ok("venue", "the embedded exchange starts with the daemon")] if alpaca.mode == "embedded" else []
+    venue = AlpacaVenue(
+        Credentials(key_id=alpaca.key_id, secret_key=alpaca.secret_key),
+        trading_url=alpaca.trading_url,
+        data_url=alpaca.data_url,
+        clock=clock,
+        random=Random(0),  # noqa: S311 - jitter of a retry
+        feed=alpaca.feed,
+        limits=RestLimits(deadline_seconds=alpaca.request_deadline_seconds),
+    )
+    try:
+        async with venue:
+            findings = _account(await venue.account(), settings)
+            return findings + await _time(venue, clock) + await _calendar(venue, clock)
+    except CredentialsRefused as error:
+        return [_problem("venue", error, "check that the key belongs to this mode: paper and live have keys of their own")]
+    except VenueError as error:
+        return [_problem("venue", error, "check the network, the addresses in the settings and the venue's status page")]
+
+
+def _account(account: Account, settings: Settings) -> list[Finding]:
+    expected = settings.alpaca.account_number
+    findings = [_ok("venue", f"account {account.account_number}: equity {account.equity}, cash {account.cash}")]
+    if account.blocks:
+        problem = SafetyRefused(f"the account may not trade: {', '.join(account.blocks)}")
+        findings.append(_problem("venue", problem, "the broker's page says why"))
+    if expected and expected != account.account_number:
+        problem = SafetyRefused(f"the credentials belong to {account.account_number}, the settings expect {expected}")
+        findings.append(_problem("venue", problem, "mend alpaca.account_number or the credentials"))
+    return findings
+
+
+async def _time(venue: AlpacaVenue, clock: Clock) -> list[Finding]:
+    before = clock.now()
+    theirs = await venue.now()
+    after = clock.now()
+    offset = abs((theirs - (before + (after - before) / 2)).total_seconds())
+    text = f"this machine's clock is {offset:.1f} s from the broker's"
+    if offset > OFFSET_SECONDS_AT_MOST:
+        return [_warning("clock", text, "set the clock (chrony, systemd-timesyncd); unless the venue is a drill with a time of its own")]
+    if offset > OFFSET_SECONDS_WANTED:
+        return [_warning("clock", text, "keep the clock in step with chrony or systemd-timesyncd")]
+    return [_ok("clock", text)]
+
+
+async def _calendar(venue: AlpacaVenue, clock: Clock) -> list[Finding]:
+    ours = TradingCalendar.new_york()
+    today = new_york_date(clock.now())
+    until = min(today + CALENDAR_AHEAD, ours.last_day)
+    if until <= today:
+        problem = DataError(f"this version's table of sessions ends on {ours.last_day}")
+        return [_problem("calendar", problem, "install a newer version")]
+    theirs = TradingCalendar.from_sessions(await venue.sessions(today, until), start=today, end=until)
+    differences = [str(difference) for difference in ours.differences(theirs)]
+    if differences:
+        return [_warning("calendar", "; ".join(differences), "the broker's calendar is right more often: look before that day")]
+    return [_ok("calendar", f"the same as the broker's until {until}")]
+
+
+def _ok(check: str, text: str) -> Finding:
+    return Finding(check=check, verdict="ok", text=text)
+
+
+def _warning(check: str, text: str, remedy: str) -> Finding:
+    return Finding(check=check, verdict="warning", text=text, remedy=remedy)
+
+
+def _problem(check: str, error: AlchemiserError, remedy: str) -> Finding:
+    return Finding(check=check, verdict="problem", text=str(error), remedy=remedy, exit_code=error.exit_code)
