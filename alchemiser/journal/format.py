@@ -17,9 +17,6 @@ from alchemiser.domain.events import AnyEvent, Event
 
 FORMAT_VERSION: Final = 1
 
-FILE_NAME: Final = "journal.sqlite3"
-"""The journal's name in the state directory."""
-
 SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     """CREATE TABLE IF NOT EXISTS events (

@@ -90,6 +90,12 @@ class JournalReader:
         for row in self.rows(after, names, limit, until=until, correlation=correlation):
             yield decode_row(row)
 
+    def read_named(
+        self, types: Iterable[str] | None = None, *, after: int = 0, until: int | None = None, correlation: str | None = None
+    ) -> Iterator[Envelope]:
+        """Yield like :meth:`read`, with the types by name."""
+        return map(decode_row, self.rows(after, types, until=until, correlation=correlation))
+
     def tail(self, count: int, types: Iterable[str] | None = None, *, correlation: str | None = None) -> list[Envelope]:
         """Return the newest ``count`` events that match, oldest first; types by name."""
         where, values = _conditions(0, types, None, correlation)
@@ -106,14 +112,17 @@ class JournalReader:
         until: int | None = None,
         correlation: str | None = None,
     ) -> Iterator[Row]:
-        """Yield the rows as they are stored; the arguments are those of :meth:`read`, types by name."""
+        """Yield the rows as they are stored; the arguments are those of :meth:`read`, types by name. Raises ``DataError``."""
         names = None if types is None else tuple(types)
         left = limit
         while left is None or left > 0:
             page = PAGE if left is None else min(PAGE, left)
             where, values = _conditions(after, names, until, correlation)
             query = f"SELECT {COLUMNS} FROM events WHERE {where} ORDER BY sequence LIMIT ?"  # noqa: S608 - no value in it
-            rows = self._connection.execute(query, (*values, page)).fetchall()
+            try:
+                rows = self._connection.execute(query, (*values, page)).fetchall()
+            except sqlite3.Error as error:
+                raise DataError(f"journal {self.path} cannot be read after event {after}: {error}") from error
             for row in rows:
                 yield Row(*row)
             if len(rows) < page:
@@ -123,42 +132,38 @@ class JournalReader:
 
     def verify(self, after: int = 0) -> Verification:
         """Check that every row after that one is there, unchanged and readable, to the end."""
-        events, first, last = 0, None, None
-        previous: str | None = first_checksum(self.epoch)
+        walk = _Walk(newest=after)
         try:
-            if after:
-                found = self._connection.execute("SELECT checksum FROM events WHERE sequence = ?", (after,)).fetchone()
-                if found is None:
-                    return Verification(
-                        events=0, first_sequence=None, last_sequence=None, first_bad=after, problem=f"event {after} is missing"
-                    )
-                previous = found[0]
-            # The head first: rows that a live daemon adds meanwhile come after it and are checked by the chain alone.
-            head_sequence, head_checksum = self._head()
-            head_seen = (after, previous) == (head_sequence, head_checksum)
-            for row in self.rows(after):
-                problem = _problem_of(row, previous)
-                if problem is not None:
-                    return Verification(events=events, first_sequence=first, last_sequence=last, first_bad=row.sequence, problem=problem)
-                events, first, last, previous = events + 1, first or row.sequence, row.sequence, row.checksum
-                head_seen = head_seen or (row.sequence == head_sequence and row.checksum == head_checksum)
-        except sqlite3.Error as error:
-            return Verification(
-                events=events,
-                first_sequence=first,
-                last_sequence=last,
-                first_bad=(last or after) + 1,
-                problem=f"the file cannot be read after event {last or after}: {error}",
-            )
-        if not head_seen:
-            return Verification(
-                events=events,
-                first_sequence=first,
-                last_sequence=last,
-                first_bad=(last or after) + 1,
-                problem=f"the end is missing: event {head_sequence} was written, the last one found is {last or after}",
-            )
-        return Verification(events=events, first_sequence=first, last_sequence=last)
+            first_bad, problem = self._walk(walk, after)
+        except (DataError, sqlite3.Error) as error:
+            first_bad, problem = walk.newest + 1, f"the file cannot be read after event {walk.newest}: {error}"
+        return Verification(
+            events=walk.events, first_sequence=walk.oldest, last_sequence=walk.newest or None, first_bad=first_bad, problem=problem
+        )
+
+    def _walk(self, walk: "_Walk", after: int) -> tuple[int | None, str | None]:
+        """Follow the chain and return where it breaks and how."""
+        previous = first_checksum(self.epoch)
+        if after:
+            found = self._connection.execute("SELECT checksum FROM events WHERE sequence = ?", (after,)).fetchone()
+            if found is None:
+                return after, f"event {after} is missing"
+            previous = found[0]
+        # The head first: rows that a live daemon adds meanwhile come after it and are checked by the chain alone.
+        meta = dict(self._connection.execute("SELECT key, value FROM meta"))
+        head = int(meta["head_sequence"]), meta["head_checksum"]
+        is_head_seen = (after, previous) == head
+        for row in self.rows(after):
+            problem = _problem_of(row, previous)
+            if problem is not None:
+                return row.sequence, problem
+            previous = row.checksum
+            walk.events += 1
+            walk.oldest, walk.newest = walk.oldest or row.sequence, row.sequence
+            is_head_seen = is_head_seen or (row.sequence, previous) == head
+        if is_head_seen:
+            return None, None
+        return walk.newest + 1, f"the end is missing: event {head[0]} was written, the last one found is {walk.newest}"
 
     def load_snapshot(self, name: str) -> Snapshot | None:
         """Return the newest undamaged snapshot of that name, ``None`` when there is none: then everything is replayed."""
@@ -169,13 +174,17 @@ class JournalReader:
                 return snapshot
         return None
 
-    def _head(self) -> tuple[int, str]:
-        meta = dict(self._connection.execute("SELECT key, value FROM meta WHERE key LIKE 'head_%'"))
-        return int(meta["head_sequence"]), meta["head_checksum"]
+
+class _Walk(msgspec.Struct):
+    """How far a verification has come."""
+
+    newest: int
+    events: int = 0
+    oldest: int | None = None
 
 
-def _problem_of(row: Row, previous: str | None) -> str | None:
-    if previous is None or row.checksum != checksum_of(row, previous):
+def _problem_of(row: Row, previous: str) -> str | None:
+    if row.checksum != checksum_of(row, previous):
         return f"event {row.sequence} ({row.type}) is changed, or an event before it is missing"
     try:
         decode_row(row)
@@ -185,16 +194,15 @@ def _problem_of(row: Row, previous: str | None) -> str | None:
 
 
 def _conditions(after: int, types: Iterable[str] | None, until: int | None, correlation: str | None) -> tuple[str, tuple[object, ...]]:
-    where, values = ["sequence > ?"], [after]
-    conditions: list[object] = list(values)
+    where, values = ["sequence > ?"], list[object]((after,))
     if until is not None:
         where.append("sequence <= ?")
-        conditions.append(until)
+        values.append(until)
     if types is not None:
         names = tuple(types)
         where.append(f"type IN ({', '.join('?' * len(names))})")
-        conditions.extend(names)
+        values.extend(names)
     if correlation is not None:
         where.append("correlation = ?")
-        conditions.append(correlation)
-    return " AND ".join(where), tuple(conditions)
+        values.append(correlation)
+    return " AND ".join(where), tuple(values)
