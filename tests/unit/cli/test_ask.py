@@ -1,0 +1,219 @@
+"""Questions to the daemon, and to its journal when there is none."""
+
+import http.server
+import io
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from alchemiser.cli import ask as ask_module
+from alchemiser.domain.errors import NoDaemon
+from alchemiser.service.http import ACTIONS, open_door
+from alchemiser.service.settings import Settings
+from alchemiser.service.state_file import HttpAddress, write_http_address
+from tests.unit.cli.conftest import AsyncCommand, Command
+from tests.unit.service.conftest import NOT_READY, FakeView
+
+QUESTIONS = ("status", "positions", "orders", "pnl", "events", "strategies")
+TOKEN = "a-token-for-tests"
+
+
+@pytest.fixture
+def view() -> FakeView:
+    """Return a daemon's view."""
+    return FakeView()
+
+
+@pytest.fixture
+async def state(view: FakeView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    """Serve the view and return the state directory of that daemon."""
+    monkeypatch.setenv("ALCHEMISER_SERVICE__TOKEN", TOKEN)
+    directory = tmp_path / "daemon"
+    directory.mkdir()
+    settings = Settings.model_validate({"service": {"http": "127.0.0.1:0", "state": directory, "token": TOKEN}})
+    async with open_door(view, settings, metrics=lambda: (b"", "text/plain")):
+        yield str(directory)
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make sure that the default address has no daemon."""
+    monkeypatch.setenv("ALCHEMISER_SERVICE__HTTP", "127.0.0.1:1")
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+async def test_the_running_daemon_answers(alchemiser_beside: AsyncCommand, state: str, question: str) -> None:
+    """The answer is one JSON document that says it is live."""
+    ended = await alchemiser_beside(question, "--state", state, "--json")
+
+    assert (0, "") == (ended.code, ended.err)
+    assert json.loads(ended.out)["live"] is True
+
+
+async def test_answers_are_readable(alchemiser_beside: AsyncCommand, state: str) -> None:
+    """Without ``--json`` the same is shown as pairs and tables."""
+    ended = await alchemiser_beside("positions", "--state", state)
+
+    assert ended.out == "positions\nsymbol  quantity  price\nTECL         1.5      -\n"
+
+
+async def test_events_are_selected(alchemiser_beside: AsyncCommand, state: str) -> None:
+    """``--after`` and ``--limit`` reach the daemon."""
+    ended = await alchemiser_beside("events", "--state", state, "--after", "4", "--limit", "2", "--json")
+
+    assert [{"sequence": 5}, {"sequence": 6}] == json.loads(ended.out)["events"]
+
+
+@pytest.mark.usefixtures("nobody")
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_journal_answers_when_no_daemon_does(alchemiser: Command, monkeypatch: pytest.MonkeyPatch, question: str) -> None:
+    """The answer says that it is not live, and as of when it is true."""
+    monkeypatch.setattr(ask_module, "load_attribute", lambda path: lambda state: FakeView())
+
+    as_json = alchemiser(question, "--json")
+    as_text = alchemiser(question)
+
+    document = json.loads(as_json.out)
+    assert (0, 0) == (as_json.code, as_text.code)
+    assert (False, "2025-03-03T15:00:00+00:00") == (document["live"], document["as_of"])
+    assert as_text.out.startswith("No daemon is running. This is the journal's last word, as of 2025-03-03T15:00:00+00:00.\n")
+
+
+@pytest.mark.usefixtures("nobody")
+def test_with_neither_there_is_no_daemon(alchemiser: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No daemon and no journal: exit code 7, in one line."""
+
+    def no_journal(state: Path) -> FakeView:
+        raise NoDaemon(f"there is no journal in {state}")
+
+    monkeypatch.setattr(ask_module, "load_attribute", lambda path: no_journal)
+
+    ended = alchemiser("status")
+
+    assert (7, "") == (ended.code, ended.out)
+    assert ended.err == "alchemiser: no daemon answers at http://127.0.0.1:1; there is no journal in state\n"
+
+
+def test_an_address_that_was_never_written_is_no_daemon(alchemiser: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Port 0 and no ``http.json``: there is nobody to ask."""
+    monkeypatch.setenv("ALCHEMISER_SERVICE__HTTP", "127.0.0.1:0")
+
+    ended = alchemiser("health")
+
+    assert ended.code == 7
+    assert "no daemon has written its address to state" in ended.err
+
+
+async def test_health_is_an_exit_code(alchemiser_beside: AsyncCommand, view: FakeView, state: str) -> None:
+    """0 when ready, 8 with the reasons when not."""
+    well = await alchemiser_beside("health", "--state", state)
+    view.report = NOT_READY
+    unwell = await alchemiser_beside("health", "--state", state)
+    as_json = await alchemiser_beside("health", "--state", state, "--json")
+
+    assert (0, "live and ready\n") == (well.code, well.out)
+    assert (8, "alchemiser: the daemon is live but not ready; orders_stream: lost <since> 15:00\n") == (unwell.code, unwell.err)
+    assert (8, False) == (as_json.code, json.loads(as_json.out)["ready"])
+
+
+@pytest.mark.usefixtures("nobody")
+def test_health_without_a_daemon_is_seven(alchemiser: Command) -> None:
+    """A container without a daemon is not healthy."""
+    assert alchemiser("health").code == 7
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+async def test_control_reaches_the_daemon(alchemiser_beside: AsyncCommand, view: FakeView, state: str, action: str) -> None:
+    """Each action is sent with its reason and the token of the settings."""
+    more = ["--yes"] if action == "flatten" else []
+
+    as_json = await alchemiser_beside(action, "--state", state, "--reason", "drill", "--json", *more)
+    as_text = await alchemiser_beside(action, "--state", state, *more)
+
+    assert {"action": action, "accepted": True, "state": "paused"} == json.loads(as_json.out)
+    assert "accepted  yes" in as_text.out
+    assert [(action, {"reason": "drill"}), (action, {"reason": "operator"})] == view.asked
+
+
+async def test_flatten_asks_first(alchemiser_beside: AsyncCommand, view: FakeView, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Selling everything needs a yes; without anybody to give it, it is not done."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+
+    ended = await alchemiser_beside("flatten", "--state", state)
+
+    assert ended.code == 1
+    assert view.asked == []
+
+
+async def test_control_with_a_wrong_token_is_refused(
+    alchemiser_beside: AsyncCommand, view: FakeView, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon's refusal is shown in its words, with the code for safety."""
+    monkeypatch.setenv("ALCHEMISER_SERVICE__TOKEN", "another-token")
+
+    ended = await alchemiser_beside("halt", "--state", state)
+
+    assert ended.code == 4
+    assert "halt was refused: this needs the header" in ended.err
+    assert view.asked == []
+
+
+async def test_what_the_daemon_will_not_do_is_passed_on(alchemiser_beside: AsyncCommand, view: FakeView, state: str) -> None:
+    """A refusal for the daemon's state keeps its text."""
+    view.refusal = NoDaemon("not now")
+
+    ended = await alchemiser_beside("resume", "--state", state)
+
+    assert (4, "alchemiser: resume was refused: not now\n") == (ended.code, ended.err)
+
+
+class Stranger(http.server.BaseHTTPRequestHandler):
+    """A server that is not the daemon."""
+
+    answer: ClassVar[Any] = b""
+
+    def do_GET(self) -> None:
+        """Answer whatever the test wants."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.answer)))
+        self.end_headers()
+        self.wfile.write(self.answer)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Iterator[str]:
+    """Serve another program at the address that a state directory names, and return the directory."""
+    server = http.server.HTTPServer(("127.0.0.1", 0), Stranger)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    port = server.server_address[1]
+    write_http_address(tmp_path, HttpAddress(url=f"http://127.0.0.1:{port}", host="127.0.0.1", port=port, pid=1))
+    yield str(tmp_path)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]"])
+def test_another_program_is_not_taken_for_the_daemon(alchemiser: Command, stranger: str, answer: bytes) -> None:
+    """What answers with something else is named, not shown as state."""
+    Stranger.answer = answer
+
+    ended = alchemiser("status", "--state", stranger)
+
+    assert ended.code == 3
+    assert "is not the daemon" in ended.err
+
+
+def test_another_program_is_not_healthy(alchemiser: Command, stranger: str) -> None:
+    """A JSON answer without the word live comes from somebody else."""
+    Stranger.answer = b"{}"
+
+    assert alchemiser("health", "--state", stranger).code == 7
