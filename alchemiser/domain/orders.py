@@ -227,6 +227,8 @@ def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | N
             execution_ids=executions,
             reported_quantity=reported,
             replaced_by=report.replaced_by or order.replaced_by,
+            # Why a cancel was asked for is no news of an order that filled all the same.
+            reason=None if state is OrderState.FILLED else order.reason,
         ),
         fill,
     )

@@ -11,6 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 from alchemiser.domain.runtime import Release
 
+_SHORTEST_TIMER_SECONDS = 1e-6
+"""A wait that floats made shorter than the loop's resolution would end where it began."""
+
 _LONGEST_TIMER_SECONDS = 43_200.0
 """Longer waits are made of several: a loop whose time jumps takes a timer of a day for a deadlock."""
 
@@ -64,9 +67,8 @@ class VirtualClock:
     async def sleep(self, seconds: float) -> None:
         """Wait that many seconds of the loop."""
         due = self.monotonic() + seconds
-        # Also a float of seconds can end a microsecond early; the loop then waits out the rest.
         while (left := due - self.monotonic()) > 0:  # noqa: ASYNC110 - this is the clock
-            await asyncio.sleep(min(left, _LONGEST_TIMER_SECONDS))
+            await asyncio.sleep(min(max(left, _SHORTEST_TIMER_SECONDS), _LONGEST_TIMER_SECONDS))
 
     async def sleep_until(self, when: datetime) -> None:
         """Wait until the loop's time has reached ``when``."""
