@@ -1,0 +1,1 @@
+"""Backtests: the engine, its timing and its figures."""

@@ -1,0 +1,54 @@
+"""The figures of an equity curve."""
+
+import math
+
+import pytest
+
+from alchemiser.backtest.metrics import metrics_of
+
+
+def test_a_curve_whose_figures_are_known() -> None:
+    """Every figure follows its definition: 252 sessions, sample deviation, positive drawdown, one-way yearly turnover."""
+    returns = [0.10, -0.20, 0.25]
+    curve = [100.0, 110.0, 88.0, 110.0]
+    figures = metrics_of(curve, initial=100.0, traded_shares=[1.0, 2.0], costs=7.5)
+    mean = sum(returns) / 3
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in returns) / 2)
+    years = 3 / 252
+
+    assert figures.total_return == pytest.approx(0.10)
+    assert figures.cagr == pytest.approx(1.1 ** (1 / years) - 1)
+    assert figures.volatility == pytest.approx(deviation * math.sqrt(252))
+    assert figures.sharpe == pytest.approx(mean * 252 / (deviation * math.sqrt(252)))
+    assert figures.sortino == pytest.approx(mean * 252 / (math.sqrt(0.04 / 3) * math.sqrt(252)))
+    assert figures.max_drawdown == pytest.approx(0.2)
+    assert figures.calmar == pytest.approx(figures.cagr / 0.2)
+    assert figures.turnover == pytest.approx(1.5 / years)
+    assert figures.costs == 7.5
+
+
+def test_the_risk_free_rate_lowers_the_ratios() -> None:
+    """The excess over the daily part of the yearly rate is what the ratios measure."""
+    curve = [100.0, 101.0, 100.5, 102.0]
+
+    plain, excess = metrics_of(curve, initial=100.0), metrics_of(curve, initial=100.0, risk_free=0.05)
+
+    assert plain.sharpe is not None
+    assert excess.sharpe == pytest.approx(plain.sharpe - 0.05 / plain.volatility)
+    assert plain.volatility == excess.volatility
+
+
+def test_a_flat_curve_has_no_ratios() -> None:
+    """A ratio with nothing below the line is no number, and a single session has no yearly rates."""
+    flat, single = metrics_of([100.0, 100.0, 100.0], initial=100.0), metrics_of([99.0], initial=100.0)
+
+    assert (flat.total_return, flat.cagr, flat.volatility, flat.max_drawdown) == (0.0, 0.0, 0.0, 0.0)
+    assert (flat.sharpe, flat.sortino, flat.calmar) == (None, None, None)
+    assert single.total_return == pytest.approx(-0.01)
+    assert (single.cagr, single.turnover) == (0.0, 0.0)
+    assert single.max_drawdown == pytest.approx(0.01)
+
+
+def test_the_drawdown_counts_from_the_first_dollar() -> None:
+    """Costs of the first trades are a fall from the initial cash."""
+    assert metrics_of([99.0, 100.0], initial=100.0).max_drawdown == pytest.approx(0.01)
