@@ -89,10 +89,10 @@ class Admission:
     def resized(self, old: VenueOrder, new: VenueOrder) -> bool:
         """Fit a replacement to what ``old`` filled while it was pending; ``False`` when nothing is left for it to do."""
         if new.is_total and new.qty is not None:
-            new.qty -= old.filled_qty - new.filled_before
-            new.filled_before = old.filled_qty
-            if new.qty <= 0:
+            left = new.qty - (old.filled_qty - new.filled_before)
+            if left <= 0:
                 return False
+            new.qty, new.filled_before = left, old.filled_qty
         return not new.is_closing or self._standing.free_shares(new.symbol, excluding=old) >= 0
 
     def _check_account(self) -> None:

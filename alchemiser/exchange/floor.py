@@ -102,13 +102,11 @@ class Floor:
 
     def perform(self, due: Due) -> None:
         """Do what was planned for an order; what the order's life has overtaken is left undone."""
-        order = self._blotter.find(due.order_id)
-        if order is None or not order.is_open:
-            return
+        order = self._blotter.get(due.order_id)
         match due.kind:
             case "acknowledge" if order.status is OrderStatus.PENDING_NEW:
                 self._acknowledge(order, due.at)
-            case "match" if order.status is not OrderStatus.PENDING_NEW:
+            case "match" if order.is_open:
                 self._arrive(order, due.at)
             case "cancel" if order.status is OrderStatus.PENDING_CANCEL:
                 self.cancel_now(order, due.at)
@@ -197,17 +195,18 @@ class Floor:
 
     def _replace(self, new: VenueOrder, at: datetime) -> None:
         old = self._blotter.get(new.replaces or "")
-        if old.status is not OrderStatus.PENDING_REPLACE:
-            self._blotter.transition(new, OrderStatus.REJECTED, at)
+        is_wanted = new.status is OrderStatus.PENDING_NEW
+        if old.status is OrderStatus.PENDING_REPLACE and is_wanted and self._admission.resized(old, new):
+            self._blotter.transition(old, OrderStatus.REPLACED, at)
+            self._acknowledge(new, at)
             return
-        if not self._admission.resized(old, new):
+        # Either the old order ended first, or the new one has nothing left to do or ended before it began.
+        if is_wanted:
             self._blotter.transition(new, OrderStatus.REJECTED, at)
+        if old.status is OrderStatus.PENDING_REPLACE:
             old.replaced_by = None
             back = OrderStatus.PARTIALLY_FILLED if old.filled_qty else OrderStatus.NEW
             self._blotter.transition(old, back, at, event="order_replace_rejected")
-            return
-        self._blotter.transition(old, OrderStatus.REPLACED, at)
-        self._acknowledge(new, at)
 
     def _follow(self, order: VenueOrder, book: Book, price: Decimal, at: datetime) -> None:
         """Elect or trail a stop after a trade; a print outside the NBBO is no evidence."""

@@ -523,3 +523,46 @@ def test_a_quote_of_the_same_moment_is_seen_by_what_is_due_then(scene: Scene) ->
     scene.now += timedelta(milliseconds=26)
     scene.exchange.on_quote(Quote(symbol="TECL", bid=90, ask=91, bid_size=100, ask_size=100, at=scene.now), scene.now)
     assert Decimal(91) == order.average_price
+
+
+def test_a_replacement_whose_predecessor_filled_may_be_cancelled_at_once(scene: Scene) -> None:
+    """The rejection that was on its way has nothing left to reject."""
+    order = scene.submit(limit_price=99.9)
+    scene.settle()
+    new = scene.replace(order, limit_price=99.8)
+    scene.trade(99.85, 100)
+    scene.exchange.cancel(new.id, scene.now)
+    scene.settle()
+    assert ("filled", "canceled") == (order.status, new.status)
+
+
+def test_a_replacement_that_expires_before_it_begins_gives_the_old_order_back() -> None:
+    """A day order in place of a gtc order, asked for in the last moment of the session."""
+    scene = Scene(utc(20, 59, 59))
+    scene.quote()
+    order = scene.submit(limit_price=90, time_in_force="gtc")
+    scene.wait(997)
+    new = scene.replace(order, time_in_force="day")
+    scene.settle()
+    assert ("new", None, "expired") == (order.status, order.replaced_by, new.status)
+
+
+def test_stops_do_not_move_while_the_session_is_closed_to_them(scene: Scene) -> None:
+    """A gtc stop looks at regular trades only; a print in the evening elects nothing."""
+    scene.buy("10")
+    order = scene.submit(side="sell", type="stop", stop_price=99, time_in_force="gtc")
+    scene.settle()
+    scene.go(utc(22))
+    scene.quote(bid=97.9, ask=98.1)
+    scene.trade(98)
+    assert "new" == order.status
+
+
+def test_a_limit_that_a_far_print_does_not_reach_stays(scene: Scene) -> None:
+    """Only prints at or through the limit count, and a notional order buys only what its dollars buy."""
+    order = scene.submit(notional=100, limit_price=99.9)
+    scene.settle()
+    scene.trade(99.95, 100)
+    assert "new" == order.status
+    scene.trade(99.8, 100)
+    assert ("filled", Decimal("1.001001001")) == (order.status, order.filled_qty)
