@@ -34,10 +34,13 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Signals(msgspec.Struct, frozen=True, kw_only=True):
-    """The answers of all strategies and the account target of those that have one; ``session`` is the last one seen by ``as_of``."""
+    """The answers of all strategies and the account target of those that have one.
 
-    as_of: date
-    session: date
+    ``session`` is the last one seen by ``as_of``; both are null when there is not a single bar.
+    """
+
+    as_of: date | None
+    session: date | None
     strategies: list[Signal]
     target: dict[str, float]
 
@@ -77,8 +80,8 @@ def signals_of(wanted: Sequence[StrategySource], folder: Path, as_of: date | Non
         answers[strategy.name] = Signal(name=strategy.name, status="failed", reason=stale) if stale else _signal(strategy, panel, place)
     shares = {source.name: source.allocation for source in wanted}
     return Signals(
-        as_of=as_of or session or date.max,
-        session=session or as_of or date.max,
+        as_of=as_of or session,
+        session=session,
         strategies=[answers[source.name] for source in wanted],
         target=_account_target(answers, shares),
     )
@@ -122,7 +125,7 @@ def _account_target(answers: Mapping[str, Signal], shares: Mapping[str, float]) 
 
 def _show(signals: Signals, *, explain: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"Targets on the closes of {signals.session}")
+    console.print(f"Targets on the closes of {signals.session or 'no session'}")
     for signal in signals.strategies:
         console.print(f"\n{signal.name}: ", end="", style="bold")
         if signal.weights is None:
