@@ -145,8 +145,8 @@ class InlineCommitter:
 
     async def durable(self, sequence: int) -> None:
         """Commit now."""
-        self._refuse_after_failure()
         if self.durable_sequence < sequence:
+            self._refuse_after_failure()
             self._commit()
 
     async def room(self) -> None:

@@ -138,7 +138,11 @@ class JournalReader:
         except (DataError, sqlite3.Error) as error:
             first_bad, problem = walk.newest + 1, f"the file cannot be read after event {walk.newest}: {error}"
         return Verification(
-            events=walk.events, first_sequence=walk.oldest, last_sequence=walk.newest or None, first_bad=first_bad, problem=problem
+            events=walk.events,
+            first_sequence=walk.oldest,
+            last_sequence=walk.newest if walk.events else None,
+            first_bad=first_bad,
+            problem=problem,
         )
 
     def _walk(self, walk: "_Walk", after: int) -> tuple[int | None, str | None]:

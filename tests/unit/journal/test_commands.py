@@ -1,0 +1,132 @@
+"""``alchemiser journal`` as its users call it."""
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.cli.app import run
+from alchemiser.domain.events import FillBooked
+from alchemiser.journal.journal import Journal
+from alchemiser.service.offline import JOURNAL_FILE
+from tests.unit.journal.scenes import a_day, envelopes_of, open_journal
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state directory whose journal holds a small day; the working directory is empty."""
+    monkeypatch.chdir(tmp_path)
+    with open_journal(tmp_path / "state" / JOURNAL_FILE) as journal:
+        keep(journal, a_day())
+    return tmp_path / "state"
+
+
+def keep(journal: Journal, events: list[Any]) -> None:
+    """Append events, all of one rebalance."""
+    for envelope in envelopes_of(events, journal.last_sequence + 1):
+        journal.append(Envelope(envelope.sequence, envelope.event, 0.0, "20250303.1", envelope.sequence - 1 or None))
+
+
+def test_show_prints_one_line_per_event(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The newest, of the types and of the rebalance asked for."""
+    arguments = ["journal", "show", "--state", str(state), "--zone", "UTC"]
+
+    assert 0 == run(arguments)
+    assert 10 == len(capsys.readouterr().out.splitlines())
+    assert 0 == run([*arguments, "--last", "1", "--type", "OrderFilled", "--rebalance", "20250303.1"])
+    assert (
+        "       8  2025-03-03 20:50:00.000  OrderFilled           "
+        "buy 6 TECL at 70  abc123-20250303.1-TECL-1 (execution e2)  <- 7\n" == capsys.readouterr().out
+    )
+    assert 0 == run([*arguments, "--rebalance", "20250303.2"])
+    assert "" == capsys.readouterr().out
+
+
+def test_show_answers_with_one_document(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A list of envelopes; an empty one is a list, too."""
+    assert 0 == run(["journal", "show", "--state", str(state), "--last", "2", "--json"])
+
+    shown = json.loads(capsys.readouterr().out)
+    assert [9, 10] == [envelope["sequence"] for envelope in shown]
+    assert "OrderClosed" == shown[1]["event"]["type"]
+
+    assert 0 == run(["journal", "show", "--state", str(state), "--rebalance", "none", "--json"])
+    assert [] == json.loads(capsys.readouterr().out)
+
+
+def test_wrong_arguments_say_what_there_is(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A type and a zone that do not exist; a state directory without a journal."""
+    assert 2 == run(["journal", "show", "--state", str(state), "--type", "Nonsense"])
+    assert "OrderFilled" in capsys.readouterr().err
+    assert 2 == run(["journal", "show", "--state", str(state), "--zone", "Mars/Olympus"])
+    assert "time zone" in capsys.readouterr().err
+    assert 3 == run(["journal", "show", "--state", str(state / "none")])
+    assert "no journal" in capsys.readouterr().err
+
+
+def test_verify_proves_or_names_the_first_bad_event(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 6, in words and as a document."""
+    assert 0 == run(["journal", "verify", "--state", str(state)])
+    assert "10 events, up to 10, intact" in capsys.readouterr().out
+
+    damage(state)
+
+    assert 6 == run(["journal", "verify", "--state", str(state)])
+    assert "event 4" in capsys.readouterr().err
+    assert 6 == run(["journal", "verify", "--state", str(state), "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert (False, 4, 3) == (document["intact"], document["first_bad"], document["events"])
+    assert 6 == run(["journal", "replay", "--state", str(state)])
+
+
+def damage(state: Path) -> None:
+    """Change one event."""
+    with sqlite3.connect(state / JOURNAL_FILE) as connection:
+        connection.execute("UPDATE events SET payload = replace(payload, '70', '71') WHERE sequence = 4")
+    connection.close()
+
+
+def test_export_writes_lines_of_json(state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """To standard output or a file; what cannot be written is said."""
+    assert 0 == run(["journal", "export", "--state", str(state), "--after", "2", "--until", "9", "--type", "ExecutionReported"])
+    assert [3, 4, 7] == [json.loads(line)["sequence"] for line in capsys.readouterr().out.splitlines()]
+
+    assert 0 == run(["journal", "export", "--state", str(state), "--output", str(tmp_path / "events.jsonl")])
+    assert 10 == len((tmp_path / "events.jsonl").read_text().splitlines())
+
+    assert 3 == run(["journal", "export", "--state", str(state), "--output", str(tmp_path / "none" / "events.jsonl")])
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_replay_tells_what_the_events_add_up_to(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a hash that is the same each time."""
+    assert 0 == run(["journal", "replay", "--state", str(state)])
+    text = capsys.readouterr().out
+    assert "TECL" in text
+    assert "cash moved by fills: -700.00" in text
+
+    hashes = []
+    for _ in range(2):
+        assert 0 == run(["journal", "replay", "--state", str(state), "--json"])
+        hashes.append(json.loads(capsys.readouterr().out)["state_hash"])
+    assert hashes[0] == hashes[1]
+    assert hashes[0] in text
+
+
+def test_replay_names_what_does_not_add_up(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A prefix that ends between a fill and its booking is such a state; exit 6."""
+    assert 6 == run(["journal", "replay", "--state", str(state), "--until", "8"])
+    assert "fill e2" in capsys.readouterr().err
+
+
+def test_replay_compares_with_the_daemons_own_books(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two folds of the same events that differ mean that one of them is wrong."""
+    day = [event for event in a_day() if not isinstance(event, FillBooked)]
+    with open_journal(tmp_path / JOURNAL_FILE) as journal:
+        keep(journal, day)
+
+    assert 6 == run(["journal", "replay", "--state", str(tmp_path)])
+    assert "TECL: the ledger holds 0, the fills add up to 10" in capsys.readouterr().err
