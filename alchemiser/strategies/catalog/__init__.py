@@ -5,16 +5,12 @@ from importlib import resources
 
 from alchemiser.domain.errors import StrategyError
 
-SHIPPED = ("nuclear", "tecl")
+SHIPPED = ("klm", "nuclear", "tecl")
 """The names under which symphonies are shipped."""
-ANNOUNCED = ("klm",)
-"""Names that are reserved for symphonies which are not shipped yet."""
 
 
 def shipped_symphony(name: str) -> bytes:
     """Return the file of a shipped symphony. Raises ``StrategyError`` for a name that is not one."""
-    if name in ANNOUNCED:
-        raise StrategyError(f"{name} is not shipped yet; shipped are {', '.join(SHIPPED)}. The strategy is not loaded")
     if name not in SHIPPED:
         close = get_close_matches(name, SHIPPED, n=1)
         hint = f"did you mean {close[0]}?" if close else f"shipped are {', '.join(SHIPPED)};"

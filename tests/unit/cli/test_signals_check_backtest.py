@@ -89,19 +89,19 @@ def test_a_day_without_a_session_sees_the_one_before(bars: Path, command: Comman
 
 
 def test_one_failed_strategy_stops_no_other(bars: Path, command: Command) -> None:
-    """Refused files, missing symbols and reserved names fail alone, with their reasons; the exit code says that something failed."""
+    """Refused files, missing symbols and unknown names fail alone, with their reasons; the exit code says that something failed."""
     (bars.parent / "missing.clj").write_text('(defsymphony "Missing" {} (asset "GONE"))')
-    sources = ["switch.clj", "broken.clj", "missing.clj", "klm"]
+    sources = ["switch.clj", "broken.clj", "missing.clj", "tecel"]
     options = [part for source in sources for part in ("--strategy", source)]
     code, answer, _ = command("signals", *options, "--bars", "bars", "--json")
     statuses = {signal["name"]: (signal["status"], signal["reason"]) for signal in answer["strategies"]}
 
     assert code == 3
-    assert list(statuses) == ["switch", "broken", "missing", "klm"]
+    assert list(statuses) == ["switch", "broken", "missing", "tecel"]
     assert statuses["switch"] == ("ok", None)
     assert statuses["broken"] == ("failed", "line 2, column 4: unknown operator 'filtre'; did you mean filter?")
     assert "no bars of GONE: neither GONE.csv nor GONE.parquet" in statuses["missing"][1]
-    assert "klm is not shipped yet" in statuses["klm"][1]
+    assert "did you mean tecl?" in statuses["tecel"][1]
     assert answer["target"] == {"SPY": 0.25}
 
 

@@ -10,8 +10,8 @@ import pytest
 from alchemiser.domain.errors import StrategyError
 from alchemiser.strategies.catalog import SHIPPED, shipped_symphony
 from alchemiser.strategies.symphony.check import check_bytes
-from alchemiser.strategies.symphony.evaluate import Decision, decide
-from alchemiser.strategies.symphony.tree import Frequency, If, Reading, Symphony
+from alchemiser.strategies.symphony.evaluate import Decision, decide, portfolio_of
+from alchemiser.strategies.symphony.tree import Frequency, Group, Header, If, Reading, Symphony
 from tests.unit.strategies.conftest import DEFAULTS, InjectedReadings
 
 BEAR = {"moving-average-price(SPY, 200)": 105.0}
@@ -26,7 +26,7 @@ def inputs(text: str) -> dict[str, float]:
         "M": "moving-average-return",
         "V": "stdev-return",
     }
-    found = re.findall(r"([A-Z]+)(\d+)\(([A-Z0-9 ]+?)\) (-?[\d.]+)", text, re.IGNORECASE)
+    found = re.findall(r"([A-Z]+)(\d+)\(([A-Z0-9 ,/]+?)\) (-?[\d.]+)", text, re.IGNORECASE)
     assert len(found) == text.count("("), text
     return {f"{names[name]}({symbol}, {window})": float(value) for name, window, symbol, value in found}
 
@@ -75,6 +75,75 @@ TECL = [
 
 VECTORS = [("nuclear", *row) for row in NUCLEAR] + [("tecl", *row) for row in TECL]
 
+B_PLUS = {"UVXY": 1 / 3, "VXX": 1 / 3, "VIXM": 1 / 3}
+B = {"VIXY": 1 / 3, "VXX": 1 / 3, "VIXM": 1 / 3}
+COMMODITIES = {"GLD": 0.25, "SLV": 0.125, "PDBC": 0.125}
+K28 = (
+    "R10(XLK) 55, R10(TECL) 60, R10(SVXY) 58, R10(Half FNGU, half the strongest trend) 57,"
+    " M20(FNGU) .1, M20(SPXL) .2, M20(XLE) .05, M20(XLK) .1, M20(AGG) 0"
+)
+K36 = "SMA3(SPY) 100, SMA20(TQQQ) 101, R10(IEF) 55, R20(PSQ) 54"
+V506, V1280, V1200, V520, V530, NOVA, V830 = "506/38", "1280/26", "1200/28", "520/22", "530/18", "2900/8 Nova", "830/21"
+VARIANTS = (V506, V1280, V1200, V520, V530, "410/38", NOVA, V830)
+
+KLM = [
+    ("K1", V506, "bull", "R10(XLP) 76", {"UVXY": 1.0}),
+    ("K2", V506, "bull", "R21(UVXY) 66, R21(SPY) 31", {"VIXM": 1.0}),
+    ("K3", V506, "bull", "R21(UVXY) 66, R21(SPY) 30", {"SPXL": 1.0}),
+    ("K4", V506, "bull", "R10(SOXL) 29, R10(SPXL) 20", {"SOXL": 1.0}),
+    ("K5", V506, "bull", "R10(XLK) 55", {"FNGU": 1.0}),
+    ("K6", V506, "bull", "V6(UUP) .5, V6(FTLS) .4, V6(KMLM) .7", {"FTLS": 1.0}),
+    ("K7", V1280, "bull", "R10(LABU) 24", {"LABU": 1.0}),
+    ("K8", V1280, "bull", "R10(XLK) 55, R10(TECL) 60, R10(SOXL) 70, R10(SVIX) 65", {"TECL": 0.5, "SVIX": 0.5}),
+    ("K9", V1280, "bull", "R10(SQQQ) 52, R10(TLT) 51", {"SQQQ": 1.0}),
+    ("K10", V1200, "bull", "R10(XLK) 55, R10(TECL) 60, R10(SOXL) 58, R10(SVIX) 65", {"SOXL": 1.0}),
+    (
+        "K11",
+        V520,
+        "bull",
+        "V6(TMV) 3, V6(TMF) 3.1, V6(SVXY) 1.5, V6(VIXM) 2, V6(FTLS) .4, V6(KMLM) .7, V6(UUP) .3",
+        {"FTLS": 1 / 3, "KMLM": 1 / 3, "UUP": 1 / 3},
+    ),
+    ("K12", V520, "bull", "R10(XLK) 55, R10(TECL) 60, R10(SVIX) 59", {"SVIX": 1.0}),
+    ("K13", NOVA, "bull", "R21(UVIX) 66, R21(SPY) 40", {"VIXM": 1.0}),
+    ("K14", NOVA, "bull", "R10(XLK) 55, R11(NVDA) 71, R11(FNGO) 70", {"NVDA": 1.0}),
+    ("K15", V830, "bull", "R10(XLK) 55, R10(TECL) 60, R10(SOXL) 70, R10(SVIX) 65", {"SOXL": 1.0}),
+    ("K16", V830, "bull", "M20(BND) .01, R10(SPLV) 49, R10(KMLM) 50", {"SPLV": 1.0}),
+    ("K17", V830, "bull", "M20(BND) 0, R10(TLT) 49, R10(LABD) 52, R10(TZA) 51", {"LABD": 1.0}),
+    ("K18", V530, "bull", "R10(SPY) 83", {"UVXY": 2 / 3, "VIXM": 1 / 3}),
+    ("K19", V530, "bull", "R10(SPY) 81", B_PLUS),
+    ("K20", V530, "bull", "R10(VTV) 80", B),
+    ("K21", V530, "bull", "R10(RETL) 83", {"BTAL": 0.5, "BIL": 0.5}),
+    ("K22", V530, "bull", "R10(RETL) 86", B),
+    (
+        "K23",
+        V530,
+        "bull",
+        "R70(SPY) 64, R15(AGG) 60",
+        {"TQQQ": 0.1, "SPXL": 0.1, "SOXL": 0.1, "FNGU": 0.1, "ERX": 0.1} | COMMODITIES,
+    ),
+    ("K24", V530, "bull", "R70(SPY) 64, R14(QQQ) 81", {"VIXY": 0.5} | COMMODITIES),
+    ("K25", V530, "bull", "R10(VOX) 80", B),
+    ("K26", V530, "bull", "C6(TQQQ) -13, C1(TQQQ) 6", B_PLUS),
+    ("K27", V530, "bull", "C6(TQQQ) -13, R10(TQQQ) 30.5", {"TECL": 1.0}),
+    ("K28", V530, "bull", K28, {"FNGU": 0.5, "SPXL": 0.5}),
+    ("K29", V530, "bull", K28.replace("M20(FNGU) .1", "M20(FNGU) .3"), {"FNGU": 1.0}),
+    (
+        "K30",
+        V530,
+        "bull",
+        "V6(SVXY) 2, V6(VIXM) 1.5, V6(FTLS) .4, V6(KMLM) .5, V6(UUP) .3",
+        {"FTLS": 1 / 3, "KMLM": 1 / 3, "UUP": 1 / 3},
+    ),
+    ("K31", V530, "bull", "SMA3(SPY) 94, R10(TQQQ) 60, R10(SPXL) 61, R10(TMF) 59", {"SPXL": 0.5, "TQQQ": 0.5}),
+    ("K32", V530, "bear", "SMA3(SPY) 106, R10(SQQQ) 60, R10(SPXU) 59, R10(TMF) 61, R10(TMV) 40", {"SQQQ": 0.5, "TMF": 0.5}),
+    ("K33", V530, "bear", "SMA3(SPY) 100, R10(QQQ) 30.5", {"TECL": 1.0}),
+    ("K34", V530, "bear", "SMA3(SPY) 100, C60(QQQ) -12.5", {"BIL": 1.0}),
+    ("K35", V530, "bear", "SMA3(SPY) 100, R10(PSQ) 32", {"PSQ": 1.0}),
+    ("K36", V530, "bear", K36, {"PSQ": 1.0}),
+    ("K37", V530, "bear", K36.replace("R10(IEF) 55", "R10(IEF) 53"), {"QID": 1.0}),
+]
+
 
 def shipped(name: str) -> Symphony:
     return check_bytes(shipped_symphony(name))
@@ -92,6 +161,32 @@ def test_acceptance_vectors(name: str, row: str, market: str, given: str, expect
     values = (BEAR if market == "bear" else {}) | inputs(given)
 
     assert weights_of(shipped(name), values) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(("row", "variant", "market", "given", "expected"), KLM, ids=[row[0] for row in KLM])
+def test_acceptance_vectors_of_variants(row: str, variant: str, market: str, given: str, expected: dict[str, float]) -> None:
+    """Each row for one variant of the ensemble gives its weights, everything not listed at its default."""
+    symphony = shipped("klm")
+    (group,) = [node for node in symphony.nodes if isinstance(node, Group) and node.name == variant]
+    values = (BEAR if market == "bear" else {}) | inputs(given)
+
+    assert portfolio_of(symphony, group, InjectedReadings(values)) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_ensemble_follows_its_liveliest_variant() -> None:
+    """Row K38: the variant with the largest deviation is followed."""
+    scores = {f"stdev-return({name}, 5)": value for name, value in zip(VARIANTS, (1, 2, 3, 4, 5, 1, 2, 6), strict=True)}
+
+    assert weights_of(shipped("klm"), scores | inputs("R10(XLK) 55, R10(SVIX) 70")) == {"SVIX": 1.0}
+
+
+def test_a_tie_of_variants_is_broken_by_their_order() -> None:
+    """The first and the sixth variant have the same rules and always tie: the first listed is followed, and the explanation says so."""
+    outcome = decide(shipped("klm"), InjectedReadings(inputs("V5(506/38) 3, V5(410/38) 3, R10(XLK) 55")))
+
+    assert isinstance(outcome, Decision)
+    assert outcome.weights == {"FNGU": 1.0}
+    assert 'group "506/38" (a tie, broken by the order in the file)' in str(outcome.steps[0])
 
 
 # --- the tables once more, as programs ---
@@ -234,21 +329,42 @@ class _Drawing(dict[str, float]):
 # --- the files themselves ---
 
 
+KLM_HELD = (
+    "AAPL AGG AMZN BIL BTAL ERX FNGO FNGU FTLS GLD GOOGL KMLM LABD LABU MSFT NVDA PDBC PSQ QID SLV SOXL SPLV SPXL SPXU SQQQ SVIX SVXY"
+    " TECL TLT TMF TMV TQQQ TSLA TZA UPRO UUP UVXY VIXM VIXY VXX XLE XLK"
+)
+
+
 @pytest.mark.parametrize(
-    ("name", "held", "watched"),
+    ("name", "held", "watched", "needed", "settled", "header"),
     [
-        ("tecl", "BIL BSV SPXL SQQQ TECL UVXY", "KMLM SPY TQQQ XLK"),
-        ("nuclear", "BTAL BWXT EXC LEU NLR OKLO PSQ QQQ SMR SQQQ TQQQ UPRO UVXY", "IEF IOO SPY TLT VOX VTV XLF"),
+        ("tecl", "BIL BSV SPXL SQQQ TECL UVXY", "KMLM SPY TQQQ XLK", 200, 200, Header(Frequency.DAILY)),
+        (
+            "nuclear",
+            "BTAL BWXT EXC LEU NLR OKLO PSQ QQQ SMR SQQQ TQQQ UPRO UVXY",
+            "IEF IOO SPY TLT VOX VTV XLF",
+            200,
+            200,
+            Header(Frequency.DAILY),
+        ),
+        (
+            "klm",
+            KLM_HELD,
+            "BND FAS IEF IOO QQQ QQQE RETL SPY UVIX VOOG VOOV VOX VTV XLF XLP XLY",
+            205,
+            714,
+            Header(Frequency.NONE, 0.1),
+        ),
     ],
 )
-def test_universe_and_history(name: str, held: str, watched: str) -> None:
-    """Each shipped symphony holds and watches the symbols of its table, needs 200 bars, trades daily and has nothing odd in it."""
+def test_universe_and_history(name: str, held: str, watched: str, needed: int, settled: int, header: Header) -> None:
+    """Each shipped symphony holds and watches the symbols of its table, needs its history and trades by its header."""
     symphony = shipped(name)
 
     assert (held.split(), watched.split()) == (list(symphony.symbols_held), list(symphony.symbols_watched))
-    assert (200, 200, 200) == (symphony.longest_window, symphony.bars_needed, symphony.bars_settled)
-    assert symphony.header.frequency is Frequency.DAILY
-    assert symphony.warnings == ()
+    assert (200, needed, settled) == (symphony.longest_window, symphony.bars_needed, symphony.bars_settled)
+    assert header == symphony.header
+    assert len(symphony.warnings) == (1 if name == "klm" else 0), "the filter of the single FNGU is in the table"
 
 
 def test_names() -> None:
@@ -256,7 +372,7 @@ def test_names() -> None:
     assert all(shipped_symphony(name) for name in SHIPPED)
     with pytest.raises(StrategyError, match="did you mean tecl"):
         shipped_symphony("tecel")
-    with pytest.raises(StrategyError, match="shipped are nuclear, tecl"):
+    with pytest.raises(StrategyError, match="shipped are klm, nuclear, tecl"):
         shipped_symphony("zzz")
 
 
