@@ -5,13 +5,17 @@ blindly; an answer that cannot be read is looked up by client order id until the
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
+
+import structlog
 
 from alchemiser.bus.alarm import Alarm
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import (
+    BusClosed,
     CredentialsRefused,
     NotFoundAtVenue,
     OutcomeUnknown,
@@ -55,6 +59,8 @@ LOOK_UP_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 
 NOT_FOUND_ANSWERS = 4
 """How often the venue must say that it does not know an order before it is believed: its lists are only eventually consistent."""
+
+_log = structlog.get_logger(__name__)
 
 SENDERS = 8
 """How many requests about orders may be under way at once."""
@@ -144,7 +150,12 @@ class ExecutionHandler:
                 self._spawn(self._cancel(order.client_order_id, reason), f"cancel {order.client_order_id}")
 
     async def _begin(self, plan: RebalancePlanned, now: datetime) -> None:
+        unfinished = self._parts.rebalances.unfinished
+        if unfinished is None or unfinished.rebalance_id != plan.rebalance_id:
+            return  # Taken up and ended already, when the end of recovery was handled after the plan was made.
         if self._run is not None:
+            if self._run.plan.rebalance_id == plan.rebalance_id:
+                return
             await self._end(self._run, "a newer rebalance was planned")
         self._run = self._new_run(plan, now)
 
@@ -209,9 +220,16 @@ class ExecutionHandler:
             case Ask(client_order_id=key):
                 self._spawn(self._ask(key), f"ask {key}")
 
-    def _spawn(self, work: "asyncio._CoroutineLike[None]", name: str) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         assert self._tasks is not None, "run() owns the tasks and has not been started"
-        self._tasks.create_task(work, name=name)
+        self._tasks.create_task(self._finished(work, name), name=name)
+
+    async def _finished(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """See a request through; when its answer comes after the bus has ended, the next start asks for it again."""
+        try:
+            await work
+        except BusClosed:
+            _log.warning("answer_after_the_end", request=name)
 
     async def _submit(self, order: NewOrder) -> None:
         key = order.client_order_id

@@ -1,0 +1,366 @@
+"""The execution handler: outcomes are told apart, nothing is sent twice, what cannot be read is looked up."""
+
+import asyncio
+from collections import deque
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.account import BrokerActivity
+from alchemiser.domain.errors import (
+    CredentialsRefused,
+    NotFoundAtVenue,
+    OutcomeUnknown,
+    RateLimited,
+    VenueUnavailable,
+)
+from alchemiser.domain.errors import OrderRejected as RejectedByVenue
+from alchemiser.domain.events import (
+    ExecutionReported,
+    GapOpened,
+    OrderClosed,
+    OrderFilled,
+    OrderIntended,
+    OrderNotFound,
+    OrderOutcomeUnknown,
+    OrderRejected,
+    OrderWithheld,
+    RebalanceCompleted,
+    RebalanceParked,
+    SessionClosed,
+    TradingStateChanged,
+)
+from alchemiser.domain.orders import NewOrder
+from alchemiser.execution.handler import NOT_FOUND_ANSWERS
+from tests.solipsism import virtual
+from tests.unit.execution.desk import SESSION, START, Floor, ScriptedVenue, buy, order_of, plan_of, report_of
+
+
+def played(venue: ScriptedVenue, *, fills: bool = True) -> Floor:
+    """Run one rebalance of one buy to its end; ``fills`` fills each order that arrives without a script of its own."""
+    floors: list[Floor] = []
+
+    async def main() -> None:
+        floor = Floor(venue)
+        floors.append(floor)
+        if fills:
+            accept = venue.submit
+
+            async def submit(order: NewOrder) -> object:
+                scripted = bool(venue.submits)
+                report = await accept(order)
+                if not scripted:
+                    floor.fill(order)
+                return report
+
+            venue.submit = submit  # type: ignore[method-assign, assignment]
+        venue.on_cancel = lambda key: floor.report(
+            next(order for order in venue.sent if f"v-{order.client_order_id}" == key), "canceled", "canceled"
+        )
+
+        async def play() -> None:
+            await floor.plan(buy())
+            await floor.ended.wait()
+
+        await floor.run(play)
+
+    virtual(main)
+    return floors[0]
+
+
+def test_a_plan_is_worked_to_its_end() -> None:
+    """Intended, sent, filled, closed, completed: in this order."""
+    floor = played(ScriptedVenue())
+
+    kinds = [name for name in floor.names() if name.startswith(("Order", "Rebalance"))]
+    assert ["RebalancePlanned", "OrderIntended", "OrderFilled", "OrderClosed", "RebalanceCompleted"] == kinds
+
+
+def test_an_empty_plan_completes_at_once() -> None:
+    """Nothing to do is a completed rebalance."""
+
+    async def main() -> None:
+        floor = Floor(ScriptedVenue())
+
+        async def play() -> None:
+            await floor.plan()
+            await floor.ended.wait()
+
+        await floor.run(play)
+        assert len(floor.of(RebalanceCompleted)) == 1
+
+    virtual(main)
+
+
+def test_an_unknown_outcome_is_looked_up_and_never_repeated() -> None:
+    """A submit that timed out but arrived is found by its id; the venue sees one order."""
+    venue = ScriptedVenue()
+    lost: list[NewOrder] = []
+    venue.submits = deque([OutcomeUnknown("no answer within 10 s")])
+    venue.look_ups = deque([VenueUnavailable("down"), NotFoundAtVenue("not yet")])
+
+    async def main() -> Floor:
+        floor = Floor(venue)
+
+        async def play() -> None:
+            await floor.plan(buy())
+            while not venue.sent:
+                await floor.clock.sleep(0.1)
+            order = venue.sent[0]
+            lost.append(order)
+            quantity = str(order.quantity)
+            venue.known[order.client_order_id] = report_of(order, "query", "filled", cumulative=quantity)
+            await floor.clock.sleep(1.2)
+            floor.fill(order)
+            await floor.ended.wait()
+
+        await floor.run(play)
+        return floor
+
+    floor = virtual(main)
+    assert len(venue.sent) == 1
+    assert len(floor.of(OrderOutcomeUnknown)) == 1
+    assert len(floor.of(OrderFilled)) == 1
+    assert len(floor.of(RebalanceCompleted)) == 1
+
+
+def test_an_order_that_the_venue_does_not_know_goes_again_under_its_id() -> None:
+    """Only after several answers that the id is unknown is the same order sent again, under the same id."""
+    venue = ScriptedVenue(submits=deque([OutcomeUnknown("connection lost")]))
+    floor = played(venue)
+
+    assert len(floor.of(OrderNotFound)) == 1
+    assert len(venue.sent) == 2
+    assert venue.sent[0] == venue.sent[1]
+    assert NOT_FOUND_ANSWERS > 1
+    assert len(floor.of(OrderFilled)) == 1
+
+
+@pytest.mark.parametrize("error", [VenueUnavailable("refused"), RateLimited("429", retry_after_seconds=1)])
+def test_what_did_not_reach_the_venue_goes_again_under_its_id(error: VenueUnavailable) -> None:
+    """Nothing was done there, so the same order may go again after a pause."""
+    venue = ScriptedVenue(submits=deque([error]))
+    floor = played(venue)
+
+    assert len(floor.of(OrderWithheld)) == 1
+    assert venue.sent[0] == venue.sent[1]
+    assert len(floor.of(RebalanceCompleted)) == 1
+
+
+def test_a_refusal_is_kept_in_the_venues_words_and_tried_under_a_new_id() -> None:
+    """A proven refusal ends that order; the next attempt has an id of its own."""
+    venue = ScriptedVenue(submits=deque([RejectedByVenue("insufficient buying power", code=40310000, status=403)]))
+    floor = played(venue)
+
+    (rejected,) = floor.of(OrderRejected)
+    assert isinstance(rejected, OrderRejected)
+    assert (rejected.code, rejected.message) == (40310000, "insufficient buying power")
+    assert venue.sent[0].client_order_id != venue.sent[1].client_order_id
+
+
+def test_refused_credentials_halt_trading() -> None:
+    """A key that stopped working is for a person; nothing is retried."""
+    venue = ScriptedVenue(submits=deque([CredentialsRefused("forbidden.")]))
+    floor = played(venue)
+
+    (halted,) = floor.of(TradingStateChanged)
+    assert isinstance(halted, TradingStateChanged)
+    assert halted.state == "halted"
+    assert len(venue.sent) == 1
+    assert len(floor.of(RebalanceParked)) == 1
+
+
+def test_an_order_that_does_not_fill_is_cancelled_and_sent_again() -> None:
+    """A rung that runs out: cancel, its confirmation, the remainder."""
+    venue = ScriptedVenue(submits=deque([lambda order: None]))
+    floor = played(venue)
+
+    assert [f"v-{venue.sent[0].client_order_id}"] == venue.cancelled
+    states = [event.state for event in floor.of(OrderClosed) if isinstance(event, OrderClosed)]
+    assert ["cancelled", "filled"] == states
+
+
+def test_a_fill_that_the_stream_lost_is_found_when_the_cancel_comes_too_late() -> None:
+    """The venue refuses a cancel because the order is filled: its executions are asked for and booked, once."""
+    venue = ScriptedVenue(cancels=deque([RejectedByVenue('order is already in "filled" state', code=42210000, status=422)]))
+
+    def fills_silently(order: NewOrder) -> None:
+        quantity = str(order.quantity)
+        venue.known[order.client_order_id] = report_of(order, "query", "filled", cumulative=quantity)
+        venue.activities.append(
+            BrokerActivity(
+                activity_id="a",
+                execution_id="silent",
+                venue_order_id=f"v-{order.client_order_id}",
+                symbol=order.symbol,
+                side="buy",
+                quantity=order.quantity,
+                price=Decimal(100),
+                cumulative_quantity=order.quantity,
+                at=START,
+            )
+        )
+
+    venue.submits = deque([fills_silently])
+    floor = played(venue)
+
+    assert len(venue.sent) == 1
+    assert ["silent"] == [event.fill.execution_id for event in floor.of(OrderFilled) if isinstance(event, OrderFilled)]
+    assert len(floor.of(RebalanceCompleted)) == 1
+
+
+def test_an_order_whose_gate_closed_before_it_left_is_withheld() -> None:
+    """Between the intention and the request a gap may open: then nothing leaves."""
+    venue = ScriptedVenue()
+
+    async def main() -> Floor:
+        floor = Floor(venue)
+
+        async def play() -> None:
+            # Published together: the plan is dealt with after both, and the gate is closed when the order would leave.
+            await floor.plan(buy())
+            floor.bus.post(GapOpened(at=START, stream="orders", since=START, reason="test"))
+            await floor.clock.sleep(30)
+            assert venue.sent == []
+            floor.bus.post(SessionClosed(at=START, session=SESSION))
+            await floor.ended.wait()
+
+        await floor.run(play)
+        return floor
+
+    floor = virtual(main)
+    assert len(floor.of(RebalanceParked)) == 1
+
+
+def test_halting_cancels_what_is_working_and_parks() -> None:
+    """A halt takes back the live order and ends the rebalance with that reason."""
+    venue = ScriptedVenue(submits=deque([lambda order: None]))
+
+    async def main() -> Floor:
+        floor = Floor(venue)
+        venue.on_cancel = lambda key: floor.report(venue.sent[0], "canceled", "canceled")
+
+        async def play() -> None:
+            await floor.plan(buy())
+            await floor.clock.sleep(1)
+            await floor.bus.publish(TradingStateChanged(at=START, state="halted", by="operator", reason="drill"))
+            await floor.ended.wait()
+
+        await floor.run(play)
+        return floor
+
+    floor = virtual(main)
+    (parked,) = floor.of(RebalanceParked)
+    assert isinstance(parked, RebalanceParked)
+    assert "trading was halted: drill" in parked.reason
+    assert len(venue.cancelled) == 1
+
+
+def test_stopping_cancels_and_leaves_the_rebalance_for_the_next_start() -> None:
+    """An orderly stop ends no rebalance: the journal says that it is unfinished, and the next process takes it up."""
+    venue = ScriptedVenue(submits=deque([lambda order: None]))
+
+    async def main() -> None:
+        floor = Floor(venue)
+        ended = asyncio.Event()
+
+        def confirm(venue_order_id: str) -> None:
+            floor.report(venue.sent[0], "canceled", "canceled")
+            ended.set()
+
+        venue.on_cancel = confirm
+
+        async def play() -> None:
+            await floor.plan(buy())
+            await floor.clock.sleep(1)
+            await floor.handler.stop("SIGTERM", cancel_orders=True)
+            await ended.wait()
+
+        await floor.run(play)
+        assert floor.orders.open_orders() == ()
+        assert floor.rebalances.unfinished is not None
+        assert floor.handler.active is None
+
+    virtual(main)
+
+
+def filling(floor: Floor) -> None:
+    """Let every order that arrives from now on be filled."""
+    accept = floor.venue.submit
+
+    async def submit(order: NewOrder) -> object:
+        report = await accept(order)
+        floor.fill(order)
+        return report
+
+    floor.venue.submit = submit  # type: ignore[method-assign, assignment]
+
+
+def test_a_restart_takes_up_the_unfinished_rebalance() -> None:
+    """The orders of the process before count; what they left is worked by this one, under the next attempt's id."""
+
+    async def main() -> Floor:
+        floor = Floor(ScriptedVenue())
+        filling(floor)
+        first = order_of(buy())
+        intended = OrderIntended(at=START, rebalance_id="20250303.1", intent_id="SPY", attempt=1, order=first)
+        part = report_of(first, "partial_fill", "partially_filled", last="4", cumulative="4", execution="before")
+        gone = report_of(first, "canceled", "canceled", cumulative="4")
+        floor.rebalances(Envelope(1, plan_of(buy()), 0.0))
+        for number, event in enumerate((intended, ExecutionReported(at=START, report=part), ExecutionReported(at=START, report=gone))):
+            floor.orders.replay(Envelope(2 + number, event, 0.0))
+        await floor.run(floor.ended.wait)
+        return floor
+
+    floor = virtual(main)
+    assert [("e-20250303.1-SPY-2", Decimal(6))] == [(order.client_order_id, order.quantity) for order in floor.venue.sent]
+    (completed,) = floor.of(RebalanceCompleted)
+    assert isinstance(completed, RebalanceCompleted)
+    assert completed.outcomes[0].filled_quantity == 10
+
+
+def test_at_a_restart_unknown_orders_are_looked_up_and_orphans_cancelled() -> None:
+    """What an earlier process sent and never heard of is asked about; an open order that no rebalance owns is taken back."""
+    venue = ScriptedVenue()
+
+    async def main() -> Floor:
+        floor = Floor(venue)
+        unknown, orphan = order_of(buy("A")), order_of(buy("B"))
+        venue.on_cancel = lambda key: floor.report(orphan, "canceled", "canceled")
+
+        async def play() -> None:
+            await floor.clock.sleep(60)
+
+        for order in (unknown, orphan):
+            floor.bus.post(OrderIntended(at=START, rebalance_id="20250303.1", intent_id=order.symbol, attempt=1, order=order))
+        floor.report(orphan, "new", "new")
+        await floor.run(play)
+        return floor
+
+    floor = virtual(main)
+    assert ["e-20250303.1-A-1"] == [event.client_order_id for event in floor.of(OrderNotFound) if isinstance(event, OrderNotFound)]
+    assert ["v-e-20250303.1-B-1"] == venue.cancelled
+    assert floor.orders.open_orders() == ()
+
+
+def test_the_deadline_of_an_intent_is_kept_when_nothing_happens() -> None:
+    """Without fills, confirmations or answers the rebalance still ends, with reasons."""
+    venue = ScriptedVenue(submits=deque([lambda order: None] * 20))
+    venue.on_cancel = lambda key: None
+
+    async def main() -> timedelta:
+        floor = Floor(venue)
+
+        async def play() -> None:
+            await floor.plan(buy())
+            await floor.ended.wait()
+
+        await floor.run(play)
+        (parked,) = floor.of(RebalanceParked)
+        assert isinstance(parked, RebalanceParked)
+        assert "never confirmed" in parked.reason
+        return parked.at - START
+
+    assert virtual(main) < timedelta(minutes=5)
