@@ -43,12 +43,13 @@ class Supervisor:
         self._clock = clock
         self._post = post
         self._flooding: dict[str, tuple[float, int]] = {}
+        self.lines_lost = 0
 
     def failed(self, handler: str, on_failure: OnFailure, envelope: Envelope, error: BaseException, pause_seconds: float = 0.0) -> None:
         """Record that the handler raised at this envelope; it goes on with the next event after the pause."""
         event = envelope.event
         halts = on_failure is OnFailure.HALT and not (isinstance(event, TradingStateChanged) and event.by == "supervisor")
-        counted = 0 if event.journaled or halts else self._held_back(handler)
+        counted = 0 if event.journaled else self._held_back(handler)
         if counted is None:
             return
         action = f"continues with the next event after {pause_seconds:g} s" if pause_seconds else "continues with the next event"
@@ -58,21 +59,28 @@ class Supervisor:
             action = f"{action}; {counted} failures on market data before this one were only counted"
         event_type = type(event).__name__
         text = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS]
-        _log.error(
-            "handler failed",
-            handler=handler,
-            event_type=event_type,
-            sequence=envelope.sequence,
-            correlation=envelope.correlation,
-            action=action,
-            exc_info=error,
-        )
+        self._tell(handler, envelope, action, error)
         now = self._clock.now()
         if not isinstance(event, HandlerFailed):
             self._post(HandlerFailed(at=now, handler=handler, event_type=event_type, sequence=envelope.sequence, error=text, action=action))
         if halts:
             reason = f"handler {handler} failed at event {envelope.sequence} ({event_type}): {text}"
             self._post(TradingStateChanged(at=now, state="halted", by="supervisor", reason=reason))
+
+    def _tell(self, handler: str, envelope: Envelope, action: str, error: BaseException) -> None:
+        try:
+            _log.error(
+                "handler failed",
+                handler=handler,
+                event_type=type(envelope.event).__name__,
+                sequence=envelope.sequence,
+                correlation=envelope.correlation,
+                action=action,
+                exc_info=error,
+            )
+        except (OSError, ValueError):
+            # The log's stream is gone: a closed pipe, a full disk. The event says it all, and no log may stop the bus.
+            self.lines_lost += 1
 
     def _held_back(self, handler: str) -> int | None:
         """Return how many failures went unpublished before this one, or ``None`` when this one does too."""

@@ -1,8 +1,10 @@
 """Order, numbering, causes, and inline handlers that raise."""
 
 import asyncio
+from typing import NoReturn
 
 import pytest
+import structlog
 
 from alchemiser.bus import bus as bus_module
 from alchemiser.bus.bus import Bus
@@ -203,6 +205,24 @@ async def test_a_handler_that_may_not_fail_halts_trading_once(bus: Bus) -> None:
 
     assert [("halted", "supervisor")] == [(event.state, event.by) for event in witness.events if isinstance(event, TradingStateChanged)]
     assert "ledger failed at event 1" in str(witness.events[0])
+
+
+async def test_a_log_that_cannot_be_written_stops_nothing(bus: Bus) -> None:
+    """A closed pipe or a full disk under the log must not reach the bus; the event has everything."""
+
+    def broken(*_: object) -> NoReturn:
+        raise OSError("no space left on device")
+
+    failures = Witness()
+    bus.subscribe_inline("broken", [StreamLost], raising(ValueError("no")))
+    bus.subscribe_inline("failures", [HandlerFailed], failures)
+    structlog.configure(processors=[broken])
+    try:
+        bus.post(fact())
+    finally:
+        structlog.reset_defaults()
+
+    assert 1 == len(failures.seen)
 
 
 async def test_failures_on_market_data_are_published_once_a_second(bus: Bus) -> None:
