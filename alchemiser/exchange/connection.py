@@ -69,8 +69,11 @@ class Connection:
         if self._request.transport is not None:
             self._request.transport.abort()
 
-    async def serve(self, receive: Callable[[Frame], None], opened: Callable[[], None]) -> None:
-        """Accept the connection, then hand every frame of the client to ``receive`` until either side ends it."""
+    async def serve(self, receive: Callable[[Frame], None], *, opened: Callable[[], None], ended: Callable[[], None]) -> None:
+        """Accept the connection, then hand every frame of the client to ``receive`` until either side ends it.
+
+        ``ended`` is called at once then, before anything is awaited, so that a client that comes right back finds its place free.
+        """
         await self._socket.prepare(self._request)
         opened()
         async with asyncio.TaskGroup() as group:
@@ -81,6 +84,7 @@ class Connection:
                         is_text = message.type is WSMsgType.TEXT
                         receive(Frame(message.data.encode() if is_text else message.data, is_text))
             finally:
+                ended()
                 self._ending.set()
                 writer.cancel()
 

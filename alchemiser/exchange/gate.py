@@ -20,6 +20,8 @@ from alchemiser.exchange.traffic import TrafficLog
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_DATA_PATHS: Final = ("/v2/stocks", "/v1/")
+
 _UNLIMITED: Final = 10_000
 """The limit that the headers name when there is none."""
 
@@ -109,7 +111,7 @@ class Gate:
             self._check(request)
             if is_trading:
                 self._stir()
-            fault = self._faults.for_request(request.method, request.path, self._clock.now())
+            fault = self._faults.for_request(request.method, _path_of(request), self._clock.now())
             return await (handler(request) if fault is None else self._with_fault(fault, request, handler))
         except ApiError as error:
             return refusal(error)
@@ -121,7 +123,8 @@ class Gate:
         if not self._credentials.accept(*presented):
             raise ApiError(401, None, "unauthorized.")
         if not self._rate_limit.take(self._clock.now()):
-            raise ApiError(429, 42910000, "rate limit exceeded")
+            is_trading = not _path_of(request).startswith(_DATA_PATHS)
+            raise ApiError(429, 42910000, "rate limit exceeded") if is_trading else ApiError(429, None, "too many requests.")
 
     async def _with_fault(self, fault: RequestFault, request: web.Request, handler: Handler) -> web.StreamResponse:
         match fault:
@@ -155,6 +158,11 @@ class Gate:
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+
+def _path_of(request: web.Request) -> str:
+    """Return the path with the doubled slash of some clients made single."""
+    return "/" + request.path.lstrip("/")
 
 
 def error_answer(status: int, message: str) -> web.Response:

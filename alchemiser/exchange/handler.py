@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 import anyio
 
+from alchemiser.domain.errors import DataError
 from alchemiser.domain.runtime import Clock, Release
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.faults import DropStream, FaultBook
@@ -64,14 +65,20 @@ class Driver:
         self._ticked_at = floor_to(self._now, timedelta(seconds=1))
         self._active_until = self._now
         self._was_stirred = False
+        self._failure: DataError | None = None
         self._release: Release | None = None
         self._sleep: anyio.CancelScope | None = None
         self._open_market()
 
     async def run(self, *, linger: bool = False) -> None:
-        """Let time pass until the last session of the market is over; with ``linger``, until cancelled."""
+        """Let time pass until the last session of the market is over; with ``linger``, until cancelled.
+
+        Raises ``DataError`` when the state can no longer be kept.
+        """
         try:
             while True:
+                if self._failure is not None:
+                    raise self._failure
                 now = self.read()
                 tick = self._next_tick(now)
                 if tick is None and not linger:
@@ -153,10 +160,16 @@ class Driver:
     def _commit(self, *, changed: bool, is_minute: bool = False) -> None:
         """Keep what changed, then tell the order stream; at minute marks keep at least the time."""
         updates = self._core.drain()
-        if changed or updates:
-            self._state.save(self._now, self._core.snapshot())
-        elif is_minute:
-            self._state.save(self._now, None)
+        try:
+            if changed or updates:
+                self._state.save(self._now, self._core.snapshot())
+            elif is_minute:
+                self._state.save(self._now, None)
+        except DataError as error:
+            # Whoever asked gets no proper answer, and the exchange ends: from here on it could not keep a promise.
+            self._failure = error
+            self.wake()
+            raise
         self._order_stream.publish(updates)
 
     def _strike(self, now: datetime) -> None:

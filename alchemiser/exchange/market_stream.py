@@ -209,8 +209,7 @@ class MarketStream:
 
         def opened() -> None:
             self._clients[session] = (connection, encoding)
-            for control in session.opened(presented_pair(request.headers)):
-                self._send_control(session, control)
+            self._send_control(session, *session.opened(presented_pair(request.headers)))
 
         def receive(frame: Frame) -> None:
             try:
@@ -220,17 +219,19 @@ class MarketStream:
             self._traffic.frame(self._clock.now(), "market", "in", frame.payload if message is None else message)
             self._send_control(session, session.receive(message))
 
+        def ended() -> None:
+            del self._clients[session]
+            self._traffic.event(self._clock.now(), "market", "ended")
+
         def auth_timeout() -> None:
-            if not session.is_authenticated:
+            if session in self._clients and not session.is_authenticated:
                 self._send_control(session, session.timed_out())
 
         timeout = asyncio.get_running_loop().call_later(AUTH_SECONDS, auth_timeout)
         try:
-            await connection.serve(receive, opened)
+            await connection.serve(receive, opened=opened, ended=ended)
         finally:
             timeout.cancel()
-            self._clients.pop(session, None)
-            self._traffic.event(self._clock.now(), "market", "ended")
         return connection.socket
 
     def publish(self, messages: Sequence[MarketMessage], at: datetime) -> None:
@@ -271,10 +272,11 @@ class MarketStream:
                 payload = batch.frame(wanted[start : start + _BATCH_MESSAGES], encoding)
                 connection.send(Frame(payload, is_text=encoding is Encoding.JSON))
 
-    def _send_control(self, session: MarketSession, control: Control) -> None:
+    def _send_control(self, session: MarketSession, *controls: Control) -> None:
         connection, encoding = self._clients[session]
-        self._traffic.frame(self._clock.now(), "market", "out", control)
-        connection.send(_frame(control, encoding))
+        for control in controls:
+            self._traffic.frame(self._clock.now(), "market", "out", control)
+            connection.send(_frame(control, encoding))
         if session.is_refused:
             connection.close()
 

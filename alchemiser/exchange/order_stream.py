@@ -131,11 +131,14 @@ class OrderStream:
             if session.is_refused:
                 connection.close()
 
-        try:
-            await connection.serve(receive, lambda: self._clients.update({session: (connection, encoding)}))
-        finally:
-            self._clients.pop(session, None)
+        def opened() -> None:
+            self._clients[session] = (connection, encoding)
+
+        def ended() -> None:
+            del self._clients[session]
             self._traffic.event(self._clock.now(), "orders", "ended")
+
+        await connection.serve(receive, opened=opened, ended=ended)
         return connection.socket
 
     def publish(self, updates: Sequence[OrderUpdate]) -> None:

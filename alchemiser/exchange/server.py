@@ -93,7 +93,7 @@ class ExchangeServer:
         self.credentials = credentials or Credentials.generate()
         self.faults = FaultBook()
         self.traffic = TrafficLog(self.credentials)
-        self._order_stream = OrderStream(
+        self.order_stream = OrderStream(
             credentials=self.credentials,
             clock=clock,
             faults=self.faults,
@@ -101,7 +101,7 @@ class ExchangeServer:
             max_connections=chosen.order_connections,
             text_frames=chosen.text_frames,
         )
-        self._market_stream = MarketStream(
+        self.market_stream = MarketStream(
             credentials=self.credentials,
             clock=clock,
             faults=self.faults,
@@ -110,15 +110,15 @@ class ExchangeServer:
             symbol_limit=chosen.symbol_limit,
             plan=chosen.plan,
         )
-        feed = MarketFeed(tape=tape, core=core, stream=self._market_stream)
+        feed = MarketFeed(tape=tape, core=core, stream=self.market_stream)
         self._driver = Driver(
             core=core,
             feed=feed,
             grid=TickGrid(calendar, last_day),
             calendar=calendar,
             clock=clock,
-            order_stream=self._order_stream,
-            market_stream=self._market_stream,
+            order_stream=self.order_stream,
+            market_stream=self.market_stream,
             faults=self.faults,
             state=state or StateFile(None),
             by_the_second=chosen.by_the_second,
@@ -172,8 +172,8 @@ class ExchangeServer:
     async def stop(self) -> None:
         """Close the streams, let requests end, stop listening and keep the state. Harmless when it was never started."""
         self._gate.stop()
-        self._order_stream.drop(1001)
-        self._market_stream.drop(1001)
+        self.order_stream.drop(1001)
+        self.market_stream.drop(1001)
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -195,8 +195,8 @@ class ExchangeServer:
             app.router.add_route(method, path, handler)
             # A client whose base URL ends in a slash asks for //v2/...; the service does not mind.
             app.router.add_route(method, "/" + path, handler)
-        app.router.add_route("GET", "/stream", self._order_stream.handle)
-        app.router.add_route("GET", f"/v2/{{feed:{'|'.join(FEEDS)}}}", self._market_stream.handle)
+        app.router.add_route("GET", "/stream", self.order_stream.handle)
+        app.router.add_route("GET", f"/v2/{{feed:{'|'.join(FEEDS)}}}", self.market_stream.handle)
         return app
 
 

@@ -32,7 +32,8 @@ class TrafficLog:
 
     def request(self, at: datetime, method: str, path: str, query: str, body: bytes) -> dict[str, Any]:
         """Note a request; the returned entry is completed with the ``status`` of the answer."""
-        return self._add(at, "request", method=method, path=path, query=query, body=self._content(body), status=None)
+        mask = self._credentials.mask
+        return self._add(at, "request", method=method, path=mask(path), query=mask(query), body=self._content(body), status=None)
 
     def frame(self, at: datetime, stream: str, direction: str, data: str | bytes | Any) -> None:
         """Note a frame that was received (``in``) or sent (``out``)."""
