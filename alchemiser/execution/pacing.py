@@ -100,8 +100,9 @@ class Work:
 
     @property
     def reserved(self) -> Decimal:
-        """Dollars that the live order may still take."""
-        if self.order is None or self.order.side is Side.SELL or self.stage in (Stage.WAITING, Stage.ENDED):
+        """Dollars that the live order, or one that goes again as it is, may still take."""
+        is_pending = self.stage in (Stage.WORKING, Stage.CANCELLING) or (self.stage is Stage.WAITING and self.resend)
+        if self.order is None or self.order.side is Side.SELL or not is_pending:
             return ZERO
         price = self.order.limit_price or self.intent.reference_price * MARKET_CUSHION
         return (self.order.quantity - self.order_filled) * price

@@ -261,6 +261,18 @@ def test_an_order_that_never_arrived_goes_again_under_the_same_id() -> None:
     assert submit.order.client_order_id == key
 
 
+def test_the_cash_of_an_order_that_goes_again_is_not_spent_twice() -> None:
+    """While an order waits to go again under its id, its cash stays set aside for it."""
+    desk = Desk(intent("NEW", Side.BUY, "18", drift=0.6), intent("MORE", Side.BUY, "9", drift=0.3), cash="2000")
+    desk.step()
+    (key,) = [key for key, order in desk.live.items() if order.symbol == "NEW"]
+    for other in [other for other in desk.live if other != key]:
+        desk.end(other, OrderState.CANCELLED)
+    desk.end(key, OrderState.NEVER_SENT, "no connection")
+    desk.step()
+    assert sum((order.quantity for order in desk.live.values()), Decimal(0)) <= Decimal("2.1"), "only what NEW leaves"
+
+
 def test_refusals_are_not_a_storm() -> None:
     """A refused order goes again under a new id after a pause; after three refusals the intent is parked with the venue's words."""
     desk = Desk(intent("OLD", Side.SELL, "5"))
