@@ -1,0 +1,170 @@
+"""What is deployed: the image's recipe, the systemd unit, the check script."""
+
+import configparser
+import fnmatch
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from alchemiser.domain import errors
+from alchemiser.service.settings_load import load_settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def instructions() -> list[tuple[int, str, str]]:
+    """Return the instructions of the Dockerfile as (stage, word, rest), continued lines joined."""
+    text = re.sub(r"\\\n\s*", " ", (ROOT / "Dockerfile").read_text())
+    stage, found = -1, []
+    for line in text.splitlines():
+        word, _, rest = line.partition(" ")
+        if not line or line.startswith("#"):
+            continue
+        stage += word == "FROM"
+        found.append((stage, word, rest))
+    return found
+
+
+def copied() -> list[tuple[list[str], str]]:
+    """Return the sources and the target of every COPY from the build context."""
+    return [(rest.split()[:-1], rest.split()[-1]) for _, word, rest in instructions() if word == "COPY" and "--from" not in rest]
+
+
+def test_everything_the_image_copies_is_there_and_reaches_the_builder() -> None:
+    """Each COPY source exists and is let through by ``.dockerignore``."""
+    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+
+    sources = [source for group, _ in copied() for source in group]
+    assert sources
+    for source in sources:
+        assert (ROOT / source).exists(), source
+        assert any(fnmatch.fnmatch(source, pattern) for pattern in allowed), f"{source} is kept from the builder"
+
+
+def test_the_image_is_hardened() -> None:
+    """No root, pinned and hashed dependencies, a health check, two stages, and no build tools in the last."""
+    words = instructions()
+    last = max(stage for stage, _, _ in words)
+
+    assert last == 1
+    assert [rest for stage, word, rest in words if (stage, word) == (last, "USER")] == ["10001:10001"]
+    assert [rest.partition(" CMD ")[2] for _, word, rest in words if word == "HEALTHCHECK"] == ['["alchemiser", "health"]']
+    assert all("--require-hashes" in rest for _, word, rest in words if word == "RUN" and "pip install" in rest and ".lock" in rest)
+    assert not any("pip install" in rest for stage, word, rest in words if word == "RUN" and stage == last)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_build_steps_work_by_hand(tmp_path: Path) -> None:
+    """Every RUN of the build stage succeeds in an empty directory that holds only what was copied, and the result works."""
+    build, root = tmp_path / "build", tmp_path / "root"
+    build.mkdir()
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV", "ALCHEMISER"))}
+    for stage, word, rest in instructions():
+        if stage != 0:
+            break
+        if word == "COPY":
+            *sources, target = rest.split()
+            for source in sources:
+                place = build / target if (ROOT / source).is_dir() else build
+                shutil.copytree(ROOT / source, place) if (ROOT / source).is_dir() else shutil.copy(ROOT / source, place)
+        if word == "RUN":
+            step = subprocess.run(
+                ["sh", "-ec", rest.replace("/opt/", f"{root}/opt/")], cwd=build, env=environ, capture_output=True, text=True
+            )
+            assert step.returncode == 0, f"{rest}\n{step.stdout}\n{step.stderr}"
+
+    shown = subprocess.run([root / "opt/alchemiser/bin/alchemiser", "config", "show"], cwd=root, capture_output=True, text=True, timeout=60)
+    assert shown.returncode == 0, shown.stderr
+    assert not (root / "opt/alchemiser/bin/hatchling").exists()
+
+
+def unit() -> configparser.RawConfigParser:
+    """Return the systemd unit; a key that comes several times keeps all its values, a line each."""
+    parser = configparser.RawConfigParser(strict=False, delimiters=("=",), interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    text = (ROOT / "deploy" / "alchemiser.service").read_text()
+    parser.read_string(re.sub(r"^(LoadCredential|SystemCallFilter)=(.*)$", lambda m: f"{m[1]}.{m[2]}=yes", text, flags=re.MULTILINE))
+    return parser
+
+
+def test_the_unit_is_watched_and_fenced_in() -> None:
+    """Systemd is told when it is ready, watches it, and gives it nothing that it does not need."""
+    service = unit()["Service"]
+
+    assert service["Type"] == "notify"
+    assert float(service["WatchdogSec"]) >= 10
+    assert (
+        float(service["TimeoutStopSec"])
+        > load_settings(environ={}, directory=ROOT / "deploy" / "nowhere", secrets=()).settings.service.stop_seconds
+    )
+    for key in (
+        "NoNewPrivileges",
+        "PrivateTmp",
+        "PrivateDevices",
+        "ProtectHome",
+        "RestrictNamespaces",
+        "DynamicUser",
+        "MemoryDenyWriteExecute",
+    ):
+        assert service[key] == "yes", key
+    assert service["ProtectSystem"] == "strict"
+    assert service["CapabilityBoundingSet"] == ""
+
+
+def test_a_person_is_needed_for_the_codes_that_do_not_restart() -> None:
+    """Wrong usage, wrong settings and refusals are not tried again; an unreachable venue is."""
+    codes = {int(code) for code in unit()["Service"]["RestartPreventExitStatus"].split()}
+
+    assert {errors.UsageError.exit_code, errors.ConfigError.exit_code, errors.SafetyRefused.exit_code} == codes
+    assert errors.VenueError.exit_code not in codes
+
+
+def test_the_credentials_of_the_unit_are_found_by_the_settings(tmp_path: Path) -> None:
+    """Each ``LoadCredential`` has the name that the daemon looks for."""
+    names = [key.partition(".")[2].partition(":")[0] for key in unit()["Service"] if key.startswith("LoadCredential")]
+    for name in names:
+        (tmp_path / name).write_text("a-secret-value")
+
+    settings = load_settings(environ={"CREDENTIALS_DIRECTORY": str(tmp_path)}, directory=tmp_path).settings
+
+    assert len(names) == 3
+    assert settings.alpaca.has_credentials
+    assert settings.service.token is not None
+
+
+def test_the_unit_is_understood_by_systemd(tmp_path: Path) -> None:
+    """systemd-analyze finds no mistake, where there is one to ask."""
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not installed")
+    # The program is not installed here; its place in the unit is taken by one that is.
+    copy = tmp_path / "alchemiser.service"
+    copy.write_text(
+        (ROOT / "deploy" / "alchemiser.service").read_text().replace("/opt/alchemiser/bin/alchemiser", shutil.which("true") or "/bin/true")
+    )
+
+    found = subprocess.run([analyze, "verify", "--man=no", copy], capture_output=True, text=True, timeout=30)
+
+    newer = ("RestartSteps", "RestartMaxDelaySec")  # systemd 254; an older one ignores them.
+    assert [] == [line for line in found.stderr.splitlines() if "alchemiser.service" in line and not any(key in line for key in newer)]
+
+
+def test_the_settings_that_are_deployed_are_valid() -> None:
+    """The shipped settings file loads, with paper as its mode."""
+    loaded = load_settings(config=ROOT / "deploy" / "alchemiser.toml", environ={}, secrets=())
+
+    assert loaded.settings.alpaca.mode == "paper"
+
+
+def test_the_check_script_is_a_program() -> None:
+    """``.ci/run`` and ``.ci/lock`` can be executed and stop at the first failure."""
+    for name in ("run", "lock"):
+        script = ROOT / ".ci" / name
+        assert os.access(script, os.X_OK)
+        assert "set -euo pipefail" in script.read_text()
+        subprocess.run(["bash", "-n", script], check=True, timeout=10)
