@@ -246,26 +246,22 @@ class Mailbox:
     async def _deliver(self, envelope: Envelope) -> None:
         cause.set(envelope)
         self._busy_with, self._busy_since = envelope, asyncio.get_running_loop().time()
-        failure: BaseException | None = None
         try:
             await self._handle(envelope)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            failure = error  # the handler awaited something that others cancelled: its failure, not our end
-        except Exception as error:
+            # The handler awaited something that others cancelled: that is its failure, not our end.
+            await self._recover(envelope, error)
+        except Exception as error:  # noqa: BLE001 - this is the supervisor
             if is_fatal(error):
                 raise
-            failure = error
-        finally:
-            if failure is None:
-                self._busy_with = None
-        if failure is None:
+            await self._recover(envelope, error)
+        else:
+            self._busy_with = None
             self._handled += 1
             self._failures_in_a_row = 0
-            return
-        await self._recover(envelope, failure)
 
     async def _recover(self, envelope: Envelope, failure: BaseException) -> None:
         self._failed += 1

@@ -1,0 +1,53 @@
+"""What the benchmarks share: the machine in one line, CPU time of a call, medians with their spread, and a table row.
+
+Sides of a comparison alternate within one run, so that a neighbour's load hits both; ratios are those of the medians.
+"""
+
+import gc
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import NamedTuple
+
+
+class Spread(NamedTuple):
+    """The median of several measurements, and the least and the greatest of them."""
+
+    median: float
+    least: float
+    greatest: float
+
+    def __str__(self) -> str:
+        return f"{self.median:9.1f} {self.least:8.1f}-{self.greatest:<8.1f}"
+
+
+def environment(*packages: str) -> str:
+    """Return machine, Python and package versions in one line."""
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    return f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {versions}"
+
+
+def cpu_nanoseconds(call: Callable[[], object], operations: int) -> float:
+    """Return the CPU time of this process per operation while ``call`` runs."""
+    gc.collect()
+    began = time.process_time_ns()
+    call()
+    return (time.process_time_ns() - began) / operations
+
+
+def spread_of(values: Sequence[float]) -> Spread:
+    """Return the median, the least and the greatest."""
+    return Spread(statistics.median(values), min(values), max(values))
+
+
+def alternate(sides: dict[str, Callable[[], float]], *, repeats: int, warm_ups: int = 2) -> dict[str, Spread]:
+    """Measure every side in turn, ``repeats`` times after warming up, and return the spread of each."""
+    values: dict[str, list[float]] = {name: [] for name in sides}
+    for turn in range(warm_ups + repeats):
+        for name, measure in sides.items():
+            value = measure()
+            if turn >= warm_ups:
+                values[name].append(value)
+    return {name: spread_of(found) for name, found in values.items()}
