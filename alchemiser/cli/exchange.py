@@ -99,17 +99,17 @@ async def serve_exchange(options: ExchangeOptions, *, announce: Announce | None 
     """
     planned = _read_faults(options.faults)
     server = _make_server(options)
-    address = await server.start(port=options.port)
-    try:
-        server.plan_faults(planned)
-        (announce or _write_line)(msgspec.json.encode(address).decode())
-        with _stop_on_signals(stop) as stopped:
+    with _stop_on_signals(stop) as stopped:
+        address = await server.start(port=options.port)
+        try:
+            server.plan_faults(planned)
+            (announce or _write_line)(msgspec.json.encode(address).decode())
             async with asyncio.TaskGroup() as group:
                 driving = group.create_task(server.run(linger=True), name="exchange driver")
                 await stopped.wait()
                 driving.cancel()
-    finally:
-        await server.stop()
+        finally:
+            await server.stop()
 
 
 def _make_server(options: ExchangeOptions) -> ExchangeServer:

@@ -10,6 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
+from alchemiser.domain.errors import DataError
 from alchemiser.domain.runtime import Clock
 from alchemiser.exchange.access import Credentials, presented_pair
 from alchemiser.exchange.errors import ApiError
@@ -115,6 +116,9 @@ class Gate:
             return await (handler(request) if fault is None else self._with_fault(fault, request, handler))
         except ApiError as error:
             return refusal(error)
+        except DataError:
+            # The driver has it too, and ends the exchange with it when it matters; a client learns no more than from the real service.
+            return refusal(ApiError(500, 50010000, "internal server error"))
 
     def _check(self, request: web.Request) -> None:
         presented = presented_pair(request.headers)

@@ -129,8 +129,9 @@ class Driver:
             self._sleep.cancel()
 
     def keep(self) -> None:
-        """Write the state as it is."""
-        self._state.save(self._now, self._core.snapshot())
+        """Write the state as it is, unless that has failed before."""
+        if self._failure is None:
+            self._state.save(self._now, self._core.snapshot())
 
     def _open_market(self) -> None:
         """Give the core the prices of this moment before anybody can ask for them."""

@@ -56,6 +56,7 @@ class Running:
 
     server: ExchangeServer
     core: Exchange
+    tape: MarketTape
     clock: Clock
     address: ExchangeAddress
     http: aiohttp.ClientSession
@@ -99,16 +100,22 @@ async def running(
     days: int = 1,
     connector: aiohttp.BaseConnector | None = None,
     sock: Any = None,
+    tape: MarketTape | None = None,
+    driven: bool = True,
 ) -> AsyncIterator[Running]:
-    """Serve an exchange whose market opens with it, until the block ends. A saved state is continued."""
+    """Serve an exchange whose market opens with it, until the block ends; unless ``driven`` its time does not pass by itself.
+
+    A saved state is continued.
+    """
+    tape = tape or market()
     kept = StateFile(state)
     saved = kept.load()
     clock = clock or LeapClock(session().opens_at if saved is None else saved.at, speed=1.0, leaps=False)
     last_day = CALENDAR.sessions(DAY, date(2025, 3, 14))[days - 1].date
-    core = open_core(settings=core_settings or ExchangeSettings(), tape=market(), seed=7, opened_at=clock.now(), saved=saved)
+    core = open_core(settings=core_settings or ExchangeSettings(), tape=tape, seed=7, opened_at=clock.now(), saved=saved)
     server = ExchangeServer(
         core=core,
-        tape=market(),
+        tape=tape,
         calendar=CALENDAR,
         clock=clock,
         last_day=last_day,
@@ -119,16 +126,17 @@ async def running(
     address = await server.start(sock=sock)
     try:
         async with aiohttp.ClientSession(connector=connector) as http, asyncio.TaskGroup() as group:
-            driving = group.create_task(server.run(linger=True), name="exchange driver")
+            driving = group.create_task(server.run(linger=True), name="exchange driver") if driven else None
             try:
-                yield Running(server, core, clock, address, http)
+                yield Running(server, core, tape, clock, address, http)
             finally:
-                driving.cancel()
+                if driving is not None:
+                    driving.cancel()
     finally:
         await server.stop()
 
 
 def virtual_exchange(begins_at: datetime | None = None, **options: Any) -> AbstractAsyncContextManager[Running]:
     """Serve an exchange on the virtual time and the in-memory sockets of the running loop."""
-    clock = VirtualClock(begins_at or session().opens_at)
+    clock = options.pop("clock", None) or VirtualClock(begins_at or session().opens_at)
     return running(clock=clock, sock=listen(), connector=LoopConnector(), **options)
