@@ -254,7 +254,7 @@ class Mailbox:
                 raise
             # The handler awaited something that others cancelled: that is its failure, not our end.
             await self._recover(envelope, error)
-        except Exception as error:  # noqa: BLE001 - this is the supervisor
+        except Exception as error:
             if is_fatal(error):
                 raise
             await self._recover(envelope, error)
