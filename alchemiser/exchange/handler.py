@@ -16,6 +16,7 @@ import anyio
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.runtime import Clock, Release
 from alchemiser.exchange.engine import Exchange
+from alchemiser.exchange.errors import ApiError
 from alchemiser.exchange.faults import DropStream, FaultBook
 from alchemiser.exchange.feed import MarketFeed
 from alchemiser.exchange.market_stream import MarketStream
@@ -111,11 +112,15 @@ class Driver:
         """Make a change to the core, keep it and publish what follows from it, then return its result."""
         now = self.read()
         try:
-            return change(now)
-        finally:
-            self._commit(changed=True)
-            self._hold()
-            self.wake()
+            result = change(now)
+        except ApiError:
+            # A refusal changes nothing by itself.
+            self._commit(changed=False)
+            raise
+        self._commit(changed=True)
+        self._hold()
+        self.wake()
+        return result
 
     def stir(self) -> None:
         """A client trades or asks for prices: for a while the market moves by the second."""

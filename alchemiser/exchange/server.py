@@ -7,6 +7,7 @@ virtual-time loop included.
 """
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Awaitable, Callable
 from datetime import date
@@ -15,7 +16,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from alchemiser.domain.errors import ConfigError
+from alchemiser.domain.errors import ConfigError, SafetyRefused
 from alchemiser.domain.runtime import Clock
 from alchemiser.exchange.access import Credentials
 from alchemiser.exchange.control import ControlApi
@@ -139,8 +140,13 @@ class ExchangeServer:
         self._runner: web.AppRunner | None = None
 
     async def start(self, *, host: str = "127.0.0.1", port: int = 0, sock: socket.socket | Any | None = None) -> ExchangeAddress:
-        """Listen, on ``sock`` when one is given, and return the address. Raises ``ConfigError`` when the port is taken."""
+        """Listen, on ``sock`` when one is given, and return the address.
+
+        Raises ``ConfigError`` when the port is taken and ``SafetyRefused`` for a host that others can reach.
+        """
         assert self._runner is None, "an exchange is started once"
+        if not ipaddress.ip_address(host).is_loopback:
+            raise SafetyRefused(f"the exchange does not listen on {host}: its control endpoints ask for no credentials; use 127.0.0.1")
         self._runner = web.AppRunner(self._app, handle_signals=False, access_log=None, shutdown_timeout=_STOP_SECONDS)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port) if sock is None else web.SockSite(self._runner, sock)

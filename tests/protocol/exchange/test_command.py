@@ -18,8 +18,9 @@ import pytest
 from alchemiser.cli import exchange as command
 from alchemiser.cli.app import run
 from alchemiser.cli.exchange import ExchangeOptions, serve_exchange
-from alchemiser.domain.errors import AlchemiserError, ConfigError, DataError
+from alchemiser.domain.errors import AlchemiserError, ConfigError, DataError, SafetyRefused
 from alchemiser.exchange.assembly import SYNTHETIC_LAST_DAY
+from tests.protocol.exchange.harness import running
 
 
 class Serving:
@@ -127,6 +128,14 @@ async def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
     for content in ("{", '[{"kind": "earthquake"}]'):
         (tmp_path / "faults.json").write_text(content)
         assert str(tmp_path / "faults.json") in str(await refused(faults=tmp_path / "faults.json"))
+
+
+async def test_nobody_else_can_reach_it() -> None:
+    """The exchange serves loopback only, because its control endpoints ask for no credentials."""
+    async with running() as exchange:
+        await exchange.server.stop()
+        with pytest.raises(SafetyRefused, match=r"0\.0\.0\.0"):
+            await exchange.server.start(host="0.0.0.0")  # noqa: S104 - it is refused
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from alchemiser.exchange.aggregates import TimeFrame, parse_adjustment, parse_ti
 from alchemiser.exchange.corporate_actions import corporate_actions
 from alchemiser.exchange.http_forms import moment
 from alchemiser.exchange.series import Adjustment
+from alchemiser.exchange.tape import MarketTape
 from tests.protocol.exchange.harness import Running, at, market, running
 
 PATHS = {"bars": "/v2/stocks/bars", "single": "/v2/stocks/spy/bars"}
@@ -166,6 +167,36 @@ async def test_corporate_actions_are_an_empty_map_without_any() -> None:
         assert (await exchange.call("GET", path + "&page_token=eA=="))[0] == 400
 
 
+async def test_corporate_actions_come_in_pages(dividend_tape: MarketTape) -> None:
+    """7.4: actions are sorted by their day over all kinds, filtered by kind, and paged."""
+    async with running(tape=dividend_tape) as exchange:
+        path = "/v1/corporate-actions?start=2025-02-24&end=2025-12-31"
+        first = await ask(exchange, path + "&limit=2")
+        rest = await ask(exchange, path + f"&limit=2&page_token={first['next_page_token']}")
+        backwards = await ask(exchange, path + "&sort=desc&limit=1&types=forward_split,cash_dividend")
+
+        assert list(first["corporate_actions"]) == ["cash_dividends", "forward_splits"]
+        assert (list(rest["corporate_actions"]), rest["next_page_token"]) == (["reverse_splits"], None)
+        assert list(backwards["corporate_actions"]) == ["forward_splits"]
+
+
+async def test_bars_are_adjusted_in_every_length(dividend_tape: MarketTape) -> None:
+    """7.2: an adjustment applies to the bars of a day and to the minutes in it by the same factor; today's prices stay."""
+    async with running(tape=dividend_tape) as exchange:
+        await exchange.forward(120)
+
+        async def close(frame: str, adjustment: str, day: str) -> float:
+            path = f"/v2/stocks/XYZ/bars?timeframe={frame}&adjustment={adjustment}&start={day}&end={day}&limit=10000"
+            value = (await ask(exchange, path))["bars"][-1]["c"]
+            assert isinstance(value, float)
+            return value
+
+        for adjustment, expected in (("raw", 15.0), ("split", 100.0), ("dividend", 14.925), ("all", 99.5)):
+            for frame in ("1Day", "1Min"):
+                assert await close(frame, adjustment, "2025-02-24") == pytest.approx(expected)
+                assert await close(frame, adjustment, "2025-03-03") == 101.0
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -233,7 +264,7 @@ def test_an_end_date_is_included() -> None:
     assert end == at("05:00:00", date(2025, 3, 4)).replace(day=4) - (at("00:00:01") - at("00:00:00")) / 1_000_000
 
 
-def test_dividends_and_splits_are_read_off_the_bars(dividend_tape: Any) -> None:
+def test_dividends_and_splits_are_read_off_the_bars(dividend_tape: MarketTape) -> None:
     """7.4: a dividend is what the adjusted close lost over night, a split what the as-traded close did; both have their ex-date."""
     groups = corporate_actions(dividend_tape, ["XYZ"], date(2025, 2, 20), date(2025, 3, 3), at("22:00:00"))
 
