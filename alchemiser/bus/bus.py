@@ -242,8 +242,12 @@ class Bus:
         Raises the error that broke the bus, if one did: a broken invariant or a journal that cannot be written.
         Mailboxes may be subscribed before and meanwhile; what is published before waits for them.
         """
-        if self._group is not None or self._state == _ENDED:
-            raise self._broken or InvariantBroken("a bus runs once")
+        if self._broken is not None:
+            raise self._broken
+        if self._group is not None:
+            raise InvariantBroken("a bus runs once: a second set of tasks would handle every event twice")
+        if self._state == _ENDED:
+            return  # closed before it began; the report of the close named what was waiting
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group

@@ -98,6 +98,7 @@ async def test_closing_twice_or_before_running_is_harmless(bus: Bus) -> None:
     assert [DrainReport(seconds=0.0, unfinished=waiting)] * 2 == [first, second]
     with pytest.raises(BusClosed):
         await bus.publish(tick())
+    await bus.run()
 
 
 async def test_a_bus_runs_once(bus: Bus) -> None:

@@ -30,7 +30,9 @@ async def test_an_intention_is_durable_before_its_order_leaves(tmp_path: Path, *
 
         bus.subscribe("execution", [StreamLost], execute)
         async with asyncio.TaskGroup() as group:
-            group.create_task(bus.run(), name="bus")
+            started = asyncio.Event()
+            group.create_task(bus.run(started.set), name="bus")
+            await started.wait()
             bus.post(TimerElapsed(at=START, kind="not journaled", key="x"))
             bus.post(lost(1).event, correlation="20250303.1")
             report = await bus.close(drain_seconds=10.0)
