@@ -136,7 +136,7 @@ class Driver:
     def keep(self) -> None:
         """Write the state as it is, unless that has failed before."""
         if self._failure is None:
-            self._state.save(self._now, self._core.snapshot())
+            self._state.save(max(self._clock.now(), self._now), self._core.snapshot)
 
     def _open_market(self) -> None:
         """Give the core the prices of this moment before anybody can ask for them."""
@@ -168,7 +168,7 @@ class Driver:
         updates = self._core.drain()
         try:
             if changed or updates:
-                self._state.save(self._now, self._core.snapshot())
+                self._state.save(self._now, self._core.snapshot)
             elif is_minute:
                 self._state.save(self._now, None)
         except DataError as error:

@@ -5,6 +5,7 @@ survive a power cut. The market time is part of it, so that a restarted exchange
 """
 
 import os
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -46,15 +47,16 @@ class StateFile:
         self._core = saved.core
         return saved
 
-    def save(self, at: datetime, core: bytes | None) -> None:
+    def save(self, at: datetime, snapshot: Callable[[], bytes] | None) -> None:
         """Write the market time and the core's snapshot; ``None`` means that the core has not changed since the last time.
 
         Raises ``DataError`` when the file cannot be written: what cannot be kept must not be told.
         """
-        if core is not None:
-            self._core = core
-        if self._path is None or not self._core:
+        if self._path is None:
             return
+        if snapshot is not None:
+            self._core = snapshot()
+        assert self._core, "the first thing that is kept is a snapshot"
         beside = self._path.with_name(self._path.name + ".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

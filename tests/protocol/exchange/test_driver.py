@@ -285,7 +285,7 @@ def test_an_unreadable_state_is_named(tmp_path: Path, content: bytes) -> None:
 def test_a_state_of_another_format_is_named(tmp_path: Path) -> None:
     """A state of a later version is not guessed at."""
     path = tmp_path / "exchange"
-    StateFile(path).save(session().opens_at, b"core")
+    StateFile(path).save(session().opens_at, lambda: b"core")
     path.write_bytes(path.read_bytes().replace(b"\xa6format\x01", b"\xa6format\x02"))
     with pytest.raises(DataError, match="format 2"):
         StateFile(path).load()
@@ -293,7 +293,7 @@ def test_a_state_of_another_format_is_named(tmp_path: Path) -> None:
 
 def test_no_path_keeps_nothing(tmp_path: Path) -> None:
     """Without a path there is no state; a file that was never written has none either."""
-    StateFile(None).save(session().opens_at, b"core")
+    StateFile(None).save(session().opens_at, lambda: b"core")
 
     assert StateFile(None).load() is None
     assert StateFile(tmp_path / "exchange").load() is None
