@@ -211,11 +211,10 @@ class Daemon:
             ]
             await started.wait()
             await self._announce()
-            tasks += [group.create_task(_awaited(stream), name=f"stream {number}") for number, stream in enumerate(streams)]
-            schedule = group.create_task(self._until_the_end(), name="schedule")
+            sources = [group.create_task(_awaited(stream), name=f"stream {number}") for number, stream in enumerate(streams)]
+            sources.append(group.create_task(self._until_the_end(), name="schedule"))
             await self._stopping.wait()
-            schedule.cancel()
-            await self._stop()
+            await self._stop(sources)
             for task in tasks:
                 task.cancel("the daemon has stopped")
 
@@ -246,8 +245,8 @@ class Daemon:
         await self.scheduler.run()
         self.request_stop("the last session is over")
 
-    async def _stop(self) -> None:
-        """Walk the stop staircase within the time it may take."""
+    async def _stop(self, sources: Sequence[asyncio.Task[None]]) -> None:
+        """Walk the stop staircase within the time it may take. ``sources`` are the tasks that bring events from outside."""
         service = self.parts.settings.service
         self.notifier.stopping(self._stop_reason)
         await self.bus.publish(DaemonStopping(at=self.parts.runtime.clock.now(), reason=self._stop_reason))
@@ -258,6 +257,9 @@ class Daemon:
                     while self.state.orders.open_orders():
                         self._order_ended.clear()
                         await self._order_ended.wait()
+        for source in sources:
+            source.cancel("the daemon is stopping")
+        await asyncio.wait(sources)
         still_open = tuple(order.client_order_id for order in self.state.orders.open_orders())
         await self.bus.publish(DaemonStopped(at=self.parts.runtime.clock.now(), open_orders=still_open))
         report = await self.bus.close(drain_seconds=service.stop_seconds * (1 - CANCEL_SHARE) / 2)

@@ -3,7 +3,7 @@
 ``run_daemon`` is what ``alchemiser run`` calls, and what a simulation calls with surroundings of its own.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +17,7 @@ from alchemiser.alpaca.market_stream import MarketStream
 from alchemiser.alpaca.order_stream import OrderStream
 from alchemiser.alpaca.rest import RestLimits
 from alchemiser.alpaca.venue import AlpacaVenue
-from alchemiser.domain.errors import AlchemiserError, ConfigError
+from alchemiser.domain.errors import AlchemiserError, BusClosed, ConfigError
 from alchemiser.domain.events import FillBooked
 from alchemiser.domain.runtime import Clock
 from alchemiser.journal.journal import Journal
@@ -218,6 +218,14 @@ async def _compare_calendars(venue: AlpacaVenue, calendar: TradingCalendar, cloc
 
 
 def _first(group: BaseExceptionGroup[AlchemiserError]) -> AlchemiserError:
-    """Return the first single error of a group."""
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    """Return the first error of a group that is a cause; that the bus was closed when it happened is only what followed."""
+    errors = list(_leaves(group))
+    return next((error for error in errors if not isinstance(error, BusClosed)), errors[0])
+
+
+def _leaves(group: BaseExceptionGroup[AlchemiserError]) -> Iterator[AlchemiserError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
