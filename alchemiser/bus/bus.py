@@ -129,9 +129,11 @@ class Bus:
     def post(self, event: Event, correlation: str | None = None) -> Envelope:
         """Publish without ever waiting: to inline handlers now, into mailboxes beyond their bound if they are full.
 
-        From inside an inline handler the event is dispatched after the present one. Without ``correlation`` the event's own rebalance id
-        counts, then that of the event that is being dealt with. Raises ``BusClosed`` from outside a handler once the bus is closing, and
-        ``JournalFailed`` when the event could not be journaled; then nobody has seen it and the bus ends.
+        From inside an inline handler the event is dispatched after the present one. Without ``correlation`` the rebalance that the event
+        itself names counts (by its id, or inside a client order id), then that of the event that is being dealt with.
+
+        Raises ``BusClosed`` from outside a handler once the bus is closing, and ``JournalFailed`` when the event could not be journaled;
+        then nobody has seen it and the bus ends.
         """
         route = self._route_of.get(type(event))
         if route is None:
@@ -140,8 +142,8 @@ class Bus:
         led_here = _cause() if current is None else current
         if self._state:
             self._refuse_late(event, led_here)
-        if correlation is None and route.names_rebalance:
-            correlation = event.rebalance_id  # type: ignore[attr-defined]
+        if correlation is None and route.correlation_of is not None:
+            correlation = route.correlation_of(event)
         sequence = self._sequence + 1
         if led_here is None:
             envelope = Envelope(sequence, event, self._monotonic(), correlation)

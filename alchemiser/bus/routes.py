@@ -1,16 +1,21 @@
 """The routing table: which subscriptions an event of a type reaches, worked out when subscribing, not when publishing."""
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from operator import attrgetter
+from typing import Any, Protocol
 
 from alchemiser.bus.delivery import Delivery, KeyOf, OnFailure
 from alchemiser.bus.envelope import Envelope
 from alchemiser.bus.mailbox import Mailbox
 from alchemiser.bus.reports import HandlerStatistics
 from alchemiser.bus.supervision import Supervisor
-from alchemiser.domain.events import Event
+from alchemiser.domain.events import Event, ExecutionReported, OrderFilled
+from alchemiser.domain.ids import split_client_order_id
 
 Append = Callable[[Envelope], None]
+
+CorrelationOf = Callable[[Any], str | None]
+"""Returns the rebalance that an event names, if it does."""
 
 
 class Sink(Protocol):
@@ -27,11 +32,11 @@ class Sink(Protocol):
 class Route:
     """What becomes of one event type. Inline handlers come first, then mailboxes, each in the order of subscription."""
 
-    __slots__ = ("append", "dispatched", "holding", "names_rebalance", "sinks")
+    __slots__ = ("append", "correlation_of", "dispatched", "holding", "sinks")
 
-    def __init__(self, append: Append | None, *, names_rebalance: bool) -> None:
+    def __init__(self, append: Append | None, correlation_of: CorrelationOf | None) -> None:
         self.append = append
-        self.names_rebalance = names_rebalance
+        self.correlation_of = correlation_of
         self.dispatched = 0
         self.sinks: tuple[tuple[Append, Sink], ...] = ()
         self.holding: tuple[Mailbox, ...] = ()
@@ -96,7 +101,7 @@ class Routes:
     def open(self, event_type: type[Event]) -> Route:
         """Return a new route for a type that has none."""
         append = self._append if event_type.journaled else None
-        route = Route(append, names_rebalance="rebalance_id" in event_type.__struct_fields__)
+        route = Route(append, _correlation_of(event_type))
         self.by_type[event_type] = route
         self._lay(event_type, route)
         for inline, types in self._inline:
@@ -165,3 +170,24 @@ class Routes:
                 sinks.append((letterbox, letterbox))
         route.sinks = tuple(sinks)
         route.holding = tuple(holding)
+
+
+def _correlation_of(event_type: type[Event]) -> CorrelationOf | None:
+    """Return how the rebalance is read from events of this type: from its id, or from the client order id, which has it inside."""
+    if "rebalance_id" in event_type.__struct_fields__:
+        return attrgetter("rebalance_id")
+    name_of: Callable[[Any], str]
+    if "client_order_id" in event_type.__struct_fields__:
+        name_of = attrgetter("client_order_id")
+    elif issubclass(event_type, ExecutionReported):
+        name_of = attrgetter("report.client_order_id")
+    elif issubclass(event_type, OrderFilled):
+        name_of = attrgetter("fill.client_order_id")
+    else:
+        return None
+
+    def correlation_of(event: Any) -> str | None:
+        parts = split_client_order_id(name_of(event))
+        return None if parts is None else parts[1]
+
+    return correlation_of

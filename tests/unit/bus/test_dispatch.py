@@ -1,6 +1,7 @@
 """Order, numbering, causes, and inline handlers that raise."""
 
 import asyncio
+from decimal import Decimal
 from typing import NoReturn
 
 import pytest
@@ -14,12 +15,16 @@ from alchemiser.domain.errors import BusClosed, InvariantBroken, JournalFailed
 from alchemiser.domain.events import (
     DecisionDue,
     Event,
+    ExecutionReported,
     HandlerFailed,
+    OrderFilled,
+    OrderNotFound,
     QuoteUpdated,
     StreamLost,
     TimerElapsed,
     TradingStateChanged,
 )
+from alchemiser.domain.orders import ExecutionReport, Side, fill_of
 from alchemiser.service.clock import VirtualClock
 from tests.unit.bus.scenes import (
     START,
@@ -133,6 +138,39 @@ async def test_the_events_own_rebalance_wins_over_the_inherited_one(bus: Bus) ->
     bus.post(tick(), correlation="20250303.1")
 
     assert ["20250303.2"] == [envelope.correlation for envelope in witness.seen]
+
+
+async def test_events_of_our_orders_belong_to_the_rebalance_in_their_id(bus: Bus) -> None:
+    """Execution reports come from outside, with no cause; a foreign order belongs to none, and then the cause counts."""
+    ours = OrderNotFound(at=START, client_order_id="abc123-20250303.4-TECL-1")
+    foreign = OrderNotFound(at=START, client_order_id="made-by-hand")
+    report = ExecutionReport(
+        event="fill",
+        status="filled",
+        client_order_id="abc123-20250303.4-TECL-1",
+        venue_order_id="v",
+        symbol="TECL",
+        side=Side.BUY,
+        quantity=Decimal(1),
+        cumulative_quantity=Decimal(1),
+        average_price=Decimal(70),
+        at=START,
+        execution_id="e",
+        last_quantity=Decimal(1),
+        last_price=Decimal(70),
+    )
+    fill = fill_of(report)
+    assert fill is not None
+    posted = [bus.post(event) for event in (ours, foreign, ExecutionReported(at=START, report=report), OrderFilled(at=START, fill=fill))]
+
+    assert ["20250303.4", None, "20250303.4", "20250303.4"] == [envelope.correlation for envelope in posted]
+
+    witness = Witness()
+    bus.subscribe_inline("answering", [DecisionDue], posting(bus, lambda: foreign))
+    bus.subscribe_inline("witness", [OrderNotFound], witness)
+    bus.post(decision("20250303.5"))
+
+    assert ["20250303.5"] == [envelope.correlation for envelope in witness.seen]
 
 
 async def test_mailbox_handlers_pass_cause_and_correlation_on(bus: Bus) -> None:
