@@ -28,12 +28,14 @@ class Alarm:
         """Wait and ring, until cancelled."""
         while True:
             when = self._when
-            with anyio.CancelScope() as self._scope:
+            with anyio.CancelScope() as scope:
+                self._scope = scope
                 if when is None:
                     await anyio.sleep_forever()
                 else:
                     await self._clock.sleep_until(when)
             self._scope = None
-            if when is not None and when == self._when:
+            # Moved away and back again in one breath it is the same time, and still to come.
+            if when is not None and when == self._when and not scope.cancel_called:
                 self._when = None
                 await self._ring()

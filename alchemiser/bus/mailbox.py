@@ -234,10 +234,11 @@ class Mailbox:
         events, latest = self._events, self._latest
         if events and (not latest or events[0].sequence < next(iter(latest.values())).sequence):
             envelope = events.popleft()
-            if self._rooms:
-                self.admit()
-            if self._is_crowded and len(events) <= self.capacity // 2:
+            # At half the bound, not at each place: a publisher that is let in can publish many, which is most of the cost of waiting.
+            if len(events) <= self.capacity // 2:
                 self._is_crowded = False
+                while self._rooms and len(events) + self._admitted < self.capacity:
+                    self.admit()
             return envelope
         if latest:
             return latest.popitem(last=False)[1]
