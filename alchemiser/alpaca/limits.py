@@ -59,9 +59,12 @@ class Quota:
         self._limit = limit if limit is not None else self._limit
 
     def refused(self, now: float) -> float:
-        """Note that the venue answered 429 at ``now``; return the seconds after which to ask again."""
+        """Note that the venue answered 429 at ``now``; return the seconds after which to ask again.
+
+        Where requests are left all the same, there were only too many in one moment.
+        """
         wait = self._reset - now
-        if not 0 < wait <= LONGEST_WAIT_SECONDS:
+        if self._remaining or not 0 < wait <= LONGEST_WAIT_SECONDS:
             wait = _WAIT_AFTER_REFUSAL_SECONDS
         self._remaining, self._reset = 0, now + wait
         return wait

@@ -80,10 +80,10 @@ class WireAccount(Exact, frozen=True):
     cash: Decimal
     equity: Decimal
     buying_power: Decimal
-    multiplier: Decimal = Decimal(1)
-    account_blocked: bool = False
-    trading_blocked: bool = False
-    trade_suspended_by_user: bool = False
+    multiplier: Decimal | None = None
+    account_blocked: bool | None = None
+    trading_blocked: bool | None = None
+    trade_suspended_by_user: bool | None = None
 
 
 class WirePosition(Exact, frozen=True):
@@ -207,7 +207,7 @@ def order_body(order: NewOrder) -> dict[str, str]:
 
 
 def account_of(wire: WireAccount) -> Account:
-    """Return the account, with every reason why it may not trade."""
+    """Return the account, with every reason why it may not trade; without a word about margin there is none."""
     blocks = [flag for flag in _BLOCKING_FLAGS if getattr(wire, flag)]
     if wire.status not in _OPEN_ACCOUNTS:
         blocks.append(f"status {wire.status}")
@@ -216,7 +216,7 @@ def account_of(wire: WireAccount) -> Account:
         cash=wire.cash,
         equity=wire.equity,
         buying_power=wire.buying_power,
-        multiplier=int(wire.multiplier),
+        multiplier=int(wire.multiplier or 1),
         blocks=tuple(blocks),
     )
 

@@ -157,9 +157,9 @@ class Listener:
         """Return the events of these kinds, in order."""
         return [event for event in self.events if isinstance(event, kinds)]
 
-    async def until(self, count: int, *kinds: type[Event]) -> list[Any]:
-        """Return the events of these kinds once there are that many."""
-        async with asyncio.timeout(10):
+    async def until(self, count: int, *kinds: type[Event], seconds: float = 10) -> list[Any]:
+        """Return the events of these kinds once there are that many; give up after so many seconds of the loop."""
+        async with asyncio.timeout(seconds):
             while len(found := self.of(*kinds)) < count:
                 self._changed.clear()
                 await self._changed.wait()

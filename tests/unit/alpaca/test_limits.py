@@ -69,6 +69,15 @@ def test_a_refusal_stops_everything_until_the_reset() -> None:
     assert Quota().refused(NOW) == 1
 
 
+def test_a_refusal_with_requests_left_is_a_burst() -> None:
+    """Too many in one moment: a second later the minute's quota is still there."""
+    quota = Quota()
+    quota.observe(headers(150))
+    assert quota.refused(NOW) == 1
+    assert quota.wait_seconds(NOW, is_order=True) == 1
+    assert quota.wait_seconds(NOW + 1, is_order=True) == 0
+
+
 def test_a_reset_far_away_is_a_clock_that_disagrees() -> None:
     """A quota is renewed each minute: more is never waited for."""
     quota = Quota()
