@@ -1,5 +1,6 @@
 """``alchemiser doctor``: everything that would stop a good start, with what to do about it."""
 
+import asyncio
 import sys
 
 import typer
@@ -20,7 +21,7 @@ def doctor_command(*, state: StateOption = None, config: ConfigOption = None, as
     Example: alchemiser doctor --json
     """
     try:
-        findings = check_up(load(config, state=state), WallClock())
+        findings = asyncio.run(check_up(load(config, state=state), WallClock()))
     except ConfigError as error:
         lines = str(error).splitlines()
         findings = [Finding(check="settings", verdict="problem", text=line, remedy="mend it", exit_code=error.exit_code) for line in lines]

@@ -3,7 +3,6 @@
 The checks change nothing: no order, no file that stays. One that cannot be made says so instead of passing.
 """
 
-import asyncio
 import errno
 import os
 import shutil
@@ -54,7 +53,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int = 0
 
 
-def check_up(loaded: LoadedSettings, clock: Clock) -> list[Finding]:
+async def check_up(loaded: LoadedSettings, clock: Clock) -> list[Finding]:
     """Make every check, in the order in which a start would meet the problems."""
     settings = loaded.settings
     findings = [_ok("settings", str(loaded.file) if loaded.file else "defaults; there is no settings file")]
@@ -69,7 +68,7 @@ def check_up(loaded: LoadedSettings, clock: Clock) -> list[Finding]:
     )
     for name, check in local:
         findings += _guarded(name, check)
-    return findings + asyncio.run(_venue(settings, clock))
+    return findings + await _venue(settings, clock)
 
 
 def _guarded(name: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:
@@ -253,7 +252,10 @@ async def _calendar(venue: AlpacaVenue, clock: Clock) -> list[Finding]:
     if until <= today:
         problem = DataError(f"this version's table of sessions ends on {ours.last_day}")
         return [_problem("calendar", problem, "install a newer version")]
-    theirs = TradingCalendar.from_sessions(await venue.sessions(today, until), start=today, end=until)
+    sessions = await venue.sessions(today, until)
+    if not sessions:
+        return [_warning("calendar", f"the broker names no session until {until}", "look whether the venue is the right one")]
+    theirs = TradingCalendar.from_sessions(sessions, start=today, end=until)
     differences = [str(difference) for difference in ours.differences(theirs)]
     if differences:
         return [_warning("calendar", "; ".join(differences), "the broker's calendar is right more often: look before that day")]

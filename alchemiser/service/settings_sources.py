@@ -101,14 +101,14 @@ def command_line_layer(overrides: Mapping[str, Any]) -> Layer:
 def environment_layer(environ: Mapping[str, str]) -> Layer:
     """Return the layer of ``ALCHEMISER_SECTION__NAME`` and of Alpaca's own two names.
 
-    A value that begins with ``{`` or ``[`` is JSON. Raises ``ConfigError`` when it cannot be read as such.
+    An empty variable is as good as none. A value that begins with ``{`` or ``[`` is JSON. Raises ``ConfigError`` when it cannot be read as such.
     """
     layer = Layer(name="environment", values={})
     for name, key in ALPACA_NAMES.items():
         if environ.get(name):
             _put(layer, key, WrittenText(environ[name]), f"environment variable {name}")
     for name in sorted(environ):
-        if name.upper().startswith(PREFIX):
+        if name.upper().startswith(PREFIX) and environ[name]:
             place = f"environment variable {name}"
             _put(layer, _key_of(name), _from_text(environ[name], place), place)
     return layer

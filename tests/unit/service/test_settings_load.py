@@ -81,9 +81,9 @@ def test_understands_alpacas_own_names(sources: Sources) -> None:
     assert alpaca.key_id.get_secret_value() == "ours"
 
 
-def test_an_empty_credential_is_none(sources: Sources) -> None:
-    """An exported but empty variable is not half a key."""
-    sources.environ |= {"APCA_API_KEY_ID": "", "APCA_API_SECRET_KEY": "secret"}
+def test_an_empty_variable_is_none(sources: Sources) -> None:
+    """An exported but empty variable is neither half a key nor an empty address."""
+    sources.environ |= {"APCA_API_KEY_ID": "", "APCA_API_SECRET_KEY": "secret", "ALCHEMISER_ALPACA__TRADING_URL": ""}
 
     assert sources.load().settings.alpaca.mode == "embedded"
 
