@@ -47,7 +47,8 @@ class Rebalances:
             case RebalanceCompleted() | RebalanceParked() as end:
                 if self._due is not None and self._due.rebalance_id == end.rebalance_id:
                     self._settled.add(self._due.session)
-                self.unfinished = None
+                if self.unfinished is not None and self.unfinished.rebalance_id == end.rebalance_id:
+                    self.unfinished = None  # One that a newer plan has taken the place of ends after that plan was made.
                 self.last = end
             case _:
                 pass

@@ -1,8 +1,10 @@
 """Reconciliation kernels: what the venue's answers say that the order states do not know yet. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 
 from alchemiser.domain.account import BrokerActivity
+from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import ExecutionReport, Order, Side
 from alchemiser.execution.order_states import OrderStates
 
@@ -10,26 +12,49 @@ from alchemiser.execution.order_states import OrderStates
 def missed_fills(activities: Iterable[BrokerActivity], orders: OrderStates) -> tuple[ExecutionReport, ...]:
     """Return the executions among the broker's activities that our orders have not seen, oldest first, as execution reports.
 
-    An activity whose cumulative quantity an order has already reached was seen, whatever its id: the venue does not promise that the ids of
-    activities and of stream events agree.
+    An execution is known by its id. The venue does not promise that the ids of activities and of stream events agree: shares that an order
+    has seen under ids that the list does not have are taken for the oldest of the list. Never are more shares made of it than the
+    venue itself counts.
     """
-    reports: list[ExecutionReport] = []
-    reached = {order.client_order_id: order.cumulative_quantity for order in orders}
+    listed: dict[str, dict[Decimal, BrokerActivity]] = {}
     for activity in activities:
         order = orders.by_venue_id(activity.venue_order_id)
-        if order is None or activity.execution_id in order.execution_ids:
-            continue
-        if activity.cumulative_quantity <= reached[order.client_order_id]:
-            continue
-        reached[order.client_order_id] = activity.cumulative_quantity
-        reports.append(_report(activity, order))
-    return tuple(reports)
+        if order is not None:
+            # Each execution of an order takes it to another total: two rows with the same one are one execution, listed twice.
+            rows = listed.setdefault(order.client_order_id, {})
+            if activity.cumulative_quantity not in rows or activity.execution_id in order.execution_ids:
+                rows[activity.cumulative_quantity] = activity
+    missed = [
+        (activity, order)
+        for order in orders
+        if order.client_order_id in listed
+        for activity in _missed(order, listed[order.client_order_id])
+    ]
+    return tuple(_report(activity, order) for activity, order in sorted(missed, key=lambda pair: pair[0].at))
 
 
 def unaccounted(open_at_venue: Iterable[ExecutionReport], orders: OrderStates) -> tuple[Order, ...]:
     """Return our open orders that the venue does not list as open: each has to be asked about by its id."""
     listed = {report.client_order_id for report in open_at_venue}
     return tuple(order for order in orders.open_orders() if order.client_order_id not in listed)
+
+
+def _missed(order: Order, listed: Mapping[Decimal, BrokerActivity]) -> Iterator[BrokerActivity]:
+    """Yield the executions of one order that it has not seen, oldest first."""
+    rows = [row for _, row in sorted(listed.items())]
+    named = sum((row.quantity for row in rows if row.execution_id in order.execution_ids), ZERO)
+    # The list begins at the time that was asked for: what was filled before it is not in it.
+    before = rows[0].cumulative_quantity - rows[0].quantity
+    nameless = order.cumulative_quantity - named - before
+    unseen = max(order.reported_quantity, rows[-1].cumulative_quantity) - order.cumulative_quantity
+    for row in rows:
+        if row.execution_id in order.execution_ids:
+            continue
+        if row.quantity <= nameless:
+            nameless -= row.quantity
+        elif row.quantity <= unseen:
+            unseen -= row.quantity
+            yield row
 
 
 def _report(activity: BrokerActivity, order: Order) -> ExecutionReport:

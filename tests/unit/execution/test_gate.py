@@ -1,0 +1,119 @@
+"""The submit gate: every reason to send nothing closes it, and only the end of that reason takes it away."""
+
+from datetime import timedelta
+
+import pytest
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.events import (
+    DaemonStopping,
+    Event,
+    GapClosed,
+    GapOpened,
+    RecoveryCompleted,
+    SessionClosed,
+    SessionOpened,
+    StreamConnected,
+    StreamLost,
+    TimerElapsed,
+    TradingStateChanged,
+)
+from alchemiser.execution.gate import SubmitGate
+from tests.unit.execution.desk import SESSION, START
+
+CONNECTED = StreamConnected(at=START, stream="orders")
+OPENED = SessionOpened(at=START, session=SESSION)
+RECOVERED = RecoveryCompleted(at=START, events_replayed=0, fills_recovered=0, open_orders=0)
+
+
+def gate_after(*events: Event) -> SubmitGate:
+    """Return a gate that has heard these events."""
+    gate = SubmitGate()
+    for number, event in enumerate(events, start=1):
+        gate(Envelope(number, event, 0.0))
+    return gate
+
+
+def trading(state: str) -> TradingStateChanged:
+    """Return a change of the trading state."""
+    return TradingStateChanged(at=START, state=state, by="operator", reason="drill")
+
+
+def test_it_is_closed_until_connected_recovered_and_in_session() -> None:
+    """Each of the three alone, or two of them, is not enough."""
+    events = (CONNECTED, OPENED, RECOVERED)
+    for left_out in range(3):
+        heard = [event for number, event in enumerate(events) if number != left_out]
+        assert not gate_after(*heard).is_open
+        assert len(gate_after(*heard).reasons) == 1
+
+    assert set(SubmitGate().reasons) == {"recovery", "orders", "session"}
+    assert gate_after(*events).is_open
+    assert gate_after(*events).reasons == {}
+
+
+@pytest.mark.parametrize(
+    ("closes", "opens", "cause"),
+    [
+        (StreamLost(at=START, stream="orders", reason="reset"), CONNECTED, "orders"),
+        (
+            GapOpened(at=START, stream="orders", since=START, reason="reset"),
+            GapClosed(at=START, stream="orders", since=START, fills_recovered=0),
+            "gap orders",
+        ),
+        (trading("paused"), trading("active"), "trading"),
+        (trading("halted"), trading("active"), "trading"),
+        (trading("reducing"), trading("active"), "trading"),
+        (SessionClosed(at=START + timedelta(hours=1), session=SESSION), OPENED, "session"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_what_closes_it_and_what_opens_it_again(closes: Event, opens: Event, cause: str) -> None:
+    """A reason has a name and words, and ends with its opposite."""
+    ready = (CONNECTED, OPENED, RECOVERED)
+
+    closed = gate_after(*ready, closes)
+    assert [cause] == list(closed.reasons)
+    assert closed.reasons[cause]
+    assert gate_after(*ready, closes, opens).is_open
+
+
+def test_one_reason_does_not_lift_another() -> None:
+    """A connection that is back says nothing about what was missed meanwhile."""
+    lost = StreamLost(at=START, stream="orders", reason="reset")
+    gap = GapOpened(at=START, stream="orders", since=START, reason="reset")
+
+    gate = gate_after(CONNECTED, OPENED, RECOVERED, lost, gap, CONNECTED)
+    assert ["gap orders"] == list(gate.reasons)
+
+
+def test_the_market_stream_does_not_close_it() -> None:
+    """Without quotes nothing can be priced, which the ladder sees for itself; orders on their way are no matter of it."""
+    lost = StreamLost(at=START, stream="market", reason="reset")
+
+    assert gate_after(CONNECTED, OPENED, RECOVERED, lost).is_open
+    assert "orders" in gate_after(OPENED, RECOVERED, StreamConnected(at=START, stream="market")).reasons
+
+
+def test_a_stopping_daemon_never_opens_it_again() -> None:
+    """Whatever else happens during the stop."""
+    stopping = DaemonStopping(at=START, reason="SIGTERM")
+
+    gate = gate_after(CONNECTED, OPENED, RECOVERED, stopping, trading("active"), CONNECTED, OPENED)
+    assert {"stopping": "the daemon is stopping: SIGTERM"} == gate.reasons
+
+
+def test_the_last_state_of_trading_counts() -> None:
+    """Halted after paused is halted, and one resumption is enough."""
+    ready = (CONNECTED, OPENED, RECOVERED)
+
+    assert "halted" in gate_after(*ready, trading("paused"), trading("halted")).reasons["trading"]
+    assert gate_after(*ready, trading("paused"), trading("halted"), trading("active")).is_open
+
+
+def test_other_events_and_the_caller_change_nothing() -> None:
+    """What is not its business is ignored, and the reasons handed out are a copy."""
+    gate = gate_after(CONNECTED, OPENED, RECOVERED, TimerElapsed(at=START, kind="execution", key=""))
+    gate.reasons["made up"] = "by a caller"
+
+    assert gate.is_open

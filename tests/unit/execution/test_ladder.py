@@ -1,0 +1,151 @@
+"""The ladder: limits lie on the tick, inside the slippage bound, and cross more of the spread with every rung."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alchemiser.domain.intents import Intent
+from alchemiser.domain.market import Quote
+from alchemiser.domain.money import tick_of
+from alchemiser.domain.orders import NewOrder, OrderType, Side, TimeInForce
+from alchemiser.execution.ladder import BASIS_POINT, LadderRules, is_behind, limit_price, next_order
+from tests.unit.execution.desk import START, buy
+
+WIDE = Decimal(10_000)
+
+
+def quote(bid: float, ask: float) -> Quote:
+    """Return a quote."""
+    return Quote(symbol="SPY", bid=bid, bid_size=100, ask=ask, ask_size=100, at=START)
+
+
+def order(side: Side, limit: str | None) -> NewOrder:
+    """Return an order at a limit, or at the market."""
+    return NewOrder(
+        client_order_id="e-20250303.1-SPY-1",
+        symbol="SPY",
+        side=side,
+        quantity=Decimal(10),
+        order_type=OrderType.MARKET if limit is None else OrderType.LIMIT,
+        time_in_force=TimeInForce.DAY,
+        limit_price=None if limit is None else Decimal(limit),
+    )
+
+
+def selling(intent: Intent) -> Intent:
+    """Return the intent the other way round."""
+    return Intent(
+        intent_id=intent.intent_id,
+        symbol=intent.symbol,
+        side=Side.SELL,
+        quantity=intent.quantity,
+        reference_price=intent.reference_price,
+        drift=intent.drift,
+        wishes=intent.wishes,
+        is_fractionable=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("side", "rung", "expected"),
+    [
+        (Side.BUY, "0", "99.90"),
+        (Side.BUY, "0.5", "100.00"),
+        (Side.BUY, "0.75", "100.05"),
+        (Side.BUY, "1", "100.10"),
+        (Side.BUY, "1.5", "100.20"),
+        (Side.SELL, "0", "100.10"),
+        (Side.SELL, "0.5", "100.00"),
+        (Side.SELL, "0.75", "99.95"),
+        (Side.SELL, "1", "99.90"),
+    ],
+)
+def test_a_rung_is_a_share_of_the_spread(side: Side, rung: str, expected: str) -> None:
+    """Nothing of it is our own side, half the mid, all of it the other side."""
+    assert Decimal(expected) == limit_price(side, quote(99.90, 100.10), Decimal(rung), Decimal(100), WIDE)
+
+
+def test_between_two_ticks_the_side_that_fills_is_taken() -> None:
+    """The mid of a one-cent spread is half a cent: a buy rounds up, a sell down."""
+    narrow = quote(100.00, 100.01)
+
+    assert Decimal("100.01") == limit_price(Side.BUY, narrow, Decimal("0.5"), Decimal(100), WIDE)
+    assert Decimal("100.00") == limit_price(Side.SELL, narrow, Decimal("0.5"), Decimal(100), WIDE)
+
+
+def test_no_limit_goes_beyond_the_allowed_slippage() -> None:
+    """However far the market has run, the worst price is bounded by the arrival price."""
+    bound = Decimal(50)
+
+    assert Decimal("100.50") == limit_price(Side.BUY, quote(103, 104), Decimal(1), Decimal(100), bound)
+    assert Decimal("99.50") == limit_price(Side.SELL, quote(95, 96), Decimal(1), Decimal(100), bound)
+
+
+def test_below_a_dollar_the_tick_is_finer() -> None:
+    """A hundredth of a cent, as the venue has it."""
+    assert Decimal("0.5001") == limit_price(Side.BUY, quote(0.5, 0.5002), Decimal("0.5"), Decimal("0.5"), WIDE)
+
+
+@given(
+    side=st.sampled_from(list(Side)),
+    bid_cents=st.integers(2, 100_000),
+    spread_cents=st.integers(1, 500),
+    rung=st.decimals(0, 2, places=2),
+    drift_bps=st.integers(-300, 300),
+    bound=st.integers(1, 200),
+)
+def test_every_limit_is_on_the_tick_and_inside_the_bound(
+    side: Side, bid_cents: int, spread_cents: int, rung: Decimal, drift_bps: int, bound: int
+) -> None:
+    """Whatever the quote: a price the venue takes, and one that the settings allow."""
+    bid, ask = bid_cents / 100, (bid_cents + spread_cents) / 100
+    arrival = Decimal(repr((bid + ask) / 2)) * (1 + drift_bps * BASIS_POINT)
+
+    price = limit_price(side, quote(bid, ask), rung, arrival, Decimal(bound))
+    assert price % tick_of(price) == 0
+    assert side.sign * (price - arrival * (1 + side.sign * bound * BASIS_POINT)) <= 0
+
+
+@pytest.mark.parametrize(
+    ("side", "limit", "rung", "behind"),
+    [
+        (Side.BUY, "99.89", "0.5", True),
+        (Side.BUY, "99.90", "0.5", False),
+        (Side.BUY, "100.09", "1", True),
+        (Side.BUY, "100.10", "1", False),
+        (Side.SELL, "100.11", "0.5", True),
+        (Side.SELL, "100.10", "0.5", False),
+        (Side.SELL, "99.91", "1", True),
+        (Side.SELL, "99.90", "1", False),
+        (Side.BUY, None, "1", False),
+    ],
+)
+def test_when_the_market_has_moved_away(side: Side, limit: str | None, rung: str, behind: bool) -> None:
+    """A taker that no longer reaches the other side, a maker that is worse than its own; a market order never is."""
+    assert behind is is_behind(order(side, limit), quote(99.90, 100.10), Decimal(rung))
+
+
+def test_the_attempts_climb_and_then_fall_back() -> None:
+    """Rung by rung a limit order; after the last a market order, or nothing at all when the rest is to be parked."""
+    rules, live = LadderRules(), quote(99.90, 100.10)
+
+    attempts = [next_order(buy(), f"id-{rung}", Decimal(10), rung, live, rules) for rung in range(4)]
+    assert [Decimal("100.00"), Decimal("100.05"), Decimal("100.10"), None] == [found.limit_price for found in attempts if found]
+    assert attempts[3] is not None
+    assert attempts[3].order_type is OrderType.MARKET
+    assert next_order(buy(), "id", Decimal(10), 3, live, LadderRules(fallback="park")) is None
+
+
+def test_an_order_is_cut_to_what_the_venue_takes() -> None:
+    """Nine decimals of a share, or whole shares where no fractions are traded."""
+    live, rules = quote(99.90, 100.10), LadderRules()
+
+    part = next_order(buy(), "id", Decimal("1.23456789012"), 0, live, rules)
+    whole = next_order(selling(buy()), "id", Decimal("7.9"), 0, live, rules)
+    assert part is not None
+    assert whole is not None
+    assert (Side.BUY, Decimal("1.234567890")) == (part.side, part.quantity)
+    assert (Side.SELL, Decimal(7)) == (whole.side, whole.quantity)
+    assert {TimeInForce.DAY} == {part.time_in_force, whole.time_in_force}

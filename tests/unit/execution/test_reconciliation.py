@@ -1,0 +1,166 @@
+"""Reconciliation: what the venue's answers say that the order states do not know, and nothing that they do know."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.account import BrokerActivity
+from alchemiser.domain.events import Event, ExecutionReported, OrderFilled, OrderIntended
+from alchemiser.domain.orders import NewOrder, OrderState
+from alchemiser.execution.order_states import OrderStates
+from alchemiser.execution.reconciliation import missed_fills, unaccounted
+from tests.unit.execution.desk import START, buy, order_of, report_of
+
+ORDER = order_of(buy())
+
+
+class Book:
+    """Order states that hear what is posted, as they would on the bus."""
+
+    def __init__(self, *orders: NewOrder) -> None:
+        self.fills: list[Decimal] = []
+        self.states = OrderStates(self._posted)
+        for number, order in enumerate(orders, start=1):
+            intended = OrderIntended(at=START, rebalance_id="20250303.1", intent_id=order.symbol, attempt=number, order=order)
+            self.states(Envelope(number, intended, 0.0))
+
+    def _posted(self, event: Event) -> None:
+        if isinstance(event, OrderFilled):
+            self.fills.append(event.fill.quantity)
+        self.states(Envelope(99, event, 0.0))
+
+    def hear(self, order: NewOrder, event: str, status: str, *, last: str | None = None, total: str = "0", execution: str = "") -> None:
+        """Take in what the order stream says."""
+        report = report_of(order, event, status, last=last, cumulative=total, execution=execution or None)
+        self.states(Envelope(50, ExecutionReported(at=START, report=report), 0.0))
+
+
+def working(*orders: NewOrder) -> Book:
+    """Return a book of orders that the venue has taken."""
+    book = Book(*orders)
+    for order in orders:
+        book.hear(order, "new", "new")
+    return book
+
+
+def activity(execution: str, quantity: str, total: str, order: NewOrder = ORDER) -> BrokerActivity:
+    """Return one execution as the venue lists it."""
+    return BrokerActivity(
+        activity_id=f"2025::{execution}",
+        execution_id=execution,
+        venue_order_id=f"v-{order.client_order_id}",
+        symbol=order.symbol,
+        side=order.side.value,
+        quantity=Decimal(quantity),
+        price=Decimal(100),
+        cumulative_quantity=Decimal(total),
+        at=START + timedelta(seconds=float(total)),
+    )
+
+
+def missed(book: Book, *activities: BrokerActivity) -> list[str | None]:
+    """Return the executions that were missed, by id."""
+    return [report.execution_id for report in missed_fills(activities, book.states)]
+
+
+def test_an_execution_that_was_never_heard_of_is_missed() -> None:
+    """It comes as the execution report that the stream would have brought."""
+    book = working(ORDER)
+
+    part, rest = missed_fills([activity("a", "4", "4"), activity("b", "6", "10")], book.states)
+    assert ("partial_fill", "new", Decimal(4), Decimal(4)) == (part.event, part.status, part.last_quantity, part.cumulative_quantity)
+    assert ("fill", "filled", Decimal(6), Decimal(10)) == (rest.event, rest.status, rest.last_quantity, rest.cumulative_quantity)
+    assert {("activity", ORDER.client_order_id, Decimal(100))} == {(one.source, one.client_order_id, one.last_price) for one in (part, rest)}
+    assert part.at == START + timedelta(seconds=4)
+
+
+def test_an_execution_that_was_heard_of_is_not() -> None:
+    """By its id, or by the shares that it brought the order to: the two roads need not use the same ids."""
+    book = working(ORDER)
+    book.hear(ORDER, "partial_fill", "partially_filled", last="4", total="4", execution="a")
+
+    assert missed(book, activity("a", "4", "4")) == []
+    assert missed(book, activity("another-name", "4", "4")) == []
+    assert missed(book, activity("another-name", "4", "4"), activity("b", "6", "10")) == ["b"]
+
+
+def test_an_execution_that_was_lost_before_a_later_one_is_missed() -> None:
+    """The stream brought the second and not the first: it is the first that is missing, however many shares the second brought."""
+    book = working(ORDER)
+    book.hear(ORDER, "fill", "filled", last="6", total="10", execution="b")
+
+    assert missed(book, activity("a", "4", "4"), activity("b", "6", "10")) == ["a"]
+
+
+def test_an_answer_that_begins_in_the_middle_is_understood() -> None:
+    """The venue is asked from the last known execution on: what lies before was heard of."""
+    book = working(ORDER)
+    book.hear(ORDER, "partial_fill", "partially_filled", last="4", total="4", execution="a")
+
+    assert missed(book, activity("b", "3", "7"), activity("c", "3", "10")) == ["b", "c"]
+    book.hear(ORDER, "partial_fill", "partially_filled", last="3", total="7", execution="b")
+    assert missed(book, activity("b", "3", "7"), activity("c", "3", "10")) == ["c"]
+    assert missed(book, activity("b-as-listed", "3", "7"), activity("c", "3", "10")) == ["c"]
+
+
+def test_orders_that_are_not_ours_are_left_alone() -> None:
+    """A person trades the same account."""
+    foreign = order_of(buy("QQQ"))
+
+    assert missed(working(ORDER), activity("x", "10", "10", foreign)) == []
+
+
+def test_an_execution_listed_twice_is_missed_once() -> None:
+    """Pages of the venue's list may overlap."""
+    assert missed(working(ORDER), activity("a", "10", "10"), activity("a", "10", "10")) == ["a"]
+
+
+@given(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=6), data=st.data())
+def test_every_execution_is_applied_once(sizes: Sequence[int], data: st.DataObject) -> None:
+    """Whatever the stream brought before, with the same ids or with its own: afterwards every share is there, and none twice."""
+    total = sum(sizes)
+    order = order_of(buy(quantity=str(total)))
+    book = working(order)
+    reached, listed = 0, []
+    for number, size in enumerate(sizes):
+        reached += size
+        listed.append(activity(f"a{number}", str(size), str(reached), order))
+    agrees = data.draw(st.booleans(), label="the ids agree")
+    # With ids of its own a stream that lost one in the middle cannot be told from one that lost the last.
+    subset = st.sets(st.sampled_from(range(len(sizes))))
+    prefix = st.integers(0, len(sizes)).map(lambda length: set(range(length)))
+    heard = data.draw(subset if agrees else prefix, label="heard")
+    for number, one in enumerate(listed):
+        if number in heard:
+            name = one.execution_id if agrees else f"s{number}"
+            book.hear(order, "partial_fill", "partially_filled", last=str(one.quantity), total=str(one.cumulative_quantity), execution=name)
+
+    for report in missed_fills(listed, book.states):
+        book.states(Envelope(60, ExecutionReported(at=report.at, report=report), 0.0))
+    assert sorted(Decimal(size) for size in sizes) == sorted(book.fills)
+    known = book.states.get(order.client_order_id)
+    assert known is not None
+    assert (OrderState.FILLED, Decimal(total)) == (known.state, known.cumulative_quantity)
+    assert missed_fills(listed, book.states) == ()
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_an_open_order_that_the_venue_does_not_list_has_to_be_asked_about(listed: bool) -> None:
+    """It may have been filled, cancelled, or never have arrived."""
+    book = working(ORDER)
+    at_venue = [report_of(ORDER, "query", "new")] if listed else []
+
+    assert [ORDER.client_order_id] * (not listed) == [order.client_order_id for order in unaccounted(at_venue, book.states)]
+
+
+def test_an_order_that_ended_is_accounted_for() -> None:
+    """The venue lists open orders only."""
+    book = working(ORDER)
+    book.hear(ORDER, "canceled", "canceled")
+
+    assert unaccounted([], book.states) == ()
