@@ -125,7 +125,10 @@ def exchange(environ: dict[str, str]) -> Iterator[dict[str, str]]:
     )
     try:
         assert process.stdout is not None
-        yield json.loads(process.stdout.readline())
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError("the exchange did not start; what it said is above")
+        yield json.loads(line)
     finally:
         process.terminate()
         process.wait(timeout=30)

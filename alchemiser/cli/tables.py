@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from alchemiser.service.settings_sources import flatten
+
 
 def render(document: Mapping[str, Any]) -> str:
     """Return the document as lines: simple values as pairs, lists of objects as tables under their key."""
@@ -31,16 +33,10 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return line(columns) + "".join(map(line, cells))
 
 
-def _pairs(values: Mapping[str, Any], prefix: str = "") -> str:
-    flat = {f"{prefix}{key}": value for key, value in values.items()}
+def _pairs(values: Mapping[str, Any]) -> str:
+    flat = dict(flatten(values))
     width = max(map(len, flat))
-    lines = []
-    for key, value in flat.items():
-        if isinstance(value, Mapping) and value:
-            lines.append(_pairs(value, f"{key}."))
-        else:
-            lines.append(f"{key.ljust(width)}  {_text(value)}\n")
-    return "".join(lines)
+    return "".join(f"{key.ljust(width)}  {_text(value)}".rstrip() + "\n" for key, value in flat.items())
 
 
 def _is_table(value: Any) -> bool:

@@ -25,5 +25,5 @@ def test_documents_are_pairs_and_tables() -> None:
     }
 
     assert render(document) == (
-        'mode     paper\nsession.date  2025-03-03\nsession.half  no\nsymbols  ["A"]\ne        {}\n\norders: none\n\nrows\na\n1\n'
+        'mode          paper\nsession.date  2025-03-03\nsession.half  no\nsymbols       ["A"]\ne             {}\n\norders: none\n\nrows\na\n1\n'
     )
