@@ -24,6 +24,5 @@ def test_documents_are_pairs_and_tables() -> None:
         "e": {},
     }
 
-    assert render(document) == (
-        'mode          paper\nsession.date  2025-03-03\nsession.half  no\nsymbols       ["A"]\ne             {}\n\norders: none\n\nrows\na\n1\n'
-    )
+    pairs = 'mode          paper\nsession.date  2025-03-03\nsession.half  no\nsymbols       ["A"]\ne             {}\n'
+    assert render(document) == f"{pairs}\norders: none\n\nrows\na\n1\n"
