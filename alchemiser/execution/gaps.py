@@ -2,6 +2,9 @@
 
 The venue does not replay what happened while the stream was away. So the gap opens with the break and closes only when the open orders and
 all executions since the last known one have been applied. A start is the first gap; there is no other start-up path.
+
+It listens twice: :meth:`GapKeeper.note` inline, so that it knows what the stream had brought when it broke, and that it broke again
+while the venue was being asked; :meth:`GapKeeper.handle` from a mailbox, because asking takes time.
 """
 
 from collections.abc import Awaitable, Callable
@@ -35,7 +38,7 @@ _log = structlog.get_logger(__name__)
 
 
 class GapKeeper:
-    """Opens and closes the gaps of the order stream. ``replayed`` is how many events the journal held at the start."""
+    """Opens and closes the gaps of the order stream. Made after the journal, of ``replayed`` events, was replayed into ``orders``."""
 
     listens_to = (StreamConnected, StreamLost, FrameUnreadable)
 
@@ -49,6 +52,23 @@ class GapKeeper:
         self._replayed = replayed
         self._has_recovered = False
         self._open_since: datetime | None = None
+        self._is_connected = False
+        self._breaks = 0
+        self._is_sound = False
+        self._known_until = orders.last_fill_at
+
+    def note(self, envelope: Envelope) -> None:
+        """Take note at once of a break of the order stream and of what was known before it."""
+        match envelope.event:
+            case StreamConnected(stream="orders"):
+                self._is_connected = True
+            case StreamLost(stream="orders"):
+                self._is_connected = False
+                self._note_break()
+            case FrameUnreadable(stream="orders"):
+                self._note_break()
+            case _:
+                pass
 
     async def handle(self, envelope: Envelope) -> None:
         """Deal with the order stream being lost, connected again, or unreadable."""
@@ -63,6 +83,12 @@ class GapKeeper:
             case _:
                 pass
 
+    def _note_break(self) -> None:
+        self._breaks += 1
+        if self._is_sound:
+            # Later the stream may bring newer executions than the ones it hid.
+            self._is_sound, self._known_until = False, self._orders.last_fill_at
+
     async def _open(self, since: datetime, reason: str) -> None:
         if self._open_since is None and self._has_recovered:
             self._open_since = since
@@ -71,8 +97,9 @@ class GapKeeper:
     async def _close(self) -> None:
         if self._has_recovered and self._open_since is None:
             return
-        recovered, attempt = None, 0
+        recovered, attempt, breaks = None, 0, 0
         while recovered is None:
+            breaks = self._breaks
             try:
                 recovered = await self._recover()
             except (VenueUnavailable, OutcomeUnknown) as error:
@@ -80,6 +107,9 @@ class GapKeeper:
                 attempt += 1
                 _log.warning("gap_stays_open", reason=str(error), retry_seconds=pause)
                 await self._clock.sleep(pause)
+        if breaks != self._breaks or not self._is_connected:
+            return  # It broke again meanwhile. What that hid is asked for when its own event is dealt with.
+        self._is_sound = True
         now = self._clock.now()
         if not self._has_recovered:
             self._has_recovered = True
@@ -97,8 +127,7 @@ class GapKeeper:
 
     async def _recover(self) -> int:
         """Apply what the venue knows and the order states do not; return the number of executions that were missed."""
-        last = self._orders.last_fill_at
-        if last is None and not any(True for _ in self._orders):
+        if not any(True for _ in self._orders):
             return 0  # Nothing was ever sent from this journal, so nothing of ours can have been missed.
         listed = await self._venue.open_orders()
         for report in listed:
@@ -110,8 +139,13 @@ class GapKeeper:
             except NotFoundAtVenue:
                 continue  # Its submit may still be on the way; the execution handler looks it up until it is known.
             await self._publish(ExecutionReported(at=self._clock.now(), report=report))
-        activities = await self._venue.fills_since(None if last is None else last - OVERLAP)
+        activities = await self._venue.fills_since(self._missing_from())
         missed = missed_fills(activities, self._orders)
         for report in missed:
             await self._publish(ExecutionReported(at=report.at, report=report))
         return len(missed)
+
+    def _missing_from(self) -> datetime:
+        """Return since when executions may be missing: the last one known before the break, or the first order that lacks some."""
+        begin = self._known_until or next(iter(self._orders)).intended_at
+        return min((begin, *(order.intended_at for order in self._orders.incomplete()))) - OVERLAP

@@ -185,6 +185,7 @@ class Daemon:
         bus.subscribe_inline("rebalances", state.rebalances.listens_to, state.rebalances)
         bus.subscribe_inline("trading state", state.trading.listens_to, state.trading)
         bus.subscribe_inline("submit gate", SubmitGate.listens_to, self.gate)
+        bus.subscribe_inline("gap notes", GapKeeper.listens_to, self.gaps.note)
         bus.subscribe_inline("overview", state.overview.listens_to, state.overview)
         bus.subscribe_inline("schedule", Scheduler.listens_to, self.scheduler)
         bus.subscribe_inline("metrics", self.metrics.event_types, self.metrics.observe)

@@ -75,7 +75,9 @@ def test_an_execution_that_was_never_heard_of_is_missed() -> None:
     part, rest = missed_fills([activity("a", "4", "4"), activity("b", "6", "10")], book.states)
     assert ("partial_fill", "new", Decimal(4), Decimal(4)) == (part.event, part.status, part.last_quantity, part.cumulative_quantity)
     assert ("fill", "filled", Decimal(6), Decimal(10)) == (rest.event, rest.status, rest.last_quantity, rest.cumulative_quantity)
-    assert {("activity", ORDER.client_order_id, Decimal(100))} == {(one.source, one.client_order_id, one.last_price) for one in (part, rest)}
+    assert {("activity", ORDER.client_order_id, Decimal(100))} == {
+        (one.source, one.client_order_id, one.last_price) for one in (part, rest)
+    }
     assert part.at == START + timedelta(seconds=4)
 
 
