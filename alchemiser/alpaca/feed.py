@@ -13,8 +13,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import Frame, Opcode
-from websockets.protocol import Event
+from websockets.protocol import Event, State
 
+from alchemiser.alpaca.splitter import FrameSplitter
 from alchemiser.domain.errors import ConfigError, CredentialsRefused
 
 MESSAGE_BYTES_AT_MOST: Final = 16 * 2**20
@@ -23,6 +24,8 @@ MESSAGE_BYTES_AT_MOST: Final = 16 * 2**20
 _CLOSE_SECONDS: Final = 1.0
 _REFUSED: Final = (401, 403)
 _TOO_MANY: Final = 429
+_END_OF_HEAD: Final = b"\r\n\r\n"
+_HEAD_BYTES_AT_MOST: Final = 2**16
 
 Receive = Callable[[bytes, bool], None]
 """Takes one message: its bytes, and whether it came as text. It returns at once."""
@@ -45,46 +48,69 @@ class FeedLost(Exception):
         self.is_crowded = is_crowded
 
 
-class Feed(ClientConnection):
+class PushConnection(ClientConnection):
     """A connection that hands each message to ``receive`` straight from the socket.
 
-    ``recv()`` would wake a task for each message, which costs more than decoding it (``benchmarks/market_stream.py``). Whatever ``receive``
-    raises ends the connection and is kept in ``failure``.
+    ``recv()`` would wake a task for each message, which costs more than decoding it; so the usual frames are taken off the bytes by a
+    splitter, and the library sees the others only. Whatever ``receive`` raises ends the connection and is kept in ``failure``.
     """
 
     def __init__(self, protocol: ClientProtocol, *, receive: Receive, ended: Callable[[], None], **settings: Any) -> None:
         super().__init__(protocol, **settings)
         self._receive = receive
         self._ended = ended
-        self._parts: list[bytes] = []
+        self._splitter = FrameSplitter(self._hand_over, super().data_received, bytes_at_most=MESSAGE_BYTES_AT_MOST)
+        self._greeting: bytearray | None = bytearray()
+        self._fragments: list[bytes] = []
         self._is_text = False
         self.failure: BaseException | None = None
 
+    def data_received(self, data: bytes) -> None:
+        """Leave the handshake to the library, and take frames from then on."""
+        if self._greeting is None:
+            self._splitter.feed(data)
+            return
+        # The answer to the handshake and the first frames may come in one piece, which must be cut between them.
+        self._greeting += data
+        head, end, frames = bytes(self._greeting).partition(_END_OF_HEAD)
+        if not end and len(head) < _HEAD_BYTES_AT_MOST:
+            return
+        self._greeting = None
+        super().data_received(head + end)
+        if self.protocol.state is not State.OPEN:
+            super().data_received(frames)  # refused: what follows is the reason
+        elif frames:
+            self._splitter.feed(frames)
+
+    def eof_received(self) -> None:
+        """Let the library judge an answer that ended before its head did."""
+        if self._greeting:
+            super().data_received(bytes(self._greeting))
+        super().eof_received()
+
     def process_event(self, event: Event) -> None:
-        """Hand over complete messages; leave the handshake and the control frames to the library."""
+        """Put fragments together; leave the handshake and the control frames to the library."""
         if not isinstance(event, Frame) or event.opcode not in (Opcode.BINARY, Opcode.TEXT, Opcode.CONT):
             super().process_event(event)
             return
         if event.opcode is not Opcode.CONT:
             self._is_text = event.opcode is Opcode.TEXT
-        message = bytes(event.data)
-        if self._parts or not event.fin:
-            self._parts.append(message)
-            if not event.fin:
-                return
-            message = b"".join(self._parts)
-            self._parts.clear()
-        if self.failure is None:
-            self._hand_over(message)
+        self._fragments.append(bytes(event.data))
+        if event.fin:
+            message = b"".join(self._fragments)
+            self._fragments.clear()
+            self._hand_over(message, self._is_text)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell that no more messages will come."""
         super().connection_lost(exc)
         self._ended()
 
-    def _hand_over(self, message: bytes) -> None:
+    def _hand_over(self, message: bytes, is_text: bool) -> None:
+        if self.failure is not None:
+            return
         try:
-            self._receive(message, self._is_text)
+            self._receive(message, is_text)
         except BaseException as error:
             self.failure = error
             self.transport.abort()
@@ -115,10 +141,10 @@ async def open_push_feed(
 
     What ``receive`` raises ends the connection and comes out of the context.
     """
-    made: list[Feed] = []
+    made: list[PushConnection] = []
 
-    def create(protocol: ClientProtocol, **settings: Any) -> Feed:
-        made.append(Feed(protocol, receive=receive, ended=ended, **settings))
+    def create(protocol: ClientProtocol, **settings: Any) -> PushConnection:
+        made.append(PushConnection(protocol, receive=receive, ended=ended, **settings))
         return made[-1]
 
     connection = await _connect(url, limits=limits, headers=headers, create=create)

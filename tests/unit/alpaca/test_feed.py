@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection
-from websockets.frames import Opcode
+from websockets.frames import Frame, Opcode
+from websockets.utils import accept_key
 
 from alchemiser.alpaca.feed import FeedLimits, FeedLost, open_feed, open_push_feed
 from alchemiser.domain.errors import ConfigError, CredentialsRefused
@@ -161,6 +163,60 @@ async def test_control_frames_between_fragments_do_not_disturb() -> None:
     assert sink.messages == [(b"first second", False)]
 
 
+async def _raw(url_talk: Callable[[asyncio.StreamWriter, str], None], sink: Sink) -> None:
+    """Serve one connection whose bytes are written by hand; the key is what the handshake's answer must hold."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = (await reader.readuntil(b"\r\n\r\n")).decode()
+        key = next(line.split(": ")[1] for line in request.split("\r\n") if line.lower().startswith("sec-websocket-key"))
+        url_talk(writer, accept_key(key))
+        await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server, sink.feed(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/stream"):
+        await sink.end.wait()
+
+
+HEAD = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n"
+
+
+async def test_the_first_messages_may_come_with_the_handshake() -> None:
+    """One piece of bytes that holds the handshake's answer, a message and half of the next loses neither."""
+
+    def write(writer: asyncio.StreamWriter, accept: str) -> None:
+        writer.write(HEAD.format(accept).encode() + Frame(Opcode.TEXT, b"one").serialize(mask=False) + b"\x82\x03tw")
+        writer.write(b"o" + Frame(Opcode.BINARY, b"").serialize(mask=False))
+
+    sink = Sink()
+    await _raw(write, sink)
+    assert sink.messages == [(b"one", True), (b"two", False), (b"", False)]
+
+
+@pytest.mark.parametrize("answer", ["HTTP/1.1 503 No\r\nContent-Length: 4\r\n\r\nlate", "HTTP/1.1 101", "x" * 100_000, ""])
+async def test_handshakes_that_fail(answer: str) -> None:
+    """A refusal with a reason, an answer that is cut off, and one that never ends are all losses."""
+    with pytest.raises(FeedLost):
+        await _raw(lambda writer, accept: writer.write(answer.encode()), Sink())
+
+
+async def test_a_frame_that_is_too_long_ends_the_connection() -> None:
+    """The library refuses it by its length, before it has come."""
+    sink = Sink()
+
+    async def boast(connection: ServerConnection) -> None:
+        connection.transport.write(b"\x82\x7f" + (2**40).to_bytes(8, "big"))
+        await connection.wait_closed()
+        assert connection.close_code == 1009
+
+    async with stream_venue(boast) as url, sink.feed(url):
+        await sink.end.wait()
+    assert sink.messages == []
+
+
 async def test_what_the_receiver_raises_comes_out(caplog: pytest.LogCaptureFixture) -> None:
     """A mistake in taking a message ends the connection and is not swallowed; later messages are not taken."""
 
@@ -210,8 +266,3 @@ async def test_the_key_is_never_logged(caplog: pytest.LogCaptureFixture) -> None
         await socket.send(SECRET)
         await socket.recv()
     assert SECRET not in caplog.text
-
-
-def test_opcodes_are_what_the_library_calls_them() -> None:
-    """The push feed tells data from control frames by these names."""
-    assert {Opcode.BINARY, Opcode.TEXT, Opcode.CONT} < set(Opcode)
