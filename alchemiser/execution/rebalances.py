@@ -29,6 +29,10 @@ class Rebalances:
         """Return the number of the next rebalance of a session, from 1."""
         return self._numbers.get(session, 0) + 1
 
+    def unfinished_id(self) -> str | None:
+        """Return the id of the plan that has not ended, if there is one."""
+        return None if self.unfinished is None else self.unfinished.rebalance_id
+
     def is_settled(self, session: date) -> bool:
         """Whether the session has its decision: a plan was made, or it was stated why there is none."""
         return session in self._settled

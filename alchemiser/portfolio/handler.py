@@ -37,7 +37,7 @@ class PortfolioParts:
     """What the rebalancer works with.
 
     ``mids`` gives the mid of a symbol from a usable quote, or ``None``; ``assets`` what the broker says of the symbols; ``check`` is the
-    pre-trade check of the risk room.
+    pre-trade check of the risk room; ``unfinished`` the id of the rebalance whose orders may still fill, if there is one.
     """
 
     venue: Venue
@@ -49,6 +49,11 @@ class PortfolioParts:
     check: Check
     rules: PlanRules
     allocations: Mapping[str, Decimal]
+    unfinished: Callable[[], str | None]
+
+
+RESULT_PAUSES_SECONDS = (2.0, 8.0)
+"""Pauses between attempts to look at the account when a session has closed: its result is not to be had later."""
 
 
 @dataclass
@@ -75,10 +80,12 @@ class Rebalancer:
         """Deal with a decision, a strategy's answer, or a moment to compare the ledger with the broker."""
         match envelope.event:
             case DecisionDue(rebalance_id=rebalance_id, session=session):
+                await self._supersede(rebalance_id)
                 self._collecting = _Collection(rebalance_id, session)
             case FlattenOrdered(rebalance_id=rebalance_id, session=session):
-                # Nothing wanted by anybody: the plan sells whatever the books hold.
-                nothing: dict[str, dict[str, float] | None] = {name: {} for name in self._parts.allocations}
+                await self._supersede(rebalance_id)
+                # Nothing wanted by anybody: the plan sells whatever the books hold, also of strategies that are no longer in the settings.
+                nothing: dict[str, dict[str, float] | None] = {name: {} for name in self._allocations()}
                 await self._finish(_Collection(rebalance_id, session, targets=nothing))
             case TargetProposed() as proposed:
                 await self._collect(proposed.rebalance_id, proposed.strategy, dict(proposed.weights), proposed.prices)
@@ -107,6 +114,13 @@ class Rebalancer:
             return
         await self._finish(collection)
 
+    async def _supersede(self, newer: str) -> None:
+        """End a decision that still waits for answers: every decision ends, or who waits for its end waits for ever."""
+        collection, self._collecting = self._collecting, None
+        if collection is not None:
+            reason = f"{newer} took its place before every strategy had answered"
+            await self._parts.publish(self._parked(collection, reason), correlation=collection.rebalance_id)
+
     async def _finish(self, collection: _Collection) -> None:
         self._collecting = None
         try:
@@ -118,6 +132,9 @@ class Rebalancer:
     async def _plan(self, collection: _Collection) -> RebalancePlanned | RebalanceParked:
         if all(weights is None for weights in collection.targets.values()):
             return self._parked(collection, "no strategy computed a target: " + "; ".join(collection.failures))
+        unfinished = self._parts.unfinished()
+        if unfinished is not None:
+            return self._parked(collection, f"rebalance {unfinished} is in progress; its orders may still fill")
         account, positions = await self._observe("decision")
         if account.blocks:
             return self._parked(collection, f"the account may not trade: {', '.join(account.blocks)}")
@@ -133,12 +150,16 @@ class Rebalancer:
             cash=account.cash,
             books=books,
             targets=collection.targets,
-            allocations=dict(self._parts.allocations),
+            allocations=self._allocations(),
             prices=self._prices(symbols, collection, positions, now),
             assets=await self._parts.assets(symbols),
             rules=self._parts.rules,
         )
         return plan_rebalance(request, self._parts.check)
+
+    def _allocations(self) -> dict[str, Decimal]:
+        """Return each strategy's share; one that has a book and is no longer in the settings has none."""
+        return {**dict.fromkeys(self._parts.ledger.books, ZERO), **self._parts.allocations}
 
     def _prices(
         self, symbols: Sequence[str], collection: _Collection, positions: Sequence[BrokerPosition], now: datetime
@@ -164,12 +185,17 @@ class Rebalancer:
 
     async def _compare(self, session: date | None, reason: str) -> None:
         """Look at the account, name what differs from the ledger and, at the end of a session, report the result."""
-        try:
-            account, positions = await self._observe(reason)
-        except VenueError as error:
-            silence = (f"the broker could not be asked: {error}",)
-            await self._parts.publish(LedgerCompared(at=self._parts.clock.now(), session=session, differences=silence))
-            return
+        pauses = () if session is None else RESULT_PAUSES_SECONDS
+        for pause in (*pauses, None):
+            try:
+                account, positions = await self._observe(reason)
+                break
+            except VenueError as error:
+                if pause is None:
+                    silence = (f"the broker could not be asked: {error}",)
+                    await self._parts.publish(LedgerCompared(at=self._parts.clock.now(), session=session, differences=silence))
+                    return
+                await self._parts.clock.sleep(pause)
         held = {position.symbol: position.quantity for position in positions}
         differences = self._parts.ledger.differences(held, account.cash)
         now = self._parts.clock.now()

@@ -75,6 +75,7 @@ class DaemonParts:
     calendar: TradingCalendar
     roster: Sequence[LoadedStrategy]
     account_number: str
+    metrics: DaemonMetrics
     last_session: date | None = None
     is_threaded: bool = True
 
@@ -123,6 +124,7 @@ class Daemon:
                 check=partial(check_intent, limits=risk_limits(settings), held=self._held, is_halted=self.quotes.is_halted),
                 rules=plan_rules(settings),
                 allocations=settings.allocations(),
+                unfinished=self.state.rebalances.unfinished_id,
             )
         )
         self.execution = ExecutionHandler(
@@ -144,8 +146,8 @@ class Daemon:
         self.scheduler = Scheduler(
             timetable=Timetable(
                 calendar=parts.calendar,
-                decide=settings.schedule.decision.of,
-                cut_off=settings.execution.cutoff.of,
+                decide=settings.schedule.decision.at,
+                cut_off=settings.execution.cutoff.at,
                 last=parts.last_session,
             ),
             clock=clock,
@@ -162,9 +164,10 @@ class Daemon:
             journal=journal,
             calendar=parts.calendar,
             clock=clock,
-            cut_off=settings.execution.cutoff.of,
+            cut_off=settings.execution.cutoff.at,
         )
-        self.metrics = DaemonMetrics(self.answers.gauges)
+        self.metrics = parts.metrics
+        self.metrics.read_from(self.answers.gauges)
         self.wire()
 
     @property
@@ -300,7 +303,7 @@ class Daemon:
         session = self.parts.calendar.session(day)
         if session is None:
             raise InvariantBroken(f"a rebalance was planned for {day}, on which the exchange is closed; the daemon stops")
-        return self.parts.settings.execution.cutoff.of(session)
+        return self.parts.settings.execution.cutoff.at(session)
 
 
 async def _awaited(call: Callable[[], Awaitable[None]]) -> None:

@@ -71,6 +71,7 @@ def test_a_plan_settles_its_session() -> None:
     assert rebalances.is_settled(DAY)
     assert not rebalances.is_settled(NEXT_DAY)
     assert rebalances.unfinished == planned()
+    assert rebalances.unfinished_id() == "20250303.1"
     assert rebalances.last is None
 
 
@@ -89,6 +90,7 @@ def test_an_end_leaves_nothing_unfinished() -> None:
         rebalances = after(due(), planned(), end)
 
         assert rebalances.unfinished is None
+        assert rebalances.unfinished_id() is None
         assert rebalances.last == end
 
 
