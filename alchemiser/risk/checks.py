@@ -11,7 +11,6 @@ import msgspec
 
 from alchemiser.domain.errors import OrderDenied
 from alchemiser.domain.intents import Intent
-from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import Side
 
 
@@ -33,7 +32,7 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     minimum_notional: Decimal = Decimal(5)
     maximum_order_notional: Decimal | None = None
-    maximum_order_weight: Decimal | None = None
+    maximum_position_weight: Decimal | None = None
 
 
 def check_intent(
@@ -59,9 +58,10 @@ def check_intent(
         return OrderDenied(
             DenialCode.ORDER_NOTIONAL, f"{symbol} for {notional:.2f} is above the largest order of {limits.maximum_order_notional}"
         )
-    weight = notional / equity if equity else ZERO
-    if intent.side is Side.BUY and limits.maximum_order_weight is not None and weight > limits.maximum_order_weight:
+    position = (held(symbol) + intent.quantity) * intent.reference_price
+    most = limits.maximum_position_weight
+    if intent.side is Side.BUY and most is not None and position > most * equity:
         return OrderDenied(
-            DenialCode.POSITION_WEIGHT, f"{symbol} for {weight:.4f} of the equity is above the limit of {limits.maximum_order_weight}"
+            DenialCode.POSITION_WEIGHT, f"{symbol} would be worth {position:.2f}, above {most} of the equity of {equity:.2f}"
         )
     return None

@@ -26,6 +26,8 @@ def ladder_rules(settings: Settings) -> LadderRules:
         max_slippage_bps=execution.max_slippage_bps,
         fallback=execution.fallback,
         order_deadline_seconds=execution.order_deadline_seconds,
+        price_collar_bps=settings.risk.price_collar_bps,
+        max_orders_per_session=settings.risk.max_orders_per_day,
     )
 
 
@@ -34,5 +36,5 @@ def risk_limits(settings: Settings) -> RiskLimits:
     return RiskLimits(
         minimum_notional=settings.portfolio.minimum_notional,
         maximum_order_notional=settings.risk.max_order_notional,
-        maximum_order_weight=settings.risk.max_position_weight,
+        maximum_position_weight=settings.risk.max_position_weight,
     )

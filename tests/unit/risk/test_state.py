@@ -1,0 +1,48 @@
+"""The trading state: what was last decided, by whom and why, also after a restart."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.events import Event, TimerElapsed, TradingStateChanged
+from alchemiser.risk.state import STATES, TradingState
+
+AT = datetime(2025, 3, 3, 15, 0, tzinfo=UTC)
+
+
+def after(*events: Event) -> TradingState:
+    """Return the state after these events."""
+    trading = TradingState()
+    for number, event in enumerate(events, start=1):
+        trading(Envelope(number, event, 0.0))
+    return trading
+
+
+def changed(state: str, minutes: int = 0, by: str = "operator") -> TradingStateChanged:
+    """Return a change of the state."""
+    return TradingStateChanged(at=AT + timedelta(minutes=minutes), state=state, by=by, reason=f"{state} for a test")
+
+
+def test_a_new_account_trades() -> None:
+    """Nothing has to be switched on."""
+    trading = TradingState()
+
+    assert ("active", "start", "", None) == (trading.state, trading.by, trading.reason, trading.since)
+    assert trading.state in STATES
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_the_last_change_counts(state: str) -> None:
+    """With who, why and since when."""
+    trading = after(changed("halted", by="execution"), changed(state, 5))
+
+    assert (state, "operator", f"{state} for a test") == (trading.state, trading.by, trading.reason)
+    assert trading.since == AT + timedelta(minutes=5)
+
+
+def test_other_events_change_nothing() -> None:
+    """A halt is lifted by a person, not by what happens next."""
+    trading = after(changed("halted"), TimerElapsed(at=AT, kind="execution", key=""))
+
+    assert trading.state == "halted"
