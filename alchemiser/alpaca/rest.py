@@ -144,7 +144,7 @@ class RestClient:
                     wait = error.retry_after_seconds
                 if attempt == attempts or wait > deadline_seconds:
                     raise
-                _log.info("asking the venue again", request=request.what, attempt=attempt, wait_seconds=round(wait, 3), reason=str(error))
+                _log.debug("asking the venue again", request=request.what, attempt=attempt, wait_seconds=round(wait, 3), reason=str(error))
                 await self._clock.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
 

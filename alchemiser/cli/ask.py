@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from alchemiser.cli.daemon_client import ask
-from alchemiser.cli.lazy import load as load_attribute
 from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, load
 from alchemiser.cli.tables import render
 from alchemiser.domain.errors import NoDaemon, UsageError
+from alchemiser.service.deferred import load as load_attribute
 from alchemiser.service.settings import Settings
 from alchemiser.service.view import EVENTS_BY_DEFAULT, Resource, StateView, document, to_json
 

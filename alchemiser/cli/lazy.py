@@ -1,7 +1,5 @@
 """Commands that are imported when they are called, so that starting the daemon does not load the backtest, nor asking for help anything."""
 
-import gc
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,28 +7,14 @@ import msgspec
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from alchemiser.service.deferred import load
+
 
 class Target(msgspec.Struct, frozen=True):
     """Where a command is (``package.module:function``) and what it does in one line."""
 
     path: str
     summary: str
-
-
-def load(path: str) -> Any:
-    """Import and return ``package.module:attribute``.
-
-    The garbage collector rests meanwhile: an import makes many objects that live as long as the process, and looking through them again
-    and again takes a quarter of the time. What was imported is then taken out of its later rounds.
-    """
-    module, _, attribute = path.partition(":")
-    gc.disable()
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    finally:
-        gc.enable()
-    gc.freeze()
-    return found
 
 
 class LazyGroup(TyperGroup):

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 import uvloop
 
-from alchemiser.cli.lazy import load as load_attribute
 from alchemiser.cli.options import ConfigOption, StateOption, StrategyOption, load, read_strategies
 from alchemiser.domain.errors import ConfigError, UsageError
+from alchemiser.service.deferred import load as load_attribute
 from alchemiser.service.logs import configure_logging
 from alchemiser.service.safety import require_live_agreement, require_private_door
 from alchemiser.service.secrets import SecretMasker, secrets_of
@@ -47,9 +47,10 @@ def run_command(
     settings = load(config, state=state, overrides=overrides).settings
     options = RunOptions(live_agreed=live, start=_date(start), days=days)
     _check_agreement(settings, options, {"--bars": bars, "--start": start, "--days": days, "--speed": speed})
-    configure_logging(level=settings.service.log_level, style=settings.service.log_format, masker=SecretMasker(secrets_of(settings)))
+    masker = SecretMasker(secrets_of(settings))
+    configure_logging(level=settings.service.log_level, style=settings.service.log_format, masker=masker)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(load_attribute(DAEMON)(settings, options))
+        code = runner.run(load_attribute(DAEMON)(settings, options, masker=masker))
     raise typer.Exit(code)
 
 

@@ -183,6 +183,7 @@ class ExecutionHandler:
             quotes=self._parts.quotes,
             started_at=now,
             cut_off=self._parts.cut_off(plan.session),
+            orders_before=self._parts.orders.count_of_session(plan.session),
         )
 
     async def _step(self) -> None:

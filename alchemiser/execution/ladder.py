@@ -22,13 +22,16 @@ class LadderRules(msgspec.Struct, frozen=True, kw_only=True):
 
     ``rungs`` are the shares of the spread that the attempts cross, in order; ``rung_seconds`` is how long one attempt may stand;
     ``max_slippage_bps`` bounds every limit against the arrival price; ``fallback`` is ``market`` or ``park``; an intent is parked after
-    ``order_deadline_seconds``, whatever it waits for.
+    ``order_deadline_seconds``, whatever it waits for. No limit is sent that is further than ``price_collar_bps`` from the mid, and no
+    order beyond ``max_orders_per_session``.
     """
 
     rungs: tuple[Decimal, ...] = (Decimal("0.5"), Decimal("0.75"), Decimal(1))
     rung_seconds: float = 5.0
     minimum_repeg_seconds: float = 1.0
     max_slippage_bps: Decimal = Decimal(100)
+    price_collar_bps: Decimal = Decimal(500)
+    max_orders_per_session: int = 1_000
     fallback: str = "market"
     order_deadline_seconds: float = 180.0
 
@@ -50,6 +53,12 @@ def is_behind(order: NewOrder, quote: Quote, rung: Decimal) -> bool:
     if order.side is Side.BUY:
         return order.limit_price < from_float(quote.ask if takes else quote.bid)
     return order.limit_price > from_float(quote.bid if takes else quote.ask)
+
+
+def is_outside_collar(order: NewOrder, quote: Quote, collar_bps: Decimal) -> bool:
+    """Whether a limit is further from the mid than the collar allows: the quote's spread is then too wide to be believed."""
+    mid = from_float(quote.mid)
+    return order.limit_price is not None and abs(order.limit_price - mid) > mid * collar_bps * BASIS_POINT
 
 
 def next_order(intent: Intent, client_order_id: str, quantity: Decimal, rung: int, quote: Quote, rules: LadderRules) -> NewOrder | None:

@@ -5,7 +5,7 @@ It applies the pure state machine of ``domain.orders`` and publishes what is new
 """
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 
 import msgspec
 
@@ -49,6 +49,7 @@ class OrderStates:
         self._announced_fills: set[str] = set()
         self._announced_ends: set[str] = set()
         self._fills: dict[str, OrderFilled] = {}
+        self._of_session: dict[str, int] = {}
         self.foreign_reports = 0
 
     def get(self, client_order_id: str) -> Order | None:
@@ -67,6 +68,10 @@ class OrderStates:
     def incomplete(self) -> tuple[Order, ...]:
         """Return the orders of which the venue reported more filled than the executions seen."""
         return tuple(order for order in self._orders.values() if order.missing_quantity)
+
+    def count_of_session(self, session: date) -> int:
+        """Return how many orders were intended in a session."""
+        return self._of_session.get(f"{session:%Y%m%d}", 0)
 
     def __iter__(self) -> Iterator[Order]:
         """Iterate over all orders, oldest first."""
@@ -98,7 +103,10 @@ class OrderStates:
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
         match envelope.event:
-            case OrderIntended(order=request, at=at):
+            case OrderIntended(order=request, at=at, rebalance_id=rebalance):
+                if request.client_order_id not in self._orders:
+                    day = rebalance.split(".")[0]
+                    self._of_session[day] = self._of_session.get(day, 0) + 1
                 self._announced_ends.discard(request.client_order_id)  # It may go again after it was withheld.
                 self._store(Order(request=request, state=OrderState.INTENDED, intended_at=at), at)
             case ExecutionReported(report=report):

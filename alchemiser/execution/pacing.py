@@ -20,7 +20,7 @@ from alchemiser.domain.intents import Intent, IntentOutcome
 from alchemiser.domain.market import Quote
 from alchemiser.domain.money import ONE, ZERO, truncate_shares
 from alchemiser.domain.orders import Fill, NewOrder, Order, OrderState, OrderType, Side
-from alchemiser.execution.ladder import LadderRules, is_behind, next_order
+from alchemiser.execution.ladder import LadderRules, is_behind, is_outside_collar, next_order
 
 MAX_REJECTIONS = 3
 """An intent whose orders were refused this often is parked: asking again would be a storm."""
@@ -110,7 +110,10 @@ class Work:
 
 @dataclass
 class RebalanceRun:
-    """One rebalance from its plan to its end. Every method that returns commands may be called at any time, also twice."""
+    """One rebalance from its plan to its end. Every method that returns commands may be called at any time, also twice.
+
+    ``orders_before`` is how many orders the session has had already.
+    """
 
     plan: RebalancePlanned
     epoch: str
@@ -118,13 +121,16 @@ class RebalanceRun:
     quotes: Quotes
     started_at: datetime
     cut_off: datetime
+    orders_before: int = 0
     cash: Decimal = field(init=False)
     works: dict[str, Work] = field(init=False)
+    orders_left: int = field(init=False)
     stop_reason: str | None = None
 
     def __post_init__(self) -> None:
         """Prepare the intents in the order of the plan: sells first, then buys by drift."""
         self.cash = self.plan.cash
+        self.orders_left = self.rules.max_orders_per_session - self.orders_before
         deadline = min(self.started_at + timedelta(seconds=self.rules.order_deadline_seconds), self.cut_off)
         self.works = {intent.intent_id: Work(intent=intent, deadline=deadline) for intent in self.plan.intents}
 
@@ -272,6 +278,12 @@ class RebalanceRun:
         if order is None:
             self._end(work, "the ladder is used up")
             return None
+        if is_outside_collar(order, quote, self.rules.price_collar_bps):
+            work.reason = f"the limit {order.limit_price} is outside the price collar around {quote.bid} x {quote.ask}"
+            return None
+        if self.orders_left <= 0:
+            self._end(work, f"the session has had its {self.rules.max_orders_per_session} orders")
+            return None
         if order.side is Side.BUY:
             quantity = self._affordable(work, order, quote)
             if quantity is None:
@@ -282,6 +294,7 @@ class RebalanceRun:
                 return None
             order = msgspec.structs.replace(order, quantity=quantity)
         work.attempt += 1
+        self.orders_left -= 1
         return self._sent(work, order, now)
 
     def _sent(self, work: Work, order: NewOrder, now: datetime) -> Submit:

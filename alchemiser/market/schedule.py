@@ -11,7 +11,6 @@ from typing import Final
 
 import msgspec
 
-from alchemiser.domain.errors import ConfigError
 from alchemiser.domain.market import Session
 from alchemiser.market.calendar import NEW_YORK, REGULAR_CLOSE, REGULAR_OPEN
 
@@ -54,28 +53,26 @@ class Schedule(msgspec.Struct, frozen=True):
             moment = session.closes_at - distance
         return max(moment, session.opens_at)
 
+    def __str__(self) -> str:
+        return self.text
 
-def parse_schedule(text: str, *, key: str = "schedule.decision") -> Schedule:
-    """Read a schedule. Raises ``ConfigError``, naming the settings key, for anything that is never inside a full session."""
+
+def parse_schedule(text: str) -> Schedule:
+    """Read a schedule. Raises ``ValueError``, saying what was expected, for anything that is never inside a full session."""
     cleaned = text.strip().lower()
     if (match := _RELATIVE.fullmatch(cleaned)) is not None:
         anchor = Anchor(match[1])
         offset = timedelta(seconds=int(match[3]) * _UNITS[match[4]]) if match[2] else timedelta()
         if offset and match[2] != ("+" if anchor is Anchor.OPEN else "-"):
-            raise ConfigError(f'{key}: "{text}" lies outside the regular session; {_EXPECTED}')
+            raise ValueError(f'"{text}" lies outside the regular session; {_EXPECTED}')
         if offset >= _FULL_SESSION:
-            raise ConfigError(f'{key}: "{text}" is longer than a session of six and a half hours; {_EXPECTED}')
+            raise ValueError(f'"{text}" is longer than a session of six and a half hours; {_EXPECTED}')
         return Schedule(cleaned, anchor, offset)
     if (match := _WALL.fullmatch(cleaned)) is not None:
         hour, minute, second = int(match[1]), int(match[2]), int(match[3] or 0)
         if hour > 23 or minute > 59 or second > 59:
-            raise ConfigError(f'{key}: "{text}" is not a time of day; {_EXPECTED}')
+            raise ValueError(f'"{text}" is not a time of day; {_EXPECTED}')
         if not REGULAR_OPEN <= time(hour, minute, second) < REGULAR_CLOSE:
-            raise ConfigError(f'{key}: "{text}" lies outside the regular session, 09:30 to 16:00 in New York; {_EXPECTED}')
+            raise ValueError(f'"{text}" lies outside the regular session, 09:30 to 16:00 in New York; {_EXPECTED}')
         return Schedule(cleaned, Anchor.WALL, timedelta(hours=hour, minutes=minute, seconds=second))
-    raise ConfigError(f'{key}: "{text}" is not a time of a session; {_EXPECTED}')
-
-
-def decision_at(session: Session, expression: str) -> datetime:
-    """Return when a schedule expression falls in that session, in UTC."""
-    return parse_schedule(expression).at(session)
+    raise ValueError(f'"{text}" is not a time of a session; {_EXPECTED}')

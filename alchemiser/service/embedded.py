@@ -4,8 +4,8 @@ The daemon talks to it as it would to Alpaca, through sockets. The exchange keep
 finds the same account at the market time at which it was left.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence, Set
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -22,8 +22,10 @@ from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.tape import MarketTape
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.service.clock import LeapClock
+from alchemiser.service.roster import without_unknown_symbols
 from alchemiser.service.settings import RunOptions, Settings
 from alchemiser.service.surroundings import Surroundings
+from alchemiser.strategies.base import LoadedStrategy
 
 STATE_FILE: Final = "exchange.state"
 BEFORE_OPEN: Final = timedelta(minutes=15)
@@ -88,6 +90,26 @@ async def embedded_market(
         yield EmbeddedMarket(server, address, clock, sessions[-1].date)
     finally:
         await server.stop()
+
+
+async def enter_market(
+    stack: AsyncExitStack,
+    settings: Settings,
+    options: RunOptions,
+    roster: tuple[LoadedStrategy, ...],
+    held: Set[str],
+    surroundings: Surroundings,
+) -> tuple[tuple[LoadedStrategy, ...], EmbeddedMarket | None]:
+    """Start the exchange for what the strategies need and what an earlier run may still hold; it is stopped with the stack.
+
+    Returns the strategies that can run on its symbols, and what :func:`embedded_market` yields.
+    """
+    needed = {symbol for strategy in roster for symbol in strategy.symbols}
+    source = daily_source(settings, sorted(needed | held))
+    known = dict.fromkeys(source.symbols)
+    roster = without_unknown_symbols(roster, known, settings.embedded.bars or "the synthetic market")
+    symbols = sorted({symbol for strategy in roster for symbol in strategy.symbols} | (held & known.keys()))
+    return roster, await stack.enter_async_context(embedded_market(settings, options, source, symbols, surroundings))
 
 
 def daily_source(settings: Settings, symbols: Sequence[str]) -> DailySource:

@@ -85,8 +85,8 @@ class _Bounded:
 class DaemonMetrics:
     """The registry of one daemon. ``observe`` is an inline subscriber of every event that is not market data."""
 
-    def __init__(self, gauges: Callable[[], Gauges]) -> None:
-        """``gauges`` is called at each scrape and must return at once."""
+    def __init__(self, gauges: Callable[[], Gauges] | None = None) -> None:
+        """``gauges`` is called at each scrape and must return at once; it may be given later with :meth:`read_from`."""
         self.registry = CollectorRegistry(auto_describe=False)
         self._orders = self._counter("orders_sent", "Orders sent to the venue.", "side")
         self._closed = self._counter("orders_closed", "Orders by the state they ended in.", "state")
@@ -128,8 +128,13 @@ class DaemonMetrics:
             GapOpened: lambda event: self._gaps.labels(self._bound("stream", event.stream)).inc(),
             FrameUnreadable: lambda event: self._unreadable.labels(self._bound("stream", event.stream)).inc(),
         }
-        self.registry.register(_Reading(gauges))
+        if gauges is not None:
+            self.read_from(gauges)
         ProcessCollector(registry=self.registry)
+
+    def read_from(self, gauges: Callable[[], Gauges]) -> None:
+        """Read these gauges at each scrape from now on."""
+        self.registry.register(_Reading(gauges))
 
     @property
     def event_types(self) -> tuple[type[Event], ...]:

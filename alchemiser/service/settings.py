@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from alchemiser.service.moments import SessionMoment
+from alchemiser.market.schedule import Schedule, parse_schedule
 from alchemiser.service.settings_sources import Layer, LayerSource, WrittenText
 
 ALLOCATION_TOLERANCE: Final = Decimal("1e-9")
@@ -35,8 +35,8 @@ _SPEED_AT_MOST: Final = 100_000
 Mode = Literal["embedded", "paper", "live"]
 
 
-def _moment(value: object) -> SessionMoment:
-    return value if isinstance(value, SessionMoment) else SessionMoment.parse(str(value))
+def _moment(value: object) -> Schedule:
+    return value if isinstance(value, Schedule) else parse_schedule(str(value))
 
 
 def _address(value: str) -> str:
@@ -65,7 +65,7 @@ def _speed(value: object) -> Decimal | Literal["leap"]:
     return speed
 
 
-Moment = Annotated[SessionMoment, PlainValidator(_moment), PlainSerializer(str)]
+Moment = Annotated[Schedule, PlainValidator(_moment), PlainSerializer(str)]
 Speed = Annotated[Decimal | Literal["leap"], PlainValidator(_speed)]
 Address = Annotated[str, AfterValidator(_address)]
 Url = Annotated[str, AfterValidator(_url)]
@@ -215,7 +215,8 @@ class ScheduleSettings(Section):
     """When decisions are made."""
 
     decision: Moment = Field(
-        default=SessionMoment.parse("close - 10m"), description="The moment of each session: `open` or `close` with `+` or `-`."
+        default=parse_schedule("close - 10m"),
+        description="The moment of each session: `close - 10m`, `open + 5m`, or a New York time such as `15:50`.",
     )
 
 
@@ -254,7 +255,7 @@ class ExecutionSettings(Section):
         default="market", description="When the ladder is used up: send a market order, or `park` what is left until the next decision."
     )
     order_deadline_seconds: float = Field(default=180.0, gt=0, description="How long one intent is worked before the rest of it is parked.")
-    cutoff: Moment = Field(default=SessionMoment.parse("close - 1m"), description="No order is sent after this moment of the session.")
+    cutoff: Moment = Field(default=parse_schedule("close - 1m"), description="No order is sent after this moment of the session.")
 
 
 class RiskSettings(Section):
@@ -276,7 +277,6 @@ class JournalSettings(Section):
     group_commit_milliseconds: float = Field(
         default=2.0, ge=0, le=1000, description="How long a commit waits for company; durability is not affected."
     )
-    snapshot_events: int = Field(default=20_000, ge=100, description="A snapshot is taken after so many events.")
 
 
 class EmbeddedSettings(Section):

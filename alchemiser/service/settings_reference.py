@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from alchemiser.service.moments import SessionMoment
+from alchemiser.market.schedule import Schedule
 from alchemiser.service.settings import Settings, StrategySettings
 
 _HEAD: Final = """# Settings
@@ -100,7 +100,7 @@ def _words(annotation: Any) -> Iterator[str]:
         yield from _words(get_args(annotation)[0])
     elif origin is tuple:
         yield "list of " + next(_words(get_args(annotation)[0])) + "s"
-    elif annotation is SessionMoment:
+    elif annotation is Schedule:
         yield "moment of a session"
     else:
         yield _WORDS[annotation]

@@ -101,7 +101,8 @@ def command_line_layer(overrides: Mapping[str, Any]) -> Layer:
 def environment_layer(environ: Mapping[str, str]) -> Layer:
     """Return the layer of ``ALCHEMISER_SECTION__NAME`` and of Alpaca's own two names.
 
-    An empty variable is as good as none. A value that begins with ``{`` or ``[`` is JSON. Raises ``ConfigError`` when it cannot be read as such.
+    An empty variable is as good as none. A value that begins with ``{`` or ``[`` is JSON.
+    Raises ``ConfigError`` when it cannot be read as such.
     """
     layer = Layer(name="environment", values={})
     for name, key in ALPACA_NAMES.items():

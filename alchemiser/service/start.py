@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import structlog
 from pydantic import SecretStr
@@ -24,16 +25,21 @@ from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar, new_york_date
 from alchemiser.service.clock import WallClock
 from alchemiser.service.daemon import Daemon, DaemonParts
-from alchemiser.service.embedded import EmbeddedMarket, daily_source, embedded_market
+from alchemiser.service.deferred import load
 from alchemiser.service.http import open_door
+from alchemiser.service.metrics import DaemonMetrics
 from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.roster import load_roster, without_unknown_symbols
 from alchemiser.service.runtime import SeededRuntime
 from alchemiser.service.safety import require_live_agreement
+from alchemiser.service.secrets import SecretMasker
 from alchemiser.service.settings import RunOptions, Settings
 from alchemiser.service.surroundings import Surroundings
 from alchemiser.service.venue_clock import following_clock
 from alchemiser.strategies.base import LoadedStrategy
+
+if TYPE_CHECKING:
+    from alchemiser.service.embedded import EmbeddedMarket
 
 _log = structlog.get_logger(__name__)
 
@@ -55,12 +61,16 @@ class Connection:
     credentials: Credentials
 
 
-async def run_daemon(settings: Settings, options: RunOptions, surroundings: Surroundings | None = None) -> int:
+async def run_daemon(
+    settings: Settings, options: RunOptions, surroundings: Surroundings | None = None, *, masker: SecretMasker | None = None
+) -> int:
     """Run the daemon until its sessions are over or it is told to stop; return the exit code of the process.
+
+    ``masker`` is told the secrets that the run makes itself.
 
     Raises the errors of the tree for what prevents a start or ends the run; the command line turns them into a line and an exit code.
     """
-    surroundings = surroundings or Surroundings()
+    surroundings = surroundings or Surroundings(masker=masker)
     try:
         await _run(settings, options, surroundings)
     except* AlchemiserError as group:
@@ -77,6 +87,7 @@ async def _run(settings: Settings, options: RunOptions, surroundings: Surroundin
         raise ConfigError(f"service.state {state_dir} cannot be made: {error.strerror}; nothing was started") from error
 
     async with AsyncExitStack() as stack:
+        metrics = DaemonMetrics()
         epochs = SeededRuntime(WallClock(), surroundings.seed)
         journal = stack.enter_context(
             Journal.open(
@@ -84,33 +95,19 @@ async def _run(settings: Settings, options: RunOptions, surroundings: Surroundin
                 new_epoch=lambda: epochs.new_id()[-6:].lower(),
                 threaded=surroundings.is_threaded,
                 linger_seconds=settings.journal.group_commit_milliseconds / 1000,
+                on_commit=lambda seconds, events: metrics.on_commit(events, seconds),
             )
         )
-        market = None
+        market: EmbeddedMarket | None = None
         if settings.alpaca.trading_url is None:
-            roster, market = await _enter_market(stack, settings, options, roster, journal, surroundings)
+            held = {event.symbol for envelope in journal.read(types=(FillBooked,)) if isinstance(event := envelope.event, FillBooked)}
+            # The exchange is only loaded by those who trade on it: half of the package is no burden on a real account.
+            enter = load("alchemiser.service.embedded:enter_market")
+            roster, market = await enter(stack, settings, options, roster, held, surroundings)
             if market is None:
                 _log.info("nothing_to_do", reason="these sessions have been played already; choose later ones or another state directory")
                 return
-        await _trade(stack, settings, options, roster, journal, market, surroundings)
-
-
-async def _enter_market(
-    stack: AsyncExitStack,
-    settings: Settings,
-    options: RunOptions,
-    roster: tuple[LoadedStrategy, ...],
-    journal: Journal,
-    surroundings: Surroundings,
-) -> tuple[tuple[LoadedStrategy, ...], EmbeddedMarket | None]:
-    """Start the embedded exchange for what the strategies need and what an earlier run may still hold."""
-    needed = {symbol for strategy in roster for symbol in strategy.symbols}
-    held = {event.symbol for envelope in journal.read(types=(FillBooked,)) if isinstance(event := envelope.event, FillBooked)}
-    source = daily_source(settings, sorted(needed | held))
-    known = dict.fromkeys(source.symbols)
-    roster = without_unknown_symbols(roster, known, settings.embedded.bars or "the synthetic market")
-    symbols = sorted({symbol for strategy in roster for symbol in strategy.symbols} | (held & set(known)))
-    return roster, await stack.enter_async_context(embedded_market(settings, options, source, symbols, surroundings))
+        await _trade(stack, settings, options, roster, journal, market, metrics, surroundings)
 
 
 async def _trade(
@@ -119,10 +116,13 @@ async def _trade(
     options: RunOptions,
     roster: tuple[LoadedStrategy, ...],
     journal: Journal,
-    market: EmbeddedMarket | None,
+    market: "EmbeddedMarket | None",
+    metrics: DaemonMetrics,
     surroundings: Surroundings,
 ) -> None:
     connection = _connection(settings, market)
+    if surroundings.masker is not None:
+        surroundings.masker.add(connection.credentials.headers().values())
     clock: Clock = WallClock() if market is None else market.clock
     if market is None and settings.alpaca.mode != "live":
         clock = await stack.enter_async_context(following_clock(connection.trading_url))
@@ -137,6 +137,7 @@ async def _trade(
             feed=settings.alpaca.feed,
             limits=RestLimits(deadline_seconds=settings.alpaca.request_deadline_seconds),
             make_connector=surroundings.connector,
+            on_request=metrics.on_request,
         )
     )
     account = await venue.account()
@@ -156,6 +157,7 @@ async def _trade(
             calendar=calendar,
             roster=roster,
             account_number=account.account_number,
+            metrics=metrics,
             last_session=market.last_session if market else None,
             is_threaded=surroundings.is_threaded,
         )
@@ -190,7 +192,7 @@ async def _trade(
         )
 
 
-def _connection(settings: Settings, market: EmbeddedMarket | None) -> Connection:
+def _connection(settings: Settings, market: "EmbeddedMarket | None") -> Connection:
     alpaca = settings.alpaca
     if market is not None:
         address = market.address

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from alchemiser.domain.runtime import Clock
+from alchemiser.service.secrets import SecretMasker
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Surroundings:
     ``make_clock`` makes the clock of an embedded market that begins at a time; ``connector`` makes aiohttp's connector.
     ``exchange_listener`` and ``door_listener`` are listening sockets for the embedded exchange and for the daemon's own HTTP.
     ``seed`` makes ids and jitter repeatable; ``ping_seconds`` is how often a stream is probed, ``turn_seconds`` how often the bus is.
+    ``masker`` is told the secrets that the run makes itself, so that no log line shows them.
     """
 
     make_clock: Callable[[datetime], Clock] | None = None
@@ -31,3 +33,4 @@ class Surroundings:
     takes_signals: bool = True
     ping_seconds: float = 10.0
     turn_seconds: float | None = None
+    masker: SecretMasker | None = None

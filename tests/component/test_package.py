@@ -30,7 +30,7 @@ def loaded_by(program: str) -> set[str]:
 def test_the_start_path_loads_no_data_frame_library() -> None:
     """``alchemiser run`` imports neither pandas nor alpaca-py nor pyarrow nor rich, nor the backtest: they cost seconds and memory."""
     modules = loaded_by(
-        "import alchemiser.cli.app, alchemiser.cli.run\nfrom alchemiser.cli.lazy import load\nload(alchemiser.cli.run.DAEMON)"
+        "import alchemiser.cli.app, alchemiser.cli.run\nfrom alchemiser.service.deferred import load\nload(alchemiser.cli.run.DAEMON)"
     )
 
     assert not modules & set(HEAVY)

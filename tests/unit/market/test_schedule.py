@@ -4,9 +4,8 @@ from datetime import date
 
 import pytest
 
-from alchemiser.domain.errors import ConfigError
 from alchemiser.market.calendar import NEW_YORK, TradingCalendar
-from alchemiser.market.schedule import decision_at, parse_schedule
+from alchemiser.market.schedule import parse_schedule
 
 FULL_DAY = date(2025, 3, 31)
 HALF_DAY = date(2024, 11, 29)
@@ -15,7 +14,7 @@ HALF_DAY = date(2024, 11, 29)
 def moment(day: date, text: str) -> str:
     session = TradingCalendar.new_york().session(day)
     assert session is not None
-    return f"{decision_at(session, text).astimezone(NEW_YORK):%H:%M:%S}"
+    return f"{parse_schedule(text).at(session).astimezone(NEW_YORK):%H:%M:%S}"
 
 
 @pytest.mark.parametrize(
@@ -67,8 +66,7 @@ def test_wall_times_follow_daylight_saving(day: date) -> None:
     ],
 )
 def test_a_wrong_schedule_is_a_wrong_setting(text: str, reason: str) -> None:
-    """What can never lie inside a session is refused when the settings are read, with key, text and what was expected."""
-    with pytest.raises(ConfigError, match=reason) as refusal:
-        parse_schedule(text, key="schedule.decision")
-    assert "schedule.decision" in str(refusal.value)
+    """What can never lie inside a session is refused, with the text and what was expected."""
+    with pytest.raises(ValueError, match=reason) as refusal:
+        parse_schedule(text)
     assert "close - 10m" in str(refusal.value)
