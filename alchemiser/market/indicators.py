@@ -7,9 +7,9 @@ no mask to forget: a series that is too short has an empty tail.
 What is promised:
 
 - the value of a bar depends on that bar and the ones before it only: cutting the series later never changes it, to the last bit;
-- :class:`LastBar` gives the value for a live price after a fixed history, equal to the last bit to :func:`tail` over both together;
-- sums run from the oldest to the newest bar of a window and are never differences of running totals, because prices of products with
-  many reverse splits fall through ten orders of magnitude and a running total would drown the recent ones.
+- :func:`tails` of many series gives the same bits as :func:`tail` of each;
+- :class:`~alchemiser.market.last_bar.LastBar` gives the value for a live price after a fixed history, equal to the last bit to
+  :func:`tail` over both together.
 
 Prices are positive finite floats: whoever hands in a series has checked that. Units: returns, deviations of returns, drawdowns and
 oscillators are in percent, the relative strength index is 0 to 100, the others are prices.
@@ -21,20 +21,37 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from alchemiser.market.kernels import (
+    Floats,
+    cumulative_return,
+    difference,
+    ema,
+    max_drawdown,
+    percent_difference,
+    percent_returns,
+    relative_strength,
+    relative_strengths,
+    window_deviation,
+    window_mean,
+)
 
 NEGLIGIBLE_SEED_SHARE = 0.001
 """A smoothed average counts as settled when its start has at most this share of the weight."""
+DEFAULT_DEVIATIONS = 2.0
+"""How many standard deviations a Bollinger band is customarily away from the average."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """An indicator and its windows in bars, for example ``Measure("rsi", (10,))``; its name is one of :data:`INDICATORS`."""
+    """An indicator and its windows in bars, for example ``Measure("rsi", (10,))``; its name is one of :data:`INDICATORS`.
+
+    ``deviations`` is the half width of a Bollinger band in standard deviations; no other indicator has one.
+    """
 
     name: str
     windows: tuple[int, ...] = ()
+    deviations: float | None = None
 
     def __post_init__(self) -> None:
         indicator = INDICATORS.get(self.name)
@@ -42,13 +59,15 @@ class Measure:
             raise ValueError(f"{self.name!r} is not an indicator; known are {', '.join(INDICATORS)}")
         if len(self.windows) != len(indicator.window_names) or any(window < 1 for window in self.windows):
             raise ValueError(f"{self.name} takes {len(indicator.window_names)} positive windows, not {self.windows}")
+        if indicator.is_band != (self.deviations is not None) or (self.deviations or 1.0) <= 0.0:
+            raise ValueError(f"{self.name} takes {'a positive' if indicator.is_band else 'no'} number of deviations, not {self.deviations}")
 
     def __str__(self) -> str:
-        return f"{self.name}({', '.join(map(str, self.windows))})" if self.windows else self.name
+        return f"{self.name}({', '.join(self._numbers())})" if self.windows else self.name
 
     def of(self, subject: str) -> str:
         """Return the text of this measure of a subject, for example ``rsi(SPY, 10)``."""
-        return f"{self.name}({', '.join((subject, *map(str, self.windows)))})"
+        return f"{self.name}({', '.join((subject, *self._numbers()))})"
 
     @property
     def bars_needed(self) -> int:
@@ -70,173 +89,93 @@ class Measure:
         """Whether the value is in units of price, which makes no sense for something that has no price of its own."""
         return INDICATORS[self.name].is_price_level
 
+    def _numbers(self) -> tuple[str, ...]:
+        return (*map(str, self.windows), *(() if self.deviations is None else (f"{self.deviations:g}",)))
+
 
 class Indicator(NamedTuple):
-    """What is known of one indicator: the windows it takes with their customary lengths, its needs, and how to compute it."""
+    """What is known of one indicator: the windows it takes with their customary lengths, its needs, and how to compute it.
+
+    ``is_band`` says that it also takes a number of standard deviations.
+    """
 
     window_names: tuple[str, ...]
     default_windows: tuple[int, ...]
     is_price_level: bool
     bars_needed: Callable[[tuple[int, ...]], int]
     bars_settled: Callable[[tuple[int, ...]], int]
-    compute: Callable[[Floats, tuple[int, ...]], Floats]
+    compute: Callable[[Floats, Measure], Floats]
+    is_band: bool = False
 
 
 def tail(measure: Measure, closes: Floats) -> Floats:
     """Return the values of ``measure`` for the last bars of ``closes``: one per bar that has enough bars before it, oldest first."""
     if len(closes) < measure.bars_needed:
         return np.empty(0)
-    return INDICATORS[measure.name].compute(closes, measure.windows)
+    return INDICATORS[measure.name].compute(closes, measure)
 
 
-class LastBar:
-    """A measure over a fixed history and a last price that may change: recomputing it costs one step, not the whole history."""
-
-    def __init__(self, measure: Measure, history: Floats) -> None:
-        self._measure = measure
-        self._price = _last_bar(measure, history)
-
-    def value(self, price: float) -> float | None:
-        """Return the measure with ``price`` as the last close, ``None`` when the history is too short."""
-        return self._price(price)
+def tails(wanted: Sequence[tuple[Measure, Floats]]) -> list[Floats]:
+    """Return the :func:`tail` of each measure and series; those that must walk through time bar by bar walk together."""
+    found: list[Floats | None] = [
+        None if measure.name == "rsi" and len(closes) >= measure.bars_needed else tail(measure, closes) for measure, closes in wanted
+    ]
+    walking = [(closes, measure.windows[0]) for (measure, closes), values in zip(wanted, found, strict=True) if values is None]
+    walked = iter(relative_strengths(walking))
+    return [next(walked) if values is None else values for values in found]
 
 
-# --- kernels: each returns one value per bar from the first computable one ---
+def averages_of_two(kind: Callable[[float, float], float], closes: Floats, short: int, long: int) -> list[float]:
+    """Return what two exponential averages are to each other at every bar, also those before it counts as computable.
+
+    The signal line of an oscillator starts at the first bar.
+    """
+    prices = closes.tolist()
+    return [kind(fast, slow) for fast, slow in zip(ema(prices, short), ema(prices, long), strict=True)]
 
 
-def _window_sum(values: Floats, window: int) -> Floats:
-    """Return the sum of each ``window`` neighbouring values, added oldest first."""
-    count = len(values) - window + 1
-    total = values[:count].copy()
-    for offset in range(1, window):
-        total += values[offset : offset + count]
-    return total
+OSCILLATORS: dict[str, Callable[[float, float], float]] = {"percentage-price-oscillator": percent_difference, "macd": difference}
+"""What a short and a long exponential average are to each other, by the name of the indicator; its signal has ``-signal`` behind it."""
 
 
-def _window_mean(values: Floats, window: int) -> Floats:
-    return _window_sum(values, window) / window
-
-
-def _window_deviation(values: Floats, window: int) -> Floats:
-    """Return the population standard deviation of each window, from its own mean: no difference of large squares."""
-    count = len(values) - window + 1
-    mean = _window_mean(values, window)
-    total = np.zeros(count)
-    for offset in range(window):
-        total += (values[offset : offset + count] - mean) ** 2
-    deviation: Floats = np.sqrt(total / window)
-    return deviation
-
-
-def _percent_returns(closes: Floats) -> Floats:
-    return (closes[1:] / closes[:-1] - 1.0) * 100.0
-
-
-def _current_price(closes: Floats, windows: tuple[int, ...]) -> Floats:
+def _current_price(closes: Floats, measure: Measure) -> Floats:
     return closes
 
 
-def _moving_average_price(closes: Floats, windows: tuple[int, ...]) -> Floats:
-    return _window_mean(closes, windows[0])
+def _exponential_average(closes: Floats, measure: Measure) -> Floats:
+    (window,) = measure.windows
+    return np.array(ema(closes.tolist(), window)[window - 1 :])
 
 
-def _cumulative_return(closes: Floats, windows: tuple[int, ...]) -> Floats:
-    (window,) = windows
-    return (closes[window:] / closes[:-window] - 1.0) * 100.0
+def _deviation_of_return(closes: Floats, measure: Measure) -> Floats:
+    return window_deviation(percent_returns(closes), measure.windows[0])
 
 
-def _moving_average_return(closes: Floats, windows: tuple[int, ...]) -> Floats:
-    return _window_mean(_percent_returns(closes), windows[0])
+def _oscillator(closes: Floats, measure: Measure) -> Floats:
+    short, long = measure.windows
+    return np.array(averages_of_two(OSCILLATORS[measure.name], closes, short, long)[max(short, long) - 1 :])
 
 
-def _deviation_of_return(closes: Floats, windows: tuple[int, ...]) -> Floats:
-    return _window_deviation(_percent_returns(closes), windows[0])
+def _oscillator_signal(closes: Floats, measure: Measure) -> Floats:
+    short, long, smooth = measure.windows
+    oscillator = averages_of_two(OSCILLATORS[measure.name.removesuffix("-signal")], closes, short, long)
+    return np.array(ema(oscillator, smooth)[max(short, long) + smooth - 2 :])
 
 
-def _deviation_of_price(closes: Floats, windows: tuple[int, ...]) -> Floats:
-    return _window_deviation(closes, windows[0])
+def _upper_band(closes: Floats, measure: Measure) -> Floats:
+    assert measure.deviations is not None
+    (window,) = measure.windows
+    return window_mean(closes, window) + measure.deviations * window_deviation(closes, window)
 
 
-def _max_drawdown(closes: Floats, windows: tuple[int, ...]) -> Floats:
-    (window,) = windows
-    count = len(closes) - window + 1
-    peak = closes[:count].copy()
-    worst = np.zeros(count)
-    for offset in range(1, window):
-        close = closes[offset : offset + count]
-        np.maximum(peak, close, out=peak)
-        np.maximum(worst, (peak - close) / peak, out=worst)
-    return worst * 100.0
+def _lower_band(closes: Floats, measure: Measure) -> Floats:
+    assert measure.deviations is not None
+    (window,) = measure.windows
+    return window_mean(closes, window) - measure.deviations * window_deviation(closes, window)
 
 
-def _smoothed(average: float, new: float, window: int) -> float:
-    """Wilder's step, in the one form that batch and live share."""
-    return (average * (window - 1) + new) / window
-
-
-def _strength(gain: float, loss: float) -> float:
-    """Return the relative strength index of an average gain and loss: 100 without losses, 50 when nothing moved at all."""
-    if loss == 0.0:
-        return 50.0 if gain == 0.0 else 100.0
-    return 100.0 - 100.0 / (1.0 + gain / loss)
-
-
-def _wilder_averages(closes: Floats, window: int) -> list[tuple[float, float]]:
-    """Return the average gain and loss per bar, from the mean of the first ``window`` changes on."""
-    changes = np.diff(closes)
-    gains: list[float] = np.maximum(changes, 0.0).tolist()
-    losses: list[float] = np.maximum(-changes, 0.0).tolist()
-    # fsum, because the built-in sum rounds differently from one Python version to the next.
-    gain, loss = math.fsum(gains[:window]) / window, math.fsum(losses[:window]) / window
-    averages = [(gain, loss)]
-    for gained, lost in zip(gains[window:], losses[window:], strict=True):
-        gain, loss = _smoothed(gain, gained, window), _smoothed(loss, lost, window)
-        averages.append((gain, loss))
-    return averages
-
-
-def _relative_strength(closes: Floats, windows: tuple[int, ...]) -> Floats:
-    return np.array([_strength(gain, loss) for gain, loss in _wilder_averages(closes, windows[0])])
-
-
-def _ema_step(average: float, new: float, window: int) -> float:
-    factor = 2.0 / (window + 1)
-    return average + factor * (new - average)
-
-
-def _ema(values: Sequence[float], window: int) -> list[float]:
-    """Return the exponential average at every value, started at the first value."""
-    average = values[0]
-    averages = [average]
-    for value in values[1:]:
-        average = _ema_step(average, value, window)
-        averages.append(average)
-    return averages
-
-
-def _exponential_average(closes: Floats, windows: tuple[int, ...]) -> Floats:
-    (window,) = windows
-    return np.array(_ema(closes.tolist(), window)[window - 1 :])
-
-
-def _oscillator_of(short: float, long: float) -> float:
-    return (short - long) / long * 100.0
-
-
-def _oscillator_values(closes: Floats, short: int, long: int) -> list[float]:
-    """Return the oscillator at every bar, also those before it counts as computable: its signal line starts at the first bar."""
-    prices = closes.tolist()
-    return [_oscillator_of(fast, slow) for fast, slow in zip(_ema(prices, short), _ema(prices, long), strict=True)]
-
-
-def _oscillator(closes: Floats, windows: tuple[int, ...]) -> Floats:
-    short, long = windows
-    return np.array(_oscillator_values(closes, short, long)[max(short, long) - 1 :])
-
-
-def _oscillator_signal(closes: Floats, windows: tuple[int, ...]) -> Floats:
-    short, long, smooth = windows
-    return np.array(_ema(_oscillator_values(closes, short, long), smooth)[max(short, long) + smooth - 2 :])
+def _over_window(kernel: Callable[[Floats, int], Floats]) -> Callable[[Floats, Measure], Floats]:
+    return lambda closes, measure: kernel(closes, measure.windows[0])
 
 
 # --- needs ---
@@ -264,69 +203,27 @@ def _settled_ema(windows: tuple[int, ...]) -> int:
     return slowest + math.ceil(math.log(NEGLIGIBLE_SEED_SHARE) / math.log(1.0 - 2.0 / (slowest + 1)))
 
 
-_ONE_WINDOW = ("window",)
+_ONE = ("window",)
+_TWO = ("short-window", "long-window")
+_THREE = (*_TWO, "smooth-window")
 
 INDICATORS: dict[str, Indicator] = {
     "current-price": Indicator((), (), True, lambda windows: 1, lambda windows: 1, _current_price),
-    "moving-average-price": Indicator(_ONE_WINDOW, (200,), True, _bars(0), _bars(0), _moving_average_price),
-    "exponential-moving-average-price": Indicator(_ONE_WINDOW, (12,), True, _bars(0), _settled_ema, _exponential_average),
-    "rsi": Indicator(_ONE_WINDOW, (14,), False, _bars(1), _settled_strength, _relative_strength),
-    "cumulative-return": Indicator(_ONE_WINDOW, (60,), False, _bars(1), _bars(1), _cumulative_return),
-    "moving-average-return": Indicator(_ONE_WINDOW, (21,), False, _bars(1), _bars(1), _moving_average_return),
-    "stdev-return": Indicator(_ONE_WINDOW, (6,), False, _bars(1), _bars(1), _deviation_of_return),
-    "stdev-price": Indicator(_ONE_WINDOW, (6,), True, _bars(0), _bars(0), _deviation_of_price),
-    "max-drawdown": Indicator(_ONE_WINDOW, (60,), False, _bars(0), _bars(0), _max_drawdown),
-    "percentage-price-oscillator": Indicator(
-        ("short-window", "long-window"), (12, 26), False, _bars_of_oscillator, _settled_ema, _oscillator
+    "moving-average-price": Indicator(_ONE, (200,), True, _bars(0), _bars(0), _over_window(window_mean)),
+    "exponential-moving-average-price": Indicator(_ONE, (12,), True, _bars(0), _settled_ema, _exponential_average),
+    "rsi": Indicator(_ONE, (14,), False, _bars(1), _settled_strength, _over_window(relative_strength)),
+    "cumulative-return": Indicator(_ONE, (60,), False, _bars(1), _bars(1), _over_window(cumulative_return)),
+    "moving-average-return": Indicator(
+        _ONE, (21,), False, _bars(1), _bars(1), _over_window(lambda closes, window: window_mean(percent_returns(closes), window))
     ),
-    "percentage-price-oscillator-signal": Indicator(
-        ("short-window", "long-window", "smooth-window"), (12, 26, 9), False, _bars_of_oscillator, _settled_ema, _oscillator_signal
-    ),
+    "stdev-return": Indicator(_ONE, (6,), False, _bars(1), _bars(1), _deviation_of_return),
+    "stdev-price": Indicator(_ONE, (6,), True, _bars(0), _bars(0), _over_window(window_deviation)),
+    "max-drawdown": Indicator(_ONE, (60,), False, _bars(0), _bars(0), _over_window(max_drawdown)),
+    "percentage-price-oscillator": Indicator(_TWO, (12, 26), False, _bars_of_oscillator, _settled_ema, _oscillator),
+    "percentage-price-oscillator-signal": Indicator(_THREE, (12, 26, 9), False, _bars_of_oscillator, _settled_ema, _oscillator_signal),
+    "macd": Indicator(_TWO, (12, 26), True, _bars_of_oscillator, _settled_ema, _oscillator),
+    "macd-signal": Indicator(_THREE, (12, 26, 9), True, _bars_of_oscillator, _settled_ema, _oscillator_signal),
+    "upper-bollinger": Indicator(_ONE, (20,), True, _bars(0), _bars(0), _upper_band, is_band=True),
+    "lower-bollinger": Indicator(_ONE, (20,), True, _bars(0), _bars(0), _lower_band, is_band=True),
 }
 """Every indicator by the name the symphony language gives it."""
-
-
-# --- the live last bar ---
-
-
-def _last_bar(measure: Measure, history: Floats) -> Callable[[float], float | None]:
-    """Return the function from a last price to the value, with everything that does not depend on that price done beforehand."""
-    if len(history) + 1 < measure.bars_needed:
-        return lambda price: None
-    if measure.name == "rsi" and len(history) > measure.windows[0]:
-        return _last_strength(history, measure.windows[0])
-    if measure.name == "exponential-moving-average-price" and len(history):
-        return _last_average(_ema(history.tolist(), measure.windows[0])[-1], measure.windows[0])
-    if measure.name.startswith("percentage-price-oscillator") and len(history):
-        return _last_oscillator(history, measure.windows)
-    # All others look at their window only, and the first strength index is a plain mean of it.
-    window = history[len(history) - measure.bars_needed + 1 :]
-    return lambda price: float(tail(measure, np.append(window, price))[-1])
-
-
-def _last_strength(history: Floats, window: int) -> Callable[[float], float]:
-    gain, loss = _wilder_averages(history, window)[-1]
-    previous = float(history[-1])
-
-    def value(price: float) -> float:
-        change = price - previous
-        return _strength(_smoothed(gain, max(change, 0.0), window), _smoothed(loss, max(-change, 0.0), window))
-
-    return value
-
-
-def _last_average(average: float, window: int) -> Callable[[float], float]:
-    return lambda price: _ema_step(average, price, window)
-
-
-def _last_oscillator(history: Floats, windows: tuple[int, ...]) -> Callable[[float], float]:
-    short, long = windows[:2]
-    prices = history.tolist()
-    fast, slow = _ema(prices, short)[-1], _ema(prices, long)[-1]
-    signal = _ema(_oscillator_values(history, short, long), windows[2])[-1] if len(windows) > 2 else None
-
-    def value(price: float) -> float:
-        oscillator = _oscillator_of(_ema_step(fast, price, short), _ema_step(slow, price, long))
-        return oscillator if signal is None else _ema_step(signal, oscillator, windows[2])
-
-    return value

@@ -16,7 +16,8 @@ import numpy as np
 
 from alchemiser.domain.errors import DataError
 from alchemiser.market.history import DailyHistory, Days
-from alchemiser.market.indicators import Floats, Measure, tail
+from alchemiser.market.indicators import Measure, tail
+from alchemiser.market.kernels import Floats
 from alchemiser.strategies.outcome import NotComputable
 
 Column = list[float | None]

@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from alchemiser.domain.errors import DataError
-from alchemiser.market.indicators import Floats, Measure
+from alchemiser.market.indicators import Measure
+from alchemiser.market.kernels import Floats
 from alchemiser.strategies.outcome import WEIGHTS_TOLERANCE, NotComputable, Proposal
 from alchemiser.strategies.panel import PricePanel
 from alchemiser.strategies.symphony.tree import Frequency, Header

@@ -1,7 +1,8 @@
 """Forms to a checked tree: the meaning of every word, its arity, its numbers; everything known without prices.
 
 Either the whole file has a meaning or :class:`SymphonyError` says where it has none. Building never recurses: each form is built by a
-generator that yields the forms it contains and is sent their nodes, and :func:`_run` drives those generators from a list.
+generator that yields the forms it contains and is sent their nodes, and :meth:`_Builder.build` drives those generators from a list. The
+reader makes equal forms one, so each distinct form is built once however often it is written.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -68,20 +69,20 @@ def check(read: ReadSymphony) -> Symphony:
     form, source = read.form, read.source
     if form.opening != "(" or not form.items or not isinstance(form.items[0], Word) or form.items[0].text != "defsymphony":
         found = f"({form.items[0]} ...)" if form.items else "()"
-        raise source.refuse(form.offset, f"expected (defsymphony ...), found {found if form.opening == '(' else form}")
+        raise source.refuse(form.place, f"expected (defsymphony ...), found {found if form.opening == '(' else form}")
     if len(form.items) != 4:
-        raise source.refuse(form.offset, f"defsymphony takes a name, a header and one root form, found {len(form.items) - 1} arguments")
+        raise source.refuse(form.place, f"defsymphony takes a name, a header and one root form, found {len(form.items) - 1} arguments")
     _, name, header, root_item = form.items
     if not isinstance(name, Text):
-        raise source.refuse(name.offset, f"the name of a symphony is a string, found {name}")
+        raise source.refuse(name.place, f"the name of a symphony is a string, found {name}")
 
     builder = _Builder(source)
     checked_header = header_form(source, header, builder.warnings)
-    root = _run(builder.node, root_item)
+    root = builder.build(root_item)
     facts = facts_of(root, builder.nodes)
     if facts.nested_evaluations > MAX_NESTED_EVALUATIONS:
         raise source.refuse(
-            root_item.offset,
+            root_item.place,
             f"groups are ranked or weighed by volatility {facts.nested_evaluations} deep, more than {MAX_NESTED_EVALUATIONS}",
         )
     return Symphony(
@@ -89,7 +90,8 @@ def check(read: ReadSymphony) -> Symphony:
         header=checked_header,
         root=root,
         nodes=tuple(builder.nodes),
-        lines=tuple(builder.lines),
+        source=source,
+        places=tuple(builder.places),
         symbols_held=facts.symbols_held,
         symbols_watched=facts.symbols_watched,
         longest_window=facts.longest_window,
@@ -97,30 +99,12 @@ def check(read: ReadSymphony) -> Symphony:
         bars_settled=facts.bars_settled,
         depth=read.depth,
         ranks_groups=facts.ranks_groups,
-        warnings=(*builder.warnings, *_warnings_of(facts.oddities, builder)),
+        warnings=(*builder.warnings, *_warnings_of(facts.oddities, builder.places, source)),
     )
 
 
-def _run(build: Callable[[Item], Building], root: Item) -> Node:
-    """Drive nested generators from a list instead of the host stack, and return what the outermost returned."""
-    stack = [build(root)]
-    step: Callable[[], Item] = stack[0].__next__
-    while True:
-        try:
-            wanted = step()
-        except StopIteration as done:
-            node: Node = done.value
-            stack.pop()
-            if not stack:
-                return node
-            step = partial(stack[-1].send, node)
-        else:
-            stack.append(build(wanted))
-            step = stack[-1].__next__
-
-
-def _warnings_of(oddities: Sequence[tuple[Node, str]], builder: "_Builder") -> list[CheckWarning]:
-    return [CheckWarning(builder.lines[node.index], builder.columns[node.index], message) for node, message in oddities]
+def _warnings_of(oddities: Sequence[tuple[Node, str]], places: Sequence[int], source: Source) -> list[CheckWarning]:
+    return [CheckWarning(*source.line_and_column(places[node.index]), message) for node, message in oddities]
 
 
 class _Builder:
@@ -129,9 +113,10 @@ class _Builder:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._known: dict[tuple[object, ...], Node] = {}
+        self._built: dict[Form, Node] = {}
+        self._conditions: dict[Form, Condition] = {}
         self.nodes: list[Node] = []
-        self.lines: list[int] = []
-        self.columns: list[int] = []
+        self.places: list[int] = []
         self.warnings: list[CheckWarning] = []
         self._builders: dict[str, Callable[[Form], Building]] = {
             "asset": self._asset,
@@ -143,9 +128,32 @@ class _Builder:
             "filter": self._filter,
         }
 
+    def build(self, root: Item) -> Node:
+        """Return the node of an item. Nested generators are driven from a list instead of the host stack."""
+        stack: list[tuple[Item, Building]] = [(root, self._node(root))]
+        step: Callable[[], Item] = stack[0][1].__next__
+        while True:
+            try:
+                wanted = step()
+            except StopIteration as done:
+                node: Node = done.value
+                item, _ = stack.pop()
+                if isinstance(item, Form):
+                    self._built[item] = node
+                if not stack:
+                    return node
+                step = partial(stack[-1][1].send, node)
+                continue
+            known = self._built.get(wanted) if isinstance(wanted, Form) else None
+            if known is not None:
+                step = partial(stack[-1][1].send, known)
+            else:
+                stack.append((wanted, self._node(wanted)))
+                step = stack[-1][1].__next__
+
     # --- nodes ---
 
-    def node(self, item: Item) -> Building:
+    def _node(self, item: Item) -> Building:
         """Return the generator that builds the node of a form."""
         if not isinstance(item, Form) or item.opening != "(" or not item.items:
             raise self._refuse(item, f"expected a node such as (asset ...) or (if ...), found {item}")
@@ -242,7 +250,7 @@ class _Builder:
                 raise self._refuse(
                     ranking,
                     f"{measured.measure.name} is a price level and cannot rank what has no price of its own"
-                    f" (the child of line {self.lines[groups[0].index]}); rank by a return, a deviation, a drawdown or rsi",
+                    f" (the child of line {self._line_of(groups[0])}); rank by a return, a deviation, a drawdown or rsi",
                 )
         key = ("filter", measured.measure, select, count, tuple(child.index for child in children))
         return self._intern(
@@ -277,6 +285,14 @@ class _Builder:
         return self._intern(item, key, lambda index: WeightEqual(index, children))
 
     def _condition(self, item: Item) -> Condition:
+        condition = self._conditions.get(item) if isinstance(item, Form) else None
+        if condition is None:
+            condition = self._new_condition(item)
+            assert isinstance(item, Form), "only a form is a condition"
+            self._conditions[item] = condition
+        return condition
+
+    def _new_condition(self, item: Item) -> Condition:
         if not isinstance(item, Form) or item.opening != "(" or not item.items:
             raise self._refuse(item, f"expected a comparison such as (> (rsi ...) 79), found {item}")
         head = item.items[0]
@@ -319,13 +335,14 @@ class _Builder:
         node = make(len(self.nodes))
         self._known[key] = node
         self.nodes.append(node)
-        line, column = self._source.place(item.offset)
-        self.lines.append(line)
-        self.columns.append(column)
+        self.places.append(item.place)
         return node
 
+    def _line_of(self, node: Node) -> int:
+        return self._source.line_and_column(self.places[node.index])[0]
+
     def _refuse(self, item: Item, message: str) -> SymphonyError:
-        return self._source.refuse(item.offset, message)
+        return self._source.refuse(item.place, message)
 
     def _arity(self, form: Form, takes: str) -> SymphonyError:
         return self._refuse(form, f"{form.items[0]} takes {takes}; found {len(form.items) - 1} arguments")

@@ -1,6 +1,7 @@
 """Text of a symphony file to nested forms: brackets, strings and words, each with its place in the file.
 
-The reader knows the lexical rules and nothing of what the words mean; that is :mod:`alchemiser.strategies.symphony.check`. It never
+The reader knows the lexical rules and nothing of what the words mean; that is :mod:`alchemiser.strategies.symphony.check`. Exported files
+repeat themselves thousands of times, so each distinct form is made once, and whoever reads on meets it once. It never
 recurses, so that nesting costs no host stack, and it either returns the whole form or raises :class:`SymphonyError` with line and
 column: nothing is ever half read. Files of more than 10 MB or 300 levels are refused.
 """
@@ -18,10 +19,10 @@ MAX_DEPTH = 300
 
 
 class Word(msgspec.Struct, frozen=True, gc=False):
-    """A bare word: an operator, a keyword with its colon, a number as it is written, or ``nil``."""
+    """A bare word: an operator, a keyword with its colon, a number as it is written, or ``nil``. ``place`` counts tokens."""
 
     text: str
-    offset: int
+    place: int
 
     def __str__(self) -> str:
         return self.text
@@ -31,18 +32,22 @@ class Text(msgspec.Struct, frozen=True, gc=False):
     """A string in double quotes, its escapes resolved."""
 
     value: str
-    offset: int
+    place: int
 
     def __str__(self) -> str:
         return f'"{self.value}"'
 
 
 class Form(msgspec.Struct, frozen=True, eq=False):
-    """A list ``(...)``, a vector ``[...]`` or a map ``{...}``; ``opening`` is its first bracket."""
+    """A list ``(...)``, a vector ``[...]`` or a map ``{...}``; ``opening`` is its first bracket.
+
+    A form that is written many times exists once, where it is written first: forms are equal exactly when they are the same object.
+    """
 
     opening: str
     items: list["Word | Text | Form"]
-    offset: int
+    place: int
+    tokens: int = 2
 
     def __str__(self) -> str:
         return {"(": "a list (...)", "[": "a vector [...]", "{": "a map {...}"}[self.opening]
@@ -52,23 +57,36 @@ Item = Word | Text | Form
 
 
 class Source:
-    """The text of a file and where its lines begin, to say line and column of an offset."""
+    """The text of a file: says line and column of a token. Where tokens stand is only worked out when somebody asks."""
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._offsets: list[int] | None = None
         self._line_starts: list[int] | None = None
 
-    def place(self, offset: int) -> tuple[int, int]:
-        """Return the line and column, both from 1, of a character."""
+    def tokens(self) -> list[str]:
+        """Return the tokens; behind the last one stands an empty string."""
+        return _TOKEN.findall(self.text)
+
+    def line_and_column(self, place: int) -> tuple[int, int]:
+        """Return the line and column, both from 1, of the token at a place."""
+        return self._at(self._offset(place))
+
+    def refuse(self, place: int, message: str, *, within: int = 0) -> SymphonyError:
+        """Return the error that refuses this file because of the token at ``place``, or of the character ``within`` it."""
+        line, column = self._at(self._offset(place) + within)
+        return SymphonyError(message, line=line, column=column)
+
+    def _offset(self, place: int) -> int:
+        if self._offsets is None:
+            self._offsets = [match.start(1) for match in _TOKEN.finditer(self.text)]
+        return self._offsets[place]
+
+    def _at(self, offset: int) -> tuple[int, int]:
         if self._line_starts is None:
             self._line_starts = [0, *(match.end() for match in re.finditer("\n", self.text))]
         line = bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
-
-    def refuse(self, offset: int, message: str) -> SymphonyError:
-        """Return the error that refuses this file because of what is at ``offset``."""
-        line, column = self.place(offset)
-        return SymphonyError(message, line=line, column=column)
 
 
 class ReadSymphony(msgspec.Struct, frozen=True, eq=False):
@@ -108,84 +126,107 @@ def read_text(text: str) -> ReadSymphony:
     """Read the one form of a symphony from text."""
     source = Source(text)
     if (nul := text.find("\0")) >= 0:
-        raise source.refuse(nul, "a NUL character; this is not a text file")
-    forms, depth = _forms(source)
-    if not forms:
-        raise source.refuse(0, "the file holds no (defsymphony ...)")
-    first = forms[0]
+        line, column = text.count("\n", 0, nul) + 1, nul - text.rfind("\n", 0, nul)
+        raise SymphonyError("a NUL character; this is not a text file", line=line, column=column)
+    top, depth = _Reading(source).forms()
+    if not top:
+        raise SymphonyError("the file holds no (defsymphony ...)", line=1, column=1)
+    first = top[0]
     if not isinstance(first, Form):
-        raise source.refuse(first.offset, f"expected (defsymphony ...), found {first}")
-    if len(forms) > 1:
-        raise source.refuse(forms[1].offset, f"{forms[1]} after the end of the symphony; a file holds exactly one")
+        raise source.refuse(first.place, f"expected (defsymphony ...), found {first}")
+    if len(top) > 1:
+        raise source.refuse(top[1].place, f"{top[1]} after the end of the symphony; a file holds exactly one")
     return ReadSymphony(form=first, source=source, depth=depth)
 
 
+# White space, to which commas belong, and comments stand before a token; behind the last one there may be nothing but them.
 _TOKEN = re.compile(
-    r"""[\s,]+ | ;[^\n]*                       # white space, to which commas belong, and comments
-    | (?P<open>[(\[{]) | (?P<close>[)\]}])
-    | "(?P<string>[^"\\]*(?:\\.[^"\\]*)*)"
-    | (?P<word>[^\s,;()\[\]{}"]+)
-    | (?P<stray>")""",
+    r"""[\s,]*(?:;[^\n]*[\s,]*)*( [()\[\]{}] | "[^"\\]*(?:\\.[^"\\]*)*" | [^\s,;()\[\]{}"]+ | " | \Z )""",
     re.VERBOSE | re.DOTALL,
 )
+_CLOSED_BY = {")": "(", "]": "[", "}": "{"}
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\", "/": "/"}
 
-
-def _forms(source: Source) -> tuple[list[Item], int]:
-    """Return the top-level items and the deepest nesting of brackets."""
-    top: list[Item] = []
-    items = top
-    open_forms: list[Form] = []
-    deepest = 0
-    for token in _TOKEN.finditer(source.text):
-        kind = token.lastgroup
-        if kind is None:
-            continue
-        offset = token.start()
-        if kind == "word":
-            items.append(Word(token.group(), offset))
-        elif kind == "open":
-            form = Form(token.group(), [], offset)
-            items.append(form)
-            open_forms.append(form)
-            items = form.items
-            if len(open_forms) > deepest:
-                deepest = len(open_forms)
-                if deepest > MAX_DEPTH:
-                    raise source.refuse(offset, f"brackets nest deeper than {MAX_DEPTH} levels")
-        elif kind == "close":
-            _check_closing(source, open_forms, token.group(), offset)
-            open_forms.pop()
-            items = open_forms[-1].items if open_forms else top
-        elif kind == "string":
-            items.append(Text(_unescaped(source, token.group("string"), offset + 1), offset))
-        else:
-            raise source.refuse(offset, "this string is never closed")
-    if open_forms:
-        unclosed = open_forms[-1]
-        raise source.refuse(unclosed.offset, f"{unclosed.opening!r} is never closed ({len(open_forms)} brackets are open at the end)")
-    return top, deepest
+_Raw = str | Form
 
 
-def _check_closing(source: Source, open_forms: list[Form], closing: str, offset: int) -> None:
-    if not open_forms:
-        raise source.refuse(offset, f"{closing!r} closes nothing")
-    form = open_forms[-1]
-    if _CLOSING[form.opening] != closing:
-        line, column = source.place(form.offset)
-        raise source.refuse(offset, f"{closing!r} does not close {form.opening!r} of line {line}, column {column}")
+class _Reading:
+    """One pass over the tokens. Atoms stay plain text until the form around them turns out to be a new one."""
 
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._known: dict[tuple[_Raw, ...], Form] = {}
 
-def _unescaped(source: Source, body: str, offset: int) -> str:
-    if "\\" not in body:
-        return body
+    def forms(self) -> tuple[list[Item], int]:
+        """Return the top-level items and the deepest nesting of brackets."""
+        tokens = self._source.tokens()
+        if '"' in tokens:
+            raise self._source.refuse(tokens.index('"'), "this string is never closed")
+        known = self._known
+        open_forms: list[tuple[list[_Raw], int]] = []
+        items: list[_Raw] = []
+        deepest = 0
+        for place, token in enumerate(tokens):
+            if token in _CLOSED_BY:
+                if not open_forms or tokens[open_forms[-1][1]] != _CLOSED_BY[token]:
+                    raise self._wrong_closing(tokens, token, place, open_forms[-1][1] if open_forms else None)
+                key = (token, *items)
+                form = known.get(key)
+                inner = items
+                items, began = open_forms.pop()
+                if form is None:
+                    form = known[key] = self._new_form(tokens, inner, began, place)
+                items.append(form)
+            elif token in _CLOSING:
+                open_forms.append((items, place))
+                items = []
+                if len(open_forms) > deepest:
+                    deepest = len(open_forms)
+                    if deepest > MAX_DEPTH:
+                        raise self._source.refuse(place, f"brackets nest deeper than {MAX_DEPTH} levels")
+            else:
+                items.append(token)
+        if open_forms:
+            began = open_forms[-1][1]
+            message = f"{tokens[began]!r} is never closed ({len(open_forms)} brackets are open at the end)"
+            raise self._source.refuse(began, message)
+        # The empty tokens behind the last one are the end of the text.
+        return self._items([item for item in items if item != ""], 0), deepest
 
-    def replace(match: re.Match[str]) -> str:
-        letter = match.group(1)
-        if letter not in _ESCAPES:
-            raise source.refuse(offset + match.start(), f"unknown escape \\{letter} in a string")
-        return _ESCAPES[letter]
+    def _new_form(self, tokens: list[str], items: list[_Raw], began: int, ended: int) -> Form:
+        return Form(tokens[began], self._items(items, began + 1), began, ended - began + 1)
 
-    return _ESCAPE.sub(replace, body)
+    def _items(self, raw: list[_Raw], place: int) -> list[Item]:
+        """Return the items that begin at a place, with the places of the atoms among them."""
+        items: list[Item] = []
+        for item in raw:
+            if isinstance(item, Form):
+                items.append(item)
+                place += item.tokens
+                continue
+            if item.startswith('"'):
+                items.append(Text(self._unescaped(item[1:-1], place), place))
+            else:
+                items.append(Word(item, place))
+            place += 1
+        return items
+
+    def _unescaped(self, body: str, place: int) -> str:
+        if "\\" not in body:
+            return body
+
+        def replace(match: re.Match[str]) -> str:
+            letter = match.group(1)
+            if letter not in _ESCAPES:
+                raise self._source.refuse(place, f"unknown escape \\{letter} in a string", within=1 + match.start())
+            return _ESCAPES[letter]
+
+        return _ESCAPE.sub(replace, body)
+
+    def _wrong_closing(self, tokens: list[str], closing: str, place: int, began: int | None) -> SymphonyError:
+        if began is None:
+            return self._source.refuse(place, f"{closing!r} closes nothing")
+        line, column = self._source.line_and_column(began)
+        return self._source.refuse(place, f"{closing!r} does not close {tokens[began]!r} of line {line}, column {column}")

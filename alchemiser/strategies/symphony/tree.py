@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Literal
 
 from alchemiser.market.indicators import Measure
+from alchemiser.strategies.symphony.reader import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,8 @@ class Symphony:
     header: Header
     root: Node
     nodes: tuple[Node, ...] = field(repr=False)
-    lines: tuple[int, ...] = field(repr=False)
+    source: Source = field(repr=False)
+    places: tuple[int, ...] = field(repr=False)
     symbols_held: tuple[str, ...]
     symbols_watched: tuple[str, ...]
     longest_window: int
@@ -201,4 +203,4 @@ class Symphony:
 
     def line_of(self, node: Node) -> int:
         """Return the line of the file where the node is written first."""
-        return self.lines[node.index]
+        return self.source.line_and_column(self.places[node.index])[0]

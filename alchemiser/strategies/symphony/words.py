@@ -47,30 +47,30 @@ class MeasureForm:
 def refuse_word(source: Source, word: Word, kind: str, known: Iterable[str]) -> SymphonyError:
     """Return the refusal of an unknown word, with the known one that it may have been meant to be."""
     if word.text in _UNSUPPORTED:
-        return source.refuse(word.offset, f"{word.text} is not supported: {_UNSUPPORTED[word.text]}")
+        return source.refuse(word.place, f"{word.text} is not supported: {_UNSUPPORTED[word.text]}")
     names = list(known)
     close = get_close_matches(word.text, names, n=1)
     hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(names)}"
-    return source.refuse(word.offset, f"unknown {kind} {word.text!r}; {hint}")
+    return source.refuse(word.place, f"unknown {kind} {word.text!r}; {hint}")
 
 
 def warning_at(source: Source, item: Item, message: str) -> CheckWarning:
     """Return a warning about an item, with its place."""
-    line, column = source.place(item.offset)
+    line, column = source.line_and_column(item.place)
     return CheckWarning(line, column, message)
 
 
 def parse_number(source: Source, item: Item, what: str) -> Decimal:
     """Return a plain decimal number, exactly as written; exponents, infinities and not-a-number are refused."""
     if not isinstance(item, Word) or not _NUMBER.fullmatch(item.text):
-        raise source.refuse(item.offset, f"expected {what}, found {item}")
+        raise source.refuse(item.place, f"expected {what}, found {item}")
     return Decimal(item.text)
 
 
 def parse_integer(source: Source, item: Item, what: str) -> int:
     """Return a positive integer."""
     if not isinstance(item, Word) or not _INTEGER.fullmatch(item.text) or int(item.text) == 0:
-        raise source.refuse(item.offset, f"{what} is a positive integer, found {item}")
+        raise source.refuse(item.place, f"{what} is a positive integer, found {item}")
     return int(item.text)
 
 
@@ -78,32 +78,32 @@ def parse_window(source: Source, item: Item, name: str) -> int:
     """Return one window, written plainly or as a map with that one key."""
     if isinstance(item, Form) and item.opening == "{":
         if len(item.items) != 2 or str(item.items[0]) != f":{name}":
-            raise source.refuse(item.offset, f"expected {{:{name} N}}")
+            raise source.refuse(item.place, f"expected {{:{name} N}}")
         item = item.items[1]
     window = parse_integer(source, item, f"the {name.replace('-', ' ')}")
     if window > MAX_WINDOW:
-        raise source.refuse(item.offset, f"the {name.replace('-', ' ')} {window} is longer than {MAX_WINDOW} bars")
+        raise source.refuse(item.place, f"the {name.replace('-', ' ')} {window} is longer than {MAX_WINDOW} bars")
     return window
 
 
 def parse_symbol(source: Source, item: Item) -> str:
     """Return a ticker in the broker's spelling: without class prefix and currency, share classes after a dot."""
     if not isinstance(item, Text):
-        raise source.refuse(item.offset, f'expected a symbol in quotes such as "SPY", found {item}')
+        raise source.refuse(item.place, f'expected a symbol in quotes such as "SPY", found {item}')
     symbol = item.value.strip()
     if qualified := _QUALIFIED.fullmatch(symbol):
         if qualified["kind"] != "EQUITIES" or qualified["currency"] not in (None, "USD"):
-            raise source.refuse(item.offset, f"{item} is not a US equity")
+            raise source.refuse(item.place, f"{item} is not a US equity")
         symbol = qualified["symbol"]
     if not _SYMBOL.fullmatch(symbol):
-        raise source.refuse(item.offset, f"{item} is not a US equity symbol (capitals and digits, a share class after . or /)")
+        raise source.refuse(item.place, f"{item} is not a US equity symbol (capitals and digits, a share class after . or /)")
     return symbol.replace("/", ".")
 
 
 def measure_form(source: Source, item: Item, *, with_symbol: bool) -> MeasureForm:
     """Return what an indicator form says, with a symbol (a side of a condition) or without one (the ranking of a filter)."""
     if not isinstance(item, Form) or item.opening != "(" or not item.items:
-        raise source.refuse(item.offset, f"expected an indicator such as (rsi {{:window 10}}), found {item}")
+        raise source.refuse(item.place, f"expected an indicator such as (rsi {{:window 10}}), found {item}")
     word = _indicator_word(source, item.items[0])
     name = _LONG_NAMES.get(word.text, word.text)
     if name not in INDICATORS:
@@ -112,12 +112,12 @@ def measure_form(source: Source, item: Item, *, with_symbol: bool) -> MeasureFor
     symbol = None
     if with_symbol:
         if not arguments:
-            raise source.refuse(item.offset, f"{name} needs a symbol here")
+            raise source.refuse(item.place, f"{name} needs a symbol here")
         symbol = parse_symbol(source, arguments[0])
         arguments = arguments[1:]
     elif arguments and isinstance(arguments[0], Text):
         raise source.refuse(
-            arguments[0].offset, f"the ranking of a filter is applied to each child and takes no symbol, found {arguments[0]}"
+            arguments[0].place, f"the ranking of a filter is applied to each child and takes no symbol, found {arguments[0]}"
         )
     windows, remarks = _windows(source, name, item, arguments)
     return MeasureForm(Measure(name, windows), symbol, tuple(remarks))
@@ -126,9 +126,9 @@ def measure_form(source: Source, item: Item, *, with_symbol: bool) -> MeasureFor
 def _indicator_word(source: Source, head: Item) -> Word:
     """Return the name of an indicator, also from ``(unimplemented :name)``, which one exporter wrote for what it did not know."""
     if isinstance(head, Form) and len(head.items) == 2 and str(head.items[0]) == "unimplemented" and isinstance(head.items[1], Word):
-        return Word(head.items[1].text.removeprefix(":"), head.items[1].offset)
+        return Word(head.items[1].text.removeprefix(":"), head.items[1].place)
     if not isinstance(head, Word):
-        raise source.refuse(head.offset, f"expected the name of an indicator, found {head}")
+        raise source.refuse(head.place, f"expected the name of an indicator, found {head}")
     return head
 
 
@@ -139,7 +139,7 @@ def _windows(source: Source, name: str, form: Form, arguments: list[Item]) -> tu
     else:
         names = indicator.window_names or ("window",)
         if len(arguments) > len(names):
-            raise source.refuse(arguments[len(names)].offset, f"{name} takes {len(names)} window(s), found one more argument")
+            raise source.refuse(arguments[len(names)].place, f"{name} takes {len(names)} window(s), found one more argument")
         given = {key: (item, parse_window(source, item, key)) for key, item in zip(names, arguments, strict=False)}
     remarks: list[str] = []
     windows: list[int] = []
@@ -151,19 +151,19 @@ def _windows(source: Source, name: str, form: Form, arguments: list[Item]) -> tu
         given.clear()
         remarks.append(f"{name} has no window; the one given has no effect")
     for key, (item, _) in given.items():
-        raise source.refuse(item.offset, f"{name} takes {' and '.join(indicator.window_names)}, not {key}")
+        raise source.refuse(item.place, f"{name} takes {' and '.join(indicator.window_names)}, not {key}")
     return tuple(windows), remarks
 
 
 def _window_map(source: Source, form: Form) -> dict[str, tuple[Item, int]]:
     if len(form.items) % 2:
-        raise source.refuse(form.offset, "a map has a key without a value")
+        raise source.refuse(form.place, "a map has a key without a value")
     given: dict[str, tuple[Item, int]] = {}
     for key, value in zip(form.items[::2], form.items[1::2], strict=True):
         if not isinstance(key, Word) or not key.text.startswith(":"):
-            raise source.refuse(key.offset, f"expected a keyword such as :window, found {key}")
+            raise source.refuse(key.place, f"expected a keyword such as :window, found {key}")
         name = key.text.removeprefix(":")
         if name in given:
-            raise source.refuse(key.offset, f":{name} is given twice")
+            raise source.refuse(key.place, f":{name} is given twice")
         given[name] = (value, parse_window(source, value, name))
     return given

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alchemiser.market.indicators import INDICATORS, Floats, LastBar, Measure, tail
+from alchemiser.market.indicators import INDICATORS, Measure, tail, tails
+from alchemiser.market.kernels import BATCH_FROM, Floats
+from alchemiser.market.last_bar import LastBar
 
 P = np.array([100, 102, 101, 104, 103, 106, 108, 107, 110, 109], dtype=float)
 Q = np.array([100, 120, 90, 105, 80, 100], dtype=float)
@@ -30,6 +32,8 @@ EXAMPLES = [
     ("stdev-price", (5,), P, 1.414214),
     ("percentage-price-oscillator", (3, 5), P, 0.844385),
     ("percentage-price-oscillator-signal", (3, 5, 3), P, 0.922075),
+    ("macd", (3, 5), P, 0.909728),
+    ("macd-signal", (3, 5, 3), P, 0.985474),
     ("max-drawdown", (6,), Q, 33.333333),
     ("max-drawdown", (5,), Q, 33.333333),
     ("max-drawdown", (4,), Q, 23.809524),
@@ -53,6 +57,10 @@ MEASURES = [
 ]
 
 series_of_prices = st.lists(st.floats(0.01, 1e6), min_size=1, max_size=40).map(lambda prices: np.array(prices))
+
+
+BANDS = [Measure("upper-bollinger", (4,), 2.0), Measure("lower-bollinger", (5,), 1.5)]
+MEASURES += [Measure("macd", (3, 6)), Measure("macd-signal", (3, 6, 4)), *BANDS]
 
 
 def last(measure: Measure, closes: Floats) -> float:
@@ -143,4 +151,28 @@ def test_a_measure_names_itself_and_its_mistakes() -> None:
 
 def test_every_indicator_is_tested_above() -> None:
     """No indicator is added without joining the tables of this file."""
-    assert set(INDICATORS) == {measure.name for measure in MEASURES} == {name for name, _, _, _ in EXAMPLES}
+    assert set(INDICATORS) == {measure.name for measure in MEASURES}
+    assert set(INDICATORS) == {name for name, _, _, _ in EXAMPLES} | {measure.name for measure in BANDS}
+
+
+def test_bands_lie_around_the_average() -> None:
+    """A Bollinger band is the average plus or minus its number of population deviations."""
+    assert last(Measure("upper-bollinger", (5,), 2.0), P) == pytest.approx(108 + 2 * 1.414214, abs=1e-6)
+    assert last(Measure("lower-bollinger", (3,), 0.5), P) == pytest.approx(108.666667 - 0.5 * 1.247219, abs=1e-6)
+    assert str(Measure("lower-bollinger", (3,), 0.5)) == "lower-bollinger(3, 0.5)"
+    for wrong in (
+        lambda: Measure("lower-bollinger", (3,)),
+        lambda: Measure("rsi", (3,), 2.0),
+        lambda: Measure("upper-bollinger", (3,), -1.0),
+    ):
+        with pytest.raises(ValueError, match="deviations"):
+            wrong()
+
+
+@given(many=st.lists(st.tuples(series_of_prices, st.integers(1, 12)), min_size=BATCH_FROM, max_size=9))
+def test_many_series_together_give_the_same_bits(many: list[tuple[Floats, int]]) -> None:
+    """Walking through time with many series of different lengths and windows at once changes no bit of any of them."""
+    wanted = [(Measure("rsi", (window,)), closes) for closes, window in many] + [(measure, many[0][0]) for measure in MEASURES]
+
+    for (measure, closes), values in zip(wanted, tails(wanted), strict=True):
+        assert tail(measure, closes).tolist() == values.tolist()

@@ -7,7 +7,8 @@ import pytest
 
 from alchemiser.domain.errors import DataError
 from alchemiser.market.history import DailyHistory
-from alchemiser.market.indicators import Floats, Measure
+from alchemiser.market.indicators import Measure
+from alchemiser.market.kernels import Floats
 from alchemiser.strategies.outcome import NotComputable
 from alchemiser.strategies.panel import PricePanel
 

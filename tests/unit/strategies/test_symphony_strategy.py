@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from alchemiser.market.indicators import Floats, Measure, tail
+from alchemiser.market.indicators import Measure, tail
+from alchemiser.market.kernels import Floats
 from alchemiser.strategies.outcome import NotComputable, Proposal
 from alchemiser.strategies.panel import PricePanel
 from alchemiser.strategies.symphony.check import check_text
