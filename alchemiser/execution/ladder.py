@@ -22,7 +22,7 @@ class LadderRules(msgspec.Struct, frozen=True, kw_only=True):
 
     ``rungs`` are the shares of the spread that the attempts cross, in order; ``rung_seconds`` is how long one attempt may stand;
     ``max_slippage_bps`` bounds every limit against the arrival price; ``fallback`` is ``market`` or ``park``; an intent is parked after
-    ``order_deadline_seconds``, whatever it waits for. No limit is sent that is further than ``price_collar_bps`` from the mid, and no
+    ``order_deadline_seconds``, whatever it waits for. No limit is sent that pays more than ``price_collar_bps`` beyond the mid, and no
     order beyond ``max_orders_per_session``.
     """
 
@@ -56,9 +56,9 @@ def is_behind(order: NewOrder, quote: Quote, rung: Decimal) -> bool:
 
 
 def is_outside_collar(order: NewOrder, quote: Quote, collar_bps: Decimal) -> bool:
-    """Whether a limit is further from the mid than the collar allows: the quote's spread is then too wide to be believed."""
+    """Whether a limit would pay more beyond the mid than the collar allows: the quote's spread is then too wide to be believed."""
     mid = from_float(quote.mid)
-    return order.limit_price is not None and abs(order.limit_price - mid) > mid * collar_bps * BASIS_POINT
+    return order.limit_price is not None and (order.limit_price - mid) * order.side.sign > mid * collar_bps * BASIS_POINT
 
 
 def next_order(intent: Intent, client_order_id: str, quantity: Decimal, rung: int, quote: Quote, rules: LadderRules) -> NewOrder | None:

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from alchemiser.cli import run as run_module
+from alchemiser.service.secrets import SecretMasker
 from alchemiser.service.settings import RunOptions, Settings
 from tests.unit.cli.conftest import Command
 
 STARTED: list[tuple[Settings, RunOptions]] = []
 
 
-async def fake_daemon(settings: Settings, options: RunOptions) -> int:
+async def fake_daemon(settings: Settings, options: RunOptions, *, masker: SecretMasker) -> int:
     """Remember what the daemon was started with and end well."""
     STARTED.append((settings, options))
     return 0

@@ -42,7 +42,10 @@ def test_settings_are_frozen() -> None:
         ({"portfolio": {"fractional": "yes"}}, "expected true or false, found text"),
         ({"portfolio": {"fractional": 1}}, "expected true or false, found a number"),
         ({"execution": {"ladder": ["0.5"]}}, "expected a number, found text"),
-        ({"schedule": {"decision": "noon"}}, "expected a moment like 'close - 10m' or 'open + 30m', found 'noon'"),
+        (
+            {"schedule": {"decision": "noon"}},
+            '"noon" is not a time of a session; expected "close - 10m", "open + 5m" (units h, m, s) or a New York time such as "15:50"',
+        ),
         ({"service": {"http": "8080"}}, "expected host:port, for example 127.0.0.1:8080"),
         ({"service": {"http": "localhost:99999"}}, "expected host:port, for example 127.0.0.1:8080"),
         ({"alpaca": {"trading_url": "localhost"}}, "expected a URL that begins with https://, http://, wss:// or ws://"),
