@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 import anyio
+import structlog
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import DataError
@@ -28,6 +29,11 @@ from alchemiser.domain.market import Session
 from alchemiser.domain.runtime import Clock, Release
 from alchemiser.execution.rebalances import Rebalances
 from alchemiser.market.calendar import TradingCalendar
+
+RESULT_SECONDS = 300.0
+"""How long the result of a session is waited for before the schedule goes on, in market seconds."""
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -99,11 +105,28 @@ class Scheduler:
         await self._publish(SessionOpened(at=self._clock.now(), session=session))
         if not self._rebalances.is_settled(session.date):
             await self._clock.sleep_until(self._timetable.decide(session))
-            await self._decide(session)
+            if not self._rebalances.is_settled(session.date):  # By an operator, meanwhile.
+                await self._decide(session)
         await self._clock.sleep_until(session.closes_at)
-        await self._publish(SessionClosed(at=self._clock.now(), session=session))
-        while self._reported is None or self._reported < session.date:
-            await self._news.wait()
+        release = self._clock.hold(f"the result of {session.date}")
+        try:
+            await self._publish(SessionClosed(at=self._clock.now(), session=session))
+            await self._result_of(session)
+        finally:
+            release()
+
+    async def _result_of(self, session: Session) -> None:
+        """Wait until the result of a session is in; a broker that could not be asked holds up neither the next session nor the end."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._lose_patience, session, group.cancel_scope, name="patience with a result")
+            while self._reported is None or self._reported < session.date:
+                await self._news.wait()
+            group.cancel_scope.cancel()
+
+    async def _lose_patience(self, session: Session, scope: anyio.CancelScope) -> None:
+        await self._clock.sleep(RESULT_SECONDS)
+        _log.warning("session_without_result", session=session.date.isoformat(), waited_seconds=RESULT_SECONDS)
+        scope.cancel()
 
     async def _decide(self, session: Session) -> None:
         now, cut_off = self._clock.now(), self._timetable.cut_off(session)
