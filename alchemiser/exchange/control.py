@@ -1,6 +1,6 @@
 """Control of the exchange under ``/_exchange/``: for tests, drills and demos; not part of Alpaca's protocol, and without credentials.
 
-``GET /_exchange/clock``      ``{"now", "is_open", "session", "can_adjust"}``
+``GET /_exchange/clock``      ``{"now", "is_open", "session", "speed", "leaps", "can_adjust"}``
 ``POST /_exchange/clock``     ``{"advance_seconds": N}``, ``{"to": TIMESTAMP}`` or ``{"speed": X}`` (a number, or ``"leap"``);
                               409 when the clock cannot
 ``POST /_exchange/quote``     ``{"symbol", "bid", "bid_size", "ask", "ask_size"}``: the symbol keeps that quote, whatever its path
@@ -38,6 +38,14 @@ LEAP_SPEED: Final = 20.0
 @runtime_checkable
 class AdjustableClock(Protocol):
     """A clock that can be set forward and run at another speed."""
+
+    @property
+    def speed(self) -> float:
+        """Market seconds per wall second, leaps aside."""
+
+    @property
+    def leaps(self) -> bool:
+        """Whether it jumps over quiet stretches."""
 
     def advance(self, seconds: float) -> None:
         """Jump forward by that many market seconds now."""
@@ -173,12 +181,15 @@ class ControlApi:
     def _time(self) -> web.Response:
         now = self._driver.read()
         session = self._calendar.session_at(now)
+        adjustable = self._clock if isinstance(self._clock, AdjustableClock) else None
         return answer(
             {
                 "now": time_text(now),
                 "is_open": session is not None,
                 "session": None if session is None else session.date.isoformat(),
-                "can_adjust": isinstance(self._clock, AdjustableClock),
+                "speed": 1.0 if adjustable is None else adjustable.speed,
+                "leaps": adjustable is not None and adjustable.leaps,
+                "can_adjust": adjustable is not None,
             }
         )
 

@@ -107,6 +107,16 @@ class LeapClock:
         """Why the clock does not leap just now."""
         return tuple(self._holds.values())
 
+    @property
+    def speed(self) -> float:
+        """Market seconds per wall second, leaps aside."""
+        return self._speed
+
+    @property
+    def leaps(self) -> bool:
+        """Whether the clock jumps over quiet stretches."""
+        return self._leaps
+
     def now(self) -> datetime:
         """Return the market time."""
         return self._start + timedelta(seconds=self.monotonic())

@@ -30,6 +30,7 @@ async def test_the_clock_is_set_forward_and_sped_up() -> None:
         assert (await exchange.call("GET", f"/v2/orders/{order['id']}"))[1]["status"] == "filled"
         _, answer = await exchange.call("POST", "/_exchange/clock", {"to": "2025-03-03T22:00:00Z"})
         assert (answer["is_open"], answer["session"], answer["can_adjust"]) == (False, None, True)
+        assert (answer["speed"], answer["leaps"]) == (1.0, False)
         for speed in (20, "leap"):
             assert (await exchange.call("POST", "/_exchange/clock", {"speed": speed}))[0] == 200
         assert (await exchange.call("GET", "/_exchange/clock"))[0] == 200
