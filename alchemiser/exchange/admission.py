@@ -4,16 +4,18 @@ Promises: a refusal changes nothing; what is admitted is affordable and sells no
 matter of ``floor``.
 """
 
+from collections.abc import Collection
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
 
 from alchemiser.domain.money import ZERO, truncate_shares
 from alchemiser.exchange import rules
-from alchemiser.exchange.account import effective_multiplier
 from alchemiser.exchange.assets import AssetRecord
 from alchemiser.exchange.blotter import Blotter
 from alchemiser.exchange.errors import forbidden, insufficient_buying_power, insufficient_quantity, unprocessable
+from alchemiser.exchange.legs import check_exits, check_group, with_legs
+from alchemiser.exchange.margin import effective_multiplier
 from alchemiser.exchange.matching import trail, working_limit
 from alchemiser.exchange.orders import OrderStatus, VenueOrder
 from alchemiser.exchange.requests import OrderRequest, ReplaceRequest
@@ -32,7 +34,7 @@ _NOT_REPLACEABLE: Final = {
     OrderStatus.PENDING_REPLACE: "order chain not fully replaced",
     OrderStatus.REPLACED: "order already replaced",
 }
-_REPLACEABLE: Final = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+_REPLACEABLE: Final = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.HELD)
 
 
 class Admission:
@@ -52,17 +54,21 @@ class Admission:
         rules.check_asset(asset)
         self._check_account()
         rules.check_ticks(request)
+        rules.check_notional(request, self._settings)
         rules.check_time_in_force(request.type, request.time_in_force)
         rules.check_extended_hours(request, gtc_allowed=self._settings.extended_gtc)
         rules.check_fractional(request, asset, allowed=is_liquidation or self._state.account.configuration.fractional_trading)
-        rules.check_window(request.time_in_force, self._timeline.trading_day(now.astimezone(NEW_YORK).date()), now)
+        today = self._timeline.trading_day(now.astimezone(NEW_YORK).date())
+        rules.check_window(request.time_in_force, today, now, cls_cut_off=timedelta(minutes=self._settings.cls_cut_off_minutes))
         order = self._order_of(request, asset, now)
         if request.position_intent not in (None, order.position_intent):
             raise unprocessable(f"position intent mismatch, inferred: {order.position_intent}, specified: {request.position_intent}")
+        check_group(request, order.position_intent, self._standing.book(order.symbol).mark)
         price = self._size_up(order)
         if not is_liquidation:
             rules.check_minimum_value(order.notional if order.notional is not None else price and order.leaves_quantity * price)
         self._check_standing(order, asset)
+        with_legs(order, request.exits, self._blotter.new_uuid)
         return order
 
     def admit_replacement(self, old: VenueOrder, request: ReplaceRequest, now: datetime, *, is_live: bool) -> VenueOrder:
@@ -82,8 +88,11 @@ class Admission:
         rules.check_time_in_force(new.type, new.time_in_force)
         if new.time_in_force != "day" and new.leaves_quantity != new.leaves_quantity.to_integral_value():
             raise unprocessable("fractional orders must be DAY orders")
+        group = self._blotter.group(old)
+        if old.order_class:
+            check_exits([new if order is old else order for order in group], self._standing.book(old.symbol).mark)
         self._size_up(new)
-        self._check_standing(new, self._standing.asset(new.symbol), excluding=old)
+        self._check_standing(new, self._standing.asset(new.symbol), excluding=group)
         return new
 
     def resized(self, old: VenueOrder, new: VenueOrder) -> bool:
@@ -93,10 +102,16 @@ class Admission:
             if left <= 0:
                 return False
             new.qty, new.filled_before = left, old.filled_qty
-        return not new.is_closing or self._standing.free_shares(new.symbol, excluding=old) >= 0
+        others = [order for order in self._blotter.group(old) if order is not new]
+        return not new.is_closing or self._standing.free_shares(new.symbol, excluding=others) >= 0
 
     def _check_account(self) -> None:
-        if self._state.account.configuration.suspend_trade:
+        account = self._state.account
+        if account.is_blocked:
+            raise forbidden("account is blocked")
+        if account.is_trading_blocked:
+            raise forbidden("trading is blocked for this account")
+        if account.configuration.suspend_trade:
             raise forbidden("new orders are rejected by user request")
 
     def _order_of(self, request: OrderRequest, asset: AssetRecord, now: datetime) -> VenueOrder:
@@ -124,6 +139,7 @@ class Admission:
             updated_at=now,
             good_for=None if day is None else day.on,
             expires_at=_expires_at(request.time_in_force, request.extended_hours, day, now),
+            order_class=request.order_class,
         )
 
     def _successor(self, old: VenueOrder, request: ReplaceRequest, now: datetime) -> VenueOrder:
@@ -133,7 +149,11 @@ class Admission:
         day = self._timeline.day_for_order(time_in_force, old.extended_hours, now)
         # A quantity that is asked for is the new total, so what is filled counts; one that is inherited is not reduced, as recorded
         # from the venue (Alpaca-API#165): whoever replaces a part-filled order without a quantity may buy too much.
+        # The exits of one position never sell more than is left of it.
         quantity = old.qty if request.qty is None else request.qty - old.filled_qty
+        is_total = request.qty is not None
+        if old.qty is not None and not is_total and (self._settings.inherited_quantity == "leaves" or old.order_class):
+            quantity, is_total = old.qty - old.filled_qty, True
         return VenueOrder(
             id=self._blotter.new_uuid(),
             client_order_id=request.client_order_id or self._blotter.new_uuid(),
@@ -151,15 +171,18 @@ class Admission:
             trail_percent=percent or old.trail_percent,
             extended_hours=old.extended_hours,
             hwm=old.hwm,
-            status=OrderStatus.PENDING_NEW,
+            status=OrderStatus.HELD if old.status is OrderStatus.HELD else OrderStatus.PENDING_NEW,
             created_at=now,
             submitted_at=now,
             updated_at=now,
             good_for=None if day is None else day.on,
             expires_at=_expires_at(time_in_force, old.extended_hours, day, now),
             replaces=old.id,
-            is_total=request.qty is not None,
+            is_total=is_total,
             filled_before=old.filled_qty,
+            order_class=old.order_class,
+            parent_id=old.parent_id,
+            is_dormant=old.is_dormant,
         )
 
     def _size_up(self, order: VenueOrder) -> Decimal | None:
@@ -177,20 +200,30 @@ class Admission:
         order.hold_quantity = order.qty if order.qty is not None else truncate_shares((order.notional or ZERO) / price)
         return price
 
-    def _check_standing(self, order: VenueOrder, asset: AssetRecord, excluding: VenueOrder | None = None) -> None:
-        others = [other for other in self._blotter.open_of(order.symbol) if other is not excluding]
+    def _check_standing(self, order: VenueOrder, asset: AssetRecord, excluding: Collection[VenueOrder] = ()) -> None:
+        others = [other for other in self._blotter.open_of(order.symbol) if other not in excluding]
+        if order.is_dormant:
+            return
         if order.is_closing:
             self._check_free_shares(order, others, excluding)
-        elif order.position_intent == "sell_to_open":
-            self._check_short(order, asset, others)
-        elif any(other.position_intent == "sell_to_open" for other in others):
-            raise forbidden("cannot open a long buy while a short sell order is open")
+        else:
+            self._check_opening(order, asset, others)
         rules.check_wash_trade(order, others)
         lacking = self._standing.lacks_buying_power_for(order, excluding)
         if lacking is not None:
             raise insufficient_buying_power(lacking, reserved_dollars(order))
 
-    def _check_free_shares(self, order: VenueOrder, others: list[VenueOrder], excluding: VenueOrder | None) -> None:
+    def _check_opening(self, order: VenueOrder, asset: AssetRecord, others: list[VenueOrder]) -> None:
+        if rules.PTP_NO_EXCEPTION in asset.attributes and not self._state.account.configuration.ptp_no_exception_entry:
+            raise forbidden(f'asset "{asset.symbol}" is a publicly traded partnership without exception')
+        if order.position_intent == "sell_to_open":
+            self._check_short(order, asset, others)
+        elif any(other.position_intent == "sell_to_open" for other in others):
+            raise forbidden("cannot open a long buy while a short sell order is open")
+        if self._standing.valuation().is_over_gross_cap:
+            raise forbidden("gross position value exceeds 600% of equity: only closing orders are accepted")
+
+    def _check_free_shares(self, order: VenueOrder, others: list[VenueOrder], excluding: Collection[VenueOrder]) -> None:
         available = self._standing.free_shares(order.symbol, excluding)
         if order.leaves_quantity > available:
             raise insufficient_quantity(
@@ -231,6 +264,8 @@ class Admission:
             raise unprocessable("unable to replace order, order isn't sent to exchange yet")
         if old.notional is not None:
             raise unprocessable("notional orders cannot be replaced")
+        if old.order_class:
+            self._check_group_change(old, request)
         if request.qty is not None and old.qty != request.qty and old.qty is not None and old.qty != old.qty.to_integral_value():
             raise unprocessable("qty of fractional orders cannot be replaced")
         if request.qty is not None and request.qty <= old.filled_qty:
@@ -241,6 +276,14 @@ class Admission:
             raise unprocessable(f"stop_price is not allowed for {old.type} orders")
         if request.trail is not None and old.type != "trailing_stop":
             raise unprocessable(f"trail is not allowed for {old.type} orders")
+
+    def _check_group_change(self, old: VenueOrder, request: ReplaceRequest) -> None:
+        """Of a complex order only prices may change (3.9)."""
+        if old.order_class == "oto" and not self._settings.oto_replaceable:
+            raise unprocessable("oto orders cannot be replaced")
+        for name in ("qty", "time_in_force"):
+            if getattr(request, name) not in (None, getattr(old, name)):
+                raise unprocessable(f"{name} of {old.order_class} orders cannot be replaced")
 
 
 def _differs(old: VenueOrder, new: VenueOrder, name: str) -> bool:

@@ -4,28 +4,36 @@ The blotter is the only place where ids are made and events are emitted. Client 
 refused for ever, as the venue does.
 """
 
+import math
 import uuid
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import islice
 from random import Random
 
+from alchemiser.exchange.archive import SEGMENT, seal, unseal
 from alchemiser.exchange.errors import invalid, not_found
+from alchemiser.exchange.fields import parse_order_id
 from alchemiser.exchange.orders import OrderStatus, OrderUpdate, VenueOrder, order_json
-from alchemiser.exchange.requests import OrderFilter, parse_order_id
+from alchemiser.exchange.requests import OrderFilter
+from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.snapshot import ExchangeState, ulid, ulid_text
 
 
 class Blotter:
     """The orders of one exchange; the state holds them, the indexes here are made from it."""
 
-    def __init__(self, state: ExchangeState, random: Random) -> None:
+    def __init__(self, state: ExchangeState, random: Random, settings: ExchangeSettings) -> None:
         self._state = state
+        self._settings = settings
         self._random = random
         self._by_id: dict[str, VenueOrder] = {}
         self._by_client_id: dict[str, VenueOrder] = {}
         self._open: dict[str, dict[str, VenueOrder]] = {}
-        for order in state.orders:
+        self._all: list[VenueOrder] = []
+        trees = [*unseal(state.archive, VenueOrder), *state.orders]
+        for order in sorted((order for tree in trees for order in (tree, *tree.legs)), key=_by_sequence):
             self._index(order)
 
     def new_uuid(self) -> str:
@@ -43,10 +51,24 @@ class Blotter:
             raise invalid("client_order_id must be unique")
 
     def add(self, order: VenueOrder) -> None:
-        """Take in a new order."""
-        order.sequence = self.next_sequence()
-        self._state.orders.append(order)
-        self._index(order)
+        """Take in a new order with its legs."""
+        self._seal_ended()
+        parent = None if order.parent_id is None else self._by_id[order.parent_id]
+        (self._state.orders if parent is None else parent.legs).append(order)
+        for each in (order, *order.legs):
+            each.sequence = self.next_sequence()
+            self._index(each)
+
+    def group(self, order: VenueOrder) -> list[VenueOrder]:
+        """Return the open orders that live and die with an order, the entry first: of a simple order itself."""
+        parent = order if order.parent_id is None else self._by_id[order.parent_id]
+        return [member for member in (parent, *parent.legs) if member.is_open]
+
+    def hand_over(self, old: VenueOrder, new: VenueOrder) -> None:
+        """Give the legs of an order to its replacement."""
+        new.legs, old.legs = old.legs, []
+        for leg in new.legs:
+            leg.parent_id = new.id
 
     def get(self, order_id: str) -> VenueOrder:
         """Return an order by its id, dashed or not. Raises the 404 of an unknown one, the 422 of what is no id."""
@@ -68,7 +90,7 @@ class Blotter:
 
     def open_orders(self) -> list[VenueOrder]:
         """Return every open order, oldest first."""
-        return sorted((order for orders in self._open.values() for order in orders.values()), key=lambda order: order.sequence)
+        return sorted((order for orders in self._open.values() for order in orders.values()), key=_by_sequence)
 
     def open_of(self, symbol: str) -> list[VenueOrder]:
         """Return the open orders of a symbol, oldest first."""
@@ -79,17 +101,20 @@ class Blotter:
         """Whether any order of a symbol is open; cheap, because every quote asks."""
         return symbol in self._open
 
-    def transition(self, order: VenueOrder, status: OrderStatus, at: datetime, event: str | None = None) -> None:
-        """Change an order's status and tell it, under the status's own name unless ``event`` names another."""
+    def transition(self, order: VenueOrder, status: OrderStatus, at: datetime, event: str | None = None, *, told: bool = True) -> None:
+        """Change an order's status and, if ``told``, tell it under the status's own name unless ``event`` names another."""
         order.move_to(status, at)
         if not order.is_open:
             self._forget_open(order)
-        self.emit(event or status.value, order, at)
+        if told:
+            self.emit(event or status.value, order, at)
 
     def emit(self, event: str, order: VenueOrder, at: datetime) -> None:
         """Tell something of an order that is no execution."""
         execution_id = None if event in ("pending_new", "accepted") else self.new_uuid()
-        self._append(OrderUpdate(event=event, event_id=self._event_id(at), at=at, order=order_json(order), execution_id=execution_id))
+        self._append(
+            OrderUpdate(event=event, event_id=self._event_id(at), at=at, order=order_json(order, nested=False), execution_id=execution_id)
+        )
 
     def executed(
         self,
@@ -110,7 +135,7 @@ class Blotter:
                 event="partial_fill" if order.is_open else "fill",
                 event_id=self._event_id(at),
                 at=at,
-                order=order_json(order),
+                order=order_json(order, nested=False),
                 execution_id=execution_id,
                 price=price,
                 qty=quantity,
@@ -125,22 +150,56 @@ class Blotter:
         return updates
 
     def listing(self, wanted: OrderFilter) -> list[VenueOrder]:
-        """Return the orders a list is to hold. Raises the 404 of an unknown cursor."""
-        orders = sorted((order for order in self._candidates(wanted) if _matches(order, wanted)), key=lambda order: order.sequence)
-        if wanted.before_order_id is not None:
-            bound = self.get(wanted.before_order_id).sequence
-            orders = [order for order in orders if order.sequence < bound]
-        if wanted.after_order_id is not None:
-            bound = self.get(wanted.after_order_id).sequence
-            orders = [order for order in orders if order.sequence > bound]
-        if wanted.direction == "desc":
-            orders.reverse()
-        return orders[: wanted.limit]
+        """Return the orders a list is to hold. Raises the 404 of an unknown cursor.
+
+        With ``nested`` legs are rolled up: what is listed and counted are whole groups, open while anything in them is.
+        """
+        after = -1 if wanted.after_order_id is None else self.get(wanted.after_order_id).sequence
+        before = math.inf if wanted.before_order_id is None else self.get(wanted.before_order_id).sequence
+        matching = (order for order in self._candidates(wanted) if after < order.sequence < before and self._matches(order, wanted))
+        return list(islice(matching, wanted.limit))
 
     def _candidates(self, wanted: OrderFilter) -> Iterator[VenueOrder]:
-        return iter(self.open_orders() if wanted.status == "open" else self._state.orders)
+        orders = self._all
+        if wanted.status == "open":
+            orders = self.open_orders()
+            if wanted.nested:
+                parents = {order.parent_id or order.id for order in orders}
+                orders = sorted((self._by_id[parent] for parent in parents), key=_by_sequence)
+        return reversed(orders) if wanted.direction == "desc" else iter(orders)
+
+    def _matches(self, order: VenueOrder, wanted: OrderFilter) -> bool:
+        if wanted.nested and order.parent_id is not None:
+            return False
+        return (
+            (wanted.status == "all" or self._is_listed_open(order, wanted) == (wanted.status == "open"))
+            and (wanted.after is None or order.submitted_at > wanted.after)
+            and (wanted.until is None or order.submitted_at < wanted.until)
+            and (not wanted.symbols or order.symbol in wanted.symbols)
+            and (wanted.side is None or order.side == wanted.side)
+            and (not wanted.asset_classes or "us_equity" in wanted.asset_classes)
+        )
+
+    def _is_listed_open(self, order: VenueOrder, wanted: OrderFilter) -> bool:
+        if wanted.nested:
+            return any(member.is_open for member in (order, *order.legs))
+        if order.status is OrderStatus.HELD:
+            return self._settings.held_legs_listed_as == "open"
+        return order.is_open
+
+    def _seal_ended(self) -> None:
+        """Move ended orders out of what every snapshot encodes anew, a segment at a time."""
+        if len(self._state.orders) < 2 * SEGMENT:
+            return
+        ended = [tree for tree in self._state.orders if not any(order.is_open for order in (tree, *tree.legs))][:SEGMENT]
+        if len(ended) < SEGMENT:
+            return
+        self._state.archive.append(seal(ended))
+        last = {tree.id for tree in ended}
+        self._state.orders = [tree for tree in self._state.orders if tree.id not in last]
 
     def _index(self, order: VenueOrder) -> None:
+        self._all.append(order)
         self._by_id[order.id] = order
         self._by_client_id[order.client_order_id] = order
         if order.is_open:
@@ -162,12 +221,5 @@ class Blotter:
         self._state.updates.append(update)
 
 
-def _matches(order: VenueOrder, wanted: OrderFilter) -> bool:
-    return (
-        (wanted.status == "all" or order.is_open == (wanted.status == "open"))
-        and (wanted.after is None or order.submitted_at > wanted.after)
-        and (wanted.until is None or order.submitted_at < wanted.until)
-        and (not wanted.symbols or order.symbol in wanted.symbols)
-        and (wanted.side is None or order.side == wanted.side)
-        and (not wanted.asset_classes or "us_equity" in wanted.asset_classes)
-    )
+def _by_sequence(order: VenueOrder) -> int:
+    return order.sequence

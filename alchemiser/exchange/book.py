@@ -15,6 +15,15 @@ from alchemiser.domain.money import ZERO, from_float, tick_of
 BASIS_POINT = Decimal("0.0001")
 
 
+Band = tuple[Decimal, Decimal]
+"""The limit-down and the limit-up price."""
+
+
+def is_within(band: Band | None, price: Decimal) -> bool:
+    """Whether limit-down and limit-up let anybody trade at a price."""
+    return band is None or band[0] <= price <= band[1]
+
+
 class Level(msgspec.Struct):
     """One side of the NBBO: its price, the size displayed there, and what has been taken since the quote, beyond that size too."""
 
@@ -39,7 +48,10 @@ class Level(msgspec.Struct):
 
 
 class Book(msgspec.Struct):
-    """What is known of the market in one symbol. ``close`` ended the latest session, ``previous_close`` the one before today."""
+    """What is known of the market in one symbol.
+
+    ``close`` ended the latest session, ``previous_close`` the one before today. ``band`` is there while limit-up and limit-down apply.
+    """
 
     symbol: str
     quote: Quote | None = None
@@ -50,11 +62,20 @@ class Book(msgspec.Struct):
     close: float | None = None
     previous_close: float | None = None
     is_halted: bool = False
+    band: Band | None = None
 
     def take_quote(self, quote: Quote) -> None:
         """Replace the NBBO; sizes are fresh."""
         self.quote = quote
         self.bid = self.ask = None
+
+    def rescale(self, ratio: Decimal) -> None:
+        """Restate what is known after a split of one share into ``ratio``; quotes of the old shares are worth nothing."""
+        self.quote = self.bid = self.ask = self.band = None
+        factor = float(ratio)
+        self.last_price = None if self.last_price is None else round(self.last_price / factor, 4)
+        self.close = None if self.close is None else round(self.close / factor, 4)
+        self.previous_close = None if self.previous_close is None else round(self.previous_close / factor, 4)
 
     def far(self, sign: int) -> Level | None:
         """Return the side that an order of that sign trades with, ``None`` when there is no price or no size."""

@@ -3,16 +3,20 @@
 The moments of the coming trading day are planned when the one before is over, in the same heap as everything else that waits.
 """
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
-from alchemiser.exchange.account import FeesOfDay
+from alchemiser.exchange.activities import ActivityLog, other_activity
+from alchemiser.exchange.agenda import Agenda
 from alchemiser.exchange.blotter import Blotter
+from alchemiser.exchange.charges import FeesOfDay, Interest
 from alchemiser.exchange.floor import Floor
+from alchemiser.exchange.issuers import Issuers
 from alchemiser.exchange.orders import OrderStatus, VenueOrder
+from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.snapshot import Due, DueKind, ExchangeState
 from alchemiser.exchange.standing import Standing
-from alchemiser.exchange.statements import fee_activity
 from alchemiser.exchange.timeline import NEW_YORK, Phase, Timeline
 
 _GTC_SWEEP_AFTER_CLOSE: Final = timedelta(minutes=15)
@@ -21,12 +25,28 @@ _GTC_SWEEP_AFTER_CLOSE: Final = timedelta(minutes=15)
 class DayShift:
     """Walks one exchange through its trading days."""
 
-    def __init__(self, state: ExchangeState, *, blotter: Blotter, standing: Standing, floor: Floor, timeline: Timeline) -> None:
+    def __init__(
+        self,
+        state: ExchangeState,
+        *,
+        agenda: Agenda,
+        blotter: Blotter,
+        standing: Standing,
+        floor: Floor,
+        issuers: Issuers,
+        log: ActivityLog,
+        timeline: Timeline,
+        settings: ExchangeSettings,
+    ) -> None:
         self._state = state
+        self._agenda = agenda
         self._blotter = blotter
         self._standing = standing
         self._floor = floor
+        self._issuers = issuers
+        self._log = log
         self._timeline = timeline
+        self._settings = settings
 
     def plan_day(self, after: datetime) -> None:
         """Plan the moments later than ``after`` of the trading day that is running or comes next; nothing beyond the calendar's end."""
@@ -42,7 +62,7 @@ class DayShift:
         )
         for at, kind in moments:
             if at > after:
-                self._floor.plan(at, kind)
+                self._agenda.plan(at, kind)
 
     def perform(self, due: Due) -> None:
         """Do what begins or ends at that moment."""
@@ -57,9 +77,7 @@ class DayShift:
             case "gtc_sweep":
                 self._sweep_gtc(due.at)
             case "after_hours_close":
-                self._enter_phase(Phase.CLOSED, due.at)
-                self._end_day_orders(due.at, extended_hours=True)
-                self.plan_day(due.at)
+                self._end_evening(due.at)
             case _:
                 raise AssertionError(f"{due.kind} is not a moment of the day")
 
@@ -68,24 +86,41 @@ class DayShift:
 
     def _begin_day(self, at: datetime) -> None:
         self._enter_phase(Phase.PRE_MARKET, at)
-        self._post_fees(at)
-        self._state.account.roll_day()
+        today = at.astimezone(NEW_YORK).date()
+        self._post_fees(today, at)
+        self._post_interest(today, at)
+        self._state.account.roll_day(today)
+        self._state.history.thin(at)
         for book in self._state.books.values():
             book.previous_close = book.close if book.close is not None else book.previous_close
+            book.band = None
+        self._issuers.begin_day(today, at)
+        self._cancel_shorts(at)
         self._release(at)
 
     def _release(self, at: datetime) -> None:
         """Send queued orders to the market that has just opened; those that rested since another day begin a new queue."""
+        wakes_early = self._settings.queued_orders_start == "pre_market"
         for order in self._blotter.open_orders():
             order.queue_ahead = order.collar_reference = None
-            if order.status is OrderStatus.ACCEPTED and self._floor.is_session_open_for(order):
+            is_due = self._floor.is_session_open_for(order) or (wakes_early and self._is_of_today(order, at))
+            if order.status is OrderStatus.ACCEPTED and is_due:
                 self._floor.route(order, at)
+            elif order.is_open:
+                self._floor.look(order, at)
+
+    def _cancel_shorts(self, at: datetime) -> None:
+        """Cancel open short sales of what has become hard to borrow over night (9.2)."""
+        for order in self._blotter.open_orders():
+            if order.is_open and order.position_intent == "sell_to_open" and not self._standing.asset(order.symbol).easy_to_borrow:
+                self._floor.cancel_now(order, at)
 
     def _close(self, at: datetime) -> None:
         for order in self._blotter.open_orders():
             if order.time_in_force == "cls" and self._is_of_today(order, at):
                 self._floor.auction(order, at)
-        self._end_day_orders(at, extended_hours=False)
+        if self._settings.day_orders_end == "close":
+            self._end_day_orders(at, extended_hours=False)
         self._enter_phase(Phase.AFTER_HOURS, at)
         for book in self._state.books.values():
             mark = book.mark
@@ -93,29 +128,60 @@ class DayShift:
         value = self._standing.valuation()
         account = self._state.account
         account.close_equity, account.close_maintenance_margin = value.equity, value.maintenance_margin
-        self._state.history.append((at, value.equity))
+        self._state.history.closes.append((at, value.equity))
+        tomorrow = self._timeline.settlement_date(at)
+        if self._settings.margin_interest and tomorrow is not None:
+            account.interest.borrow(account.cash, on=at.astimezone(NEW_YORK).date(), until=tomorrow)
+
+    def _end_evening(self, at: datetime) -> None:
+        self._enter_phase(Phase.CLOSED, at)
+        if self._settings.day_orders_end == "evening":
+            self._end_day_orders(at, extended_hours=False)
+        self._end_day_orders(at, extended_hours=True)
+        self.plan_day(at)
 
     def _end_day_orders(self, at: datetime, *, extended_hours: bool) -> None:
-        """End what lives for one session only: day orders expire, remainders of the other times in force are cancelled."""
+        """End what lives for one session only: day orders expire, remainders of the other times in force end in their own way."""
         for order in self._blotter.open_orders():
             if order.time_in_force == "gtc" or order.extended_hours != extended_hours or not self._is_of_today(order, at):
                 continue
-            expires = order.time_in_force == "day" and order.status is not OrderStatus.PENDING_CANCEL
-            self._blotter.transition(order, OrderStatus.EXPIRED if expires else OrderStatus.CANCELED, at)
+            if not order.is_open:
+                continue  # An order of its group has taken it along.
+            if order.time_in_force == "day":
+                expires = order.status is not OrderStatus.PENDING_CANCEL
+                self._floor.end(order, OrderStatus.EXPIRED if expires else OrderStatus.CANCELED, at)
+            else:
+                self._floor.end_remainder(order, at)
 
     def _sweep_gtc(self, at: datetime) -> None:
         for order in self._blotter.open_orders():
-            if order.time_in_force == "gtc" and order.expires_at is not None and order.expires_at <= at:
+            is_over = order.time_in_force == "gtc" and order.expires_at is not None and order.expires_at <= at
+            if is_over and order.is_open:
                 self._floor.cancel_now(order, at)
 
     def _is_of_today(self, order: VenueOrder, at: datetime) -> bool:
         return order.good_for is not None and order.good_for <= at.astimezone(NEW_YORK).date()
 
-    def _post_fees(self, at: datetime) -> None:
+    def _post_fees(self, on: date, at: datetime) -> None:
         """Take the fees of the trading day before from the cash, each rounded up to the cent."""
         account = self._state.account
         for name, amount in account.fees.rounded().items():
-            account.cash -= amount
-            on = at.astimezone(NEW_YORK).date()
-            self._state.activities.append(fee_activity(name, amount, activity_uuid=self._blotter.new_uuid(), on=on, at=at))
+            self._charge("FEE", amount, on, at, f"{name} fee for proceeds of the previous trading day", sub_type=name)
         account.fees = FeesOfDay()
+
+    def _post_interest(self, on: date, at: datetime) -> None:
+        """Take the margin interest of a month from the cash when the next one begins."""
+        account = self._state.account
+        if account.interest.month in ("", f"{on:%Y-%m}"):
+            return
+        amount = account.interest.due(self._settings.interest_rate)
+        if amount:
+            self._charge("INT", amount, on, at, f"margin interest for {account.interest.month}", sub_type="MGN")
+        account.interest = Interest()
+
+    def _charge(self, kind: str, amount: Decimal, on: date, at: datetime, text: str, *, sub_type: str) -> None:
+        self._state.account.cash -= amount
+        made = other_activity(
+            kind, activity_uuid=self._blotter.new_uuid(), at=at, on=on, description=text, amount=-amount, sub_type=sub_type
+        )
+        self._log.add(made)

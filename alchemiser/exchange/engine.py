@@ -6,10 +6,9 @@ Every method that takes ``now`` (UTC) first does whatever was due until then; ti
 client, credential, stream or fault: those are the matter of the faces around it.
 """
 
-import heapq
 import uuid
-from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -17,19 +16,26 @@ from typing import Any
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import from_float, truncate_shares
 from alchemiser.exchange.account import Account
+from alchemiser.exchange.activities import ActivityLog
 from alchemiser.exchange.admission import Admission
+from alchemiser.exchange.agenda import Agenda
 from alchemiser.exchange.assets import AssetRecord
 from alchemiser.exchange.blotter import Blotter
 from alchemiser.exchange.day import DayShift
 from alchemiser.exchange.errors import ApiError, invalid, not_found, unprocessable
 from alchemiser.exchange.floor import Floor
+from alchemiser.exchange.groups import Groups
+from alchemiser.exchange.issuer_actions import CorporateAction, check_listed
+from alchemiser.exchange.issuers import Issuers
 from alchemiser.exchange.orders import OrderStatus, OrderUpdate, Side, VenueOrder, order_json
+from alchemiser.exchange.portfolio_history import HistoryFilter, HistoryReport, mark_after
 from alchemiser.exchange.requests import ActivityFilter, OrderFilter, OrderRequest, ReplaceRequest
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.snapshot import ExchangeState, decode_state, encode_state
 from alchemiser.exchange.standing import Standing
-from alchemiser.exchange.statements import account_json, configuration_json, configured, history_json, page_of_activities, position_json
-from alchemiser.exchange.timeline import NEW_YORK, Phase, Timeline
+from alchemiser.exchange.statements import account_json, configuration_json, configured, position_json
+from alchemiser.exchange.timeline import NEW_YORK, Timeline
+from alchemiser.exchange.watchlists import Watchlists
 
 
 class Exchange:
@@ -50,21 +56,41 @@ class Exchange:
             state = _new_state(settings, timeline, random, opened_at)
         self._state = state
         self._settings = settings
-        self._assets = assets
         self._random = random
-        self._blotter = Blotter(state, random)
+        self._timeline = timeline
+        self._agenda = agenda = Agenda(state)
+        self._log = log = ActivityLog(state.activities)
+        self._blotter = Blotter(state, random, settings)
         self._standing = Standing(state, self._blotter, assets, settings)
         self._admission = Admission(state, self._blotter, self._standing, timeline, settings)
         self._floor = Floor(
             state,
+            agenda=agenda,
             blotter=self._blotter,
+            groups=Groups(self._blotter, agenda, settings),
+            log=log,
             standing=self._standing,
             admission=self._admission,
             timeline=timeline,
             settings=settings,
             random=random,
         )
-        self._day = DayShift(state, blotter=self._blotter, standing=self._standing, floor=self._floor, timeline=timeline)
+        self._issuers = Issuers(state, blotter=self._blotter, standing=self._standing, floor=self._floor, log=log, settings=settings)
+        self._day = DayShift(
+            state,
+            agenda=agenda,
+            blotter=self._blotter,
+            standing=self._standing,
+            floor=self._floor,
+            issuers=self._issuers,
+            log=log,
+            timeline=timeline,
+            settings=settings,
+        )
+        self._watchlists = Watchlists(
+            state.watchlists, account_id=state.account.id, asset_of=self._standing.asset, new_uuid=self._blotter.new_uuid
+        )
+        self._history = HistoryReport(state.history, timeline, (state.opened_at.astimezone(NEW_YORK).date(), state.starting_cash))
         if not state.due:
             self._day.plan_day(opened_at)
 
@@ -86,9 +112,12 @@ class Exchange:
         return new
 
     def cancel(self, order_id: str, now: datetime) -> None:
-        """Ask for a cancel (204); the cancel itself follows on the order stream. Asking again while it is under way is harmless."""
+        """Ask for a cancel (204); the cancel itself follows on the order stream. Asking again meanwhile is harmless unless switched."""
         at = self._advance(now)
-        self._ask_cancel(self._blotter.get(order_id), at)
+        order = self._blotter.get(order_id)
+        if order.status is OrderStatus.PENDING_CANCEL and self._settings.repeated_cancel_status == 422:
+            raise unprocessable(f'order is already in "{order.status.value}" state')
+        self._ask_cancel(order, at)
 
     def cancel_all(self, now: datetime) -> list[tuple[str, int]]:
         """Ask for the cancel of every open order; return (order id, status) of each."""
@@ -96,7 +125,9 @@ class Exchange:
         rows = []
         for order in self._blotter.open_orders():
             try:
-                self._ask_cancel(order, at)
+                # An earlier order of its group may have taken it along.
+                if order.is_open:
+                    self._ask_cancel(order, at)
                 rows.append((order.id, 200))
             except ApiError as refusal:
                 rows.append((order.id, refusal.status))
@@ -142,7 +173,8 @@ class Exchange:
         at = self._advance(now)
         if cancel_orders:
             for order in self._blotter.open_orders():
-                self._floor.cancel_now(order, at)
+                if order.is_open:
+                    self._floor.cancel_now(order, at)
         rows: list[dict[str, Any]] = []
         for symbol in sorted(self._state.account.positions):
             try:
@@ -160,8 +192,7 @@ class Exchange:
             reserved=self._standing.reserved_buying_power(value.multiplier),
             opened_at=self._state.opened_at,
             now=self._state.now,
-            shorting=self._settings.shorting_enabled,
-            legacy=self._settings.legacy_account_fields,
+            settings=self._settings,
         )
 
     def positions_json(self) -> list[dict[str, Any]]:
@@ -191,11 +222,11 @@ class Exchange:
     @property
     def assets(self) -> Mapping[str, AssetRecord]:
         """All assets by symbol; ``assets.asset_json`` describes one."""
-        return self._assets
+        return self._standing.assets
 
     def activities(self, wanted: ActivityFilter) -> list[dict[str, Any]]:
         """Return account activities (8.6), a page at a time."""
-        return page_of_activities(self._state.activities, wanted)
+        return self._log.page(wanted)
 
     def configurations(self) -> dict[str, Any]:
         """Return the account configurations (8.2)."""
@@ -206,14 +237,22 @@ class Exchange:
         self._state.account.configuration = configured(self._state.account.configuration, changes)
         return self.configurations()
 
-    def portfolio_history(self, now: datetime) -> dict[str, Any]:
-        """Return the equity at each session's close (8.7), and as the last point the equity of now when the session still runs."""
+    def block(self, *, account: bool | None = None, trading: bool | None = None, transfers: bool | None = None) -> None:
+        """Block the account or a part of what it may do, as the broker would; ``None`` leaves a flag as it is."""
+        flags = self._state.account
+        flags.is_blocked = flags.is_blocked if account is None else account
+        flags.is_trading_blocked = flags.is_trading_blocked if trading is None else trading
+        flags.is_transfer_blocked = flags.is_transfer_blocked if transfers is None else transfers
+
+    def portfolio_history(self, now: datetime, wanted: HistoryFilter | None = None) -> dict[str, Any]:
+        """Return the account's equity over time (8.7). Raises ``ApiError`` for a span too long for its time frame."""
         at = self._advance(now)
-        points = list(self._state.history)
-        if not points or self._state.phase in (Phase.PRE_MARKET, Phase.REGULAR):
-            points.append((at, self._standing.valuation().equity))
-        opened_on = self._state.opened_at.astimezone(NEW_YORK).date()
-        return history_json(points, base=self._state.starting_cash, base_on=opened_on)
+        return self._history.json(wanted or HistoryFilter(), now=at, equity=self._standing.equity(), flows=self._log.cash_flows())
+
+    @property
+    def watchlists(self) -> Watchlists:
+        """The account's watchlists (8.8); their changes are part of the state."""
+        return self._watchlists
 
     # --- the market ---
 
@@ -236,6 +275,31 @@ class Exchange:
         self._standing.book(symbol).is_halted = halted
         self._floor.look_at_all(symbol, at)
 
+    def on_bands(self, symbol: str, band: tuple[float, float] | None, now: datetime) -> None:
+        """Set the limit-down and limit-up prices of a symbol, outside of which nothing trades; ``None`` lifts them, as every night does."""
+        at = self._advance(now)
+        exact = None if band is None else (from_float(band[0], decimals=4), from_float(band[1], decimals=4))
+        self._standing.book(symbol).band = exact
+        self._floor.look_at_all(symbol, at)
+
+    def on_borrow(self, symbol: str, *, is_easy: bool, now: datetime) -> None:
+        """Make a symbol easy or hard to borrow; open short sales of what is hard end before the next day begins. Raises the 404."""
+        self._advance(now)
+        self._standing.set_borrow(symbol, is_easy=is_easy)
+
+    def announce(self, actions: Iterable[CorporateAction], now: datetime) -> None:
+        """Schedule corporate actions; ``issuer_actions.actions_of`` reads them from rows of section 7.4.
+
+        Each takes effect when its ex-date begins. What is scheduled already and what is past is left out, so a whole history may be given
+        at every start. Raises ``DataError`` for a symbol that is not listed.
+        """
+        at = self._advance(now)
+        actions = list(actions)
+        check_listed(actions, self._standing.assets)
+        today = self._timeline.trading_day(at.astimezone(NEW_YORK).date())
+        has_begun = today is None or at >= today.pre_market_opens_at
+        self._issuers.announce(actions, at.astimezone(NEW_YORK).date() - timedelta(days=0 if has_begun else 1))
+
     def on_previous_close(self, symbol: str, price: float) -> None:
         """Tell what the symbol closed at before this exchange's first day: day gains count from it, and it is the first mark."""
         book = self._standing.book(symbol)
@@ -251,7 +315,7 @@ class Exchange:
 
     def next_due(self) -> datetime | None:
         """Return the earliest time at which :meth:`advance` has something to do, ``None`` at the end of the calendar."""
-        return self._state.due[0].at if self._state.due else None
+        return self._agenda.next_due()
 
     @property
     def has_working_orders(self) -> bool:
@@ -298,15 +362,23 @@ class Exchange:
     def _run(self, now: datetime, *, inclusive: bool) -> datetime:
         state = self._state
         at = max(now, state.now)
-        while state.due and (state.due[0].at < at or (inclusive and state.due[0].at == at)):
-            due = heapq.heappop(state.due)
+        while (due := self._agenda.pop(at, inclusive=inclusive)) is not None:
             state.now = max(due.at, state.now)
+            if due.at >= state.sample_at:
+                self._sample(due.at)
             if due.order_id:
                 self._floor.perform(due)
             else:
                 self._day.perform(due)
         state.now = at
+        if at >= state.sample_at:
+            self._sample(at)
         return at
+
+    def _sample(self, at: datetime) -> None:
+        # Nothing has happened since the mark, or it would have been sampled then: the equity of now is that of the mark.
+        self._state.history.sample(self._state.sample_at, self._standing.equity())
+        self._state.sample_at = mark_after(at)
 
     def _ask_cancel(self, order: VenueOrder, at: datetime) -> None:
         if order.status is OrderStatus.PENDING_CANCEL:
@@ -334,4 +406,5 @@ def _new_state(settings: ExchangeSettings, timeline: Timeline, random: Random, o
         phase_since=opened_at if day is None else day.phase_began(opened_at),
         account=account,
         starting_cash=settings.cash,
+        sample_at=mark_after(opened_at),
     )

@@ -5,7 +5,6 @@ that waits is a :class:`~alchemiser.exchange.snapshot.Due` in one heap, so the s
 advanced between them. Market data stamped with a moment is seen by what is due at that moment.
 """
 
-import heapq
 from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -13,9 +12,12 @@ from typing import Final
 
 from alchemiser.domain.market import Quote
 from alchemiser.domain.money import ZERO, from_float
+from alchemiser.exchange.activities import ActivityLog, fill_activity
 from alchemiser.exchange.admission import Admission
+from alchemiser.exchange.agenda import Agenda
 from alchemiser.exchange.blotter import Blotter
-from alchemiser.exchange.book import Book
+from alchemiser.exchange.book import Book, is_within
+from alchemiser.exchange.groups import Groups
 from alchemiser.exchange.matching import (
     Execution,
     auction_execution,
@@ -30,10 +32,9 @@ from alchemiser.exchange.matching import (
 )
 from alchemiser.exchange.orders import OrderStatus, VenueOrder
 from alchemiser.exchange.settings import ExchangeSettings
-from alchemiser.exchange.snapshot import Due, DueKind, ExchangeState
+from alchemiser.exchange.snapshot import Due, ExchangeState
 from alchemiser.exchange.standing import Standing
-from alchemiser.exchange.statements import fill_activity
-from alchemiser.exchange.timeline import Phase, Timeline
+from alchemiser.exchange.timeline import NEW_YORK, Phase, Timeline
 
 _IMMEDIATE: Final = ("ioc", "fok")
 _PENDING: Final = (OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_REPLACE)
@@ -46,7 +47,10 @@ class Floor:
         self,
         state: ExchangeState,
         *,
+        agenda: Agenda,
         blotter: Blotter,
+        groups: Groups,
+        log: ActivityLog,
         standing: Standing,
         admission: Admission,
         timeline: Timeline,
@@ -54,7 +58,10 @@ class Floor:
         random: Random,
     ) -> None:
         self._state = state
+        self._agenda = agenda
         self._blotter = blotter
+        self._groups = groups
+        self._log = log
         self._standing = standing
         self._admission = admission
         self._timeline = timeline
@@ -63,10 +70,6 @@ class Floor:
 
     # --- what orders go through ---
 
-    def plan(self, at: datetime, kind: DueKind, order_id: str = "") -> None:
-        """Remember that something is to be done at a time."""
-        heapq.heappush(self._state.due, Due(at, self._blotter.next_sequence(), kind, order_id))
-
     def enter(self, order: VenueOrder, at: datetime) -> None:
         """Take in an admitted order: on its way to the market while its session is open, queued otherwise."""
         self._blotter.add(order)
@@ -74,31 +77,40 @@ class Floor:
             self.route(order, at)
         else:
             self._blotter.emit("accepted", order, at)
+        for leg in order.legs:
+            self._blotter.emit("held", leg, at)
 
     def route(self, order: VenueOrder, at: datetime) -> None:
         """Send an order to the market."""
         self._blotter.transition(order, OrderStatus.PENDING_NEW, at)
-        self.plan(at + timedelta(milliseconds=self._settings.acknowledge_ms), "acknowledge", order.id)
+        self._agenda.plan(at + timedelta(milliseconds=self._settings.acknowledge_ms), "acknowledge", order.id)
 
     def enter_replacement(self, old: VenueOrder, new: VenueOrder, at: datetime) -> None:
         """Begin to replace ``old`` by ``new``; until it is done ``old`` may still be filled."""
-        self._blotter.transition(old, OrderStatus.PENDING_REPLACE, at)
+        self._blotter.transition(old, OrderStatus.PENDING_REPLACE, at, told=self._settings.pending_replace_event)
         old.replaced_by = new.id
         self._blotter.add(new)
-        self._blotter.emit("pending_new", new, at)
-        self.plan(at + timedelta(milliseconds=self._settings.replace_ms), "replace", new.id)
+        self._blotter.emit(new.status.value, new, at)
+        self._agenda.plan(at + timedelta(milliseconds=self._settings.replace_ms), "replace", new.id)
 
     def ask_cancel(self, order: VenueOrder, at: datetime) -> None:
-        """Begin to cancel an order; one that the market cannot touch now is cancelled at once."""
+        """Begin to cancel an order and its group; what the market cannot touch now is cancelled at once."""
         if not self.is_session_open_for(order):
             self.cancel_now(order, at)
             return
-        self._blotter.transition(order, OrderStatus.PENDING_CANCEL, at)
-        self.plan(at + timedelta(milliseconds=self._settings.cancel_ms), "cancel", order.id)
+        for member in self._blotter.group(order):
+            if member is order or (member.status not in _PENDING and not self._groups.is_waiting(member)):
+                self._blotter.transition(member, OrderStatus.PENDING_CANCEL, at)
+                self._agenda.plan(at + timedelta(milliseconds=self._settings.cancel_ms), "cancel", member.id)
 
     def cancel_now(self, order: VenueOrder, at: datetime) -> None:
-        """Cancel an open order."""
-        self._blotter.transition(order, OrderStatus.CANCELED, at)
+        """Cancel an open order and its group."""
+        self.end(order, OrderStatus.CANCELED, at)
+
+    def end(self, order: VenueOrder, status: OrderStatus, at: datetime) -> None:
+        """End an open order otherwise than by a fill, and what cannot go on without it."""
+        self._blotter.transition(order, status, at)
+        self._groups.ended(order, at)
 
     def perform(self, due: Due) -> None:
         """Do what was planned for an order; what the order's life has overtaken is left undone."""
@@ -108,6 +120,8 @@ class Floor:
                 self._acknowledge(order, due.at)
             case "match" if order.is_open:
                 self._arrive(order, due.at)
+            case "activate":
+                self._groups.activate(order, due.at)
             case "cancel" if order.status is OrderStatus.PENDING_CANCEL:
                 self.cancel_now(order, due.at)
             case "replace":
@@ -145,7 +159,7 @@ class Floor:
             if not is_triggered(order):
                 self._follow(order, book, exact, at)
             elif order.is_resting and order.time_in_force != "cls" and self._settings.engine == "book":
-                left -= self._fill_from_tape(order, exact, left, at)
+                left -= self._fill_from_tape(order, book, exact, left, at)
 
     def look(self, order: VenueOrder, at: datetime) -> None:
         """Let an order trade with the book as it stands."""
@@ -155,7 +169,7 @@ class Floor:
         level = book.far(order.sign) if self._is_live(book, at) else None
         if level is None:
             if order.time_in_force in _IMMEDIATE:
-                self.cancel_now(order, at)
+                self.end_remainder(order, at)
             return
         if not is_triggered(order):
             return
@@ -175,7 +189,12 @@ class Floor:
             if execution is not None:
                 self._execute(order, execution, at)
         if order.is_open:
-            self.cancel_now(order, at)
+            self.end_remainder(order, at)
+
+    def end_remainder(self, order: VenueOrder, at: datetime) -> None:
+        """End what is left of an order that does not wait: ioc, fok, opg, cls."""
+        is_cancelled = order.status is OrderStatus.PENDING_CANCEL or self._settings.auction_remainder == "canceled"
+        self.end(order, OrderStatus.CANCELED if is_cancelled else OrderStatus.EXPIRED, at)
 
     # --- private ---
 
@@ -184,7 +203,8 @@ class Floor:
 
     def _acknowledge(self, order: VenueOrder, at: datetime) -> None:
         self._blotter.transition(order, OrderStatus.NEW, at)
-        self.plan(at + timedelta(milliseconds=self._settings.match_ms), "match", order.id)
+        self._agenda.plan(at + timedelta(milliseconds=self._settings.match_ms), "match", order.id)
+        self._groups.acknowledged(order, at)
 
     def _arrive(self, order: VenueOrder, at: datetime) -> None:
         order.is_matchable = True
@@ -195,18 +215,25 @@ class Floor:
 
     def _replace(self, new: VenueOrder, at: datetime) -> None:
         old = self._blotter.get(new.replaces or "")
-        is_wanted = new.status is OrderStatus.PENDING_NEW
+        is_held = new.status is OrderStatus.HELD
+        is_wanted = is_held or new.status is OrderStatus.PENDING_NEW
         if old.status is OrderStatus.PENDING_REPLACE and is_wanted and self._admission.resized(old, new):
+            self._blotter.hand_over(old, new)
             self._blotter.transition(old, OrderStatus.REPLACED, at)
-            self._acknowledge(new, at)
+            if is_held:
+                self._groups.wake_unless_dormant(new, at)
+            else:
+                self._acknowledge(new, at)
             return
         # Either the old order ended first, or the new one has nothing left to do or ended before it began.
         if is_wanted:
             self._blotter.transition(new, OrderStatus.REJECTED, at)
         if old.status is OrderStatus.PENDING_REPLACE:
             old.replaced_by = None
-            back = OrderStatus.PARTIALLY_FILLED if old.filled_qty else OrderStatus.NEW
+            back = OrderStatus.HELD if is_held else OrderStatus.PARTIALLY_FILLED if old.filled_qty else OrderStatus.NEW
             self._blotter.transition(old, back, at, event="order_replace_rejected")
+            if is_held:
+                self._groups.wake_unless_dormant(old, at)
 
     def _follow(self, order: VenueOrder, book: Book, price: Decimal, at: datetime) -> None:
         """Elect or trail a stop after a trade; a print outside the NBBO is no evidence."""
@@ -215,16 +242,19 @@ class Floor:
             return
         if elects(order, price):
             order.is_elected = True
+            self._groups.elected(order, at)
             self.look(order, at)
+            if order.status is OrderStatus.HELD:
+                self._blotter.transition(order, OrderStatus.NEW, at)
         elif order.type == "trailing_stop":
             trail(order, price)
 
-    def _fill_from_tape(self, order: VenueOrder, price: Decimal, size: Decimal, at: datetime) -> Decimal:
+    def _fill_from_tape(self, order: VenueOrder, book: Book, price: Decimal, size: Decimal, at: datetime) -> Decimal:
         reached = trade_through_quantity(order, price, size)
         if reached <= 0:
             return ZERO
         execution = tape_execution(order, reached, self._free(order))
-        if execution is None:
+        if execution is None or not is_within(book.band, execution.price):
             return ZERO
         self._execute(order, execution, at)
         return execution.quantity
@@ -234,21 +264,21 @@ class Floor:
         order.hold_price = price
         if order.status in _PENDING or self._standing.lacks_buying_power_for(order) is None:
             return True
-        self._blotter.transition(order, OrderStatus.REJECTED, at)
+        self.end(order, OrderStatus.REJECTED, at)
         return False
 
     def _execute_at(self, order: VenueOrder, book: Book, at: datetime) -> None:
         level = book.far(order.sign)
         assert level is not None, f"no far side for order {order.id}"
         while order.is_open:
-            execution = next_execution(order, level, settings=self._settings, random=self._random, free=self._free(order))
+            execution = next_execution(order, level, settings=self._settings, random=self._random, free=self._free(order), band=book.band)
             if execution is None:
                 break
             self._execute(order, execution, at)
             if self._settings.engine == "paper":
                 break
         if order.is_open and order.time_in_force in _IMMEDIATE:
-            self.cancel_now(order, at)
+            self.end_remainder(order, at)
         elif order.is_open and not is_marketable(order, level.price):
             join_queue(order, book.near(order.sign))
 
@@ -256,16 +286,24 @@ class Floor:
         """Return how many shares may still go to a notional order that closes a position; others have their bound in their quantity."""
         if order.notional is None or not order.is_closing:
             return None
-        return self._standing.free_shares(order.symbol, excluding=order)
+        return self._standing.free_shares(order.symbol, excluding=[order])
 
     def _execute(self, order: VenueOrder, execution: Execution, at: datetime) -> None:
         quantity, price = execution.quantity, execution.price
         order.filled_qty += quantity
         order.filled_value += quantity * price
         assert order.qty is None or order.filled_qty <= order.qty, f"order {order.id} is overfilled"
-        position = self._state.account.book(order.symbol, order.sign, quantity, price)
+        settles = self._timeline.settlement_date(at)
+        position = self._state.account.book(order.symbol, order.sign, quantity, price, settles)
         if self._settings.fees:
-            self._state.account.fees.add(order.sign, quantity, price)
+            self._state.account.fees.add(
+                order.sign,
+                quantity,
+                price,
+                filled_before=order.filled_qty - quantity,
+                on=at.astimezone(NEW_YORK).date(),
+                settings=self._settings,
+            )
         if execution.completes:
             order.move_to(OrderStatus.FILLED, at)
         elif order.status not in _PENDING:
@@ -273,7 +311,7 @@ class Floor:
         else:
             order.updated_at = at
         execution_id = self._blotter.new_uuid()
-        self._state.activities.append(fill_activity(order, execution_id=execution_id, quantity=quantity, price=price, at=at))
+        self._log.add(fill_activity(order, execution_id=execution_id, quantity=quantity, price=price, at=at))
         self._blotter.executed(
             order,
             at,
@@ -281,5 +319,6 @@ class Floor:
             quantity=quantity,
             price=price,
             position=position,
-            settles=self._timeline.settlement_date(at),
+            settles=settles,
         )
+        self._groups.executed(order, quantity, at)

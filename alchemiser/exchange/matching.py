@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from alchemiser.domain.money import CENT, ONE, ZERO, round_price_down, truncate_shares
-from alchemiser.exchange.book import Level
+from alchemiser.exchange.book import Band, Level, is_within
 from alchemiser.exchange.orders import VenueOrder
 from alchemiser.exchange.settings import ExchangeSettings
 
@@ -77,16 +77,16 @@ def auction_execution(order: VenueOrder, level: Level, free: Decimal | None) -> 
 
 
 def next_execution(
-    order: VenueOrder, level: Level, *, settings: ExchangeSettings, random: Random, free: Decimal | None
+    order: VenueOrder, level: Level, *, settings: ExchangeSettings, random: Random, free: Decimal | None, band: Band | None = None
 ) -> Execution | None:
     """Return the next execution of a triggered order at a live level and take it from the level; ``None`` when there is none now."""
-    if not is_marketable(order, level.price):
+    if not is_marketable(order, level.price) or not is_within(band, level.price):
         return None
     if settings.engine == "paper":
         return _paper_execution(order, level, settings, random, free)
     limit = working_limit(order)
     if limit is None:
-        return _walking_execution(order, level, settings, free)
+        return _walking_execution(order, level, settings, free, band)
     price = limit if order.is_resting else level.price
     if order.time_in_force == "fok" and order.leaves_quantity > level.displayed_left:
         return None
@@ -142,10 +142,14 @@ def _execution(order: VenueOrder, quantity: Decimal, price: Decimal, free: Decim
     return Execution(quantity, price, completes)
 
 
-def _walking_execution(order: VenueOrder, level: Level, settings: ExchangeSettings, free: Decimal | None) -> Execution | None:
+def _walking_execution(
+    order: VenueOrder, level: Level, settings: ExchangeSettings, free: Decimal | None, band: Band | None
+) -> Execution | None:
     if order.collar_reference is None:
         order.collar_reference = level.price
     worst = order.collar_reference * (ONE + order.sign * settings.collar)
+    if band is not None:
+        worst = min(worst, band[1]) if order.sign > 0 else max(worst, band[0])
     if order.time_in_force == "fok":
         chunks = (worst - level.price) * order.sign // level.step(settings.impact_bps) + 1
         if order.leaves_quantity > chunks * level.size - level.taken:

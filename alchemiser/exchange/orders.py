@@ -18,6 +18,7 @@ from alchemiser.exchange.formats import average_text, optional_number, optional_
 Side = Literal["buy", "sell"]
 OrderType = Literal["market", "limit", "stop", "stop_limit", "trailing_stop"]
 TimeInForce = Literal["day", "gtc", "opg", "cls", "ioc", "fok"]
+OrderClass = Literal["", "bracket", "oco", "oto"]
 PositionIntent = Literal["buy_to_open", "buy_to_close", "sell_to_open", "sell_to_close"]
 
 
@@ -27,6 +28,7 @@ class OrderStatus(StrEnum):
     ACCEPTED = "accepted"
     PENDING_NEW = "pending_new"
     NEW = "new"
+    HELD = "held"
     PARTIALLY_FILLED = "partially_filled"
     PENDING_CANCEL = "pending_cancel"
     PENDING_REPLACE = "pending_replace"
@@ -40,25 +42,30 @@ class OrderStatus(StrEnum):
 _S = OrderStatus
 TERMINAL: Final = frozenset({_S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED, _S.REPLACED})
 _ENDED_BY_TIME: Final = frozenset({_S.CANCELED, _S.EXPIRED})
-_WORKING: Final = frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.PENDING_CANCEL, _S.PENDING_REPLACE, *_ENDED_BY_TIME})
+_PENDING: Final = frozenset({_S.PENDING_CANCEL, _S.PENDING_REPLACE})
+_WORKING: Final = frozenset({_S.PARTIALLY_FILLED, _S.FILLED, *_PENDING, *_ENDED_BY_TIME})
 TRANSITIONS: Final[dict[OrderStatus, frozenset[OrderStatus]]] = {
     _S.ACCEPTED: frozenset({_S.PENDING_NEW, _S.REJECTED, *_ENDED_BY_TIME}),
     _S.PENDING_NEW: frozenset({_S.NEW, _S.ACCEPTED, _S.PENDING_CANCEL, _S.REJECTED, *_ENDED_BY_TIME}),
     _S.NEW: _WORKING | {_S.REJECTED},
+    # A stop-loss that waits beside its take-profit is filled without ever having been new (3.9).
+    _S.HELD: _WORKING | {_S.NEW, _S.REJECTED},
     _S.PARTIALLY_FILLED: _WORKING,
     _S.PENDING_CANCEL: frozenset({_S.FILLED, *_ENDED_BY_TIME}),
-    _S.PENDING_REPLACE: frozenset({_S.REPLACED, _S.NEW, _S.PARTIALLY_FILLED, _S.FILLED, *_ENDED_BY_TIME}),
+    _S.PENDING_REPLACE: frozenset({_S.REPLACED, _S.NEW, _S.HELD, _S.PARTIALLY_FILLED, _S.FILLED, *_ENDED_BY_TIME}),
     **dict.fromkeys(sorted(TERMINAL), frozenset()),
 }
 """From each status, those that may follow it; nothing follows a terminal one."""
 
 
-class VenueOrder(msgspec.Struct, kw_only=True):
-    """One order. The first group is the request, the second its life, the third what only the matching knows.
+class VenueOrder(msgspec.Struct, kw_only=True, array_like=True):
+    """One order with its legs. The first group is the request, the second its life, the third what only the matching knows.
 
     ``filled_value`` is the exact sum of quantity times price. ``hold_price`` and ``hold_quantity`` are what the account reserves: dollars
     per share for an order that opens, shares for one that closes. ``good_for`` is the session a day order lives in.
     ``is_total`` says of a replacement that its quantity was asked for as a total, of which ``filled_before`` has been counted already.
+    ``parent_id`` is set on legs; one that ``is_dormant`` waits for its entry to be filled and holds nothing yet. Replaced legs stay in
+    ``legs``.
     """
 
     id: str
@@ -106,6 +113,11 @@ class VenueOrder(msgspec.Struct, kw_only=True):
     is_total: bool = False
     filled_before: Decimal = ZERO
 
+    order_class: OrderClass = ""
+    parent_id: str | None = None
+    is_dormant: bool = False
+    legs: list["VenueOrder"] = []
+
     @property
     def sign(self) -> int:
         """Plus one for a buy, minus one for a sell."""
@@ -146,6 +158,8 @@ class VenueOrder(msgspec.Struct, kw_only=True):
         self.updated_at = at
         if status in TERMINAL:
             self.is_matchable = False
+            if status is not OrderStatus.REPLACED:
+                self.replaced_by = None
         match status:
             case OrderStatus.FILLED:
                 self.filled_at = at
@@ -163,9 +177,10 @@ class VenueOrder(msgspec.Struct, kw_only=True):
                 pass
 
 
-def order_json(order: VenueOrder, nested: bool = False) -> dict[str, Any]:
-    """Return the venue's description of an order (section 3.4); plain orders have no legs, nested or not."""
+def order_json(order: VenueOrder, nested: bool = True) -> dict[str, Any]:
+    """Return the venue's description of an order (section 3.4), with its legs if ``nested``: the answer to a submit always has them."""
     average = order.average_price
+    legs = [order_json(leg) for leg in order.legs if leg.status is not OrderStatus.REPLACED] if nested else []
     expires = {} if order.expires_at is None else {"expires_at": time_text(order.expires_at)}
     return {
         "id": order.id,
@@ -189,7 +204,7 @@ def order_json(order: VenueOrder, nested: bool = False) -> dict[str, Any]:
         "qty": optional_number(order.qty),
         "filled_qty": number_string(order.filled_qty),
         "filled_avg_price": None if average is None else average_text(average),
-        "order_class": "",
+        "order_class": order.order_class,
         "order_type": order.type,
         "type": order.type,
         "side": order.side,
@@ -199,7 +214,7 @@ def order_json(order: VenueOrder, nested: bool = False) -> dict[str, Any]:
         "stop_price": optional_number(order.stop_price),
         "status": order.status.value,
         "extended_hours": order.extended_hours,
-        "legs": None,
+        "legs": legs or None,
         "trail_percent": optional_number(order.trail_percent),
         "trail_price": optional_number(order.trail_price),
         "hwm": optional_number(order.hwm),

@@ -1,29 +1,44 @@
-"""What clients ask of the trading API, read from JSON bodies and query strings into values (sections 3.2, 3.3, 3.8 and 8.6).
+"""What clients ask of the trading API, read from JSON bodies and query strings into values (sections 3.2, 3.3, 3.8, 3.9 and 8.6).
 
-Shape and fields are checked here, with the venue's words; whether the account may do it is the matter of ``rules``. Numbers are taken as
-numbers or as strings; a float counts as the decimal number it prints as. Unknown members are ignored, as the venue does.
+Shape and fields are checked here, with the venue's words; whether the account may do it is the matter of ``rules`` and ``admission``.
 """
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
-from uuid import UUID
 
 import msgspec
 
-from alchemiser.domain.money import CENT, ONE, SHARE_QUANTUM, truncate_shares
-from alchemiser.exchange.errors import bad_request, invalid, unprocessable
-from alchemiser.exchange.orders import OrderType, PositionIntent, Side, TimeInForce
+from alchemiser.domain.money import ONE, ZERO, truncate_shares
+from alchemiser.exchange.errors import forbidden, invalid, unprocessable
+from alchemiser.exchange.fields import (
+    LARGEST_NUMBER,
+    read_choice,
+    read_client_order_id,
+    read_count,
+    read_flag,
+    read_id,
+    read_names,
+    read_number,
+    read_object,
+    read_positive,
+    read_shares,
+    read_time,
+)
+from alchemiser.exchange.orders import OrderClass, OrderType, PositionIntent, Side, TimeInForce
 
-MAX_CLIENT_ORDER_ID_CHARACTERS: Final = 128
-LARGEST_NUMBER: Final = Decimal(1_000_000_000)
-"""No quantity, price or amount may be larger: products of any two stay exact in the decimal context."""
-SMALLEST_NUMBER: Final = SHARE_QUANTUM
 _SMALLEST_TRAIL_PERCENT: Final = Decimal("0.1")
 _ALL_PERCENT: Final = Decimal(100)
-_NUMBER: Final = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?", re.ASCII)
+_SMALLEST_NOTIONAL: Final = ONE
+
+
+class Exits(msgspec.Struct, frozen=True, kw_only=True):
+    """The legs a complex order asks for: a limit that takes the profit, a stop, or a stop with a limit, that ends the loss."""
+
+    take_profit: Decimal | None = None
+    stop_price: Decimal | None = None
+    stop_limit_price: Decimal | None = None
 
 
 class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +57,8 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
     extended_hours: bool = False
     client_order_id: str | None = None
     position_intent: PositionIntent | None = None
+    order_class: OrderClass = ""
+    exits: Exits | None = None
 
 
 class ReplaceRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,26 +109,35 @@ class ActivityFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 def parse_order(body: object) -> OrderRequest:
     """Read the body of ``POST /v2/orders``. Raises ``ApiError`` with the venue's words for what is wrong."""
-    fields = _mapping(body)
+    fields = read_object(body)
+    order_class = _order_class(fields)
     symbol = fields.get("symbol")
     if not isinstance(symbol, str) or not symbol:
         raise invalid("symbol is required")
-    _refuse_complex(fields)
+    exits = _exits(fields, order_class)
+    limit_price = read_positive(fields, "limit_price")
+    if order_class == "oco" and exits is not None:
+        # The take-profit is the order itself; clients may name its price in either place.
+        limit_price = exits.take_profit if exits.take_profit is not None else limit_price
+        exits = msgspec.structs.replace(exits, take_profit=limit_price)
     request = OrderRequest(
         symbol=symbol,
-        side=_choice(fields, "side", Side),
-        type=_choice(fields, "type", OrderType),
-        time_in_force=_choice(fields, "time_in_force", TimeInForce),
-        qty=_shares(fields),
-        notional=_positive(fields, "notional"),
-        limit_price=_positive(fields, "limit_price"),
-        stop_price=_positive(fields, "stop_price"),
-        trail_price=_positive(fields, "trail_price"),
-        trail_percent=_positive(fields, "trail_percent"),
-        extended_hours=_flag(fields, "extended_hours"),
-        client_order_id=_client_order_id(fields),
-        position_intent=_choice(fields, "position_intent", PositionIntent) if fields.get("position_intent") else None,
+        side=read_choice(fields, "side", Side),
+        type=read_choice(fields, "type", OrderType),
+        time_in_force=read_choice(fields, "time_in_force", TimeInForce),
+        qty=read_shares(fields),
+        notional=read_positive(fields, "notional"),
+        limit_price=limit_price,
+        stop_price=read_positive(fields, "stop_price"),
+        trail_price=read_positive(fields, "trail_price"),
+        trail_percent=read_positive(fields, "trail_percent"),
+        extended_hours=read_flag(fields, "extended_hours"),
+        client_order_id=read_client_order_id(fields),
+        position_intent=read_choice(fields, "position_intent", PositionIntent) if fields.get("position_intent") else None,
+        order_class=order_class,
+        exits=exits,
     )
+    _check_exits(request)
     _check_amount(request)
     _check_prices(request)
     return request
@@ -119,19 +145,19 @@ def parse_order(body: object) -> OrderRequest:
 
 def parse_replace(body: object) -> ReplaceRequest:
     """Read the body of ``PATCH /v2/orders/{id}``. Raises ``ApiError`` for a malformed field."""
-    fields = _mapping(body)
+    fields = read_object(body)
     if fields.get("notional") is not None:
         raise unprocessable("notional orders cannot be replaced")
-    quantity = _positive(fields, "qty")
+    quantity = read_positive(fields, "qty")
     if quantity is not None and quantity != quantity.to_integral_value():
         raise invalid("qty must be an integer")
     return ReplaceRequest(
         qty=quantity,
-        time_in_force=_choice(fields, "time_in_force", TimeInForce) if fields.get("time_in_force") else None,
-        limit_price=_positive(fields, "limit_price"),
-        stop_price=_positive(fields, "stop_price"),
-        trail=_positive(fields, "trail"),
-        client_order_id=_client_order_id(fields),
+        time_in_force=read_choice(fields, "time_in_force", TimeInForce) if fields.get("time_in_force") else None,
+        limit_price=read_positive(fields, "limit_price"),
+        stop_price=read_positive(fields, "stop_price"),
+        trail=read_positive(fields, "trail"),
+        client_order_id=read_client_order_id(fields),
     )
 
 
@@ -143,42 +169,42 @@ def parse_order_filter(query: Mapping[str, str]) -> OrderFilter:
     if cursors and (query.get("after") or query.get("until")):
         raise invalid(f"{cursors[0]} cannot be used with after or until")
     return OrderFilter(
-        status=_choice(query, "status", ListStatus, "open"),
-        limit=_count(query, "limit", default=50, most=500),
-        after=_time(query, "after"),
-        until=_time(query, "until"),
-        direction=_choice(query, "direction", Direction, "desc"),
-        nested=_flag(query, "nested"),
-        symbols=_names(query, "symbols"),
-        side=_choice(query, "side", Side) if query.get("side") else None,
-        asset_classes=_names(query, "asset_class"),
-        before_order_id=_optional_id(query, "before_order_id"),
-        after_order_id=_optional_id(query, "after_order_id"),
+        status=read_choice(query, "status", ListStatus, "open"),
+        limit=read_count(query, "limit", default=50, most=500),
+        after=read_time(query, "after"),
+        until=read_time(query, "until"),
+        direction=read_choice(query, "direction", Direction, "desc"),
+        nested=read_flag(query, "nested"),
+        symbols=read_names(query, "symbols"),
+        side=read_choice(query, "side", Side) if query.get("side") else None,
+        asset_classes=read_names(query, "asset_class"),
+        before_order_id=read_id(query, "before_order_id"),
+        after_order_id=read_id(query, "after_order_id"),
     )
 
 
 def parse_activity_filter(query: Mapping[str, str], kind: str | None = None) -> ActivityFilter:
     """Read the query of ``GET /v2/account/activities``, or of its one-type form. Raises ``ApiError`` for what cannot be read."""
-    types = (kind,) if kind else _names(query, "activity_types")
+    types = (kind,) if kind else read_names(query, "activity_types")
     if types and query.get("category"):
         raise invalid("only one of activity_types and category is accepted")
-    on = _time(query, "date")
+    on = read_time(query, "date")
     return ActivityFilter(
         types=types,
-        category=_choice(query, "category", ActivityCategory) if query.get("category") else None,
-        order_id=_optional_id(query, "order_id"),
+        category=read_choice(query, "category", ActivityCategory) if query.get("category") else None,
+        order_id=read_id(query, "order_id"),
         on=None if on is None else on.date(),
-        after=_time(query, "after"),
-        until=_time(query, "until"),
-        direction=_choice(query, "direction", Direction, "desc"),
-        page_size=_count(query, "page_size", default=100, most=100),
+        after=read_time(query, "after"),
+        until=read_time(query, "until"),
+        direction=read_choice(query, "direction", Direction, "desc"),
+        page_size=read_count(query, "page_size", default=100, most=100),
         page_token=query.get("page_token") or None,
     )
 
 
 def parse_close(query: Mapping[str, str]) -> tuple[Decimal | None, Decimal | None]:
     """Read (qty, percentage) from the query of ``DELETE /v2/positions/{symbol}``. Raises ``ApiError`` when both are given."""
-    quantity, percentage = _shares(query), _positive(query, "percentage")
+    quantity, percentage = read_shares(query), read_positive(query, "percentage")
     if quantity is not None and percentage is not None:
         raise invalid("only one of qty or percentage is accepted")
     if percentage is not None and percentage > _ALL_PERCENT:
@@ -186,125 +212,62 @@ def parse_close(query: Mapping[str, str]) -> tuple[Decimal | None, Decimal | Non
     return quantity, None if percentage is None else truncate_shares(percentage)
 
 
-def parse_flag(query: Mapping[str, Any], name: str) -> bool:
-    """Read a boolean in any of the spellings that clients use; absent is false. Raises ``ApiError`` for anything else."""
-    return _flag(query, name)
+def _order_class(fields: Mapping[str, Any]) -> OrderClass:
+    name = fields.get("order_class")
+    if name == "mleg":
+        raise forbidden("account not eligible to trade options")
+    if name in (None, "", "simple"):
+        return ""
+    found: OrderClass = read_choice(fields, "order_class", OrderClass)
+    return found
 
 
-def parse_order_id(text: str) -> str:
-    """Return an order id in its dashed form. Raises the 422 that the venue gives for what is no UUID."""
-    try:
-        return str(UUID(text))
-    except ValueError:
-        raise invalid("order_id is missing") from None
-
-
-def _mapping(body: object) -> Mapping[str, Any]:
-    if not isinstance(body, Mapping):
-        raise bad_request("request body format is invalid")
-    return body
-
-
-def _number(fields: Mapping[str, Any], name: str) -> Decimal | None:
-    value = fields.get(name)
-    if value is None or value == "":
+def _exits(fields: Mapping[str, Any], order_class: OrderClass) -> Exits | None:
+    profit, loss = fields.get("take_profit"), fields.get("stop_loss")
+    if not order_class:
+        if profit is not None or loss is not None:
+            # Taking the entry and dropping its protection would be the worst reading.
+            raise unprocessable("take_profit and stop_loss require order_class bracket, oco or oto")
         return None
-    readable = isinstance(value, int | float | str | Decimal) and not isinstance(value, bool)
-    # A float means the number it prints as; what prints as nan or inf does not match.
-    text = repr(value) if isinstance(value, float) else str(value)[:100] if readable else ""
-    if not _NUMBER.fullmatch(text):
-        raise invalid(f"{name.replace('_', ' ')} is not a number")
-    return Decimal(text)
+    return Exits(
+        take_profit=_exit_price("take_profit", profit, "limit_price"),
+        stop_price=_exit_price("stop_loss", loss, "stop_price"),
+        stop_limit_price=_exit_price("stop_loss", loss, "limit_price"),
+    )
 
 
-def _positive(fields: Mapping[str, Any], name: str) -> Decimal | None:
-    number = _number(fields, name)
-    words = name.replace("_", " ")
-    if number is not None and number < SMALLEST_NUMBER:
-        raise invalid(f"{words} must be > 0")
-    if number is not None and number > LARGEST_NUMBER:
-        raise invalid(f"{words} must be <= {LARGEST_NUMBER}")
-    return number
-
-
-def _shares(fields: Mapping[str, Any]) -> Decimal | None:
-    # The venue cuts what is finer than nine decimals without a word.
-    quantity = _positive(fields, "qty")
-    return None if quantity is None else truncate_shares(quantity)
-
-
-def _choice(fields: Mapping[str, Any], name: str, allowed: object, default: str | None = None) -> Any:
-    value = fields.get(name)
-    if value is None or value == "":
-        value = default
-    if value is None:
-        raise invalid(f"{name} is required")
-    try:
-        return msgspec.convert(value, type=allowed)
-    except msgspec.ValidationError:
-        raise invalid(f"invalid {name}: {str(value)[:40]}") from None
-
-
-def _flag(fields: Mapping[str, Any], name: str) -> bool:
-    value = fields.get(name)
-    if value is None or value == "":
-        return False
-    text = str(value).lower()
-    if text not in ("true", "false", "1", "0"):
-        raise invalid(f"invalid {name}: {text[:40]}")
-    return text in ("true", "1")
-
-
-def _count(query: Mapping[str, str], name: str, *, default: int, most: int) -> int:
-    text = query.get(name)
-    if not text:
-        return default
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= most:
-        raise invalid(f"{name} must be between 1 and {most}")
-    return int(text)
-
-
-def _names(query: Mapping[str, str], name: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in query.get(name, "").split(",") if part.strip())
-
-
-def _time(query: Mapping[str, str], name: str) -> datetime | None:
-    text = query.get(name)
-    if not text:
+def _exit_price(name: str, fields: object, member: str) -> Decimal | None:
+    if fields is None:
         return None
-    try:
-        # An unescaped plus sign of the offset arrives as a space.
-        at = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-    except ValueError:
-        raise invalid(f"invalid {name}: {text[:40]}") from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    if not isinstance(fields, Mapping):
+        raise invalid(f"{name} must be an object")
+    price = read_number(fields, member)
+    if price is not None and not ZERO < price <= LARGEST_NUMBER:
+        raise invalid(f"{name}.{member} must be > 0")
+    return price
 
 
-def _optional_id(query: Mapping[str, str], name: str) -> str | None:
-    text = query.get(name)
-    return parse_order_id(text) if text else None
-
-
-def _client_order_id(fields: Mapping[str, Any]) -> str | None:
-    value = fields.get("client_order_id")
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str):
-        raise invalid("client_order_id must be a string")
-    if len(value) > MAX_CLIENT_ORDER_ID_CHARACTERS:
-        raise invalid("client_order_id must be no more than 128 characters")
-    return value
-
-
-def _refuse_complex(fields: Mapping[str, Any]) -> None:
-    order_class = fields.get("order_class")
-    if order_class not in (None, "", "simple"):
-        if order_class in ("bracket", "oco", "oto", "mleg"):
-            raise unprocessable(f"{order_class} orders are not allowed for this account")
-        raise invalid(f"invalid order_class: {str(order_class)[:40]}")
-    if fields.get("take_profit") is not None or fields.get("stop_loss") is not None:
-        # Taking the entry and dropping its protection would be the worst reading.
-        raise unprocessable("take_profit and stop_loss require order_class bracket, oco or oto")
+def _check_exits(request: OrderRequest) -> None:
+    exits, name = request.exits, request.order_class
+    if exits is None:
+        return
+    if name == "oto":
+        if (exits.take_profit is None) == (exits.stop_price is None):
+            raise unprocessable("oto orders require either take_profit.limit_price or stop_loss.stop_price")
+    elif exits.take_profit is None:
+        raise unprocessable(f"{name} orders require take_profit.limit_price")
+    if exits.stop_price is None and (name != "oto" or exits.stop_limit_price is not None):
+        raise unprocessable(f"{name} orders require stop_loss.stop_price")
+    if name == "oco" and request.type != "limit":
+        raise unprocessable("oco orders must be limit orders")
+    if request.type not in ("market", "limit"):
+        raise unprocessable(f"{name} orders must be market or limit orders")
+    if request.time_in_force not in ("day", "gtc"):
+        raise unprocessable(f"{name} orders must be DAY or GTC orders")
+    if request.extended_hours:
+        raise unprocessable(f"{name} orders are not supported in extended hours")
+    if request.qty is None or request.qty != request.qty.to_integral_value():
+        raise unprocessable("fractional orders must be simple orders")
 
 
 def _check_amount(request: OrderRequest) -> None:
@@ -314,10 +277,8 @@ def _check_amount(request: OrderRequest) -> None:
         raise invalid("qty or notional is required")
     if request.notional is None:
         return
-    if request.notional < ONE:
+    if request.notional < _SMALLEST_NOTIONAL:
         raise unprocessable("notional amount must be >= 1.00")
-    if request.notional != request.notional.quantize(CENT):
-        raise unprocessable("notional value must be limited to 2 decimal places")
 
 
 def _check_prices(request: OrderRequest) -> None:

@@ -1,6 +1,7 @@
 """What open orders hold of the account: dollars of buying power, shares of a position. Computed anew each time, so it cannot drift.
 
-While a replacement is pending, old and new order together hold the larger of the two (section 3.8).
+While a replacement is pending, old and new order together hold the larger of the two (section 3.8); so do the exits of one position (3.9).
+Exits whose entry is not filled yet hold nothing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -8,9 +9,9 @@ from decimal import Decimal
 from typing import Final
 
 from alchemiser.domain.money import ZERO
-from alchemiser.exchange.account import margin_weight
 from alchemiser.exchange.assets import AssetRecord
 from alchemiser.exchange.book import Book
+from alchemiser.exchange.margin import margin_weight
 from alchemiser.exchange.orders import OrderType, PositionIntent, Side, VenueOrder
 from alchemiser.exchange.timeline import Phase
 
@@ -38,7 +39,7 @@ def reserved_buying_power(orders: Iterable[VenueOrder], assets: Mapping[str, Ass
 def held_shares(orders: Iterable[VenueOrder]) -> Decimal:
     """Return the shares of a position that open orders of its symbol hold; never negative."""
     holds: dict[str, Decimal] = {}
-    listed = {order.id: order for order in orders if order.is_closing}
+    listed = {order.id: order for order in orders if order.is_closing and not order.is_dormant}
     for order in listed.values():
         chain = _chain(order, listed)
         holds[chain] = max(holds.get(chain, ZERO), order.leaves_quantity)
@@ -80,4 +81,6 @@ def hold_price(side: Side, intent: PositionIntent, price: Decimal, book: Book, *
 
 
 def _chain(order: VenueOrder, listed: Mapping[str, VenueOrder]) -> str:
+    if order.parent_id is not None:
+        return order.parent_id
     return order.replaces if order.replaces is not None and order.replaces in listed else order.id

@@ -11,16 +11,15 @@ from typing import Final, Protocol
 from alchemiser.domain.money import ONE, tick_of
 from alchemiser.exchange.assets import AssetRecord
 from alchemiser.exchange.errors import forbidden, unprocessable, wash_trade
-from alchemiser.exchange.orders import OrderType, Side, TimeInForce, VenueOrder
+from alchemiser.exchange.orders import OrderClass, OrderType, Side, TimeInForce, VenueOrder
 from alchemiser.exchange.requests import OrderRequest
+from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.timeline import NEW_YORK, TradingDay
 
 FRACTIONAL_EXTENDED_HOURS: Final = "fractional_eh_enabled"
+PTP_NO_EXCEPTION: Final = "ptp_no_exception"
 
 _OPG_CUT_OFF: Final = timedelta(minutes=2)
-_CLS_CUT_OFF: Final = timedelta(
-    minutes=10
-)  # The documented 15:50, not the 15:55 of an old text; half days shift with their close (choice).
 _AUCTION_WINDOW_REOPENS: Final = time(19)
 _MINIMUM_VALUE: Final = ONE
 
@@ -35,6 +34,10 @@ class Priced(Protocol):
     @property
     def side(self) -> Side:
         """Which way shares move."""
+
+    @property
+    def order_class(self) -> OrderClass:
+        """The class, empty for a simple order."""
 
     @property
     def limit_price(self) -> Decimal | None:
@@ -60,6 +63,17 @@ def check_ticks(request: OrderRequest) -> None:
     check_tick("limit_price", request.limit_price)
     check_tick("stop_price", request.stop_price)
     check_tick("trail_price", request.trail_price)
+
+
+def check_notional(request: OrderRequest, settings: ExchangeSettings) -> None:
+    """Refuse an amount that is too fine, or of a type that takes none."""
+    if request.notional is None:
+        return
+    decimals = settings.notional_decimals
+    if request.notional != round(request.notional, decimals):
+        raise unprocessable(f"notional value must be limited to {decimals} decimal places")
+    if request.type != "market" and not settings.notional_limit_orders:
+        raise unprocessable("notional orders must be market orders")
 
 
 def is_fractional(request: OrderRequest) -> bool:
@@ -96,13 +110,16 @@ def check_extended_hours(request: OrderRequest, *, gtc_allowed: bool) -> None:
         raise unprocessable("extended hours order must be DAY limit orders")
 
 
-def check_window(time_in_force: TimeInForce, today: TradingDay | None, now: datetime) -> None:
-    """Refuse an auction order between the cut-off of its auction and seven in the evening; days without a session have no window."""
+def check_window(time_in_force: TimeInForce, today: TradingDay | None, now: datetime, *, cls_cut_off: timedelta) -> None:
+    """Refuse an auction order between the cut-off of its auction and seven in the evening; days without a session have no window.
+
+    ``cls_cut_off`` is how long before the close the closing auction takes no more orders; half days shift with their close (choice).
+    """
     if today is None or time_in_force not in ("opg", "cls"):
         return
     if now.astimezone(NEW_YORK).time() >= _AUCTION_WINDOW_REOPENS:
         return
-    cut_off = today.opens_at - _OPG_CUT_OFF if time_in_force == "opg" else today.closes_at - _CLS_CUT_OFF
+    cut_off = today.opens_at - _OPG_CUT_OFF if time_in_force == "opg" else today.closes_at - cls_cut_off
     if now >= cut_off:
         at = cut_off.astimezone(NEW_YORK)
         clock = f"{(at.hour - 1) % 12 + 1}:{at.minute:02d}{'am' if at.hour < 12 else 'pm'}"
@@ -117,10 +134,10 @@ def check_minimum_value(value: Decimal | None) -> None:
 
 def check_wash_trade(new: Priced, others: Iterable[VenueOrder]) -> None:
     """Refuse an order that might trade with one of ``others``: open orders of the same symbol, of either side (section 9.3)."""
-    if new.type == "trailing_stop":
+    if _is_exempt(new):
         return
     for other in others:
-        if other.side == new.side or other.type == "trailing_stop":
+        if other.side == new.side or _is_exempt(other):
             continue
         if not (_has_limit(new) and _has_limit(other)):
             raise wash_trade(other.id, "opposite side market/stop order exists")
@@ -129,6 +146,10 @@ def check_wash_trade(new: Priced, others: Iterable[VenueOrder]) -> None:
         assert sell is not None, f"limit order to sell {other.symbol} has no limit"
         if buy >= sell:
             raise wash_trade(other.id, "opposite side limit order exists")
+
+
+def _is_exempt(order: Priced) -> bool:
+    return order.type == "trailing_stop" or order.order_class != ""
 
 
 def _has_limit(order: Priced) -> bool:

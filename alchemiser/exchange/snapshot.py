@@ -13,15 +13,20 @@ import msgspec
 
 from alchemiser.domain.errors import DataError
 from alchemiser.exchange.account import Account
+from alchemiser.exchange.activities import ActivityRows
 from alchemiser.exchange.book import Book
+from alchemiser.exchange.issuer_actions import CorporateAction, Entitlement
 from alchemiser.exchange.orders import OrderUpdate, VenueOrder
-from alchemiser.exchange.statements import Activity
+from alchemiser.exchange.portfolio_history import EquityHistory
 from alchemiser.exchange.timeline import Phase
+from alchemiser.exchange.watchlists import Watchlist
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-DueKind = Literal["acknowledge", "match", "cancel", "replace", "pre_market_open", "open", "close", "gtc_sweep", "after_hours_close"]
+DueKind = Literal[
+    "acknowledge", "match", "activate", "cancel", "replace", "pre_market_open", "open", "close", "gtc_sweep", "after_hours_close"
+]
 
 
 class Due(msgspec.Struct, frozen=True, order=True):
@@ -34,7 +39,10 @@ class Due(msgspec.Struct, frozen=True, order=True):
 
 
 class ExchangeState(msgspec.Struct, kw_only=True):
-    """What an exchange is at one moment. ``phase_since`` is when the phase began: older quotes do not trade in it."""
+    """What an exchange is at one moment. ``phase_since`` is when the phase began: older quotes do not trade in it.
+
+    ``orders`` and ``activities`` keep what is old sealed; ``sample_at`` is the next minute mark of the equity history.
+    """
 
     opened_at: datetime
     now: datetime
@@ -42,15 +50,21 @@ class ExchangeState(msgspec.Struct, kw_only=True):
     phase_since: datetime
     account: Account
     starting_cash: Decimal
+    sample_at: datetime
     format: int = _FORMAT
     sequence: int = 0
     last_event_id: str = "0"
     orders: list[VenueOrder] = []
+    archive: list[bytes] = []
     books: dict[str, Book] = {}
     due: list[Due] = []
     updates: list[OrderUpdate] = []
-    activities: list[Activity] = []
-    history: list[tuple[datetime, Decimal]] = []
+    activities: ActivityRows = msgspec.field(default_factory=ActivityRows)
+    history: EquityHistory = msgspec.field(default_factory=EquityHistory)
+    actions: list[CorporateAction] = []
+    entitlements: list[Entitlement] = []
+    borrow: dict[str, bool] = {}
+    watchlists: list[Watchlist] = []
 
 
 class _Saved(msgspec.Struct, frozen=True):

@@ -1,14 +1,19 @@
-"""How the account stands at this moment: prices, values, buying power and shares, free and held. Reads the state, changes nothing of it."""
+"""How the account stands at this moment: prices, values, buying power and shares, free and held.
 
-from collections.abc import Mapping
+Reads the state; the borrow status of an asset is the only thing that is changed here.
+"""
+
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 
+import msgspec
+
 from alchemiser.domain.money import ZERO
-from alchemiser.exchange.account import Valuation, margin_weight, value_account
 from alchemiser.exchange.assets import AssetRecord
 from alchemiser.exchange.blotter import Blotter
 from alchemiser.exchange.book import Book
 from alchemiser.exchange.errors import not_found, unprocessable
+from alchemiser.exchange.margin import Valuation, margin_weight, value_account
 from alchemiser.exchange.orders import VenueOrder
 from alchemiser.exchange.reservations import held_shares, reserved_buying_power, reserved_dollars
 from alchemiser.exchange.settings import ExchangeSettings
@@ -17,14 +22,33 @@ from alchemiser.exchange.timeline import Phase
 
 
 class Standing:
-    """Answers about one exchange's account. ``excluding`` leaves an order out of the count, for one that is about to be replaced."""
+    """Answers about one exchange's account. ``excluding`` leaves orders out of the count: those that are about to be replaced."""
 
     def __init__(self, state: ExchangeState, blotter: Blotter, assets: Mapping[str, AssetRecord], settings: ExchangeSettings) -> None:
         self._state = state
         self._blotter = blotter
-        self._assets = assets
+        # What the owner of the exchange says of borrowing changes over time, so it is part of the state.
+        self._assets = {
+            **assets,
+            **{symbol: _borrowable(assets[symbol], easy) for symbol, easy in state.borrow.items() if symbol in assets},
+        }
         self._settings = settings
         self._symbol_of = {asset.asset_id: symbol for symbol, asset in assets.items()}
+
+    @property
+    def assets(self) -> Mapping[str, AssetRecord]:
+        """All assets by symbol, as they are now."""
+        return self._assets
+
+    def set_borrow(self, symbol: str, *, is_easy: bool) -> None:
+        """Make a symbol easy or hard to borrow."""
+        self._assets[symbol] = _borrowable(self.asset(symbol), is_easy)
+        self._state.borrow[symbol] = is_easy
+
+    def equity(self) -> Decimal:
+        """Return cash and positions at their prices; cheaper than a valuation."""
+        account = self._state.account
+        return account.cash + sum((held.quantity * self.price_of(symbol) for symbol, held in account.positions.items()), ZERO)
 
     def asset(self, symbol_or_id: str) -> AssetRecord:
         """Return an asset by symbol or asset id. Raises the 404 of an unknown one."""
@@ -65,28 +89,32 @@ class Standing:
             self._state.account,
             assets=self._assets,
             price_of=self.price_of,
-            offered=self._settings.multiplier,
+            settings=self._settings,
             is_regular_session=self._state.phase is Phase.REGULAR,
         )
 
-    def reserved_buying_power(self, multiplier: int, excluding: VenueOrder | None = None) -> Decimal:
+    def reserved_buying_power(self, multiplier: int, excluding: Collection[VenueOrder] = ()) -> Decimal:
         """Return the buying power that open orders hold."""
-        return reserved_buying_power((order for order in self._blotter.open_orders() if order is not excluding), self._assets, multiplier)
+        return reserved_buying_power((order for order in self._blotter.open_orders() if order not in excluding), self._assets, multiplier)
 
-    def lacks_buying_power_for(self, order: VenueOrder, excluding: VenueOrder | None = None) -> Decimal | None:
+    def lacks_buying_power_for(self, order: VenueOrder, excluding: Collection[VenueOrder] = ()) -> Decimal | None:
         """Return the free buying power when it is less than an order needs, ``None`` when it is enough. The order itself does not count."""
         dollars = reserved_dollars(order)
         if dollars == 0:
             return None
         value = self.valuation()
-        others = (other for other in self._blotter.open_orders() if other is not order and other is not excluding)
+        others = (other for other in self._blotter.open_orders() if other is not order and other not in excluding)
         free = max(value.buying_power - reserved_buying_power(others, self._assets, value.multiplier), ZERO)
         return free if dollars * margin_weight(self._assets[order.symbol], value.multiplier) > free else None
 
-    def held_shares(self, symbol: str, excluding: VenueOrder | None = None) -> Decimal:
+    def held_shares(self, symbol: str, excluding: Collection[VenueOrder] = ()) -> Decimal:
         """Return the shares of a position that open orders hold."""
-        return held_shares(order for order in self._blotter.open_of(symbol) if order is not excluding)
+        return held_shares(order for order in self._blotter.open_of(symbol) if order not in excluding)
 
-    def free_shares(self, symbol: str, excluding: VenueOrder | None = None) -> Decimal:
+    def free_shares(self, symbol: str, excluding: Collection[VenueOrder] = ()) -> Decimal:
         """Return the shares of a position, long or short, that no open order holds."""
         return abs(self._state.account.quantity(symbol)) - self.held_shares(symbol, excluding)
+
+
+def _borrowable(asset: AssetRecord, is_easy: bool) -> AssetRecord:
+    return msgspec.structs.replace(asset, easy_to_borrow=is_easy)

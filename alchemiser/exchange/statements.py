@@ -1,41 +1,30 @@
-"""What the account, its positions, configurations, activities and history look like on the wire (sections 8.1 to 8.3, 8.6, 8.7)."""
+"""What the account, its positions and its configurations look like on the wire (sections 8.1 to 8.3)."""
 
-from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from typing import Any, Final
 
 import msgspec
 
-from alchemiser.domain.money import CENT, ZERO, number_string, to_cents
-from alchemiser.exchange.account import Account, Configuration, Position, Valuation
+from alchemiser.domain.money import CENT, ZERO, number_string
+from alchemiser.exchange.account import Account, Configuration, Position
 from alchemiser.exchange.assets import AssetRecord
-from alchemiser.exchange.errors import bad_request, invalid
+from alchemiser.exchange.errors import bad_request
 from alchemiser.exchange.formats import average_text, time_text
-from alchemiser.exchange.orders import VenueOrder
-from alchemiser.exchange.requests import ActivityFilter
+from alchemiser.exchange.margin import Valuation
+from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.timeline import NEW_YORK
 
-_TRADE_TYPES: Final = frozenset({"FILL"})
 _RATIO: Final = Decimal("0.0000000001")
 
 
-class Activity(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the account's activities: the JSON row and what it is filtered by."""
-
-    id: str
-    type: str
-    at: datetime
-    order_id: str | None
-    row: dict[str, Any]
-
-
 def account_json(
-    account: Account, value: Valuation, *, reserved: Decimal, opened_at: datetime, now: datetime, shorting: bool, legacy: bool
+    account: Account, value: Valuation, *, reserved: Decimal, opened_at: datetime, now: datetime, settings: ExchangeSettings
 ) -> dict[str, Any]:
-    """Return the account (8.1). ``reserved`` is the buying power that open orders hold; ``legacy`` adds the retired day-trading fields."""
+    """Return the account (8.1). ``reserved`` is the buying power that open orders hold."""
     free = max(value.buying_power - reserved, ZERO)
     pending_fees = sum(account.fees.rounded().values(), ZERO)
+    accrued = pending_fees + account.interest.due(settings.interest_rate)
     body: dict[str, Any] = {
         "id": account.id,
         "account_number": account.number,
@@ -60,15 +49,15 @@ def account_json(
         "last_maintenance_margin": number_string(account.last_maintenance_margin),
         "sma": _dollars(max(value.regt_buying_power / 2, ZERO)),
         "multiplier": str(value.multiplier),
-        "accrued_fees": number_string(pending_fees),
+        "accrued_fees": number_string(accrued),
         "pending_transfer_in": "0",
         "pending_transfer_out": "0",
         "pending_reg_taf_fees": number_string(pending_fees),
         "intraday_adjustments": "0",
-        "shorting_enabled": shorting and value.multiplier > 1 and not account.configuration.no_shorting,
-        "trading_blocked": False,
-        "transfers_blocked": False,
-        "account_blocked": False,
+        "shorting_enabled": settings.shorting_enabled and value.multiplier > 1 and not account.configuration.no_shorting,
+        "trading_blocked": account.is_trading_blocked,
+        "transfers_blocked": account.is_transfer_blocked,
+        "account_blocked": account.is_blocked,
         "trade_suspended_by_user": account.configuration.suspend_trade,
         "created_at": time_text(opened_at),
         "balance_asof": now.astimezone(NEW_YORK).date().isoformat(),
@@ -77,7 +66,7 @@ def account_json(
         "admin_configurations": {},
         "user_configurations": None,
     }
-    if legacy:
+    if settings.legacy_account_fields:
         body |= {"pattern_day_trader": False, "daytrade_count": 0, "daytrading_buying_power": "0", "bod_dtbp": "0"}
     return body
 
@@ -136,91 +125,6 @@ def configured(configuration: Configuration, changes: object) -> Configuration:
     if not 0 <= after.max_options_trading_level <= 3:
         raise bad_request("max_options_trading_level must be between 0 and 3")
     return after
-
-
-def fill_activity(order: VenueOrder, *, execution_id: str, quantity: Decimal, price: Decimal, at: datetime) -> Activity:
-    """Return the activity of one execution; the order is in the state after it."""
-    activity_id = f"{_id_time(at)}::{execution_id}"
-    row = {
-        "activity_type": "FILL",
-        "id": activity_id,
-        "transaction_time": time_text(at),
-        "type": "fill" if order.status == "filled" else "partial_fill",
-        "price": number_string(price),
-        "qty": number_string(quantity),
-        "side": order.side,
-        "symbol": order.symbol,
-        "leaves_qty": number_string(order.leaves_quantity),
-        "order_id": order.id,
-        "cum_qty": number_string(order.filled_qty),
-        "order_status": order.status.value,
-    }
-    return Activity(id=activity_id, type="FILL", at=at, order_id=order.id, row=row)
-
-
-def fee_activity(name: str, amount: Decimal, *, activity_uuid: str, on: date, at: datetime) -> Activity:
-    """Return the activity of one posted fee; the amount is what was taken from cash, positive."""
-    activity_id = f"{_id_time(at)}::{activity_uuid}"
-    row = {
-        "activity_type": "FEE",
-        "activity_sub_type": name,
-        "id": activity_id,
-        "date": on.isoformat(),
-        "created_at": time_text(at),
-        "net_amount": number_string(-amount),
-        "description": f"{name} fee for proceeds of the previous trading day",
-        "status": "executed",
-        "currency": "USD",
-    }
-    return Activity(id=activity_id, type="FEE", at=at, order_id=None, row=row)
-
-
-def page_of_activities(activities: Sequence[Activity], wanted: ActivityFilter) -> list[dict[str, Any]]:
-    """Return one page of rows. ``activities`` are oldest first. Raises ``ApiError`` for a token that is no row's id."""
-    rows = [activity for activity in activities if _matches(activity, wanted)]
-    if wanted.direction == "desc":
-        rows.reverse()
-    if wanted.page_token is not None:
-        ids = [activity.id for activity in rows]
-        if wanted.page_token not in ids:
-            raise invalid("invalid page_token")
-        rows = rows[ids.index(wanted.page_token) + 1 :]
-    return [activity.row for activity in rows[: wanted.page_size]]
-
-
-def history_json(points: Sequence[tuple[datetime, Decimal]], *, base: Decimal, base_on: date) -> dict[str, Any]:
-    """Return the daily equity of the account (8.7): one point per session that has ended, and gains of each against the day before."""
-    equities = [equity for _, equity in points]
-    before = [base, *equities[:-1]]
-    gains = [equity - last for equity, last in zip(equities, before, strict=False)]
-    return {
-        "timestamp": [int(at.timestamp()) for at, _ in points],
-        "equity": [float(to_cents(equity)) for equity in equities],
-        "profit_loss": [float(to_cents(gain)) for gain in gains],
-        "profit_loss_pct": [float((gain / last).quantize(_RATIO)) if last else None for gain, last in zip(gains, before, strict=False)],
-        "base_value": float(to_cents(base)),
-        "base_value_asof": base_on.isoformat(),
-        "timeframe": "1D",
-        "cashflow": {},
-    }
-
-
-def _matches(activity: Activity, wanted: ActivityFilter) -> bool:
-    is_trade = activity.type in _TRADE_TYPES
-    return (
-        (not wanted.types or activity.type in wanted.types)
-        and (wanted.category is None or is_trade == (wanted.category == "trade_activity"))
-        and (wanted.order_id is None or activity.order_id == wanted.order_id)
-        and (wanted.on is None or activity.at.astimezone(NEW_YORK).date() == wanted.on)
-        and (wanted.after is None or activity.at > wanted.after)
-        and (wanted.until is None or activity.at < wanted.until)
-    )
-
-
-def _id_time(at: datetime) -> str:
-    # The time part of an activity's id is New York time with milliseconds, unlike every other time of the venue.
-    local = at.astimezone(NEW_YORK)
-    return f"{local:%Y%m%d%H%M%S}{local.microsecond // 1000:03d}"
 
 
 def _dollars(amount: Decimal) -> str:

@@ -1,14 +1,19 @@
 """The account's arithmetic: exact cash, entry prices, lots, margins."""
 
+from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alchemiser.domain.errors import InvariantBroken
-from alchemiser.exchange.account import Account, FeesOfDay, maintenance_margin
+from alchemiser.exchange.account import Account
 from alchemiser.exchange.assets import listed
+from alchemiser.exchange.charges import FeesOfDay
+from alchemiser.exchange.margin import maintenance_margin
+from alchemiser.exchange.settings import ExchangeSettings
 
 
 def account(cash: int = 1000) -> Account:
@@ -23,7 +28,7 @@ def test_entry_prices_are_weighted_by_day_and_first_in_first_out_overnight() -> 
     made.book("X", 1, Decimal(10), Decimal(20))
     made.book("X", -1, Decimal(10), Decimal(30))
     assert Decimal(15) == made.positions["X"].average_entry_price
-    made.roll_day()
+    made.roll_day(date(2025, 1, 7))
     assert Decimal(20) == made.positions["X"].average_entry_price
     made.book("X", -1, Decimal(4), Decimal(30))
     assert [Decimal(6)] == [lot.quantity for lot in made.positions["X"].lots]
@@ -81,14 +86,15 @@ def test_cash_and_shares_are_exact(fills: list[tuple[Decimal, Decimal]]) -> None
 )
 def test_maintenance_margins(symbol: str, quantity: int, price: str, margin: str) -> None:
     """Section 9.2: thirty percent, leveraged funds more, cheap shares wholly, shorts with a floor per share."""
-    assert Decimal(margin) == maintenance_margin(listed(symbol), Decimal(quantity), Decimal(price))
+    assert Decimal(margin) == maintenance_margin(listed(symbol), Decimal(quantity), Decimal(price), low_price=Decimal("2.50"))
 
 
 def test_fees_are_summed_before_they_are_rounded_up() -> None:
     """Per account and day; TAF has a most per execution; a day without trades has none."""
     fees = FeesOfDay()
+    charged: dict[str, Any] = {"filled_before": Decimal(0), "on": date(2026, 1, 6), "settings": ExchangeSettings()}
     assert {} == fees.rounded()
-    fees.add(1, Decimal(1000), Decimal(10))
+    fees.add(1, Decimal(1000), Decimal(10), **charged)
     assert {"CAT": Decimal("0.01")} == fees.rounded()
-    fees.add(-1, Decimal(1_000_000), Decimal(1))
+    fees.add(-1, Decimal(1_000_000), Decimal(1), **charged)
     assert {"SEC": Decimal("20.60"), "TAF": Decimal("9.79"), "CAT": Decimal("3.01")} == fees.rounded()

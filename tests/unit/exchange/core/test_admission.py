@@ -55,6 +55,7 @@ from tests.unit.exchange.core.scene import HALF_DAY, HOLIDAY, Scene, refusal, ut
             42210000,
             "fractional orders cannot be sold short",
         ),
+        ({"notional": 10.001}, 422, 42210000, "notional value must be limited to 2 decimal places"),
         ({"qty": "0.009"}, 403, 40310000, "cost basis must be >= minimal amount of order 1"),
         ({"time_in_force": "opg"}, 403, 40310000, "opg orders must be submitted after 7:00pm and before 9:28am"),
         (

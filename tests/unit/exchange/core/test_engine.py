@@ -155,7 +155,7 @@ def test_bytes_that_are_no_snapshot_are_refused() -> None:
     scene = Scene()
     with pytest.raises(DataError, match="start it without one"):
         Exchange.restore(b"\x93", settings=scene.settings, assets=scene.assets, sessions=session_of, random=Random(1))
-    old = scene.exchange.snapshot().replace(b"\xa6format\x01", b"\xa6format\x63")
+    old = scene.exchange.snapshot().replace(b"\xa6format\x02", b"\xa6format\x63")
     with pytest.raises(DataError, match="format 99"):
         Exchange.restore(old, settings=scene.settings, assets=scene.assets, sessions=session_of, random=Random(1))
 

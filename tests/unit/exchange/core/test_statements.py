@@ -273,7 +273,7 @@ def test_the_history_has_a_point_per_close_and_one_for_now() -> None:
     scene.trade(101)
     body = scene.exchange.portfolio_history(scene.now)
     assert ([100198.0, 100098.0], [198.0, -100.0], 100000.0) == (body["equity"], body["profit_loss"], body["base_value"])
-    assert [int(utc(21).timestamp()), int(scene.now.timestamp())] == body["timestamp"]
+    assert [int(utc(5).timestamp()), int(utc(5, on=date(2025, 1, 7)).timestamp())] == body["timestamp"]
     assert (0.00198, "1D", "2025-01-06") == (body["profit_loss_pct"][0], body["timeframe"], body["base_value_asof"])
     scene.go(utc(22, on=date(2025, 1, 7)))
     assert 2 == len(scene.exchange.portfolio_history(scene.now)["equity"])
@@ -283,7 +283,7 @@ def test_assets_are_found_by_symbol_and_id(scene: Scene) -> None:
     """The same record either way; 404 for an unknown one."""
     assert scene.exchange.asset("TECL") is scene.exchange.asset(asset_id_of("TECL"))
     assert 404 == refusal(lambda: scene.exchange.asset("NONE"))["status"]
-    assert scene.assets is scene.exchange.assets
+    assert scene.assets == scene.exchange.assets
 
 
 def test_an_asset_on_the_wire_satisfies_old_and_new_clients() -> None:

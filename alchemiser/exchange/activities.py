@@ -1,0 +1,141 @@
+"""The account's activities (section 8.6): every fill, and every row that moved cash or shares without a trade."""
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from alchemiser.domain.money import ZERO, number_string
+from alchemiser.exchange.archive import SEGMENT, seal, unseal
+from alchemiser.exchange.errors import invalid
+from alchemiser.exchange.formats import time_text
+from alchemiser.exchange.orders import VenueOrder
+from alchemiser.exchange.requests import ActivityFilter
+from alchemiser.exchange.timeline import NEW_YORK
+
+_TRADE_TYPES: Final = frozenset({"FILL"})
+
+
+class Activity(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One row: the JSON row and what it is filtered by. ``amount`` is what a row without a trade did to the cash."""
+
+    id: str
+    type: str
+    at: datetime
+    order_id: str | None
+    row: dict[str, Any]
+    amount: Decimal = ZERO
+
+
+class ActivityRows(msgspec.Struct):
+    """The activities of an account as they are saved, oldest first: the old ones in sealed segments."""
+
+    sealed: list[bytes] = []
+    recent: list[Activity] = []
+
+
+class ActivityLog:
+    """The activities of one account; only ever appended to."""
+
+    def __init__(self, rows: ActivityRows) -> None:
+        self._rows = rows
+        self._all = [*unseal(rows.sealed, Activity), *rows.recent]
+
+    def add(self, activity: Activity) -> None:
+        """Append a row."""
+        self._all.append(activity)
+        self._rows.recent.append(activity)
+        if len(self._rows.recent) == SEGMENT:
+            self._rows.sealed.append(seal(self._rows.recent))
+            self._rows.recent = []
+
+    def page(self, wanted: ActivityFilter) -> list[dict[str, Any]]:
+        """Return one page of rows. Raises ``ApiError`` for a token that is no row's id."""
+        rows = [activity for activity in self._all if _matches(activity, wanted)]
+        if wanted.direction == "desc":
+            rows.reverse()
+        if wanted.page_token is not None:
+            ids = [activity.id for activity in rows]
+            if wanted.page_token not in ids:
+                raise invalid("invalid page_token")
+            rows = rows[ids.index(wanted.page_token) + 1 :]
+        return [activity.row for activity in rows[: wanted.page_size]]
+
+    def cash_flows(self) -> Iterator[Activity]:
+        """Yield the rows that moved cash without a trade, oldest first."""
+        return (activity for activity in self._all if activity.amount)
+
+
+def fill_activity(order: VenueOrder, *, execution_id: str, quantity: Decimal, price: Decimal, at: datetime) -> Activity:
+    """Return the activity of one execution; the order is in the state after it."""
+    activity_id = f"{_id_time(at)}::{execution_id}"
+    row = {
+        "activity_type": "FILL",
+        "id": activity_id,
+        "transaction_time": time_text(at),
+        "type": "fill" if order.status == "filled" else "partial_fill",
+        "price": number_string(price),
+        "qty": number_string(quantity),
+        "side": order.side,
+        "symbol": order.symbol,
+        "leaves_qty": number_string(order.leaves_quantity),
+        "order_id": order.id,
+        "cum_qty": number_string(order.filled_qty),
+        "order_status": order.status.value,
+    }
+    return Activity(id=activity_id, type="FILL", at=at, order_id=order.id, row=row)
+
+
+def other_activity(
+    kind: str,
+    *,
+    activity_uuid: str,
+    at: datetime,
+    on: date,
+    description: str,
+    amount: Decimal = ZERO,
+    sub_type: str | None = None,
+    symbol: str | None = None,
+    quantity: Decimal | None = None,
+    per_share: Decimal | None = None,
+    group_id: str | None = None,
+) -> Activity:
+    """Return an activity that is no trade; ``amount`` is what it adds to the cash."""
+    activity_id = f"{_id_time(at)}::{activity_uuid}"
+    row: dict[str, Any] = {
+        "activity_type": kind,
+        "activity_sub_type": sub_type,
+        "id": activity_id,
+        "date": on.isoformat(),
+        "created_at": time_text(at),
+        "net_amount": number_string(amount),
+        "symbol": symbol,
+        "qty": None if quantity is None else number_string(quantity),
+        "per_share_amount": None if per_share is None else number_string(per_share),
+        "description": description,
+        "status": "executed",
+        "currency": "USD",
+        "group_id": group_id,
+    }
+    row = {name: value for name, value in row.items() if value is not None}
+    return Activity(id=activity_id, type=kind, at=at, order_id=None, row=row, amount=amount)
+
+
+def _matches(activity: Activity, wanted: ActivityFilter) -> bool:
+    is_trade = activity.type in _TRADE_TYPES
+    return (
+        (not wanted.types or activity.type in wanted.types)
+        and (wanted.category is None or is_trade == (wanted.category == "trade_activity"))
+        and (wanted.order_id is None or activity.order_id == wanted.order_id)
+        and (wanted.on is None or activity.at.astimezone(NEW_YORK).date() == wanted.on)
+        and (wanted.after is None or activity.at > wanted.after)
+        and (wanted.until is None or activity.at < wanted.until)
+    )
+
+
+def _id_time(at: datetime) -> str:
+    # The time part of an activity's id is New York time with milliseconds, unlike every other time of the venue.
+    local = at.astimezone(NEW_YORK)
+    return f"{local:%Y%m%d%H%M%S}{local.microsecond // 1000:03d}"

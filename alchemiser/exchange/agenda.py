@@ -1,0 +1,29 @@
+"""Everything that waits for its time, in one heap: latencies of orders and the moments of the trading day."""
+
+import heapq
+from datetime import datetime
+
+from alchemiser.exchange.snapshot import Due, DueKind, ExchangeState
+
+
+class Agenda:
+    """What is still to be done; entries of one moment keep the order in which they were planned."""
+
+    def __init__(self, state: ExchangeState) -> None:
+        self._state = state
+
+    def plan(self, at: datetime, kind: DueKind, order_id: str = "") -> None:
+        """Remember that something is to be done at a time."""
+        self._state.sequence += 1
+        heapq.heappush(self._state.due, Due(at, self._state.sequence, kind, order_id))
+
+    def pop(self, until: datetime, *, inclusive: bool) -> Due | None:
+        """Take the earliest entry before ``until``, with ``inclusive`` also one at that very moment; ``None`` when there is none."""
+        due = self._state.due
+        if due and (due[0].at < until or (inclusive and due[0].at == until)):
+            return heapq.heappop(due)
+        return None
+
+    def next_due(self) -> datetime | None:
+        """Return the time of the earliest entry."""
+        return self._state.due[0].at if self._state.due else None

@@ -1,0 +1,127 @@
+"""What the account is worth, what its positions must be backed with, and what it may therefore spend (sections 8.1 and 9.2). Pure."""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from alchemiser.domain.money import ZERO
+from alchemiser.exchange.account import Account
+from alchemiser.exchange.assets import AssetRecord
+from alchemiser.exchange.settings import ExchangeSettings
+
+_SHORT_LOW_PRICE: Final = Decimal(5)
+_SHORT_LEAST: Final = Decimal("2.50")
+_SHORT_PERCENT: Final = Decimal(30)
+_LIMITED_MARGIN_EQUITY: Final = Decimal(2000)
+_GROSS_CAP: Final = 6
+_CONCENTRATION: Final = Decimal("0.70")
+_CONCENTRATED_DEBIT: Final = Decimal(100_000)
+_CONCENTRATED_PERCENT: Final = Decimal(50)
+
+
+class Valuation(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account is worth at one moment. ``exposure`` counts what cannot be margined ``multiplier`` times.
+
+    ``spendable`` is the cash that an account without margin may spend. ``power_base`` is what the multiplier is taken of.
+    """
+
+    cash: Decimal
+    spendable: Decimal
+    long_value: Decimal
+    short_value: Decimal
+    initial_margin: Decimal
+    maintenance_margin: Decimal
+    multiplier: int
+    exposure: Decimal
+    power_base: Decimal
+
+    @property
+    def equity(self) -> Decimal:
+        """Cash plus the value of all positions, short ones counting negative."""
+        return self.cash + self.long_value + self.short_value
+
+    @property
+    def regt_buying_power(self) -> Decimal:
+        """Buying power under Regulation T."""
+        return max(self.equity - self.initial_margin, ZERO) * 2
+
+    @property
+    def buying_power(self) -> Decimal:
+        """What may be spent before open orders are counted: cash without a loan, else a multiple of the equity less the exposure."""
+        return max(self.spendable if self.multiplier == 1 else self.multiplier * self.power_base - self.exposure, ZERO)
+
+    @property
+    def is_over_gross_cap(self) -> bool:
+        """Whether positions are worth more than six times the equity: then the venue only lets them be closed."""
+        return self.long_value - self.short_value > _GROSS_CAP * max(self.equity, ZERO)
+
+
+def margin_weight(asset: AssetRecord, multiplier: int) -> int:
+    """Return how many dollars of buying power one dollar of the asset uses: without margin nothing is lent on it."""
+    return 1 if asset.marginable else multiplier
+
+
+def effective_multiplier(equity: Decimal, *, offered: str, chosen: str, is_regular_session: bool) -> int:
+    """Return the leverage in force: 1 below 2,000 dollars, four only inside the regular session, never more than the owner chose."""
+    if equity < _LIMITED_MARGIN_EQUITY:
+        return 1
+    most = min(int(offered), int(chosen))
+    return most if is_regular_session else min(most, 2)
+
+
+def maintenance_margin(asset: AssetRecord, quantity: Decimal, price: Decimal, *, low_price: Decimal, least: Decimal = ZERO) -> Decimal:
+    """Return the maintenance margin of a position (9.2); ``least`` is the lowest percentage for a long one."""
+    shares = abs(quantity)
+    if quantity < 0:
+        is_low = price < _SHORT_LOW_PRICE
+        return shares * max(_SHORT_LEAST if is_low else _SHORT_LOW_PRICE, price * (100 if is_low else _SHORT_PERCENT) / 100)
+    if not asset.marginable or price < low_price:
+        return shares * price
+    return shares * price * max(asset.maintenance_percent, least) / 100
+
+
+def value_account(
+    account: Account,
+    *,
+    assets: Mapping[str, AssetRecord],
+    price_of: Callable[[str], Decimal],
+    settings: ExchangeSettings,
+    is_regular_session: bool,
+) -> Valuation:
+    """Value the account at the prices that ``price_of`` gives."""
+    prices = {symbol: price_of(symbol) for symbol in account.positions}
+    values = {symbol: position.quantity * prices[symbol] for symbol, position in account.positions.items()}
+    long_value = sum((value for value in values.values() if value > 0), ZERO)
+    short_value = sum((value for value in values.values() if value < 0), ZERO)
+    equity = account.cash + long_value + short_value
+    low_price = Decimal(settings.low_price)
+    initial = maintenance = unmarginable = intraday = ZERO
+    for symbol, position in account.positions.items():
+        asset, value = assets[symbol], values[symbol]
+        initial += abs(value) / 2 if asset.marginable else abs(value)
+        unmarginable += ZERO if asset.marginable else abs(value)
+        is_concentrated = account.cash <= -_CONCENTRATED_DEBIT and value >= _CONCENTRATION * (long_value - short_value)
+        least = _CONCENTRATED_PERCENT if is_concentrated else ZERO
+        maintenance += maintenance_margin(asset, position.quantity, prices[symbol], low_price=low_price, least=least)
+        intraday += sum((abs(lot.quantity) for lot in position.lots if not lot.is_carried), ZERO) * prices[symbol]
+    multiplier = effective_multiplier(
+        equity,
+        offered=settings.multiplier,
+        chosen=account.configuration.max_margin_multiplier,
+        is_regular_session=is_regular_session,
+    )
+    is_of_last_equity = multiplier == 4 and settings.intraday_power == "last_equity"
+    return Valuation(
+        cash=account.cash,
+        spendable=account.settled_cash if settings.settled_cash_only else account.cash,
+        long_value=long_value,
+        short_value=short_value,
+        initial_margin=initial,
+        maintenance_margin=maintenance,
+        multiplier=multiplier,
+        # The legacy formula counts what was bought today only: carried positions are in the maintenance margin of the last close.
+        exposure=intraday if is_of_last_equity else long_value - short_value + unmarginable * (multiplier - 1),
+        power_base=account.last_equity - account.last_maintenance_margin if is_of_last_equity else equity,
+    )
