@@ -71,6 +71,18 @@ def parse_adjustment(words: Sequence[str]) -> Adjustment | None:
     return Adjustment(wanted.pop()) if wanted else Adjustment.RAW
 
 
+class AuctionDay(msgspec.Struct, frozen=True):
+    """The first and the last print of a session, which the auctions made; ``closing`` is ``None`` while the session runs."""
+
+    opening: TapePrint
+    closing: TapePrint | None
+
+    @property
+    def at(self) -> datetime:
+        """When the opening auction was."""
+        return self.opening.at
+
+
 class History:
     """What the tape knows of the past, as seen at ``until``; every answer is in order of time, or against it."""
 
@@ -109,6 +121,16 @@ class History:
                 quote = self._tape.quote_at(symbol, session.opens_at + place * step)
                 if quote is not None:
                     yield quote
+
+    def auctions(self, symbol: str, start: datetime, end: datetime) -> Iterator[AuctionDay]:
+        """Yield the auctions of the sessions that opened from ``start`` to ``end``, both included."""
+        for session in self._sessions(symbol, start, end):
+            until = min(self._until, session.closes_at)
+            if not start <= session.opens_at <= min(end, self._until):
+                continue
+            prints = self._tape.trades_between(symbol, session.opens_at - _INSTANT, until)
+            if prints:
+                yield AuctionDay(prints[0], prints[-1] if self._until >= session.closes_at else None)
 
     def _sessions(self, symbol: str, start: datetime, end: datetime) -> Sequence[Session]:
         calendar = self._tape.calendar

@@ -21,7 +21,7 @@ from alchemiser.exchange.traffic import TrafficLog
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_DATA_PATHS: Final = ("/v2/stocks", "/v1/")
+_DATA_PATHS: Final = ("/v2/stocks", "/v1/", "/v1beta1/screener")
 
 _UNLIMITED: Final = 10_000
 """The limit that the headers name when there is none."""

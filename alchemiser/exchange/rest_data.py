@@ -5,6 +5,7 @@ the past are those of the steps of the path; a feed's name is accepted and chang
 same market.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import islice
@@ -14,13 +15,14 @@ import msgspec
 from aiohttp import web
 
 from alchemiser.domain.market import Quote
-from alchemiser.exchange.aggregates import History, parse_adjustment, parse_time_frame
+from alchemiser.exchange.aggregates import AuctionDay, History, parse_adjustment, parse_time_frame
 from alchemiser.exchange.corporate_actions import corporate_actions
 from alchemiser.exchange.errors import bad_request
 from alchemiser.exchange.feed import MarketFeed, bar_fields, quote_fields, trade_fields
 from alchemiser.exchange.handler import Driver
 from alchemiser.exchange.http_forms import answer, choice, day, moment, page_token, read_page_token, whole_number, words
 from alchemiser.exchange.path import TapeBar, TapePrint
+from alchemiser.exchange.reference_data import EXCHANGES, TAPES, conditions
 from alchemiser.exchange.rest_trading import Route
 from alchemiser.exchange.tape import MarketTape
 from alchemiser.market.calendar import midnight, new_york_date
@@ -28,13 +30,10 @@ from alchemiser.market.calendar import midnight, new_york_date
 _MOST_ROWS: Final = 10_000
 _USUAL_ROWS: Final = 1_000
 
-_EXCHANGES: Final = {"N": "New York Stock Exchange", "P": "NYSE Arca", "Q": "NASDAQ OMX", "V": "IEX", "Z": "Cboe BZX"}
-_CONDITIONS: Final = {
-    "trade": {"@": "Regular Sale", "I": "Odd Lot Trade", "O": "Opening Trade", "6": "Closing Trade"},
-    "quote": {"R": "Regular Market Maker Open", "H": "Halt", "C": "Closing"},
-}
+_SYMBOL: Final = re.compile(r"[A-Z0-9][A-Z0-9./-]{0,19}")
 
-Rows = Callable[[str, datetime, datetime], Iterator[TapeBar] | Iterator[TapePrint] | Iterator[Quote]]
+Row = TapeBar | TapePrint | Quote | AuctionDay
+Rows = Callable[[str, datetime, datetime], Iterator[TapeBar] | Iterator[TapePrint] | Iterator[Quote] | Iterator[AuctionDay]]
 
 
 class DataApi:
@@ -57,12 +56,14 @@ class DataApi:
             ("GET", "/v2/stocks/bars", self.bars),
             ("GET", "/v2/stocks/quotes", self.quotes),
             ("GET", "/v2/stocks/trades", self.trades),
+            ("GET", "/v2/stocks/auctions", self.auctions),
             ("GET", "/v2/stocks/{symbol}/bars/latest", self.latest_bars),
             ("GET", "/v2/stocks/{symbol}/quotes/latest", self.latest_quotes),
             ("GET", "/v2/stocks/{symbol}/trades/latest", self.latest_trades),
             ("GET", "/v2/stocks/{symbol}/bars", self.bars),
             ("GET", "/v2/stocks/{symbol}/quotes", self.quotes),
             ("GET", "/v2/stocks/{symbol}/trades", self.trades),
+            ("GET", "/v2/stocks/{symbol}/auctions", self.auctions),
             ("GET", "/v2/stocks/{symbol}/snapshot", self.snapshot),
             ("GET", "/v1/corporate-actions", self.actions),
         ]
@@ -92,6 +93,10 @@ class DataApi:
         """``GET /v2/stocks/quotes``."""
         return self._page(request, "quotes", lambda history: history.quotes)
 
+    async def auctions(self, request: web.Request) -> web.Response:
+        """``GET /v2/stocks/auctions``: one row per session."""
+        return self._page(request, "auctions", lambda history: history.auctions)
+
     def _page(self, request: web.Request, name: str, rows: Callable[[History], Rows]) -> web.Response:
         """Answer one page: sorted by symbol, then by time; ``limit`` counts over all symbols."""
         now = self._driver.read()
@@ -113,7 +118,7 @@ class DataApi:
 
     def _rows(
         self, symbols: tuple[str, ...], rows: Rows, start: datetime, end: datetime, page: tuple[str, datetime] | None
-    ) -> Iterator[tuple[str, TapeBar | TapePrint | Quote]]:
+    ) -> Iterator[tuple[str, Row]]:
         """Yield what comes after the row of the page token."""
         for symbol in sorted(symbols):
             if page is not None and symbol < page[0]:
@@ -181,14 +186,15 @@ class DataApi:
 
     async def exchanges(self, request: web.Request) -> web.Response:
         """``GET /v2/stocks/meta/exchanges``."""
-        return answer(_EXCHANGES)
+        return answer(EXCHANGES)
 
     async def conditions(self, request: web.Request) -> web.Response:
         """``GET /v2/stocks/meta/conditions/{trade|quote}``."""
         kind = request.match_info["kind"]
-        if kind not in _CONDITIONS:
+        known = conditions(kind, choice(request.query, "tape", TAPES, "A"))
+        if known is None:
             raise bad_request(f"invalid ticktype: {kind!r} is neither trade nor quote")
-        return answer(_CONDITIONS[kind])
+        return answer(known)
 
     async def actions(self, request: web.Request) -> web.Response:
         """``GET /v1/corporate-actions``: the dividends and splits that show in the daily bars, up to today."""
@@ -219,13 +225,17 @@ class DataApi:
         symbols = words(request.query, "symbols") if single is None else (single,)
         if not symbols:
             raise bad_request("symbols is required")
-        return tuple(symbol.upper() for symbol in symbols)
+        named = tuple(symbol.upper() for symbol in symbols)
+        for symbol in named:
+            if not _SYMBOL.fullmatch(symbol):
+                raise bad_request(f"invalid symbol: {symbol[:40]}")
+        return named
 
     def _known(self, request: web.Request) -> list[str]:
         return [symbol for symbol in self._symbols(request) if symbol in self._feed.symbols]
 
 
-def _row(row: TapeBar | TapePrint | Quote) -> msgspec.Struct:
+def _row(row: Row) -> msgspec.Struct | dict[str, Any]:
     match row:
         case TapeBar():
             return bar_fields(row)
@@ -233,9 +243,17 @@ def _row(row: TapeBar | TapePrint | Quote) -> msgspec.Struct:
             return trade_fields(row)
         case Quote():
             return quote_fields(row)
+        case AuctionDay():
+            closing = [] if row.closing is None else [_auction(row.closing, "M")]
+            return {"d": new_york_date(row.at).isoformat(), "o": [_auction(row.opening, "Q")], "c": closing}
 
 
-def _time_of(row: TapeBar | TapePrint | Quote) -> datetime:
+def _auction(trade: TapePrint, condition: str) -> dict[str, Any]:
+    fields = trade_fields(trade)
+    return {"t": fields.at, "x": fields.exchange, "p": fields.price, "s": fields.size, "c": condition}
+
+
+def _time_of(row: Row) -> datetime:
     return row.start if isinstance(row, TapeBar) else row.at
 
 

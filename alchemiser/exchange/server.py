@@ -29,7 +29,8 @@ from alchemiser.exchange.market_stream import FEEDS, MarketStream
 from alchemiser.exchange.order_stream import OrderStream
 from alchemiser.exchange.persistence import StateFile
 from alchemiser.exchange.rest_data import DataApi
-from alchemiser.exchange.rest_trading import TradingApi
+from alchemiser.exchange.rest_screener import ScreenerApi
+from alchemiser.exchange.rest_trading import Route, TradingApi
 from alchemiser.exchange.tape import MarketTape
 from alchemiser.exchange.ticks import TickGrid
 from alchemiser.exchange.traffic import TrafficLog
@@ -136,7 +137,8 @@ class ExchangeServer:
         trading = TradingApi(core=core, driver=self._driver, calendar=calendar)
         data = DataApi(driver=self._driver, feed=feed, tape=tape)
         control = ControlApi(driver=self._driver, feed=feed, calendar=calendar, clock=clock, faults=self.faults, traffic=self.traffic)
-        self._app = self._application(trading, data, control)
+        screener = ScreenerApi(driver=self._driver, tape=tape)
+        self._app = self._application([*trading.routes(), *data.routes(), *screener.routes()], control)
         self._runner: web.AppRunner | None = None
 
     async def start(self, *, host: str = "127.0.0.1", port: int = 0, sock: socket.socket | Any | None = None) -> ExchangeAddress:
@@ -190,12 +192,9 @@ class ExchangeServer:
         self.faults.add(faults)
         self._driver.wake()
 
-    def _application(self, trading: TradingApi, data: DataApi, control: ControlApi) -> web.Application:
+    def _application(self, routes: list[Route], control: ControlApi) -> web.Application:
         app = web.Application(middlewares=[_errors_as_json], client_max_size=2**20)
-        guarded = [
-            (method, path, self._gate.guard(handler, is_trading=_stirs(path)))
-            for method, path, handler in [*trading.routes(), *data.routes()]
-        ]
+        guarded = [(method, path, self._gate.guard(handler, is_trading=_stirs(path))) for method, path, handler in routes]
         open_to_all = [(method, path, self._gate.logged(handler)) for method, path, handler in control.routes()]
         for method, path, handler in [*guarded, *open_to_all]:
             app.router.add_route(method, path, handler)

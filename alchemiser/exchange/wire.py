@@ -74,7 +74,7 @@ class TradeFields(
     exchange: str = _EXCHANGE
     price: float
     size: int
-    conditions: tuple[str, ...] = ("@",)
+    conditions: tuple[str, ...] = (" ",)  # a regular sale on this tape
     trade_id: int
     tape: str = _TAPE
 

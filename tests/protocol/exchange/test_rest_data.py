@@ -156,7 +156,8 @@ async def test_names_of_codes() -> None:
     """7.1: the meta endpoints map the codes that the messages use."""
     async with running() as exchange:
         assert (await ask(exchange, "/v2/stocks/meta/exchanges"))["P"] == "NYSE Arca"
-        assert "@" in await ask(exchange, "/v2/stocks/meta/conditions/trade?tape=B")
+        assert " " in await ask(exchange, "/v2/stocks/meta/conditions/trade?tape=B")
+        assert "@" in await ask(exchange, "/v2/stocks/meta/conditions/trade?tape=C")
 
 
 async def test_corporate_actions_are_an_empty_map_without_any() -> None:
