@@ -187,17 +187,11 @@ def latest_events(read: Callable[..., Iterable[Envelope]], last_sequence: Callab
 
 
 def event_row(envelope: Envelope) -> Plain:
-    """Return an event as plain data: its place, its type, and its own fields."""
+    """Return an event as plain data: its place, its type, and its own fields; ``event_`` goes before a name that the place has taken."""
     body = msgspec.to_builtins(envelope.event, builtin_types=(datetime, Decimal))
     kind, at = body.pop("type"), body.pop("at")
-    return {
-        "sequence": envelope.sequence,
-        "at": at,
-        "type": kind,
-        "correlation": envelope.correlation,
-        "causation": envelope.causation,
-        **body,
-    }
+    row = {"sequence": envelope.sequence, "at": at, "type": kind, "correlation": envelope.correlation, "causation": envelope.causation}
+    return row | {f"event_{name}" if name in row else name: value for name, value in body.items()}
 
 
 def _session_of(order: Order) -> str | None:
