@@ -17,6 +17,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -24,14 +25,12 @@ import msgspec
 from alchemiser.backtest.metrics import Metrics, metrics_of
 from alchemiser.backtest.timing import is_due
 from alchemiser.domain.errors import DataError
-from alchemiser.market.indicators import Measure
 from alchemiser.strategies.base import Decider, LoadedStrategy
 from alchemiser.strategies.outcome import NotComputable
-from alchemiser.strategies.panel import PricePanel
+from alchemiser.strategies.panel import PRICE, PricePanel
 
 FillAt = Literal["close", "next-open"]
 
-_PRICE = Measure("current-price")
 _BASIS_POINTS = 10_000.0
 
 
@@ -167,7 +166,7 @@ class _Run:
     def _decide(self, sleeve: _Sleeve, place: int, day: date, closes: Mapping[str, float]) -> None:
         outcome = sleeve.decider.decide(place, explain=False)
         if isinstance(outcome, NotComputable):
-            self._note_failure(sleeve.strategy.name, place, str(outcome))
+            self._note_failure(sleeve.strategy.name, place, lambda: str(sleeve.decider.decide(place)))
             return
         value = sleeve.value(closes)
         actual = {symbol: shares * closes[symbol] / value for symbol, shares in sleeve.shares.items()}
@@ -194,7 +193,7 @@ class _Run:
             unpriced = [symbol for symbol in target if self._has_no_price(symbol, place)]
             if unpriced:
                 reason = f"{', '.join(unpriced)} cannot be bought on {self._panel.session(place)}: no price to fill at"
-                self._note_failure(sleeve.strategy.name, place, reason)
+                self._note_failure(sleeve.strategy.name, place, partial(str, reason))
                 sleeve.acted_on = None
             else:
                 acting.append((sleeve, target))
@@ -239,8 +238,9 @@ class _Run:
         if marks is None:
             marks = []
             latest: float | None = None
-            for close in self._panel.column(symbol, _PRICE):
-                latest = latest if close is None else close
+            column = self._panel.column(symbol, PRICE)
+            for close, known in zip(column.values.tolist(), column.known.tolist(), strict=True):
+                latest = close if known else latest
                 marks.append(latest)
             self._marks[symbol] = marks
         return marks
@@ -263,8 +263,8 @@ class _Run:
 
     # --- failures ---
 
-    def _note_failure(self, strategy: str, place: int, reason: str) -> None:
-        """Add a failed session to the strategy's current stretch of them, or begin one."""
+    def _note_failure(self, strategy: str, place: int, reason: Callable[[], str]) -> None:
+        """Add a failed session to the strategy's current stretch of them, or begin one: only its first session is explained."""
         day = self._panel.session(place)
         known = self._failing.get(strategy)
         if known is not None and self.failures[known].last == self._panel.session(place - 1):
@@ -272,7 +272,7 @@ class _Run:
             self.failures[known] = msgspec.structs.replace(failure, last=day, sessions=failure.sessions + 1)
             return
         self._failing[strategy] = len(self.failures)
-        self.failures.append(Failure(strategy, day, day, 1, reason))
+        self.failures.append(Failure(strategy, day, day, 1, reason()))
 
 
 def _range(panel: PricePanel, sleeves: Sequence[_Sleeve], start: date | None, end: date | None) -> tuple[int, int]:

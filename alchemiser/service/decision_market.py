@@ -15,6 +15,7 @@ from alchemiser.domain.venue import Venue
 from alchemiser.market.calendar import new_york_date
 from alchemiser.market.history import DailyHistory
 from alchemiser.market.quotes import QuoteBook
+from alchemiser.strategies.live_panel import LivePanel
 from alchemiser.strategies.panel import PricePanel
 
 CALENDAR_DAYS_PER_SESSION = 365.25 / 252
@@ -46,6 +47,7 @@ class DecisionMarket:
         self._sessions_needed = sessions_needed
         self._max_age_seconds = max_age_seconds
         self._history = DailyHistory()
+        self._panel = PricePanel({})
         self._fetched_for: date | None = None
 
     async def handle(self, envelope: Envelope) -> None:
@@ -54,7 +56,7 @@ class DecisionMarket:
         if isinstance(event, SessionOpened):
             await self._fetch(event.session.date)
 
-    async def prepare(self, symbols: Sequence[str], rebalance_id: str) -> PricePanel:
+    async def prepare(self, symbols: Sequence[str], rebalance_id: str) -> LivePanel:
         """Return the closes before today with the live price of each symbol as the bar of today."""
         today = new_york_date(self._clock.now())
         if self._fetched_for != today:
@@ -72,12 +74,13 @@ class DecisionMarket:
                 prices[symbol] = price
             else:
                 absent[symbol] = price
-        return PricePanel.live(self._history, today, prices, absent=absent)
+        return LivePanel(self._panel, today, prices, absent=absent)
 
     async def _fetch(self, today: date) -> None:
         days = int(self._sessions_needed * CALENDAR_DAYS_PER_SESSION) + MARGIN_DAYS
         bars = await self._venue.daily_bars(self._symbols, start=today - timedelta(days=days), end=today - timedelta(days=1))
         self._history = DailyHistory.from_bars(bars)
+        self._panel = PricePanel.before(self._history, today)
         self._fetched_for = today
 
     def _price(self, snapshot: MarketSnapshot, now: datetime) -> float | str:

@@ -12,7 +12,7 @@ from alchemiser.domain.errors import StrategyError
 from alchemiser.service.settings import Settings
 from alchemiser.strategies.base import Decider, LoadedStrategy
 from alchemiser.strategies.outcome import NotComputable, Proposal
-from alchemiser.strategies.panel import PricePanel
+from alchemiser.strategies.panel import Panel
 from alchemiser.strategies.sources import StrategySource, load_all
 from alchemiser.strategies.symphony.tree import Header
 
@@ -33,7 +33,7 @@ class RefusedStrategy:
         self.header = header
         self._reason = reason
 
-    def on(self, panel: PricePanel) -> Decider:
+    def on(self, panel: Panel) -> Decider:
         """Return itself: prices change nothing."""
         return self
 

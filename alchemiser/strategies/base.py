@@ -7,7 +7,7 @@ answer the same two questions: :class:`LoadedStrategy` says what a strategy need
 from typing import Protocol
 
 from alchemiser.strategies.outcome import NotComputable, Proposal
-from alchemiser.strategies.panel import PricePanel
+from alchemiser.strategies.panel import Panel
 from alchemiser.strategies.symphony.tree import Header
 
 
@@ -15,7 +15,10 @@ class Decider(Protocol):
     """A strategy bound to a panel of prices, so that what it computes over time is shared by all its decisions."""
 
     def decide(self, place: int, *, explain: bool = True) -> Proposal | NotComputable:
-        """Return the target at the session of that place in the panel, from prices up to and including that session."""
+        """Return the target at the session of that place in the panel, from prices up to and including that session.
+
+        Without ``explain`` the path is left out, and of a missing target the reason may be.
+        """
 
 
 class LoadedStrategy(Protocol):
@@ -49,5 +52,5 @@ class LoadedStrategy(Protocol):
     def is_large(self) -> bool:
         """Whether one decision may take so long that it belongs in a thread."""
 
-    def on(self, panel: PricePanel) -> Decider:
+    def on(self, panel: Panel) -> Decider:
         """Return the strategy bound to these prices."""

@@ -15,7 +15,7 @@ from alchemiser.domain.events import DecisionDue, Event, StrategyFailed, TargetP
 from alchemiser.domain.runtime import Clock
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.outcome import NotComputable, Proposal
-from alchemiser.strategies.panel import PricePanel
+from alchemiser.strategies.panel import Panel
 
 Deciding = Callable[[], Proposal | NotComputable]
 RunAside = Callable[[Deciding], Awaitable[Proposal | NotComputable]]
@@ -25,7 +25,7 @@ RunAside = Callable[[Deciding], Awaitable[Proposal | NotComputable]]
 class DecisionMarket(Protocol):
     """Where the prices of a decision come from."""
 
-    async def prepare(self, symbols: Sequence[str], rebalance_id: str) -> PricePanel:
+    async def prepare(self, symbols: Sequence[str], rebalance_id: str) -> Panel:
         """Return the daily closes of these symbols with their live prices as the last session.
 
         A symbol without a price that may be used is absent, with the reason. Raises ``VenueError`` or ``DataError`` when nothing can
@@ -72,7 +72,7 @@ class StrategyHandler:
         for strategy in self._strategies:
             await self._decide(event, strategy, panel, place)
 
-    async def _decide(self, event: DecisionDue, strategy: LoadedStrategy, panel: PricePanel, place: int) -> None:
+    async def _decide(self, event: DecisionDue, strategy: LoadedStrategy, panel: Panel, place: int) -> None:
         def decided() -> Proposal | NotComputable:
             return strategy.on(panel).decide(place)
 

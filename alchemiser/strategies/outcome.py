@@ -24,6 +24,10 @@ class NotComputable:
         return ": ".join(self.reasons)
 
 
+UNEXPLAINED = NotComputable(("it cannot be computed",))
+"""The answer where only whether there is a target was asked; asked to explain, a strategy says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """Target weights of one strategy: sorted by symbol, none negative, adding up to 1; and the path to them in words."""

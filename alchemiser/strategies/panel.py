@@ -1,27 +1,45 @@
 """Adjusted closes of many symbols on a common list of sessions, and the indicators computed from them, each once.
 
-A panel is built for one decision (its last session carries the live prices) or for a whole history. Every (symbol, measure) is computed
-over all of it in one pass when first asked for, and kept: strategies that share a panel share the work.
+A panel holds a whole history. Every (symbol, measure) is computed over all of it in one pass when first asked for, and kept: strategies
+that share a panel share the work. What strategies themselves compute over all sessions is kept here too, see :meth:`PricePanel.kept`.
+A decision on live prices adds one bar to it: :mod:`alchemiser.strategies.live_panel`.
 
 Indicators run over a symbol's own bars. On a session without a bar of that symbol nothing is computable for it: yesterday's price is not
 quietly taken for today's. Closes that are not positive finite numbers are refused when the panel is built.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Protocol, TypeVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alchemiser.domain.errors import DataError
 from alchemiser.market.history import DailyHistory, Days
-from alchemiser.market.indicators import Measure, tail
+from alchemiser.market.indicators import Measure, tails
 from alchemiser.market.kernels import Floats
+from alchemiser.market.last_bar import LastBar
 from alchemiser.strategies.outcome import NotComputable
 
-Column = list[float | None]
-"""One number per session of a panel, ``None`` where it cannot be computed. A list, because single numbers are read from it most."""
+Flags = NDArray[np.bool_]
+Kept = TypeVar("Kept")
+
+PRICE = Measure("current-price")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One number per session of a panel. Where ``known`` is false it could not be computed and ``values`` means nothing."""
+
+    values: Floats
+    known: Flags
+
+    def at(self, place: int) -> float | None:
+        """Return the number of a session, ``None`` where there is none."""
+        return float(self.values[place]) if self.known[place] else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +48,28 @@ class Series:
 
     places: list[int]
     closes: Floats
+
+
+class Panel(Protocol):
+    """Prices on sessions: of history alone, or with the live bar of a decision behind it."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def last(self) -> int:
+        """The place of the last session. Raises ``DataError`` for a panel without any."""
+
+    def session(self, place: int) -> date:
+        """Return the date of the session at a place."""
+
+    def value(self, symbol: str, measure: Measure, place: int) -> float | NotComputable:
+        """Return a measure of a symbol at a session, from its closes up to and including that session."""
+
+    def closes(self, symbol: str, place: int) -> Floats:
+        """Return the closes of a symbol up to and including a session, read-only; empty when it has none."""
+
+    def prices(self, symbols: Iterable[str], place: int) -> dict[str, float]:
+        """Return the close of each symbol that has one at that session."""
 
 
 class PricePanel:
@@ -52,21 +92,14 @@ class PricePanel:
         self._series = {symbol: Series(np.searchsorted(sessions, days).tolist(), closes) for symbol, (days, closes) in history.items()}
         self._absent = absent or {}
         self._columns: dict[tuple[str, Measure], Column] = {}
+        self._last_bars: dict[tuple[str, Measure], LastBar] = {}
+        self._kept: dict[Hashable, object] = {}
 
     @classmethod
-    def live(
-        cls, history: DailyHistory, session: date, prices: Mapping[str, float], *, absent: Mapping[str, str] | None = None
-    ) -> "PricePanel":
-        """Build the panel of a decision: the closes before ``session`` with the live price as its bar, for every symbol that has one.
-
-        ``absent`` says why a symbol has no live price, or none that may be used. Raises ``DataError`` for a symbol without history.
-        """
-        before = date.fromordinal(session.toordinal() - 1)
-        joined = {
-            symbol: (np.append(history.days(symbol, through=before), session.toordinal()), history.closes_with_live(symbol, session, price))
-            for symbol, price in prices.items()
-        }
-        return cls(joined, absent=absent)
+    def before(cls, history: DailyHistory, session: date) -> "PricePanel":
+        """Return the panel of all symbols of a history, of the sessions before one."""
+        through = date.fromordinal(session.toordinal() - 1)
+        return cls({symbol: (history.days(symbol, through=through), history.closes(symbol, through=through)) for symbol in history.symbols})
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -78,6 +111,11 @@ class PricePanel:
             raise DataError("there is not a single bar; nothing can be decided")
         return len(self._sessions) - 1
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols that have closes, or might have had some."""
+        return tuple(self._series)
+
     def session(self, place: int) -> date:
         """Return the date of the session at a place."""
         return date.fromordinal(self._sessions[place])
@@ -88,46 +126,57 @@ class PricePanel:
 
     def value(self, symbol: str, measure: Measure, place: int) -> float | NotComputable:
         """Return a measure of a symbol at a session, from its closes up to and including that session."""
-        value = self.column(symbol, measure)[place]
+        value = self.column(symbol, measure).at(place)
         return self._why_not(symbol, measure, place) if value is None else value
 
     def column(self, symbol: str, measure: Measure) -> Column:
         """Return a measure of a symbol at every session."""
-        key = (symbol, measure)
-        column = self._columns.get(key)
+        column = self._columns.get((symbol, measure))
         if column is None:
-            column = self._columns[key] = self._computed(symbol, measure)
+            self.prepare([(symbol, measure)])
+            column = self._columns[symbol, measure]
         return column
+
+    def prepare(self, wanted: Iterable[tuple[str, Measure]]) -> None:
+        """Compute many measures together, which is cheaper than one after the other, and keep them."""
+        missing = [key for key in dict.fromkeys(wanted) if key not in self._columns]
+        series = [self._series.get(symbol, _NO_SERIES) for symbol, _ in missing]
+        values_of = tails([(measure, found.closes) for (_, measure), found in zip(missing, series, strict=True)])
+        for key, found, values in zip(missing, series, values_of, strict=True):
+            column = Column(np.zeros(len(self)), np.zeros(len(self), dtype=np.bool_))
+            places = found.places[len(found.places) - len(values) :]
+            column.values[places] = values
+            column.known[places] = True
+            self._columns[key] = column
+
+    def last_bar(self, symbol: str, measure: Measure) -> LastBar:
+        """Return a measure of a symbol as a function of the price of a bar behind all of its closes."""
+        found = self._last_bars.get((symbol, measure))
+        if found is None:
+            found = self._last_bars[symbol, measure] = LastBar(measure, self._series.get(symbol, _NO_SERIES).closes)
+        return found
 
     def closes(self, symbol: str, place: int) -> Floats:
         """Return a read-only view of the closes of a symbol up to and including a session; empty when it has none."""
-        series = self._series.get(symbol)
-        if series is None:
-            return np.empty(0)
+        series = self._series.get(symbol, _NO_SERIES)
         closes = series.closes[: bisect_right(series.places, place)]
         closes.flags.writeable = False
         return closes
 
     def prices(self, symbols: Iterable[str], place: int) -> dict[str, float]:
         """Return the close of each symbol that has one at that session."""
-        found = {}
-        for symbol in symbols:
-            price = self.column(symbol, _PRICE)[place]
-            if price is not None:
-                found[symbol] = price
-        return found
+        found = {symbol: self.column(symbol, PRICE).at(place) for symbol in symbols}
+        return {symbol: price for symbol, price in found.items() if price is not None}
 
-    def _computed(self, symbol: str, measure: Measure) -> Column:
-        column: Column = [None] * len(self._sessions)
-        series = self._series.get(symbol)
-        if series is not None:
-            values = tail(measure, series.closes)
-            scatter(column, series.places[len(series.places) - len(values) :], values)
-        return column
+    def kept(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+        """Return what was made under a key before, or make it now: what is computed over all sessions is computed once per panel."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return cast(Kept, self._kept[key])
 
     def _why_not(self, symbol: str, measure: Measure, place: int) -> NotComputable:
-        series = self._series.get(symbol)
-        if series is None or not series.places:
+        series = self._series.get(symbol, _NO_SERIES)
+        if not series.places:
             return NotComputable((self._absent.get(symbol, f"there are no bars of {symbol}"),))
         known = bisect_right(series.places, place)
         session = self.session(place)
@@ -136,16 +185,15 @@ class PricePanel:
         if series.places[known - 1] != place:
             latest = self.session(series.places[known - 1])
             return NotComputable((f"{symbol} has no bar on {session}, its latest is of {latest}",))
-        return NotComputable((f"{symbol} has {known} closes up to {session}, {measure.of(symbol)} needs {measure.bars_needed}",))
+        return too_short(symbol, measure, known, session)
 
 
-_PRICE = Measure("current-price")
+def too_short(symbol: str, measure: Measure, closes: int, session: date) -> NotComputable:
+    """Return the reason that a symbol has fewer closes than a measure needs."""
+    return NotComputable((f"{symbol} has {closes} closes up to {session}, {measure.of(symbol)} needs {measure.bars_needed}",))
 
 
-def scatter(column: Column, places: Sequence[int], values: Floats) -> None:
-    """Write values into a column at the places given."""
-    for place, value in zip(places, values.tolist(), strict=True):
-        column[place] = value
+_NO_SERIES = Series([], np.empty(0))
 
 
 def _through(days: Days, closes: Floats, until: date) -> tuple[Days, Floats]:

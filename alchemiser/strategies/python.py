@@ -24,14 +24,14 @@ from alchemiser.domain.errors import DataError
 from alchemiser.market.indicators import Measure
 from alchemiser.market.kernels import Floats
 from alchemiser.strategies.outcome import WEIGHTS_TOLERANCE, NotComputable, Proposal
-from alchemiser.strategies.panel import PricePanel
+from alchemiser.strategies.panel import Panel
 from alchemiser.strategies.symphony.tree import Frequency, Header
 
 
 class MarketView:
     """What a Python strategy sees: prices of its own symbols, up to the session that is decided."""
 
-    def __init__(self, panel: PricePanel, place: int, symbols: tuple[str, ...], bars_needed: int) -> None:
+    def __init__(self, panel: Panel, place: int, symbols: tuple[str, ...], bars_needed: int) -> None:
         self._panel = panel
         self._place = place
         self._symbols = symbols
@@ -111,7 +111,7 @@ class PythonStrategy:
         """Always: how long somebody's code takes is not known."""
         return True
 
-    def on(self, panel: PricePanel) -> "PythonDecider":
+    def on(self, panel: Panel) -> "PythonDecider":
         """Return the strategy bound to these prices."""
         return PythonDecider(self, panel)
 
@@ -119,7 +119,7 @@ class PythonStrategy:
 class PythonDecider:
     """Decides a Python strategy at any session of a panel."""
 
-    def __init__(self, loaded: PythonStrategy, panel: PricePanel) -> None:
+    def __init__(self, loaded: PythonStrategy, panel: Panel) -> None:
         self._loaded = loaded
         self._panel = panel
 

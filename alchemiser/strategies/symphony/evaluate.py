@@ -1,22 +1,25 @@
 """A checked tree and the numbers of one moment to target weights, with the path taken.
 
-Weights flow from the root down: each node hands its share to the children it selects, and what reaches an asset is added up. Only the
-nodes on that path are looked at, so a hole in the data of a branch that is not taken is harmless. A number that cannot be had on the path
-is never replaced by another: the result is then a :class:`NotComputable` with the chain of reasons.
+Only the nodes on the path that is taken are looked at, so a hole in the data of a branch that is not taken is harmless. A number that
+cannot be had on the path is never replaced by another: the result is then a :class:`NotComputable` with the chain of reasons.
+A node's portfolio is the mix of its children's, in the order of the file, by the same arithmetic by which
+:mod:`~alchemiser.strategies.symphony.history` mixes all sessions at once: both agree to the last bit.
 
 Where the numbers come from is the caller's: anything that answers :class:`Readings`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from alchemiser.market.indicators import Measure
 from alchemiser.strategies.outcome import NotComputable
+from alchemiser.strategies.panel import PRICE
+from alchemiser.strategies.symphony.choice import COMPARE, inverse_shares, is_tie, rank
 from alchemiser.strategies.symphony.explain import Compared, Ranked, Shared, Step, Weighed, label
+from alchemiser.strategies.symphony.holdings import Weights, add
 from alchemiser.strategies.symphony.tree import (
     Asset,
-    Comparator,
     Filter,
     Group,
     If,
@@ -29,12 +32,7 @@ from alchemiser.strategies.symphony.tree import (
     WeightSpecified,
 )
 
-TIE_TOLERANCE = 1e-9
-"""Scores that differ by less than this part of themselves are a tie: the same holdings measured along two paths differ that much."""
-
-PRICE = Measure("current-price")
-
-Portfolio = dict[str, float]
+Portfolio = Weights
 
 
 class Readings(Protocol):
@@ -47,7 +45,7 @@ class Readings(Protocol):
         """Return a measure of a node's own value stream: what one would have earned by holding it day after day."""
 
     def volatility(self, node: Node, holdings: Mapping[str, float], measure: Measure) -> float | NotComputable:
-        """Return the volatility of a node that holds ``holdings`` today."""
+        """Return the volatility of a node that holds ``holdings`` today: by weight the average of that of the symbols."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +87,30 @@ def portfolio_of(
     return _Walk(symphony, readings, rules, steps).portfolio(node)
 
 
+@dataclass(slots=True)
+class _Mix:
+    """A portfolio in the making: the children and their shares, how many of them were added, and what they add up to so far."""
+
+    parts: Sequence[tuple[Node, float]]
+    level: int
+    done: int = 0
+    weights: Portfolio = field(default_factory=dict)
+
+    @property
+    def next_child(self) -> Node:
+        return self.parts[self.done][0]
+
+    def take(self, weights: Portfolio) -> bool:
+        """Add the portfolio of the child that was waited for; return whether another one follows."""
+        share = self.parts[self.done][1]
+        if len(self.parts) == 1 and share == 1.0:
+            self.weights = weights
+        else:
+            add(self.weights, share, weights)
+        self.done += 1
+        return self.done < len(self.parts)
+
+
 class _Walk:
     """One evaluation: a list of nodes still to be visited takes the place of recursion."""
 
@@ -99,30 +121,40 @@ class _Walk:
         self._steps = steps
 
     def portfolio(self, root: Node) -> Portfolio | NotComputable:
-        weights: Portfolio = {}
-        waiting: list[tuple[Node, float, int]] = [(root, 1.0, 0)]
-        while waiting:
-            node, share, level = waiting.pop()
-            while isinstance(node, If | Group):
-                if isinstance(node, Group):
-                    node = node.child
-                    continue
-                branch = self._branch(node, level)
-                if isinstance(branch, NotComputable):
-                    return branch
-                node = branch
-            if isinstance(node, Asset):
-                price = self._readings.of_symbol(node.symbol, PRICE)
-                if isinstance(price, NotComputable):
-                    return price.because(f"line {self._symphony.line_of(node)}: {node.symbol} would be held")
-                weights[node.symbol] = weights.get(node.symbol, 0.0) + share
+        unfinished: list[_Mix] = []
+        node, level = root, 0
+        while True:
+            found = self._resolved(node, level)
+            if isinstance(found, NotComputable):
+                return found
+            if isinstance(found, Asset):
+                weights = {found.symbol: 1.0}
+                while unfinished and not unfinished[-1].take(weights):
+                    weights = unfinished.pop().weights
+                if not unfinished:
+                    return weights
+            else:
+                parts = self._parts(found, level)
+                if isinstance(parts, NotComputable):
+                    return parts
+                unfinished.append(_Mix(parts, level if len(parts) == 1 else level + 1))
+            node, level = unfinished[-1].next_child, unfinished[-1].level
+
+    def _resolved(self, node: Node, level: int) -> Node | NotComputable:
+        """Return the node behind groups and conditions; of an asset, that it has a price is certain then."""
+        while isinstance(node, If | Group):
+            if isinstance(node, Group):
+                node = node.child
                 continue
-            parts = self._parts(node, level)
-            if isinstance(parts, NotComputable):
-                return parts
-            deeper = level if len(parts) == 1 else level + 1
-            waiting.extend((child, share * part, deeper) for child, part in reversed(parts))
-        return weights
+            branch = self._branch(node, level)
+            if isinstance(branch, NotComputable):
+                return branch
+            node = branch
+        if isinstance(node, Asset):
+            price = self._readings.of_symbol(node.symbol, PRICE)
+            if isinstance(price, NotComputable):
+                return price.because(f"line {self._symphony.line_of(node)}: {node.symbol} would be held")
+        return node
 
     def _parts(self, node: Node, level: int) -> list[tuple[Node, float]] | NotComputable:
         """Return the children that get something and their shares of this node."""
@@ -156,7 +188,7 @@ class _Walk:
             return missing.because(f"line {line}: {condition}")
         assert not isinstance(left, NotComputable)
         assert not isinstance(right, NotComputable)
-        holds = compare(condition.comparator, left, right)
+        holds = bool(COMPARE[condition.comparator](left, right))
         if self._steps is not None:
             self._steps.append(Compared(level, line, condition, left, right, holds))
         return node.then if holds else node.otherwise
@@ -188,7 +220,8 @@ class _Walk:
             scores = [scored[place][1] for place in order]
             is_tie_at_cut = len(kept) < len(scores) and is_tie(scores[len(kept) - 1], scores[len(kept)])
             self._steps.append(Ranked(level, line, node, names, scores, len(kept), is_tie_at_cut, dropped))
-        return [(scored[place][0], 1.0 / len(kept)) for place in kept]
+        # In the order of the file, not of the ranking: that is how weights are added up.
+        return [(scored[place][0], 1.0 / len(kept)) for place in sorted(kept)]
 
     def _score(self, child: Node, measure: Measure) -> float | NotComputable:
         if isinstance(child, Asset):
@@ -217,49 +250,3 @@ class _Walk:
     def _note(self, step: Step) -> None:
         if self._steps is not None:
             self._steps.append(step)
-
-
-def compare(comparator: Comparator, left: float, right: float) -> bool:
-    """Return the outcome of a comparison: exact, without tolerance."""
-    match comparator:
-        case ">":
-            return left > right
-        case "<":
-            return left < right
-        case ">=":
-            return left >= right
-        case "<=":
-            return left <= right
-        case "=":
-            return left == right
-
-
-def rank(scores: list[float], *, largest_first: bool) -> list[int]:
-    """Return the places of ``scores`` from the best to the worst; ties, within a tolerance, stay in the order given."""
-    by_score = sorted(range(len(scores)), key=lambda place: -scores[place] if largest_first else scores[place])
-    order: list[int] = []
-    tied: list[int] = []
-    for place in by_score:
-        if tied and not is_tie(scores[tied[0]], scores[place]):
-            order.extend(sorted(tied))
-            tied = []
-        tied.append(place)
-    return order + sorted(tied)
-
-
-def is_tie(first: float, second: float) -> bool:
-    """Return whether two scores are the same but for the noise of their computation."""
-    return abs(first - second) <= TIE_TOLERANCE * max(abs(first), abs(second))
-
-
-def inverse_shares(sigmas: list[float]) -> list[float]:
-    """Return shares proportional to one over each volatility.
-
-    Children that do not move at all take everything, equally: it is the limit of the formula, and what Composer's engine is said to do.
-    """
-    still = [sigma == 0.0 for sigma in sigmas]
-    if any(still):
-        return [1.0 / sum(still) if is_still else 0.0 for is_still in still]
-    inverses = [1.0 / sigma for sigma in sigmas]
-    total = sum(inverses)
-    return [inverse / total for inverse in inverses]

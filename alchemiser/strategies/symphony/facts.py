@@ -20,6 +20,7 @@ from alchemiser.strategies.symphony.tree import (
     WeightInverseVolatility,
     WeightSpecified,
     children_of,
+    reachable,
 )
 
 MAX_NESTED_EVALUATIONS = 32
@@ -43,7 +44,7 @@ class Facts:
 
 def facts_of(root: Node, nodes: Sequence[Node]) -> Facts:
     """Return the facts of the tree under ``root``; ``nodes`` lists children before their parents."""
-    live = _reachable(root)
+    live = reachable(root)
     reached = [node for node in nodes if node in live]
     held = {node.symbol for node in reached if isinstance(node, Asset)}
     looked_at = {reading.symbol for node in reached if isinstance(node, If) for reading in _readings(node.condition)}
@@ -64,18 +65,6 @@ def facts_of(root: Node, nodes: Sequence[Node]) -> Facts:
         ranks_groups=any(_ranks_group(node, child) for node in reached for child in children_of(node)),
         oddities=tuple((node, oddity) for node in reached for oddity in _oddities(node)),
     )
-
-
-def _reachable(root: Node) -> set[Node]:
-    """Return the nodes that may ever be evaluated. Used for membership only: a set of nodes has no repeatable order."""
-    reached = {root}
-    waiting = [root]
-    while waiting:
-        for child in children_of(waiting.pop()):
-            if child not in reached:
-                reached.add(child)
-                waiting.append(child)
-    return reached
 
 
 def _readings(condition: Condition) -> list[Reading]:
@@ -162,5 +151,7 @@ def _range(side: Number | Reading) -> tuple[float, float]:
             return 0.0, 100.0
         case "cumulative-return" | "moving-average-return" | "percentage-price-oscillator" | "percentage-price-oscillator-signal":
             return -100.0, float("inf")
+        case "macd" | "macd-signal" | "lower-bollinger":
+            return float("-inf"), float("inf")
         case _:
             return 0.0, float("inf")

@@ -1,21 +1,22 @@
-"""A checked symphony as a strategy: its numbers come from a panel, and its ranked groups get histories of their own.
+"""A checked symphony as a strategy: decided on a whole history, or on live prices behind one.
 
-A filter over something that is not an asset ranks what that something would have earned: it is decided on every past session, and each
-session's return is that of what had been decided the session before, brought back to those weights each day. Every such node is decided
-once per session and panel, whatever the number of filters, measures and decisions that ask for it; a session's number depends on that
-session and earlier ones only.
+Over a history every session is computed at once and a decision is looked up in it. With live prices only the path of today is walked: what
+depends on the closes before is taken from the history, which all live panels on top of it share. Either way the path is told by walking
+it, and the weights are the same to the last bit.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
-from alchemiser.market.indicators import Measure, tail
-from alchemiser.strategies.outcome import NotComputable, Proposal
-from alchemiser.strategies.panel import Column, PricePanel, scatter
-from alchemiser.strategies.symphony.evaluate import PRICE, STOP, Portfolio, Rules, decide, portfolio_of
+from alchemiser.market.indicators import Measure
+from alchemiser.strategies.base import Decider
+from alchemiser.strategies.live_panel import LivePanel
+from alchemiser.strategies.outcome import UNEXPLAINED, NotComputable, Proposal
+from alchemiser.strategies.panel import PRICE, Panel, PricePanel
+from alchemiser.strategies.symphony.evaluate import STOP, Portfolio, Rules, decide, portfolio_of
 from alchemiser.strategies.symphony.explain import label, lines_of
+from alchemiser.strategies.symphony.history import History
+from alchemiser.strategies.symphony.stream import first_value
 from alchemiser.strategies.symphony.tree import Header, Node, Symphony
 
 LARGE_TREE_NODES = 20_000
@@ -56,49 +57,105 @@ class SymphonyStrategy:
         """Whether one decision belongs in a thread: it ranks groups, hence decides many sessions, or it is huge."""
         return self.symphony.ranks_groups or len(self.symphony.nodes) >= LARGE_TREE_NODES
 
-    def on(self, panel: PricePanel) -> "SymphonyDecider":
+    def on(self, panel: Panel) -> Decider:
         """Return the symphony bound to these prices."""
-        return SymphonyDecider(self.symphony, panel, self.rules)
+        if isinstance(panel, LivePanel):
+            return LiveDecider(self.symphony, panel, self.rules)
+        assert isinstance(panel, PricePanel), "prices are a history, or a history with live prices behind it"
+        return HistoryDecider(self.symphony, panel, self.rules)
 
 
-class SymphonyDecider:
-    """Decides a symphony at any session of a panel."""
+class HistoryDecider:
+    """Decides a symphony at any session of a history."""
 
     def __init__(self, symphony: Symphony, panel: PricePanel, rules: Rules = STOP) -> None:
         self._symphony = symphony
         self._panel = panel
         self._rules = rules
-        self._streams: dict[Node, _Stream] = {}
-        self._columns: dict[tuple[Node, Measure], Column] = {}
+        self._history = _history_of(symphony, panel, rules)
 
     def decide(self, place: int, *, explain: bool = True) -> Proposal | NotComputable:
         """Return the target at a session, from prices up to and including it."""
-        readings = _AtSession(self, self._panel, place)
+        weights = self._history.weights(place)
         if not explain:
-            portfolio = portfolio_of(self._symphony, self._symphony.root, readings, self._rules)
-            return portfolio if isinstance(portfolio, NotComputable) else Proposal(_sorted(portfolio))
-        decision = decide(self._symphony, readings, self._rules)
+            return UNEXPLAINED if weights is None else Proposal(weights)
+        decision = decide(self._symphony, _AtSession(self, self._panel, place), self._rules)
         if isinstance(decision, NotComputable):
+            assert weights is None, "the walk must find a path where the history has found one"
             return decision
+        assert decision.weights == weights, "the walk and the history agree to the last bit"
         return Proposal(decision.weights, lines_of(decision.steps))
 
     def node_value(self, node: Node, measure: Measure, place: int) -> float | NotComputable:
-        """Return a measure of a node's own value stream at a session."""
-        key = (node, measure)
-        column = self._columns.get(key)
-        if column is None:
-            column = self._columns[key] = self._stream(node).measured(measure)
-        value = column[place]
-        return self._stream(node).why_not(measure, place) if value is None else value
+        """Return a measure of a ranked node's own value stream at a session."""
+        value = self._history.stream(node).column(measure).at(place)
+        if value is not None:
+            return value
+        start = self._history.stream(node).start_of(place)
+        return self.reason_at(node, start).because(_short_run(self._symphony, self._panel, node, measure, start, place))
 
-    def _stream(self, node: Node) -> "_Stream":
-        stream = self._streams.get(node)
-        if stream is None:
-            decided = [
-                portfolio_of(self._symphony, node, _AtSession(self, self._panel, place), self._rules) for place in range(len(self._panel))
-            ]
-            stream = self._streams[node] = _Stream(label(self._symphony, node), self._panel, decided)
-        return stream
+    def reason_at(self, node: Node, start: int) -> NotComputable:
+        """Return why the return of a node at a session is not known, so that its stream begins anew there."""
+        if start == 0:
+            return NotComputable(("it is the first session",))
+        held = portfolio_of(self._symphony, node, _AtSession(self, self._panel, start - 1), self._rules)
+        return held if isinstance(held, NotComputable) else _without_price(self._panel, held, start)
+
+
+class LiveDecider:
+    """Decides a symphony on live prices; of the sessions before it asks the history that it shares."""
+
+    def __init__(self, symphony: Symphony, panel: LivePanel, rules: Rules = STOP) -> None:
+        self._symphony = symphony
+        self._panel = panel
+        self._rules = rules
+
+    def decide(self, place: int, *, explain: bool = True) -> Proposal | NotComputable:
+        """Return the target at a session; the last one has the live prices."""
+        if place < len(self._panel.history):
+            return self._before().decide(place, explain=explain)
+        readings = _AtSession(self, self._panel, place)
+        if not explain:
+            portfolio = portfolio_of(self._symphony, self._symphony.root, readings, self._rules)
+            return (
+                portfolio if isinstance(portfolio, NotComputable) else Proposal({symbol: portfolio[symbol] for symbol in sorted(portfolio)})
+            )
+        decision = decide(self._symphony, readings, self._rules)
+        return decision if isinstance(decision, NotComputable) else Proposal(decision.weights, lines_of(decision.steps))
+
+    def node_value(self, node: Node, measure: Measure, place: int) -> float | NotComputable:
+        """Return a measure of a ranked node's value stream, its last value from what was held over night and the live prices."""
+        before = self._before()
+        if place < len(self._panel.history):
+            return before.node_value(node, measure, place)
+        stream = _history_of(self._symphony, self._panel.history, self._rules).stream(node)
+        earned = self._earned(before, node, stream.held_last)
+        if isinstance(earned, NotComputable):
+            value = first_value(measure)
+            short = _short_run(self._symphony, self._panel, node, measure, place, place)
+            return earned.because(short) if value is None else value
+        value = stream.last_bar(measure).value(stream.last_value * (1.0 + earned))
+        if value is not None:
+            return value
+        start = stream.last_start
+        return before.reason_at(node, start).because(_short_run(self._symphony, self._panel, node, measure, start, place))
+
+    def _before(self) -> HistoryDecider:
+        return HistoryDecider(self._symphony, self._panel.history, self._rules)
+
+    def _earned(self, before: HistoryDecider, node: Node, held: Mapping[str, float] | None) -> float | NotComputable:
+        """Return the return of today, as a fraction, of what was decided at the last close."""
+        today = len(self._panel.history)
+        if held is None:
+            return before.reason_at(node, today)
+        total = 0.0
+        for symbol, weight in held.items():
+            price, close = self._panel.value(symbol, PRICE, today), self._panel.value(symbol, PRICE, today - 1)
+            if isinstance(price, NotComputable):
+                return price
+            assert not isinstance(close, NotComputable), "a portfolio holds only what has a price when it is decided"
+            total += weight * (price / close - 1.0)
+        return total
 
 
 class _AtSession:
@@ -106,7 +163,7 @@ class _AtSession:
 
     __slots__ = ("_decider", "_panel", "_place")
 
-    def __init__(self, decider: SymphonyDecider, panel: PricePanel, place: int) -> None:
+    def __init__(self, decider: HistoryDecider | LiveDecider, panel: Panel, place: int) -> None:
         self._decider = decider
         self._panel = panel
         self._place = place
@@ -128,55 +185,18 @@ class _AtSession:
         return total
 
 
-class _Stream:
-    """The value of a node over the sessions, as runs without holes: a session whose return is unknown begins a new run at 1."""
-
-    def __init__(self, name: str, panel: PricePanel, decided: list[Portfolio | NotComputable]) -> None:
-        self._name = name
-        self._panel = panel
-        self._holes: dict[int, NotComputable] = {}
-        self._starts: list[int] = []
-        self._values: list[float] = []
-        for place in range(len(decided)):
-            earned = NotComputable(("it is the first session",)) if place == 0 else self._earned(decided[place - 1], place)
-            if isinstance(earned, NotComputable):
-                self._holes[place] = earned
-                self._starts.append(place)
-                self._values.append(1.0)
-            else:
-                self._values.append(self._values[-1] * (1.0 + earned))
-
-    def _earned(self, held: Portfolio | NotComputable, place: int) -> float | NotComputable:
-        """Return the return at a session of what was decided the session before."""
-        if isinstance(held, NotComputable):
-            return held
-        total = 0.0
-        for symbol, weight in held.items():
-            closes = self._panel.column(symbol, PRICE)
-            before, after = closes[place - 1], closes[place]
-            if before is None or after is None:
-                missing = self._panel.value(symbol, PRICE, place)
-                assert isinstance(missing, NotComputable), "a portfolio holds only what has a price when it is decided"
-                return missing
-            total += weight * (after / before - 1.0)
-        return total
-
-    def measured(self, measure: Measure) -> Column:
-        """Return a measure of the stream at every session."""
-        column: Column = [None] * len(self._values)
-        for start, end in zip(self._starts, [*self._starts[1:], len(self._values)], strict=True):
-            values = tail(measure, np.array(self._values[start:end]))
-            scatter(column, range(end - len(values), end), values)
-        return column
-
-    def why_not(self, measure: Measure, place: int) -> NotComputable:
-        """Return why a measure cannot be computed at a session."""
-        start = max(start for start in self._starts if start <= place)
-        short = (
-            f"{measure.of(self._name)} needs {measure.bars_needed} sessions and has {place - start + 1} since {self._panel.session(start)}"
-        )
-        return self._holes[start].because(short)
+def _history_of(symphony: Symphony, panel: PricePanel, rules: Rules) -> History:
+    return panel.kept((symphony, rules), lambda: History(symphony, panel, rules))
 
 
-def _sorted(portfolio: Portfolio) -> Portfolio:
-    return {symbol: portfolio[symbol] for symbol in sorted(portfolio)}
+def _without_price(panel: Panel, held: Portfolio, place: int) -> NotComputable:
+    for symbol in held:
+        price = panel.value(symbol, PRICE, place)
+        if isinstance(price, NotComputable):
+            return price
+    raise AssertionError("a return is known when everything that was held has a price")
+
+
+def _short_run(symphony: Symphony, panel: Panel, node: Node, measure: Measure, start: int, place: int) -> str:
+    subject, sessions = measure.of(label(symphony, node)), place - start + 1
+    return f"{subject} needs {measure.bars_needed} sessions and has {sessions} since {panel.session(start)}"

@@ -141,6 +141,18 @@ def children_of(node: Node) -> tuple[Node, ...]:
             return node.children
 
 
+def reachable(root: Node) -> set[Node]:
+    """Return the nodes that may ever be evaluated. For membership only: a set of nodes has no repeatable order."""
+    reached = {root}
+    waiting = [root]
+    while waiting:
+        for child in children_of(waiting.pop()):
+            if child not in reached:
+                reached.add(child)
+                waiting.append(child)
+    return reached
+
+
 class Frequency(StrEnum):
     """When a target is acted upon besides a change of what is selected."""
 

@@ -160,13 +160,9 @@ def test_bands_lie_around_the_average() -> None:
     assert last(Measure("upper-bollinger", (5,), 2.0), P) == pytest.approx(108 + 2 * 1.414214, abs=1e-6)
     assert last(Measure("lower-bollinger", (3,), 0.5), P) == pytest.approx(108.666667 - 0.5 * 1.247219, abs=1e-6)
     assert str(Measure("lower-bollinger", (3,), 0.5)) == "lower-bollinger(3, 0.5)"
-    for wrong in (
-        lambda: Measure("lower-bollinger", (3,)),
-        lambda: Measure("rsi", (3,), 2.0),
-        lambda: Measure("upper-bollinger", (3,), -1.0),
-    ):
+    for name, windows, deviations in (("lower-bollinger", (3,), None), ("rsi", (3,), 2.0), ("upper-bollinger", (3,), -1.0)):
         with pytest.raises(ValueError, match="deviations"):
-            wrong()
+            Measure(name, windows, deviations)
 
 
 @given(many=st.lists(st.tuples(series_of_prices, st.integers(1, 12)), min_size=BATCH_FROM, max_size=9))

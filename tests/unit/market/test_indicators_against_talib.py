@@ -7,6 +7,7 @@ influence. Returns and drawdowns it does not know; they are compared with their 
 import csv
 import statistics
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def daily(function: Callable[[list[float]], float], bars: int) -> Callable[[Floa
 
 
 def returns(closes: list[float]) -> list[float]:
-    return [(after / before - 1) * 100 for before, after in zip(closes, closes[1:], strict=False)]
+    return [(after / before - 1) * 100 for before, after in pairwise(closes)]
 
 
 def drawdown(closes: list[float]) -> float:

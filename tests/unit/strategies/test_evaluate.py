@@ -4,7 +4,8 @@ import pytest
 
 from alchemiser.strategies.outcome import NotComputable
 from alchemiser.strategies.symphony.check import check_text
-from alchemiser.strategies.symphony.evaluate import Decision, Rules, compare, decide, inverse_shares, rank
+from alchemiser.strategies.symphony.choice import COMPARE, inverse_shares, rank
+from alchemiser.strategies.symphony.evaluate import Decision, Rules, decide
 from alchemiser.strategies.symphony.explain import Compared, Ranked, lines_of
 from alchemiser.strategies.symphony.tree import Comparator, Symphony
 from tests.unit.strategies.conftest import InjectedReadings
@@ -128,7 +129,7 @@ def test_what_does_not_move_takes_everything() -> None:
 )
 def test_comparisons_are_exact(comparator: Comparator, left: float, right: float, outcome: bool) -> None:
     """No tolerance: a value on the threshold is on it."""
-    assert outcome is compare(comparator, left, right)
+    assert outcome is COMPARE[comparator](left, right)
 
 
 # --- what cannot be computed ---

@@ -9,8 +9,9 @@ from alchemiser.domain.errors import DataError
 from alchemiser.market.history import DailyHistory
 from alchemiser.market.indicators import Measure
 from alchemiser.market.kernels import Floats
+from alchemiser.strategies.live_panel import LivePanel
 from alchemiser.strategies.outcome import NotComputable
-from alchemiser.strategies.panel import PricePanel
+from alchemiser.strategies.panel import Column, PricePanel
 
 FIRST = date(2025, 3, 3).toordinal()
 PRICE = Measure("current-price")
@@ -19,6 +20,10 @@ AVERAGE = Measure("moving-average-price", (3,))
 
 def series(offsets: list[int], closes: list[float]) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], Floats]:
     return np.array([FIRST + offset for offset in offsets], dtype=np.int64), np.array(closes)
+
+
+def listed(column: Column) -> list[float | None]:
+    return [column.at(place) for place in range(len(column.values))]
 
 
 def panel() -> PricePanel:
@@ -35,9 +40,9 @@ def panel() -> PricePanel:
 
 def test_indicators_run_over_the_symbols_own_bars() -> None:
     """A symbol that skips a session has no value there, and its next value is over its own last bars."""
-    assert panel().column("OLD", AVERAGE) == [None, None, 11.0, 12.0, 13.0]
-    assert panel().column("THIN", PRICE) == [20.0, 21.0, None, 24.0, None]
-    assert panel().column("THIN", Measure("moving-average-price", (2,))) == [None, 20.5, None, 22.5, None]
+    assert listed(panel().column("OLD", AVERAGE)) == [None, None, 11.0, 12.0, 13.0]
+    assert listed(panel().column("THIN", PRICE)) == [20.0, 21.0, None, 24.0, None]
+    assert listed(panel().column("THIN", Measure("moving-average-price", (2,)))) == [None, 20.5, None, 22.5, None]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +86,7 @@ def test_a_panel_can_be_cut() -> None:
     prices = PricePanel({"OLD": series([0, 1, 2], [10.0, 11.0, 12.0])}, until=date(2025, 3, 4))
 
     assert len(prices) == 2
-    assert prices.column("OLD", PRICE) == [10.0, 11.0]
+    assert listed(prices.column("OLD", PRICE)) == [10.0, 11.0]
 
 
 def test_a_panel_without_bars_decides_nothing() -> None:
@@ -111,8 +116,28 @@ def test_live_prices_are_the_last_bar() -> None:
     history = DailyHistory()
     history.add_ordinals("SPY", *series([0, 1, 2], [10.0, 11.0, 99.0]))
     history.add_ordinals("TLT", *series([0, 1], [20.0, 21.0]))
-    prices = PricePanel.live(history, date(2025, 3, 5), {"SPY": 12.5}, absent={"TLT": "the quote of TLT is 40 s old"})
+    today = date(2025, 3, 5)
+    prices = LivePanel(PricePanel.before(history, today), today, {"SPY": 12.5}, absent={"TLT": "the quote of TLT is 40 s old"})
 
-    assert prices.column("SPY", PRICE) == [10.0, 11.0, 12.5]
-    assert prices.session(prices.last) == date(2025, 3, 5)
+    assert [prices.value("SPY", PRICE, place) for place in range(3)] == [10.0, 11.0, 12.5]
+    assert (len(prices), prices.session(prices.last), prices.session(0)) == (3, today, date(2025, 3, 3))
+    assert prices.value("SPY", AVERAGE, 2) == (10.0 + 11.0 + 12.5) / 3
     assert str(prices.value("TLT", PRICE, prices.last)) == "the quote of TLT is 40 s old"
+    assert str(prices.value("GLD", PRICE, prices.last)) == "there is no live price of GLD"
+    assert "SPY has 3 closes up to 2025-03-05" in str(prices.value("SPY", Measure("rsi", (9,)), 2))
+    assert prices.closes("SPY", 2).tolist() == [10.0, 11.0, 12.5]
+    assert prices.closes("TLT", 2).tolist() == [20.0, 21.0]
+    assert prices.closes("SPY", 0).tolist() == [10.0]
+    assert (prices.prices(["SPY", "TLT"], 2), prices.prices(["SPY", "TLT"], 1)) == ({"SPY": 12.5}, {"SPY": 11.0, "TLT": 21.0})
+
+
+def test_wrong_live_prices_are_refused() -> None:
+    """A live price that is no price, a history that reaches today, and no live price at all are told apart and refused."""
+    history = PricePanel({"SPY": series([0, 1], [10.0, 11.0])})
+
+    with pytest.raises(DataError, match="live price 0"):
+        LivePanel(history, date(2025, 3, 5), {"SPY": 0.0})
+    with pytest.raises(DataError, match="the history reaches 2025-03-04"):
+        LivePanel(history, date(2025, 3, 4), {"SPY": 1.0})
+    with pytest.raises(DataError, match="not a single live price"):
+        _ = LivePanel(history, date(2025, 3, 5), {}).last

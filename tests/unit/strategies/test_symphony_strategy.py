@@ -10,7 +10,7 @@ from alchemiser.market.kernels import Floats
 from alchemiser.strategies.outcome import NotComputable, Proposal
 from alchemiser.strategies.panel import PricePanel
 from alchemiser.strategies.symphony.check import check_text
-from alchemiser.strategies.symphony.strategy import SymphonyDecider, SymphonyStrategy
+from alchemiser.strategies.symphony.strategy import HistoryDecider, SymphonyStrategy
 from alchemiser.strategies.symphony.tree import Filter, Frequency, Group, Node, WeightEqual
 
 DAYS = np.arange(730_000, 730_400, dtype=np.int64)
@@ -36,15 +36,15 @@ def panel_of(**closes: Floats) -> PricePanel:
     return PricePanel({symbol: (DAYS[longest - len(values) : longest], values) for symbol, values in closes.items()})
 
 
-def decider(root: str, panel: PricePanel) -> SymphonyDecider:
-    return SymphonyStrategy("test", 1.0, check_text(f'(defsymphony "Test" {{}} {root})')).on(panel)
+def decider(root: str, panel: PricePanel) -> HistoryDecider:
+    return HistoryDecider(check_text(f'(defsymphony "Test" {{}} {root})'), panel)
 
 
-def ranked_group(root: str, panel: PricePanel) -> tuple[SymphonyDecider, Node]:
+def ranked_group(root: str, panel: PricePanel) -> tuple[HistoryDecider, Node]:
     """Return the decider of a filter, and the first child that it ranks."""
     symphony = check_text(f'(defsymphony "Test" {{}} {root})')
     assert isinstance(symphony.root, Filter)
-    return SymphonyDecider(symphony, panel), symphony.root.children[0]
+    return HistoryDecider(symphony, panel), symphony.root.children[0]
 
 
 # A group that holds A for two days and B for two: the signal S is above 100 on the days that decide for A.

@@ -1,0 +1,181 @@
+"""A symphony over all sessions of a panel at once: every distinct node once, bottom up.
+
+A node's answer is one portfolio number per session (:mod:`~alchemiser.strategies.symphony.holdings`). A condition is one comparison of two
+columns, a filter one ranking of a matrix of scores, and a group that is ranked gets its own value stream on the way: nested groups add up
+and never multiply. A session's answer depends on that session and earlier ones only.
+
+What cannot be computed on the path taken is no portfolio; why it cannot is worked out for the session asked for, by walking that one
+path again (:mod:`~alchemiser.strategies.symphony.evaluate`).
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from alchemiser.market.indicators import Measure
+from alchemiser.market.kernels import Floats
+from alchemiser.strategies.panel import PRICE, Column, Flags, PricePanel
+from alchemiser.strategies.symphony.choice import COMPARE, best_of, inverse_shares_of, kept_of
+from alchemiser.strategies.symphony.evaluate import Rules
+from alchemiser.strategies.symphony.holdings import LEFT_OUT, NOTHING, Holdings, Numbers, Weights
+from alchemiser.strategies.symphony.stream import Stream, measure_all
+from alchemiser.strategies.symphony.tree import (
+    Asset,
+    Filter,
+    Group,
+    If,
+    Node,
+    Number,
+    Operand,
+    Reading,
+    Symphony,
+    WeightEqual,
+    WeightInverseVolatility,
+    WeightSpecified,
+    children_of,
+    reachable,
+)
+
+
+class History:
+    """The portfolios of a symphony on every session of a panel, and the streams of the nodes that are ranked."""
+
+    def __init__(self, symphony: Symphony, panel: PricePanel, rules: Rules) -> None:
+        self._panel = panel
+        self._rules = rules
+        self._holdings = Holdings()
+        self._streams: dict[Node, Stream] = {}
+        self._returns: dict[str, Column] = {}
+        self._numbers: dict[Node, Numbers] = {}
+        self._root = self._evaluate(symphony)
+
+    def weights(self, place: int) -> Weights | None:
+        """Return the weights of a session by symbol in order, ``None`` when there are none."""
+        number = int(self._root[place])
+        if number == NOTHING:
+            return None
+        weights = self._holdings.weights(number)
+        return {symbol: weights[symbol] for symbol in sorted(weights)}
+
+    def stream(self, node: Node) -> Stream:
+        """Return the value stream of a node that a filter ranks."""
+        return self._streams[node]
+
+    def returns(self, symbol: str) -> Column:
+        """Return the change of a symbol's close from each session to the next, as a fraction, at the later one."""
+        column = self._returns.get(symbol)
+        if column is None:
+            price = self._panel.column(symbol, PRICE)
+            values, known = np.zeros(len(self._panel)), np.zeros(len(self._panel), dtype=np.bool_)
+            known[1:] = price.known[1:] & price.known[:-1]
+            np.divide(price.values[1:], price.values[:-1], out=values[1:], where=known[1:])
+            values[known] -= 1.0
+            column = self._returns[symbol] = Column(values, known)
+        return column
+
+    # --- bottom up ---
+
+    def _evaluate(self, symphony: Symphony) -> Numbers:
+        if not len(self._panel):
+            return np.empty(0, dtype=np.int32)
+        live = reachable(symphony.root)
+        nodes = [node for node in symphony.nodes if node in live]
+        self._panel.prepare(_readings(nodes))
+        ranked = {child for node in nodes if isinstance(node, Filter) for child in node.children if not isinstance(child, Asset)}
+        parents_left = Counter(child for node in nodes for child in set(children_of(node)))
+        for node in nodes:
+            self._numbers[node] = numbers = self._of(node)
+            if node in ranked:
+                self._streams[node] = self._stream(numbers)
+            for child in set(children_of(node)):
+                # A node whose parents are all done is not needed again; a large tree would not fit otherwise.
+                parents_left[child] -= 1
+                if not parents_left[child]:
+                    del self._numbers[child]
+        return self._numbers.pop(symphony.root)
+
+    def _of(self, node: Node) -> Numbers:
+        match node:
+            case Asset(symbol=symbol):
+                number = self._holdings.of_asset(symbol)
+                return np.where(self._panel.column(symbol, PRICE).known, np.int32(number), np.int32(NOTHING))
+            case Group(child=child):
+                return self._numbers[child]
+            case If():
+                return self._branches(node)
+            case WeightEqual(children=children):
+                return self._shared(children, (1.0 / len(children),) * len(children))
+            case WeightSpecified(shares=shares, children=children):
+                used = [(child, share) for child, share in zip(children, shares, strict=True) if share]
+                return self._shared([child for child, _ in used], tuple(share for _, share in used))
+            case Filter():
+                return self._ranked(node)
+            case WeightInverseVolatility():
+                return self._weighed(node)
+
+    def _shared(self, children: Sequence[Node], shares: tuple[float, ...]) -> Numbers:
+        parts = [self._numbers[child] for child in children]
+        return parts[0] if len(parts) == 1 else self._holdings.mixed(parts, shares)
+
+    def _branches(self, node: If) -> Numbers:
+        condition = node.condition
+        left, right = self._side(condition.left), self._side(condition.right)
+        known = left.known & right.known
+        holds = COMPARE[condition.comparator](left.values, right.values) & known
+        numbers = np.where(holds, self._numbers[node.then], self._numbers[node.otherwise])
+        if self._rules.on_condition == "stop":
+            numbers[~known] = NOTHING
+        return numbers
+
+    def _side(self, side: Operand) -> Column:
+        if isinstance(side, Number):
+            return Column(np.array([side.value]), np.array([True]))
+        return self._panel.column(side.symbol, side.measure)
+
+    def _ranked(self, node: Filter) -> Numbers:
+        scores, known = self._scores(node)
+        parts = np.stack([self._numbers[child] for child in node.children])
+        largest_first = node.select == "top"
+        if node.count == 1:
+            best = best_of(scores, known, largest_first=largest_first)
+            numbers: Numbers = np.take_along_axis(parts, best[None, :], axis=0)[0]
+        else:
+            kept = kept_of(scores, known, node.count, largest_first=largest_first)
+            numbers = self._holdings.mixed(list(np.where(kept, parts, np.int32(LEFT_OUT))))
+        enough = known.any(axis=0) if self._rules.on_candidate == "drop" else known.all(axis=0)
+        return np.where(enough, numbers, np.int32(NOTHING))
+
+    def _scores(self, node: Filter) -> tuple[Floats, Flags]:
+        measure_all([self._streams[child] for child in node.children if not isinstance(child, Asset)], node.measure)
+        columns = [
+            self._panel.column(child.symbol, node.measure) if isinstance(child, Asset) else self._streams[child].column(node.measure)
+            for child in node.children
+        ]
+        return np.stack([column.values for column in columns]), np.stack([column.known for column in columns])
+
+    def _weighed(self, node: WeightInverseVolatility) -> Numbers:
+        parts = [self._numbers[child] for child in node.children]
+        sigmas = [self._holdings.average(part, lambda symbol: self._panel.column(symbol, node.measure)) for part in parts]
+        known = np.stack([sigma.known for sigma in sigmas]).all(axis=0)
+        shares = inverse_shares_of(np.where(known, np.stack([sigma.values for sigma in sigmas]), 1.0))
+        numbers = np.full(len(self._panel), NOTHING, dtype=np.int32)
+        chosen = np.flatnonzero(known)
+        for place, row, weighing in zip(chosen.tolist(), np.stack(parts)[:, chosen].T.tolist(), shares[:, chosen].T.tolist(), strict=True):
+            used = [(number, share) for number, share in zip(row, weighing, strict=True) if share]
+            numbers[place] = self._holdings.of_mix(tuple(number for number, _ in used), tuple(share for _, share in used))
+        return numbers
+
+    def _stream(self, numbers: Numbers) -> Stream:
+        before = np.concatenate((np.array([NOTHING], dtype=np.int32), numbers[:-1]))
+        last = int(numbers[-1])
+        return Stream(self._holdings.average(before, self.returns), None if last == NOTHING else self._holdings.weights(last))
+
+
+def _readings(nodes: Sequence[Node]) -> Iterator[tuple[str, Measure]]:
+    """Yield what will be asked of symbols, as far as the tree says it beforehand."""
+    for node in nodes:
+        if isinstance(node, If):
+            yield from ((side.symbol, side.measure) for side in (node.condition.left, node.condition.right) if isinstance(side, Reading))
+        elif isinstance(node, Filter):
+            yield from ((child.symbol, node.measure) for child in node.children if isinstance(child, Asset))
