@@ -1,0 +1,331 @@
+"""Answers and control: what an operator asks for happens and is durable, or is refused with the reason and nothing was done."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from alchemiser.bus.bus import Bus
+from alchemiser.bus.reports import TurnReport
+from alchemiser.domain.errors import NotReady, UsageError
+from alchemiser.domain.events import (
+    DecisionDue,
+    Event,
+    FlattenOrdered,
+    LedgerCompared,
+    QuoteUpdated,
+    RecoveryCompleted,
+    SessionClosed,
+    StreamConnected,
+    StreamLost,
+    TradingStateChanged,
+)
+from alchemiser.execution.gate import SubmitGate
+from alchemiser.journal.journal import Journal
+from alchemiser.market.calendar import TradingCalendar
+from alchemiser.market.quotes import QuoteBook
+from alchemiser.market.schedule import parse_schedule
+from alchemiser.service.answers import Answers
+from alchemiser.service.clock import VirtualClock
+from alchemiser.service.health import HealthReport
+from alchemiser.service.http import Action
+from alchemiser.service.state import JournaledState
+from alchemiser.service.view import RESOURCES, document, to_json
+from alchemiser.service.vitals import Vitals
+from tests.solipsism import virtual
+from tests.unit.service.trading_day import COMPLETED, DAY, DECISION, EVENING, FILLS, KEY, MORNING, SESSION, observed
+
+NOON = datetime(2025, 3, 3, 17, 0, tzinfo=UTC)
+
+
+class Counting(Journal):
+    """A journal that counts how often somebody waited for durability."""
+
+    waits = 0
+
+    async def durable(self, sequence: int) -> None:
+        """Count and wait."""
+        self.waits += 1
+        await super().durable(sequence)
+
+
+class House:
+    """The bus with a journal and all that answers, wired as in the daemon."""
+
+    def __init__(self, directory: Path, at: datetime) -> None:
+        loop = asyncio.get_running_loop()
+        self.clock = VirtualClock(at)
+        self.journal = Counting.open(directory / "journal.sqlite", new_epoch=lambda: "abc123", threaded=False)
+        self.bus = Bus(clock=self.clock, tap=self.journal)
+        self.state = JournaledState(self.bus.post)
+        self.gate = SubmitGate()
+        self.quotes = QuoteBook()
+        self.vitals = Vitals(loop_time=loop.time, now=self.clock.now, limit_seconds=60)
+        self.answers = Answers(
+            state=self.state,
+            bus=self.bus,
+            gate=self.gate,
+            quotes=self.quotes,
+            vitals=self.vitals,
+            journal=self.journal,
+            calendar=TradingCalendar.new_york(),
+            clock=self.clock,
+            cut_off=parse_schedule("close - 1m").at,
+        )
+        self.bus.subscribe_inline("quotes", (QuoteUpdated,), self.quotes)
+        for part in (self.state.orders, self.state.ledger, self.state.rebalances, self.state.trading, self.state.overview, self.gate):
+            self.bus.subscribe_inline(type(part).__name__, part.listens_to, part)
+
+    def live(self, *events: Event) -> None:
+        """Publish these events."""
+        for event in events:
+            self.bus.post(event)
+
+    def ready(self, *events: Event) -> None:
+        """Be in session and ready, then publish these events."""
+        recovered = RecoveryCompleted(at=self.clock.now(), events_replayed=0, fills_recovered=0, open_orders=0)
+        self.live(*MORNING, recovered, *events)
+
+    async def of(self, kind: type[Event]) -> list[Event]:
+        """Return the journaled events of one type."""
+        await self.bus.durable()
+        return [envelope.event for envelope in self.journal.read(types=(kind,))]
+
+
+def asked(directory: Path, play: Callable[[House], Awaitable[None]], at: datetime = NOON) -> None:
+    """Play in a house at a time."""
+
+    async def main() -> None:
+        house = House(directory, at)
+        try:
+            await play(house)
+        finally:
+            house.journal.close()
+
+    virtual(main)
+
+
+def codes(report: HealthReport) -> list[str]:
+    """Return the codes of the reasons."""
+    return [reason.code for reason in report.reasons]
+
+
+@pytest.mark.parametrize(("action", "state"), [("pause", "paused"), ("resume", "active"), ("halt", "halted")])
+def test_the_trading_state_is_changed_by_the_operator(tmp_path: Path, action: Action, state: str) -> None:
+    """At any time of the day; it is durable before the answer says so."""
+
+    async def play(house: House) -> None:
+        waits = house.journal.waits
+        assert {"trading": state} == await house.answers.control(action, {"reason": "drill"})
+        assert house.journal.waits == waits + 1
+        (changed,) = await house.of(TradingStateChanged)
+        assert TradingStateChanged(at=NOON, state=state, by="operator", reason="drill") == changed
+        assert ("trading" in house.gate.reasons) is (state != "active")
+
+    asked(tmp_path, play)
+
+
+def test_a_halt_needs_no_reason_and_no_session(tmp_path: Path) -> None:
+    """The kill switch works at night, before recovery and without words."""
+
+    async def play(house: House) -> None:
+        await house.answers.control("halt", {})
+        assert house.state.trading.state == "halted"
+        assert house.state.trading.reason == "asked for by the operator"
+
+    asked(tmp_path, play, datetime(2025, 3, 2, 3, 0, tzinfo=UTC))
+
+
+def test_a_rebalance_is_a_decision_under_the_next_number(tmp_path: Path) -> None:
+    """Its reason is the operator's."""
+
+    async def play(house: House) -> None:
+        house.ready()
+        assert {"rebalance": KEY} == await house.answers.control("rebalance", {"reason": "new strategy"})
+        (due,) = await house.of(DecisionDue)
+        assert isinstance(due, DecisionDue)
+        assert (KEY, DAY, "new strategy") == (due.rebalance_id, due.session, due.reason)
+        assert {"rebalance": "20250303.2"} == await house.answers.control("rebalance", {})
+
+    asked(tmp_path, play)
+
+
+def test_flattening_is_ordered_by_name(tmp_path: Path) -> None:
+    """It shares the numbers of the decisions."""
+
+    async def play(house: House) -> None:
+        house.ready(*DECISION, *FILLS)
+        assert {"rebalance": "20250303.2"} == await house.answers.control("flatten", {})
+        (ordered,) = await house.of(FlattenOrdered)
+        assert isinstance(ordered, FlattenOrdered)
+        assert ("20250303.2", "operator") == (ordered.rebalance_id, ordered.by)
+
+    asked(tmp_path, play)
+
+
+@pytest.mark.parametrize("action", ["rebalance", "flatten"])
+@pytest.mark.parametrize(
+    "at",
+    [
+        datetime(2025, 3, 2, 17, 0, tzinfo=UTC),
+        SESSION.opens_at - timedelta(seconds=1),
+        SESSION.closes_at - timedelta(seconds=30),
+        SESSION.closes_at,
+    ],
+    ids=["sunday", "before the open", "after the cut-off", "at the close"],
+)
+def test_outside_the_session_nothing_is_traded(tmp_path: Path, action: Action, at: datetime) -> None:
+    """The refusal says that nothing was done."""
+
+    async def play(house: House) -> None:
+        house.ready()
+        with pytest.raises(NotReady, match=f"{action}: the exchange is closed or the cut-off has passed; nothing was done"):
+            await house.answers.control(action, {})
+        assert await house.of(DecisionDue) == await house.of(FlattenOrdered) == []
+
+    asked(tmp_path, play, at)
+
+
+@pytest.mark.parametrize("action", ["rebalance", "flatten"])
+def test_with_a_closed_gate_nothing_is_traded(tmp_path: Path, action: Action) -> None:
+    """Every reason of the gate is in the refusal."""
+
+    async def play(house: House) -> None:
+        house.ready(
+            TradingStateChanged(at=NOON, state="halted", by="operator", reason="drill"),
+            StreamLost(at=NOON, stream="orders", reason="reset"),
+        )
+        with pytest.raises(NotReady, match=r"not connected: reset.*nothing was done") as refused:
+            await house.answers.control(action, {})
+        assert "drill" in str(refused.value)
+        assert await house.of(FlattenOrdered) == []
+
+    asked(tmp_path, play)
+
+
+@pytest.mark.parametrize("action", ["rebalance", "flatten"])
+def test_one_rebalance_at_a_time(tmp_path: Path, action: Action) -> None:
+    """What is in progress is named; when it has ended the next may begin."""
+
+    async def play(house: House) -> None:
+        house.ready(*DECISION)
+        with pytest.raises(UsageError, match=f"{action}: rebalance {KEY} is in progress"):
+            await house.answers.control(action, {})
+        house.live(COMPLETED)
+        assert {"rebalance": "20250303.2"} == await house.answers.control(action, {})
+
+    asked(tmp_path, play)
+
+
+def test_health_of_a_daemon_that_may_trade(tmp_path: Path) -> None:
+    """Live and ready, also when the exchange has closed."""
+
+    async def play(house: House) -> None:
+        assert not house.answers.health().ready
+        house.ready()
+        assert HealthReport(live=True, ready=True) == house.answers.health()
+        house.live(SessionClosed(at=SESSION.closes_at, session=SESSION))
+        assert house.answers.health().ready
+        assert not house.gate.is_open
+
+    asked(tmp_path, play)
+
+
+def test_health_names_everything_that_is_wrong(tmp_path: Path) -> None:
+    """The streams, the ledger, the account, trading."""
+
+    async def play(house: House) -> None:
+        house.ready(
+            StreamLost(at=NOON, stream="market", reason="reset"),
+            LedgerCompared(at=NOON, session=None, differences=("SPY: 1 and 2", "cash: 3 and 4")),
+            observed("0", "0", {}, blocks=("trading_blocked",)),
+            TradingStateChanged(at=NOON, state="paused", by="operator", reason="lunch"),
+        )
+        report = house.answers.health()
+        assert (True, False) == (report.live, report.ready)
+        assert ["trading", "market_stream", "ledger", "account"] == codes(report)
+        texts = {reason.code: reason.text for reason in report.reasons}
+        assert texts["ledger"] == "SPY: 1 and 2; cash: 3 and 4"
+        assert "trading_blocked" in texts["account"]
+
+        house.live(
+            StreamConnected(at=NOON, stream="market"),
+            LedgerCompared(at=NOON, session=None, differences=()),
+            observed("0", "0", {}),
+            TradingStateChanged(at=NOON, state="active", by="operator", reason=""),
+        )
+        assert house.answers.health().ready
+
+    asked(tmp_path, play)
+
+
+def test_health_is_not_live_when_the_bus_stands_still(tmp_path: Path) -> None:
+    """The turns of the bus are what counts, in seconds of the loop."""
+
+    async def play(house: House) -> None:
+        house.ready()
+        await house.clock.sleep(121)
+        assert ["bus_silent"] == codes(house.answers.health())
+        house.vitals.on_turn(TurnReport(seconds=0.1, answered={}, busy={}, overdue={}))
+        assert house.answers.health().is_well
+
+    asked(tmp_path, play)
+
+
+def test_gauges_before_anything_is_known(tmp_path: Path) -> None:
+    """A scrape may come before the first event."""
+
+    async def play(house: House) -> None:
+        gauges = house.answers.gauges()
+        assert (None, None, {}, {}, "active", None, 0) == (
+            gauges.equity,
+            gauges.cash,
+            gauges.orders_by_state,
+            gauges.realised,
+            gauges.trading_state,
+            gauges.last_decision_at,
+            gauges.events_published,
+        )
+
+    asked(tmp_path, play)
+
+
+def test_gauges_tell_orders_money_and_handlers(tmp_path: Path) -> None:
+    """Profit is marked at the live quote, and at the broker's price where there is none."""
+
+    async def play(house: House) -> None:
+        house.ready(*DECISION)
+        assert {"intended": 1} == house.answers.gauges().orders_by_state
+        house.live(*FILLS, *EVENING[:3])
+        gauges = house.answers.gauges()
+        assert (Decimal(2010), Decimal(1000), {}) == (gauges.equity, gauges.cash, gauges.orders_by_state)
+        assert {"one": Decimal(10), "two": Decimal(0)} == gauges.unrealised
+        assert {"orders": True, "market": True} == gauges.streams_connected
+        assert gauges.last_decision_at == DECISION[0].at
+        assert gauges.events_published == house.bus.last_sequence
+        assert "Ledger" in [handler.name for handler in gauges.handlers]
+
+        house.live(QuoteUpdated(at=NOON, symbol="SPY", bid=101.5, bid_size=1, ask=102.5, ask_size=1))
+        assert {"one": Decimal(20), "two": Decimal(0)} == house.answers.gauges().unrealised
+        house.live(QuoteUpdated(at=NOON, symbol="SPY", bid=0.0, bid_size=0, ask=102.5, ask_size=1))
+        assert {"one": Decimal(10), "two": Decimal(0)} == house.answers.gauges().unrealised
+
+    asked(tmp_path, play)
+
+
+def test_the_running_daemon_answers_every_question(tmp_path: Path) -> None:
+    """As of now, with its own events."""
+
+    async def play(house: House) -> None:
+        house.ready(*DECISION, *FILLS)
+        assert house.answers.as_of() == house.clock.now()
+        for resource in RESOURCES:
+            assert to_json(document(house.answers, resource, live=True))
+        await house.bus.durable()
+        last = house.answers.events(-1, 1)[0]
+        assert (house.journal.last_sequence, "RebalanceCompleted") == (last["sequence"], last["type"])
+
+    asked(tmp_path, play)
