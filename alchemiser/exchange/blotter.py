@@ -60,9 +60,14 @@ class Blotter:
             self._index(each)
 
     def group(self, order: VenueOrder) -> list[VenueOrder]:
-        """Return the open orders that live and die with an order, the entry first: of a simple order itself."""
+        """Return the open orders that live and die with an order, the entry first; replacements that are pending belong to them."""
         parent = order if order.parent_id is None else self._by_id[order.parent_id]
-        return [member for member in (parent, *parent.legs) if member.is_open]
+        predecessor = self._by_id.get(parent.replaces or "")
+        if predecessor is not None and predecessor.is_open:
+            parent = predecessor
+        successor = self._by_id.get(parent.replaced_by or "", parent)
+        parents = (parent,) if successor is parent else (parent, successor)
+        return [member for member in (*parents, *parent.legs) if member.is_open]
 
     def hand_over(self, old: VenueOrder, new: VenueOrder) -> None:
         """Give the legs of an order to its replacement."""

@@ -67,7 +67,7 @@ class Exchange:
             state,
             agenda=agenda,
             blotter=self._blotter,
-            groups=Groups(self._blotter, agenda, settings),
+            groups=Groups(self._blotter, agenda, self._standing, settings),
             log=log,
             standing=self._standing,
             admission=self._admission,
@@ -362,7 +362,8 @@ class Exchange:
     def _run(self, now: datetime, *, inclusive: bool) -> datetime:
         state = self._state
         at = max(now, state.now)
-        while (due := self._agenda.pop(at, inclusive=inclusive)) is not None:
+        # Every quote comes through here, and hardly any finds something that is due.
+        while state.due and state.due[0].at <= at and (due := self._agenda.pop(at, inclusive=inclusive)) is not None:
             state.now = max(due.at, state.now)
             if due.at >= state.sample_at:
                 self._sample(due.at)

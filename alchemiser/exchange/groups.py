@@ -12,14 +12,16 @@ from alchemiser.exchange.agenda import Agenda
 from alchemiser.exchange.blotter import Blotter
 from alchemiser.exchange.orders import OrderStatus, VenueOrder
 from alchemiser.exchange.settings import ExchangeSettings
+from alchemiser.exchange.standing import Standing
 
 
 class Groups:
     """The complex orders of one exchange; what it is told of simple orders it lets pass."""
 
-    def __init__(self, blotter: Blotter, agenda: Agenda, settings: ExchangeSettings) -> None:
+    def __init__(self, blotter: Blotter, agenda: Agenda, standing: Standing, settings: ExchangeSettings) -> None:
         self._blotter = blotter
         self._agenda = agenda
+        self._standing = standing
         self._settings = settings
 
     def acknowledged(self, order: VenueOrder, at: datetime) -> None:
@@ -59,9 +61,13 @@ class Groups:
             self._end(other, OrderStatus.EXPIRED if expires else OrderStatus.CANCELED, at)
 
     def activate(self, entry: VenueOrder, at: datetime) -> None:
-        """Wake the exits of an entry that is completely filled."""
+        """Wake the exits of an entry that is completely filled, for as many shares as no other order has taken meanwhile."""
+        free = self._standing.free_shares(entry.symbol)
         for leg in entry.legs:
             leg.is_dormant = False
+            assert leg.qty is not None, f"leg {leg.id} has no quantity"
+            if free < leg.qty and leg.is_open:
+                self._shrink(leg, free, at)
             if leg.status is OrderStatus.HELD and not self.is_waiting(leg):
                 self.wake(leg, at)
 
@@ -81,6 +87,13 @@ class Groups:
         """Whether an order is a replacement that has not taken the place of its predecessor."""
         predecessor = None if order.replaces is None else self._blotter.find(order.replaces)
         return predecessor is not None and predecessor.status is not OrderStatus.REPLACED
+
+    def _shrink(self, leg: VenueOrder, quantity: Decimal, at: datetime) -> None:
+        if quantity > 0:
+            leg.qty = quantity
+            self._blotter.emit("restated", leg, at)
+        else:
+            self._blotter.transition(leg, OrderStatus.REJECTED, at)
 
     def _others(self, order: VenueOrder) -> list[VenueOrder]:
         """Return the other open orders of a group, but for a replacement of the order itself, which its own end will refuse."""

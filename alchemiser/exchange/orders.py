@@ -51,8 +51,8 @@ TRANSITIONS: Final[dict[OrderStatus, frozenset[OrderStatus]]] = {
     # A stop-loss that waits beside its take-profit is filled without ever having been new (3.9).
     _S.HELD: _WORKING | {_S.NEW, _S.REJECTED},
     _S.PARTIALLY_FILLED: _WORKING,
-    _S.PENDING_CANCEL: frozenset({_S.FILLED, *_ENDED_BY_TIME}),
-    _S.PENDING_REPLACE: frozenset({_S.REPLACED, _S.NEW, _S.HELD, _S.PARTIALLY_FILLED, _S.FILLED, *_ENDED_BY_TIME}),
+    _S.PENDING_CANCEL: frozenset({_S.FILLED, _S.REJECTED, *_ENDED_BY_TIME}),
+    _S.PENDING_REPLACE: frozenset({_S.REPLACED, _S.NEW, _S.HELD, _S.PARTIALLY_FILLED, _S.FILLED, _S.REJECTED, *_ENDED_BY_TIME}),
     **dict.fromkeys(sorted(TERMINAL), frozenset()),
 }
 """From each status, those that may follow it; nothing follows a terminal one."""
