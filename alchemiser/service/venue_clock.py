@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -26,8 +27,8 @@ TOLERANCE_SECONDS = 1.0
 
 
 class _ExchangeTime(msgspec.Struct):
-    now: datetime
-    speed: float = 1.0
+    now: Annotated[datetime, msgspec.Meta(tz=True)]
+    speed: Annotated[float, msgspec.Meta(gt=0)] = 1.0
 
 
 @asynccontextmanager
