@@ -23,8 +23,8 @@ from typing import Literal
 import msgspec
 
 from alchemiser.backtest.metrics import Metrics, metrics_of
-from alchemiser.backtest.timing import is_due
 from alchemiser.domain.errors import DataError
+from alchemiser.domain.rebalancing import is_due
 from alchemiser.strategies.base import Decider, LoadedStrategy
 from alchemiser.strategies.outcome import NotComputable
 from alchemiser.strategies.panel import PRICE, PricePanel

@@ -15,6 +15,7 @@ from alchemiser.domain.account import Account, BrokerPosition
 from alchemiser.domain.intents import Crossing, Denial, Intent, IntentOutcome
 from alchemiser.domain.market import Bar, Quote, Session
 from alchemiser.domain.orders import ExecutionReport, Fill, NewOrder
+from alchemiser.domain.rebalancing import Frequency, Header
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -184,6 +185,13 @@ class AccountObserved(Event, frozen=True, kw_only=True):
 # --- decision and plan ---
 
 
+class DecisionApproached(Event, frozen=True, kw_only=True):
+    """In a few minutes it is time to decide: whoever needs history for it fetches it now."""
+
+    journaled: ClassVar[bool] = False
+    session: date
+
+
 class DecisionDue(Event, frozen=True, kw_only=True):
     """It is time to decide."""
 
@@ -208,13 +216,17 @@ class DecisionMissed(Event, frozen=True, kw_only=True):
 
 
 class TargetProposed(Event, frozen=True, kw_only=True):
-    """A strategy computed its target weights; ``prices`` are the last prices it used, ``explanation`` is the path it took."""
+    """A strategy computed its target weights; ``prices`` are the last prices it used, ``explanation`` is the path it took.
+
+    ``header`` says when it is acted upon: the strategy decides every day, and may keep what it holds.
+    """
 
     rebalance_id: str
     strategy: str
     weights: dict[str, float]
     prices: dict[str, float]
     explanation: tuple[str, ...]
+    header: Header = Header(Frequency.DAILY)
 
 
 class StrategyFailed(Event, frozen=True, kw_only=True):
@@ -228,7 +240,8 @@ class StrategyFailed(Event, frozen=True, kw_only=True):
 class RebalancePlanned(Event, frozen=True, kw_only=True):
     """The account target and the intents that lead to it.
 
-    ``prices`` are the mids of the decision, ``capital`` each strategy's share of the equity in dollars.
+    ``prices`` are the mids of the decision, ``capital`` each strategy's share of the equity in dollars. ``kept`` are the strategies that
+    keep what they hold, each with the reason: it failed, or its header holds it back.
     """
 
     rebalance_id: str
@@ -241,6 +254,7 @@ class RebalancePlanned(Event, frozen=True, kw_only=True):
     intents: tuple[Intent, ...]
     denials: tuple[Denial, ...]
     crossings: tuple[Crossing, ...]
+    kept: dict[str, str] = {}
 
 
 class RebalanceCompleted(Event, frozen=True, kw_only=True):
@@ -401,6 +415,7 @@ AnyEvent = (
     | SessionOpened
     | SessionClosed
     | AccountObserved
+    | DecisionApproached
     | DecisionDue
     | FlattenOrdered
     | DecisionMissed

@@ -26,10 +26,15 @@ from alchemiser.domain.events import (
     TargetProposed,
 )
 from alchemiser.domain.money import ZERO, from_float
+from alchemiser.domain.rebalancing import Header, why_not_due
 from alchemiser.domain.runtime import Clock
 from alchemiser.domain.venue import Venue
 from alchemiser.portfolio.ledger import Ledger
 from alchemiser.portfolio.plan import Check, PlanRequest, PlanRules, plan_rebalance
+from alchemiser.portfolio.standing import StandingTargets
+
+ON_SCHEDULE = "schedule"
+"""The reason of a decision that the timetable asked for. What somebody asked for by hand is acted upon whatever the headers say."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,8 @@ class PortfolioParts:
     """What the rebalancer works with.
 
     ``mids`` gives the mid of a symbol from a usable quote, or ``None``; ``assets`` what the broker says of the symbols; ``check`` is the
-    pre-trade check of the risk room; ``unfinished`` the id of the rebalance whose orders may still fill, if there is one.
+    pre-trade check of the risk room; ``unfinished`` the id of the rebalance whose orders may still fill, if there is one;
+    ``standing`` what each strategy traded to last.
     """
 
     venue: Venue
@@ -50,6 +56,7 @@ class PortfolioParts:
     rules: PlanRules
     allocations: Mapping[str, Decimal]
     unfinished: Callable[[], str | None]
+    standing: StandingTargets = field(default_factory=StandingTargets)
 
 
 RESULT_PAUSES_SECONDS = (2.0, 8.0)
@@ -58,13 +65,15 @@ RESULT_PAUSES_SECONDS = (2.0, 8.0)
 
 @dataclass
 class _Collection:
-    """The answers of the strategies to one decision."""
+    """The answers of the strategies to one decision; ``headers`` are those of the strategies that may keep what they hold."""
 
     rebalance_id: str
     session: date
     targets: dict[str, dict[str, float] | None] = field(default_factory=dict)
     prices: dict[str, float] = field(default_factory=dict)
-    failures: list[str] = field(default_factory=list)
+    headers: dict[str, Header] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    is_scheduled: bool = True
 
 
 class Rebalancer:
@@ -79,18 +88,16 @@ class Rebalancer:
     async def handle(self, envelope: Envelope) -> None:
         """Deal with a decision, a strategy's answer, or a moment to compare the ledger with the broker."""
         match envelope.event:
-            case DecisionDue(rebalance_id=rebalance_id, session=session):
+            case DecisionDue(rebalance_id=rebalance_id, session=session, reason=reason):
                 await self._supersede(rebalance_id)
-                self._collecting = _Collection(rebalance_id, session)
+                self._collecting = _Collection(rebalance_id, session, is_scheduled=reason == ON_SCHEDULE)
             case FlattenOrdered(rebalance_id=rebalance_id, session=session):
                 await self._supersede(rebalance_id)
                 # Nothing wanted by anybody: the plan sells whatever the books hold, also of strategies that are no longer in the settings.
                 nothing: dict[str, dict[str, float] | None] = {name: {} for name in self._allocations()}
                 await self._finish(_Collection(rebalance_id, session, targets=nothing))
-            case TargetProposed() as proposed:
-                await self._collect(proposed.rebalance_id, proposed.strategy, dict(proposed.weights), proposed.prices)
-            case StrategyFailed() as failed:
-                await self._collect(failed.rebalance_id, failed.strategy, None, {}, f"{failed.strategy}: {failed.reason}")
+            case TargetProposed() | StrategyFailed() as answer:
+                await self._collect(answer)
             case RecoveryCompleted():
                 await self._compare(None, "start")
             case GapClosed():
@@ -100,16 +107,17 @@ class Rebalancer:
             case _:
                 pass
 
-    async def _collect(
-        self, rebalance_id: str, strategy: str, weights: dict[str, float] | None, prices: Mapping[str, float], failure: str = ""
-    ) -> None:
+    async def _collect(self, answer: TargetProposed | StrategyFailed) -> None:
         collection = self._collecting
-        if collection is None or collection.rebalance_id != rebalance_id:
+        if collection is None or collection.rebalance_id != answer.rebalance_id:
             return
-        collection.targets[strategy] = weights
-        collection.prices.update(prices)
-        if failure:
-            collection.failures.append(failure)
+        if isinstance(answer, TargetProposed):
+            collection.targets[answer.strategy] = dict(answer.weights)
+            collection.headers[answer.strategy] = answer.header
+            collection.prices.update(answer.prices)
+        else:
+            collection.targets[answer.strategy] = None
+            collection.failures[answer.strategy] = answer.reason
         if len(collection.targets) < len(self._parts.allocations):
             return
         await self._finish(collection)
@@ -131,7 +139,8 @@ class Rebalancer:
 
     async def _plan(self, collection: _Collection) -> RebalancePlanned | RebalanceParked:
         if all(weights is None for weights in collection.targets.values()):
-            return self._parked(collection, "no strategy computed a target: " + "; ".join(collection.failures))
+            failures = "; ".join(f"{name}: {reason}" for name, reason in collection.failures.items())
+            return self._parked(collection, f"no strategy computed a target: {failures}")
         unfinished = self._parts.unfinished()
         if unfinished is not None:
             return self._parked(collection, f"rebalance {unfinished} is in progress; its orders may still fill")
@@ -143,23 +152,46 @@ class Rebalancer:
             {symbol for weights in collection.targets.values() for symbol in weights or {}} | set(self._parts.ledger.holdings())
         )
         now = self._parts.clock.now()
+        prices = self._prices(symbols, collection, positions, now)
+        held_back = self._held_back(collection, books, prices)
         request = PlanRequest(
             at=now,
             rebalance_id=collection.rebalance_id,
             session=collection.session,
             cash=account.cash,
             books=books,
-            targets=collection.targets,
+            targets={name: None if name in held_back else weights for name, weights in collection.targets.items()},
             allocations=self._allocations(),
-            prices=self._prices(symbols, collection, positions, now),
+            prices=prices,
             assets=await self._parts.assets(symbols),
             rules=self._parts.rules,
+            kept={**collection.failures, **held_back},
+            standing={name: standing.weights for name, standing in self._parts.standing.by_strategy.items()},
         )
         return plan_rebalance(request, self._parts.check)
 
     def _allocations(self) -> dict[str, Decimal]:
         """Return each strategy's share; one that has a book and is no longer in the settings has none."""
         return {**dict.fromkeys(self._parts.ledger.books, ZERO), **self._parts.allocations}
+
+    def _held_back(
+        self, collection: _Collection, books: Mapping[str, Mapping[str, Decimal]], prices: Mapping[str, Decimal]
+    ) -> dict[str, str]:
+        """Return the strategies whose headers let them keep what they hold today, each with the reason."""
+        found: dict[str, str] = {}
+        for name, header in collection.headers.items() if collection.is_scheduled else ():
+            standing = self._parts.standing.by_strategy.get(name)
+            reason = why_not_due(
+                header,
+                today=collection.session,
+                acted_on=standing.session if standing else None,
+                target=collection.targets[name] or {},
+                previous=standing.weights if standing else {},
+                actual=_weights_held(books.get(name, {}), prices),
+            )
+            if reason is not None:
+                found[name] = reason
+        return found
 
     def _prices(
         self, symbols: Sequence[str], collection: _Collection, positions: Sequence[BrokerPosition], now: datetime
@@ -214,3 +246,10 @@ class Rebalancer:
                 unrealised={name: books[name].unrealised(marks) if marks else ZERO for name in sorted(books)},
             )
         )
+
+
+def _weights_held(book: Mapping[str, Decimal], prices: Mapping[str, Decimal]) -> dict[str, float]:
+    """Return the weights of what a strategy holds among its own holdings; what has no price stops the plan elsewhere."""
+    values = {symbol: float(quantity * prices[symbol]) for symbol, quantity in sorted(book.items()) if symbol in prices}
+    total = sum(values.values())
+    return {symbol: value / total for symbol, value in values.items()} if total > 0 else {}

@@ -3,7 +3,7 @@
 The capital of a strategy is its allocation of what the account has to deploy: cash plus everything the strategies hold, less the
 reserve. What a strategy wants of a symbol is its capital times the weight, less what its book holds; wishes inside the no-trade band are
 dropped. Opposite wishes are crossed inside the account at the mid of the decision, the rest is netted into one intent per symbol. Positions
-that no strategy owns are never touched. A strategy that failed keeps what it holds.
+that no strategy owns are never touched. A strategy that failed, or that its header holds back, keeps what it holds.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,7 +32,8 @@ class PlanRules(msgspec.Struct, frozen=True, kw_only=True):
 class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a plan follows from.
 
-    ``books`` are the shares each strategy holds, ``targets`` its weights or ``None`` when it failed, ``prices`` the mids in dollars.
+    ``books`` are the shares each strategy holds, ``targets`` its weights or ``None`` when it keeps what it holds, ``prices`` the mids in
+    dollars. ``kept`` says why those that keep what they hold do, ``standing`` is the target that they traded to last.
     """
 
     at: datetime
@@ -45,6 +46,8 @@ class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
     prices: dict[str, Decimal]
     assets: dict[str, Asset]
     rules: PlanRules
+    kept: dict[str, str] = {}
+    standing: dict[str, dict[str, float]] = {}
 
 
 Check = Callable[[Intent, Decimal], OrderDenied | None]
@@ -85,6 +88,7 @@ def plan_rebalance(request: PlanRequest, check: Check) -> RebalancePlanned:
         intents=tuple(intents),
         denials=tuple(denials),
         crossings=tuple(crossings),
+        kept=dict(request.kept),
     )
 
 
@@ -194,12 +198,17 @@ def _within_cash(intents: list[Intent], request: PlanRequest) -> list[Intent]:
 
 
 def _account_target(request: PlanRequest) -> dict[str, float]:
-    """Return the weights of the account: each strategy's target times its allocation, summed. Failed strategies add nothing."""
+    """Return the weights of the account: each strategy's target, or the one it still follows, times its allocation, summed."""
     target: dict[str, float] = {}
     for name in sorted(request.targets):
-        for symbol, weight in sorted((request.targets[name] or {}).items()):
+        for symbol, weight in sorted((_followed(request, name) or {}).items()):
             target[symbol] = target.get(symbol, 0.0) + float(request.allocations[name]) * weight
     return dict(sorted(target.items()))
+
+
+def _followed(request: PlanRequest, name: str) -> dict[str, float] | None:
+    target = request.targets[name]
+    return request.standing.get(name) if target is None else target
 
 
 def _denial(symbol: str, side: Side, quantity: Decimal, error: OrderDenied) -> Denial:

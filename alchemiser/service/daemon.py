@@ -125,6 +125,7 @@ class Daemon:
                 rules=plan_rules(settings),
                 allocations=settings.allocations(),
                 unfinished=self.state.rebalances.unfinished_id,
+                standing=self.state.standing,
             )
         )
         self.execution = ExecutionHandler(
@@ -185,6 +186,7 @@ class Daemon:
         bus.subscribe_inline("quote book", quotes, self.quotes)
         bus.subscribe_inline("order states", state.orders.listens_to, state.orders)
         bus.subscribe_inline("ledger", state.ledger.listens_to, state.ledger)
+        bus.subscribe_inline("standing targets", state.standing.listens_to, state.standing)
         bus.subscribe_inline("rebalances", state.rebalances.listens_to, state.rebalances)
         bus.subscribe_inline("trading state", state.trading.listens_to, state.trading)
         bus.subscribe_inline("submit gate", SubmitGate.listens_to, self.gate)

@@ -9,12 +9,12 @@ from pathlib import Path
 import structlog
 
 from alchemiser.domain.errors import StrategyError
+from alchemiser.domain.rebalancing import Header
 from alchemiser.service.settings import Settings
 from alchemiser.strategies.base import Decider, LoadedStrategy
 from alchemiser.strategies.outcome import NotComputable, Proposal
 from alchemiser.strategies.panel import Panel
 from alchemiser.strategies.sources import StrategySource, load_all
-from alchemiser.strategies.symphony.tree import Header
 
 _log = structlog.get_logger(__name__)
 

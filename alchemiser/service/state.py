@@ -7,16 +7,21 @@ from alchemiser.domain.events import Event
 from alchemiser.execution.order_states import OrderStates
 from alchemiser.execution.rebalances import Rebalances
 from alchemiser.portfolio.ledger import Ledger
+from alchemiser.portfolio.standing import StandingTargets
 from alchemiser.risk.state import TradingState
 from alchemiser.service.overview import Overview
 
 
 class JournaledState:
-    """Orders, ledger, rebalances, trading state and overview. ``post`` publishes what they find; it is not called during a replay."""
+    """Orders, ledger, standing targets, rebalances, trading state, overview.
+
+    ``post`` publishes what they find; it is not called during a replay.
+    """
 
     def __init__(self, post: Callable[[Event], object]) -> None:
         self.orders = OrderStates(post)
         self.ledger = Ledger(post)
+        self.standing = StandingTargets()
         self.rebalances = Rebalances()
         self.trading = TradingState()
         self.overview = Overview()
@@ -31,6 +36,8 @@ class JournaledState:
                 self.orders.replay(envelope)
             if isinstance(event, Ledger.listens_to):
                 self.ledger.replay(envelope)
+            if isinstance(event, StandingTargets.listens_to):
+                self.standing(envelope)
             if isinstance(event, Rebalances.listens_to):
                 self.rebalances(envelope)
             if isinstance(event, TradingState.listens_to):

@@ -110,7 +110,7 @@ def _words(event: Event) -> dict[str, Any]:
                 "equity": _money(event.equity),
                 "intents": [f"{intent.side.value} {number_string(intent.quantity)} {intent.symbol}" for intent in event.intents],
                 "denials": [f"{denial.code} {denial.symbol}" for denial in event.denials],
-            }
+            } | ({"kept": dict(event.kept)} if event.kept else {})
         case RebalanceCompleted() | RebalanceParked():
             outcomes = [
                 f"{outcome.symbol} {outcome.state}" + ("" if outcome.slippage_bps is None else f" {outcome.slippage_bps:+.1f} bps")

@@ -6,9 +6,9 @@ answer the same two questions: :class:`LoadedStrategy` says what a strategy need
 
 from typing import Protocol
 
+from alchemiser.domain.rebalancing import Header
 from alchemiser.strategies.outcome import NotComputable, Proposal
 from alchemiser.strategies.panel import Panel
-from alchemiser.strategies.symphony.tree import Header
 
 
 class Decider(Protocol):

@@ -87,6 +87,7 @@ class StrategyHandler:
             weights=dict(outcome.weights),
             prices=panel.prices(strategy.symbols, place),
             explanation=outcome.explanation,
+            header=strategy.header,
         )
         await self._publish(proposed)
 

@@ -1,7 +1,8 @@
 """The header of a symphony: when its target is acted upon."""
 
+from alchemiser.domain.rebalancing import Frequency, Header
 from alchemiser.strategies.symphony.reader import Form, Item, Source, Text, Word
-from alchemiser.strategies.symphony.tree import CheckWarning, Frequency, Header
+from alchemiser.strategies.symphony.tree import CheckWarning
 from alchemiser.strategies.symphony.words import parse_number, warning_at
 
 

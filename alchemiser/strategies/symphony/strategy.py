@@ -8,6 +8,7 @@ it, and the weights are the same to the last bit.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from alchemiser.domain.rebalancing import Header
 from alchemiser.market.indicators import Measure
 from alchemiser.strategies.base import Decider
 from alchemiser.strategies.live_panel import LivePanel
@@ -17,7 +18,7 @@ from alchemiser.strategies.symphony.evaluate import STOP, Portfolio, Rules, deci
 from alchemiser.strategies.symphony.explain import label, lines_of
 from alchemiser.strategies.symphony.history import History
 from alchemiser.strategies.symphony.stream import first_value
-from alchemiser.strategies.symphony.tree import Header, Node, Symphony
+from alchemiser.strategies.symphony.tree import Node, Symphony
 
 LARGE_TREE_NODES = 20_000
 """Trees from this size on are decided in a thread; a path through a smaller one takes far less than a millisecond."""

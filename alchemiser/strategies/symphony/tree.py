@@ -7,9 +7,9 @@ stand before their parents.
 """
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Literal
 
+from alchemiser.domain.rebalancing import Header
 from alchemiser.market.indicators import Measure
 from alchemiser.strategies.symphony.reader import Source
 
@@ -151,25 +151,6 @@ def reachable(root: Node) -> set[Node]:
                 reached.add(child)
                 waiting.append(child)
     return reached
-
-
-class Frequency(StrEnum):
-    """When a target is acted upon besides a change of what is selected."""
-
-    DAILY = "daily"
-    WEEKLY = "weekly"
-    MONTHLY = "monthly"
-    QUARTERLY = "quarterly"
-    YEARLY = "yearly"
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """The header: a calendar frequency, or a corridor in absolute weight around the target (then the frequency is none)."""
-
-    frequency: Frequency = Frequency.NONE
-    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from itertools import pairwise
 import pytest
 
 from alchemiser.domain.errors import StrategyError
+from alchemiser.domain.rebalancing import Frequency, Header
 from alchemiser.strategies.catalog import SHIPPED, shipped_symphony
 from alchemiser.strategies.symphony.check import check_bytes
 from alchemiser.strategies.symphony.evaluate import Decision, decide, portfolio_of
-from alchemiser.strategies.symphony.tree import Frequency, Group, Header, If, Reading, Symphony
+from alchemiser.strategies.symphony.tree import Group, If, Reading, Symphony
 from tests.unit.strategies.conftest import DEFAULTS, InjectedReadings
 
 BEAR = {"moving-average-price(SPY, 200)": 105.0}

@@ -5,15 +5,14 @@ import time
 import pytest
 
 from alchemiser.domain.errors import SymphonyError
+from alchemiser.domain.rebalancing import Frequency, Header
 from alchemiser.market.indicators import Measure
 from alchemiser.strategies.symphony.check import check_text
 from alchemiser.strategies.symphony.tree import (
     Asset,
     Condition,
     Filter,
-    Frequency,
     Group,
-    Header,
     If,
     Number,
     Reading,

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from alchemiser.domain.rebalancing import Frequency
 from alchemiser.strategies.outcome import NotComputable, Proposal
 from alchemiser.strategies.panel import PricePanel
 from alchemiser.strategies.python import MarketView, PythonStrategy
-from alchemiser.strategies.symphony.tree import Frequency
 from tests.unit.strategies.python_examples import Momentum, Saying
 
 DAYS = np.arange(730_000, 730_008, dtype=np.int64)

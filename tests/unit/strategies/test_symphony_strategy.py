@@ -5,13 +5,14 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
+from alchemiser.domain.rebalancing import Frequency
 from alchemiser.market.indicators import Measure, tail
 from alchemiser.market.kernels import Floats
 from alchemiser.strategies.outcome import NotComputable, Proposal
 from alchemiser.strategies.panel import PricePanel
 from alchemiser.strategies.symphony.check import check_text
 from alchemiser.strategies.symphony.strategy import HistoryDecider, SymphonyStrategy
-from alchemiser.strategies.symphony.tree import Filter, Frequency, Group, Node, WeightEqual
+from alchemiser.strategies.symphony.tree import Filter, Group, Node, WeightEqual
 
 DAYS = np.arange(730_000, 730_400, dtype=np.int64)
 

@@ -4,8 +4,7 @@ from datetime import date
 
 import pytest
 
-from alchemiser.backtest.timing import is_due, largest_drift, period_of
-from alchemiser.strategies.symphony.tree import Frequency, Header
+from alchemiser.domain.rebalancing import Frequency, Header, is_due, largest_drift, period_of, why_not_due
 
 HALVES = {"A": 0.5, "B": 0.5}
 
@@ -36,7 +35,6 @@ def test_the_corridor(target: dict[str, float], actual: dict[str, float], due: b
 @pytest.mark.parametrize(
     ("frequency", "same", "other"),
     [
-        (Frequency.DAILY, date(2025, 3, 3), date(2025, 3, 4)),
         (Frequency.WEEKLY, date(2025, 3, 7), date(2025, 3, 10)),
         (Frequency.WEEKLY, date(2025, 3, 3), date(2024, 3, 4)),
         (Frequency.MONTHLY, date(2025, 3, 31), date(2025, 4, 1)),
@@ -54,6 +52,29 @@ def test_calendar_frequencies(frequency: Frequency, same: date, other: date) -> 
     assert not due(same, date(2025, 3, 3) if frequency is not Frequency.YEARLY else date(2025, 1, 2))
     assert due(other, date(2025, 3, 3))
     assert due(same, None)
+
+
+def test_daily_is_due_whenever_it_is_decided() -> None:
+    """Also a second decision of the same session, which somebody asked for."""
+    day = date(2025, 3, 3)
+
+    assert is_due(Header(Frequency.DAILY), today=day, acted_on=day, target=HALVES, previous=HALVES, actual=HALVES)
+
+
+def test_the_reason_why_a_target_waits() -> None:
+    """What holds a strategy back is said in words, with the numbers."""
+
+    def reason(header: Header) -> str:
+        found = why_not_due(
+            header, today=date(2025, 3, 4), acted_on=date(2025, 3, 3), target=HALVES, previous=HALVES, actual={"A": 0.52, "B": 0.48}
+        )
+        assert found is not None
+        return found
+
+    assert reason(Header(Frequency.MONTHLY)) == "it is rebalanced monthly, last on 2025-03-03"
+    assert reason(Header(threshold=0.1)) == "its weights are within 0.1 of their target, the farthest is 0.0200 away"
+    assert "since 2025-03-03" in reason(Header())
+    assert (str(Header(Frequency.MONTHLY)), str(Header(threshold=0.05))) == ("monthly", "threshold 0.05")
 
 
 def test_without_an_entry_only_a_change_of_selection_trades() -> None:

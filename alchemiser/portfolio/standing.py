@@ -1,0 +1,56 @@
+"""The target that each strategy acted upon last: an inline component that follows from journaled events alone.
+
+A strategy whose header holds it back today keeps what it holds, and whether it does depends on what it last traded to and when. A plan in
+which it takes part makes its proposal the standing target. A rebalance that was parked, or a sale of everything, takes that back: what was
+not carried out is due again at the next decision.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+
+import msgspec
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.events import FlattenOrdered, RebalanceParked, RebalancePlanned, TargetProposed
+
+
+class StandingTarget(msgspec.Struct, frozen=True):
+    """What a strategy last traded to, in which rebalance, and the session of it."""
+
+    rebalance_id: str
+    session: date
+    weights: dict[str, float]
+
+
+class StandingTargets:
+    """The standing target of each strategy that has one."""
+
+    listens_to = (TargetProposed, RebalancePlanned, RebalanceParked, FlattenOrdered)
+
+    def __init__(self) -> None:
+        self._proposed: dict[str, TargetProposed] = {}
+        self._standing: dict[str, StandingTarget] = {}
+
+    @property
+    def by_strategy(self) -> Mapping[str, StandingTarget]:
+        """The standing targets by the name of the strategy."""
+        return self._standing
+
+    def __call__(self, envelope: Envelope) -> None:
+        """Apply one event."""
+        match envelope.event:
+            case TargetProposed() as proposed:
+                self._proposed[proposed.strategy] = proposed
+            case RebalancePlanned() as plan:
+                self._act(plan)
+            case RebalanceParked(rebalance_id=rebalance_id):
+                self._standing = {name: target for name, target in self._standing.items() if target.rebalance_id != rebalance_id}
+            case FlattenOrdered():
+                self._standing = {}
+            case _:
+                pass
+
+    def _act(self, plan: RebalancePlanned) -> None:
+        for name, proposed in self._proposed.items():
+            if proposed.rebalance_id == plan.rebalance_id and name not in plan.kept:
+                self._standing[name] = StandingTarget(plan.rebalance_id, plan.session, dict(proposed.weights))
