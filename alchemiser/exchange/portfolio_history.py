@@ -125,11 +125,11 @@ class HistoryReport:
         """Return the history; ``equity`` is what the account is worth now. Raises ``ApiError`` for a span too long for its time frame."""
         start, end = self._span(wanted, now)
         frame = wanted.frame or _usual_frame(end - start)
+        if frame != "1D" and end - start > _LONGEST_INTRADAY:
+            raise invalid("intraday history is limited to 30 days")
         start = max(start, local_time(self._opening[0], time()))
         if frame == "1D":
             points = list(self._days(start, end, now, equity))
-        elif end - start > _LONGEST_INTRADAY:
-            raise invalid("intraday history is limited to 30 days")
         else:
             points = list(self._buckets(start, end, _FRAMES[frame], wanted.reporting, now, equity))
         first = points[0][0].astimezone(NEW_YORK).date() if points else start.astimezone(NEW_YORK).date()

@@ -1,11 +1,12 @@
 """The exchange as a whole: determinism, snapshots, and what must hold after any sequence of requests."""
 
 from contextlib import suppress
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 from alchemiser.domain.errors import DataError
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError
+from alchemiser.exchange.issuer_actions import CorporateAction
 from alchemiser.exchange.orders import TRANSITIONS, OrderStatus
-from alchemiser.exchange.requests import OrderFilter
+from alchemiser.exchange.requests import ActivityFilter, OrderFilter
 from tests.unit.exchange.core.scene import Scene, session_of, utc
 
 SYMBOLS = ("TECL", "BIL")
@@ -189,6 +191,64 @@ def test_a_restored_exchange_goes_on_as_if_it_had_never_stopped() -> None:
         each.wait(hours=20)
     assert [update.json() for update in scene.updates()] == [update.json() for update in twin.updates()]
     assert scene.exchange.snapshot() == twin.exchange.snapshot()
+
+
+def test_everything_else_that_changes_is_in_the_snapshot_too() -> None:
+    """Corporate actions, owed dividends, bands, borrow status, blocks, watchlists, unsettled cash, fees, interest, history."""
+    scene = Scene(seed=5, fees=True, dividends=True, margin_interest=True, settled_cash_only=True)
+    scene.quote()
+    scene.buy("1500")
+    scene.submit(side="sell", qty=100)
+    scene.submit(order_class="oto", qty=10, stop_loss={"stop_price": 90})
+    scene.wait(300)
+    ex_dates = {"split": date(2025, 1, 8), "cash_dividend": date(2025, 1, 7)}
+    for kind, on in ex_dates.items():
+        row = {"id": kind, "kind": kind, "symbol": "TECL", "ex_date": on, "payable_date": date(2025, 1, 13), "new_rate": 2, "cash": 1}
+        scene.exchange.announce([msgspec.convert(row, CorporateAction)], scene.now)
+    scene.exchange.on_bands("TECL", (50.0, 150.0), scene.now)
+    scene.exchange.on_borrow("BIL", is_easy=False, now=scene.now)
+    scene.exchange.block(transfers=True)
+    scene.exchange.watchlists.create({"name": "w", "symbols": ["BIL"]}, scene.now)
+    scene.go(utc(15, on=date(2025, 1, 7)))
+    twin = Scene(seed=0, fees=True, dividends=True, margin_interest=True, settled_cash_only=True)
+    twin.now, twin.exchange = scene.now, restored(scene)
+    for each in (scene, twin):
+        each.go(utc(15, on=date(2025, 2, 5)))
+        each.quote(bid=49.9, ask=50.1)
+        each.exchange.close_position("TECL", each.now, percentage=Decimal(10))
+        each.settle()
+    assert scene.exchange.snapshot() == twin.exchange.snapshot()
+    assert {"FILL", "FEE", "DIV", "SPLIT", "INT"} == {row["activity_type"] for row in twin.exchange.activities(ActivityFilter())}
+    assert not twin.exchange.asset("BIL").easy_to_borrow
+    assert scene.exchange.account_json() == twin.exchange.account_json()
+    assert scene.exchange.portfolio_history(scene.now) == twin.exchange.portfolio_history(twin.now)
+
+
+def test_a_long_life_is_sealed_and_restored_whole() -> None:
+    """Ended orders and old activities are encoded once; lists, ids and pages do not notice."""
+    scene = Scene()
+    first = scene.submit(limit_price=50, client_order_id="first", time_in_force="gtc")
+    for number in range(700):
+        scene.submit(limit_price=60, client_order_id=f"order {number}", time_in_force="fok")
+        scene.settle()
+        if number % 2:
+            scene.quote()
+            scene.buy("1")
+    scene.submit(order_class="bracket", limit_price=70, take_profit={"limit_price": 110}, stop_loss={"stop_price": 50})
+    plain = len(msgspec.msgpack.encode(scene.exchange.orders(OrderFilter(status="all", limit=2000))))
+    state = msgspec.msgpack.decode(scene.exchange.snapshot())["state"]
+    assert (3, 1) == (len(state["archive"]), len(state["activities"]["sealed"]))
+    assert len(scene.exchange.snapshot()) < plain
+    twin = restored(scene)
+    for wanted in (
+        OrderFilter(status="all", limit=2000),
+        OrderFilter(status="all", direction="asc", nested=True, limit=2000),
+        OrderFilter(),
+    ):
+        assert scene.exchange.orders(wanted) == twin.orders(wanted)
+    assert first.id == twin.order_by_client_id("first").id == twin.orders(OrderFilter())[-1].id
+    assert scene.exchange.activities(ActivityFilter(page_size=350)) == twin.activities(ActivityFilter(page_size=350))
+    assert scene.exchange.snapshot() == twin.snapshot()
 
 
 def test_bytes_that_are_no_snapshot_are_refused() -> None:
