@@ -130,10 +130,9 @@ def _sessions(tape: MarketTape, settings: Settings, options: RunOptions) -> tupl
     start = start or bounds.last.date
     if options.days is not None:
         return tape.sessions_from(start, options.days)
-    sessions = tape.calendar.sessions(start, bounds.last.date)
-    if not sessions:
-        raise DataError(f"there is no session from {start} on; the bars allow {bounds.first.date} to {bounds.last.date}")
-    return sessions
+    if not bounds.first.date <= start <= bounds.last.date:
+        raise DataError(f"{start} lies outside what the bars allow, {bounds.first.date} to {bounds.last.date}")
+    return tape.calendar.sessions(start, bounds.last.date)
 
 
 def _clock(settings: Settings, begins_at: datetime) -> LeapClock:
