@@ -1,9 +1,8 @@
 """A deadline on the injected clock that can be moved while it is waited for."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-
-import anyio
 
 from alchemiser.domain.runtime import Clock
 
@@ -15,27 +14,30 @@ class Alarm:
         self._clock = clock
         self._ring = ring
         self._when: datetime | None = None
-        self._scope: anyio.CancelScope | None = None
+        self._wait: asyncio.Timeout | None = None
 
     def set(self, when: datetime | None) -> None:
         """Move the deadline; one that has passed rings at once."""
         if when != self._when:
             self._when = when
-            if self._scope is not None:
-                self._scope.cancel()
+            if self._wait is not None and not self._wait.expired():
+                # The wait is ended as if it had timed out, and begins anew with the new deadline.
+                self._wait.reschedule(asyncio.get_running_loop().time())
 
     async def run(self) -> None:
         """Wait and ring, until cancelled."""
         while True:
             when = self._when
-            with anyio.CancelScope() as scope:
-                self._scope = scope
-                if when is None:
-                    await anyio.sleep_forever()
-                else:
-                    await self._clock.sleep_until(when)
-            self._scope = None
-            # Moved away and back again in one breath it is the same time, and still to come.
-            if when is not None and when == self._when and not scope.cancel_called:
+            try:
+                async with asyncio.timeout(None) as self._wait:
+                    if when is None:
+                        await asyncio.get_running_loop().create_future()
+                    else:
+                        await self._clock.sleep_until(when)
+            except TimeoutError:
+                continue
+            finally:
+                self._wait = None
+            if when is not None and when == self._when:
                 self._when = None
                 await self._ring()

@@ -1,14 +1,14 @@
 """The prices of a decision: daily closes from the venue's history, and live prices from one batched request.
 
-The history is fetched when a session opens and kept for its day; at the decision one request brings the latest quotes and trades of all
-symbols, whatever their number. A live price is the mid of a usable quote, else a recent last trade; its age is checked either way.
+The history is fetched a few minutes before a decision and kept for the day; at the decision one request brings the latest quotes and trades
+of all symbols, whatever their number. A live price is the mid of a usable quote, else a recent last trade; its age is checked either way.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.events import Event, QuoteUpdated, SessionOpened
+from alchemiser.domain.events import DecisionApproached, Event, QuoteUpdated
 from alchemiser.domain.market import MarketSnapshot, Quote
 from alchemiser.domain.runtime import Clock
 from alchemiser.domain.venue import Venue
@@ -26,7 +26,7 @@ MARGIN_DAYS = 10
 class DecisionMarket:
     """Implements the strategies' market. ``symbols`` and ``sessions_needed`` come from the strategies."""
 
-    listens_to = (SessionOpened,)
+    listens_to = (DecisionApproached,)
 
     def __init__(
         self,
@@ -51,10 +51,10 @@ class DecisionMarket:
         self._fetched_for: date | None = None
 
     async def handle(self, envelope: Envelope) -> None:
-        """Fetch the history of a session when it opens."""
+        """Fetch the history of a session shortly before its decision."""
         event = envelope.event
-        if isinstance(event, SessionOpened):
-            await self._fetch(event.session.date)
+        if isinstance(event, DecisionApproached) and self._fetched_for != event.session:
+            await self._fetch(event.session)
 
     async def prepare(self, symbols: Sequence[str], rebalance_id: str) -> LivePanel:
         """Return the closes before today with the live price of each symbol as the bar of today."""

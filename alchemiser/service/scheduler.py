@@ -4,16 +4,17 @@ It waits on the injected clock and publishes; what it does not do is decide. Aft
 session that has its decision gets no second one, a session whose end was reported is over.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
-import anyio
 import structlog
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.events import (
+    DecisionApproached,
     DecisionDue,
     DecisionMissed,
     FlattenOrdered,
@@ -34,6 +35,10 @@ RESULT_SECONDS = 300.0
 """How long the result of a session is waited for before the schedule goes on, in market seconds."""
 
 _log = structlog.get_logger(__name__)
+
+
+PREPARATION = timedelta(minutes=5)
+"""How long before a decision its history is fetched: time enough to ask again, and late enough to be of today."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,8 @@ class Scheduler:
         self._publish = publish
         self._rebalances = rebalances
         self._reported = reported
-        self._recovered = anyio.Event()
-        self._news = anyio.Event()
+        self._recovered = asyncio.Event()
+        self._news = asyncio.Event()
 
     def __call__(self, envelope: Envelope) -> None:
         """Take note of recovery and of results."""
@@ -89,7 +94,6 @@ class Scheduler:
             case ResultReported(session=session):
                 self._reported = session
                 self._news.set()
-                self._news = anyio.Event()
             case _:
                 pass
 
@@ -104,7 +108,10 @@ class Scheduler:
         await self._clock.sleep_until(session.opens_at)
         await self._publish(SessionOpened(at=self._clock.now(), session=session))
         if not self._rebalances.is_settled(session.date):
-            await self._clock.sleep_until(self._timetable.decide(session))
+            decides_at = self._timetable.decide(session)
+            await self._clock.sleep_until(decides_at - PREPARATION)
+            await self._publish(DecisionApproached(at=self._clock.now(), session=session.date))
+            await self._clock.sleep_until(decides_at)
             if not self._rebalances.is_settled(session.date):  # By an operator, meanwhile.
                 await self._decide(session)
         await self._clock.sleep_until(session.closes_at)
@@ -117,16 +124,16 @@ class Scheduler:
 
     async def _result_of(self, session: Session) -> None:
         """Wait until the result of a session is in; a broker that could not be asked holds up neither the next session nor the end."""
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._lose_patience, session, group.cancel_scope, name="patience with a result")
+        async with asyncio.TaskGroup() as group:
+            patience = group.create_task(self._clock.sleep(RESULT_SECONDS), name="patience with a result")
+            patience.add_done_callback(lambda _: self._news.set())
             while self._reported is None or self._reported < session.date:
+                if patience.done():
+                    _log.warning("session_without_result", session=session.date.isoformat(), waited_seconds=RESULT_SECONDS)
+                    return
+                self._news.clear()
                 await self._news.wait()
-            group.cancel_scope.cancel()
-
-    async def _lose_patience(self, session: Session, scope: anyio.CancelScope) -> None:
-        await self._clock.sleep(RESULT_SECONDS)
-        _log.warning("session_without_result", session=session.date.isoformat(), waited_seconds=RESULT_SECONDS)
-        scope.cancel()
+            patience.cancel()
 
     async def _decide(self, session: Session) -> None:
         now, cut_off = self._clock.now(), self._timetable.cut_off(session)

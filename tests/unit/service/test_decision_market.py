@@ -8,7 +8,7 @@ import pytest
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import VenueUnavailable
-from alchemiser.domain.events import Event, QuoteUpdated, SessionClosed, SessionOpened, TradingStatusChanged
+from alchemiser.domain.events import DecisionApproached, Event, QuoteUpdated, SessionClosed, TradingStatusChanged
 from alchemiser.domain.market import Bar, MarketSnapshot, Quote, Session
 from alchemiser.domain.venue import Venue
 from alchemiser.market.calendar import midnight
@@ -142,7 +142,7 @@ def test_the_history_is_fetched_once_per_session() -> None:
 
     async def main() -> None:
         market = Market(venue)
-        await market.market.handle(Envelope(1, SessionOpened(at=SESSION.opens_at, session=SESSION), 0.0))
+        await market.market.handle(Envelope(1, DecisionApproached(at=SESSION.opens_at, session=SESSION.date), 0.0))
         await market.market.handle(Envelope(2, SessionClosed(at=SESSION.closes_at, session=SESSION), 0.0))
         await market.market.prepare(("SPY",), "20250304.1")
         await market.market.prepare(("SPY", "QQQ"), "20250304.2")
@@ -165,7 +165,7 @@ def test_a_history_that_could_not_be_fetched_at_the_open_is_fetched_at_the_decis
     async def main() -> Any:
         market = Market(venue)
         with pytest.raises(VenueUnavailable):
-            await market.market.handle(Envelope(1, SessionOpened(at=SESSION.opens_at, session=SESSION), 0.0))
+            await market.market.handle(Envelope(1, DecisionApproached(at=SESSION.opens_at, session=SESSION.date), 0.0))
         return await market.market.prepare(("SPY",), "20250304.1")
 
     assert {"SPY": 100.0} == virtual(main).prices(("SPY",), 3)
