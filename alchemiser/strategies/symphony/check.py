@@ -46,6 +46,8 @@ from alchemiser.strategies.symphony.words import (
 SHARES_TOLERANCE = Decimal("1e-9")
 """How far the shares of a weight-specified may be from 1 in sum: no more than the weights of a strategy may."""
 
+NOISE = Decimal("1e-12")
+
 Building = Generator[Item, Node, Node]
 
 
@@ -208,7 +210,9 @@ class _Builder:
         children: list[Node] = []
         for item in arguments[1::2]:
             children.append((yield item))
-        shares = tuple(float(weight / total) for weight in weights)
+        # What adds up to 1 but for the digits of a float is taken as written, so that a printed tree reads back as the same tree.
+        scale = Decimal(1) if abs(total - 1) <= NOISE else total
+        shares = tuple(float(weight / scale) for weight in weights)
         key = ("specified", shares, tuple(child.index for child in children))
         return self._intern(form, key, lambda index: WeightSpecified(index, shares, tuple(children)))
 

@@ -124,9 +124,7 @@ class History:
         known = left.known & right.known
         holds = COMPARE[condition.comparator](left.values, right.values) & known
         numbers = np.where(holds, self._numbers[node.then], self._numbers[node.otherwise])
-        if self._rules.on_condition == "stop":
-            numbers[~known] = NOTHING
-        return numbers
+        return np.where(known, numbers, np.int32(NOTHING)) if self._rules.on_condition == "stop" else numbers
 
     def _side(self, side: Operand) -> Column:
         if isinstance(side, Number):

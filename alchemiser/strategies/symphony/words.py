@@ -7,7 +7,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 
 from alchemiser.domain.errors import SymphonyError
-from alchemiser.market.indicators import INDICATORS, Measure
+from alchemiser.market.indicators import DEFAULT_DEVIATIONS, INDICATORS, Measure
 from alchemiser.strategies.symphony.reader import Form, Item, Source, Text, Word
 from alchemiser.strategies.symphony.tree import CheckWarning, Comparator
 
@@ -20,7 +20,13 @@ _LONG_NAMES = {
     "relative-strength-index": "rsi",
     "standard-deviation-return": "stdev-return",
     "standard-deviation-price": "stdev-price",
+    "moving-average-convergence-divergence": "macd",
+    "moving-average-convergence-divergence-signal": "macd-signal",
+    "bollinger-band-upper": "upper-bollinger",
+    "bollinger-band-lower": "lower-bollinger",
 }
+DEVIATIONS = "standard-deviations"
+"""The key of the half width of a Bollinger band."""
 _UNSUPPORTED = {
     "weight-market-cap": "it needs market capitalisations, which this system does not have",
     "weight-marketcap": "it needs market capitalisations, which this system does not have",
@@ -119,8 +125,7 @@ def measure_form(source: Source, item: Item, *, with_symbol: bool) -> MeasureFor
         raise source.refuse(
             arguments[0].place, f"the ranking of a filter is applied to each child and takes no symbol, found {arguments[0]}"
         )
-    windows, remarks = _windows(source, name, item, arguments)
-    return MeasureForm(Measure(name, windows), symbol, tuple(remarks))
+    return _measure(source, name, item, arguments, symbol)
 
 
 def _indicator_word(source: Source, head: Item) -> Word:
@@ -132,38 +137,54 @@ def _indicator_word(source: Source, head: Item) -> Word:
     return head
 
 
-def _windows(source: Source, name: str, form: Form, arguments: list[Item]) -> tuple[tuple[int, ...], list[str]]:
+def _measure(source: Source, name: str, form: Form, arguments: list[Item], symbol: str | None) -> MeasureForm:
     indicator = INDICATORS[name]
+    names = (*indicator.window_names, *((DEVIATIONS,) if indicator.is_band else ()))
     if len(arguments) == 1 and isinstance(arguments[0], Form) and arguments[0].opening == "{":
-        given = _window_map(source, arguments[0])
+        given = _parameter_map(source, arguments[0])
     else:
-        names = indicator.window_names or ("window",)
-        if len(arguments) > len(names):
-            raise source.refuse(arguments[len(names)].place, f"{name} takes {len(names)} window(s), found one more argument")
-        given = {key: (item, parse_window(source, item, key)) for key, item in zip(names, arguments, strict=False)}
+        # An indicator without a window tolerates one, which has no effect.
+        places = names or ("window",)
+        if len(arguments) > len(places):
+            raise source.refuse(arguments[len(places)].place, f"{name} takes {len(places)} number(s), found one more argument")
+        given = dict(zip(places, arguments, strict=False))
     remarks: list[str] = []
     windows: list[int] = []
     for key, default in zip(indicator.window_names, indicator.default_windows, strict=True):
         if key not in given:
             remarks.append(f"{name} without a {key.replace('-', ' ')}; {default} is used")
-        windows.append(given.pop(key)[1] if key in given else default)
-    if not indicator.window_names and given:
+        windows.append(parse_window(source, given.pop(key), key) if key in given else default)
+    deviations = _deviations(source, name, given, remarks) if indicator.is_band else None
+    if not names and given:
+        for key, value in given.items():
+            parse_window(source, value, key)
         given.clear()
         remarks.append(f"{name} has no window; the one given has no effect")
-    for key, (item, _) in given.items():
-        raise source.refuse(item.place, f"{name} takes {' and '.join(indicator.window_names)}, not {key}")
-    return tuple(windows), remarks
+    for key, value in given.items():
+        raise source.refuse(value.place, f"{name} takes {' and '.join(names)}, not {key}")
+    return MeasureForm(Measure(name, tuple(windows), deviations), symbol, tuple(remarks))
 
 
-def _window_map(source: Source, form: Form) -> dict[str, tuple[Item, int]]:
+def _deviations(source: Source, name: str, given: dict[str, Item], remarks: list[str]) -> float:
+    if DEVIATIONS not in given:
+        remarks.append(f"{name} without {DEVIATIONS.replace('-', ' ')}; {DEFAULT_DEVIATIONS:g} is used")
+        return DEFAULT_DEVIATIONS
+    item = given.pop(DEVIATIONS)
+    deviations = parse_number(source, item, "a number of standard deviations")
+    if deviations <= 0:
+        raise source.refuse(item.place, f"the number of standard deviations is positive, found {item}")
+    return float(deviations)
+
+
+def _parameter_map(source: Source, form: Form) -> dict[str, Item]:
     if len(form.items) % 2:
         raise source.refuse(form.place, "a map has a key without a value")
-    given: dict[str, tuple[Item, int]] = {}
+    given: dict[str, Item] = {}
     for key, value in zip(form.items[::2], form.items[1::2], strict=True):
         if not isinstance(key, Word) or not key.text.startswith(":"):
             raise source.refuse(key.place, f"expected a keyword such as :window, found {key}")
         name = key.text.removeprefix(":")
         if name in given:
             raise source.refuse(key.place, f":{name} is given twice")
-        given[name] = (value, parse_window(source, value, name))
+        given[name] = value
     return given
