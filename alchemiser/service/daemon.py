@@ -28,6 +28,7 @@ from alchemiser.domain.events import (
     DecisionDue,
     OrderClosed,
     QuoteUpdated,
+    RecoveryCompleted,
     TradePrinted,
     TradingStateChanged,
     TradingStatusChanged,
@@ -196,6 +197,7 @@ class Daemon:
         bus.subscribe_inline("metrics", self.metrics.event_types, self.metrics.observe)
         bus.subscribe_inline("story", Storyteller.listens_to, Storyteller())
         bus.subscribe_inline("stop", (OrderClosed,), self._note_end)
+        bus.subscribe_inline("systemd", (RecoveryCompleted,), self._say_ready)
 
         by_symbol = latest_per(lambda event: event.symbol, only=(QuoteUpdated,))
         bus.subscribe("history", self.market.listens_to, self.market.handle, limit_seconds=120.0)
@@ -275,6 +277,7 @@ class Daemon:
     async def _turns(self, seconds: float) -> None:
         """Send a marker round the bus again and again; feed the watchdog only when it came back."""
         loop = asyncio.get_running_loop()
+        seconds = min(seconds, self.notifier.feed_seconds or seconds)
         while True:
             report = await self.bus.turn(self.parts.settings.service.turn_limit_seconds)
             self.vitals.on_turn(report)
@@ -284,6 +287,9 @@ class Daemon:
             due = loop.time() + seconds
             await asyncio.sleep(seconds)  # Loop seconds: liveness is not market time.
             self.metrics.on_loop_lag(max(loop.time() - due, 0.0))
+
+    def _say_ready(self, envelope: Envelope) -> None:
+        self.notifier.ready(f"recovered, epoch {self.parts.journal.epoch}")
 
     def _note_end(self, envelope: Envelope) -> None:
         self._order_ended.set()
