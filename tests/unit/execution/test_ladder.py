@@ -10,7 +10,7 @@ from alchemiser.domain.intents import Intent
 from alchemiser.domain.market import Quote
 from alchemiser.domain.money import tick_of
 from alchemiser.domain.orders import NewOrder, OrderType, Side, TimeInForce
-from alchemiser.execution.ladder import BASIS_POINT, LadderRules, is_behind, limit_price, next_order
+from alchemiser.execution.ladder import BASIS_POINT, LadderRules, is_behind, is_outside_collar, limit_price, next_order
 from tests.unit.execution.desk import START, buy
 
 WIDE = Decimal(10_000)
@@ -125,6 +125,23 @@ def test_every_limit_is_on_the_tick_and_inside_the_bound(
 def test_when_the_market_has_moved_away(side: Side, limit: str | None, rung: str, behind: bool) -> None:
     """A taker that no longer reaches the other side, a maker that is worse than its own; a market order never is."""
     assert behind is is_behind(order(side, limit), quote(99.90, 100.10), Decimal(rung))
+
+
+@pytest.mark.parametrize(
+    ("side", "limit", "outside"),
+    [
+        (Side.BUY, "105", False),
+        (Side.BUY, "105.01", True),
+        (Side.BUY, "80", False),
+        (Side.SELL, "95", False),
+        (Side.SELL, "94.99", True),
+        (Side.SELL, "120", False),
+        (Side.BUY, None, False),
+    ],
+)
+def test_a_limit_that_would_pay_far_beyond_the_mid_is_outside_the_collar(side: Side, limit: str | None, outside: bool) -> None:
+    """Five percent: a spread that puts a limit there is not to be believed. A market order has no limit."""
+    assert outside is is_outside_collar(order(side, limit), quote(90.0, 110.0), Decimal(500))
 
 
 def test_the_attempts_climb_and_then_fall_back() -> None:
