@@ -92,9 +92,10 @@ class DecisionMarket:
             return usable.mid
         if snapshot.last_price is not None and snapshot.last_at is not None:
             age_seconds = (now - snapshot.last_at).total_seconds()
-            if age_seconds <= self._max_age_seconds:
+            if abs(age_seconds) <= self._max_age_seconds:
                 return snapshot.last_price
-            return f"its quote is {usable.value} and its last trade {age_seconds:.0f} s old"
+            age = f"{age_seconds:.0f} s old" if age_seconds > 0 else f"{-age_seconds:.0f} s ahead of our clock"
+            return f"its quote is {usable.value} and its last trade {age}"
         return f"its quote is {usable.value} and no trade is known"
 
     def _remember(self, quote: Quote) -> None:

@@ -186,6 +186,7 @@ def test_a_history_that_could_not_be_fetched_at_the_open_is_fetched_at_the_decis
         (quote("SPY", age=31), None, "its quote is stale and no trade is known"),
         (quote("SPY", bid=0.0, ask=0.0), None, "its quote is zero and no trade is known"),
         (None, None, "its quote is absent and no trade is known"),
+        (None, (90.0, -31.0), "its quote is absent and its last trade 31 s ahead of our clock"),
     ],
 )
 def test_a_price_is_the_mid_of_a_usable_quote_or_else_a_recent_trade(
