@@ -18,7 +18,7 @@ from alchemiser.domain.errors import DataError, UsageError
 from alchemiser.exchange.access import Credentials
 from alchemiser.exchange.assembly import chosen_sessions, open_core, open_tape
 from alchemiser.exchange.control import LEAP_SPEED
-from alchemiser.exchange.faults import AnyFault, parse_faults
+from alchemiser.exchange.fault_menu import AnyFault, parse_faults
 from alchemiser.exchange.persistence import StateFile
 from alchemiser.exchange.server import ExchangeServer, ServerSettings
 from alchemiser.exchange.settings import ExchangeSettings

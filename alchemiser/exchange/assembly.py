@@ -9,12 +9,14 @@ from typing import Final
 from alchemiser.domain.market import Session
 from alchemiser.exchange.assets import listing
 from alchemiser.exchange.bars import BarFolder, DailySource
+from alchemiser.exchange.corporate_actions import corporate_actions
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.generator import SyntheticMarket
+from alchemiser.exchange.issuer_actions import actions_of
 from alchemiser.exchange.persistence import SavedState
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.tape import MarketTape
-from alchemiser.market.calendar import TradingCalendar
+from alchemiser.market.calendar import TradingCalendar, new_york_date
 
 SYNTHETIC_LAST_DAY: Final = date(2025, 3, 31)
 """The last session that a synthetic market plays when nobody says which."""
@@ -53,14 +55,29 @@ def open_core(*, settings: ExchangeSettings, tape: MarketTape, seed: int, opened
 
     assets = listing(tape.symbols)
     if saved is not None:
-        return Exchange.restore(saved.core, settings=settings, assets=assets, sessions=sessions, random=random)
+        core = Exchange.restore(saved.core, settings=settings, assets=assets, sessions=sessions, random=random)
+        _announce_dividends(core, settings, tape, saved.at)
+        return core
     core = Exchange(settings=settings, assets=assets, sessions=sessions, random=random, opened_at=opened_at)
+    _announce_dividends(core, settings, tape, opened_at)
     first = calendar.session_at(opened_at) or calendar.next_session(opened_at)
     for symbol in tape.symbols:
         before = tape.previous_bar(symbol, first.opens_at)
         if before is not None:
             core.on_previous_close(symbol, before.close)
     return core
+
+
+def _announce_dividends(core: Exchange, settings: ExchangeSettings, tape: MarketTape, now: datetime) -> None:
+    """Schedule the dividends to come, where they are paid at all.
+
+    Splits are not: the tape's prices are in the units of one day, so that a position never sees one.
+    """
+    if not settings.dividends:
+        return
+    last = max((tape.bounds([symbol]).last for symbol in tape.symbols), key=lambda session: session.date)
+    groups = corporate_actions(tape, tape.symbols, new_york_date(now), last.date, last.closes_at)
+    core.announce(actions_of({"cash_dividends": groups.get("cash_dividends", [])}), now)
 
 
 def _longest(tape: MarketTape) -> Sequence[str]:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 _CLOSE_SECONDS: Final = 1.0
 """How long an ending connection waits for the client to take the last frames and to close, in seconds of the loop."""
@@ -30,13 +30,20 @@ class _End(NamedTuple):
 class Connection:
     """The sending side of one client, and the loop that reads it."""
 
-    def __init__(self, request: web.Request, *, queue_frames: int, overflow: Frame | None = None) -> None:
+    def __init__(self, request: web.Request, *, queue_frames: int, overflow: Frame | None = None, deflate: bool = False) -> None:
+        """``overflow`` is the last frame of a client that is too far behind; ``deflate`` lets clients ask for permessage-deflate."""
         self._request = request
-        self._socket = web.WebSocketResponse(timeout=_CLOSE_SECONDS, compress=False)
+        self._socket = web.WebSocketResponse(timeout=_CLOSE_SECONDS, compress=deflate)
         self._frames: asyncio.Queue[Frame | _End] = asyncio.Queue()
         self._queue_frames = queue_frames
         self._overflow = overflow
         self._ending = asyncio.Event()
+        self._is_frozen = False
+
+    @property
+    def ended_cleanly(self) -> bool:
+        """Whether the connection ended with a close frame, so that both sides know; otherwise it was broken."""
+        return self._socket.close_code not in (None, WSCloseCode.ABNORMAL_CLOSURE)
 
     @property
     def socket(self) -> web.WebSocketResponse:
@@ -45,7 +52,7 @@ class Connection:
 
     def send(self, frame: Frame) -> None:
         """Queue a frame; a client that is too far behind loses its connection, after one last frame that says so."""
-        if self._ending.is_set():
+        if self._ending.is_set() or self._is_frozen:
             return
         if self._frames.qsize() >= self._queue_frames:
             while not self._frames.empty():
@@ -68,6 +75,12 @@ class Connection:
         self._ending.set()
         if self._request.transport is not None:
             self._request.transport.abort()
+
+    def freeze(self) -> None:
+        """Become half open: what the client sends is not read, a ping not answered, and nothing is sent any more."""
+        self._is_frozen = True
+        if self._request.transport is not None:
+            self._request.transport.pause_reading()
 
     async def serve(self, receive: Callable[[Frame], None], *, opened: Callable[[], None], ended: Callable[[], None]) -> None:
         """Accept the connection, then hand every frame of the client to ``receive`` until either side ends it.

@@ -6,27 +6,41 @@
 ``POST /_exchange/quote``     ``{"symbol", "bid", "bid_size", "ask", "ask_size"}``: the symbol keeps that quote, whatever its path
                               would do, until the session closes
 ``DELETE /_exchange/quote``   give ``?symbol=X``, or every symbol, back to its path
+``POST /_exchange/trade``     ``{"symbol", "price", "size"}``: print a trade
+``POST /_exchange/correction``  ``{"symbol", "price"}`` and perhaps ``"size"``: the last trade was another one; its bar is updated
+``POST /_exchange/cancel-trade``  ``{"symbol"}`` and perhaps ``"action"`` (``C`` or ``E``): the last trade never was
 ``POST /_exchange/halt``      ``{"symbol", "halted": true}``: halt or resume trading of a symbol, with its status message
+``POST /_exchange/bands``     ``{"symbol", "down", "up"}``: the limit band until the market moves it; without prices it is lifted
+``POST /_exchange/borrow``    ``{"symbol", "easy": false}``: make a symbol hard, or easy, to borrow
+``POST /_exchange/account``   ``{"blocked", "trading_blocked", "transfers_blocked"}``: block the account as the broker would
+``POST /_exchange/corporate-actions``  groups of rows as ``GET /v1/corporate-actions`` answers them: each takes effect on its ex-date
 ``GET /_exchange/faults``     what is still waiting to strike
 ``POST /_exchange/faults``    one fault or a list; the menu is in :mod:`alchemiser.exchange.faults`
 ``DELETE /_exchange/faults``  forget them all
 ``GET /_exchange/log``        every request and frame seen, in order, secrets masked; ``?after=N`` leaves out the first N
 """
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
 
+from alchemiser.domain.errors import DataError
 from alchemiser.domain.market import Quote
 from alchemiser.domain.runtime import Clock
+from alchemiser.exchange.corporate_actions import ActionBook
+from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError, bad_request, not_found
-from alchemiser.exchange.faults import FaultBook, parse_faults
+from alchemiser.exchange.fault_menu import parse_faults
+from alchemiser.exchange.faults import FaultBook
 from alchemiser.exchange.feed import MarketFeed
 from alchemiser.exchange.formats import time_text
-from alchemiser.exchange.handler import Driver
+from alchemiser.exchange.handler import AdjustableClock, Driver
 from alchemiser.exchange.http_forms import answer, moment, read_json, whole_number
+from alchemiser.exchange.issuer_actions import actions_of
+from alchemiser.exchange.path import TapePrint
 from alchemiser.exchange.rest_trading import Route
 from alchemiser.exchange.traffic import TrafficLog
 from alchemiser.market.calendar import TradingCalendar
@@ -34,32 +48,76 @@ from alchemiser.market.calendar import TradingCalendar
 LEAP_SPEED: Final = 20.0
 """Market seconds per second while a leaping clock is held."""
 
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
 
-@runtime_checkable
-class AdjustableClock(Protocol):
-    """A clock that can be set forward and run at another speed."""
 
-    @property
-    def speed(self) -> float:
-        """Market seconds per wall second, leaps aside."""
+class PrintTrade(msgspec.Struct, forbid_unknown_fields=True):
+    """A trade that is printed."""
 
-    @property
-    def leaps(self) -> bool:
-        """Whether it jumps over quiet stretches."""
+    symbol: str
+    price: Positive
+    size: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 
-    def advance(self, seconds: float) -> None:
-        """Jump forward by that many market seconds now."""
 
-    def set_speed(self, speed: float, *, leaps: bool) -> None:
-        """Run at another speed from now on; with ``leaps``, jump over quiet stretches."""
+class CorrectTrade(msgspec.Struct, forbid_unknown_fields=True):
+    """What the last trade really was."""
+
+    symbol: str
+    price: Positive
+    size: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
+
+
+class CancelTrade(msgspec.Struct, forbid_unknown_fields=True):
+    """A trade that never was: cancelled, or an error."""
+
+    symbol: str
+    action: Literal["C", "E"] = "C"
+
+
+class SetBands(msgspec.Struct, forbid_unknown_fields=True):
+    """A limit band."""
+
+    symbol: str
+    down: Positive | None = None
+    up: Positive | None = None
+
+
+class SetBorrow(msgspec.Struct, forbid_unknown_fields=True):
+    """Whether a symbol is easy to borrow."""
+
+    symbol: str
+    easy: bool = False
+
+
+class BlockAccount(msgspec.Struct, forbid_unknown_fields=True):
+    """What the broker blocks; what is left out stays as it is."""
+
+    blocked: bool | None = None
+    trading_blocked: bool | None = None
+    transfers_blocked: bool | None = None
+
+
+R = TypeVar("R")
+A = TypeVar("A", PrintTrade, CorrectTrade, CancelTrade, SetBands, SetBorrow)
 
 
 class ControlApi:
     """The handlers under ``/_exchange/``."""
 
     def __init__(
-        self, *, driver: Driver, feed: MarketFeed, calendar: TradingCalendar, clock: Clock, faults: FaultBook, traffic: TrafficLog
+        self,
+        *,
+        core: Exchange,
+        driver: Driver,
+        feed: MarketFeed,
+        issuers: ActionBook,
+        calendar: TradingCalendar,
+        clock: Clock,
+        faults: FaultBook,
+        traffic: TrafficLog,
     ) -> None:
+        self._core = core
+        self._issuers = issuers
         self._driver = driver
         self._feed = feed
         self._calendar = calendar
@@ -74,7 +132,14 @@ class ControlApi:
             ("POST", "/_exchange/clock", self.adjust_clock),
             ("POST", "/_exchange/quote", self.set_quote),
             ("DELETE", "/_exchange/quote", self.release_quote),
+            ("POST", "/_exchange/trade", self.print_trade),
+            ("POST", "/_exchange/correction", self.correct_trade),
+            ("POST", "/_exchange/cancel-trade", self.cancel_trade),
             ("POST", "/_exchange/halt", self.halt),
+            ("POST", "/_exchange/bands", self.set_bands),
+            ("POST", "/_exchange/borrow", self.borrow),
+            ("POST", "/_exchange/account", self.block),
+            ("POST", "/_exchange/corporate-actions", self.announce),
             ("GET", "/_exchange/faults", self.waiting_faults),
             ("POST", "/_exchange/faults", self.add_faults),
             ("DELETE", "/_exchange/faults", self.clear_faults),
@@ -141,6 +206,54 @@ class ControlApi:
         self._driver.act(lambda now: self._feed.halt(symbol, halted, now))
         return answer({"symbol": symbol, "halted": halted})
 
+    async def print_trade(self, request: web.Request) -> web.Response:
+        """Print a trade."""
+        asked = await self._asked(request, PrintTrade)
+        trade = self._driver.act(lambda now: self._feed.print_trade(asked.symbol, asked.price, asked.size, now))
+        return answer(msgspec.to_builtins(trade))
+
+    async def correct_trade(self, request: web.Request) -> web.Response:
+        """Correct the last trade of a symbol."""
+        asked = await self._asked(request, CorrectTrade)
+        return self._trade(asked.symbol, lambda now: self._feed.correct_trade(asked.symbol, asked.price, asked.size, now))
+
+    async def cancel_trade(self, request: web.Request) -> web.Response:
+        """Cancel the last trade of a symbol."""
+        asked = await self._asked(request, CancelTrade)
+        return self._trade(asked.symbol, lambda now: self._feed.cancel_trade(asked.symbol, asked.action, now))
+
+    async def set_bands(self, request: web.Request) -> web.Response:
+        """Set or lift the limit band of a symbol."""
+        asked = await self._asked(request, SetBands)
+        band = None if asked.down is None or asked.up is None else (asked.down, asked.up)
+        self._driver.act(lambda now: self._feed.set_bands(asked.symbol, band, now))
+        return answer(msgspec.to_builtins(asked))
+
+    async def borrow(self, request: web.Request) -> web.Response:
+        """Make a symbol hard or easy to borrow."""
+        asked = await self._asked(request, SetBorrow)
+        self._driver.act(lambda now: self._core.on_borrow(asked.symbol, is_easy=asked.easy, now=now))
+        return answer(msgspec.to_builtins(asked))
+
+    async def block(self, request: web.Request) -> web.Response:
+        """Block the account, or a part of what it may do."""
+        asked = await _read(request, BlockAccount)
+        self._driver.act(
+            lambda _: self._core.block(account=asked.blocked, trading=asked.trading_blocked, transfers=asked.transfers_blocked)
+        )
+        return answer(self._core.account_json())
+
+    async def announce(self, request: web.Request) -> web.Response:
+        """Schedule corporate actions."""
+        groups = await _read(request, dict[str, list[dict[str, Any]]])
+        try:
+            actions = actions_of(groups)
+            self._driver.act(lambda now: self._core.announce(actions, now))
+        except (DataError, ValueError, ArithmeticError) as error:
+            raise bad_request(str(error)) from error
+        self._issuers.add(groups)
+        return answer({"corporate_actions": groups})
+
     async def waiting_faults(self, request: web.Request) -> web.Response:
         """Return the faults that have not been used up."""
         return self._fault_list()
@@ -165,6 +278,17 @@ class ControlApi:
         """Return what was seen, oldest first."""
         after = whole_number(request.query, "after", low=0, high=999_999_999, default=0)
         return answer([entry for entry in self._traffic.entries if entry["seq"] > after])
+
+    async def _asked(self, request: web.Request, kind: type[A]) -> A:
+        asked = await _read(request, kind)
+        self._require(asked.symbol)
+        return asked
+
+    def _trade(self, symbol: str, change: Callable[[datetime], TapePrint | None]) -> web.Response:
+        trade = self._driver.act(change)
+        if trade is None:
+            raise not_found(f"no trade of {symbol} yet")
+        return answer(msgspec.to_builtins(trade))
 
     def _advance(self, seconds: float) -> None:
         if seconds < 0:
@@ -199,3 +323,11 @@ class ControlApi:
     def _require(self, symbol: Any) -> None:
         if symbol not in self._feed.symbols:
             raise not_found(f"symbol not found: {symbol}")
+
+
+async def _read(request: web.Request, kind: type[R]) -> R:
+    """Return a body as what it is to be. Raises the 400 of one that is something else."""
+    try:
+        return msgspec.convert(await read_json(request), kind)
+    except msgspec.ValidationError as error:
+        raise bad_request(str(error)) from error

@@ -4,7 +4,7 @@ A dividend is what the dividend-adjusted close lost against the traded one over 
 exact for splits and good to about a hundredth of a cent for dividends. The process date is taken to be the ex-date.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
@@ -18,6 +18,44 @@ from alchemiser.market.calendar import new_york_date
 _LOOK_BACK: Final = timedelta(days=10)
 _SMALLEST_YIELD: Final = 1e-5
 _LARGEST_RATE: Final = 1_000
+
+
+class ActionBook:
+    """The corporate actions that clients may know of: those of the tape, and those that were announced by hand."""
+
+    def __init__(self, tape: MarketTape) -> None:
+        self._tape = tape
+        self._announced: dict[str, list[dict[str, Any]]] = {}
+
+    def add(self, groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Remember announced actions, in the groups of section 7.4; a row with a known id replaces the one there was."""
+        for group, rows in groups.items():
+            known = self._announced.setdefault(group, [])
+            ids = {row["id"] for row in rows}
+            known[:] = [*(row for row in known if row["id"] not in ids), *(dict(row) for row in rows)]
+
+    def find(self, symbols: Sequence[str] | None, start: date, end: date, now: datetime) -> dict[str, list[dict[str, Any]]]:
+        """Return the actions of some symbols, or all, with a process date from ``start`` to ``end``, both included, by group.
+
+        The tape's are known up to today; what was announced is known from then on, ahead of its date too.
+        """
+        listed = [symbol for symbol in self._tape.symbols if symbols is None or symbol in symbols]
+        groups = corporate_actions(self._tape, listed, start, min(end, new_york_date(now)), now)
+        for group, rows in self._announced.items():
+            for row in rows:
+                if start.isoformat() <= _process_date(row) <= end.isoformat() and (symbols is None or symbol_of(row) in symbols):
+                    groups.setdefault(group, []).append({"process_date": _process_date(row), **row})
+        return groups
+
+
+def symbol_of(row: Mapping[str, Any]) -> str:
+    """Return the symbol whose holders an action concerns."""
+    names = ("symbol", "source_symbol", "old_symbol", "acquiree_symbol")
+    return next((str(row[name]) for name in names if name in row), "")
+
+
+def _process_date(row: Mapping[str, Any]) -> str:
+    return str(row.get("process_date") or row.get("ex_date") or row.get("effective_date"))
 
 
 def corporate_actions(tape: MarketTape, symbols: Iterable[str], start: date, end: date, until: datetime) -> dict[str, list[dict[str, Any]]]:

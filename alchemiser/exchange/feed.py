@@ -1,15 +1,20 @@
 """The market of the exchange at work: at each tick the tape's quotes and trades go into the core and out to the data stream.
 
 Only what changed is fed and sent, and messages are only made for what somebody is subscribed to. A quote that was pinned by hand stays,
-and its symbol prints no trades, until the session closes or the pin is taken away. What REST calls the latest is what the core last
-saw, so that a client prices its orders on the market they will meet.
+and its symbol prints no trades and has no limit bands, until the session closes or the pin is taken away. What REST calls the latest is
+what the core last saw, so that a client prices its orders on the market they will meet.
+
+The test symbol has a market of its own, which never closes.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+import msgspec
 
 from alchemiser.domain.market import Quote
+from alchemiser.exchange.bands import BandKeeper
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.market_stream import MarketStream
 from alchemiser.exchange.path import TapeBar, TapePrint
@@ -18,23 +23,32 @@ from alchemiser.exchange.ticks import MINUTE, SECOND, floor_to
 from alchemiser.exchange.wire import (
     BarFields,
     BarMessage,
+    CancelErrorMessage,
+    CorrectionMessage,
     DailyBarMessage,
+    ImbalanceMessage,
+    LuldMessage,
     MarketMessage,
     QuoteFields,
     QuoteMessage,
     StatusMessage,
     TradeFields,
     TradeMessage,
+    UpdatedBarMessage,
 )
 
 TEST_SYMBOL: Final = "FAKEPACA"
 _TEST_PRICE: Final = 134.0
+_TEST_TURN_SECONDS: Final = 30
+_IMBALANCES: Final = timedelta(minutes=10)  # how long before the close the closing auction shows what it would do
+_BY_HAND: Final = 9_000_000  # where the numbers of prints begin that the tape does not know
 
 
 class MarketFeed:
     """What the market shows now, and who is told."""
 
-    def __init__(self, *, tape: MarketTape, core: Exchange, stream: MarketStream) -> None:
+    def __init__(self, *, tape: MarketTape, core: Exchange, stream: MarketStream, limit_bands: bool = True) -> None:
+        """With ``limit_bands`` nothing trades outside of the bands of limit-up and limit-down."""
         self._tape = tape
         self._core = core
         self._stream = stream
@@ -42,6 +56,9 @@ class MarketFeed:
         self._trades: dict[str, TapePrint] = {}
         self._pinned: dict[str, datetime] = {}
         self._symbols = frozenset(tape.symbols)
+        self._bands = BandKeeper(core.assets) if limit_bands else None
+        self._tested_at: datetime | None = None
+        self._prints_by_hand = 0
 
     @property
     def symbols(self) -> frozenset[str]:
@@ -70,15 +87,32 @@ class MarketFeed:
                 messages.extend(self._take_trade(trade, now))
         if floor_to(at, MINUTE) == at:
             messages.extend(self._bars(at))
+            messages.extend(self._move_bands(at, now))
+            messages.extend(self._imbalances(at))
         self._stream.publish(messages, at)
+
+    def next_pulse(self, now: datetime) -> datetime | None:
+        """Return when the test symbol says something next, ``None`` when nobody listens."""
+        return floor_to(now, SECOND) + SECOND if self._stream.has_clients("test") else None
+
+    def pulse(self, now: datetime) -> None:
+        """Let the test symbol say what it does at this second, once."""
+        at = floor_to(now, SECOND)
+        if self._tested_at is not None and at <= self._tested_at:
+            return
+        is_new_minute = self._tested_at is not None and floor_to(at, MINUTE) > self._tested_at
+        self._tested_at = at
         if self._stream.has_clients("test"):
-            self._stream.publish_test(_test_messages(at))
+            self._stream.publish_test([*_test_messages(at), *([fake_bar(floor_to(at, MINUTE) - MINUTE)] if is_new_minute else [])])
 
     def pin(self, quote: Quote, now: datetime) -> None:
         """Set a symbol's quote by hand; it stays until the session that is open, or the next one, closes."""
         calendar = self._tape.calendar
         session = calendar.session_at(now) or calendar.next_session(now)
         self._pinned[quote.symbol] = session.closes_at
+        if self._bands is not None:
+            self._bands.forget(quote.symbol)
+            self._core.on_bands(quote.symbol, None, now)
         self._stream.publish(self._take_quote(quote, now), now)
 
     def unpin(self, symbol: str | None, now: datetime) -> None:
@@ -94,6 +128,56 @@ class MarketFeed:
         self._core.on_halt(symbol, halted, now)
         code, text = ("2", "Trading Halt") if halted else ("3", "Resume")
         self._stream.publish([StatusMessage(symbol=symbol, status_code=code, status_message=text, at=now)], now)
+
+    def print_trade(self, symbol: str, price: float, size: int, now: datetime) -> TapePrint:
+        """Print a trade by hand."""
+        self._prints_by_hand += 1
+        trade = TapePrint(symbol, price, size, now, _BY_HAND + self._prints_by_hand)
+        self._trades[symbol] = trade
+        self._core.on_trade(symbol, price, size, now)
+        self._stream.publish([trade_message(trade)], now)
+        return trade
+
+    def correct_trade(self, symbol: str, price: float, size: int | None, now: datetime) -> TapePrint | None:
+        """Say that the last trade of a symbol was another one, and that its minute's bar was; return it, ``None`` when there was none."""
+        before = self._trades.get(symbol)
+        if before is None:
+            return None
+        after = self._trades[symbol] = TapePrint(symbol, price, before.size if size is None else size, before.at, before.number)
+        correction = CorrectionMessage(
+            symbol=symbol,
+            original_id=before.number,
+            original_price=before.price,
+            original_size=before.size,
+            corrected_id=after.number,
+            corrected_price=after.price,
+            corrected_size=after.size,
+            at=now,
+        )
+        self._stream.publish([correction, *self._updated_bar(after, now)], now)
+        return after
+
+    def cancel_trade(self, symbol: str, action: Literal["C", "E"], now: datetime) -> TapePrint | None:
+        """Say that the last trade of a symbol never was; return it, ``None`` when there was none."""
+        trade = self._trades.get(symbol)
+        if trade is not None:
+            self._stream.publish(
+                [CancelErrorMessage(symbol=symbol, trade_id=trade.number, price=trade.price, size=trade.size, action=action, at=now)], now
+            )
+        return trade
+
+    def set_bands(self, symbol: str, band: tuple[float, float] | None, now: datetime) -> None:
+        """Set the prices (down, up) outside of which a symbol does not trade, until the market moves them; ``None`` lifts them."""
+        self._core.on_bands(symbol, band, now)
+        if band is not None:
+            self._stream.publish([LuldMessage(symbol=symbol, down=band[0], up=band[1], at=now)], now)
+
+    def storm(self, symbol: str, messages: int, now: datetime) -> None:
+        """Send the same quote very many times, each with a size of its own."""
+        quote = self._quotes.get(symbol)
+        if quote is not None:
+            first = quote_message(quote)
+            self._stream.publish([msgspec.structs.replace(first, bid_size=100 + place, at=now) for place in range(messages)], now)
 
     def _is_pinned(self, symbol: str, at: datetime) -> bool:
         until = self._pinned.get(symbol)
@@ -117,6 +201,39 @@ class MarketFeed:
             return []
         missed = () if before is None else self._tape.trades_between(trade.symbol, before.at, trade.at)
         return [trade_message(each) for each in missed or (trade,)]
+
+    def _updated_bar(self, trade: TapePrint, now: datetime) -> list[MarketMessage]:
+        """Return the bar of the trade's minute as the trade has changed it, when that minute is over."""
+        start = floor_to(trade.at, MINUTE)
+        bars = self._tape.minute_bars(trade.symbol, start, start, until=now)
+        if not bars or now < start + MINUTE:
+            return []
+        bar = bars[0]
+        changed = msgspec.structs.replace(bar, high=max(bar.high, trade.price), low=min(bar.low, trade.price), close=trade.price)
+        return [UpdatedBarMessage(symbol=trade.symbol, **_bar_values(changed))]
+
+    def _move_bands(self, at: datetime, now: datetime) -> Iterable[MarketMessage]:
+        """Move the limit bands to where this minute's trades put them."""
+        session = self._tape.calendar.session_at(at)
+        if self._bands is None or session is None:
+            return
+        for symbol, trade in self._trades.items():
+            if trade.at < session.opens_at or symbol in self._pinned:
+                continue
+            band = self._bands.move(symbol, trade.price, at, session)
+            if band is not None:
+                self._core.on_bands(symbol, band, now)
+                if self._stream.is_wanted("lulds", symbol):
+                    yield LuldMessage(symbol=symbol, down=band[0], up=band[1], at=at)
+
+    def _imbalances(self, at: datetime) -> Iterable[MarketMessage]:
+        """Yield at which price the closing auction would trade, in the last minutes before it."""
+        session = self._tape.calendar.session_at(at)
+        if session is None or at < session.closes_at - _IMBALANCES:
+            return
+        for symbol, trade in self._trades.items():
+            if self._stream.is_wanted("imbalances", symbol):
+                yield ImbalanceMessage(symbol=symbol, price=trade.price, at=at)
 
     def _bars(self, at: datetime) -> Iterable[MarketMessage]:
         """Yield the bars of the minute that ended at this mark, and the running bars of the day, to whoever wants them."""
@@ -172,46 +289,30 @@ def trade_message(trade: TapePrint) -> TradeMessage:
 
 def bar_fields(bar: TapeBar) -> BarFields:
     """Return a bar as REST sends it."""
-    return BarFields(
-        start=bar.start,
-        open=bar.open,
-        high=bar.high,
-        low=bar.low,
-        close=bar.close,
-        volume=bar.volume,
-        trade_count=bar.trade_count,
-        average=bar.vwap,
-    )
+    return BarFields(**_bar_values(bar))
 
 
 def bar_message(bar: TapeBar) -> BarMessage:
     """Return a minute bar as the stream sends it."""
-    return BarMessage(
-        symbol=bar.symbol,
-        start=bar.start,
-        open=bar.open,
-        high=bar.high,
-        low=bar.low,
-        close=bar.close,
-        volume=bar.volume,
-        trade_count=bar.trade_count,
-        average=bar.vwap,
-    )
+    return BarMessage(symbol=bar.symbol, **_bar_values(bar))
 
 
 def daily_bar_message(bar: TapeBar) -> DailyBarMessage:
     """Return the running bar of the day as the stream sends it."""
-    return DailyBarMessage(
-        symbol=bar.symbol,
-        start=bar.start,
-        open=bar.open,
-        high=bar.high,
-        low=bar.low,
-        close=bar.close,
-        volume=bar.volume,
-        trade_count=bar.trade_count,
-        average=bar.vwap,
-    )
+    return DailyBarMessage(symbol=bar.symbol, **_bar_values(bar))
+
+
+def _bar_values(bar: TapeBar) -> dict[str, Any]:
+    return {
+        "start": bar.start,
+        "open": bar.open,
+        "high": bar.high,
+        "low": bar.low,
+        "close": bar.close,
+        "volume": bar.volume,
+        "trade_count": bar.trade_count,
+        "average": bar.vwap,
+    }
 
 
 def _differs(before: Quote | None, after: Quote) -> bool:
@@ -223,10 +324,30 @@ def _differs(before: Quote | None, after: Quote) -> bool:
     )
 
 
+def _test_price(at: datetime) -> float:
+    """Return the price of the test symbol, which goes down and up once a minute."""
+    return round(_TEST_PRICE + abs(at.second - _TEST_TURN_SECONDS) / 100, 2)
+
+
 def _test_messages(at: datetime) -> list[MarketMessage]:
-    """Return the market of the test symbol: a price that goes up and down once a minute."""
-    price = _TEST_PRICE + abs(at.second - 30) / 100
+    price = _test_price(at)
     return [
         QuoteMessage(symbol=TEST_SYMBOL, bid=round(price - 0.01, 2), bid_size=100, ask=round(price + 0.01, 2), ask_size=100, at=at),
-        TradeMessage(symbol=TEST_SYMBOL, at=at, price=round(price, 2), size=100, trade_id=int(at.timestamp())),
+        TradeMessage(symbol=TEST_SYMBOL, at=at, price=price, size=100, trade_id=int(at.timestamp())),
     ]
+
+
+def fake_bar(start: datetime) -> BarMessage:
+    """Return the bar of the test symbol for the minute that begins at ``start``: sixty trades of a hundred shares."""
+    prices = [_test_price(start + place * SECOND) for place in range(60)]
+    return BarMessage(
+        symbol=TEST_SYMBOL,
+        start=start,
+        open=prices[0],
+        high=max(prices),
+        low=min(prices),
+        close=prices[-1],
+        volume=6_000,
+        trade_count=60,
+        average=round(sum(prices) / 60, 6),
+    )

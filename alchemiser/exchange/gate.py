@@ -1,27 +1,43 @@
 """What every request passes before and after its handler: log, credentials, rate limit, planned faults, and errors as JSON.
 
 The order is the real service's: a request without credentials costs no quota, and a refused one still carries the headers of an answer.
+The trading and the data API are two services with a quota each.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.runtime import Clock
 from alchemiser.exchange.access import Credentials, presented_pair
 from alchemiser.exchange.errors import ApiError
-from alchemiser.exchange.faults import DelayFault, FaultBook, HttpFault, RequestFault, TimeoutAfterEffectFault, TimeoutFault
-from alchemiser.exchange.http_forms import refusal
+from alchemiser.exchange.fault_menu import (
+    REFUSALS,
+    DelayFault,
+    HttpFault,
+    RefuseOrder,
+    RequestFault,
+    SlowBodyFault,
+    TimeoutAfterEffectFault,
+    TimeoutFault,
+)
+from alchemiser.exchange.faults import FaultBook
+from alchemiser.exchange.http_forms import answer, refusal
 from alchemiser.exchange.ticks import MINUTE, floor_to
 from alchemiser.exchange.traffic import TrafficLog
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _DATA_PATHS: Final = ("/v2/stocks", "/v1/", "/v1beta1/screener")
+
+_ABSENT: Final = "\x00"
+"""The value of a header that a fault takes away."""
 
 _UNLIMITED: Final = 10_000
 """The limit that the headers name when there is none."""
@@ -67,6 +83,7 @@ class Gate:
         faults: FaultBook,
         traffic: TrafficLog,
         rate_limit: RateLimit,
+        data_rate_limit: RateLimit,
         stir: Callable[[], None],
     ) -> None:
         self._credentials = credentials
@@ -74,6 +91,7 @@ class Gate:
         self._faults = faults
         self._traffic = traffic
         self._rate_limit = rate_limit
+        self._data_rate_limit = data_rate_limit
         self._stir = stir
         self._stopping = asyncio.Event()
         self._requests = 0
@@ -82,16 +100,23 @@ class Gate:
         """Let go of every request that a fault is holding."""
         self._stopping.set()
 
+    def answer_headers(self, path: str = "/v2/") -> dict[str, str]:
+        """Return what every answer carries: an id of its own, and where the client stands with its quota."""
+        self._requests += 1
+        return {"X-Request-ID": f"{self._requests:032x}", **self._limit_of(path).headers(self._clock.now())}
+
     def guard(self, handler: Handler, *, is_trading: bool) -> Handler:
         """Return the handler behind the gate; ``is_trading`` ones make the market move by the second for a while."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
-            entry = self._traffic.request(self._clock.now(), request.method, request.path, request.query_string, await request.read())
-            response = await self._answer(request, handler, is_trading=is_trading)
+            body = await request.read()
+            entry = self._traffic.request(self._clock.now(), request.method, request.path, request.query_string, body)
+            response = await self._answer(request, body, handler, is_trading=is_trading)
             entry["status"] = response.status
-            self._requests += 1
-            response.headers["X-Request-ID"] = f"{self._requests:032x}"
-            response.headers.update(self._rate_limit.headers(self._clock.now()))
+            if not response.prepared:
+                for name, value in self.answer_headers(_path_of(request)).items():
+                    if response.headers.setdefault(name, value) == _ABSENT:
+                        del response.headers[name]
             return response
 
         return guarded
@@ -107,12 +132,12 @@ class Gate:
 
         return guarded
 
-    async def _answer(self, request: web.Request, handler: Handler, *, is_trading: bool) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, body: bytes, handler: Handler, *, is_trading: bool) -> web.StreamResponse:
         try:
             self._check(request)
             if is_trading:
                 self._stir()
-            fault = self._faults.for_request(request.method, _path_of(request), self._clock.now())
+            fault = self._faults.for_request(request.method, _path_of(request), self._clock.now(), partial(_names, request, body))
             return await (handler(request) if fault is None else self._with_fault(fault, request, handler))
         except ApiError as error:
             return refusal(error)
@@ -126,9 +151,13 @@ class Gate:
             raise ApiError(403, None, "forbidden.")
         if not self._credentials.accept(*presented):
             raise ApiError(401, None, "unauthorized.")
-        if not self._rate_limit.take(self._clock.now()):
-            is_trading = not _path_of(request).startswith(_DATA_PATHS)
+        limit = self._limit_of(_path_of(request))
+        if not limit.take(self._clock.now()):
+            is_trading = limit is self._rate_limit
             raise ApiError(429, 42910000, "rate limit exceeded") if is_trading else ApiError(429, None, "too many requests.")
+
+    def _limit_of(self, path: str) -> RateLimit:
+        return self._data_rate_limit if path.startswith(_DATA_PATHS) else self._rate_limit
 
     async def _with_fault(self, fault: RequestFault, request: web.Request, handler: Handler) -> web.StreamResponse:
         match fault:
@@ -137,7 +166,13 @@ class Gate:
                     await handler(request)
                 body = f'{{"message":"fault {fault.status}"}}' if fault.body is None else fault.body
                 kind = "application/json" if fault.body is None or fault.body[:1] in "{[" else "text/html"
-                return web.Response(status=fault.status, text=body, content_type=kind, headers=fault.headers)
+                headers = {name: _ABSENT if value is None else value for name, value in fault.headers.items()}
+                return web.Response(status=fault.status, text=body, content_type=kind, headers=headers)
+            case RefuseOrder():
+                status, body_of_refusal = REFUSALS[fault.reason]
+                return answer(body_of_refusal, status)
+            case SlowBodyFault():
+                return await self._slowly(request, await handler(request), fault.seconds)
             case DelayFault():
                 await self._wait(fault.seconds)
                 return await handler(request)
@@ -147,6 +182,20 @@ class Gate:
             case TimeoutFault():
                 return await self._never(request, fault.seconds)
         raise AssertionError(f"no face for the fault {fault}")
+
+    async def _slowly(self, request: web.Request, response: web.StreamResponse, seconds: float) -> web.StreamResponse:
+        """Send the head and the first half of an answer, and the second half after a while."""
+        if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
+            return response
+        body = response.body
+        headers = {"Content-Type": response.headers["Content-Type"], "Content-Length": str(len(body))}
+        slow = web.StreamResponse(status=response.status, headers={**headers, **self.answer_headers(_path_of(request))})
+        await slow.prepare(request)
+        await slow.write(body[: len(body) // 2])
+        await self._wait(seconds)
+        await slow.write(body[len(body) // 2 :])
+        await slow.write_eof()
+        return slow
 
     async def _never(self, request: web.Request, seconds: float) -> web.StreamResponse:
         """Give no answer: hold the request, then cut its connection."""
@@ -167,6 +216,18 @@ class Gate:
 def _path_of(request: web.Request) -> str:
     """Return the path with the doubled slash of some clients made single."""
     return "/" + request.path.lstrip("/")
+
+
+def _names(request: web.Request, body: bytes, symbol: str) -> bool:
+    """Return whether a request names a symbol: in its path, its query or its body."""
+    asked = request.match_info.get("symbol"), *request.query.get("symbols", "").split(","), request.query.get("symbol")
+    if symbol in asked:
+        return True
+    try:
+        fields = msgspec.json.decode(body or b"null")
+    except msgspec.DecodeError:
+        return False
+    return isinstance(fields, dict) and fields.get("symbol") == symbol
 
 
 def error_answer(status: int, message: str) -> web.Response:

@@ -9,7 +9,7 @@ The faces call :meth:`Driver.read` and :meth:`Driver.act`, which first catch up 
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 import anyio
 
@@ -17,7 +17,9 @@ from alchemiser.domain.errors import DataError
 from alchemiser.domain.runtime import Clock, Release
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError
-from alchemiser.exchange.faults import DropStream, FaultBook
+from alchemiser.exchange.event_stream import EventStream
+from alchemiser.exchange.fault_menu import Block, Borrow, DropStream, DueFault, HalfOpen, Halt, SendFrame, StepClock, Storm, Stream
+from alchemiser.exchange.faults import FaultBook
 from alchemiser.exchange.feed import MarketFeed
 from alchemiser.exchange.market_stream import MarketStream
 from alchemiser.exchange.order_stream import OrderStream
@@ -33,6 +35,25 @@ _INSTANT: Final = timedelta(microseconds=1)
 T = TypeVar("T")
 
 
+@runtime_checkable
+class AdjustableClock(Protocol):
+    """A clock that can be set forward and run at another speed."""
+
+    @property
+    def speed(self) -> float:
+        """Market seconds per wall second, leaps aside."""
+
+    @property
+    def leaps(self) -> bool:
+        """Whether it jumps over quiet stretches."""
+
+    def advance(self, seconds: float) -> None:
+        """Jump forward by that many market seconds now."""
+
+    def set_speed(self, speed: float, *, leaps: bool) -> None:
+        """Run at another speed from now on; with ``leaps``, jump over quiet stretches."""
+
+
 class Driver:
     """Core, market and streams of one exchange, moved forward together."""
 
@@ -46,6 +67,7 @@ class Driver:
         clock: Clock,
         order_stream: OrderStream,
         market_stream: MarketStream,
+        event_stream: EventStream,
         faults: FaultBook,
         state: StateFile,
         by_the_second: bool = False,
@@ -58,6 +80,12 @@ class Driver:
         self._clock = clock
         self._order_stream = order_stream
         self._market_stream = market_stream
+        self._event_stream = event_stream
+        self._streams: dict[Stream, OrderStream | MarketStream | EventStream] = {
+            "orders": order_stream,
+            "market": market_stream,
+            "events": event_stream,
+        }
         self._faults = faults
         self._state = state
         self._by_the_second = by_the_second
@@ -84,7 +112,8 @@ class Driver:
                 tick = self._next_tick(now)
                 if tick is None and not linger:
                     return
-                due = min((at for at in (tick, self._core.next_due(), self._faults.next_due()) if at is not None), default=None)
+                moments = (tick, self._core.next_due(), self._faults.next_due(), self._feed.next_pulse(now))
+                due = min((at for at in moments if at is not None), default=None)
                 with anyio.CancelScope() as scope:
                     self._sleep = scope
                     # Without anything due it waits to be woken by a request; a day is as good as for ever.
@@ -104,7 +133,9 @@ class Driver:
             self._core.advance(now)
             self._now = now
         self._commit(changed=due is not None and due <= now)
-        self._strike(now)
+        self._feed.pulse(now)
+        for fault in self._faults.due(now):
+            self._strike(fault, now)
         self._hold()
         return now
 
@@ -177,14 +208,33 @@ class Driver:
             self.wake()
             raise
         self._order_stream.publish(updates)
+        self._event_stream.publish(updates)
 
-    def _strike(self, now: datetime) -> None:
-        for fault in self._faults.due(now):
-            stream = self._order_stream if fault.stream == "orders" else self._market_stream
-            if isinstance(fault, DropStream):
+    def _strike(self, fault: DueFault, now: datetime) -> None:
+        match fault:
+            case DropStream() | SendFrame() | HalfOpen():
+                self._strike_stream(fault)
+            case Storm():
+                self._feed.storm(fault.symbol, fault.messages, now)
+            case Halt():
+                self._feed.halt(fault.symbol, fault.halted, now)
+            case Borrow():
+                self._core.on_borrow(fault.symbol, is_easy=fault.easy, now=now)
+            case Block():
+                self._core.block(account=fault.account, trading=fault.trading, transfers=fault.transfers)
+            case StepClock() if isinstance(self._clock, AdjustableClock):
+                self._clock.advance(fault.seconds)
+        self._commit(changed=isinstance(fault, Halt | Borrow | Block))
+
+    def _strike_stream(self, fault: DropStream | SendFrame | HalfOpen) -> None:
+        stream = self._streams[fault.stream]
+        match fault:
+            case DropStream():
                 stream.drop(fault.code)
-            else:
+            case SendFrame():
                 stream.send_raw(fault.text)
+            case HalfOpen():
+                stream.freeze()
 
     def _hold(self) -> None:
         """Keep an accelerated clock from leaping while an order works in a session, because deadlines are seconds."""
@@ -197,7 +247,7 @@ class Driver:
 
     def _has_clients(self) -> bool:
         """Return whether a client with a clock of its own is there, or none has come yet."""
-        is_connected = self._order_stream.is_connected or self._market_stream.is_connected
+        is_connected = self._order_stream.is_connected or self._market_stream.is_connected or self._event_stream.is_connected
         return is_connected or not self._was_stirred or self._active_until > self._now
 
     def _let_go(self) -> None:

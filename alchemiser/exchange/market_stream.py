@@ -28,7 +28,8 @@ _DELAY: Final = timedelta(minutes=15)
 _QUEUE_FRAMES: Final = 2_000
 _BATCH_MESSAGES: Final = 500
 
-_CHANNELS: Final = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds")
+_CHANNELS: Final = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds", "imbalances")
+_NOT_ACKNOWLEDGED: Final = "imbalances"  # a channel that the documented acknowledgement leaves out
 _TEST_CHANNELS: Final = ("trades", "quotes", "bars")
 _FOLLOWING_TRADES: Final = ("corrections", "cancelErrors")  # they come with trades and are never asked for
 
@@ -43,8 +44,9 @@ _ERRORS: Final = {
     407: "slow client",
     409: "insufficient subscription",
     410: "invalid subscribe action for this feed",
+    500: "internal error",
 }
-_CLOSING_ERRORS: Final = frozenset({402, 404, 406, 409})
+_CLOSING_ERRORS: Final = frozenset({402, 404, 406, 409, 500})
 
 Control = list[dict[str, Any]]
 """A control frame: an array of one message."""
@@ -60,6 +62,9 @@ class Slots(Protocol):
 
     def is_free(self, feed: str) -> bool:
         """Return whether one more authenticated connection is allowed."""
+
+    def refusal(self) -> int | None:
+        """Return the error with which right credentials are refused this time."""
 
 
 class MarketSession:
@@ -100,7 +105,8 @@ class MarketSession:
 
     def wants(self, channel: str, symbol: str) -> bool:
         """Return whether the client is subscribed to this."""
-        wanted = self._wanted.get(channel)
+        # Corrections and cancels follow the trades.
+        wanted = self._wanted.get("trades" if channel in _FOLLOWING_TRADES else channel)
         return wanted is not None and (symbol in wanted or "*" in wanted)
 
     def timed_out(self) -> Control:
@@ -112,6 +118,8 @@ class MarketSession:
             return self._refuse(403)
         if not self._credentials.accept(key, secret):
             return self._refuse(402)
+        if (code := self._slots.refusal()) is not None:
+            return self._refuse(code)
         if self.feed not in self._plan:
             return self._refuse(409)
         if not self._slots.is_free(self.feed):
@@ -138,7 +146,7 @@ class MarketSession:
         return self._acknowledgement()
 
     def _acknowledgement(self) -> Control:
-        state = {channel: list(symbols) for channel, symbols in self._wanted.items()}
+        state = {channel: list(symbols) for channel, symbols in self._wanted.items() if channel != _NOT_ACKNOWLEDGED}
         if self.feed != "test":
             state.update({channel: list(self._wanted["trades"]) for channel in _FOLLOWING_TRADES})
         return [{"T": "subscription", **state}]
@@ -165,8 +173,11 @@ class MarketStream:
         max_connections: int = 1,
         symbol_limit: int | None = None,
         plan: Sequence[str] = FEEDS,
+        deflate: bool = False,
+        limit_at_handshake: bool = False,
         queue_frames: int = _QUEUE_FRAMES,
     ) -> None:
+        """With ``limit_at_handshake`` one connection too many is refused with 429 there, instead of with 406 once it authenticates."""
         self._credentials = credentials
         self._clock = clock
         self._faults = faults
@@ -174,6 +185,8 @@ class MarketStream:
         self._max_connections = max_connections
         self._symbol_limit = symbol_limit
         self._plan = plan
+        self._deflate = deflate
+        self._limit_at_handshake = limit_at_handshake
         self._queue_frames = queue_frames
         self._clients: dict[MarketSession, tuple[Connection, Encoding]] = {}
         self._delayed: deque[tuple[datetime, Batch]] = deque()
@@ -181,6 +194,10 @@ class MarketStream:
     def is_free(self, feed: str) -> bool:
         """Return whether one more authenticated connection is allowed on the feed."""
         return sum(session.is_authenticated and session.feed == feed for session in self._clients) < self._max_connections
+
+    def refusal(self) -> int | None:
+        """Return the error with which a fault refuses this authentication, counting it."""
+        return self._faults.auth_refusal("market", self._clock.now())
 
     def has_clients(self, feed: str) -> bool:
         """Return whether an authenticated client is connected to the feed."""
@@ -197,15 +214,16 @@ class MarketStream:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection from its handshake to its end."""
+        feed = request.match_info["feed"]
         refusal = self._faults.refusal("market", self._clock.now())
-        if refusal is not None:
-            self._traffic.event(self._clock.now(), "market", f"handshake refused with {refusal.status}")
-            return web.json_response({"message": "connection limit exceeded"}, status=refusal.status)
+        if refusal is not None or (self._limit_at_handshake and not self.is_free(feed)):
+            status = 429 if refusal is None else refusal.status
+            self._traffic.event(self._clock.now(), "market", f"handshake refused with {status}")
+            return web.json_response({"message": "connection limit exceeded"}, status=status)
         encoding = Encoding.MSGPACK if request.headers.get("Content-Type") == "application/msgpack" else Encoding.JSON
-        session = MarketSession(
-            request.match_info["feed"], credentials=self._credentials, slots=self, plan=self._plan, symbol_limit=self._symbol_limit
-        )
-        connection = Connection(request, queue_frames=self._queue_frames, overflow=_frame(error_frame(407), encoding))
+        session = MarketSession(feed, credentials=self._credentials, slots=self, plan=self._plan, symbol_limit=self._symbol_limit)
+        overflow = _frame(error_frame(407), encoding)
+        connection = Connection(request, queue_frames=self._queue_frames, overflow=overflow, deflate=self._deflate)
 
         def opened() -> None:
             self._clients[session] = (connection, encoding)
@@ -261,8 +279,14 @@ class MarketStream:
             else:
                 connection.close(code=code)
 
+    def freeze(self) -> None:
+        """Make every connection half open."""
+        for connection, _ in self._clients.values():
+            connection.freeze()
+
     def _deliver(self, feed: str, batch: Batch) -> None:
-        if not batch.messages or self._faults.is_mute("market", self._clock.now()):
+        now = self._clock.now()
+        if not batch.messages or self._faults.is_mute("market", now):
             return
         for session, (connection, encoding) in list(self._clients.items()):
             if session.feed != feed:
@@ -270,7 +294,8 @@ class MarketStream:
             wanted = [place for place, message in enumerate(batch.messages) if session.wants(message.channel, message.symbol)]
             for start in range(0, len(wanted), _BATCH_MESSAGES):
                 payload = batch.frame(wanted[start : start + _BATCH_MESSAGES], encoding)
-                connection.send(Frame(payload, is_text=encoding is Encoding.JSON))
+                is_text = encoding is Encoding.JSON
+                connection.send(Frame(payload, is_text=is_text != self._faults.flips_opcode("market", now)))
 
     def _send_control(self, session: MarketSession, *controls: Control) -> None:
         connection, encoding = self._clients[session]

@@ -2,10 +2,11 @@
 
 The server says nothing until spoken to. Both forms of authentication are understood; each ``listen`` replaces the set of streams; there
 is no replay: what happens while nobody listens is not sent later. One connection per account: a second one is refused, at the handshake
-with 429, or after its authentication when both came at once. Frames hold JSON and are binary, as on paper, unless text is chosen; a
-client that asks for msgpack gets msgpack.
+with 429, or after its authentication when both came at once; where that is switched on, the place of a connection that broke stays taken
+for a while. Frames hold JSON and are binary, as on paper, unless text is chosen; a client that asks for msgpack gets msgpack.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
@@ -27,6 +28,9 @@ _LEGACY_NOTE: Final = "the authenticate action is deprecated, use auth"
 
 class Slots(Protocol):
     """Who may be connected."""
+
+    def refuses(self) -> bool:
+        """Return whether right credentials are refused this time."""
 
     def take(self, session: "OrderSession") -> bool:
         """Give the session the account's slot; return whether it has it now."""
@@ -61,7 +65,7 @@ class OrderSession:
         return _error("invalid message: expected an object with an action")
 
     def _authenticate(self, key: str, secret: str, note: str | None = None) -> dict[str, Any]:
-        if not self._credentials.accept(key, secret):
+        if not self._credentials.accept(key, secret) or self._slots.refuses():
             return _authorization("unauthorized", "authenticate", note)
         if not self._slots.take(self):
             self.is_refused = True
@@ -91,18 +95,29 @@ class OrderStream:
         traffic: TrafficLog,
         max_connections: int = 1,
         text_frames: bool = False,
+        deflate: bool = False,
+        hold_slot_seconds: float = 0.0,
     ) -> None:
+        """``hold_slot_seconds`` is how long, of the loop, the place of a broken connection stays taken."""
         self._credentials = credentials
         self._clock = clock
         self._faults = faults
         self._traffic = traffic
         self._max_connections = max_connections
         self._text_frames = text_frames
+        self._deflate = deflate
+        self._hold_slot_seconds = hold_slot_seconds
+        self._slots_held_until: list[float] = []
+        self._held_back: dict[str, Any] | None = None
         self._clients: dict[OrderSession, tuple[Connection, Encoding]] = {}
 
     def take(self, session: OrderSession) -> bool:
         """Give the session the account's slot, if it is free."""
         return session.is_authorized or self._authorized < self._max_connections
+
+    def refuses(self) -> bool:
+        """Return whether a fault refuses this authentication, counting it."""
+        return self._faults.auth_refusal("orders", self._clock.now()) is not None
 
     @property
     def is_connected(self) -> bool:
@@ -118,7 +133,7 @@ class OrderStream:
             return web.json_response({"message": "connection limit exceeded"}, status=status)
         encoding = Encoding.MSGPACK if request.headers.get("Content-Type") == "application/msgpack" else Encoding.JSON
         session = OrderSession(self._credentials, self)
-        connection = Connection(request, queue_frames=_QUEUE_FRAMES)
+        connection = Connection(request, queue_frames=_QUEUE_FRAMES, deflate=self._deflate)
 
         def receive(frame: Frame) -> None:
             try:
@@ -136,6 +151,8 @@ class OrderStream:
 
         def ended() -> None:
             del self._clients[session]
+            if session.is_authorized and not connection.ended_cleanly and self._hold_slot_seconds > 0:
+                self._slots_held_until.append(asyncio.get_running_loop().time() + self._hold_slot_seconds)
             self._traffic.event(self._clock.now(), "orders", "ended")
 
         await connection.serve(receive, opened=opened, ended=ended)
@@ -146,8 +163,15 @@ class OrderStream:
         now = self._clock.now()
         for update in updates:
             payload = {"stream": "trade_updates", "data": update.json()}
-            for _ in range(self._faults.copies_of_update(now)):
+            symbol = str(update.order["symbol"])
+            if self._held_back is None and self._faults.holds_back_update(symbol, now):
+                self._held_back = payload
+                continue
+            for _ in range(self._faults.copies_of_update(symbol, now)):
                 self._send_to_listeners(payload)
+            if self._held_back is not None:
+                late, self._held_back = self._held_back, None
+                self._send_to_listeners(late)
 
     def send_raw(self, text: str) -> None:
         """Send a frame as it is to every connection."""
@@ -162,9 +186,17 @@ class OrderStream:
             else:
                 connection.close(code=code)
 
+    def freeze(self) -> None:
+        """Make every connection half open."""
+        for connection, _ in self._clients.values():
+            connection.freeze()
+
     @property
     def _authorized(self) -> int:
-        return sum(session.is_authorized for session in self._clients)
+        """How many places are taken, those of broken connections included."""
+        now = asyncio.get_running_loop().time()
+        self._slots_held_until = [until for until in self._slots_held_until if until > now]
+        return len(self._slots_held_until) + sum(session.is_authorized for session in self._clients)
 
     def _send_to_listeners(self, payload: dict[str, Any]) -> None:
         if self._faults.is_mute("orders", self._clock.now()):
@@ -174,5 +206,7 @@ class OrderStream:
                 self._send(connection, encoding, payload)
 
     def _send(self, connection: Connection, encoding: Encoding, payload: dict[str, Any]) -> None:
-        self._traffic.frame(self._clock.now(), "orders", "out", payload)
-        connection.send(Frame(encode(payload, encoding), is_text=self._text_frames and encoding is Encoding.JSON))
+        now = self._clock.now()
+        self._traffic.frame(now, "orders", "out", payload)
+        is_text = self._text_frames and encoding is Encoding.JSON
+        connection.send(Frame(encode(payload, encoding), is_text=is_text != self._faults.flips_opcode("orders", now)))

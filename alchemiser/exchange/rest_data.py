@@ -16,7 +16,7 @@ from aiohttp import web
 
 from alchemiser.domain.market import Quote
 from alchemiser.exchange.aggregates import AuctionDay, History, parse_adjustment, parse_time_frame
-from alchemiser.exchange.corporate_actions import corporate_actions
+from alchemiser.exchange.corporate_actions import ActionBook, symbol_of
 from alchemiser.exchange.errors import bad_request
 from alchemiser.exchange.feed import MarketFeed, bar_fields, quote_fields, trade_fields
 from alchemiser.exchange.handler import Driver
@@ -30,6 +30,24 @@ from alchemiser.market.calendar import midnight, new_york_date
 _MOST_ROWS: Final = 10_000
 _USUAL_ROWS: Final = 1_000
 
+_SORTS: Final = ("asc", "desc")
+_ACTION_TYPES: Final = {
+    "reverse_split": "reverse_splits",
+    "forward_split": "forward_splits",
+    "unit_split": "unit_splits",
+    "cash_dividend": "cash_dividends",
+    "stock_dividend": "stock_dividends",
+    "spin_off": "spin_offs",
+    "cash_merger": "cash_mergers",
+    "stock_merger": "stock_mergers",
+    "stock_and_cash_merger": "stock_and_cash_mergers",
+    "redemption": "redemptions",
+    "name_change": "name_changes",
+    "worthless_removal": "worthless_removals",
+    "rights_distribution": "rights_distributions",
+    "partial_call": "partial_calls",
+    "reorganization": "reorganizations",
+}
 _SYMBOL: Final = re.compile(r"[A-Z0-9][A-Z0-9./-]{0,19}")
 
 Row = TapeBar | TapePrint | Quote | AuctionDay
@@ -39,8 +57,9 @@ Rows = Callable[[str, datetime, datetime], Iterator[TapeBar] | Iterator[TapePrin
 class DataApi:
     """The handlers of the data API."""
 
-    def __init__(self, *, driver: Driver, feed: MarketFeed, tape: MarketTape) -> None:
+    def __init__(self, *, driver: Driver, feed: MarketFeed, tape: MarketTape, issuers: ActionBook) -> None:
         self._driver = driver
+        self._issuers = issuers
         self._feed = feed
         self._tape = tape
 
@@ -101,7 +120,7 @@ class DataApi:
         """Answer one page: sorted by symbol, then by time; ``limit`` counts over all symbols."""
         now = self._driver.read()
         query = request.query
-        is_descending = choice(query, "sort", ("asc", "desc"), "asc") == "desc"
+        is_descending = choice(query, "sort", _SORTS, "asc") == "desc"
         limit = whole_number(query, "limit", low=1, high=_MOST_ROWS, default=_USUAL_ROWS)
         start = moment(query, "start") or midnight(new_york_date(now))
         end = min(moment(query, "end", end_of_day=True) or now, now)
@@ -197,22 +216,26 @@ class DataApi:
         return answer(known)
 
     async def actions(self, request: web.Request) -> web.Response:
-        """``GET /v1/corporate-actions``: the dividends and splits that show in the daily bars, up to today."""
+        """``GET /v1/corporate-actions``: the dividends and splits that show in the daily bars up to today, and what was announced."""
         now = self._driver.read()
         query = request.query
         today = new_york_date(now)
         start, end = day(query, "start") or today, day(query, "end") or today
         limit = whole_number(query, "limit", low=1, high=1_000, default=100)
-        symbols = words(query, "symbols") or self._tape.symbols
-        known = [symbol for symbol in symbols if symbol in self._feed.symbols]
-        groups = corporate_actions(self._tape, known, start, min(end, today), now)
         wanted = words(query, "types")
-        chosen: dict[str, list[dict[str, Any]]] = {}
+        if not set(wanted) <= set(_ACTION_TYPES):
+            raise bad_request(f"invalid types: expected some of {', '.join(_ACTION_TYPES)}")
+        ids = words(query, "ids")
         skip = _offset(query.get("page_token"))
-        rows = [(group, row) for group, members in groups.items() if not wanted or group.removesuffix("s") in wanted for row in members]
-        rows.sort(
-            key=lambda item: (item[1]["process_date"], item[1]["symbol"]), reverse=choice(query, "sort", ("asc", "desc"), "asc") == "desc"
-        )
+        rows = [
+            (group, row)
+            for group, members in self._issuers.find(words(query, "symbols") or None, start, end, now).items()
+            if not wanted or group in (_ACTION_TYPES[kind] for kind in wanted)
+            for row in members
+            if not ids or row["id"] in ids
+        ]
+        rows.sort(key=lambda item: (item[1]["process_date"], symbol_of(item[1])), reverse=choice(query, "sort", _SORTS, "asc") == "desc")
+        chosen: dict[str, list[dict[str, Any]]] = {}
         for group, row in rows[skip : skip + limit]:
             chosen.setdefault(group, []).append(row)
         token = page_token(str(skip + limit), now) if len(rows) > skip + limit else None

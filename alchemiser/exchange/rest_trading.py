@@ -16,6 +16,7 @@ from alchemiser.exchange.errors import ApiError, bad_request
 from alchemiser.exchange.handler import Driver
 from alchemiser.exchange.http_forms import answer, choice, day, flag, read_json, words
 from alchemiser.exchange.orders import order_json
+from alchemiser.exchange.portfolio_history import parse_history_filter
 from alchemiser.exchange.requests import parse_activity_filter, parse_close, parse_order, parse_order_filter, parse_replace
 from alchemiser.market.calendar import NEW_YORK, TradingCalendar
 
@@ -147,8 +148,9 @@ class TradingApi:
         return answer(self._core.activities(wanted))
 
     async def portfolio_history(self, request: web.Request) -> web.Response:
-        """``GET /v2/account/portfolio/history``: daily equity, whatever time frame is asked for."""
-        return answer(self._core.portfolio_history(self._driver.read()))
+        """``GET /v2/account/portfolio/history``."""
+        wanted = parse_history_filter(request.query)
+        return answer(self._core.portfolio_history(self._driver.read(), wanted))
 
     # --- assets ---
 

@@ -11,6 +11,7 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable
 from datetime import date
+from random import Random
 from typing import Any, Final
 
 import msgspec
@@ -20,8 +21,11 @@ from alchemiser.domain.errors import ConfigError, SafetyRefused
 from alchemiser.domain.runtime import Clock
 from alchemiser.exchange.access import Credentials
 from alchemiser.exchange.control import ControlApi
+from alchemiser.exchange.corporate_actions import ActionBook
 from alchemiser.exchange.engine import Exchange
-from alchemiser.exchange.faults import AnyFault, FaultBook
+from alchemiser.exchange.event_stream import EventStream
+from alchemiser.exchange.fault_menu import AnyFault
+from alchemiser.exchange.faults import FaultBook
 from alchemiser.exchange.feed import MarketFeed
 from alchemiser.exchange.gate import Gate, RateLimit, error_answer
 from alchemiser.exchange.handler import Driver
@@ -31,6 +35,7 @@ from alchemiser.exchange.persistence import StateFile
 from alchemiser.exchange.rest_data import DataApi
 from alchemiser.exchange.rest_screener import ScreenerApi
 from alchemiser.exchange.rest_trading import Route, TradingApi
+from alchemiser.exchange.rest_watchlists import WatchlistApi
 from alchemiser.exchange.tape import MarketTape
 from alchemiser.exchange.ticks import TickGrid
 from alchemiser.exchange.traffic import TrafficLog
@@ -44,20 +49,30 @@ _STIRRING: Final = ("/v2/orders", "/v2/positions", "/v2/stocks/snapshots")
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What can be chosen about the faces.
 
-    ``rate_limit`` is REST requests per market minute, ``None`` for no limit. ``order_connections`` and ``market_connections`` bound
-    the authenticated connections of the account and of each feed. ``symbol_limit`` bounds the symbols of quotes and trades of one
+    ``rate_limit`` and ``data_rate_limit`` are requests per market minute of the trading and of the data API, ``None`` for no limit.
+    ``order_connections`` and ``market_connections`` bound the authenticated connections of the account and of each feed;
+    ``limit_at_handshake`` refuses one too many of the market stream there (429) instead of when it authenticates (406). A broken connection
+    of the order stream keeps its place for ``hold_slot_seconds``. ``symbol_limit`` bounds the symbols of quotes and trades of one
     connection. ``plan`` is the feeds the account may use. ``text_frames`` makes the order stream's frames text, as on live, instead of
-    binary, as on paper. ``by_the_second`` moves the market every second also while it is quiet: right for real time, too slow for a
-    leaping clock. ``hold_for_clients`` keeps a leaping clock from leaping through a session while a client is there: for clients that
-    have a clock of their own.
+    binary, as on paper. ``deflate`` grants permessage-deflate to clients that ask for it. ``limit_bands`` keeps symbols from trading
+    outside of limit-up and limit-down.
+
+    ``by_the_second`` moves the market every second also while it is quiet: right for real time, too slow for a leaping clock.
+    ``hold_for_clients`` keeps a leaping clock from leaping through a session while a client is there: for clients that have a clock of
+    their own.
     """
 
     rate_limit: int | None = None
+    data_rate_limit: int | None = None
     order_connections: int = 1
     market_connections: int = 1
+    limit_at_handshake: bool = False
+    hold_slot_seconds: float = 0.0
     symbol_limit: int | None = None
     plan: tuple[str, ...] = FEEDS
     text_frames: bool = False
+    deflate: bool = False
+    limit_bands: bool = True
     by_the_second: bool = False
     hold_for_clients: bool = False
 
@@ -89,11 +104,16 @@ class ExchangeServer:
         credentials: Credentials | None = None,
         settings: ServerSettings | None = None,
         state: StateFile | None = None,
+        seed: int = 0,
     ) -> None:
-        """Take the parts. ``last_day`` is the date of the last session that is played; without a ``state`` file nothing is kept."""
+        """Take the parts.
+
+        ``last_day`` is the date of the last session that is played; without a ``state`` file nothing is kept; ``seed`` decides about
+        faults that strike with a probability.
+        """
         chosen = settings or ServerSettings()
         self.credentials = credentials or Credentials.generate()
-        self.faults = FaultBook()
+        self.faults = FaultBook(Random(seed))  # noqa: S311 - faults of a simulation
         self.traffic = TrafficLog(self.credentials)
         self.order_stream = OrderStream(
             credentials=self.credentials,
@@ -102,6 +122,8 @@ class ExchangeServer:
             traffic=self.traffic,
             max_connections=chosen.order_connections,
             text_frames=chosen.text_frames,
+            deflate=chosen.deflate,
+            hold_slot_seconds=chosen.hold_slot_seconds,
         )
         self.market_stream = MarketStream(
             credentials=self.credentials,
@@ -111,8 +133,13 @@ class ExchangeServer:
             max_connections=chosen.market_connections,
             symbol_limit=chosen.symbol_limit,
             plan=chosen.plan,
+            deflate=chosen.deflate,
+            limit_at_handshake=chosen.limit_at_handshake,
         )
-        feed = MarketFeed(tape=tape, core=core, stream=self.market_stream)
+        self.event_stream = EventStream(
+            core=core, clock=clock, faults=self.faults, traffic=self.traffic, answer_headers=lambda: self._gate.answer_headers()
+        )
+        feed = MarketFeed(tape=tape, core=core, stream=self.market_stream, limit_bands=chosen.limit_bands)
         self._driver = Driver(
             core=core,
             feed=feed,
@@ -121,6 +148,7 @@ class ExchangeServer:
             clock=clock,
             order_stream=self.order_stream,
             market_stream=self.market_stream,
+            event_stream=self.event_stream,
             faults=self.faults,
             state=state or StateFile(None),
             by_the_second=chosen.by_the_second,
@@ -132,13 +160,29 @@ class ExchangeServer:
             faults=self.faults,
             traffic=self.traffic,
             rate_limit=RateLimit(chosen.rate_limit),
+            data_rate_limit=RateLimit(chosen.data_rate_limit),
             stir=self._driver.stir,
         )
         trading = TradingApi(core=core, driver=self._driver, calendar=calendar)
-        data = DataApi(driver=self._driver, feed=feed, tape=tape)
-        control = ControlApi(driver=self._driver, feed=feed, calendar=calendar, clock=clock, faults=self.faults, traffic=self.traffic)
+        issuers = ActionBook(tape)
+        data = DataApi(driver=self._driver, feed=feed, tape=tape, issuers=issuers)
+        control = ControlApi(
+            core=core,
+            driver=self._driver,
+            feed=feed,
+            issuers=issuers,
+            calendar=calendar,
+            clock=clock,
+            faults=self.faults,
+            traffic=self.traffic,
+        )
         screener = ScreenerApi(driver=self._driver, tape=tape)
-        self._app = self._application([*trading.routes(), *data.routes(), *screener.routes()], control)
+        watchlists = WatchlistApi(core=core, driver=self._driver)
+        events: list[Route] = [
+            ("GET", "/v2/events/trades", self.event_stream.trades),
+            ("GET", "/v2beta1/events/activities", self.event_stream.activities),
+        ]
+        self._app = self._application([*trading.routes(), *data.routes(), *screener.routes(), *watchlists.routes(), *events], control)
         self._runner: web.AppRunner | None = None
 
     async def start(self, *, host: str = "127.0.0.1", port: int = 0, sock: socket.socket | Any | None = None) -> ExchangeAddress:
@@ -182,6 +226,7 @@ class ExchangeServer:
         self._gate.stop()
         self.order_stream.drop(1001)
         self.market_stream.drop(1001)
+        self.event_stream.drop(1001)
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

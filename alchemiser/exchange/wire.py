@@ -170,7 +170,113 @@ class StatusMessage(
     tape: str = _TAPE
 
 
-MarketMessage = QuoteMessage | TradeMessage | BarMessage | UpdatedBarMessage | DailyBarMessage | StatusMessage
+class LuldMessage(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="T",
+    tag="l",
+    rename={"symbol": "S", "up": "u", "down": "d", "indicator": "i", "at": "t", "tape": "z"},
+):
+    """The prices above and below which a symbol does not trade have changed."""
+
+    channel: ClassVar[str] = "lulds"
+    symbol: str
+    up: float
+    down: float
+    indicator: str = "B"
+    at: datetime
+    tape: str = _TAPE
+
+
+class ImbalanceMessage(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="T",
+    tag="i",
+    rename={"symbol": "S", "price": "p", "at": "t", "tape": "z"},
+):
+    """The price at which the auction to come would pair most orders."""
+
+    channel: ClassVar[str] = "imbalances"
+    symbol: str
+    price: float
+    at: datetime
+    tape: str = _TAPE
+
+
+class CorrectionMessage(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="T",
+    tag="c",
+    rename={
+        "symbol": "S",
+        "exchange": "x",
+        "original_id": "oi",
+        "original_price": "op",
+        "original_size": "os",
+        "original_conditions": "oc",
+        "corrected_id": "ci",
+        "corrected_price": "cp",
+        "corrected_size": "cs",
+        "corrected_conditions": "cc",
+        "at": "t",
+        "tape": "z",
+    },
+):
+    """A trade was not what it had been said to be."""
+
+    channel: ClassVar[str] = "corrections"
+    symbol: str
+    exchange: str = _EXCHANGE
+    original_id: int
+    original_price: float
+    original_size: int
+    original_conditions: tuple[str, ...] = (" ",)
+    corrected_id: int
+    corrected_price: float
+    corrected_size: int
+    corrected_conditions: tuple[str, ...] = (" ",)
+    at: datetime
+    tape: str = _TAPE
+
+
+class CancelErrorMessage(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="T",
+    tag="x",
+    rename={"symbol": "S", "trade_id": "i", "exchange": "x", "price": "p", "size": "s", "action": "a", "at": "t", "tape": "z"},
+):
+    """A trade was cancelled, or was an error."""
+
+    channel: ClassVar[str] = "cancelErrors"
+    symbol: str
+    trade_id: int
+    exchange: str = _EXCHANGE
+    price: float
+    size: int
+    action: str = "C"
+    at: datetime
+    tape: str = _TAPE
+
+
+MarketMessage = (
+    QuoteMessage
+    | TradeMessage
+    | BarMessage
+    | UpdatedBarMessage
+    | DailyBarMessage
+    | StatusMessage
+    | LuldMessage
+    | ImbalanceMessage
+    | CorrectionMessage
+    | CancelErrorMessage
+)
 
 
 class Batch:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from aiohttp import ClientError, ServerDisconnectedError, WSMsgType, WSServerHandshakeError
 
-from alchemiser.exchange.faults import FaultBook, parse_faults
+from alchemiser.exchange.fault_menu import parse_faults
+from alchemiser.exchange.faults import FaultBook
 from tests.protocol.exchange.harness import CREDENTIALS, HEADERS, Running, at, running, session, virtual_exchange
 from tests.protocol.exchange.test_order_stream import listen, said
 from tests.solipsism import virtual

@@ -234,6 +234,9 @@ def test_wildcards_and_symbols_coexist() -> None:
         def is_free(self, feed: str) -> bool:
             return True
 
+        def refusal(self) -> int | None:
+            return None
+
     stream_session = MarketSession("sip", credentials=CREDENTIALS, slots=Free())
     stream_session.receive(AUTH)
     stream_session.receive(subscribe(quotes=["*", "SPY"]))

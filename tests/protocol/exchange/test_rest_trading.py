@@ -104,12 +104,22 @@ async def test_headers_of_every_answer() -> None:
 
 
 async def test_rate_limit() -> None:
-    """2.4: beyond the quota of the market minute the answer is 429, in the words of either API; the next minute is free."""
-    async with running(settings=ServerSettings(rate_limit=2)) as exchange:
+    """2.4: exactly the quota of the market minute is answered, refusals count too; beyond it the answer is 429 until the next minute."""
+    async with running(settings=ServerSettings(rate_limit=3, data_rate_limit=1)) as exchange:
+
+        async def ask(path: str, headers: dict[str, str] = HEADERS) -> tuple[int, Any, str]:
+            async with exchange.http.get(exchange.address.rest + path, headers=headers) as response:
+                assert response.headers["X-RateLimit-Reset"] == "1741012260"
+                return response.status, await response.json(), response.headers["X-RateLimit-Remaining"]
+
+        assert (await ask("/v2/clock"))[::2] == (200, "2")
+        assert (await ask("/v2/clock", {}))[::2] == (403, "2")
+        assert (await ask("/v2/positions/SPY"))[::2] == (404, "1")
+        assert (await ask("/v2/stocks/bars/latest?symbols=SPY"))[::2] == (200, "0")
+        assert await ask("/v2/stocks/bars/latest?symbols=SPY") == (429, {"message": "too many requests."}, "0")
+        assert (await ask("/v2/clock"))[::2] == (200, "0")
         for _ in range(2):
-            assert (await exchange.call("GET", "/v2/clock"))[0] == 200
-        assert await exchange.call("GET", "/v2/clock") == (429, {"code": 42910000, "message": "rate limit exceeded"})
-        assert await exchange.call("GET", "/v2/stocks/bars/latest?symbols=SPY") == (429, {"message": "too many requests."})
+            assert await ask("/v2/clock") == (429, {"code": 42910000, "message": "rate limit exceeded"}, "0")
         await exchange.forward(60)
 
         assert (await exchange.call("GET", "/v2/clock"))[0] == 200

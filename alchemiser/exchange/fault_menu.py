@@ -1,0 +1,305 @@
+"""The menu of faults that a drill or a test can ask of the exchange.
+
+Every fault is one JSON object with a ``kind``. Common members: ``at`` (market time before which it sleeps; default at once), ``skip`` (how
+many matching occasions it lets pass first; default 0), ``times`` (how often it strikes; default 1) and ``probability`` (how likely it is
+to strike at each occasion, decided by the exchange's seed; default 1). Seconds are seconds of the machine, because they are about sockets.
+
+REST (``path`` is a prefix, ``/`` matches all; ``method`` and ``symbol`` narrow it down):
+
+``http``                  answer ``status`` with ``body`` (a text; default a JSON error) and ``headers`` (``null`` takes one away);
+                          with ``"after_effect": true`` the request is done first. A stale list is status 200 with the body ``[]``
+``delay``                 wait ``seconds`` before the request is looked at
+``timeout``               never answer and do nothing; the connection ends after ``seconds`` (default 30)
+``timeout_after_effect``  do the request, then never answer
+``slow_body``             send the head and half of the body, then wait ``seconds`` for the rest
+``refuse_order``          refuse an order as the venue would: ``reason`` is one of the reasons below
+
+Streams (``stream`` is ``orders``, ``market``, or ``events`` for the server-sent events):
+
+``drop_stream``           end every connection: without ``code`` as a broken network would, with one by a close frame
+``refuse_stream``         answer the next handshakes with ``status`` (default 429)
+``refuse_auth``           refuse the next authentications; ``code`` is the market stream's error (default 402, or 406)
+``half_open``             the connections of now stay open, but nothing is read, sent or answered on them any more, pings included
+``mute_stream``           send nothing more on the connections until the fault is deleted; pings are still answered
+``flip_opcode``           send frames with the other opcode: binary instead of text, and the reverse
+``send_frame``            send ``text`` as it is: null payloads, truncated JSON, a comment of the event streams, anything
+``lose_updates``          order updates that happen but are not sent
+``duplicate_updates``     order updates that are sent twice
+``reorder_updates``       an order update that is sent after the next one
+``overlap_replay``        server-sent events that come twice, as when a replay overlaps the live tail
+``storm``                 ``messages`` (default 10000) quotes of ``symbol`` at once
+
+Venue and time, which strike by themselves when their time has come:
+
+``halt``                  halt ``symbol``, or with ``"halted": false`` resume it
+``borrow``                make ``symbol`` hard to borrow, or with ``"easy": true`` easy again
+``block``                 block the ``account``, its ``trading`` or its ``transfers`` (true or false each)
+``step_clock``            set the market clock forward by ``seconds`` at once, as after a suspended host
+
+Pure types. What they do is up to the faces; which strikes when, to :mod:`alchemiser.exchange.faults`.
+"""
+
+from datetime import datetime
+from random import Random
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+Stream = Literal["orders", "market", "events"]
+
+Reason = Literal[
+    "buying_power",
+    "wash_trade",
+    "held_for_orders",
+    "not_shortable",
+    "not_fractionable",
+    "day_trading",
+    "sub_penny",
+    "not_tradable",
+    "blocked",
+]
+
+REFUSALS: Final[dict[Reason, tuple[int, dict[str, Any]]]] = {
+    "buying_power": (403, {"code": 40310000, "message": "insufficient buying power", "buying_power": "0", "cost_basis": "1"}),
+    "wash_trade": (
+        403,
+        {
+            "code": 40310000,
+            "message": "potential wash trade detected. use complex orders",
+            "existing_order_id": "00000000-0000-4000-8000-000000000000",
+            "reject_reason": "opposite side market/stop order exists",
+        },
+    ),
+    "held_for_orders": (
+        403,
+        {
+            "code": 40310000,
+            "message": "insufficient qty available for order (requested: 1, available: 0)",
+            "available": "0",
+            "existing_qty": "1",
+            "held_for_orders": "1",
+            "related_orders": [],
+        },
+    ),
+    "not_shortable": (422, {"code": 42210000, "message": "asset cannot be sold short"}),
+    "not_fractionable": (403, {"code": 40310000, "message": "requested asset is not fractionable"}),
+    "day_trading": (403, {"code": 40310100, "message": "trade denied due to pattern day trading protection"}),
+    "sub_penny": (422, {"code": 42210000, "message": "sub-penny increment does not fulfill minimum pricing criteria"}),
+    "not_tradable": (422, {"code": 42210000, "message": "asset is not tradable"}),
+    "blocked": (403, {"code": 40310000, "message": "new orders are rejected: trading is blocked for this account"}),
+}
+"""What the venue answers to an order for each reason (section 2)."""
+
+
+class Fault(msgspec.Struct, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
+    """What all faults have in common; ``times`` and ``skip`` count down as they are used up."""
+
+    at: datetime | None = None
+    skip: int = 0
+    times: int = 1
+    probability: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+
+    def is_armed(self, now: datetime) -> bool:
+        """Return whether the fault may strike at this time."""
+        return self.times > 0 and (self.at is None or self.at <= now)
+
+    def strike(self, random: Random) -> bool:
+        """Count one occasion; return whether the fault strikes this time."""
+        if self.skip > 0:
+            self.skip -= 1
+            return False
+        if self.probability < 1 and random.random() >= self.probability:
+            return False
+        self.times -= 1
+        return True
+
+
+class RequestFault(Fault, kw_only=True):
+    """A fault of REST requests whose path begins with ``path``; with ``symbol``, of those that name it."""
+
+    path: str = "/"
+    method: str | None = None
+    symbol: str | None = None
+
+    def concerns(self, method: str, path: str) -> bool:
+        """Return whether this request is one of those meant, whatever its symbol."""
+        return path.startswith(self.path) and (self.method is None or self.method.upper() == method)
+
+
+class HttpFault(RequestFault, kw_only=True, tag="http"):
+    """An answer that the exchange would not give."""
+
+    status: Annotated[int, msgspec.Meta(ge=200, le=599)]
+    body: str | None = None
+    headers: dict[str, str | None] = {}
+    after_effect: bool = False
+
+
+class DelayFault(RequestFault, kw_only=True, tag="delay"):
+    """A slow answer."""
+
+    seconds: float
+
+
+class TimeoutFault(RequestFault, kw_only=True, tag="timeout"):
+    """No answer and no effect."""
+
+    seconds: float = 30.0
+
+
+class TimeoutAfterEffectFault(RequestFault, kw_only=True, tag="timeout_after_effect"):
+    """An effect and no answer."""
+
+    seconds: float = 30.0
+
+
+class SlowBodyFault(RequestFault, kw_only=True, tag="slow_body"):
+    """An answer whose second half is late."""
+
+    seconds: float
+
+
+class RefuseOrder(RequestFault, kw_only=True, tag="refuse_order"):
+    """An order that the venue refuses."""
+
+    path: str = "/v2/orders"
+    method: str | None = "POST"
+    reason: Reason
+
+
+class StreamFault(Fault, kw_only=True):
+    """A fault of one of the streams."""
+
+    stream: Stream
+
+
+class DropStream(StreamFault, kw_only=True, tag="drop_stream"):
+    """Every connection ends."""
+
+    code: int | None = None
+
+
+class RefuseStream(StreamFault, kw_only=True, tag="refuse_stream"):
+    """Handshakes are refused."""
+
+    status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 429
+
+
+class RefuseAuth(StreamFault, kw_only=True, tag="refuse_auth"):
+    """Right credentials are refused."""
+
+    code: Literal[402, 404, 406, 409, 500] = 402
+
+
+class HalfOpen(StreamFault, kw_only=True, tag="half_open"):
+    """Connections are dead, and nobody is told."""
+
+
+class MuteStream(StreamFault, kw_only=True, tag="mute_stream"):
+    """Connections stay open and say nothing."""
+
+
+class FlipOpcode(StreamFault, kw_only=True, tag="flip_opcode"):
+    """Frames come with the other opcode."""
+
+
+class SendFrame(StreamFault, kw_only=True, tag="send_frame"):
+    """A frame that the exchange would not send."""
+
+    text: str
+
+
+class UpdateFault(Fault, kw_only=True):
+    """A fault of single order updates; with ``symbol``, of those of orders for it."""
+
+    symbol: str | None = None
+
+
+class LoseUpdates(UpdateFault, kw_only=True, tag="lose_updates"):
+    """Order updates that nobody hears of."""
+
+
+class DuplicateUpdates(UpdateFault, kw_only=True, tag="duplicate_updates"):
+    """Order updates that come twice."""
+
+
+class ReorderUpdates(UpdateFault, kw_only=True, tag="reorder_updates"):
+    """Order updates that come after the next one."""
+
+
+class OverlapReplay(Fault, kw_only=True, tag="overlap_replay"):
+    """Server-sent events that come twice."""
+
+
+class Storm(Fault, kw_only=True, tag="storm"):
+    """Very many quotes at once."""
+
+    symbol: str
+    messages: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
+
+
+class Halt(Fault, kw_only=True, tag="halt"):
+    """Trading of a symbol is halted or resumed."""
+
+    symbol: str
+    halted: bool = True
+
+
+class Borrow(Fault, kw_only=True, tag="borrow"):
+    """A symbol becomes hard, or easy, to borrow."""
+
+    symbol: str
+    easy: bool = False
+
+
+class Block(Fault, kw_only=True, tag="block"):
+    """The broker blocks the account, or a part of what it may do."""
+
+    account: bool | None = None
+    trading: bool | None = None
+    transfers: bool | None = None
+
+
+class StepClock(Fault, kw_only=True, tag="step_clock"):
+    """The market clock jumps forward."""
+
+    seconds: Annotated[float, msgspec.Meta(gt=0)]
+
+
+DueFault = DropStream | SendFrame | HalfOpen | Storm | Halt | Borrow | Block | StepClock
+"""The faults that strike by themselves."""
+
+AnyFault = (
+    DueFault
+    | HttpFault
+    | DelayFault
+    | TimeoutFault
+    | TimeoutAfterEffectFault
+    | SlowBodyFault
+    | RefuseOrder
+    | RefuseStream
+    | RefuseAuth
+    | MuteStream
+    | FlipOpcode
+    | LoseUpdates
+    | DuplicateUpdates
+    | ReorderUpdates
+    | OverlapReplay
+)
+
+
+def parse_faults(document: Any) -> list[AnyFault]:
+    """Return the faults of a decoded JSON document, one object or a list; raise ``ValueError`` that names what is wrong."""
+    items = document if isinstance(document, list) else [document]
+    faults = []
+    for place, item in enumerate(items):
+        try:
+            fault = msgspec.convert(item, AnyFault, strict=True, str_keys=True, builtin_types=())
+        except msgspec.ValidationError as error:
+            raise ValueError(f"fault {place}: {error}") from error
+        if fault.at is not None and fault.at.tzinfo is None:
+            raise ValueError(f"fault {place}: `at` needs a zone, for example 2025-03-03T15:00:00Z, not {fault.at.isoformat()}")
+        if fault.times < 1 or fault.skip < 0:
+            raise ValueError(f"fault {place}: `times` must be at least 1 and `skip` at least 0")
+        faults.append(fault)
+    return faults
