@@ -6,7 +6,6 @@ Every method that takes ``now`` (UTC) first does whatever was due until then; ti
 client, credential, stream or fault: those are the matter of the faces around it.
 """
 
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -15,7 +14,6 @@ from typing import Any
 
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import from_float, truncate_shares
-from alchemiser.exchange.account import Account
 from alchemiser.exchange.activities import ActivityLog
 from alchemiser.exchange.admission import Admission
 from alchemiser.exchange.agenda import Agenda
@@ -31,7 +29,7 @@ from alchemiser.exchange.orders import OrderStatus, OrderUpdate, Side, VenueOrde
 from alchemiser.exchange.portfolio_history import HistoryFilter, HistoryReport, mark_after
 from alchemiser.exchange.requests import ActivityFilter, OrderFilter, OrderRequest, ReplaceRequest
 from alchemiser.exchange.settings import ExchangeSettings
-from alchemiser.exchange.snapshot import ExchangeState, decode_state, encode_state
+from alchemiser.exchange.snapshot import ExchangeState, decode_state, encode_state, fresh_state
 from alchemiser.exchange.standing import Standing
 from alchemiser.exchange.statements import account_json, configuration_json, configured, position_json
 from alchemiser.exchange.timeline import NEW_YORK, Timeline
@@ -53,7 +51,7 @@ class Exchange:
     ) -> None:
         timeline = Timeline(sessions)
         if state is None:
-            state = _new_state(settings, timeline, random, opened_at)
+            state = fresh_state(settings, timeline, random, opened_at)
         self._state = state
         self._settings = settings
         self._random = random
@@ -390,22 +388,3 @@ class Exchange:
         if order.status is OrderStatus.PENDING_REPLACE or (predecessor is not None and predecessor.is_open):
             raise unprocessable("unable to cancel order, replace is pending")
         self._floor.ask_cancel(order, at)
-
-
-def _new_state(settings: ExchangeSettings, timeline: Timeline, random: Random, opened_at: datetime) -> ExchangeState:
-    day = timeline.day_ending_after(opened_at)
-    account = Account(
-        id=str(uuid.UUID(int=random.getrandbits(128), version=4)),
-        number=f"PA3{random.randrange(10**9):09d}",
-        cash=settings.cash,
-        last_equity=settings.cash,
-    )
-    return ExchangeState(
-        opened_at=opened_at,
-        now=opened_at,
-        phase=timeline.phase(opened_at),
-        phase_since=opened_at if day is None else day.phase_began(opened_at),
-        account=account,
-        starting_cash=settings.cash,
-        sample_at=mark_after(opened_at),
-    )

@@ -97,7 +97,7 @@ def value_account(
     short_value = sum((value for value in values.values() if value < 0), ZERO)
     equity = account.cash + long_value + short_value
     low_price = Decimal(settings.low_price)
-    initial = maintenance = unmarginable = intraday = ZERO
+    initial = maintenance = unmarginable = ZERO
     for symbol, position in account.positions.items():
         asset, value = assets[symbol], values[symbol]
         initial += abs(value) / 2 if asset.marginable else abs(value)
@@ -105,7 +105,6 @@ def value_account(
         is_concentrated = account.cash <= -_CONCENTRATED_DEBIT and value >= _CONCENTRATION * (long_value - short_value)
         least = _CONCENTRATED_PERCENT if is_concentrated else ZERO
         maintenance += maintenance_margin(asset, position.quantity, prices[symbol], low_price=low_price, least=least)
-        intraday += sum((abs(lot.quantity) for lot in position.lots if not lot.is_carried), ZERO) * prices[symbol]
     multiplier = effective_multiplier(
         equity,
         offered=settings.multiplier,
@@ -122,6 +121,18 @@ def value_account(
         maintenance_margin=maintenance,
         multiplier=multiplier,
         # The legacy formula counts what was bought today only: carried positions are in the maintenance margin of the last close.
-        exposure=intraday if is_of_last_equity else long_value - short_value + unmarginable * (multiplier - 1),
+        exposure=_bought_today(account, prices) if is_of_last_equity else long_value - short_value + unmarginable * (multiplier - 1),
         power_base=account.last_equity - account.last_maintenance_margin if is_of_last_equity else equity,
+    )
+
+
+def _bought_today(account: Account, prices: Mapping[str, Decimal]) -> Decimal:
+    return sum(
+        (
+            abs(lot.quantity) * prices[symbol]
+            for symbol, position in account.positions.items()
+            for lot in position.lots
+            if not lot.is_carried
+        ),
+        ZERO,
     )

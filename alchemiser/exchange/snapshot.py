@@ -4,6 +4,7 @@ Everything that changes is in :class:`ExchangeState`, the state of the random ge
 anew when it is restored. Restoring what was saved and going on gives the same answers as never having stopped.
 """
 
+import uuid
 from datetime import datetime
 from decimal import Decimal
 from random import Random
@@ -17,8 +18,9 @@ from alchemiser.exchange.activities import ActivityRows
 from alchemiser.exchange.book import Book
 from alchemiser.exchange.issuer_actions import CorporateAction, Entitlement
 from alchemiser.exchange.orders import OrderUpdate, VenueOrder
-from alchemiser.exchange.portfolio_history import EquityHistory
-from alchemiser.exchange.timeline import Phase
+from alchemiser.exchange.portfolio_history import EquityHistory, mark_after
+from alchemiser.exchange.settings import ExchangeSettings
+from alchemiser.exchange.timeline import Phase, Timeline
 from alchemiser.exchange.watchlists import Watchlist
 
 _FORMAT: Final = 2
@@ -70,6 +72,26 @@ class ExchangeState(msgspec.Struct, kw_only=True):
 class _Saved(msgspec.Struct, frozen=True):
     state: ExchangeState
     random: tuple[int, tuple[int, ...], float | None]
+
+
+def fresh_state(settings: ExchangeSettings, timeline: Timeline, random: Random, opened_at: datetime) -> ExchangeState:
+    """Return the state of an exchange whose one account was opened at that moment."""
+    day = timeline.day_ending_after(opened_at)
+    account = Account(
+        id=str(uuid.UUID(int=random.getrandbits(128), version=4)),
+        number=f"PA3{random.randrange(10**9):09d}",
+        cash=settings.cash,
+        last_equity=settings.cash,
+    )
+    return ExchangeState(
+        opened_at=opened_at,
+        now=opened_at,
+        phase=timeline.phase(opened_at),
+        phase_since=opened_at if day is None else day.phase_began(opened_at),
+        account=account,
+        starting_cash=settings.cash,
+        sample_at=mark_after(opened_at),
+    )
 
 
 def encode_state(state: ExchangeState, random: Random) -> bytes:

@@ -168,6 +168,53 @@ def test_any_sequence_of_requests_keeps_the_account_whole(seed: int, engine: str
     assert all(row["qty"] == row["qty_available"] for row in scene.exchange.positions_json())
 
 
+KINDS = ("split", "cash_dividend", "stock_dividend", "spin_off", "name_change", "cash_merger", "worthless_removal")
+
+
+def random_action(random: Random, on: date) -> CorporateAction:
+    """Something an issuer does tomorrow."""
+    symbol = random.choice(SYMBOLS)
+    other = SYMBOLS[1 - SYMBOLS.index(symbol)]
+    kind = random.choice(KINDS)
+    new, old = random.choice([(2, 1), (3, 2), (1, 10), (7, 3)])
+    row = {"id": f"{on} {random.random()}", "kind": kind, "symbol": symbol, "ex_date": on + timedelta(days=1), "cash": "0.37"}
+    row |= {"new_rate": new, "old_rate": old} if kind in ("split", "spin_off") else {"new_rate": "1.05"}
+    return msgspec.convert({**row, "new_symbol": other if kind in ("spin_off", "name_change") else None}, CorporateAction, strict=False)
+
+
+@settings(deadline=None, max_examples=25, derandomize=True)
+@given(seed=st.integers(0, 2**32))
+def test_every_cent_and_every_share_has_a_row(seed: int) -> None:
+    """Over weeks with fees, interest, dividends, splits, halts and bands: cash and shares are what the activities say they are."""
+    random = Random(seed)
+    scene = Scene(seed=seed, fees=True, dividends=True, margin_interest=True, multiplier="4")
+    for _ in range(12):
+        play(scene, random, 12)
+        check_groups(scene)
+        symbol = random.choice(SYMBOLS)
+        scene.exchange.on_halt(symbol, random.random() < 0.3, scene.now)
+        scene.exchange.on_bands(symbol, random.choice([None, (97.0, 103.0)]), scene.now)
+        scene.exchange.on_borrow(symbol, is_easy=random.random() < 0.7, now=scene.now)
+        scene.exchange.announce([random_action(random, scene.now.date())], scene.now)
+        scene.wait(hours=random.choice([1, 20, 70]))
+    cash = scene.settings.cash
+    shares = dict.fromkeys(SYMBOLS, Decimal(0))
+    token: str | None = None
+    while page := scene.exchange.activities(ActivityFilter(direction="asc", page_token=token)):
+        token = page[-1]["id"]
+        for row in page:
+            cash += Decimal(row.get("net_amount", 0))
+            if row["activity_type"] == "FILL":
+                sign = 1 if row["side"] == "buy" else -1
+                cash -= sign * Decimal(row["qty"]) * Decimal(row["price"])
+                shares[row["symbol"]] += sign * Decimal(row["qty"])
+            elif "per_share_amount" not in row and "qty" in row:
+                shares[row["symbol"]] += Decimal(row["qty"])
+    assert cash == scene.cash
+    assert shares == {symbol: scene.holding(symbol) for symbol in SYMBOLS}
+    assert scene.exchange.snapshot() == restored(scene).snapshot()
+
+
 def test_the_same_seed_tells_the_same_story() -> None:
     """Ids, events, times and prices: everything."""
 

@@ -433,3 +433,38 @@ def test_held_legs_may_be_listed_as_closed() -> None:
     entry, profit, loss = bracket(scene, limit_price=95)
     assert [entry.id] == [order.id for order in scene.exchange.orders(OrderFilter())]
     assert [loss.id, profit.id] == [order.id for order in scene.exchange.orders(OrderFilter(status="closed"))]
+
+
+# --- what shares that are gone do to exits ---
+
+
+@pytest.mark.parametrize(("sold", "left", "awake"), [(4, 6, ["new", "held"]), (10, 10, ["rejected", "rejected"])])
+def test_exits_wake_for_the_shares_that_are_left(scene: Scene, sold: int, left: int, awake: list[str]) -> None:
+    """3.9: what was sold between the fill of the entry and the wake of its exits cannot be sold again."""
+    _, profit, loss = bracket(scene)
+    scene.wait(27)
+    scene.submit(side="sell", qty=sold, limit_price=120)
+    scene.wait(300)
+    assert (awake, {Decimal(left)}) == (statuses(profit, loss), {profit.qty, loss.qty})
+
+
+def test_a_held_leg_whose_replacement_comes_too_late_stays_held(scene: Scene) -> None:
+    """3.8: shares that were sold meanwhile leave nothing for it; the old leg goes on."""
+    _, profit, loss = active_bracket(scene)
+    scene.trade(110.5, 4)
+    new = scene.replace(loss, stop_price=91)
+    assert Decimal(6) == new.qty
+    scene.trade(110.5, 3)
+    scene.settle()
+    assert (["partially_filled", "replaced", "held"], Decimal(3)) == (statuses(profit, loss, new), new.qty)
+
+
+def test_an_exit_that_cancels_beside_a_pending_replacement_takes_both_along(scene: Scene) -> None:
+    """3.7: a pending replacement is part of the group."""
+    _, profit, loss = active_bracket(scene)
+    new = scene.replace(profit, limit_price=111)
+    scene.exchange.cancel(loss.id, scene.now)
+    scene.settle()
+    assert {"canceled", "replaced"} >= set(statuses(profit, new, loss))
+    assert not any(order.is_open for order in (profit, new, loss))
+    assert "10" == scene.exchange.position_json("TECL")["qty_available"]

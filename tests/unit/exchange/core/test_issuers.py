@@ -294,3 +294,22 @@ def test_rows_that_cannot_be_carried_out_are_refused(group: str, row: dict[str, 
 def fields(action: CorporateAction) -> dict[str, Any]:
     """The fields of an action."""
     return {name: getattr(action, name) for name in action.__struct_fields__}
+
+
+def test_orders_that_shares_from_elsewhere_made_wrong_are_cancelled(scene: Scene) -> None:
+    """A spin-off that turns a short position around leaves nothing to buy back."""
+    scene.quote("BIL", 91, 91.02)
+    scene.submit(symbol="BIL", side="sell", qty=4)
+    scene.settle()
+    cover = scene.submit(symbol="BIL", limit_price=80, qty=4, time_in_force="gtc")
+    scene.buy("10")
+    spun = CorporateAction(id="1", kind="spin_off", symbol="TECL", ex_date=TUESDAY, new_symbol="BIL", new_rate=Decimal(1))
+    go_to_tuesday(scene, spun)
+    assert ("canceled", Decimal(6)) == (cover.status, scene.holding("BIL"))
+
+
+def test_a_split_of_what_nobody_holds_moves_prices_only(scene: Scene) -> None:
+    """The close of yesterday is in the new shares."""
+    scene.trade(99)
+    go_to_tuesday(scene, split(3))
+    assert ([], []) == (rows_of(scene, "SPLIT"), scene.exchange.positions_json())
