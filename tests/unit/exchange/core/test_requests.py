@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from alchemiser.exchange.errors import ApiError
 from alchemiser.exchange.fields import parse_order_id, read_flag
+from alchemiser.exchange.portfolio_history import parse_history_filter
 from alchemiser.exchange.requests import (
     OrderFilter,
     ReplaceRequest,
@@ -20,7 +21,7 @@ from alchemiser.exchange.requests import (
     parse_order_filter,
     parse_replace,
 )
-from tests.unit.exchange.core.scene import refusal
+from tests.unit.exchange.core.scene import Scene, refusal
 
 LIMIT = {"symbol": "SPY", "qty": 1.5, "side": "buy", "type": "limit", "time_in_force": "day", "limit_price": 100.5}
 MARKET = {"symbol": "SPY", "qty": "2", "side": "sell", "type": "market", "time_in_force": "gtc"}
@@ -203,19 +204,54 @@ def test_flags_are_read_in_any_spelling() -> None:
     assert not read_flag({}, "cancel_orders")
 
 
-WORDS = st.sampled_from(["", "1", "-1", "1e5", "nan", "buy", "limit", "day", "0.1", "x" * 200, "٣"])
+WORDS = st.sampled_from(
+    ["", "1", "-1", "1e5", "nan", "buy", "sell", "limit", "day", "gtc", "0.1", "110", "90", "x" * 200, "٣", "bracket", "oco", "oto", "mleg"]
+)
+NAMES = st.sampled_from(["limit_price", "stop_price", "symbol", "symbols", "name", "x"])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | WORDS,
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORDS, inner, max_size=2),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=2),
     max_leaves=4,
 )
-FIELDS = st.sampled_from([*LIMIT, "notional", "stop_price", "trail_percent", "extended_hours", "order_class"])
+ORDER_FIELDS = [*LIMIT, "notional", "stop_price", "trail_percent", "trail", "extended_hours", "order_class", "take_profit", "stop_loss"]
+EXITS = {"take_profit": {"limit_price": 110}, "stop_loss": {"stop_price": 90}}
+QUERY = ["status", "limit", "after", "until", "direction", "nested", "before_order_id", "period", "timeframe", "start", "end", "page_size"]
+
+
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.sampled_from(ORDER_FIELDS), JSON), st.sampled_from([{}, {"order_class": "bracket", **EXITS}]))
+def test_any_body_is_done_or_refused(changes: dict[str, Any], complex_fields: dict[str, Any]) -> None:
+    """Nothing but an ApiError ever comes out of a wrong body, and it changes nothing; what is accepted is an order."""
+    scene = Scene()
+    scene.quote("TECL")
+    before = scene.exchange.account_json()
+    body = {**LIMIT, "symbol": "TECL", "qty": 2, **complex_fields, **changes}
+    try:
+        order = scene.exchange.submit(parse_order(body), scene.now)
+    except ApiError:
+        assert before == scene.exchange.account_json()
+        assert [] == scene.exchange.orders(OrderFilter(status="all"))
+        return
+    assert (order.qty is None) != (order.notional is None)
+    scene.settle()
+    with suppress(ApiError):
+        scene.exchange.replace(order.id, parse_replace(changes), scene.now)
+    scene.settle()
 
 
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
-@given(st.dictionaries(FIELDS, JSON))
-def test_any_body_is_read_or_refused(changes: dict[str, Any]) -> None:
-    """Nothing but an ApiError ever comes out of a wrong body."""
-    with suppress(ApiError):
-        request = parse_order({**LIMIT, **changes})
-        assert (request.qty is None) != (request.notional is None)
+@given(JSON, st.dictionaries(st.sampled_from(QUERY), WORDS))
+def test_any_other_body_and_query_is_read_or_refused(body: Any, query: dict[str, str]) -> None:
+    """Replacements, watchlists, lists, pages, histories."""
+    scene = Scene()
+    for read in (
+        lambda: parse_replace(body),
+        lambda: scene.exchange.watchlists.create(body, scene.now),
+        lambda: scene.exchange.configure(body if isinstance(body, dict) else {}),
+        lambda: scene.exchange.orders(parse_order_filter(query)),
+        lambda: scene.exchange.activities(parse_activity_filter(query)),
+        lambda: scene.exchange.portfolio_history(scene.now, parse_history_filter(query)),
+        lambda: parse_close(query),
+    ):
+        with suppress(ApiError):
+            read()
