@@ -46,7 +46,12 @@ class Column:
 class Series:
     """The closes of one symbol, oldest first, and the places of their sessions in the panel."""
 
-    places: list[int]
+    places: NDArray[np.intp]
+
+    def count_through(self, place: int) -> int:
+        """Return the number of closes up to and including a session."""
+        return int(np.searchsorted(self.places, place, side="right"))
+
     closes: Floats
 
 
@@ -89,7 +94,7 @@ class PricePanel:
         every_day = [days for days, _ in history.values()]
         sessions = np.unique(np.concatenate(every_day)) if every_day else np.empty(0, np.int64)
         self._sessions: list[int] = sessions.tolist()
-        self._series = {symbol: Series(np.searchsorted(sessions, days).tolist(), closes) for symbol, (days, closes) in history.items()}
+        self._series = {symbol: Series(np.searchsorted(sessions, days), closes) for symbol, (days, closes) in history.items()}
         self._absent = absent or {}
         self._columns: dict[tuple[str, Measure], Column] = {}
         self._last_bars: dict[tuple[str, Measure], LastBar] = {}
@@ -159,7 +164,7 @@ class PricePanel:
     def closes(self, symbol: str, place: int) -> Floats:
         """Return a read-only view of the closes of a symbol up to and including a session; empty when it has none."""
         series = self._series.get(symbol, _NO_SERIES)
-        closes = series.closes[: bisect_right(series.places, place)]
+        closes = series.closes[: series.count_through(place)]
         closes.flags.writeable = False
         return closes
 
@@ -176,14 +181,14 @@ class PricePanel:
 
     def _why_not(self, symbol: str, measure: Measure, place: int) -> NotComputable:
         series = self._series.get(symbol, _NO_SERIES)
-        if not series.places:
+        if not len(series.places):
             return NotComputable((self._absent.get(symbol, f"there are no bars of {symbol}"),))
-        known = bisect_right(series.places, place)
+        known = series.count_through(place)
         session = self.session(place)
         if known == 0:
-            return NotComputable((f"the bars of {symbol} begin only on {self.session(series.places[0])}, after {session}",))
+            return NotComputable((f"the bars of {symbol} begin only on {self.session(int(series.places[0]))}, after {session}",))
         if series.places[known - 1] != place:
-            latest = self.session(series.places[known - 1])
+            latest = self.session(int(series.places[known - 1]))
             return NotComputable((f"{symbol} has no bar on {session}, its latest is of {latest}",))
         return too_short(symbol, measure, known, session)
 
@@ -193,7 +198,7 @@ def too_short(symbol: str, measure: Measure, closes: int, session: date) -> NotC
     return NotComputable((f"{symbol} has {closes} closes up to {session}, {measure.of(symbol)} needs {measure.bars_needed}",))
 
 
-_NO_SERIES = Series([], np.empty(0))
+_NO_SERIES = Series(np.empty(0, np.intp), np.empty(0))
 
 
 def _through(days: Days, closes: Floats, until: date) -> tuple[Days, Floats]:

@@ -85,7 +85,7 @@ class History:
         ranked = {child for node in nodes if isinstance(node, Filter) for child in node.children if not isinstance(child, Asset)}
         parents_left = Counter(child for node in nodes for child in set(children_of(node)))
         for node in nodes:
-            self._numbers[node] = numbers = self._of(node)
+            self._numbers[node] = numbers = self._holdings.compact(self._of(node))
             if node in ranked:
                 self._streams[node] = self._stream(numbers)
             for child in set(children_of(node)):

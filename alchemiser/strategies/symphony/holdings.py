@@ -6,19 +6,24 @@ mixed anew every day, such as an inverse volatility weighting, costs nothing on 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alchemiser.strategies.panel import Column
 
-Numbers = NDArray[np.int32]
-"""One portfolio per session."""
+Numbers = NDArray[np.integer[Any]]
+"""One portfolio per session, in half the space as long as there are few portfolios."""
 
 NOTHING = -1
 """Stands for a portfolio that cannot be computed."""
 LEFT_OUT = -2
 """Stands for a child that a filter has not kept."""
+
+WIDE = 32
+"""A mix of more parts than this keeps its parts in an array, and the same mix made twice stays two."""
 
 Weights = dict[str, float]
 Recipe = tuple[tuple[int, ...], tuple[float, ...]]
@@ -34,7 +39,7 @@ class Holdings:
     """Portfolios by number."""
 
     def __init__(self) -> None:
-        self._recipes: list[Recipe] = []
+        self._recipes: list[Recipe | Callable[[], Recipe]] = []
         self._weights: list[Weights | None] = []
         self._numbers: dict[str | Recipe, int] = {}
 
@@ -57,12 +62,17 @@ class Holdings:
             self._weights.append(None)
         return number
 
+    def compact(self, numbers: Numbers) -> Numbers:
+        """Return numbers in the smallest type that holds all there are so far."""
+        return numbers.astype(np.int16 if len(self._recipes) < np.iinfo(np.int16).max else np.int32, copy=False)
+
     def weights(self, number: int) -> Weights:
         """Return the weights behind a number, in the order in which the tree reaches the symbols."""
         waiting = [number]
         while waiting:
             current = waiting[-1]
-            numbers, shares = self._recipes[current]
+            recipe = self._recipes[current]
+            numbers, shares = recipe() if callable(recipe) else recipe
             unknown = [part for part in numbers if self._weights[part] is None]
             if self._weights[current] is None and unknown:
                 waiting.extend(unknown)
@@ -82,20 +92,16 @@ class Holdings:
 
         A session on which a part cannot be computed has nothing.
         """
-        matrix = np.stack(parts)
+        sessions = len(parts[0])
+        is_start = np.zeros(sessions, dtype=np.bool_)
+        is_start[:1] = True
+        for part in parts:
+            is_start[1:] |= part[1:] != part[:-1]
+        starts = np.flatnonzero(is_start)
+        columns = np.stack([part[starts] for part in parts])
         fixed = None if shares is None else tuple(shares)
-        known: dict[tuple[int, ...], int] = {}
-        changed = np.flatnonzero((matrix[:, 1:] != matrix[:, :-1]).any(axis=0)) + 1
-        starts = np.concatenate(([0], changed)) if matrix.shape[1] else changed
-        found: list[int] = []
-        for row in matrix[:, starts].T.tolist():
-            key = tuple(row)
-            number = known.get(key)
-            if number is None:
-                number = known[key] = self._mix_of(key, fixed)
-            found.append(number)
-        lengths = np.diff(np.append(starts, matrix.shape[1]))
-        return np.repeat(np.array(found, dtype=np.int32), lengths)
+        found = self._wide(columns, fixed) if len(parts) > WIDE else self._narrow(columns, fixed)
+        return np.repeat(np.array(found, dtype=np.int32), np.diff(np.append(starts, sessions)))
 
     def average(self, held: Numbers, column_of: Callable[[str], Column]) -> Column:
         """Return for each session the average, by weight, of a number of each symbol held; it is known where all of them are."""
@@ -117,10 +123,41 @@ class Holdings:
             is_known &= known[symbol, sessions]
         return Column(total, is_known)
 
+    def _narrow(self, columns: Numbers, shares: tuple[float, ...] | None) -> list[int]:
+        known: dict[tuple[int, ...], int] = {}
+        found: list[int] = []
+        for row in columns.T.tolist():
+            key = tuple(row)
+            number = known.get(key)
+            if number is None:
+                number = known[key] = self._mix_of(key, shares)
+            found.append(number)
+        return found
+
+    def _wide(self, columns: Numbers, shares: tuple[float, ...] | None) -> list[int]:
+        nothing = (columns == NOTHING).any(axis=0) | (columns == LEFT_OUT).all(axis=0)
+        found: list[int] = []
+        for place, is_nothing in enumerate(nothing.tolist()):
+            found.append(NOTHING if is_nothing else len(self._recipes))
+            if not is_nothing:
+                self._recipes.append(partial(_recipe_of, columns, place, shares))
+                self._weights.append(None)
+        return found
+
     def _mix_of(self, row: tuple[int, ...], shares: tuple[float, ...] | None) -> int:
         if NOTHING in row:
             return NOTHING
-        if shares is None:
-            row = tuple(number for number in row if number != LEFT_OUT)
-            shares = (1.0 / len(row),) * len(row) if row else ()
-        return self.of_mix(row, shares) if row else NOTHING
+        numbers, parts = _kept(row, shares)
+        return self.of_mix(numbers, parts) if numbers else NOTHING
+
+
+def _recipe_of(columns: Numbers, place: int, shares: tuple[float, ...] | None) -> Recipe:
+    return _kept(tuple(columns[:, place].tolist()), shares)
+
+
+def _kept(row: tuple[int, ...], shares: tuple[float, ...] | None) -> Recipe:
+    """Return the numbers that were not left out, and the share of each."""
+    if shares is not None:
+        return row, shares
+    kept = tuple(number for number in row if number != LEFT_OUT)
+    return kept, (1.0 / len(kept),) * len(kept) if kept else ()

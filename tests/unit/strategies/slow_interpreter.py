@@ -34,7 +34,7 @@ class SlowInterpreter:
         self._root = symphony.root
         self._closes = closes
         self._held: dict[tuple[Node, int], Weights | None] = {}
-        self._values: dict[tuple[Node, int], list[float]] = {}
+        self._streams: dict[Node, tuple[list[float], list[int]]] = {}
         self._measured: dict[tuple[str, Measure, int], float | None] = {}
 
     def target(self, day: int) -> Weights | None:
@@ -121,12 +121,12 @@ class SlowInterpreter:
 
     def values(self, node: Node, day: int) -> list[float]:
         """Return the value stream of a node from its last new beginning up to a day."""
-        key = (node, day)
-        if key not in self._values:
-            earned = self.earned(node, day)
-            before = [] if earned is None else self.values(node, day - 1)
-            self._values[key] = [1.0] if earned is None else [*before, before[-1] * (1.0 + earned)]
-        return self._values[key]
+        values, starts = self._streams.setdefault(node, ([], []))
+        for known in range(len(values), day + 1):
+            earned = self.earned(node, known)
+            values.append(1.0 if earned is None else values[-1] * (1.0 + earned))
+            starts.append(known if earned is None else starts[-1])
+        return values[starts[day] : day + 1]
 
     def earned(self, node: Node, day: int) -> float | None:
         held = self.held(node, day - 1) if day > 0 else None
