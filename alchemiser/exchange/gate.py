@@ -225,7 +225,7 @@ def _names(request: web.Request, body: bytes, symbol: str) -> bool:
         return True
     try:
         fields = msgspec.json.decode(body or b"null")
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return isinstance(fields, dict) and fields.get("symbol") == symbol
 

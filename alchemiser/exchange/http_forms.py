@@ -40,7 +40,7 @@ async def read_json(request: web.Request) -> Any:
     data = await request.read()
     try:
         return msgspec.json.decode(data) if data.strip() else {}
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise bad_request(f"request body format is invalid: {error}") from error
 
 

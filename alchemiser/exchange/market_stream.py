@@ -232,7 +232,7 @@ class MarketStream:
         def receive(frame: Frame) -> None:
             try:
                 message = decode(frame.payload, encoding, is_text=frame.is_text)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 message = None
             self._traffic.frame(self._clock.now(), "market", "in", frame.payload if message is None else message)
             self._send_control(session, session.receive(message))

@@ -138,7 +138,7 @@ class OrderStream:
         def receive(frame: Frame) -> None:
             try:
                 message = decode(frame.payload, encoding, is_text=frame.is_text)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 message = None
             self._traffic.frame(self._clock.now(), "orders", "in", frame.payload if message is None else message)
             answer = session.receive(message)

@@ -56,7 +56,7 @@ class TrafficLog:
                 return None
             try:
                 data = msgspec.json.decode(data)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 text = data.decode(errors="replace") if isinstance(data, bytes) else data
                 return self._credentials.mask(text)[:_KEPT_CHARACTERS]
         return self._masked(data)
