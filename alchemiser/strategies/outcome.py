@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 WEIGHTS_TOLERANCE = 1e-9
 """How far the weights of a strategy may be from 1 in sum."""
@@ -30,7 +31,13 @@ UNEXPLAINED = NotComputable(("it cannot be computed",))
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Target weights of one strategy: sorted by symbol, none negative, adding up to 1; and the path to them in words."""
+    """Target weights of one strategy: sorted by symbol, none negative, adding up to 1; and the path to them in words.
+
+    ``tree`` is that path with its numbers, as JSON can say it; a strategy written in Python has none. ``is_fragile`` says that a small
+    move of a price would have changed the decision.
+    """
 
     weights: Mapping[str, float]
     explanation: tuple[str, ...] = ()
+    tree: Mapping[str, Any] | None = None
+    is_fragile: bool = False

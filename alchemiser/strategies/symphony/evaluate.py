@@ -8,15 +8,15 @@ A node's portfolio is the mix of its children's, in the order of the file, by th
 Where the numbers come from is the caller's: anything that answers :class:`Readings`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from alchemiser.market.indicators import Measure
 from alchemiser.strategies.outcome import NotComputable
 from alchemiser.strategies.panel import PRICE
-from alchemiser.strategies.symphony.choice import COMPARE, inverse_shares, is_tie, rank
-from alchemiser.strategies.symphony.explain import Compared, Ranked, Shared, Step, Weighed, label
+from alchemiser.strategies.symphony.choice import COMPARE, inverse_shares, rank
+from alchemiser.strategies.symphony.explain import Branch, Compared, Entered, Ranked, Shared, Step, Weighed, label
 from alchemiser.strategies.symphony.holdings import Weights, add
 from alchemiser.strategies.symphony.tree import (
     Asset,
@@ -65,98 +65,115 @@ STOP = Rules()
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Target weights, sorted by symbol and adding up to 1, and the steps that led to them."""
+    """Target weights, sorted by symbol and adding up to 1, and the path that led to them."""
 
     weights: Portfolio
-    steps: tuple[Step, ...]
+    tree: Branch
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that decided something, in the order in which they were taken."""
+        return tuple(step for _, step in self.tree.steps() if not isinstance(step, Entered))
 
 
 def decide(symphony: Symphony, readings: Readings, rules: Rules = STOP) -> Decision | NotComputable:
     """Evaluate the whole symphony and keep the path that was taken."""
-    steps: list[Step] = []
-    portfolio = portfolio_of(symphony, symphony.root, readings, rules, steps)
-    if isinstance(portfolio, NotComputable):
-        return portfolio
-    return Decision({symbol: portfolio[symbol] for symbol in sorted(portfolio)}, tuple(steps))
+    found = _Walk(symphony, readings, rules).holdings(symphony.root)
+    if isinstance(found, NotComputable):
+        return found
+    portfolio, tree = found
+    return Decision({symbol: portfolio[symbol] for symbol in sorted(portfolio)}, tree)
 
 
-def portfolio_of(
-    symphony: Symphony, node: Node, readings: Readings, rules: Rules = STOP, steps: list[Step] | None = None
-) -> Portfolio | NotComputable:
-    """Return what a node holds now; symbols come in the order in which the path reaches them. Steps are added when a list is given."""
-    return _Walk(symphony, readings, rules, steps).portfolio(node)
+def portfolio_of(symphony: Symphony, node: Node, readings: Readings, rules: Rules = STOP) -> Portfolio | NotComputable:
+    """Return what a node holds now; symbols come in the order in which the path reaches them."""
+    found = _Walk(symphony, readings, rules).holdings(node)
+    return found if isinstance(found, NotComputable) else found[0]
+
+
+Parts = list[tuple[Node, float]]
 
 
 @dataclass(slots=True)
-class _Mix:
-    """A portfolio in the making: the children and their shares, how many of them were added, and what they add up to so far."""
+class _Split:
+    """A portfolio in the making: the children and their shares, and what was found of them so far."""
 
-    parts: Sequence[tuple[Node, float]]
-    level: int
-    done: int = 0
+    share: float
+    path: list[Step]
+    parts: Parts
     weights: Portfolio = field(default_factory=dict)
+    branches: list[Branch] = field(default_factory=list)
 
     @property
-    def next_child(self) -> Node:
-        return self.parts[self.done][0]
+    def is_done(self) -> bool:
+        return len(self.branches) == len(self.parts)
 
-    def take(self, weights: Portfolio) -> bool:
-        """Add the portfolio of the child that was waited for; return whether another one follows."""
-        share = self.parts[self.done][1]
-        if len(self.parts) == 1 and share == 1.0:
-            self.weights = weights
-        else:
-            add(self.weights, share, weights)
-        self.done += 1
-        return self.done < len(self.parts)
+    @property
+    def next_part(self) -> tuple[Node, float]:
+        """The child that is waited for, and its share of the whole."""
+        child, part = self.parts[len(self.branches)]
+        return child, self.share * part
+
+    def take(self, weights: Portfolio, branch: Branch) -> None:
+        """Add the portfolio of the child that was waited for."""
+        add(self.weights, self.parts[len(self.branches)][1], weights)
+        self.branches.append(branch)
 
 
 class _Walk:
-    """One evaluation: a list of nodes still to be visited takes the place of recursion."""
+    """One evaluation: a list of splits that are not finished takes the place of recursion."""
 
-    def __init__(self, symphony: Symphony, readings: Readings, rules: Rules, steps: list[Step] | None) -> None:
+    def __init__(self, symphony: Symphony, readings: Readings, rules: Rules) -> None:
         self._symphony = symphony
         self._readings = readings
         self._rules = rules
-        self._steps = steps
 
-    def portfolio(self, root: Node) -> Portfolio | NotComputable:
-        unfinished: list[_Mix] = []
-        node, level = root, 0
+    def holdings(self, root: Node) -> tuple[Portfolio, Branch] | NotComputable:
+        unfinished: list[_Split] = []
+        node, share = root, 1.0
         while True:
-            found = self._resolved(node, level)
-            if isinstance(found, NotComputable):
-                return found
-            if isinstance(found, Asset):
-                weights = {found.symbol: 1.0}
-                while unfinished and not unfinished[-1].take(weights):
-                    weights = unfinished.pop().weights
-                if not unfinished:
-                    return weights
+            path: list[Step] = []
+            end = self._follow(node, path)
+            if isinstance(end, NotComputable):
+                return end
+            if isinstance(end, Asset):
+                weights, branch = {end.symbol: 1.0}, Branch(share, path, asset=end)
+                while unfinished:
+                    split = unfinished[-1]
+                    split.take(weights, branch)
+                    if not split.is_done:
+                        break
+                    unfinished.pop()
+                    weights, branch = split.weights, Branch(split.share, split.path, parts=split.branches)
+                else:
+                    return weights, branch
             else:
-                parts = self._parts(found, level)
-                if isinstance(parts, NotComputable):
-                    return parts
-                unfinished.append(_Mix(parts, level if len(parts) == 1 else level + 1))
-            node, level = unfinished[-1].next_child, unfinished[-1].level
+                unfinished.append(_Split(share, path, end))
+            node, share = unfinished[-1].next_part
 
-    def _resolved(self, node: Node, level: int) -> Node | NotComputable:
-        """Return the node behind groups and conditions; of an asset, that it has a price is certain then."""
-        while isinstance(node, If | Group):
+    def _follow(self, node: Node, path: list[Step]) -> Asset | Parts | NotComputable:
+        """Follow the tree to the symbol that is held, or to the next split; the steps on the way are added to the path."""
+        while not isinstance(node, Asset):
             if isinstance(node, Group):
+                path.append(Entered(self._symphony.line_of(node), node))
                 node = node.child
                 continue
-            branch = self._branch(node, level)
-            if isinstance(branch, NotComputable):
-                return branch
-            node = branch
-        if isinstance(node, Asset):
-            price = self._readings.of_symbol(node.symbol, PRICE)
-            if isinstance(price, NotComputable):
-                return price.because(f"line {self._symphony.line_of(node)}: {node.symbol} would be held")
+            if isinstance(node, If):
+                branch = self._branch(node, path)
+                if isinstance(branch, NotComputable):
+                    return branch
+                node = branch
+                continue
+            parts = self._parts(node, path)
+            if isinstance(parts, NotComputable) or len(parts) > 1:
+                return parts
+            ((node, _),) = parts
+        price = self._readings.of_symbol(node.symbol, PRICE)
+        if isinstance(price, NotComputable):
+            return price.because(f"line {self._symphony.line_of(node)}: {node.symbol} would be held")
         return node
 
-    def _parts(self, node: Node, level: int) -> list[tuple[Node, float]] | NotComputable:
+    def _parts(self, node: WeightEqual | WeightSpecified | WeightInverseVolatility | Filter, path: list[Step]) -> Parts | NotComputable:
         """Return the children that get something and their shares of this node."""
         match node:
             case WeightEqual(children=children):
@@ -164,33 +181,30 @@ class _Walk:
             case WeightSpecified(shares=shares, children=children):
                 parts = [(child, share) for child, share in zip(children, shares, strict=True) if share]
             case Filter():
-                return self._ranked(node, level)
+                return self._ranked(node, path)
             case WeightInverseVolatility():
-                return self._weighed(node, level)
-            case _:
-                raise AssertionError(f"{type(node).__name__} is resolved by the walk itself")
-        if self._steps is not None and len(parts) > 1:
+                return self._weighed(node, path)
+        if len(parts) > 1:
             shared = tuple((label(self._symphony, child), share) for child, share in parts)
-            self._steps.append(Shared(level, self._symphony.line_of(node), shared))
+            path.append(Shared(self._symphony.line_of(node), node, shared))
         return parts
 
     # --- conditions ---
 
-    def _branch(self, node: If, level: int) -> Node | NotComputable:
+    def _branch(self, node: If, path: list[Step]) -> Node | NotComputable:
         condition = node.condition
         line = self._symphony.line_of(node)
         left, right = self._side(condition.left), self._side(condition.right)
         missing = left if isinstance(left, NotComputable) else right
         if isinstance(missing, NotComputable):
             if self._rules.on_condition == "else":
-                self._note(Compared.unknown(level, line, condition, str(missing)))
+                path.append(Compared.unknown(line, node, str(missing)))
                 return node.otherwise
             return missing.because(f"line {line}: {condition}")
         assert not isinstance(left, NotComputable)
         assert not isinstance(right, NotComputable)
         holds = bool(COMPARE[condition.comparator](left, right))
-        if self._steps is not None:
-            self._steps.append(Compared(level, line, condition, left, right, holds))
+        path.append(Compared(line, node, left, right, holds))
         return node.then if holds else node.otherwise
 
     def _side(self, side: Operand) -> float | NotComputable:
@@ -198,7 +212,7 @@ class _Walk:
 
     # --- filters ---
 
-    def _ranked(self, node: Filter, level: int) -> list[tuple[Node, float]] | NotComputable:
+    def _ranked(self, node: Filter, path: list[Step]) -> Parts | NotComputable:
         line = self._symphony.line_of(node)
         scored: list[tuple[Node, float]] = []
         dropped: list[tuple[str, str]] = []
@@ -215,11 +229,8 @@ class _Walk:
             return NotComputable((f"line {line}: {node} has no candidate left", reasons))
         order = rank([score for _, score in scored], largest_first=node.select == "top")
         kept = order[: node.count]
-        if self._steps is not None:
-            names = [label(self._symphony, scored[place][0]) for place in order]
-            scores = [scored[place][1] for place in order]
-            is_tie_at_cut = len(kept) < len(scores) and is_tie(scores[len(kept) - 1], scores[len(kept)])
-            self._steps.append(Ranked(level, line, node, names, scores, len(kept), is_tie_at_cut, dropped))
+        names = [label(self._symphony, scored[place][0]) for place in order]
+        path.append(Ranked(line, node, names, [scored[place][1] for place in order], len(kept), dropped))
         # In the order of the file, not of the ranking: that is how weights are added up.
         return [(scored[place][0], 1.0 / len(kept)) for place in sorted(kept)]
 
@@ -230,7 +241,7 @@ class _Walk:
 
     # --- inverse volatility ---
 
-    def _weighed(self, node: WeightInverseVolatility, level: int) -> list[tuple[Node, float]] | NotComputable:
+    def _weighed(self, node: WeightInverseVolatility, path: list[Step]) -> Parts | NotComputable:
         line = self._symphony.line_of(node)
         sigmas: list[float] = []
         for child in node.children:
@@ -240,13 +251,6 @@ class _Walk:
                 return sigma.because(f"line {line}: the volatility of {label(self._symphony, child)}")
             sigmas.append(sigma)
         shares = inverse_shares(sigmas)
-        if self._steps is not None:
-            weighed = [
-                (label(self._symphony, child), sigma, share) for child, sigma, share in zip(node.children, sigmas, shares, strict=True)
-            ]
-            self._steps.append(Weighed(level, line, node.measure, weighed))
+        weighed = [(label(self._symphony, child), sigma, share) for child, sigma, share in zip(node.children, sigmas, shares, strict=True)]
+        path.append(Weighed(line, node, weighed))
         return [(child, share) for child, share in zip(node.children, shares, strict=True) if share]
-
-    def _note(self, step: Step) -> None:
-        if self._steps is not None:
-            self._steps.append(step)

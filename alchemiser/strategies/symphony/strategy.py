@@ -14,7 +14,7 @@ from alchemiser.strategies.base import Decider
 from alchemiser.strategies.live_panel import LivePanel
 from alchemiser.strategies.outcome import UNEXPLAINED, NotComputable, Proposal
 from alchemiser.strategies.panel import PRICE, Panel, PricePanel
-from alchemiser.strategies.symphony.evaluate import STOP, Portfolio, Rules, decide, portfolio_of
+from alchemiser.strategies.symphony.evaluate import STOP, Decision, Portfolio, Rules, decide, portfolio_of
 from alchemiser.strategies.symphony.explain import label, lines_of
 from alchemiser.strategies.symphony.history import History
 from alchemiser.strategies.symphony.stream import first_value
@@ -85,7 +85,7 @@ class HistoryDecider:
             assert weights is None, "the walk must find a path where the history has found one"
             return decision
         assert decision.weights == weights, "the walk and the history agree to the last bit"
-        return Proposal(decision.weights, lines_of(decision.steps))
+        return _proposal_of(decision)
 
     def node_value(self, node: Node, measure: Measure, place: int) -> float | NotComputable:
         """Return a measure of a ranked node's own value stream at a session."""
@@ -122,7 +122,7 @@ class LiveDecider:
                 portfolio if isinstance(portfolio, NotComputable) else Proposal({symbol: portfolio[symbol] for symbol in sorted(portfolio)})
             )
         decision = decide(self._symphony, readings, self._rules)
-        return decision if isinstance(decision, NotComputable) else Proposal(decision.weights, lines_of(decision.steps))
+        return decision if isinstance(decision, NotComputable) else _proposal_of(decision)
 
     def node_value(self, node: Node, measure: Measure, place: int) -> float | NotComputable:
         """Return a measure of a ranked node's value stream, its last value from what was held over night and the live prices."""
@@ -184,6 +184,10 @@ class _AtSession:
                 return sigma
             total += weight * sigma
         return total
+
+
+def _proposal_of(decision: Decision) -> Proposal:
+    return Proposal(decision.weights, lines_of(decision.tree), decision.tree.plain(), is_fragile=decision.tree.is_fragile)
 
 
 def _history_of(symphony: Symphony, panel: PricePanel, rules: Rules) -> History:

@@ -82,7 +82,7 @@ def test_scores_that_differ_by_noise_are_a_tie() -> None:
     outcome = decided(RANKED.replace("top 2", "top 1"), InjectedReadings({"rsi(A, 10)": 60.0, "rsi(C, 10)": 60.00000000000001}))
 
     assert {"A": 1.0} == outcome.weights
-    assert "a tie, broken by the order in the file" in lines_of(outcome.steps)[0]
+    assert "a tie, broken by the order in the file" in lines_of(outcome.tree)[0]
 
 
 def test_ranking_is_stable_and_complete() -> None:
@@ -210,7 +210,7 @@ def test_the_path_is_told_with_its_numbers() -> None:
     outcome = decide(tree, readings)
 
     assert isinstance(outcome, Decision)
-    assert lines_of(outcome.steps) == (
+    assert lines_of(outcome.tree) == (
         'line 2: split: the if of line 3 50%, group "calm" 50%',
         "  line 3: rsi(SPY, 10) 79.25 > rsi(QQQ, 10) 50: yes",
         "  line 5: inverse volatility by stdev-return(3): A 75% (volatility 1), the filter of line 6 25% (volatility 3)",
