@@ -4,11 +4,13 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree
 
 from alchemiser.cli.options import ConfigOption, JsonOption, StrategyOption
 from alchemiser.cli.price_files import read_day, read_panel, wanted_strategies
@@ -20,16 +22,24 @@ from alchemiser.strategies.panel import PricePanel
 from alchemiser.strategies.sources import StrategySource, load_all
 
 FAILED = 3
+TREE_WIDTH = 1_000
+"""Columns of an explanation: a line of it is one line, however long, for people and for grep."""
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of one strategy: weights, or the reason why there are none."""
+    """The answer of one strategy: weights, or the reason why there are none.
+
+    ``explanation`` is the path in words, ``tree`` the same with its numbers (null for a strategy written in Python). ``is_fragile`` says
+    that a small move of a price would have changed the decision.
+    """
 
     name: str
     status: str
     weights: dict[str, float] | None = None
     reason: str | None = None
     explanation: tuple[str, ...] = ()
+    is_fragile: bool = False
+    tree: Mapping[str, Any] | None = None
     seconds: float = 0.0
 
 
@@ -108,7 +118,15 @@ def _signal(strategy: LoadedStrategy, panel: PricePanel, place: int) -> Signal:
     seconds = time.perf_counter() - began
     if isinstance(outcome, NotComputable):
         return Signal(name=strategy.name, status="failed", reason=str(outcome), seconds=seconds)
-    return Signal(name=strategy.name, status="ok", weights=dict(outcome.weights), explanation=outcome.explanation, seconds=seconds)
+    return Signal(
+        name=strategy.name,
+        status="ok",
+        weights=dict(outcome.weights),
+        explanation=outcome.explanation,
+        is_fragile=outcome.is_fragile,
+        tree=outcome.tree,
+        seconds=seconds,
+    )
 
 
 def _account_target(answers: Mapping[str, Signal], shares: Mapping[str, float]) -> dict[str, float]:
@@ -131,12 +149,32 @@ def _show(signals: Signals, *, explain: bool) -> None:
         if signal.weights is None:
             console.print(f"failed, {signal.reason}", style="red", markup=False)
             continue
-        console.print(_weights(signal.weights), markup=False)
-        for line in signal.explanation if explain else ():
-            console.print(f"  {line}", markup=False)
+        console.print(_weights(signal.weights) + (" (close: a small move would change it)" if signal.is_fragile else ""), markup=False)
+        if explain:
+            Console(highlight=False, width=TREE_WIDTH).print(_tree(signal))
     if len(signals.strategies) > 1:
         console.print("\naccount: ", end="", style="bold")
         console.print(_weights(signals.target), markup=False)
+
+
+def _tree(signal: Signal) -> Tree:
+    """Return the path of a decision as a tree; of a strategy written in Python, its notes."""
+    root = Tree("", hide_root=True)
+    if signal.tree is None:
+        for line in signal.explanation:
+            root.add(Text(line))
+    else:
+        _grow(root, signal.tree)
+    return root
+
+
+def _grow(tree: Tree, branch: Mapping[str, Any]) -> None:
+    for step in branch["path"]:
+        tree.add(Text(f"line {step['line']}: {step['text']}"))
+    if "symbol" in branch:
+        tree.add(Text(f"{branch['symbol']} {branch['share']:.2%}", style="bold"))
+    for part in branch.get("parts", ()):
+        _grow(tree.add(Text(f"{part['share']:.2%} of the whole")), part)
 
 
 def _weights(weights: Mapping[str, float]) -> str:

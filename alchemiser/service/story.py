@@ -104,7 +104,7 @@ def _words(event: Event) -> dict[str, Any]:
         case SessionOpened(session=session) | SessionClosed(session=session):
             return {"session": session.date.isoformat()}
         case TargetProposed():
-            return {"strategy": event.strategy, "weights": event.weights}
+            return {"strategy": event.strategy, "weights": event.weights, "why": " | ".join(line.strip() for line in event.explanation)}
         case RebalancePlanned():
             return {
                 "equity": _money(event.equity),

@@ -240,7 +240,7 @@ class Branch:
 
     def plain(self) -> Plain:
         """Return the tree as JSON can say it. It nests as often as the weight was split."""
-        found: Plain = {"share": self.share, "path": [{"line": step.line, **step.plain()} for step in self.path]}
+        found: Plain = {"share": self.share, "path": [{"line": step.line, "text": str(step), **step.plain()} for step in self.path]}
         if self.asset is not None:
             found["symbol"] = self.asset.symbol
         else:

@@ -70,6 +70,21 @@ def test_signals_for_a_day(bars: Path, command: Command) -> None:
     assert signal["seconds"] >= 0
 
 
+def test_the_path_of_a_decision_as_a_tree(bars: Path, command: Command) -> None:
+    """The numbers of each step, how close it was, and the share of each branch; on the terminal the same with guides."""
+    (signal,) = command("signals", "--strategy", "switch.clj", "--bars", "bars", "--as-of", "2025-03-05", "--json")[1]["strategies"]
+    condition, split = signal["tree"]["path"]
+    text = command("signals", "--strategy", "switch.clj", "--bars", "bars", "--as-of", "2025-03-05", "--explain")[1]
+
+    assert signal["is_fragile"] is True
+    assert (condition["kind"], condition["holds"], condition["line"]) == ("condition", False, 2)
+    assert condition["margin"] == pytest.approx(0.990099, abs=1e-6)
+    assert split["shares"] == [{"name": "BIL", "share": 0.75}, {"name": "TLT", "share": 0.25}]
+    assert [(part["symbol"], part["share"]) for part in signal["tree"]["parts"]] == [("BIL", 0.75), ("TLT", 0.25)]
+    assert "(close: a small move would change it)" in text
+    assert "└── TLT 25.00%" in text
+
+
 def test_the_last_day_with_a_bar_is_the_default(bars: Path, command: Command) -> None:
     """Without a day the newest bars decide."""
     code, answer, _ = command("signals", "--strategy", "switch.clj", "--bars", "bars", "--json")
