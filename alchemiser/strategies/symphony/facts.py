@@ -4,18 +4,18 @@ Everything is computed bottom up over the list of nodes, where children stand be
 node once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from alchemiser.market.indicators import Measure
+from alchemiser.strategies.symphony.reachability import fixed_conditions
 from alchemiser.strategies.symphony.tree import (
     Asset,
     Condition,
     Filter,
     If,
     Node,
-    Number,
     Reading,
     WeightInverseVolatility,
     WeightSpecified,
@@ -63,8 +63,12 @@ def facts_of(root: Node, nodes: Sequence[Node]) -> Facts:
         bars_settled=settled[root],
         nested_evaluations=nested[root],
         ranks_groups=any(_ranks_group(node, child) for node in reached for child in children_of(node)),
-        oddities=tuple((node, oddity) for node in reached for oddity in _oddities(node)),
+        oddities=_in_order([*fixed_conditions(root, reached), *((node, oddity) for node in reached for oddity in _oddities(node))]),
     )
+
+
+def _in_order(oddities: Iterable[tuple[Node, str]]) -> tuple[tuple[Node, str], ...]:
+    return tuple(sorted(oddities, key=lambda oddity: oddity[0].index))
 
 
 def _readings(condition: Condition) -> list[Reading]:
@@ -108,9 +112,6 @@ def _evaluates(node: Node, child: Node) -> bool:
 
 def _oddities(node: Node) -> list[str]:
     match node:
-        case If(condition=condition):
-            fixed = _fixed_outcome(condition)
-            return [] if fixed is None else [f"{condition} is always {str(fixed).lower()}; the other branch is never reached"]
         case Filter(children=children, count=count):
             odd = []
             if count >= len(children):
@@ -122,36 +123,3 @@ def _oddities(node: Node) -> list[str]:
             return ["a child with weight 0 is never used"]
         case _:
             return []
-
-
-def _fixed_outcome(condition: Condition) -> bool | None:
-    """Return the outcome of a comparison that prices cannot change, or ``None``."""
-    left_low, left_high = _range(condition.left)
-    right_low, right_high = _range(condition.right)
-    same = condition.left == condition.right
-    match condition.comparator:
-        case ">":
-            return False if same or left_high <= right_low else True if left_low > right_high else None
-        case "<":
-            return False if same or left_low >= right_high else True if left_high < right_low else None
-        case ">=":
-            return True if same or left_low >= right_high else False if left_high < right_low else None
-        case "<=":
-            return True if same or left_high <= right_low else False if left_low > right_high else None
-        case "=":
-            return True if same else False if left_high < right_low or left_low > right_high else None
-
-
-def _range(side: Number | Reading) -> tuple[float, float]:
-    """Return the smallest and largest value a side can take."""
-    if isinstance(side, Number):
-        return side.value, side.value
-    match side.measure.name:
-        case "rsi" | "max-drawdown":
-            return 0.0, 100.0
-        case "cumulative-return" | "moving-average-return" | "percentage-price-oscillator" | "percentage-price-oscillator-signal":
-            return -100.0, float("inf")
-        case "macd" | "macd-signal" | "lower-bollinger":
-            return float("-inf"), float("inf")
-        case _:
-            return 0.0, float("inf")

@@ -203,6 +203,43 @@ def test_warnings(root: str, words: str) -> None:
     assert str(warning).startswith("line 2, column ")
 
 
+@pytest.mark.parametrize(
+    ("asked", "then_asked", "outcome"),
+    [
+        ('(> (rsi "X" 10) 79)', '(> (rsi "X" 10) 75)', ("true", None)),
+        ('(> (rsi "X" 10) 79)', '(> (rsi "X" 10) 81)', (None, "false")),
+        ('(> 79 (rsi "X" 10))', '(>= (rsi "X" 10) 79)', ("false", "true")),
+        ('(> (rsi "X" 10) 79)', '(> (rsi "X" 11) 79)', (None, None)),
+        ('(> (rsi "X" 10) (rsi "Y" 10))', '(< (rsi "Y" 10) (rsi "X" 10))', ("true", "false")),
+        ('(> (rsi "X" 10) (rsi "Y" 10))', '(>= (rsi "X" 10) (rsi "Y" 10))', ("true", None)),
+        ('(= (rsi "X" 10) 50)', '(<= (rsi "X" 10) 50)', ("true", None)),
+        ('(>= (current-price "X") 10)', '(< (current-price "X") 10)', ("false", "true")),
+    ],
+)
+def test_what_was_asked_before_closes_branches(asked: str, then_asked: str, outcome: tuple[str | None, str | None]) -> None:
+    """A condition whose outcome follows from the conditions above it is remarked upon, in either branch."""
+    for place, expected in enumerate(outcome):
+        inner = f"(if {then_asked} [{A}] [{B}])"
+        branches = (f"[{inner}] [{C}]", f"[{C}] [{inner}]")[place]
+        found = [warning.message for warning in symphony(f"(if {asked} {branches})").warnings]
+
+        assert [expected is not None] == [bool(found)], (place, found)
+        if expected is not None:
+            assert f"after what was asked before it always {expected}" in found[0]
+
+
+def test_a_branch_that_one_path_reaches_is_reached() -> None:
+    """A sub-tree that stands in several places is dead only where every way to it says so; a ranked group knows nothing of its path."""
+    inner = f'(if (> (rsi "X" 10) 75) [{A}] [{B}])'
+    high = '(> (rsi "X" 10) 79)'
+
+    assert len(symphony(f"(if {high} [{inner}] [{C}])").warnings) == 1
+    assert symphony(f"(if {high} [{inner}] [{inner}])").warnings == ()
+    assert symphony(f'(if {high} [(filter (rsi 5) (select-top 1) [(group "g" [{inner}]) {C}])] [{C}])').warnings == ()
+    weighed = symphony(f'(if {high} [(weight-inverse-volatility 5 [(group "g" [{inner}]) {C}])] [{C}])')
+    assert len(weighed.warnings) == 1, "a weighting looks at today only"
+
+
 def test_unknown_header_entries_are_remarked_upon() -> None:
     """An entry nobody knows has no effect and does not stop the file."""
     assert "unknown" in symphony(A, "{:rebalance-frequency :daily :colour :green}").warnings[0].message
