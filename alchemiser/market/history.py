@@ -12,19 +12,15 @@ from datetime import date
 from typing import Final, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.market import Bar
+from alchemiser.market.arrays import Days, Floats
 from alchemiser.market.calendar import TradingCalendar, new_york_date
-
-Floats = NDArray[np.float64]
-Days = NDArray[np.int64]
-"""Days as proleptic ordinals, ``date.toordinal``."""
 
 _SPARE_BARS: Final = 64
 
-T = TypeVar("T", bound=np.generic)
+T = TypeVar("T", Floats, Days)
 
 
 class DailyHistory:
@@ -180,13 +176,13 @@ class _Series:
         self.closes = _read_only(self._closes[: self._size])
 
 
-def _with_room(values: NDArray[T]) -> NDArray[T]:
+def _with_room(values: T) -> T:
     roomy = np.empty(len(values) + _SPARE_BARS, dtype=values.dtype)
     roomy[: len(values)] = values
     return roomy
 
 
-def _read_only(values: NDArray[T]) -> NDArray[T]:
+def _read_only(values: T) -> T:
     values.flags.writeable = False
     return values
 

@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from alchemiser.market.arrays import Floats
 from alchemiser.market.kernels import (
-    Floats,
     cumulative_return,
     difference,
     ema,

@@ -10,9 +10,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from alchemiser.market.arrays import Floats
 
 BATCH_FROM = 4
 """From so many series on, smoothing all of them in one walk through time is cheaper than one after the other."""

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from alchemiser.market.arrays import Floats
 from alchemiser.market.indicators import OSCILLATORS, Measure, averages_of_two, tail
 from alchemiser.market.kernels import (
-    Floats,
     ema,
     ema_step,
     percent_returns,

@@ -10,8 +10,8 @@ from datetime import date
 import numpy as np
 
 from alchemiser.domain.errors import DataError
+from alchemiser.market.arrays import Floats
 from alchemiser.market.indicators import Measure
-from alchemiser.market.kernels import Floats
 from alchemiser.strategies.outcome import NotComputable
 from alchemiser.strategies.panel import PRICE, PricePanel, too_short
 

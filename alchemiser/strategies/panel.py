@@ -15,16 +15,14 @@ from datetime import date
 from typing import Protocol, TypeVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from alchemiser.domain.errors import DataError
-from alchemiser.market.history import DailyHistory, Days
+from alchemiser.market.arrays import Days, Flags, Floats, Places
+from alchemiser.market.history import DailyHistory
 from alchemiser.market.indicators import Measure, tails
-from alchemiser.market.kernels import Floats
 from alchemiser.market.last_bar import LastBar
 from alchemiser.strategies.outcome import NotComputable
 
-Flags = NDArray[np.bool_]
 Kept = TypeVar("Kept")
 
 PRICE = Measure("current-price")
@@ -46,7 +44,7 @@ class Column:
 class Series:
     """The closes of one symbol, oldest first, and the places of their sessions in the panel."""
 
-    places: NDArray[np.intp]
+    places: Places
 
     def count_through(self, place: int) -> int:
         """Return the number of closes up to and including a session."""

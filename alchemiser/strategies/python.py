@@ -22,8 +22,8 @@ from datetime import date
 
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.rebalancing import Frequency, Header
+from alchemiser.market.arrays import Floats
 from alchemiser.market.indicators import Measure
-from alchemiser.market.kernels import Floats
 from alchemiser.strategies.outcome import WEIGHTS_TOLERANCE, NotComputable, Proposal
 from alchemiser.strategies.panel import Panel
 

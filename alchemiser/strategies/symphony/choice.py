@@ -9,16 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from alchemiser.market.kernels import Floats
-from alchemiser.strategies.panel import Flags
+from alchemiser.market.arrays import Flags, Floats, Places
 from alchemiser.strategies.symphony.tree import Comparator
 
 TIE_TOLERANCE = 1e-9
 """Scores that differ by less than this part of themselves are a tie: the same holdings measured along two paths differ that much."""
-
-Places = NDArray[np.intp]
 
 COMPARE: dict[Comparator, Callable[[Any, Any], Any]] = {
     ">": operator.gt,

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from alchemiser.market.arrays import Flags, Floats, Numbers
 from alchemiser.market.indicators import Measure
-from alchemiser.market.kernels import Floats
-from alchemiser.strategies.panel import PRICE, Column, Flags, PricePanel
+from alchemiser.strategies.panel import PRICE, Column, PricePanel
 from alchemiser.strategies.symphony.choice import COMPARE, best_of, inverse_shares_of, kept_of
 from alchemiser.strategies.symphony.evaluate import Rules
-from alchemiser.strategies.symphony.holdings import LEFT_OUT, NOTHING, Holdings, Numbers, Weights
+from alchemiser.strategies.symphony.holdings import LEFT_OUT, NOTHING, Holdings, Weights
 from alchemiser.strategies.symphony.stream import Stream, measure_all
 from alchemiser.strategies.symphony.tree import (
     Asset,
@@ -82,7 +82,8 @@ class History:
         live = reachable(symphony.root)
         nodes = [node for node in symphony.nodes if node in live]
         self._panel.prepare(_readings(nodes))
-        ranked = {child for node in nodes if isinstance(node, Filter) for child in node.children if not isinstance(child, Asset)}
+        measured = (Filter, WeightInverseVolatility) if self._rules.volatility == "own" else (Filter,)
+        ranked = {child for node in nodes if isinstance(node, measured) for child in node.children if not isinstance(child, Asset)}
         parents_left = Counter(child for node in nodes for child in set(children_of(node)))
         for node in nodes:
             self._numbers[node] = numbers = self._holdings.compact(self._of(node))
@@ -144,18 +145,25 @@ class History:
         enough = known.any(axis=0) if self._rules.on_candidate == "drop" else known.all(axis=0)
         return np.where(enough, numbers, np.int32(NOTHING))
 
-    def _scores(self, node: Filter) -> tuple[Floats, Flags]:
-        measure_all([self._streams[child] for child in node.children if not isinstance(child, Asset)], node.measure)
-        columns = [
-            self._panel.column(child.symbol, node.measure) if isinstance(child, Asset) else self._streams[child].column(node.measure)
+    def _measured(self, node: Filter | WeightInverseVolatility, measure: Measure) -> list[Column]:
+        """Return a measure of each child: of an asset's prices, of any other child's own stream."""
+        measure_all([self._streams[child] for child in node.children if not isinstance(child, Asset)], measure)
+        return [
+            self._panel.column(child.symbol, measure) if isinstance(child, Asset) else self._streams[child].column(measure)
             for child in node.children
         ]
+
+    def _scores(self, node: Filter) -> tuple[Floats, Flags]:
+        columns = self._measured(node, node.measure)
         return np.stack([column.values for column in columns]), np.stack([column.known for column in columns])
 
     def _weighed(self, node: WeightInverseVolatility) -> Numbers:
         parts = [self._numbers[child] for child in node.children]
-        sigmas = [self._holdings.average(part, lambda symbol: self._panel.column(symbol, node.measure)) for part in parts]
-        known = np.stack([sigma.known for sigma in sigmas]).all(axis=0)
+        if self._rules.volatility == "own":
+            sigmas = self._measured(node, node.measure)
+        else:
+            sigmas = [self._holdings.average(part, lambda symbol: self._panel.column(symbol, node.measure)) for part in parts]
+        known = np.stack([part != NOTHING for part in parts]).all(axis=0) & np.stack([sigma.known for sigma in sigmas]).all(axis=0)
         shares = inverse_shares_of(np.where(known, np.stack([sigma.values for sigma in sigmas]), 1.0))
         numbers = np.full(len(self._panel), NOTHING, dtype=np.int32)
         chosen = np.flatnonzero(known)

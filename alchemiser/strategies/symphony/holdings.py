@@ -7,15 +7,11 @@ mixed anew every day, such as an inverse volatility weighting, costs nothing on 
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from alchemiser.market.arrays import Numbers
 from alchemiser.strategies.panel import Column
-
-Numbers = NDArray[np.integer[Any]]
-"""One portfolio per session, in half the space as long as there are few portfolios."""
 
 NOTHING = -1
 """Stands for a portfolio that cannot be computed."""

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from alchemiser.market.arrays import Floats
 from alchemiser.market.indicators import Measure, tail, tails
-from alchemiser.market.kernels import Floats
 from alchemiser.market.last_bar import LastBar
 from alchemiser.strategies.panel import Column
 from alchemiser.strategies.symphony.holdings import Weights

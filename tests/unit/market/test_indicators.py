@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alchemiser.market.arrays import Floats
 from alchemiser.market.indicators import INDICATORS, Measure, tail, tails
-from alchemiser.market.kernels import BATCH_FROM, Floats
+from alchemiser.market.kernels import BATCH_FROM
 from alchemiser.market.last_bar import LastBar
 
 P = np.array([100, 102, 101, 104, 103, 106, 108, 107, 110, 109], dtype=float)

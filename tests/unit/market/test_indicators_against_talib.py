@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from alchemiser.market.arrays import Floats
 from alchemiser.market.indicators import INDICATORS, Measure, tail
-from alchemiser.market.kernels import Floats
 
 talib = pytest.importorskip("talib", reason="TA-Lib is not installed")
 

@@ -30,7 +30,8 @@ Weights = dict[str, float]
 class SlowInterpreter:
     """Decides a symphony on closes by symbol, one per session, ``None`` where a symbol has none."""
 
-    def __init__(self, symphony: Symphony, closes: Mapping[str, Closes]) -> None:
+    def __init__(self, symphony: Symphony, closes: Mapping[str, Closes], *, own_volatility: bool = False) -> None:
+        self._own_volatility = own_volatility
         self._root = symphony.root
         self._closes = closes
         self._held: dict[tuple[Node, int], Weights | None] = {}
@@ -104,6 +105,12 @@ class SlowInterpreter:
             held = self.held(child, day)
             if held is None:
                 return None
+            if self._own_volatility and not isinstance(child, Asset):
+                values = tail(Measure("stdev-return", (node.window,)), np.array(self.values(child, day)))
+                if not len(values):
+                    return None
+                sigmas.append(float(values[-1]))
+                continue
             sigma = 0.0
             for symbol, weight in held.items():
                 one = self.measure(symbol, Measure("stdev-return", (node.window,)), day)

@@ -6,8 +6,7 @@ Prices are random walks, started late for some symbols and with holes in others;
 import numpy as np
 import pytest
 
-from alchemiser.market.history import Days
-from alchemiser.market.kernels import Floats
+from alchemiser.market.arrays import Days, Floats
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.catalog import SHIPPED
 from alchemiser.strategies.outcome import NotComputable, Proposal

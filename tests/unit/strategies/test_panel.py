@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from alchemiser.domain.errors import DataError
+from alchemiser.market.arrays import Floats
 from alchemiser.market.history import DailyHistory
 from alchemiser.market.indicators import Measure
-from alchemiser.market.kernels import Floats
 from alchemiser.strategies.live_panel import LivePanel
 from alchemiser.strategies.outcome import NotComputable
 from alchemiser.strategies.panel import Column, PricePanel

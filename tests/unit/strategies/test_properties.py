@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alchemiser.market.kernels import Floats
+from alchemiser.market.arrays import Floats
 from alchemiser.strategies.live_panel import LivePanel
 from alchemiser.strategies.outcome import NotComputable, Proposal
 from alchemiser.strategies.panel import PricePanel
@@ -70,11 +70,12 @@ def test_what_is_printed_reads_back_as_the_same_tree(text: str) -> None:
 
 
 @thorough
-@given(text=symphonies, market=markets)
-def test_all_sessions_at_once_are_the_slow_reading_day_by_day(text: str, market: Market) -> None:
-    """Every session's weights, to the last bit; and every weight is a share: none negative, together 1."""
+@given(text=symphonies, market=markets, own=st.booleans())
+def test_all_sessions_at_once_are_the_slow_reading_day_by_day(text: str, market: Market, own: bool) -> None:
+    """Every session's weights, to the last bit; and every weight is a share: none negative, together 1. Volatility in either reading."""
     symphony = check_text(text)
-    fast, slow = HistoryDecider(symphony, panel_of(market)), SlowInterpreter(symphony, market)
+    fast = HistoryDecider(symphony, panel_of(market), Rules(volatility="own" if own else "holdings"))
+    slow = SlowInterpreter(symphony, market, own_volatility=own)
     for day in range(SESSIONS):
         expected, actual = slow.target(day), fast.decide(day)
         if expected is None:
@@ -89,23 +90,23 @@ def test_all_sessions_at_once_are_the_slow_reading_day_by_day(text: str, market:
 
 
 @thorough
-@given(text=symphonies, market=markets)
-def test_live_prices_are_the_bar_behind_the_history(text: str, market: Market) -> None:
+@given(text=symphonies, market=markets, rules=st.sampled_from([Rules(), Rules(volatility="own")]))
+def test_live_prices_are_the_bar_behind_the_history(text: str, market: Market, rules: Rules) -> None:
     """A decision on live prices is that of a history which ends with them, in weights and in words, to the last bit."""
     symphony = check_text(text)
     whole = panel_of(market)
     live = {symbol: closes[-1] for symbol, closes in market.items() if closes[-1] is not None}
     today = whole.session(SESSIONS - 1)
     before = LivePanel(panel_of(market, SESSIONS - 1), today, live | {"CLOCK": 1.0})
-    expected, actual = HistoryDecider(symphony, whole).decide(SESSIONS - 1), LiveDecider(symphony, before).decide(before.last)
+    expected, actual = HistoryDecider(symphony, whole, rules).decide(SESSIONS - 1), LiveDecider(symphony, before, rules).decide(before.last)
 
     if isinstance(expected, Proposal):
         assert expected == actual
-        assert LiveDecider(symphony, before).decide(before.last, explain=False) == Proposal(expected.weights)
+        assert LiveDecider(symphony, before, rules).decide(before.last, explain=False) == Proposal(expected.weights)
     else:
         assert isinstance(actual, NotComputable)
         assert len(expected.reasons) == len(actual.reasons)
-    assert HistoryDecider(symphony, whole).decide(SESSIONS - 2) == LiveDecider(symphony, before).decide(SESSIONS - 2)
+    assert HistoryDecider(symphony, whole, rules).decide(SESSIONS - 2) == LiveDecider(symphony, before, rules).decide(SESSIONS - 2)
 
 
 @thorough

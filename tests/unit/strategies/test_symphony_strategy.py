@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from alchemiser.domain.rebalancing import Frequency
+from alchemiser.market.arrays import Floats
 from alchemiser.market.indicators import Measure, tail
-from alchemiser.market.kernels import Floats
 from alchemiser.strategies.outcome import NotComputable, Proposal
 from alchemiser.strategies.panel import PricePanel
 from alchemiser.strategies.symphony.check import check_text
