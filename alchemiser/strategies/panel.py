@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Protocol, TypeVar, cast
 
 import numpy as np
@@ -143,7 +144,7 @@ class PricePanel:
     def prepare(self, wanted: Iterable[tuple[str, Measure]]) -> None:
         """Compute many measures together, which is cheaper than one after the other, and keep them."""
         missing = [key for key in dict.fromkeys(wanted) if key not in self._columns]
-        series = [self._series.get(symbol, _NO_SERIES) for symbol, _ in missing]
+        series = [self._series.get(symbol, _no_series()) for symbol, _ in missing]
         values_of = tails([(measure, found.closes) for (_, measure), found in zip(missing, series, strict=True)])
         for key, found, values in zip(missing, series, values_of, strict=True):
             column = Column(np.zeros(len(self)), np.zeros(len(self), dtype=np.bool_))
@@ -156,12 +157,12 @@ class PricePanel:
         """Return a measure of a symbol as a function of the price of a bar behind all of its closes."""
         found = self._last_bars.get((symbol, measure))
         if found is None:
-            found = self._last_bars[symbol, measure] = LastBar(measure, self._series.get(symbol, _NO_SERIES).closes)
+            found = self._last_bars[symbol, measure] = LastBar(measure, self._series.get(symbol, _no_series()).closes)
         return found
 
     def closes(self, symbol: str, place: int) -> Floats:
         """Return a read-only view of the closes of a symbol up to and including a session; empty when it has none."""
-        series = self._series.get(symbol, _NO_SERIES)
+        series = self._series.get(symbol, _no_series())
         closes = series.closes[: series.count_through(place)]
         closes.flags.writeable = False
         return closes
@@ -178,7 +179,7 @@ class PricePanel:
         return cast(Kept, self._kept[key])
 
     def _why_not(self, symbol: str, measure: Measure, place: int) -> NotComputable:
-        series = self._series.get(symbol, _NO_SERIES)
+        series = self._series.get(symbol, _no_series())
         if not len(series.places):
             return NotComputable((self._absent.get(symbol, f"there are no bars of {symbol}"),))
         known = series.count_through(place)
@@ -196,7 +197,10 @@ def too_short(symbol: str, measure: Measure, closes: int, session: date) -> NotC
     return NotComputable((f"{symbol} has {closes} closes up to {session}, {measure.of(symbol)} needs {measure.bars_needed}",))
 
 
-_NO_SERIES = Series(np.empty(0, np.intp), np.empty(0))
+@cache
+def _no_series() -> Series:
+    """Return the series of a symbol without bars."""
+    return Series(np.empty(0, np.intp), np.empty(0))
 
 
 def _through(days: Days, closes: Floats, until: date) -> tuple[Days, Floats]:
