@@ -14,6 +14,7 @@ from alchemiser.exchange.series import Adjustment
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.panel import PricePanel
 from alchemiser.strategies.sources import StrategySource
+from alchemiser.strategies.symphony.evaluate import rules_of
 
 
 def wanted_strategies(strategy: list[str] | None, bars: Path | None, config: Path | None) -> tuple[tuple[StrategySource, ...], Path]:
@@ -26,7 +27,10 @@ def wanted_strategies(strategy: list[str] | None, bars: Path | None, config: Pat
     if folder is None:
         raise UsageError("there are no bars to decide on; name a folder of SYMBOL.csv files with --bars DIR")
     shares = settings.allocations()
-    sources = tuple(StrategySource(name, wanted.source or name, float(shares[name])) for name, wanted in settings.strategies.items())
+    sources = tuple(
+        StrategySource(name, wanted.source or name, float(shares[name]), rules_of(wanted.on_missing, wanted.volatility))
+        for name, wanted in settings.strategies.items()
+    )
     return sources, folder
 
 

@@ -15,6 +15,7 @@ from alchemiser.strategies.base import Decider, LoadedStrategy
 from alchemiser.strategies.outcome import NotComputable, Proposal
 from alchemiser.strategies.panel import Panel
 from alchemiser.strategies.sources import StrategySource, load_all
+from alchemiser.strategies.symphony.evaluate import rules_of
 
 _log = structlog.get_logger(__name__)
 
@@ -45,7 +46,10 @@ class RefusedStrategy:
 def load_roster(settings: Settings) -> tuple[LoadedStrategy, ...]:
     """Load the strategies of the settings, in their order. Raises the first error when not one of them can run."""
     allocations = settings.allocations()
-    wanted = [StrategySource(name, strategy.source or name, float(allocations[name])) for name, strategy in settings.strategies.items()]
+    wanted = [
+        StrategySource(name, strategy.source or name, float(allocations[name]), rules_of(strategy.on_missing, strategy.volatility))
+        for name, strategy in settings.strategies.items()
+    ]
     loaded, refused = load_all(wanted)
     return _with_refused(wanted, loaded, refused)
 

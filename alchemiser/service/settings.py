@@ -209,6 +209,15 @@ class StrategySettings(Section):
         le=1,
         description="Its share of the equity. All give one, adding up to 1, or none does and shares are equal.",
     )
+    on_missing: Literal["stop", "else"] = Field(
+        default="stop",
+        description="A number of a symphony cannot be computed: `stop` it for this decision, it keeps what it holds, or read on as some "
+        "engines do: the condition counts as false, the candidate of a filter is left out.",
+    )
+    volatility: Literal["holdings", "own"] = Field(
+        default="holdings",
+        description="The volatility of a group in an inverse volatility weighting: of what it holds today, or of its own history.",
+    )
 
 
 class ScheduleSettings(Section):

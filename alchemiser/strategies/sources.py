@@ -24,30 +24,31 @@ _CLASS = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<name>[A-Za
 
 @dataclass(frozen=True, slots=True)
 class StrategySource:
-    """A strategy that is wanted: its name, where it comes from, and its share of the account."""
+    """A strategy that is wanted: its name, where it comes from, its share of the account, and how a symphony is read."""
 
     name: str
     source: str
     allocation: float
+    rules: Rules = STOP
 
 
-def load_strategy(wanted: StrategySource, rules: Rules = STOP) -> LoadedStrategy:
+def load_strategy(wanted: StrategySource) -> LoadedStrategy:
     """Load a strategy. Raises ``StrategyError``, for a refused file ``SymphonyError`` with the place in it."""
     source = wanted.source
     if source.endswith(".clj"):
-        return SymphonyStrategy(wanted.name, wanted.allocation, check_file(Path(source)), rules)
+        return SymphonyStrategy(wanted.name, wanted.allocation, check_file(Path(source)), wanted.rules)
     if ":" in source:
         return PythonStrategy(wanted.name, wanted.allocation, _instance(source))
-    return SymphonyStrategy(wanted.name, wanted.allocation, check_bytes(shipped_symphony(source)), rules)
+    return SymphonyStrategy(wanted.name, wanted.allocation, check_bytes(shipped_symphony(source)), wanted.rules)
 
 
-def load_all(wanted: Iterable[StrategySource], rules: Rules = STOP) -> tuple[list[LoadedStrategy], dict[str, StrategyError]]:
+def load_all(wanted: Iterable[StrategySource]) -> tuple[list[LoadedStrategy], dict[str, StrategyError]]:
     """Load every strategy that can be loaded, in the order given; the others are returned by name with what is wrong with them."""
     loaded: list[LoadedStrategy] = []
     refused: dict[str, StrategyError] = {}
     for source in wanted:
         try:
-            loaded.append(load_strategy(source, rules))
+            loaded.append(load_strategy(source))
         except StrategyError as error:
             refused[source.name] = error
     return loaded, refused

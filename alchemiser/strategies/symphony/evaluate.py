@@ -45,22 +45,30 @@ class Readings(Protocol):
         """Return a measure of a node's own value stream: what one would have earned by holding it day after day."""
 
     def volatility(self, node: Node, holdings: Mapping[str, float], measure: Measure) -> float | NotComputable:
-        """Return the volatility of a node that holds ``holdings`` today: by weight the average of that of the symbols."""
+        """Return the volatility of a node that holds ``holdings`` today: by weight the average of that of the symbols, by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What to do about a number that cannot be computed.
+    """How a symphony is read where engines differ.
 
-    By default the strategy stops for this decision and keeps what it holds. The other readings exist so that results can be compared with
-    engines that take an uncomputable condition for false (``else``), or leave an uncomputable candidate out of a filter (``drop``).
+    By default a number that cannot be computed stops the strategy for this decision, and it keeps what it holds. The other readings exist
+    so that results can be compared with engines that take an uncomputable condition for false (``else``), or leave an uncomputable
+    candidate out of a filter (``drop``). The volatility of what is not an asset is by default that of what it holds today, by weight;
+    ``own`` takes its own value stream.
     """
 
     on_condition: Literal["stop", "else"] = "stop"
     on_candidate: Literal["stop", "drop"] = "stop"
+    volatility: Literal["holdings", "own"] = "holdings"
 
 
 STOP = Rules()
+
+
+def rules_of(on_missing: Literal["stop", "else"], volatility: Literal["holdings", "own"]) -> Rules:
+    """Return the rules that the settings name."""
+    return Rules(on_condition=on_missing, on_candidate="stop" if on_missing == "stop" else "drop", volatility=volatility)
 
 
 @dataclass(frozen=True, slots=True)

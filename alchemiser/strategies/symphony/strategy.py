@@ -18,7 +18,7 @@ from alchemiser.strategies.symphony.evaluate import STOP, Decision, Portfolio, R
 from alchemiser.strategies.symphony.explain import label, lines_of
 from alchemiser.strategies.symphony.history import History
 from alchemiser.strategies.symphony.stream import first_value
-from alchemiser.strategies.symphony.tree import Node, Symphony
+from alchemiser.strategies.symphony.tree import Asset, Node, Symphony
 
 LARGE_TREE_NODES = 20_000
 """Trees from this size on are decided in a thread; a path through a smaller one takes far less than a millisecond."""
@@ -72,7 +72,7 @@ class HistoryDecider:
     def __init__(self, symphony: Symphony, panel: PricePanel, rules: Rules = STOP) -> None:
         self._symphony = symphony
         self._panel = panel
-        self._rules = rules
+        self.rules = rules
         self._history = _history_of(symphony, panel, rules)
 
     def decide(self, place: int, *, explain: bool = True) -> Proposal | NotComputable:
@@ -80,7 +80,7 @@ class HistoryDecider:
         weights = self._history.weights(place)
         if not explain:
             return UNEXPLAINED if weights is None else Proposal(weights)
-        decision = decide(self._symphony, _AtSession(self, self._panel, place), self._rules)
+        decision = decide(self._symphony, _AtSession(self, self._panel, place), self.rules)
         if isinstance(decision, NotComputable):
             assert weights is None, "the walk must find a path where the history has found one"
             return decision
@@ -99,7 +99,7 @@ class HistoryDecider:
         """Return why the return of a node at a session is not known, so that its stream begins anew there."""
         if start == 0:
             return NotComputable(("it is the first session",))
-        held = portfolio_of(self._symphony, node, _AtSession(self, self._panel, start - 1), self._rules)
+        held = portfolio_of(self._symphony, node, _AtSession(self, self._panel, start - 1), self.rules)
         return held if isinstance(held, NotComputable) else _without_price(self._panel, held, start)
 
 
@@ -109,7 +109,7 @@ class LiveDecider:
     def __init__(self, symphony: Symphony, panel: LivePanel, rules: Rules = STOP) -> None:
         self._symphony = symphony
         self._panel = panel
-        self._rules = rules
+        self.rules = rules
 
     def decide(self, place: int, *, explain: bool = True) -> Proposal | NotComputable:
         """Return the target at a session; the last one has the live prices."""
@@ -117,11 +117,11 @@ class LiveDecider:
             return self._before().decide(place, explain=explain)
         readings = _AtSession(self, self._panel, place)
         if not explain:
-            portfolio = portfolio_of(self._symphony, self._symphony.root, readings, self._rules)
+            portfolio = portfolio_of(self._symphony, self._symphony.root, readings, self.rules)
             return (
                 portfolio if isinstance(portfolio, NotComputable) else Proposal({symbol: portfolio[symbol] for symbol in sorted(portfolio)})
             )
-        decision = decide(self._symphony, readings, self._rules)
+        decision = decide(self._symphony, readings, self.rules)
         return decision if isinstance(decision, NotComputable) else _proposal_of(decision)
 
     def node_value(self, node: Node, measure: Measure, place: int) -> float | NotComputable:
@@ -129,7 +129,7 @@ class LiveDecider:
         before = self._before()
         if place < len(self._panel.history):
             return before.node_value(node, measure, place)
-        stream = _history_of(self._symphony, self._panel.history, self._rules).stream(node)
+        stream = _history_of(self._symphony, self._panel.history, self.rules).stream(node)
         earned = self._earned(before, node, stream.held_last)
         if isinstance(earned, NotComputable):
             value = first_value(measure)
@@ -142,7 +142,7 @@ class LiveDecider:
         return before.reason_at(node, start).because(_short_run(self._symphony, self._panel, node, measure, start, place))
 
     def _before(self) -> HistoryDecider:
-        return HistoryDecider(self._symphony, self._panel.history, self._rules)
+        return HistoryDecider(self._symphony, self._panel.history, self.rules)
 
     def _earned(self, before: HistoryDecider, node: Node, held: Mapping[str, float] | None) -> float | NotComputable:
         """Return the return of today, as a fraction, of what was decided at the last close."""
@@ -176,7 +176,12 @@ class _AtSession:
         return self._decider.node_value(node, measure, self._place)
 
     def volatility(self, node: Node, holdings: Mapping[str, float], measure: Measure) -> float | NotComputable:
-        """Return the average of the volatilities of today's holdings, by weight; for a single symbol it is that symbol's."""
+        """Return the average of the volatilities of today's holdings, by weight; for a single symbol it is that symbol's.
+
+        By the other rule it is that of the node's own stream.
+        """
+        if self._decider.rules.volatility == "own" and not isinstance(node, Asset):
+            return self._decider.node_value(node, measure, self._place)
         total = 0.0
         for symbol, weight in holdings.items():
             sigma = self._panel.value(symbol, measure, self._place)
