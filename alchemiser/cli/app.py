@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "signals": Target("alchemiser.cli.signals:signals_command", "Evaluate strategies for a day, with the explanation."),
     "check": Target("alchemiser.cli.check:check_command", "Check symphony files; nothing is traded."),
     "backtest": Target("alchemiser.cli.backtest:backtest_command", "Run strategies over history."),
+    "strategy graph": Target("alchemiser.cli.strategy:strategy_graph", "Draw a symphony, with the path of a day."),
     "status": Target("alchemiser.cli.ask:status_command", "What the daemon is doing."),
     "positions": Target("alchemiser.cli.ask:positions_command", "What the account holds, and for which strategy."),
     "orders": Target("alchemiser.cli.ask:orders_command", "The orders of the session."),
@@ -37,7 +38,11 @@ COMMANDS: Final = {
 }
 """Every command. Two words are a command of a group."""
 
-GROUPS: Final = {"journal": "The durable record of everything that happened.", "config": "The settings."}
+GROUPS: Final = {
+    "strategy": "A symphony, looked at.",
+    "journal": "The durable record of everything that happened.",
+    "config": "The settings.",
+}
 
 _HELP: Final = """The Alchemiser trades one Alpaca account with many strategies.
 

@@ -175,6 +175,8 @@ class _Walk:
             parts = self._parts(node, path)
             if isinstance(parts, NotComputable) or len(parts) > 1:
                 return parts
+            if isinstance(node, WeightEqual | WeightSpecified):
+                path.append(Entered(self._symphony.line_of(node), node))
             ((node, _),) = parts
         price = self._readings.of_symbol(node.symbol, PRICE)
         if isinstance(price, NotComputable):

@@ -181,22 +181,22 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """A group on the way."""
+    """A group on the way, or weights that have one child only."""
 
     line: int
-    node: Group
+    node: Group | WeightEqual | WeightSpecified
 
     @property
     def is_fragile(self) -> bool:
-        """Never: a group decides nothing."""
+        """Never: there was nothing to decide."""
         return False
 
     def __str__(self) -> str:
-        return f'group "{self.node.name}"'
+        return f'group "{self.node.name}"' if isinstance(self.node, Group) else "everything to the only child"
 
     def plain(self) -> Plain:
         """Return the step as JSON can say it."""
-        return {"kind": "group", "name": self.node.name}
+        return {"kind": "group", "name": self.node.name} if isinstance(self.node, Group) else {"kind": "only-child"}
 
 
 Step = Compared | Ranked | Weighed | Shared | Entered
@@ -240,12 +240,19 @@ class Branch:
 
     def plain(self) -> Plain:
         """Return the tree as JSON can say it. It nests as often as the weight was split."""
-        found: Plain = {"share": self.share, "path": [{"line": step.line, "text": str(step), **step.plain()} for step in self.path]}
+        found: Plain = {
+            "share": self.share,
+            "path": [{"line": step.line, "text": str(step), **step.plain()} for step in self.path if _is_told(step)],
+        }
         if self.asset is not None:
             found["symbol"] = self.asset.symbol
         else:
             found["parts"] = [part.plain() for part in self.parts]
         return found
+
+
+def _is_told(step: Step) -> bool:
+    return not isinstance(step, Entered) or isinstance(step.node, Group)
 
 
 def lines_of(tree: Branch) -> tuple[str, ...]:

@@ -80,12 +80,18 @@ class HistoryDecider:
         weights = self._history.weights(place)
         if not explain:
             return UNEXPLAINED if weights is None else Proposal(weights)
+        decision = self.decision(place)
+        return decision if isinstance(decision, NotComputable) else _proposal_of(decision)
+
+    def decision(self, place: int) -> Decision | NotComputable:
+        """Return the target at a session with the path that led to it."""
+        weights = self._history.weights(place)
         decision = decide(self._symphony, _AtSession(self, self._panel, place), self.rules)
         if isinstance(decision, NotComputable):
             assert weights is None, "the walk must find a path where the history has found one"
-            return decision
-        assert decision.weights == weights, "the walk and the history agree to the last bit"
-        return _proposal_of(decision)
+        else:
+            assert decision.weights == weights, "the walk and the history agree to the last bit"
+        return decision
 
     def node_value(self, node: Node, measure: Measure, place: int) -> float | NotComputable:
         """Return a measure of a ranked node's own value stream at a session."""

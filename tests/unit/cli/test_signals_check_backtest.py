@@ -220,6 +220,31 @@ def test_check_in_words(bars: Path, command: Command) -> None:
     assert command("check", "switch.clj")[0] == 0
 
 
+# --- strategy graph ---
+
+
+def test_graph_of_a_day(bars: Path, command: Command) -> None:
+    """The picture goes to standard output or into a file; with bars the path of the day is in it."""
+    code, text, _ = command("strategy", "graph", "switch.clj", "--bars", "bars", "--as-of", "2025-03-05")
+    drawn = command("strategy", "graph", "switch.clj", "--bars", "bars", "-o", "switch.svg", "--json")[1]
+
+    assert code == 0
+    assert text.startswith("<svg")
+    assert "cumulative-return(SPY, 1) -0.990099 &gt; 0: no, closely" in text
+    assert (drawn["session"], drawn["written"], drawn["svg"], drawn["reason"]) == ("2025-03-06", "switch.svg", None, None)
+    assert (bars.parent / "switch.svg").read_text().endswith("</svg>\n")
+    assert command("strategy", "graph", "tecl", "--json")[1]["svg"].startswith("<svg")
+
+
+def test_graph_refusals(bars: Path, command: Command) -> None:
+    """What cannot be drawn, written or decided is said; a day without a target is drawn without a path."""
+    (bars / "SPY.csv").unlink()
+
+    assert "only symphonies" in command("strategy", "graph", "alchemiser.strategies.catalog.dual_momentum:DualMomentum")[2]
+    assert "cannot be written" in command("strategy", "graph", "switch.clj", "-o", "nowhere/x.svg")[2]
+    assert "SPY" in command("strategy", "graph", "switch.clj", "--bars", "bars", "--json")[1]["reason"]
+
+
 # --- backtest ---
 
 
