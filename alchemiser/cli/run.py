@@ -10,6 +10,7 @@ import uvloop
 
 from alchemiser.cli.options import ConfigOption, StateOption, StrategyOption, load, read_strategies
 from alchemiser.domain.errors import ConfigError, UsageError
+from alchemiser.service.deferred import defer
 from alchemiser.service.deferred import load as load_attribute
 from alchemiser.service.logs import configure_logging
 from alchemiser.service.safety import require_live_agreement, require_private_door
@@ -49,6 +50,7 @@ def run_command(
     _check_agreement(settings, options, {"--bars": bars, "--start": start, "--days": days, "--speed": speed})
     masker = SecretMasker(secrets_of(settings))
     configure_logging(level=settings.service.log_level, style=settings.service.log_format, masker=masker)
+    defer("numpy")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(load_attribute(DAEMON)(settings, options, masker=masker))
     raise typer.Exit(code)

@@ -1,7 +1,12 @@
-"""Modules that are loaded when they are first needed, so that nobody pays for what he does not use: commands, the embedded exchange."""
+"""Modules that are loaded when they are first needed, so that nobody pays for what he does not use.
+
+Commands and the embedded exchange are loaded by name when they are called; NumPy when the first number is computed.
+"""
 
 import gc
 import importlib
+import sys
+from types import ModuleType
 from typing import Any
 
 
@@ -19,3 +24,25 @@ def load(path: str) -> Any:
         gc.enable()
     gc.freeze()
     return found
+
+
+class _Deferred(ModuleType):
+    """Stands in the place of a module until something of it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Import the module, take over all that is in it, and return what was asked for."""
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        module = importlib.import_module(self.__name__)
+        self.__dict__.update(module.__dict__)
+        return getattr(module, name)
+
+
+def defer(name: str) -> None:
+    """Have ``import name`` cost nothing until the module is used; without effect when it is imported already.
+
+    For NumPy in the daemon, which listens for hours before it computes the first indicator. Unlike ``importlib.util.LazyLoader`` it
+    survives that several modules import it at their top.
+    """
+    if name not in sys.modules:
+        sys.modules[name] = _Deferred(name)
