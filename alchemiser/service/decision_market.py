@@ -47,7 +47,7 @@ class DecisionMarket:
         self._sessions_needed = sessions_needed
         self._max_age_seconds = max_age_seconds
         self._history = DailyHistory()
-        self._panel = PricePanel({})
+        self._panel: PricePanel | None = None
         self._fetched_for: date | None = None
 
     async def handle(self, envelope: Envelope) -> None:
@@ -59,8 +59,9 @@ class DecisionMarket:
     async def prepare(self, symbols: Sequence[str], rebalance_id: str) -> LivePanel:
         """Return the closes before today with the live price of each symbol as the bar of today."""
         today = new_york_date(self._clock.now())
-        if self._fetched_for != today:
-            await self._fetch(today)
+        panel = self._panel
+        if panel is None or self._fetched_for != today:
+            panel = await self._fetch(today)
         snapshots = await self._venue.snapshots(symbols)
         now = self._clock.now()
         prices: dict[str, float] = {}
@@ -74,14 +75,15 @@ class DecisionMarket:
                 prices[symbol] = price
             else:
                 absent[symbol] = price
-        return LivePanel(self._panel, today, prices, absent=absent)
+        return LivePanel(panel, today, prices, absent=absent)
 
-    async def _fetch(self, today: date) -> None:
+    async def _fetch(self, today: date) -> PricePanel:
         days = int(self._sessions_needed * CALENDAR_DAYS_PER_SESSION) + MARGIN_DAYS
         bars = await self._venue.daily_bars(self._symbols, start=today - timedelta(days=days), end=today - timedelta(days=1))
         self._history = DailyHistory.from_bars(bars)
         self._panel = PricePanel.before(self._history, today)
         self._fetched_for = today
+        return self._panel
 
     def _price(self, snapshot: MarketSnapshot, now: datetime) -> float | str:
         """Return the live price in dollars, or the reason why there is none."""
