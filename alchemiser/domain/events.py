@@ -215,6 +215,20 @@ class DecisionMissed(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class StrategyReloaded(Event, frozen=True, kw_only=True):
+    """The file of a strategy changed and was taken before this decision; ``changes`` say in words what is different."""
+
+    strategy: str
+    changes: tuple[str, ...]
+
+
+class StrategyNotReloaded(Event, frozen=True, kw_only=True):
+    """The file of a strategy changed and was not taken; the strategy goes on as it was."""
+
+    strategy: str
+    reason: str
+
+
 class TargetProposed(Event, frozen=True, kw_only=True):
     """A strategy computed its target weights; ``prices`` are the last prices it used, ``explanation`` is the path it took.
 
@@ -419,6 +433,8 @@ AnyEvent = (
     | DecisionDue
     | FlattenOrdered
     | DecisionMissed
+    | StrategyReloaded
+    | StrategyNotReloaded
     | TargetProposed
     | StrategyFailed
     | RebalancePlanned

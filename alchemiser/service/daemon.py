@@ -48,6 +48,7 @@ from alchemiser.service.answers import Answers
 from alchemiser.service.decision_market import DecisionMarket
 from alchemiser.service.metrics import DaemonMetrics
 from alchemiser.service.notify import SystemdNotifier
+from alchemiser.service.roster import wanted_strategies
 from alchemiser.service.rules import ladder_rules, plan_rules, risk_limits
 from alchemiser.service.runtime import SeededRuntime
 from alchemiser.service.scheduler import ClockHold, Scheduler, Timetable
@@ -56,8 +57,8 @@ from alchemiser.service.state import JournaledState
 from alchemiser.service.story import Storyteller
 from alchemiser.service.vitals import Vitals
 from alchemiser.strategies.base import LoadedStrategy
-from alchemiser.strategies.handler import Deciding, StrategyHandler
-from alchemiser.strategies.outcome import NotComputable, Proposal
+from alchemiser.strategies.handler import Done, StrategyHandler, in_thread
+from alchemiser.strategies.reload import Reloader
 
 _log = structlog.get_logger(__name__)
 
@@ -101,19 +102,24 @@ class Daemon:
         self._order_ended = asyncio.Event()
         self._stop_reason = ""
 
+        sessions_needed = max(settings.market.history_sessions, *(strategy.bars_needed for strategy in parts.roster), 1)
         self.market = DecisionMarket(
             venue=parts.venue,
             quotes=self.quotes,
             clock=clock,
             post=self.bus.post,
             symbols=self.symbols,
-            sessions_needed=max(settings.market.history_sessions, *(strategy.bars_needed for strategy in parts.roster), 1),
+            sessions_needed=sessions_needed,
             max_age_seconds=settings.market.quote_max_age_seconds,
         )
-        if parts.is_threaded:
-            self.strategies = StrategyHandler(parts.roster, self.market, self.bus.publish, clock)
-        else:
-            self.strategies = StrategyHandler(parts.roster, self.market, self.bus.publish, clock, run_aside=_at_once)
+        self.strategies = StrategyHandler(
+            parts.roster,
+            self.market,
+            self.bus.publish,
+            clock,
+            run_aside=in_thread if parts.is_threaded else _at_once,
+            reloader=Reloader(wanted_strategies(settings), symbols=self.symbols, bars=sessions_needed),
+        )
         self.rebalancer = Rebalancer(
             PortfolioParts(
                 venue=parts.venue,
@@ -318,8 +324,8 @@ async def _awaited(call: Callable[[], Awaitable[None]]) -> None:
     await call()
 
 
-async def _at_once(decide: Deciding) -> Proposal | NotComputable:
-    return decide()
+async def _at_once(function: Callable[[], Done]) -> Done:
+    return function()
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from alchemiser.domain.account import Asset
 from alchemiser.domain.errors import StrategyError
 from alchemiser.domain.rebalancing import Header
 from alchemiser.service.settings import Settings
@@ -43,13 +44,18 @@ class RefusedStrategy:
         return NotComputable((self._reason,))
 
 
-def load_roster(settings: Settings) -> tuple[LoadedStrategy, ...]:
-    """Load the strategies of the settings, in their order. Raises the first error when not one of them can run."""
+def wanted_strategies(settings: Settings) -> list[StrategySource]:
+    """Return the strategies that the settings name, in their order."""
     allocations = settings.allocations()
-    wanted = [
+    return [
         StrategySource(name, strategy.source or name, float(allocations[name]), rules_of(strategy.on_missing, strategy.volatility))
         for name, strategy in settings.strategies.items()
     ]
+
+
+def load_roster(settings: Settings) -> tuple[LoadedStrategy, ...]:
+    """Load the strategies of the settings, in their order. Raises the first error when not one of them can run."""
+    wanted = wanted_strategies(settings)
     loaded, refused = load_all(wanted)
     return _with_refused(wanted, loaded, refused)
 
@@ -59,6 +65,9 @@ def without_unknown_symbols(roster: Sequence[LoadedStrategy], known: Mapping[str
     refused: dict[str, StrategyError] = {}
     for strategy in roster:
         unknown = [symbol for symbol in strategy.symbols if symbol not in known]
+        untradable = [symbol for symbol in strategy.symbols if isinstance(asset := known.get(symbol), Asset) and not asset.is_tradable]
+        if untradable:
+            _log.warning("symbols_not_tradable", strategy=strategy.name, symbols=untradable, place=str(place))
         if unknown:
             refused[strategy.name] = StrategyError(f"strategy {strategy.name} needs {', '.join(unknown)}, unknown to {place}")
     wanted = [StrategySource(strategy.name, "", strategy.allocation) for strategy in roster]

@@ -31,6 +31,8 @@ from alchemiser.domain.events import (
     SessionClosed,
     SessionOpened,
     StrategyFailed,
+    StrategyNotReloaded,
+    StrategyReloaded,
     StreamConnected,
     StreamLost,
     TargetProposed,
@@ -49,6 +51,7 @@ _WARNINGS = (
     RebalanceParked,
     DecisionMissed,
     MailboxFilled,
+    StrategyNotReloaded,
 )
 _ERRORS = (StrategyFailed,)
 
@@ -65,6 +68,7 @@ class Storyteller:
         GapClosed,
         SessionOpened,
         SessionClosed,
+        StrategyReloaded,
         TargetProposed,
         RebalancePlanned,
         RebalanceCompleted,

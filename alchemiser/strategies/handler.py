@@ -1,25 +1,37 @@
 """The strategy handler: when a decision is due, every strategy gets the same prices and answers with a target or a reason.
 
-One failing strategy never touches another: each ends in its own ``TargetProposed`` or ``StrategyFailed``. Prices are asked for once, for
-all strategies together. A strategy that may take long is decided in a thread, so that quotes and fills keep flowing meanwhile.
+One failing strategy never touches another: each ends in its own ``TargetProposed`` or ``StrategyFailed``. Files that have changed are read
+again first. Prices are asked for once, for all strategies together. A strategy that may take long is decided in a thread, so that quotes
+and fills keep flowing meanwhile.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from anyio import to_thread
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import DataError, VenueError
-from alchemiser.domain.events import DecisionDue, Event, StrategyFailed, TargetProposed
+from alchemiser.domain.events import DecisionDue, Event, StrategyFailed, StrategyNotReloaded, StrategyReloaded, TargetProposed
 from alchemiser.domain.runtime import Clock
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.outcome import NotComputable, Proposal
 from alchemiser.strategies.panel import Panel
+from alchemiser.strategies.reload import Reloader, Swapped
 
-Deciding = Callable[[], Proposal | NotComputable]
-RunAside = Callable[[Deciding], Awaitable[Proposal | NotComputable]]
-"""Runs a function without holding up the event loop."""
+Done = TypeVar("Done")
+
+
+class RunAside(Protocol):
+    """Runs a function without holding up the event loop."""
+
+    async def __call__(self, function: Callable[[], Done]) -> Done:
+        """Return what the function returns."""
+
+
+async def in_thread(function: Callable[[], Done]) -> Done:
+    """Run a function in a thread."""
+    return await to_thread.run_sync(function)
 
 
 class DecisionMarket(Protocol):
@@ -43,9 +55,11 @@ class StrategyHandler:
         publish: Callable[[Event], Awaitable[object]],
         clock: Clock,
         *,
-        run_aside: RunAside = to_thread.run_sync,
+        run_aside: RunAside = in_thread,
+        reloader: Reloader | None = None,
     ) -> None:
         """``run_aside`` runs what takes long; on virtual time, where threads do not exist, it runs it at once."""
+        self._reloader = reloader
         self._strategies = tuple(strategies)
         self._market = market
         self._publish = publish
@@ -62,6 +76,7 @@ class StrategyHandler:
         event = envelope.event
         if not isinstance(event, DecisionDue):
             return
+        await self._reload()
         try:
             panel = await self._market.prepare(self.symbols, event.rebalance_id)
             place = panel.last
@@ -71,6 +86,19 @@ class StrategyHandler:
             return
         for strategy in self._strategies:
             await self._decide(event, strategy, panel, place)
+
+    async def _reload(self) -> None:
+        """Swap in the strategies whose files have changed, and tell what became of each."""
+        reloader = self._reloader
+        if reloader is None:
+            return
+        for news in await self._run_aside(lambda: reloader.refresh(self._strategies)):
+            if isinstance(news, Swapped):
+                new = news.strategy
+                self._strategies = tuple(new if strategy.name == new.name else strategy for strategy in self._strategies)
+                await self._publish(StrategyReloaded(at=self._clock.now(), strategy=new.name, changes=news.changes))
+            else:
+                await self._publish(StrategyNotReloaded(at=self._clock.now(), strategy=news.name, reason=news.reason))
 
     async def _decide(self, event: DecisionDue, strategy: LoadedStrategy, panel: Panel, place: int) -> None:
         def decided() -> Proposal | NotComputable:
