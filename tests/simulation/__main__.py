@@ -1,0 +1,72 @@
+"""``python -m tests.simulation --seeds 100 --from 1``: a campaign of seeded runs, with progress, and each failing seed in full."""
+
+import argparse
+import logging
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import structlog
+
+from tests.simulation.campaign import play, scenario_of
+from tests.simulation.checker import Record, broken_rules
+
+LAST_EVENTS = 40
+
+
+def main() -> int:
+    """Run the campaign; return 1 when a seed failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=100, help="how many seeds")
+    parser.add_argument("--from", dest="first", type=int, default=1, help="the first seed")
+    parser.add_argument("--keep", type=Path, help="directory that keeps the journals of the runs")
+    parser.add_argument("--logs", action="store_true", help="show the daemons' own log lines")
+    parser.add_argument("--all", action="store_true", help="go on after a failing seed")
+    chosen = parser.parse_args()
+    if not chosen.logs:
+        logging.disable(logging.CRITICAL)
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    began, kinds, days, lives, failed = time.perf_counter(), Counter[str](), 0, 0, list[int]()
+    for seed in range(chosen.first, chosen.first + chosen.seeds):
+        with tempfile.TemporaryDirectory(prefix=f"seed-{seed}-") as temporary:
+            directory = Path(temporary)
+            if chosen.keep:
+                directory = chosen.keep / str(seed)
+                directory.mkdir(parents=True)
+            scenario = scenario_of(seed)
+            record = play(scenario, directory)
+        kinds.update(scenario.kinds())
+        days += len(scenario.sessions)
+        lives += len(record.lives)
+        found = broken_rules(record)
+        if found:
+            failed.append(seed)
+            print(story_of_failure(seed, record, found), flush=True)
+            if not chosen.all:
+                break
+        if (seed - chosen.first + 1) % 20 == 0:
+            print(f"{seed - chosen.first + 1} seeds, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+    print(f"{days} days, {lives} daemons, {time.perf_counter() - began:.0f} s, failed seeds: {failed or 'none'}")
+    for kind, times in sorted(kinds.items()):
+        print(f"  {times:5} {kind}")
+    return 1 if failed else 0
+
+
+def story_of_failure(seed: int, record: Record, found: list[str]) -> str:
+    """Return what is needed to understand a failing seed: the rules, the scenario, the commit, the last events."""
+    scenario = scenario_of(seed)
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S607
+    lines = [f"SEED {seed} at commit {commit or 'unknown'}", *(f"  BROKEN {rule}" for rule in found)]
+    lines += [f"  fault {fault}" for fault in scenario.faults]
+    lines += [f"  {other}" for other in (*scenario.pins, *scenario.mutes, *scenario.ends)]
+    lines += [f"  strategies {scenario.strategies}, settings {scenario.settings}"]
+    lines += [f"  daemon {life}" for life in record.lives]
+    lines += [f"    {row.at:%d %H:%M:%S.%f} {row.sequence} {row.kind} {str(row.event)[:200]}" for row in record.journal[-LAST_EVENTS:]]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

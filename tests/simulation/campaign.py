@@ -1,0 +1,384 @@
+"""One seeded run: an exchange that outlives its daemons, the faults of a scenario, daemons that are killed and started again, and the record.
+
+Everything is real but time, sockets' cables and the power cord. The exchange runs beside the daemon, in the same loop; a daemon that is
+killed leaves a copy of its journal as the file was at that very moment, and its connections are dead from then on. The next one starts on
+that copy. When the sessions are over the faults are taken away and one last daemon recovers, so that what it then holds can be compared.
+"""
+
+import asyncio
+import shutil
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+from unittest.mock import patch
+
+import aiohttp
+import async_solipsism
+import msgspec
+
+from alchemiser.alpaca.venue import AlpacaVenue
+from alchemiser.bus.envelope import Envelope
+from alchemiser.exchange.assembly import open_core
+from alchemiser.exchange.fault_menu import MuteStream, parse_faults
+from alchemiser.exchange.generator import SyntheticMarket
+from alchemiser.exchange.server import ExchangeServer
+from alchemiser.exchange.settings import ExchangeSettings
+from alchemiser.exchange.tape import MarketTape
+from alchemiser.journal.journal import Journal
+from alchemiser.market.calendar import TradingCalendar
+from alchemiser.service import embedded, start
+from alchemiser.service.clock import VirtualClock
+from alchemiser.service.daemon import Daemon
+from alchemiser.service.embedded import EmbeddedMarket
+from alchemiser.service.offline import JOURNAL_FILE
+from alchemiser.service.settings import RunOptions
+from alchemiser.service.surroundings import Surroundings
+from tests.simulation.checker import Life, Record, read_journal
+from tests.simulation.days import simulated_settings
+from tests.simulation.faults import SYMBOLS, End, Pin, Scenario, scenario
+from tests.solipsism import LoopConnector, listen
+
+FIRST_SESSION = date(2025, 1, 2)
+BEFORE_DECISION = timedelta(minutes=18)
+"""How long before its first close a run begins: the hours before a decision hold nothing to be tested, and cost the most."""
+
+LIVES_AT_MOST = 8
+PATIENCE = timedelta(minutes=40)
+"""How long after the last close a run may still go on before it counts as hanging."""
+
+Json = dict[str, Any]
+
+
+def scenario_of(seed: int) -> Scenario:
+    """Return the scenario of a seed."""
+    return scenario(seed, TradingCalendar.new_york().sessions(FIRST_SESSION, FIRST_SESSION + timedelta(days=10))[:3])
+
+
+class _Loop(async_solipsism.EventLoop):
+    """A virtual-time loop on which no timer runs before its time.
+
+    Its time is a whole number of ticks, and the same moment reckoned by addition may be a last bit later: then aiohttp's keep-alive, woken
+    at its time, finds that it is not due yet, and asks to be woken at once, for ever. So every timer runs a tick after its time.
+    """
+
+    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.TimerHandle:
+        """Arrange a call for a tick after that time."""
+        return cast(asyncio.TimerHandle, super().call_at(when + 1.5 * self._clock_resolution, callback, *args, context=context))
+
+
+def play(one: Scenario, directory: Path) -> Record:
+    """Play a scenario; its journals are kept in the directory."""
+    with warnings.catch_warnings(), asyncio.Runner(loop_factory=_Loop) as runner:
+        warnings.simplefilter("ignore", async_solipsism.ResolutionWarning)
+        return runner.run(_Run(one, directory).play())
+
+
+class _LifeConnector(LoopConnector):
+    """The connections of one daemon: dead with it."""
+
+    def __init__(self, life: "_Life") -> None:
+        super().__init__()
+        self._life = life
+
+    async def connect(self, *arguments: Any, **named: Any) -> Any:
+        if self._life.is_dead:
+            raise ConnectionRefusedError("the process has been killed")
+        return await super().connect(*arguments, **named)
+
+
+@dataclass
+class _Life:
+    """One daemon, from its start to its end."""
+
+    number: int
+    state: Path
+    end: End | None
+    task: "asyncio.Task[None] | None" = None
+    daemon: Daemon | None = None
+    is_dead: bool = False
+    error: BaseException | None = None
+    counted: int = 0
+    doomed_at: int | None = None
+
+    def kill(self) -> None:
+        """Pull the plug: what is committed stays, nothing is said any more."""
+        if self.is_dead:
+            return
+        self.is_dead = True
+        heir = self.state.with_name(f"life-{self.number + 1}")
+        heir.mkdir()
+        for suffix in ("", "-wal"):
+            source = self.state / f"{JOURNAL_FILE}{suffix}"
+            if source.exists():
+                shutil.copy(source, heir / source.name)
+        assert self.task is not None
+        self.task.cancel()
+
+    def counts(self, kinds: tuple[str, ...], event: str) -> bool:
+        """Count an occurrence of what the end waits for; return whether this is the one."""
+        if self.is_dead or self.end is None or self.end.kind not in kinds or self.end.event != event:
+            return False
+        self.counted += 1
+        return self.counted == self.end.count
+
+
+class _Bystander:
+    """Stands for the exchange in the daemon's own list of tasks: here it runs by itself."""
+
+    async def run(self) -> None:
+        """Do nothing."""
+
+
+@dataclass
+class _Run:
+    """The play of one scenario."""
+
+    scenario: Scenario
+    directory: Path
+    lives: list[_Life] = field(default_factory=list)
+    spans: list[Life] = field(default_factory=list)
+
+    async def play(self) -> Record:
+        one, calendar = self.scenario, TradingCalendar.new_york()
+        begins_at = one.sessions[0].closes_at - BEFORE_DECISION
+        self.clock = VirtualClock(begins_at)
+        tape = MarketTape(SyntheticMarket(calendar, one.seed, symbols=SYMBOLS), calendar, SYMBOLS, one.seed)
+        core = open_core(settings=ExchangeSettings(multiplier="1"), tape=tape, seed=one.seed, opened_at=begins_at)
+        self.server = ExchangeServer(
+            core=core, tape=tape, calendar=calendar, clock=self.clock, last_day=one.sessions[-1].date, seed=one.seed
+        )
+        self.address = await self.server.start(sock=listen(8001))
+        self.server.plan_faults(parse_faults([dict(fault) for fault in one.faults]))
+        try:
+            with self._patched():
+                async with asyncio.TaskGroup() as group:
+                    market = group.create_task(self.server.run(linger=True), name="exchange")
+                    villains = [group.create_task(self._pin(pin), name="pin") for pin in one.pins]
+                    villains += [group.create_task(self._mute(*mute), name="mute") for mute in one.mutes]
+                    await self._live()
+                    for task in villains:
+                        task.cancel()
+                    self.server.faults.clear()
+                    await self._life(None, days_over=True)
+                    record = await self._record()
+                    market.cancel()
+        finally:
+            await self.server.stop()
+        return record
+
+    # --- daemons ---
+
+    async def _live(self) -> None:
+        """Run one daemon after the other until the sessions are over."""
+        ends = list(self.scenario.ends)
+        while len(self.lives) < LIVES_AT_MOST:
+            while ends and (at := ends[0].at) is not None and at <= self.clock.now():
+                ends.pop(0)
+            end = ends.pop(0) if ends else None
+            life = await self._life(end)
+            if life.daemon is None and life.error is not None and not life.is_dead:
+                await self.clock.sleep(15.0)  # It could not start; a service manager tries again.
+            elif end is not None and (life.is_dead or life.error is not None or self.clock.now() < self.scenario.sessions[-1].closes_at):
+                await self.clock.sleep(end.away_seconds)
+            if self.clock.now() >= self.scenario.sessions[-1].closes_at and not life.is_dead:
+                return
+
+    async def _life(self, end: End | None, *, days_over: bool = False) -> _Life:
+        number = len(self.lives)
+        life = _Life(number, self.directory / "life-0", end)
+        if self.lives:
+            before = self.lives[-1]
+            life.state = before.state.with_name(f"life-{number}") if before.is_dead else before.state
+        # An orderly end keeps the directory, but its name says which life a killed one bequeaths it to.
+        if self.lives and not self.lives[-1].is_dead:
+            life.state = self.lives[-1].state.rename(self.directory / f"life-{number}")
+        life.state.mkdir(exist_ok=True)
+        self.lives.append(life)
+        began = self.clock.now()
+        life.task = asyncio.create_task(self._daemon(life), name=f"daemon {number}")
+        timers = [asyncio.create_task(self._strike(life), name="strike")] if end is not None and end.at is not None else []
+        left = (self.scenario.sessions[-1].closes_at + PATIENCE - began).total_seconds()
+        done, _ = await asyncio.wait([life.task], timeout=max(left, PATIENCE.total_seconds()))
+        for timer in timers:
+            timer.cancel()
+        hangs = not done
+        if hangs:
+            life.task.cancel()
+            await asyncio.wait([life.task])
+        self.spans.append(
+            Life(
+                began=began,
+                ended=self.clock.now(),
+                was_killed=life.is_dead,
+                hung=hangs,
+                started=life.daemon is not None,
+                error=None if life.error is None else f"{type(life.error).__name__}: {life.error}",
+                is_last=days_over,
+            )
+        )
+        return life
+
+    async def _daemon(self, life: _Life) -> None:
+        overrides: Json = {
+            "strategies": {name: {"source": source} for name, source in self.scenario.strategies.items()},
+            "market.history_sessions": 20,
+            "embedded.seed": self.scenario.seed,
+            "service.http": f"127.0.0.1:{8100 + life.number}",
+            **self.scenario.settings,
+        }
+        surroundings = Surroundings(
+            make_clock=VirtualClock,
+            connector=lambda: _LifeConnector(life),
+            door_listener=listen(8100 + life.number),
+            seed=self.scenario.seed + life.number,
+            is_threaded=False,
+            takes_signals=False,
+            ping_seconds=15.0 if len(self.scenario.sessions) == 1 else 120.0,
+            turn_seconds=900.0,
+        )
+        options = RunOptions(start=self.scenario.sessions[0].date, days=len(self.scenario.sessions))
+        try:
+            await start.run_daemon(simulated_settings(life.state, overrides), options, surroundings)
+        except asyncio.CancelledError:
+            if not life.is_dead:
+                raise
+        except Exception as error:  # noqa: BLE001 - the checker judges whatever ends a daemon
+            if not life.is_dead:
+                life.error = error
+
+    async def _strike(self, life: _Life) -> None:
+        assert life.end is not None
+        assert life.end.at is not None
+        await self.clock.sleep_until(life.end.at)
+        if life.end.kind == "crash":
+            life.kill()
+        elif life.daemon is not None:
+            life.daemon.request_stop("the scenario says so")
+
+    # --- what the run takes hold of ---
+
+    @contextmanager
+    def _patched(self) -> Iterator[None]:
+        """Hand the daemons the exchange that runs already, keep hold of them, and watch the points at which they may be killed."""
+        run = self
+
+        class Held(Daemon):
+            def __init__(self, parts: Any) -> None:
+                super().__init__(parts)
+                run.lives[-1].daemon = self
+
+        async def enter(stack: Any, settings: Any, options: Any, roster: Any, held: Any, surroundings: Any) -> Any:
+            market = EmbeddedMarket(cast(ExchangeServer, _Bystander()), run.address, run.clock, run.scenario.sessions[-1].date)
+            return roster, market
+
+        with ExitStack() as stack:
+            stack.enter_context(patch.object(embedded, "enter_market", enter))
+            stack.enter_context(patch.object(start, "Daemon", Held))
+            stack.enter_context(patch.object(Journal, "append", self._append(Journal.append)))
+            stack.enter_context(patch.object(Journal, "durable", self._durable(Journal.durable)))
+            stack.enter_context(patch.object(AlpacaVenue, "submit", self._request("submit", AlpacaVenue.submit)))
+            stack.enter_context(patch.object(AlpacaVenue, "cancel", self._request("cancel", AlpacaVenue.cancel)))
+            yield
+
+    def _append(self, append: Callable[[Journal, Envelope], None]) -> Callable[[Journal, Envelope], None]:
+        def watched(journal: Journal, envelope: Envelope) -> None:
+            append(journal, envelope)
+            life, name = self.lives[-1], type(envelope.event).__name__
+            if life.counts(("crash at event",), name):
+                life.kill()
+            elif life.counts(("crash at commit",), name):
+                life.doomed_at = envelope.sequence
+
+        return watched
+
+    def _durable(self, durable: Callable[[Journal, int], Awaitable[None]]) -> Callable[[Journal, int], Awaitable[None]]:
+        async def watched(journal: Journal, sequence: int) -> None:
+            await durable(journal, sequence)
+            life = self.lives[-1]
+            if life.doomed_at is not None and life.doomed_at <= journal.durable_sequence:
+                life.kill()
+
+        return watched
+
+    def _request(self, name: str, send: Callable[[AlpacaVenue, Any], Awaitable[Any]]) -> Callable[[AlpacaVenue, Any], Awaitable[Any]]:
+        async def watched(venue: AlpacaVenue, what: Any) -> Any:
+            life = self.lives[-1]
+            if life.counts(("crash before request",), name):
+                life.kill()
+            try:
+                return await send(venue, what)
+            finally:
+                if life.counts(("crash after effect",), name):
+                    life.kill()
+
+        return watched
+
+    # --- the exchange's side ---
+
+    async def _pin(self, pin: Pin) -> None:
+        await self.clock.sleep_until(pin.at)
+        quotes = await self._ask("/v2/stocks/quotes/latest", symbols=pin.symbol)
+        quote = quotes["quotes"][pin.symbol]
+        bid, ask = float(quote["bp"]), float(quote["ap"])
+        bid, ask = {
+            "zero": (0.0, 0.0),
+            "one-sided": (bid, 0.0),
+            "locked": (bid, bid),
+            "crossed": (ask, bid),
+            "wide": (round(bid * 0.8, 2), round(ask * 1.2, 2)),
+        }[pin.shape]
+        body = {"symbol": pin.symbol, "bid": bid, "bid_size": 100 if bid else 0, "ask": ask, "ask_size": 100 if ask else 0}
+        async with aiohttp.ClientSession(connector=LoopConnector()) as http:
+            async with http.post(f"{self.address.rest}/_exchange/quote", json=body) as answer:
+                answer.raise_for_status()
+        await self.clock.sleep_until(pin.until)
+        async with aiohttp.ClientSession(connector=LoopConnector()) as http:
+            async with http.delete(f"{self.address.rest}/_exchange/quote", params={"symbol": pin.symbol}) as answer:
+                answer.raise_for_status()
+
+    async def _mute(self, stream: str, at: datetime, until: datetime) -> None:
+        await self.clock.sleep_until(at)
+        self.server.plan_faults(parse_faults([{"kind": "mute_stream", "stream": stream}]))
+        await self.clock.sleep_until(until)
+        left = [fault for fault in self.server.faults.waiting() if not (isinstance(fault, MuteStream) and fault.stream == stream)]
+        self.server.faults.clear()
+        self.server.plan_faults(left)
+
+    async def _ask(self, path: str, **query: Any) -> Any:
+        headers = {"APCA-API-KEY-ID": self.address.key_id, "APCA-API-SECRET-KEY": self.address.secret_key}
+        async with aiohttp.ClientSession(connector=LoopConnector(), headers=headers) as http:
+            async with http.get(f"{self.address.rest}{path}", params=query) as answer:
+                answer.raise_for_status()
+                return msgspec.json.decode(await answer.read())
+
+    async def _record(self) -> Record:
+        activities: list[Json] = []
+        while True:
+            query: Json = {"direction": "asc", "page_size": 100}
+            if activities:
+                query["page_token"] = activities[-1]["id"]
+            page = await self._ask("/v2/account/activities/FILL", **query)
+            activities += page
+            if len(page) < 100:
+                break
+        return Record(
+            seed=self.scenario.seed,
+            sessions=self.scenario.sessions,
+            log=await self._ask("/_exchange/log"),
+            account=await self._ask("/v2/account"),
+            positions=await self._ask("/v2/positions"),
+            orders=await self._ask("/v2/orders", status="all", limit=500, direction="asc"),
+            activities=activities,
+            journal=read_journal(self.lives[-1].state / JOURNAL_FILE),
+            lives=tuple(self.spans),
+            opening_cash="100000",
+        )
+
+
+def without(one: Scenario, **changes: Any) -> Scenario:
+    """Return a scenario with parts of it changed: for making a failing one smaller."""
+    return replace(one, **changes)

@@ -1,0 +1,458 @@
+"""The referee: what must hold of a run, judged from the exchange's own record and the rows of the journal as plain JSON.
+
+It shares no code with the daemon: no event types, no ledger, no order states. It counts again, from what was said on the wire and what
+was written down, and returns each rule that was broken in words.
+"""
+
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+ZERO = Decimal(0)
+CUT_OFF_BEFORE_CLOSE = timedelta(minutes=1)
+INTENT_SECONDS = 180.0
+"""How long an intent may be worked."""
+
+GRACE_SECONDS = 60.0
+"""How long the end of a rebalance may take after its deadline: the last cancels are confirmed, or given up on."""
+
+IN_TRANSIT_SECONDS = 0.05
+"""How long a request may be on its way while the gate closes behind it."""
+
+OPEN_AT_EXCHANGE = frozenset({"new", "accepted", "pending_new", "partially_filled", "pending_cancel", "pending_replace", "held"})
+
+
+class SessionHours(Protocol):
+    """The hours of a session."""
+
+    @property
+    def opens_at(self) -> datetime:
+        """When it opens."""
+
+    @property
+    def closes_at(self) -> datetime:
+        """When it closes."""
+
+
+@dataclass(frozen=True)
+class Life:
+    """One daemon of the run: from when to when, and how it ended."""
+
+    began: datetime
+    ended: datetime
+    was_killed: bool
+    hung: bool
+    started: bool
+    error: str | None
+    is_last: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the journal."""
+
+    sequence: int
+    kind: str
+    at: datetime
+    event: Json
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything a run leaves behind."""
+
+    seed: int
+    sessions: Sequence[SessionHours]
+    log: list[Json]
+    account: Json
+    positions: list[Json]
+    orders: list[Json]
+    activities: list[Json]
+    journal: list[Row]
+    lives: tuple[Life, ...]
+    opening_cash: str
+
+    def of(self, kind: str) -> list[Row]:
+        """Return the rows of one kind."""
+        return [row for row in self.journal if row.kind == kind]
+
+
+def read_journal(path: Path) -> list[Row]:
+    """Read the rows of a journal's file, as they are."""
+    with sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True) as connection:
+        rows = connection.execute("SELECT sequence, type, at, payload FROM events ORDER BY sequence").fetchall()
+    connection.close()
+    return [Row(sequence, kind, datetime.fromisoformat(at).astimezone(UTC), json.loads(payload)) for sequence, kind, at, payload in rows]
+
+
+def broken_rules(record: Record) -> list[str]:
+    """Return every rule that the run broke, in words; none when all was well."""
+    return [f"{rule.__name__.lstrip('_')}: {found}" for rule in RULES for found in rule(record)]
+
+
+# --- helpers of the referee ---
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _parts(client_order_id: str) -> tuple[str, str] | None:
+    """Return rebalance and intent of one of the daemon's ids, by its shape: epoch-rebalance-intent-attempt."""
+    parts = client_order_id.split("-")
+    return (parts[1], parts[2]) if len(parts) == 4 else None
+
+
+def _ended_at(order: Json) -> datetime | None:
+    moments = [order[name] for name in ("filled_at", "canceled_at", "expired_at", "failed_at", "replaced_at") if order.get(name)]
+    return min(map(_time, moments)) if moments and order["status"] not in OPEN_AT_EXCHANGE else None
+
+
+def _posts(record: Record) -> list[Json]:
+    return [
+        entry
+        for entry in record.log
+        if entry["kind"] == "request" and entry["method"] == "POST" and entry["path"].lstrip("/") == "v2/orders"
+    ]
+
+
+def _executions(record: Record) -> dict[str, list[tuple[Decimal, Decimal]]]:
+    """Return the exchange's fills as pairs of shares and price, by client order id."""
+    ids = {order["id"]: order["client_order_id"] for order in record.orders}
+    fills: dict[str, list[tuple[Decimal, Decimal]]] = defaultdict(list)
+    for activity in record.activities:
+        fills[ids[activity["order_id"]]].append((Decimal(activity["qty"]), Decimal(activity["price"])))
+    return fills
+
+
+# --- the rules ---
+
+
+def _every_daemon_ends_in_order(record: Record) -> Iterator[str]:
+    for number, life in enumerate(record.lives):
+        if life.hung:
+            yield f"daemon {number} hangs: begun {life.began}, still there {life.ended}"
+        if life.error is not None and (life.started or life.is_last):
+            yield f"daemon {number} ended by {life.error}"
+
+
+def _no_handler_fails(record: Record) -> Iterator[str]:
+    for row in record.of("HandlerFailed"):
+        yield f"{row.event['handler']} on {row.event['event_type']}: {row.event['error']}"
+
+
+def _each_execution_is_booked_once(record: Record) -> Iterator[str]:
+    filled = Counter(row.event["fill"]["execution_id"] for row in record.of("OrderFilled"))
+    booked = Counter(row.event["execution_id"] for row in record.of("FillBooked"))
+    for execution, times in sorted((filled | booked).items()):
+        if filled[execution] != 1 or booked[execution] != 1:
+            yield f"execution {execution} was announced {filled[execution]} times and booked {booked[execution]} times"
+    for row in record.of("FillBooked"):
+        fill = next((other.event["fill"] for other in record.of("OrderFilled") if _same(other, row)), None)
+        parts = sum((abs(Decimal(entry["quantity"])) for entry in row.event["entries"]), ZERO)
+        if fill is not None and parts != Decimal(fill["quantity"]):
+            yield f"execution {row.event['execution_id']} of {fill['quantity']} was booked as {parts}"
+
+
+def _same(filled: Row, booked: Row) -> bool:
+    return bool(filled.event["fill"]["execution_id"] == booked.event["execution_id"])
+
+
+def _all_fills_of_the_exchange_are_known(record: Record) -> Iterator[str]:
+    theirs = _executions(record)
+    ours: dict[str, list[tuple[Decimal, Decimal]]] = defaultdict(list)
+    for row in record.of("OrderFilled"):
+        fill = row.event["fill"]
+        ours[fill["client_order_id"]].append((Decimal(fill["quantity"]), Decimal(fill["price"])))
+    for key in sorted({*theirs, *ours}):
+        if sorted(theirs.get(key, [])) != sorted(ours.get(key, [])):
+            yield f"order {key}: the exchange executed {_words(theirs.get(key, []))}, the daemon knows {_words(ours.get(key, []))}"
+
+
+def _words(fills: list[tuple[Decimal, Decimal]]) -> str:
+    return " + ".join(f"{quantity:f}@{price:f}" for quantity, price in sorted(fills)) or "nothing"
+
+
+def _at_most_one_live_order_per_intent(record: Record) -> Iterator[str]:
+    by_intent: dict[tuple[str, str], list[Json]] = defaultdict(list)
+    for order in record.orders:
+        intent = _parts(order["client_order_id"])
+        if intent is None:
+            yield f"the exchange has an order with the foreign id {order['client_order_id']}"
+        else:
+            by_intent[intent].append(order)
+    for orders in by_intent.values():
+        orders.sort(key=lambda order: _time(order["created_at"]))
+        for earlier, later in zip(orders, orders[1:], strict=False):
+            ended = _ended_at(earlier)
+            if ended is None or ended > _time(later["created_at"]):
+                yield f"{later['client_order_id']} was live at {later['created_at']} beside {earlier['client_order_id']}, ended {ended}"
+
+
+def _an_intent_is_never_overfilled(record: Record) -> Iterator[str]:
+    wanted = {
+        (row.event["rebalance_id"], intent["intent_id"]): Decimal(intent["quantity"])
+        for row in record.of("RebalancePlanned")
+        for intent in row.event["intents"]
+    }
+    got: dict[tuple[str, str], Decimal] = defaultdict(lambda: ZERO)
+    for key, fills in _executions(record).items():
+        intent = _parts(key)
+        if intent is not None:
+            got[intent] += sum((quantity for quantity, _ in fills), ZERO)
+    for intent, quantity in sorted(got.items()):
+        if quantity > wanted.get(intent, ZERO):
+            yield f"{quantity} of {intent} were executed where {wanted.get(intent, ZERO)} were wanted"
+
+
+def _an_id_has_one_body(record: Record) -> Iterator[str]:
+    bodies: dict[str, str] = {}
+    for post in _posts(record):
+        body = json.dumps(post["body"], sort_keys=True)
+        key = post["body"]["client_order_id"]
+        if bodies.setdefault(key, body) != body:
+            yield f"{key} was sent as {bodies[key]} and as {body}"
+
+
+def _no_submit_is_repeated_blindly(record: Record) -> Iterator[str]:
+    """Between two submits of one id the venue must have proved that the first did nothing: by a 429, or by not finding the order."""
+    proved: dict[str, bool] = {}
+    for entry in record.log:
+        if entry["kind"] != "request":
+            continue
+        if entry["method"] == "POST" and entry["path"].lstrip("/") == "v2/orders":
+            key = entry["body"]["client_order_id"]
+            if not proved.get(key, True):
+                yield f"{key} was sent again at {entry['at']} although nobody knew what had become of it"
+            proved[key] = entry["status"] == 429
+        elif entry["path"].endswith("by_client_order_id") and entry["status"] == 404:
+            key = entry["query"].partition("client_order_id=")[2].partition("&")[0]
+            proved[key] = True
+
+
+def _what_is_sent_was_written_down(record: Record) -> Iterator[str]:
+    intended = {row.event["order"]["client_order_id"]: row.event["order"] for row in record.of("OrderIntended")}
+    for post in _posts(record):
+        key = post["body"]["client_order_id"]
+        if key not in intended:
+            yield f"{key} was sent and the journal does not know it"
+        elif Decimal(post["body"]["qty"]) != Decimal(intended[key]["quantity"]):
+            yield f"{key} was sent for {post['body']['qty']}, written down as {intended[key]['quantity']}"
+
+
+def _nothing_is_sent_while_the_gate_is_closed(record: Record) -> Iterator[str]:
+    spans = list(_gate_open(record))
+    for post in _posts(record):
+        at = _time(post["at"])
+        slack = timedelta(seconds=IN_TRANSIT_SECONDS)
+        if not any(begin <= at <= (end or at) + slack for begin, end in spans):
+            yield f"{post['body']['client_order_id']} was sent at {at}, while the gate was closed"
+        session = next((one for one in record.sessions if one.opens_at <= at <= one.closes_at), None)
+        if session is None or at > session.closes_at - CUT_OFF_BEFORE_CLOSE + slack:
+            yield f"{post['body']['client_order_id']} was sent at {at}, outside of the session or after its cut-off"
+
+
+def _gate_open(record: Record) -> Iterator[tuple[datetime, datetime | None]]:
+    """Yield from when to when the gate was open, as the journal tells it; a killed daemon's gate is closed by its death."""
+    shut = {"recovery", "orders", "session"}
+    opened: datetime | None = None
+    deaths = sorted(life.ended for life in record.lives)
+    for row in record.journal:
+        event = row.event
+        before = bool(shut)
+        match row.kind:
+            case "DaemonStarted":
+                shut = {"recovery", "orders", "session"}
+            case "DaemonStopping":
+                shut.add("stopping")
+            case "RecoveryCompleted":
+                shut.discard("recovery")
+            case "StreamConnected" if event["stream"] == "orders":
+                shut.discard("orders")
+            case "StreamLost" if event["stream"] == "orders":
+                shut.add("orders")
+            case "GapOpened":
+                shut.add("gap")
+            case "GapClosed":
+                shut.discard("gap")
+            case "SessionOpened":
+                shut.discard("session")
+            case "SessionClosed":
+                shut.add("session")
+            case "TradingStateChanged":
+                (shut.discard if event["state"] == "active" else shut.add)("trading")
+        if before and not shut:
+            opened = row.at
+        elif not before and shut and opened is not None:
+            # The daemon that opened it may have been killed long before the next one wrote anything.
+            yield opened, min([row.at, *(death for death in deaths if death >= opened)])
+            opened = None
+    if opened is not None:
+        yield opened, min((death for death in deaths if death >= opened), default=None)
+
+
+def _buys_stay_within_cash(record: Record) -> Iterator[str]:
+    """At the creation of a buy, what the open buys may still take must be there."""
+    ids = {order["id"]: order for order in record.orders}
+    fills = [(_time(one["transaction_time"]), one["order_id"], Decimal(one["qty"]), Decimal(one["price"])) for one in record.activities]
+    for order in record.orders:
+        if order["side"] != "buy":
+            continue
+        at = _time(order["created_at"])
+        cash, taken = Decimal(record.opening_cash), ZERO
+        done: dict[str, Decimal] = defaultdict(lambda: ZERO)
+        for moment, order_id, quantity, price in fills:
+            if moment > at:
+                continue
+            done[order_id] += quantity
+            cash -= quantity * price if ids[order_id]["side"] == "buy" else -quantity * price
+        for other in record.orders:
+            ended = _ended_at(other)
+            if other["side"] == "buy" and _time(other["created_at"]) <= at and (ended is None or ended > at) and other["limit_price"]:
+                taken += (Decimal(other["qty"]) - done[other["id"]]) * Decimal(other["limit_price"])
+        if taken > cash:
+            yield f"with {order['client_order_id']} at {at} the open buys may take {taken} of {cash} in cash"
+    if Decimal(record.account["cash"]) < 0:
+        yield f"the account ends with {record.account['cash']} in cash"
+
+
+def _no_strategy_sells_what_it_does_not_hold(record: Record) -> Iterator[str]:
+    for sequence, strategy, symbol, quantity in _holdings(record):
+        if quantity < 0:
+            yield f"event {sequence} leaves strategy {strategy} with {quantity} {symbol}"
+    for position in record.positions:
+        if Decimal(position["qty"]) < 0:
+            yield f"the account is short of {position['qty']} {position['symbol']}"
+
+
+def _holdings(record: Record) -> Iterator[tuple[int, str, str, Decimal]]:
+    """Yield, for each change of a strategy's holding, what it is afterwards."""
+    held: dict[tuple[str, str], Decimal] = defaultdict(lambda: ZERO)
+    for row in record.journal:
+        moves: list[tuple[str, str, Decimal]] = []
+        if row.kind == "FillBooked":
+            moves = [(entry["strategy"], row.event["symbol"], Decimal(entry["quantity"])) for entry in row.event["entries"]]
+        elif row.kind == "RebalancePlanned":
+            for crossing in row.event["crossings"]:
+                moves.append((crossing["seller"], crossing["symbol"], -Decimal(crossing["quantity"])))
+                moves.append((crossing["buyer"], crossing["symbol"], Decimal(crossing["quantity"])))
+        for strategy, symbol, quantity in moves:
+            held[strategy, symbol] += quantity
+            yield row.sequence, strategy, symbol, held[strategy, symbol]
+
+
+def _books_equal_the_exchange(record: Record) -> Iterator[str]:
+    last: dict[tuple[str, str], Decimal] = {}
+    for _, strategy, symbol, quantity in _holdings(record):
+        last[strategy, symbol] = quantity
+    ours: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    for (_, symbol), quantity in last.items():
+        ours[symbol] += quantity
+    theirs = {position["symbol"]: Decimal(position["qty"]) for position in record.positions}
+    for symbol in sorted({*ours, *theirs}):
+        if ours[symbol] != theirs.get(symbol, ZERO):
+            yield f"{symbol}: the books hold {ours[symbol]}, the exchange {theirs.get(symbol, ZERO)}"
+    flows = (Decimal(entry["cash"]) for row in record.of("FillBooked") for entry in row.event["entries"])
+    cash = Decimal(record.opening_cash) + sum(flows, ZERO)
+    if abs(cash - Decimal(record.account["cash"])) >= Decimal("0.01"):
+        yield f"cash: the books hold {cash}, the exchange {record.account['cash']}"
+    compared = record.of("LedgerCompared")
+    if compared and compared[-1].event["differences"]:
+        yield f"the daemon itself ends with differences: {compared[-1].event['differences']}"
+
+
+def _every_order_ends(record: Record) -> Iterator[str]:
+    for order in record.orders:
+        if order["status"] in OPEN_AT_EXCHANGE:
+            yield f"{order['client_order_id']} is still {order['status']} at the exchange"
+    closed = Counter(row.event["client_order_id"] for row in record.of("OrderClosed"))
+    for row in record.of("OrderIntended"):
+        key = row.event["order"]["client_order_id"]
+        if not closed[key]:
+            yield f"{key} was intended at {row.at} and never closed"
+
+
+def _every_rebalance_ends_in_time(record: Record) -> Iterator[str]:
+    ends = {row.event["rebalance_id"]: row for row in record.journal if row.kind in ("RebalanceCompleted", "RebalanceParked")}
+    begins = {row.event["rebalance_id"]: row for row in record.of("DecisionDue")}
+    for key, begin in begins.items():
+        close = next(one.closes_at for one in record.sessions if one.opens_at <= begin.at <= one.closes_at)
+        end = ends.get(key)
+        # Only a daemon that is there can end something: an end is owed while one lives, and by the next one when it starts.
+        present = [life for life in record.lives if life.ended > begin.at and not life.is_last]
+        away = any(life.was_killed or life.error or life.ended < close for life in present[:-1] or present)
+        if end is None:
+            if any(life.began < close for life in present[-1:]) and not away:
+                yield f"{key} began at {begin.at} and never ended"
+            elif any(life.began < close - CUT_OFF_BEFORE_CLOSE and life.ended >= close and life.started for life in present):
+                yield f"{key} began at {begin.at} and never ended, although a daemon was there until the close"
+            continue
+        limit = close - CUT_OFF_BEFORE_CLOSE + timedelta(seconds=GRACE_SECONDS)
+        if not away:
+            limit = min(limit, begin.at + timedelta(seconds=INTENT_SECONDS + GRACE_SECONDS + 30.0))
+        if end.at > limit and not (away and end.at > close):
+            yield f"{key} began at {begin.at} and ended at {end.at} only, after {limit}"
+    often = Counter(row.event["rebalance_id"] for row in record.journal if row.kind in ("RebalanceCompleted", "RebalanceParked"))
+    for key, times in often.items():
+        if times != 1:
+            yield f"{key} ended {times} times"
+
+
+def _an_ended_rebalance_has_no_live_order(record: Record) -> Iterator[str]:
+    ends = {row.event["rebalance_id"]: row for row in record.journal if row.kind in ("RebalanceCompleted", "RebalanceParked")}
+    for order in record.orders:
+        parts = _parts(order["client_order_id"])
+        end = ends.get(parts[0]) if parts else None
+        if end is None:
+            continue
+        ended, stated = _ended_at(order), "never confirmed" in end.event.get("reason", "")
+        if (ended is None or ended > end.at) and not stated:
+            yield f"{order['client_order_id']} was live until {ended}, its rebalance ended at {end.at}"
+
+
+def _each_session_is_decided(record: Record) -> Iterator[str]:
+    for session in record.sessions:
+        decided = [row for row in record.journal if row.kind in ("DecisionDue", "DecisionMissed") and _within(row.at, session)]
+        cut_off = session.closes_at - CUT_OFF_BEFORE_CLOSE
+        there = any(life.started and life.began < cut_off and life.ended >= session.closes_at for life in record.lives)
+        if not decided and there:
+            yield f"the session that closes at {session.closes_at} had no decision although a daemon was there"
+        plans = [row for row in record.of("RebalancePlanned") if _within(row.at, session)]
+        if len(plans) > 1:
+            yield f"the session that closes at {session.closes_at} was planned {len(plans)} times"
+
+
+def _within(at: datetime, session: SessionHours) -> bool:
+    return session.opens_at <= at <= session.closes_at
+
+
+Rule = Callable[[Record], Iterator[str]]
+
+RULES: tuple[Rule, ...] = (
+    _every_daemon_ends_in_order,
+    _no_handler_fails,
+    _each_execution_is_booked_once,
+    _all_fills_of_the_exchange_are_known,
+    _at_most_one_live_order_per_intent,
+    _an_intent_is_never_overfilled,
+    _an_id_has_one_body,
+    _no_submit_is_repeated_blindly,
+    _what_is_sent_was_written_down,
+    _nothing_is_sent_while_the_gate_is_closed,
+    _buys_stay_within_cash,
+    _no_strategy_sells_what_it_does_not_hold,
+    _books_equal_the_exchange,
+    _every_order_ends,
+    _every_rebalance_ends_in_time,
+    _an_ended_rebalance_has_no_live_order,
+    _each_session_is_decided,
+)
+"""Every rule, by the invariants they stand for: money 1, once 2, one order 3, gate 4, cash 5, books 7, crash 9, liveness 10."""
