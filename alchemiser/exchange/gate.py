@@ -31,6 +31,7 @@ from alchemiser.exchange.faults import FaultBook
 from alchemiser.exchange.http_forms import answer, refusal
 from alchemiser.exchange.ticks import MINUTE, floor_to
 from alchemiser.exchange.traffic import TrafficLog
+from alchemiser.exchange.wire import UNREADABLE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -141,6 +142,9 @@ class Gate:
             return await (handler(request) if fault is None else self._with_fault(fault, request, handler))
         except ApiError as error:
             return refusal(error)
+        except OverflowError:
+            # A date that was read but that no calculation with dates can hold, such as the first day of year 1 in another zone.
+            return refusal(ApiError(400, None, "a value is out of range"))
         except DataError:
             # The driver has it too, and ends the exchange with it when it matters; a client learns no more than from the real service.
             return refusal(ApiError(500, 50010000, "internal server error"))
@@ -225,7 +229,7 @@ def _names(request: web.Request, body: bytes, symbol: str) -> bool:
         return True
     try:
         fields = msgspec.json.decode(body or b"null")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return False
     return isinstance(fields, dict) and fields.get("symbol") == symbol
 

@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 
 from alchemiser.exchange.errors import ApiError, bad_request
+from alchemiser.exchange.wire import UNREADABLE
 from alchemiser.market.calendar import midnight
 
 _TRUE: Final = frozenset({"true", "1", "t", "yes"})
@@ -23,6 +24,9 @@ _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _TIME: Final = re.compile(r"(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(Z|z|[+-]\d{2}:?\d{2})")
 _INSTANT: Final = timedelta(microseconds=1)
 _ONE_DAY: Final = timedelta(days=1)
+_FIRST_DAY: Final = date(1900, 1, 1)
+_LAST_DAY: Final = date(2200, 1, 1)
+"""Beyond these there is nothing to be asked for; within them dates can be reckoned with."""
 
 
 def answer(value: Any, status: int = 200) -> web.Response:
@@ -40,7 +44,7 @@ async def read_json(request: web.Request) -> Any:
     data = await request.read()
     try:
         return msgspec.json.decode(data) if data.strip() else {}
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise bad_request(f"request body format is invalid: {error}") from error
 
 
@@ -91,8 +95,9 @@ def moment(query: Mapping[str, str], name: str, *, end_of_day: bool = False) -> 
         raise bad_request(f"invalid {name}: {text!r} is neither an RFC 3339 time nor a YYYY-MM-DD date")
     seconds, fraction, zone = match.groups()
     try:
-        return datetime.fromisoformat(f"{seconds}.{(fraction or '0')[:6]:0<6}{zone.upper()}".replace("Z", "+00:00")).astimezone(UTC)
-    except ValueError as error:
+        at = datetime.fromisoformat(f"{seconds}.{(fraction or '0')[:6]:0<6}{zone.upper()}".replace("Z", "+00:00")).astimezone(UTC)
+        return min(max(at, midnight(_FIRST_DAY)), midnight(_LAST_DAY))
+    except (ValueError, OverflowError) as error:
         raise bad_request(f"invalid {name}: {error}") from error
 
 
@@ -120,6 +125,6 @@ def read_page_token(text: str | None) -> tuple[str, datetime] | None:
 
 def _date(name: str, text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        return min(max(date.fromisoformat(text), _FIRST_DAY), _LAST_DAY)
     except ValueError as error:
         raise bad_request(f"invalid {name}: {text!r} is not a date") from error

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
-import msgspec
 from aiohttp import web
 
 from alchemiser.domain.runtime import Clock
@@ -20,7 +19,7 @@ from alchemiser.exchange.access import Credentials, presented_pair
 from alchemiser.exchange.connection import Connection, Frame
 from alchemiser.exchange.faults import FaultBook
 from alchemiser.exchange.traffic import TrafficLog
-from alchemiser.exchange.wire import Batch, Encoding, MarketMessage, decode, encode
+from alchemiser.exchange.wire import UNREADABLE, Batch, Encoding, MarketMessage, decode, encode
 
 FEEDS: Final = ("sip", "iex", "delayed_sip", "test")
 AUTH_SECONDS: Final = 10.0
@@ -232,7 +231,7 @@ class MarketStream:
         def receive(frame: Frame) -> None:
             try:
                 message = decode(frame.payload, encoding, is_text=frame.is_text)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except UNREADABLE:
                 message = None
             self._traffic.frame(self._clock.now(), "market", "in", frame.payload if message is None else message)
             self._send_control(session, session.receive(message))

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-import msgspec
 from aiohttp import web
 
 from alchemiser.domain.runtime import Clock
@@ -19,7 +18,7 @@ from alchemiser.exchange.connection import Connection, Frame
 from alchemiser.exchange.faults import FaultBook
 from alchemiser.exchange.orders import OrderUpdate
 from alchemiser.exchange.traffic import TrafficLog
-from alchemiser.exchange.wire import Encoding, decode, encode
+from alchemiser.exchange.wire import UNREADABLE, Encoding, decode, encode
 
 _QUEUE_FRAMES: Final = 10_000
 _STREAMS: Final = ("trade_updates",)
@@ -138,7 +137,7 @@ class OrderStream:
         def receive(frame: Frame) -> None:
             try:
                 message = decode(frame.payload, encoding, is_text=frame.is_text)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except UNREADABLE:
                 message = None
             self._traffic.frame(self._clock.now(), "orders", "in", frame.payload if message is None else message)
             answer = session.receive(message)

@@ -11,6 +11,7 @@ import msgspec
 
 from alchemiser.exchange.access import Credentials
 from alchemiser.exchange.formats import time_text
+from alchemiser.exchange.wire import UNREADABLE
 
 KEPT_ENTRIES: Final = 20_000
 _KEPT_CHARACTERS: Final = 4_000
@@ -56,7 +57,7 @@ class TrafficLog:
                 return None
             try:
                 data = msgspec.json.decode(data)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except UNREADABLE:
                 text = data.decode(errors="replace") if isinstance(data, bytes) else data
                 return self._credentials.mask(text)[:_KEPT_CHARACTERS]
         return self._masked(data)

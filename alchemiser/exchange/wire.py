@@ -16,6 +16,10 @@ _EXCHANGE: Final = "P"  # NYSE Arca, where the shipped strategies' funds are lis
 _TAPE: Final = "B"  # and the tape of its listings
 
 
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading the bytes of a client may raise: they are malformed, no UTF-8, or nested too deeply."""
+
+
 class Encoding(Enum):
     """How the frames of one connection are written."""
 
@@ -306,7 +310,7 @@ def encode(value: Any, encoding: Encoding) -> bytes:
 def decode(data: bytes, encoding: Encoding, *, is_text: bool) -> Any:
     """Return what a client sent.
 
-    A client of a msgpack connection may still talk JSON, which its text opcode then says. Raises ``msgspec.DecodeError``.
+    A client of a msgpack connection may still talk JSON, which its text opcode then says. Raises one of :data:`UNREADABLE`.
     """
     if encoding is Encoding.MSGPACK and not is_text:
         return msgspec.msgpack.decode(data)

@@ -16,12 +16,15 @@ with warnings.catch_warnings():
     # Importing any part of alpaca-py imports its streams, which stand on the legacy client of websockets.
     warnings.filterwarnings("ignore", message=r"websockets\.legacy is deprecated", category=DeprecationWarning)
     from alpaca.common.exceptions import APIError
-    from alpaca.data.enums import Adjustment
+    from alpaca.data.enums import Adjustment, MostActivesBy
     from alpaca.data.historical import StockHistoricalDataClient
     from alpaca.data.historical.corporate_actions import CorporateActionsClient
+    from alpaca.data.historical.screener import ScreenerClient
     from alpaca.data.live import StockDataStream
     from alpaca.data.requests import (
         CorporateActionsRequest,
+        MarketMoversRequest,
+        MostActivesRequest,
         StockBarsRequest,
         StockLatestBarRequest,
         StockLatestQuoteRequest,
@@ -32,16 +35,25 @@ with warnings.catch_warnings():
     )
     from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
     from alpaca.trading.client import TradingClient
-    from alpaca.trading.enums import OrderSide, OrderStatus, QueryOrderStatus, TimeInForce
+    from alpaca.trading.enums import CorporateActionType, OrderClass, OrderSide, OrderStatus, QueryOrderStatus, TimeInForce
     from alpaca.trading.requests import (
         ClosePositionRequest,
+        CreateWatchlistRequest,
         GetAssetsRequest,
         GetCalendarRequest,
+        GetCorporateAnnouncementsRequest,
+        GetOrderByIdRequest,
         GetOrdersRequest,
         GetPortfolioHistoryRequest,
         LimitOrderRequest,
         MarketOrderRequest,
         ReplaceOrderRequest,
+        StopLimitOrderRequest,
+        StopLossRequest,
+        StopOrderRequest,
+        TakeProfitRequest,
+        TrailingStopOrderRequest,
+        UpdateWatchlistRequest,
     )
     from alpaca.trading.stream import TradingStream
 
@@ -219,6 +231,100 @@ async def test_reads_the_market() -> None:
         actions = CorporateActionsClient(*PAIR, url_override=exchange.address.rest)
         found = await threaded(actions.get_corporate_actions, CorporateActionsRequest(symbols=["SPY"], start=date(2025, 1, 1)))
         assert found.data == {}
+
+
+@pytest.mark.filterwarnings("ignore:get_corporate_announcement:DeprecationWarning")
+async def test_keeps_watchlists_and_complex_orders() -> None:
+    """The rest of TradingClient: watchlists, bracket orders, look-ups by both ids, replacing, every order type, announcements (8.8)."""
+    async with running() as exchange:
+        client = trading(exchange)
+        made = await threaded(client.create_watchlist, CreateWatchlistRequest(name="mine", symbols=["SPY"]))
+        await threaded(client.add_asset_to_watchlist_by_id, made.id, "TECL")
+        await threaded(client.remove_asset_from_watchlist_by_id, made.id, "SPY")
+        renamed = await threaded(client.update_watchlist_by_id, made.id, UpdateWatchlistRequest(name="other"))
+        found = await threaded(client.get_watchlist_by_id, made.id)
+        assert (renamed.name, [asset.symbol for asset in found.assets]) == ("other", ["TECL"])
+        assert [each.id for each in await threaded(client.get_watchlists)] == [made.id]
+        await threaded(client.delete_watchlist_by_id, made.id)
+        assert await threaded(client.get_watchlists) == []
+
+        last = (await exchange.call("GET", "/v2/stocks/SPY/trades/latest"))[1]["trade"]["p"]
+        bracket = await threaded(
+            client.submit_order,
+            LimitOrderRequest(
+                symbol="SPY",
+                qty=2,
+                side=OrderSide.BUY,
+                time_in_force=TimeInForce.GTC,
+                limit_price=round(last * 0.9, 2),
+                order_class=OrderClass.BRACKET,
+                take_profit=TakeProfitRequest(limit_price=round(last * 1.1, 2)),
+                stop_loss=StopLossRequest(stop_price=round(last * 0.8, 2)),
+            ),
+        )
+        assert [leg.status for leg in bracket.legs] == [OrderStatus.HELD, OrderStatus.HELD]
+        await exchange.forward(1)
+        assert (await threaded(client.get_order_by_client_id, bracket.client_order_id)).id == bracket.id
+        nested = await threaded(client.get_order_by_id, bracket.id, GetOrderByIdRequest(nested=True))
+        assert len(nested.legs) == 2
+        plain = await threaded(
+            client.submit_order,
+            LimitOrderRequest(symbol="SPY", qty=2, side=OrderSide.BUY, time_in_force=TimeInForce.DAY, limit_price=round(last * 0.7, 2)),
+        )
+        await exchange.forward(1)
+        replaced = await threaded(client.replace_order_by_id, plain.id, ReplaceOrderRequest(qty=3))
+        assert (replaced.replaces, replaced.qty) == (plain.id, "3")
+        await exchange.forward(1)
+        assert {row.status for row in await threaded(client.cancel_orders)} == {200}
+        for kind in (TrailingStopOrderRequest, StopOrderRequest, StopLimitOrderRequest):
+            prices: dict[str, float] = {"trail_percent": 5.0} if kind is TrailingStopOrderRequest else {"stop_price": round(last * 1.2, 2)}
+            prices |= {"limit_price": round(last * 1.25, 2)} if kind is StopLimitOrderRequest else {}
+            asked: Any = {"symbol": "TECL", "qty": 1, "side": OrderSide.BUY, "time_in_force": TimeInForce.DAY, **prices}
+            assert (await threaded(client.submit_order, kind(**asked))).symbol == "TECL"
+
+        announced = await threaded(
+            client.get_corporate_announcements,
+            GetCorporateAnnouncementsRequest(ca_types=[CorporateActionType.DIVIDEND], since=date(2025, 1, 1), until=date(2025, 3, 3)),
+        )
+        for announcement in announced[:1]:
+            assert (await threaded(client.get_corporate_announcement_by_id, announcement.id)).id == announcement.id
+
+
+async def test_screens_the_market() -> None:
+    """ScreenerClient reads most actives and movers (7.1)."""
+    async with running() as exchange:
+        await exchange.forward(600)
+        client = ScreenerClient(*PAIR, url_override=exchange.address.rest)
+        actives = await threaded(client.get_most_actives, MostActivesRequest(by=MostActivesBy.TRADES, top=2))
+        movers = await threaded(client.get_market_movers, MarketMoversRequest(top=5))
+
+        assert len(actives.most_actives) == 2
+        assert {each.symbol for each in (*movers.gainers, *movers.losers)} <= set(SYMBOLS)
+
+
+async def test_hears_halts_corrections_and_updated_bars() -> None:
+    """StockDataStream's further channels: trading statuses, corrections, cancels, and bars that a late trade changed (6.4)."""
+    async with running() as exchange:
+        stream = StockDataStream(*PAIR, url_override=exchange.address.data_stream)
+
+        def subscribe(hear: Any) -> None:
+            stream.subscribe_trades(hear, "BIL")
+            stream.subscribe_trading_statuses(hear, "*")
+            stream.subscribe_updated_bars(hear, "BIL")
+            stream.register_trade_corrections(hear)
+            stream.register_trade_cancels(hear)
+
+        async with listening(stream, subscribe, exchange) as heard:
+            await frames(exchange, "market", "subscription")
+            await exchange.call("POST", "/_exchange/halt", {"symbol": "SPY", "halted": True})
+            await exchange.forward(60)
+            await exchange.call("POST", "/_exchange/trade", {"symbol": "BIL", "price": 91.5, "size": 10})
+            await exchange.forward(60)
+            await exchange.call("POST", "/_exchange/correction", {"symbol": "BIL", "price": 91.4})
+            await exchange.call("POST", "/_exchange/cancel-trade", {"symbol": "BIL"})
+            kinds: set[str] = set()
+            while not {"TradingStatus", "TradeCorrection", "TradeCancel", "Trade"} <= kinds:
+                kinds.add(type(await next_of(heard)).__name__)
 
 
 async def test_streams_the_market() -> None:
