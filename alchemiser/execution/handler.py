@@ -163,7 +163,7 @@ class ExecutionHandler:
         """Take up what an earlier process left: orders of unknown outcome, the unfinished rebalance, orders that no rebalance owns."""
         plan = self._parts.rebalances.unfinished
         for order in self._parts.orders.open_orders():
-            if order.state in (OrderState.INTENDED, OrderState.UNKNOWN):
+            if order.venue_order_id is None:  # Whatever was asked for since: the venue has not said yet that it has the order.
                 self._spawn(self._look_up(order.client_order_id), f"look up {order.client_order_id}")
             elif plan is None:
                 self._spawn(self._cancel(order.client_order_id, "no rebalance owns it"), f"cancel {order.client_order_id}")

@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from tests.simulation.campaign import play, scenario_of
-from tests.simulation.checker import Record, broken_rules
+from tests.simulation.checker import Record, Row, broken_rules
 
 LAST_EVENTS = 40
 
@@ -64,8 +64,34 @@ def story_of_failure(seed: int, record: Record, found: list[str]) -> str:
     lines += [f"  {other}" for other in (*scenario.pins, *scenario.mutes, *scenario.ends)]
     lines += [f"  strategies {scenario.strategies}, settings {scenario.settings}"]
     lines += [f"  daemon {life}" for life in record.lives]
-    lines += [f"    {row.at:%d %H:%M:%S.%f} {row.sequence} {row.kind} {str(row.event)[:200]}" for row in record.journal[-LAST_EVENTS:]]
+    lines += [_line(row) for row in record.journal[-LAST_EVENTS:]]
     return "\n".join(lines)
+
+
+def _line(row: Row) -> str:
+    event = {key: value for key, value in row.event.items() if key not in ("type", "at")}
+    event = event.get("report") or event.get("fill") or event.get("order") or event
+    told = " ".join(f"{key}={event[key]}" for key in _TOLD if event.get(key) is not None)
+    return f"    {row.at:%d %H:%M:%S.%f} {row.sequence} {row.kind} {told or str(event)}"[:200]
+
+
+_TOLD = (
+    "client_order_id",
+    "event",
+    "status",
+    "state",
+    "side",
+    "quantity",
+    "limit_price",
+    "price",
+    "cumulative_quantity",
+    "rebalance_id",
+    "stream",
+    "symbol",
+    "reason",
+    "differences",
+    "error",
+)
 
 
 if __name__ == "__main__":

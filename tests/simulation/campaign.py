@@ -25,7 +25,7 @@ from alchemiser.bus.envelope import Envelope
 from alchemiser.exchange.assembly import open_core
 from alchemiser.exchange.fault_menu import MuteStream, parse_faults
 from alchemiser.exchange.generator import SyntheticMarket
-from alchemiser.exchange.server import ExchangeServer
+from alchemiser.exchange.server import ExchangeServer, ServerSettings
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.tape import MarketTape
 from alchemiser.journal.journal import Journal
@@ -45,6 +45,9 @@ from tests.solipsism import LoopConnector, listen
 FIRST_SESSION = date(2025, 1, 2)
 BEFORE_DECISION = timedelta(minutes=18)
 """How long before its first close a run begins: the hours before a decision hold nothing to be tested, and cost the most."""
+
+AFTER_CLOSE_SECONDS = 180.0
+"""How long a daemon stays that starts after the last close."""
 
 LIVES_AT_MOST = 8
 PATIENCE = timedelta(minutes=40)
@@ -99,6 +102,7 @@ class _Life:
     end: End | None
     task: "asyncio.Task[None] | None" = None
     daemon: Daemon | None = None
+    last_session: date = FIRST_SESSION
     is_dead: bool = False
     error: BaseException | None = None
     counted: int = 0
@@ -149,7 +153,14 @@ class _Run:
         tape = MarketTape(SyntheticMarket(calendar, one.seed, symbols=SYMBOLS), calendar, SYMBOLS, one.seed)
         core = open_core(settings=ExchangeSettings(multiplier="1"), tape=tape, seed=one.seed, opened_at=begins_at)
         self.server = ExchangeServer(
-            core=core, tape=tape, calendar=calendar, clock=self.clock, last_day=one.sessions[-1].date, seed=one.seed
+            core=core,
+            tape=tape,
+            calendar=calendar,
+            clock=self.clock,
+            last_day=one.sessions[-1].date,
+            # A half-open connection keeps its place for as long as the exchange runs.
+            settings=ServerSettings(order_connections=9, market_connections=9),
+            seed=one.seed,
         )
         self.address = await self.server.start(sock=listen(8001))
         self.server.plan_faults(parse_faults([dict(fault) for fault in one.faults]))
@@ -198,9 +209,14 @@ class _Run:
             life.state = self.lives[-1].state.rename(self.directory / f"life-{number}")
         life.state.mkdir(exist_ok=True)
         self.lives.append(life)
-        began = self.clock.now()
+        began, last = self.clock.now(), self.scenario.sessions[-1]
+        is_late = began >= last.closes_at
+        # Who comes after the last close is given another session to wait for, and time for what is not clear yet.
+        life.last_session = last.date + timedelta(days=7) if is_late else last.date
         life.task = asyncio.create_task(self._daemon(life), name=f"daemon {number}")
         timers = [asyncio.create_task(self._strike(life), name="strike")] if end is not None and end.at is not None else []
+        if is_late:
+            timers.append(asyncio.create_task(self._send_home(life), name="send home"))
         left = (self.scenario.sessions[-1].closes_at + PATIENCE - began).total_seconds()
         done, _ = await asyncio.wait([life.task], timeout=max(left, PATIENCE.total_seconds()))
         for timer in timers:
@@ -259,6 +275,11 @@ class _Run:
         elif life.daemon is not None:
             life.daemon.request_stop("the scenario says so")
 
+    async def _send_home(self, life: _Life) -> None:
+        await self.clock.sleep(AFTER_CLOSE_SECONDS)
+        if life.daemon is not None:
+            life.daemon.request_stop("the run is over")
+
     # --- what the run takes hold of ---
 
     @contextmanager
@@ -272,8 +293,7 @@ class _Run:
                 run.lives[-1].daemon = self
 
         async def enter(stack: Any, settings: Any, options: Any, roster: Any, held: Any, surroundings: Any) -> Any:
-            market = EmbeddedMarket(cast(ExchangeServer, _Bystander()), run.address, run.clock, run.scenario.sessions[-1].date)
-            return roster, market
+            return roster, EmbeddedMarket(cast(ExchangeServer, _Bystander()), run.address, run.clock, run.lives[-1].last_session)
 
         with ExitStack() as stack:
             stack.enter_context(patch.object(embedded, "enter_market", enter))

@@ -18,6 +18,7 @@ from alchemiser.domain.errors import (
 )
 from alchemiser.domain.errors import OrderRejected as RejectedByVenue
 from alchemiser.domain.events import (
+    CancelRequested,
     ExecutionReported,
     GapOpened,
     OrderClosed,
@@ -342,6 +343,27 @@ def test_at_a_restart_unknown_orders_are_looked_up_and_orphans_cancelled() -> No
     floor = virtual(main)
     assert ["e-20250303.1-A-1"] == [event.client_order_id for event in floor.of(OrderNotFound) if isinstance(event, OrderNotFound)]
     assert ["v-e-20250303.1-B-1"] == venue.cancelled
+    assert floor.orders.open_orders() == ()
+
+
+def test_an_order_that_never_arrived_ends_although_an_earlier_start_asked_for_its_cancel() -> None:
+    """What counts is that the venue never said it has the order: a cancel that was asked for meanwhile does not hide the question."""
+    venue = ScriptedVenue()
+
+    async def main() -> Floor:
+        floor = Floor(venue)
+        lost = order_of(buy("A"))
+
+        async def play() -> None:
+            await floor.clock.sleep(60)
+
+        floor.bus.post(OrderIntended(at=START, rebalance_id="20250303.1", intent_id="A", attempt=1, order=lost))
+        floor.bus.post(CancelRequested(at=START, client_order_id=lost.client_order_id, reason="the daemon is stopping"))
+        await floor.run(play)
+        return floor
+
+    floor = virtual(main)
+    assert ["e-20250303.1-A-1"] == [event.client_order_id for event in floor.of(OrderNotFound) if isinstance(event, OrderNotFound)]
     assert floor.orders.open_orders() == ()
 
 
