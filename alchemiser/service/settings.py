@@ -202,7 +202,11 @@ class ServiceSettings(Section):
 class StrategySettings(Section):
     """One strategy and its share of the account. The name of the table is the name of the strategy."""
 
-    source: str | None = Field(default=None, description="A shipped name, a `.clj` file or `module:Class`. Default: the name of the table.")
+    source: str | None = Field(
+        default=None,
+        description="A `.clj` file, the name of one in the folder `strategies`, a shipped name or `module:Class`. Default: the name of the "
+        "table.",
+    )
     allocation: Decimal | None = Field(
         default=None,
         ge=0,

@@ -5,12 +5,12 @@ that needs what this process does not have, changes nothing: its strategy goes o
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alchemiser.domain.errors import StrategyError
 from alchemiser.strategies.base import LoadedStrategy
-from alchemiser.strategies.sources import StrategySource, load_strategy
+from alchemiser.strategies.sources import StrategySource, file_of, load_strategy
 from alchemiser.strategies.symphony.strategy import SymphonyStrategy
 from alchemiser.strategies.symphony.tree import Filter, If, Node, Symphony
 
@@ -41,22 +41,23 @@ class Reloader:
     """Watches the files of strategies. ``symbols`` and ``bars`` are what this process has prices of, and how many of each."""
 
     def __init__(self, sources: Sequence[StrategySource], *, symbols: Collection[str], bars: int) -> None:
-        self._sources = {source.name: source for source in sources if source.source.endswith(".clj")}
+        self._sources = {source.name: source for source in sources}
+        self._files = {source.name: file for source in sources if (file := file_of(source.source)) is not None}
         self._symbols = symbols
         self._bars = bars
-        self._seen = {name: _stamp(source) for name, source in self._sources.items()}
+        self._seen = {name: _stamp(file) for name, file in self._files.items()}
 
     def refresh(self, strategies: Sequence[LoadedStrategy]) -> list[Swapped | Unswapped]:
         """Return what became of each file that has changed since it was last looked at, in the order of the strategies."""
         news: list[Swapped | Unswapped] = []
         for strategy in strategies:
-            source = self._sources.get(strategy.name)
-            if source is None:
+            file = self._files.get(strategy.name)
+            if file is None:
                 continue
-            stamp = _stamp(source)
+            stamp = _stamp(file)
             if stamp != self._seen[strategy.name]:
                 self._seen[strategy.name] = stamp
-                news.append(self._reloaded(strategy, source))
+                news.append(self._reloaded(strategy, replace(self._sources[strategy.name], source=str(file))))
         return news
 
     def _reloaded(self, old: LoadedStrategy, source: StrategySource) -> Swapped | Unswapped:
@@ -113,9 +114,9 @@ def _shallow(node: Node) -> str:
     return f"{node} {[child.index for child in inner]}"
 
 
-def _stamp(source: StrategySource) -> Stamp:
+def _stamp(file: Path) -> Stamp:
     try:
-        found = Path(source.source).stat()
+        found = file.stat()
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino

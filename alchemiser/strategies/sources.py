@@ -1,4 +1,6 @@
-"""Where strategies come from: a shipped name, a symphony file, or a Python class.
+"""Where strategies come from: a symphony file, the name of a file in the folder ``strategies``, a shipped name, or a Python class.
+
+A file of one's own goes before a shipped symphony of the same name.
 
 Loading refuses what is wrong with one strategy and leaves the others alone: :func:`load_all` returns those that could be loaded
 and the reasons of those that could not.
@@ -19,6 +21,9 @@ from alchemiser.strategies.symphony.check import check_bytes, check_file
 from alchemiser.strategies.symphony.evaluate import STOP, Rules
 from alchemiser.strategies.symphony.strategy import SymphonyStrategy
 
+FOLDER = Path("strategies")
+"""The folder of symphony files, in the working directory: ``strategies/mine.clj`` is the strategy ``mine``."""
+
 _CLASS = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*)")
 
 
@@ -34,12 +39,20 @@ class StrategySource:
 
 def load_strategy(wanted: StrategySource) -> LoadedStrategy:
     """Load a strategy. Raises ``StrategyError``, for a refused file ``SymphonyError`` with the place in it."""
-    source = wanted.source
-    if source.endswith(".clj"):
-        return SymphonyStrategy(wanted.name, wanted.allocation, check_file(Path(source)), wanted.rules)
+    source, file = wanted.source, file_of(wanted.source)
+    if file is not None:
+        return SymphonyStrategy(wanted.name, wanted.allocation, check_file(file), wanted.rules)
     if ":" in source:
         return PythonStrategy(wanted.name, wanted.allocation, _instance(source))
     return SymphonyStrategy(wanted.name, wanted.allocation, check_bytes(shipped_symphony(source)), wanted.rules)
+
+
+def file_of(source: str) -> Path | None:
+    """Return the symphony file that a source means, ``None`` for a shipped symphony or a class."""
+    if source.endswith(".clj"):
+        return Path(source)
+    named = FOLDER / f"{source}.clj"
+    return named if ":" not in source and named.is_file() else None
 
 
 def load_all(wanted: Iterable[StrategySource]) -> tuple[list[LoadedStrategy], dict[str, StrategyError]]:

@@ -6,6 +6,7 @@ import pytest
 
 from alchemiser.domain.errors import StrategyError, SymphonyError
 from alchemiser.strategies.python import PythonStrategy
+from alchemiser.strategies.reload import Reloader, Swapped
 from alchemiser.strategies.sources import StrategySource, load_all, load_strategy
 from alchemiser.strategies.symphony.strategy import SymphonyStrategy
 
@@ -71,3 +72,19 @@ def test_one_bad_strategy_stops_only_itself(tmp_path: Path) -> None:
     assert ["a", "c"] == [strategy.name for strategy in loaded]
     assert list(refused) == ["b"]
     assert isinstance(refused["b"], SymphonyError)
+
+
+def test_a_file_in_the_folder_goes_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``strategies/mine.clj`` is the strategy ``mine``, and one's own ``tecl`` goes before the shipped one; a change of it is seen."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "strategies").mkdir()
+    for name in ("mine", "tecl"):
+        (tmp_path / "strategies" / f"{name}.clj").write_text('(defsymphony "Mine" {} (asset "BIL"))')
+    sources = [StrategySource(name, name, 0.5) for name in ("mine", "tecl")]
+    reloader, loaded = Reloader(sources, symbols={"BIL", "SPY"}, bars=10), [load_strategy(source) for source in sources]
+
+    assert [strategy.symbols for strategy in loaded] == [("BIL",), ("BIL",)]
+    (tmp_path / "strategies" / "mine.clj").write_text('(defsymphony "Mine" {} (asset "SPY"))')
+    (news,) = reloader.refresh(loaded)
+    assert isinstance(news, Swapped)
+    assert (news.strategy.name, news.strategy.symbols) == ("mine", ("SPY",))
