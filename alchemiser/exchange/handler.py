@@ -97,6 +97,7 @@ class Driver:
         self._failure: DataError | None = None
         self._release: Release | None = None
         self._sleep: anyio.CancelScope | None = None
+        self._sleeps_until = self._now
         self._open_market()
 
     async def run(self, *, linger: bool = False) -> None:
@@ -109,15 +110,12 @@ class Driver:
                 if self._failure is not None:
                     raise self._failure
                 now = self.read()
-                tick = self._next_tick(now)
-                if tick is None and not linger:
+                if self._next_tick(now) is None and not linger:
                     return
-                moments = (tick, self._core.next_due(), self._faults.next_due(), self._feed.next_pulse(now))
-                due = min((at for at in moments if at is not None), default=None)
+                self._sleeps_until = self._next_moment(now)
                 with anyio.CancelScope() as scope:
                     self._sleep = scope
-                    # Without anything due it waits to be woken by a request; a day is as good as for ever.
-                    await self._clock.sleep_until(now + timedelta(days=1) if due is None else due)
+                    await self._clock.sleep_until(self._sleeps_until)
                 self._sleep = None
         finally:
             self._sleep = None
@@ -160,8 +158,8 @@ class Driver:
         self.wake()
 
     def wake(self) -> None:
-        """Make :meth:`run` look again at what is due."""
-        if self._sleep is not None:
+        """Make :meth:`run` look again at what is due, if anything is earlier than what it sleeps for."""
+        if self._sleep is not None and (self._failure is not None or self._next_moment(self._now) < self._sleeps_until):
             self._sleep.cancel()
 
     def keep(self) -> None:
@@ -174,6 +172,11 @@ class Driver:
         self._core.advance(self._now)
         self._feed.tick(self._now, self._now)
         self._commit(changed=True)
+
+    def _next_moment(self, now: datetime) -> datetime:
+        """Return when something is due next; when nothing is, a day from now, which is as good as for ever."""
+        moments = (self._next_tick(now), self._core.next_due(), self._faults.next_due(), self._feed.next_pulse(now))
+        return min((at for at in moments if at is not None), default=now + timedelta(days=1))
 
     def _next_tick(self, now: datetime) -> datetime | None:
         is_busy = self._by_the_second or self._core.has_working_orders or self._active_until > self._ticked_at

@@ -159,6 +159,8 @@ class OrderStream:
 
     def publish(self, updates: Sequence[OrderUpdate]) -> None:
         """Send order updates to whoever listens; those that nobody hears are gone."""
+        if not self._clients and not self._faults.waiting():
+            return
         now = self._clock.now()
         for update in updates:
             payload = {"stream": "trade_updates", "data": update.json()}

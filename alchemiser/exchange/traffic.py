@@ -1,6 +1,6 @@
 """What the exchange has seen: every request with its answer's status, every frame of a client, every order frame sent.
 
-Market data frames are counted, not kept. The log is bounded; secrets never enter it.
+Market data frames are counted, not kept. The log is bounded; secrets never leave it.
 """
 
 from collections import deque
@@ -29,16 +29,16 @@ class TrafficLog:
     @property
     def entries(self) -> list[dict[str, Any]]:
         """What is kept, oldest first."""
-        return list(self._entries)
+        return [self._readable(entry) for entry in self._entries]
 
     def request(self, at: datetime, method: str, path: str, query: str, body: bytes) -> dict[str, Any]:
         """Note a request; the returned entry is completed with the ``status`` of the answer."""
         mask = self._credentials.mask
-        return self._add(at, "request", method=method, path=mask(path), query=mask(query), body=self._content(body), status=None)
+        return self._add(at, "request", method=method, path=mask(path), query=mask(query), body=body, status=None)
 
     def frame(self, at: datetime, stream: str, direction: str, data: str | bytes | Any) -> None:
         """Note a frame that was received (``in``) or sent (``out``)."""
-        self._add(at, "frame", stream=stream, direction=direction, data=self._content(data))
+        self._add(at, "frame", stream=stream, direction=direction, data=data)
 
     def event(self, at: datetime, stream: str, what: str) -> None:
         """Note that a connection was opened, refused or ended."""
@@ -46,9 +46,14 @@ class TrafficLog:
 
     def _add(self, at: datetime, kind: str, **members: Any) -> dict[str, Any]:
         self._sequence += 1
-        entry = {"seq": self._sequence, "at": time_text(at), "kind": kind, **members}
+        entry = {"seq": self._sequence, "at": at, "kind": kind, **members}
         self._entries.append(entry)
         return entry
+
+    def _readable(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Return an entry with what was said in it as JSON; done when somebody reads the log, which is seldom."""
+        said = {name: self._content(entry[name]) for name in ("body", "data") if name in entry}
+        return {**entry, "at": time_text(entry["at"]), **said}
 
     def _content(self, data: str | bytes | Any) -> Any:
         """Return what was said, as JSON where it can be read, without secrets."""
