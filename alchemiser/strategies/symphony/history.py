@@ -167,9 +167,7 @@ class History:
         shares = inverse_shares_of(np.where(known, np.stack([sigma.values for sigma in sigmas]), 1.0))
         numbers = np.full(len(self._panel), NOTHING, dtype=np.int32)
         chosen = np.flatnonzero(known)
-        for place, row, weighing in zip(chosen.tolist(), np.stack(parts)[:, chosen].T.tolist(), shares[:, chosen].T.tolist(), strict=True):
-            used = [(number, share) for number, share in zip(row, weighing, strict=True) if share]
-            numbers[place] = self._holdings.of_mix(tuple(number for number, _ in used), tuple(share for _, share in used))
+        numbers[chosen] = self._holdings.block(np.stack(parts)[:, chosen], shares[:, chosen])
         return numbers
 
     def _stream(self, numbers: Numbers) -> Stream:

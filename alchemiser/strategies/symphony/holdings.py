@@ -5,12 +5,13 @@ weights. Most nodes hold a handful of portfolios over thousands of days, so comb
 mixed anew every day, such as an inverse volatility weighting, costs nothing on the days on which it is not selected.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from operator import itemgetter
 
 import numpy as np
 
-from alchemiser.market.arrays import Numbers
+from alchemiser.market.arrays import Floats, Numbers, Places
 from alchemiser.strategies.panel import Column
 
 NOTHING = -1
@@ -19,10 +20,14 @@ LEFT_OUT = -2
 """Stands for a child that a filter has not kept."""
 
 WIDE = 32
-"""A mix of more parts than this keeps its parts in an array, and the same mix made twice stays two."""
+"""A mix of more parts than this keeps its parts in an array."""
+FEW = 256
+"""Up to so many different mixes of one node are known by what they are made of; more of them are kept in an array and not compared."""
 
 Weights = dict[str, float]
 Recipe = tuple[tuple[int, ...], tuple[float, ...]]
+Shares = tuple[float, ...] | Floats | None
+"""One share per part, or one per part and mix; without any, parts that are not left out get equal ones."""
 
 
 def add(total: Weights, share: float, part: Mapping[str, float]) -> None:
@@ -35,55 +40,45 @@ class Holdings:
     """Portfolios by number."""
 
     def __init__(self) -> None:
-        self._recipes: list[Recipe | Callable[[], Recipe]] = []
-        self._weights: list[Weights | None] = []
-        self._numbers: dict[str | Recipe, int] = {}
+        self._count = 0
+        self._assets: dict[str, int] = {}
+        self._numbers: dict[Recipe, int] = {}
+        self._recipes: dict[int, Recipe] = {}
+        self._blocks: list[tuple[int, Numbers, Shares]] = []
+        self._weights: dict[int, Weights] = {}
 
     def of_asset(self, symbol: str) -> int:
         """Return the number of all in one symbol."""
-        number = self._numbers.get(symbol)
+        number = self._assets.get(symbol)
         if number is None:
-            number = self._numbers[symbol] = len(self._recipes)
-            self._recipes.append(((), ()))
-            self._weights.append({symbol: 1.0})
-        return number
-
-    def of_mix(self, numbers: tuple[int, ...], shares: tuple[float, ...]) -> int:
-        """Return the number of a mix of portfolios, each with its share."""
-        recipe = (numbers, shares)
-        number = self._numbers.get(recipe)
-        if number is None:
-            number = self._numbers[recipe] = len(self._recipes)
-            self._recipes.append(recipe)
-            self._weights.append(None)
+            number = self._assets[symbol] = self._new()
+            self._weights[number] = {symbol: 1.0}
         return number
 
     def compact(self, numbers: Numbers) -> Numbers:
         """Return numbers in the smallest type that holds all there are so far."""
-        return numbers.astype(np.int16 if len(self._recipes) < np.iinfo(np.int16).max else np.int32, copy=False)
+        return numbers.astype(np.int16 if self._count < np.iinfo(np.int16).max else np.int32, copy=False)
 
     def weights(self, number: int) -> Weights:
         """Return the weights behind a number, in the order in which the tree reaches the symbols."""
         waiting = [number]
         while waiting:
             current = waiting[-1]
-            recipe = self._recipes[current]
-            numbers, shares = recipe() if callable(recipe) else recipe
-            unknown = [part for part in numbers if self._weights[part] is None]
-            if self._weights[current] is None and unknown:
+            if current in self._weights:
+                waiting.pop()
+                continue
+            numbers, shares = self._recipe(current)
+            unknown = [part for part in numbers if part not in self._weights]
+            if unknown:
                 waiting.extend(unknown)
                 continue
-            waiting.pop()
-            if self._weights[current] is None:
-                mixed: Weights = {}
-                for part, share in zip(numbers, shares, strict=True):
-                    add(mixed, share, self._weights[part] or {})
-                self._weights[current] = mixed
-        found = self._weights[number]
-        assert found is not None
-        return found
+            mixed: Weights = {}
+            for part, share in zip(numbers, shares, strict=True):
+                add(mixed, share, self._weights[part])
+            self._weights[current] = mixed
+        return self._weights[number]
 
-    def mixed(self, parts: Sequence[Numbers], shares: Sequence[float] | None = None) -> Numbers:
+    def mixed(self, parts: Sequence[Numbers], shares: tuple[float, ...] | None = None) -> Numbers:
         """Return for each session the mix of the parts; without ``shares`` those not left out get equal ones.
 
         A session on which a part cannot be computed has nothing.
@@ -94,10 +89,18 @@ class Holdings:
         for part in parts:
             is_start[1:] |= part[1:] != part[:-1]
         starts = np.flatnonzero(is_start)
-        columns = np.stack([part[starts] for part in parts])
-        fixed = None if shares is None else tuple(shares)
-        found = self._wide(columns, fixed) if len(parts) > WIDE else self._narrow(columns, fixed)
-        return np.repeat(np.array(found, dtype=np.int32), np.diff(np.append(starts, sessions)))
+        columns, column_of = self._distinct(np.stack([part[starts] for part in parts]))
+        nothing = (columns == NOTHING).any(axis=0) | (columns == LEFT_OUT).all(axis=0)
+        found = np.full(columns.shape[1], NOTHING, dtype=np.int32)
+        found[~nothing] = self._of_columns(columns[:, ~nothing], shares)
+        return np.repeat(found[column_of], np.diff(np.append(starts, sessions)))
+
+    def block(self, columns: Numbers, shares: Shares) -> Numbers:
+        """Return new numbers for mixes, one per column; what they weigh is worked out when somebody asks."""
+        first = self._count
+        self._count += columns.shape[1]
+        self._blocks.append((first, columns, shares))
+        return np.arange(first, self._count, dtype=np.int32)
 
     def average(self, held: Numbers, column_of: Callable[[str], Column]) -> Column:
         """Return for each session the average, by weight, of a number of each symbol held; it is known where all of them are."""
@@ -119,41 +122,48 @@ class Holdings:
             is_known &= known[symbol, sessions]
         return Column(total, is_known)
 
-    def _narrow(self, columns: Numbers, shares: tuple[float, ...] | None) -> list[int]:
-        known: dict[tuple[int, ...], int] = {}
-        found: list[int] = []
-        for row in columns.T.tolist():
-            key = tuple(row)
-            number = known.get(key)
-            if number is None:
-                number = known[key] = self._mix_of(key, shares)
-            found.append(number)
-        return found
+    def _new(self) -> int:
+        self._count += 1
+        return self._count - 1
 
-    def _wide(self, columns: Numbers, shares: tuple[float, ...] | None) -> list[int]:
-        nothing = (columns == NOTHING).any(axis=0) | (columns == LEFT_OUT).all(axis=0)
-        found: list[int] = []
-        for place, is_nothing in enumerate(nothing.tolist()):
-            found.append(NOTHING if is_nothing else len(self._recipes))
-            if not is_nothing:
-                self._recipes.append(partial(_recipe_of, columns, place, shares))
-                self._weights.append(None)
-        return found
+    def _distinct(self, columns: Numbers) -> tuple[Numbers, Places]:
+        """Return the different columns, as far as comparing them is cheap, and which of them stands where."""
+        base = self._count - LEFT_OUT
+        if base ** len(columns) >= np.iinfo(np.int64).max:
+            return columns, np.arange(columns.shape[1])
+        keys = np.zeros(columns.shape[1], dtype=np.int64)
+        for row in columns:
+            keys = keys * base + (row.astype(np.int64) - LEFT_OUT)
+        _, places, column_of = np.unique(keys, return_index=True, return_inverse=True)
+        return columns[:, places], column_of
 
-    def _mix_of(self, row: tuple[int, ...], shares: tuple[float, ...] | None) -> int:
-        if NOTHING in row:
-            return NOTHING
-        numbers, parts = _kept(row, shares)
-        return self.of_mix(numbers, parts) if numbers else NOTHING
+    def _of_columns(self, columns: Numbers, shares: tuple[float, ...] | None) -> Numbers:
+        if len(columns) > WIDE or columns.shape[1] > FEW:
+            return self.block(columns, shares)
+        return np.array([self._of_recipe(_recipe_of(columns[:, place], shares)) for place in range(columns.shape[1])], dtype=np.int32)
+
+    def _of_recipe(self, recipe: Recipe) -> int:
+        number = self._numbers.get(recipe)
+        if number is None:
+            number = self._numbers[recipe] = self._new()
+            self._recipes[number] = recipe
+        return number
+
+    def _recipe(self, number: int) -> Recipe:
+        recipe = self._recipes.get(number)
+        if recipe is None:
+            first, columns, shares = self._blocks[bisect_right(self._blocks, number, key=itemgetter(0)) - 1]
+            place = number - first
+            recipe = _recipe_of(columns[:, place], shares[:, place] if isinstance(shares, np.ndarray) else shares)
+        return recipe
 
 
-def _recipe_of(columns: Numbers, place: int, shares: tuple[float, ...] | None) -> Recipe:
-    return _kept(tuple(columns[:, place].tolist()), shares)
-
-
-def _kept(row: tuple[int, ...], shares: tuple[float, ...] | None) -> Recipe:
-    """Return the numbers that were not left out, and the share of each."""
-    if shares is not None:
-        return row, shares
-    kept = tuple(number for number in row if number != LEFT_OUT)
-    return kept, (1.0 / len(kept),) * len(kept) if kept else ()
+def _recipe_of(column: Numbers, shares: Shares) -> Recipe:
+    """Return the numbers of a column that get something, and the share of each."""
+    numbers = column.tolist()
+    if shares is None:
+        kept = tuple(number for number in numbers if number != LEFT_OUT)
+        return kept, (1.0 / len(kept),) * len(kept)
+    given = shares.tolist() if isinstance(shares, np.ndarray) else shares
+    used = [(number, share) for number, share in zip(numbers, given, strict=True) if share]
+    return tuple(number for number, _ in used), tuple(share for _, share in used)

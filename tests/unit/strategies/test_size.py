@@ -119,6 +119,32 @@ def test_nested_groups_equal_the_slow_reading() -> None:
             assert expected == actual.weights
 
 
+@pytest.mark.parametrize(
+    "root",
+    [
+        """(weight-equal [(weight-inverse-volatility 5 [(asset "A") (asset "B")])
+         (weight-inverse-volatility 3 [(group "g" [(weight-equal [(weight-inverse-volatility 4 [(asset "C") (asset "D")]) (asset "E")])])
+           (filter (stdev-return 3) (select-bottom 2) [(weight-inverse-volatility 6 [(asset "F") (asset "G")]) (asset "H") (asset "A")])])])""",
+        "(weight-equal [" + " ".join(f'(if (> (rsi "{s}" {w}) 50) (asset "A") (asset "B"))' for s in SYMBOLS for w in range(2, 8)) + "])",
+        "(filter (rsi 3) (select-top 33) ["
+        + " ".join(f'(if (> (rsi "{s}" {w}) 50) (asset "A") (asset "{s}"))' for s in SYMBOLS for w in range(2, 7))
+        + "])",
+    ],
+    ids=["weights new every day", "wide", "wide filter"],
+)
+def test_what_differs_every_day_equals_the_slow_reading(root: str) -> None:
+    """Weightings that are mixed anew every day, and mixes of many parts, are those of the day-by-day interpreter, to the last bit."""
+    sessions = 330
+    tree, prices = check_text(symphony(root)), panel(sessions)
+    slow = SlowInterpreter(tree, {symbol: prices.closes(symbol, sessions - 1).tolist() for symbol in SYMBOLS})
+    fast = HistoryDecider(tree, prices)
+    for day in range(10, sessions, 7):
+        expected, actual = slow.target(day), fast.decide(day)
+        assert expected is not None
+        assert isinstance(actual, Proposal)
+        assert expected == actual.weights
+
+
 def test_files_beyond_the_limits_are_refused_politely() -> None:
     """Too deep and too large are said with the limit, not with a crash."""
     for text, words in (("(" * 400, "deeper than 300"), ("x" * 1_000_000, r"expected \(defsymphony")):
