@@ -18,6 +18,7 @@ from alchemiser.strategies.symphony.strategy import HistoryDecider
 from tests.unit.strategies.slow_interpreter import SlowInterpreter
 
 SYMBOLS = tuple("ABCDEFGH")
+CHOICES = [f'(if (> (rsi "{symbol}" {window}) 50) (asset "A") (asset "{symbol}"))' for symbol in SYMBOLS for window in range(2, 7)]
 
 
 def panel(sessions: int) -> PricePanel:
@@ -124,11 +125,10 @@ def test_nested_groups_equal_the_slow_reading() -> None:
     [
         """(weight-equal [(weight-inverse-volatility 5 [(asset "A") (asset "B")])
          (weight-inverse-volatility 3 [(group "g" [(weight-equal [(weight-inverse-volatility 4 [(asset "C") (asset "D")]) (asset "E")])])
-           (filter (stdev-return 3) (select-bottom 2) [(weight-inverse-volatility 6 [(asset "F") (asset "G")]) (asset "H") (asset "A")])])])""",
-        "(weight-equal [" + " ".join(f'(if (> (rsi "{s}" {w}) 50) (asset "A") (asset "B"))' for s in SYMBOLS for w in range(2, 8)) + "])",
-        "(filter (rsi 3) (select-top 33) ["
-        + " ".join(f'(if (> (rsi "{s}" {w}) 50) (asset "A") (asset "{s}"))' for s in SYMBOLS for w in range(2, 7))
-        + "])",
+           (filter (stdev-return 3) (select-bottom 2)
+             [(weight-inverse-volatility 6 [(asset "F") (asset "G")]) (asset "H") (asset "A")])])])""",
+        f"(weight-equal [{' '.join(CHOICES)}])",
+        f"(filter (rsi 3) (select-top 33) [{' '.join(CHOICES)}])",
     ],
     ids=["weights new every day", "wide", "wide filter"],
 )

@@ -1,6 +1,8 @@
 """A symphony on prices: streams of ranked groups, volatilities of what is held, and no look ahead."""
 
 from collections.abc import Iterable
+from datetime import date
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from alchemiser.domain.rebalancing import Frequency
 from alchemiser.market.arrays import Floats
 from alchemiser.market.indicators import Measure, tail
+from alchemiser.strategies.live_panel import LivePanel
 from alchemiser.strategies.outcome import NotComputable, Proposal
 from alchemiser.strategies.panel import PricePanel
 from alchemiser.strategies.symphony.check import check_text
@@ -184,3 +187,41 @@ def test_a_symphony_says_what_it_needs() -> None:
     assert simple.header.frequency is Frequency.WEEKLY
     assert ranking.is_large
     assert isinstance(check_text(f'(defsymphony "T" {{}} (weight-equal [{SWITCHING} (asset "A")]))').root, WeightEqual | Group)
+
+
+def live_reasons(root: str, history: PricePanel, live: dict[str, float]) -> tuple[str, ...]:
+    """Return why a symphony has no target on live prices behind a history."""
+    panel = LivePanel(history, date.fromordinal(history.session(history.last).toordinal() + 1), live)
+    strategy = SymphonyStrategy("test", 1.0, check_text(f'(defsymphony "Test" {{}} {root})'))
+    told, untold = (strategy.on(panel).decide(panel.last, explain=explain) for explain in (True, False))
+    assert isinstance(told, NotComputable)
+    assert isinstance(untold, NotComputable)
+    return told.reasons
+
+
+def test_live_streams_say_why_they_are_not_measurable() -> None:
+    """A short history, a holding without a live price, and a last close on which nothing was decided are told apart."""
+    filtered = '(filter (stdev-return 3) (select-top 1) [(group "G" [(weight-equal [(asset "A") (asset "B")])]) (asset "A")])'
+    two_days = panel_of(A=prices_of([1.0]), B=prices_of([1.0]))
+    four_days = panel_of(A=prices_of([1.0, 2.0, 3.0]), B=prices_of([1.0, 2.0, 3.0]))
+    days = DAYS[:4]
+    hole = PricePanel({"A": (days, prices_of([1.0, 2.0, 3.0])), "B": (days[:3], prices_of([1.0, 2.0]))})
+
+    short = live_reasons(filtered, two_days, {"A": 100.0, "B": 100.0})
+    assert 'stdev-return(group "G", 3) needs 4 sessions and has 3 since' in short[1]
+    assert short[-1] == "it is the first session"
+    assert live_reasons(filtered, four_days, {"A": 100.0})[-1] == "there is no live price of B"
+    assert "B has no bar on" in live_reasons(filtered, hole, {"A": 100.0, "B": 100.0})[-1]
+
+
+def test_a_stream_that_begins_today_has_a_drawdown_of_one_bar() -> None:
+    """What needs one value only is known although nothing was held over night."""
+    root = '(filter (max-drawdown 1) (select-top 1) [(group "G" [(asset "A")])])'
+    history = PricePanel({"S": (DAYS[:3], prices_of([1.0, 1.0]))})
+    panel = LivePanel(history, date.fromordinal(int(DAYS[3])), {"A": 5.0})
+
+    assert SymphonyStrategy("test", 1.0, check_text(f'(defsymphony "Test" {{}} {root})')).on(panel).decide(3) == Proposal(
+        {"A": 1.0},
+        ('line 1: top 1 by max-drawdown(1) of group "G" 0: group "G"',),
+        tree=ANY,
+    )
