@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -147,7 +148,7 @@ class ExecutionHandler:
         self._alarm.set(None)
         if cancel_orders:
             for order in self._parts.orders.open_orders():
-                self._spawn(self._cancel(order.client_order_id, reason), f"cancel {order.client_order_id}")
+                self._spawn(partial(self._cancel, order.client_order_id, reason), f"cancel {order.client_order_id}")
 
     async def _begin(self, plan: RebalancePlanned, now: datetime) -> None:
         unfinished = self._parts.rebalances.unfinished
@@ -164,9 +165,9 @@ class ExecutionHandler:
         plan = self._parts.rebalances.unfinished
         for order in self._parts.orders.open_orders():
             if order.venue_order_id is None:  # Whatever was asked for since: the venue has not said yet that it has the order.
-                self._spawn(self._look_up(order.client_order_id), f"look up {order.client_order_id}")
+                self._spawn(partial(self._look_up, order.client_order_id), f"look up {order.client_order_id}")
             elif plan is None:
-                self._spawn(self._cancel(order.client_order_id, "no rebalance owns it"), f"cancel {order.client_order_id}")
+                self._spawn(partial(self._cancel, order.client_order_id, "no rebalance owns it"), f"cancel {order.client_order_id}")
         if plan is None or self._run is not None:
             return
         run = self._new_run(plan, now)
@@ -215,20 +216,20 @@ class ExecutionHandler:
                     OrderIntended(at=self._parts.clock.now(), rebalance_id=rebalance_id, intent_id=intent_id, attempt=attempt, order=order),
                     correlation=rebalance_id,
                 )
-                self._spawn(self._submit(order), f"submit {order.client_order_id}")
+                self._spawn(partial(self._submit, order), f"submit {order.client_order_id}")
             case Cancel(client_order_id=key, reason=reason):
-                self._spawn(self._cancel(key, reason), f"cancel {key}")
+                self._spawn(partial(self._cancel, key, reason), f"cancel {key}")
             case Ask(client_order_id=key):
-                self._spawn(self._ask(key), f"ask {key}")
+                self._spawn(partial(self._ask, key), f"ask {key}")
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         assert self._tasks is not None, "run() owns the tasks and has not been started"
         self._tasks.create_task(self._finished(work, name), name=name)
 
-    async def _finished(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    async def _finished(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         """See a request through; when its answer comes after the bus has ended, the next start asks for it again."""
         try:
-            await work
+            await work()
         except BusClosed:
             _log.warning("answer_after_the_end", request=name)
 

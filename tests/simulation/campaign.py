@@ -151,7 +151,7 @@ class _Run:
         begins_at = one.sessions[0].closes_at - BEFORE_DECISION
         self.clock = VirtualClock(begins_at)
         tape = MarketTape(SyntheticMarket(calendar, one.seed, symbols=SYMBOLS), calendar, SYMBOLS, one.seed)
-        core = open_core(settings=ExchangeSettings(multiplier="1"), tape=tape, seed=one.seed, opened_at=begins_at)
+        core = open_core(settings=ExchangeSettings(), tape=tape, seed=one.seed, opened_at=begins_at)
         self.server = ExchangeServer(
             core=core,
             tape=tape,

@@ -4,6 +4,7 @@ It shares no code with the daemon: no event types, no ledger, no order states. I
 was written down, and returns each rule that was broken in words.
 """
 
+import itertools
 import json
 import sqlite3
 from collections import Counter, defaultdict
@@ -146,13 +147,15 @@ def _every_daemon_ends_in_order(record: Record) -> Iterator[str]:
 
 def _no_handler_fails(record: Record) -> Iterator[str]:
     for row in record.of("HandlerFailed"):
+        if row.event["handler"] == "history" and row.event["error"].startswith("VenueUnavailable"):
+            continue  # The venue was away when its history was asked for ahead of time; the decision asks again.
         yield f"{row.event['handler']} on {row.event['event_type']}: {row.event['error']}"
 
 
 def _each_execution_is_booked_once(record: Record) -> Iterator[str]:
     filled = Counter(row.event["fill"]["execution_id"] for row in record.of("OrderFilled"))
     booked = Counter(row.event["execution_id"] for row in record.of("FillBooked"))
-    for execution, times in sorted((filled | booked).items()):
+    for execution in sorted(filled | booked):
         if filled[execution] != 1 or booked[execution] != 1:
             yield f"execution {execution} was announced {filled[execution]} times and booked {booked[execution]} times"
     for row in record.of("FillBooked"):
@@ -191,7 +194,7 @@ def _at_most_one_live_order_per_intent(record: Record) -> Iterator[str]:
             by_intent[intent].append(order)
     for orders in by_intent.values():
         orders.sort(key=lambda order: _time(order["created_at"]))
-        for earlier, later in zip(orders, orders[1:], strict=False):
+        for earlier, later in itertools.pairwise(orders):
             ended = _ended_at(earlier)
             if ended is None or ended > _time(later["created_at"]):
                 yield f"{later['client_order_id']} was live at {later['created_at']} beside {earlier['client_order_id']}, ended {ended}"

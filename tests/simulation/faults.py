@@ -14,7 +14,9 @@ from tests.simulation.traders import Rotation, SmallRotation
 
 Json = dict[str, Any]
 
-DECISION_BEFORE_CLOSE = timedelta(minutes=10)
+DECISION_MINUTES = (10, 10, 10, 2)
+"""How many minutes before the close a run may decide: mostly with time to spare, sometimes with the cut-off a minute away."""
+
 BUSY_SECONDS = 45.0
 """How long after its decision a rebalance is usually at work: where faults do the most harm."""
 
@@ -96,13 +98,15 @@ def scenario(seed: int, sessions: tuple[Session, ...]) -> Scenario:
     if random.random() < 0.4:
         strategies["small"] = "tests.simulation.traders:SmallRotation"
     days = sessions[: random.choice((1, 1, 2, 2, 3))]
+    minutes = random.choice(DECISION_MINUTES)
+    lead = timedelta(minutes=minutes)
     storm = random.choice((0, 1, 1, 2, 2, 3, 4, 6)) if seed % 16 else 0
     faults: list[Json] = []
     pins: list[Pin] = []
     mutes: list[tuple[str, datetime, datetime]] = []
     for _ in range(storm):
         draw = random.choice(_DRAWS)
-        drawn = draw(random, _moment(random, random.choice(days)))
+        drawn = draw(random, _moment(random, random.choice(days), lead))
         for one in drawn:
             if isinstance(one, Pin):
                 pins.append(one)
@@ -112,7 +116,7 @@ def scenario(seed: int, sessions: tuple[Session, ...]) -> Scenario:
                 faults.append(one)
     ends: list[End] = []
     if seed % 16 and random.random() < 0.6:
-        ends = [_end(random, random.choice(days)) for _ in range(random.choice((1, 1, 2, 3)))]
+        ends = [_end(random, random.choice(days), lead) for _ in range(random.choice((1, 1, 2, 3)))]
         ends.sort(key=lambda end: end.at or days[0].opens_at)
     return Scenario(
         seed=seed,
@@ -122,21 +126,25 @@ def scenario(seed: int, sessions: tuple[Session, ...]) -> Scenario:
         pins=tuple(pins),
         mutes=tuple(mutes),
         ends=tuple(ends),
-        settings={"portfolio.fractional": random.random() < 0.7, "execution.fallback": random.choice(("market", "market", "park"))},
+        settings={
+            "schedule.decision": f"close - {minutes}m",
+            "portfolio.fractional": random.random() < 0.7,
+            "execution.fallback": random.choice(("market", "market", "park")),
+        },
     )
 
 
-def _moment(random: Random, session: Session) -> datetime:
+def _moment(random: Random, session: Session, lead: timedelta) -> datetime:
     """Return a moment near the decision, mostly while its orders are at work."""
     seconds = random.choice((random.uniform(-20, 5), random.uniform(0, 8), random.uniform(0, BUSY_SECONDS), random.uniform(0, 400)))
-    return session.closes_at - DECISION_BEFORE_CLOSE + timedelta(seconds=seconds)
+    return session.closes_at - lead + timedelta(seconds=seconds)
 
 
-def _end(random: Random, session: Session) -> End:
+def _end(random: Random, session: Session, lead: timedelta) -> End:
     away = random.choice((0.2, 1.0, 5.0, 30.0, 120.0, 700.0))
     kind: EndKind = random.choice(("stop", "crash", "crash at event", "crash at commit", "crash before request", "crash after effect"))
     if kind in ("stop", "crash"):
-        return End(kind, away, at=_moment(random, session))
+        return End(kind, away, at=_moment(random, session, lead))
     if kind in ("crash before request", "crash after effect"):
         return End(kind, away, event=random.choice(("submit", "submit", "cancel")), count=random.randint(1, 6))
     return End(kind, away, event=random.choice(EVENTS), count=random.randint(1, 6))
@@ -234,8 +242,8 @@ def _half_open(random: Random, at: datetime) -> Drawn:
 
 
 def _updates(random: Random, at: datetime) -> Drawn:
-    kind = random.choice(("lose_updates", "lose_updates", "duplicate_updates", "reorder_updates"))
-    return [{"kind": kind, "at": at.isoformat(), "times": random.choice((1, 2, 5)), "skip": random.choice((0, 1, 3))}]
+    kind = random.choice(("lose_updates", "lose_updates", "duplicate_updates", "duplicate_updates", "reorder_updates"))
+    return [{"kind": kind, "at": at.isoformat(), "times": random.choice((1, 3, 9)), "skip": random.choice((0, 1, 3))}]
 
 
 def _garbage(random: Random, at: datetime) -> Drawn:
@@ -292,6 +300,7 @@ _DRAWS: tuple[Callable[[Random, datetime], Drawn], ...] = (
     _dropped,
     _market_dropped,
     _half_open,
+    _updates,
     _updates,
     _updates,
     _garbage,

@@ -1,0 +1,133 @@
+"""Bugs put into the daemon on purpose, one at a time: a referee that never says no proves nothing.
+
+Each is a context in which the daemon has one classical fault of its kind. They are not tests of the daemon; they are the test of the test.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from itertools import count
+from typing import Any
+from unittest.mock import PropertyMock, patch
+
+import msgspec
+
+from alchemiser.alpaca.venue import AlpacaVenue
+from alchemiser.domain.errors import OutcomeUnknown
+from alchemiser.domain.events import OrderNotFound
+from alchemiser.domain.money import ZERO
+from alchemiser.execution import order_states
+from alchemiser.execution.gate import SubmitGate
+from alchemiser.execution.handler import ExecutionHandler
+from alchemiser.execution.pacing import RebalanceRun, Work
+from alchemiser.portfolio.ledger import Ledger
+
+
+@contextmanager
+def double_apply() -> Iterator[None]:
+    """An execution that comes by a second road counts a second time."""
+    apply = order_states.apply_report
+
+    def forgetful(order: Any, report: Any) -> Any:
+        changed, fill = apply(msgspec.structs.replace(order, execution_ids=()), report)
+        return changed, fill
+
+    with patch.object(order_states, "apply_report", forgetful):
+        yield
+
+
+@contextmanager
+def blind_retry() -> Iterator[None]:
+    """A submit without an answer is sent once more."""
+    submit = AlpacaVenue.submit
+
+    async def stubborn(venue: AlpacaVenue, order: Any) -> Any:
+        try:
+            return await submit(venue, order)
+        except OutcomeUnknown:
+            return await submit(venue, order)
+
+    with patch.object(AlpacaVenue, "submit", stubborn):
+        yield
+
+
+@contextmanager
+def dropped_fill() -> Iterator[None]:
+    """Every seventh fill is not booked."""
+    book, number = Ledger._book, count(1)
+
+    def careless(ledger: Ledger, fill: Any) -> None:
+        if next(number) % 7:
+            book(ledger, fill)
+
+    with patch.object(Ledger, "_book", careless):
+        yield
+
+
+@contextmanager
+def missing_look_up() -> Iterator[None]:
+    """An order without an answer is taken for one that never arrived."""
+
+    async def presumptuous(handler: ExecutionHandler, key: str) -> None:
+        await handler._publish(OrderNotFound, key)
+
+    with patch.object(ExecutionHandler, "_look_up", presumptuous):
+        yield
+
+
+@contextmanager
+def forgotten_reservation() -> Iterator[None]:
+    """The cash that a working buy may still take is offered to the next one."""
+    with patch.object(Work, "reserved", PropertyMock(return_value=ZERO)):
+        yield
+
+
+@contextmanager
+def ignored_gate() -> Iterator[None]:
+    """The gate is asked and not obeyed."""
+    with (
+        patch.object(SubmitGate, "reasons", PropertyMock(return_value={})),
+        patch.object(SubmitGate, "is_open", PropertyMock(return_value=True)),
+    ):
+        yield
+
+
+@contextmanager
+def early_submit() -> Iterator[None]:
+    """An order leaves before its intention is durable."""
+    begin = ExecutionHandler.__init__
+
+    def hasty(handler: ExecutionHandler, parts: Any) -> None:
+        async def at_once() -> None:
+            return
+
+        object.__setattr__(parts, "durable", at_once)
+        begin(handler, parts)
+
+    with patch.object(ExecutionHandler, "__init__", hasty):
+        yield
+
+
+@contextmanager
+def amnesia() -> Iterator[None]:
+    """A rebalance is taken up again after a restart as if nothing of it had been done."""
+
+    def blank(run: RebalanceRun, orders: Any, now: Any) -> None:
+        return
+
+    with patch.object(RebalanceRun, "resume", blank):
+        yield
+
+
+PLANTED: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
+    plant.__name__: plant
+    for plant in (
+        double_apply,
+        blind_retry,
+        dropped_fill,
+        missing_look_up,
+        forgotten_reservation,
+        ignored_gate,
+        early_submit,
+        amnesia,
+    )
+}
