@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
@@ -29,11 +29,16 @@ STATE_FILE: Final = "exchange.state"
 _EVERY_SECOND_UP_TO: Final = 60.0
 """Up to this speed the market moves every second; faster than that, ten thousands of quotes a second would be nobody's use."""
 
+_WHOLE_NUMBERS: Final = frozenset({"cls_cut_off_minutes", "repeated_cancel_status", "notional_decimals"})
+
 Announce = Callable[[str], None]
 
 
 class ExchangeOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command was asked for. ``speed`` is market seconds per second, ``None`` to leap over quiet stretches."""
+    """What the command was asked for. ``speed`` is market seconds per second, ``None`` to leap over quiet stretches.
+
+    ``switches`` are settings of the exchange and of its faces by name, as texts.
+    """
 
     bars: Path | None = None
     day: date | None = None
@@ -45,6 +50,7 @@ class ExchangeOptions(msgspec.Struct, frozen=True, kw_only=True):
     faults: Path | None = None
     state: Path | None = None
     credentials: Credentials | None = None
+    switches: dict[str, str] = {}
 
 
 def exchange_command(
@@ -59,6 +65,16 @@ def exchange_command(
     speed: Annotated[str, typer.Option(metavar="X", help="Market seconds per second, or leap.")] = "1",
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="The same seed, the same market.")] = 1,
     faults: Annotated[Path | None, typer.Option(metavar="FILE", help="JSON list of faults, as for POST /_exchange/faults.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(metavar="book|paper", help="Matching by an order book, or as the paper engine does.")
+    ] = None,
+    multiplier: Annotated[str | None, typer.Option(metavar="1|2|4", help="Margin multiplier of the account. Default: 2.")] = None,
+    fees: Annotated[bool, typer.Option("--fees", help="Charge the regulatory fees, which paper accounts are spared.")] = False,
+    text_frames: Annotated[bool, typer.Option("--text-frames", help="Order stream in text frames, as live; paper sends binary.")] = False,
+    rate_limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Requests a minute, for each of the two APIs.")] = None,
+    switch: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any other switch, several times; docs/exchange.md lists them.")
+    ] = None,
     state: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep account, orders and clock here, and continue from it.")] = None,
     key_id: Annotated[str | None, typer.Option(metavar="KEY", help="Key id to accept. Default: a fresh one.")] = None,
     secret_key: Annotated[str | None, typer.Option(metavar="SECRET", help="Secret to accept. Default: a fresh one.")] = None,
@@ -68,7 +84,16 @@ def exchange_command(
     The market opens with the command: it begins at the open of the first session and, after the last, stays closed.
 
     Example: alchemiser exchange --bars data/daily --day 2025-03-03 --speed 20
+
+    Example: alchemiser exchange --engine paper --rate-limit 200 --set hold_slot_seconds=90 --faults faults.json
     """
+    named = {"engine": engine, "multiplier": multiplier, "rate_limit": rate_limit, "data_rate_limit": rate_limit}
+    flags = {"fees": fees, "text_frames": text_frames}
+    switches = {
+        **{name: str(value) for name, value in named.items() if value is not None},
+        **{name: "true" for name, value in flags.items() if value},
+        **_switches(switch or []),
+    }
     if (key_id is None) != (secret_key is None):
         raise UsageError("--key-id and --secret-key go together; give both or neither")
     options = ExchangeOptions(
@@ -82,6 +107,7 @@ def exchange_command(
         faults=faults,
         state=state,
         credentials=None if key_id is None or secret_key is None else Credentials(key_id, secret_key),
+        switches=switches,
     )
     run_exchange(options)
 
@@ -120,20 +146,55 @@ def _make_server(options: ExchangeOptions) -> ExchangeServer:
     saved = state.load()
     begins_at = sessions[0].opens_at if saved is None else saved.at
     leaps = options.speed is None
+    core_settings, server_settings = _settings(options, leaps=leaps)
     clock = LeapClock(begins_at, speed=options.speed or LEAP_SPEED, leaps=leaps)
     return ExchangeServer(
-        core=open_core(settings=ExchangeSettings(cash=options.cash), tape=tape, seed=options.seed, opened_at=begins_at, saved=saved),
+        core=open_core(settings=core_settings, tape=tape, seed=options.seed, opened_at=begins_at, saved=saved),
         tape=tape,
         calendar=calendar,
         clock=clock,
         last_day=sessions[-1].date,
         credentials=options.credentials,
-        settings=ServerSettings(
-            by_the_second=options.speed is not None and options.speed <= _EVERY_SECOND_UP_TO,
-            hold_for_clients=leaps,
-        ),
+        settings=server_settings,
+        seed=options.seed,
         state=state,
     )
+
+
+def _settings(options: ExchangeOptions, *, leaps: bool) -> tuple[ExchangeSettings, ServerSettings]:
+    """Return the settings of the core and of the faces. Raises ``UsageError`` for a switch that neither has, or a value it cannot have."""
+    core = {"cash": options.cash}
+    server = {
+        "by_the_second": options.speed is not None and options.speed <= _EVERY_SECOND_UP_TO,
+        "hold_for_clients": leaps,
+    }
+    chosen: dict[str, dict[str, Any]] = {"core": {}, "server": {}}
+    for name, text in options.switches.items():
+        if name not in {*ExchangeSettings.__struct_fields__, *ServerSettings.__struct_fields__}:
+            raise UsageError(f"--set {name}={text}: the exchange has no switch of that name; docs/exchange.md lists them")
+        chosen["core" if name in ExchangeSettings.__struct_fields__ else "server"][name] = text.split(",") if name == "plan" else text
+    try:
+        return (
+            msgspec.convert({**core, **_numbers(chosen["core"])}, ExchangeSettings, strict=False),
+            msgspec.convert({**server, **chosen["server"]}, ServerSettings, strict=False),
+        )
+    except msgspec.ValidationError as error:
+        raise UsageError(f"--set: {error}") from error
+
+
+def _numbers(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return texts as the whole numbers they are where a switch wants one of a few."""
+    return {name: int(text) if name in _WHOLE_NUMBERS and text.isdigit() else text for name, text in fields.items()}
+
+
+def _switches(texts: list[str]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set {text}: expected NAME=VALUE")
+        pairs[name.replace("-", "_")] = value
+    return pairs
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class TrafficLog:
 
     def _readable(self, entry: dict[str, Any]) -> dict[str, Any]:
         """Return an entry with what was said in it as JSON; done when somebody reads the log, which is seldom."""
-        said = {name: self._content(entry[name]) for name in ("body", "data") if name in entry}
+        said: dict[str, Any] = {name: self._content(entry[name]) for name in ("body", "data") if name in entry}
         return {**entry, "at": time_text(entry["at"]), **said}
 
     def _content(self, data: str | bytes | Any) -> Any:

@@ -270,12 +270,15 @@ def test_the_slot_of_a_broken_connection_stays_taken() -> None:
 
 async def test_deflate_and_limits_at_the_handshake_by_switch() -> None:
     """6.2, 6.3: permessage-deflate is granted where it is switched on; one connection too many may be refused at the handshake already."""
-    async with running(settings=ServerSettings(deflate=True, limit_at_handshake=True)) as exchange:
-        async with exchange.http.ws_connect(exchange.address.rest + "/v2/sip", headers=HEADERS, compress=15) as socket:
-            assert socket.compress
-            assert (await said(socket))[0]["msg"] == "connected"
-            with pytest.raises(WSServerHandshakeError, match="429"):
-                await exchange.http.ws_connect(exchange.address.rest + "/v2/sip")
+    settings = ServerSettings(deflate=True, limit_at_handshake=True)
+    async with (
+        running(settings=settings) as exchange,
+        exchange.http.ws_connect(exchange.address.rest + "/v2/sip", headers=HEADERS, compress=15) as socket,
+    ):
+        assert socket.compress
+        assert (await said(socket))[0]["msg"] == "connected"
+        with pytest.raises(WSServerHandshakeError, match="429"):
+            await exchange.http.ws_connect(exchange.address.rest + "/v2/sip")
 
 
 def test_bands_follow_the_market() -> None:
