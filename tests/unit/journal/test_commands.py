@@ -4,6 +4,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_verify_proves_or_names_the_first_bad_event(state: Path, capsys: pytest.
 
 def damage(state: Path) -> None:
     """Change one event."""
-    with sqlite3.connect(state / JOURNAL_FILE) as connection:
+    with closing(sqlite3.connect(state / JOURNAL_FILE)) as connection, connection:
         connection.execute("UPDATE events SET payload = replace(payload, '70', '71') WHERE sequence = 4")
     connection.close()
 

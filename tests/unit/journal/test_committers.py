@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -77,7 +77,7 @@ async def test_the_log_is_checkpointed_when_idle(path: Path, monkeypatch: pytest
         await journal.durable(1)
         await asyncio.to_thread(checkpointed.wait, 10)
 
-        with sqlite3.connect(f"file:{path}?immutable=1", uri=True) as connection:
+        with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection, connection:
             assert [(1,)] == connection.execute("SELECT sequence FROM events").fetchall()
         connection.close()
 
@@ -87,7 +87,7 @@ async def test_a_long_log_is_checkpointed_while_busy(path: Path, monkeypatch: py
     monkeypatch.setattr("alchemiser.journal.store.MAX_WAL_BYTES", 0)
     with filled(open_journal(path), [1]) as journal:
         await journal.durable(1)
-        with sqlite3.connect(f"file:{path}?immutable=1", uri=True) as connection:
+        with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection, connection:
             assert [(1,)] == connection.execute("SELECT sequence FROM events").fetchall()
         connection.close()
 

@@ -1,6 +1,7 @@
 """What the journal keeps, in both ways of committing, and who may open it."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ async def test_both_ways_of_committing_write_the_same_rows(tmp_path: Path) -> No
         with filled(open_journal(path, threaded=threaded), range(1, 700)) as journal:
             journal.save_snapshot("state", 600, b"payload")
             await journal.durable(350)
-        with sqlite3.connect(path) as connection:
+        with closing(sqlite3.connect(path)) as connection, connection:
             tables = ("SELECT * FROM meta", "SELECT * FROM events", "SELECT * FROM snapshots")
             rows.append([connection.execute(query).fetchall() for query in tables])
         connection.close()
@@ -157,7 +158,7 @@ async def test_snapshots_come_back_and_old_ones_go(path: Path, *, threaded: bool
         assert Snapshot("orders", 1, b"o") == journal.load_snapshot("orders")
         assert journal.load_snapshot("nothing") is None
 
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         assert [(6,), (9,)] == connection.execute("SELECT sequence FROM snapshots WHERE name = 'ledger'").fetchall()
         connection.execute("UPDATE snapshots SET payload = x'00' WHERE sequence = 9")
     connection.close()
@@ -183,7 +184,7 @@ def test_a_place_that_cannot_be_written_is_refused_clearly(tmp_path: Path) -> No
 def test_a_journal_of_another_format_is_not_touched(path: Path) -> None:
     """Neither read nor written: who wrote it knows more."""
     open_journal(path).close()
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'format'")
     connection.close()
 
@@ -208,7 +209,7 @@ def test_a_cut_end_is_noticed_when_opening(path: Path) -> None:
     """A journal that lost its newest events would repeat their orders."""
     with filled(open_journal(path), range(1, 6)):
         pass
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM events WHERE sequence = 5")
     connection.close()
 

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_an_intact_journal_verifies(path: Path) -> None:
 )
 def test_damage_is_found_where_it_is(path: Path, statement: str, first_bad: int) -> None:
     """A changed row is named itself, a missing one by the row after it, a missing end by the number that should come."""
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(statement)
     connection.close()
 
@@ -74,7 +75,7 @@ def test_an_unreadable_event_is_found_though_the_chain_holds(path: Path) -> None
         before, last = list(reader.rows(8))
     strange = last._replace(payload='{"type":"NeverHeardOf","at":"2025-03-03T20:50:00Z"}')
     strange = strange._replace(checksum=checksum_of(strange, before.checksum))
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE events SET payload = ?, checksum = ? WHERE sequence = 10", (strange.payload, strange.checksum))
         connection.execute("UPDATE meta SET value = ? WHERE key = 'head_checksum'", (strange.checksum,))
     connection.close()
@@ -87,7 +88,7 @@ def test_an_unreadable_event_is_found_though_the_chain_holds(path: Path) -> None
 
 def test_a_damaged_page_is_reported(path: Path) -> None:
     """Also when SQLite itself cannot read on."""
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         page_size = int(connection.execute("PRAGMA page_size").fetchone()[0])
         root = int(connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'events'").fetchone()[0])
