@@ -44,21 +44,21 @@ def main() -> int:
         found = broken_rules(record)
         if found:
             failed.append(seed)
-            print(story_of_failure(seed, record, found), flush=True)
+            _say(story_of_failure(seed, record, found))
             if not chosen.all:
                 break
         if (seed - chosen.first + 1) % 20 == 0:
-            print(f"{seed - chosen.first + 1} seeds, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-    print(f"{days} days, {lives} daemons, {time.perf_counter() - began:.0f} s, failed seeds: {failed or 'none'}")
+            sys.stderr.write(f"{seed - chosen.first + 1} seeds, {time.perf_counter() - began:.0f} s\n")
+    _say(f"{days} days, {lives} daemons, {time.perf_counter() - began:.0f} s, failed seeds: {failed or 'none'}")
     for kind, times in sorted(kinds.items()):
-        print(f"  {times:5} {kind}")
+        _say(f"  {times:5} {kind}")
     return 1 if failed else 0
 
 
 def story_of_failure(seed: int, record: Record, found: list[str]) -> str:
     """Return what is needed to understand a failing seed: the rules, the scenario, the commit, the last events."""
     scenario = scenario_of(seed)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S607
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     lines = [f"SEED {seed} at commit {commit or 'unknown'}", *(f"  BROKEN {rule}" for rule in found)]
     lines += [f"  fault {fault}" for fault in scenario.faults]
     lines += [f"  {other}" for other in (*scenario.pins, *scenario.mutes, *scenario.ends)]
@@ -66,6 +66,11 @@ def story_of_failure(seed: int, record: Record, found: list[str]) -> str:
     lines += [f"  daemon {life}" for life in record.lives]
     lines += [_line(row) for row in record.journal[-LAST_EVENTS:]]
     return "\n".join(lines)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _line(row: Row) -> str:

@@ -1,4 +1,4 @@
-"""One seeded run: an exchange that outlives its daemons, the faults of a scenario, daemons that are killed and started again, and the record.
+"""One seeded run: an exchange that outlives its daemons, the faults of a scenario, daemons killed and started again, and the record.
 
 Everything is real but time, sockets' cables and the power cord. The exchange runs beside the daemon, in the same loop; a daemon that is
 killed leaves a copy of its journal as the file was at that very moment, and its connections are dead from then on. The next one starts on
@@ -61,7 +61,7 @@ def scenario_of(seed: int) -> Scenario:
     return scenario(seed, TradingCalendar.new_york().sessions(FIRST_SESSION, FIRST_SESSION + timedelta(days=10))[:3])
 
 
-class _Loop(async_solipsism.EventLoop):
+class _Loop(async_solipsism.EventLoop):  # type: ignore[misc] # untyped
     """A virtual-time loop on which no timer runs before its time.
 
     Its time is a whole number of ticks, and the same moment reckoned by addition may be a last bit later: then aiohttp's keep-alive, woken
@@ -353,12 +353,9 @@ class _Run:
         }[pin.shape]
         body = {"symbol": pin.symbol, "bid": bid, "bid_size": 100 if bid else 0, "ask": ask, "ask_size": 100 if ask else 0}
         async with aiohttp.ClientSession(connector=LoopConnector()) as http:
-            async with http.post(f"{self.address.rest}/_exchange/quote", json=body) as answer:
-                answer.raise_for_status()
-        await self.clock.sleep_until(pin.until)
-        async with aiohttp.ClientSession(connector=LoopConnector()) as http:
-            async with http.delete(f"{self.address.rest}/_exchange/quote", params={"symbol": pin.symbol}) as answer:
-                answer.raise_for_status()
+            await http.post(f"{self.address.rest}/_exchange/quote", json=body, raise_for_status=True)
+            await self.clock.sleep_until(pin.until)
+            await http.delete(f"{self.address.rest}/_exchange/quote", params={"symbol": pin.symbol}, raise_for_status=True)
 
     async def _mute(self, stream: str, at: datetime, until: datetime) -> None:
         await self.clock.sleep_until(at)
@@ -370,10 +367,12 @@ class _Run:
 
     async def _ask(self, path: str, **query: Any) -> Any:
         headers = {"APCA-API-KEY-ID": self.address.key_id, "APCA-API-SECRET-KEY": self.address.secret_key}
-        async with aiohttp.ClientSession(connector=LoopConnector(), headers=headers) as http:
-            async with http.get(f"{self.address.rest}{path}", params=query) as answer:
-                answer.raise_for_status()
-                return msgspec.json.decode(await answer.read())
+        url = f"{self.address.rest}{path}"
+        async with (
+            aiohttp.ClientSession(connector=LoopConnector(), headers=headers) as http,
+            http.get(url, params=query, raise_for_status=True) as answer,
+        ):
+            return msgspec.json.decode(await answer.read())
 
     async def _record(self) -> Record:
         activities: list[Json] = []

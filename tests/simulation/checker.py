@@ -269,29 +269,7 @@ def _gate_open(record: Record) -> Iterator[tuple[datetime, datetime | None]]:
     opened: datetime | None = None
     deaths = sorted(life.ended for life in record.lives)
     for row in record.journal:
-        event = row.event
-        before = bool(shut)
-        match row.kind:
-            case "DaemonStarted":
-                shut = {"recovery", "orders", "session"}
-            case "DaemonStopping":
-                shut.add("stopping")
-            case "RecoveryCompleted":
-                shut.discard("recovery")
-            case "StreamConnected" if event["stream"] == "orders":
-                shut.discard("orders")
-            case "StreamLost" if event["stream"] == "orders":
-                shut.add("orders")
-            case "GapOpened":
-                shut.add("gap")
-            case "GapClosed":
-                shut.discard("gap")
-            case "SessionOpened":
-                shut.discard("session")
-            case "SessionClosed":
-                shut.add("session")
-            case "TradingStateChanged":
-                (shut.discard if event["state"] == "active" else shut.add)("trading")
+        before, shut = shut, _shut_after(row, shut)
         if before and not shut:
             opened = row.at
         elif not before and shut and opened is not None:
@@ -300,6 +278,31 @@ def _gate_open(record: Record) -> Iterator[tuple[datetime, datetime | None]]:
             opened = None
     if opened is not None:
         yield opened, min((death for death in deaths if death >= opened), default=None)
+
+
+def _shut_after(row: Row, shut: set[str]) -> set[str]:
+    """Return what keeps the gate closed after an event, given what did before it."""
+    if row.kind == "DaemonStarted":
+        return {"recovery", "orders", "session"}
+    reason, closes = GATE.get((row.kind, row.event.get("stream")), GATE.get((row.kind, None), (None, False)))
+    if row.kind == "TradingStateChanged":
+        reason, closes = "trading", row.event["state"] != "active"
+    if reason is None or row.event.get("stream") == "market":
+        return shut
+    return shut | {reason} if closes else shut - {reason}
+
+
+GATE: dict[tuple[str, str | None], tuple[str | None, bool]] = {
+    ("DaemonStopping", None): ("stopping", True),
+    ("RecoveryCompleted", None): ("recovery", False),
+    ("StreamConnected", "orders"): ("orders", False),
+    ("StreamLost", "orders"): ("orders", True),
+    ("GapOpened", "orders"): ("gap", True),
+    ("GapClosed", "orders"): ("gap", False),
+    ("SessionOpened", None): ("session", False),
+    ("SessionClosed", None): ("session", True),
+}
+"""What each event does to the gate: the reason it concerns, and whether it closes."""
 
 
 def _buys_stay_within_cash(record: Record) -> Iterator[str]:

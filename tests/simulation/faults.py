@@ -243,7 +243,9 @@ def _half_open(random: Random, at: datetime) -> Drawn:
 
 def _updates(random: Random, at: datetime) -> Drawn:
     kind = random.choice(("lose_updates", "lose_updates", "duplicate_updates", "duplicate_updates", "reorder_updates"))
-    return [{"kind": kind, "at": at.isoformat(), "times": random.choice((1, 3, 9)), "skip": random.choice((0, 1, 3))}]
+    # An order has two or three updates before its first fill: what is to strike fills strikes often.
+    times = random.choice((10, 40)) if kind == "duplicate_updates" else random.choice((1, 3, 9))
+    return [{"kind": kind, "at": at.isoformat(), "times": times, "skip": random.choice((0, 1, 3))}]
 
 
 def _garbage(random: Random, at: datetime) -> Drawn:

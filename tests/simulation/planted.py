@@ -15,6 +15,7 @@ from alchemiser.alpaca.venue import AlpacaVenue
 from alchemiser.domain.errors import OutcomeUnknown
 from alchemiser.domain.events import OrderNotFound
 from alchemiser.domain.money import ZERO
+from alchemiser.domain.orders import apply_report
 from alchemiser.execution import order_states
 from alchemiser.execution.gate import SubmitGate
 from alchemiser.execution.handler import ExecutionHandler
@@ -25,11 +26,9 @@ from alchemiser.portfolio.ledger import Ledger
 @contextmanager
 def double_apply() -> Iterator[None]:
     """An execution that comes by a second road counts a second time."""
-    apply = order_states.apply_report
 
     def forgetful(order: Any, report: Any) -> Any:
-        changed, fill = apply(msgspec.structs.replace(order, execution_ids=()), report)
-        return changed, fill
+        return apply_report(msgspec.structs.replace(order, execution_ids=()), report)
 
     with patch.object(order_states, "apply_report", forgetful):
         yield

@@ -9,7 +9,7 @@ from alchemiser.strategies.python import MarketView, Strategy
 class Rotation(Strategy):
     """Random weights over a few of its symbols; a pure function of the session and the closes before it."""
 
-    symbols = ("AAX", "BBY", "CCZ", "DDX", "EEY", "FFZ")
+    symbols: tuple[str, ...] = ("AAX", "BBY", "CCZ", "DDX", "EEY", "FFZ")
     bars_needed = 3
 
     def decide(self, market: MarketView) -> Mapping[str, float]:
