@@ -13,19 +13,25 @@ import msgspec
 
 from alchemiser.exchange.errors import ApiError
 from alchemiser.exchange.http_forms import moment
+from alchemiser.exchange.orders import OrderUpdate
 
-KEPT_EVENTS: Final = 20_000
+KEPT_EVENTS: Final = 10_000
 _FORGET: Final = 2_000
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _RANDOM_BITS: Final = 80
 
 
 class Event(NamedTuple):
-    """One event: its id of 26 characters, when it happened, and its JSON."""
+    """One event: its id of 26 characters, when it happened, and its JSON, or the order update that is written when somebody asks."""
 
     id: str
     at: datetime
-    payload: bytes
+    content: bytes | OrderUpdate
+
+    @property
+    def payload(self) -> bytes:
+        """Its JSON."""
+        return self.content if isinstance(self.content, bytes) else encoded(self.content.json())
 
 
 class EventRange(msgspec.Struct, frozen=True):

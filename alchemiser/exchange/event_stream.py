@@ -123,7 +123,7 @@ class EventStream:
     def publish(self, updates: Sequence[OrderUpdate]) -> None:
         """Remember order updates, and tell whoever listens to them or to the activities that came with them."""
         for update in updates:
-            self._tell(self._trades, Event(update.event_id, update.at, encoded(update.json())))
+            self._tell(self._trades, Event(update.event_id, update.at, update))
         if self._activities in self._clients.values():
             self._catch_up()
 

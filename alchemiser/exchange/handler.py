@@ -179,7 +179,7 @@ class Driver:
         return min((at for at in moments if at is not None), default=now + timedelta(days=1))
 
     def _next_tick(self, now: datetime) -> datetime | None:
-        is_busy = self._by_the_second or self._core.has_working_orders or self._active_until > self._ticked_at
+        is_busy = self._by_the_second or self._active_until > self._ticked_at or self._core.has_working_orders
         return self._grid.next_tick(self._ticked_at, now, is_busy=is_busy)
 
     def _tick(self, at: datetime) -> None:
