@@ -149,6 +149,11 @@ async def test_nobody_else_can_reach_it() -> None:
         ["--cash", "inf"],
         ["--key-id", "K"],
         ["--port", "70000"],
+        ["--set", "colour=blue"],
+        ["--set", "engine"],
+        ["--engine", "steam"],
+        ["--rate-limit", "0"],
+        ["--set", "hold_slot_seconds=long"],
     ],
 )
 def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,7 +166,9 @@ def test_the_options_reach_the_exchange(monkeypatch: pytest.MonkeyPatch) -> None
     """What is typed is what is served."""
     seen: list[ExchangeOptions] = []
     monkeypatch.setattr(command, "run_exchange", seen.append)
-    arguments = "--day 2025-03-03 --days 2 --port 1 --cash 5.5 --speed leap --seed 3 --key-id K --secret-key S"
+    arguments = (
+        "--day 2025-03-03 --days 2 --port 1 --cash 5.5 --speed leap --seed 3 --key-id K --secret-key S --fees --rate-limit 7 --set plan=iex"
+    )
     assert run(["exchange", *arguments.split()]) == 0
 
     (options,) = seen
@@ -169,6 +176,17 @@ def test_the_options_reach_the_exchange(monkeypatch: pytest.MonkeyPatch) -> None
     assert (options.speed, options.seed) == (None, 3)
     assert options.credentials is not None
     assert options.credentials.accept("K", "S")
+    assert options.switches == {"rate_limit": "7", "data_rate_limit": "7", "fees": "true", "plan": "iex"}
+
+
+async def test_switches_reach_core_and_faces() -> None:
+    """A switch of the account and one of the faces do what they say, wherever they belong."""
+    async with Serving(day=date(2025, 3, 3), switches={"multiplier": "4", "rate_limit": "2", "cls_cut_off_minutes": "5"}) as serving:
+        address = json.loads(serving.lines[0])
+        headers = {"APCA-API-KEY-ID": address["key_id"], "APCA-API-SECRET-KEY": address["secret_key"]}
+        async with aiohttp.ClientSession(headers=headers) as http, http.get(address["rest"] + "/v2/account") as response:
+            assert (await response.json())["multiplier"] == "4"
+            assert response.headers["X-RateLimit-Limit"] == "2"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
