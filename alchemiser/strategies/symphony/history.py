@@ -100,7 +100,7 @@ class History:
         match node:
             case Asset(symbol=symbol):
                 number = self._holdings.of_asset(symbol)
-                return np.where(self._panel.column(symbol, PRICE).known, np.int32(number), np.int32(NOTHING))
+                return np.where(self._panel.column(symbol, PRICE).known, np.int32(number), np.int16(NOTHING))
             case Group(child=child):
                 return self._numbers[child]
             case If():
@@ -125,7 +125,7 @@ class History:
         known = left.known & right.known
         holds = COMPARE[condition.comparator](left.values, right.values) & known
         numbers = np.where(holds, self._numbers[node.then], self._numbers[node.otherwise])
-        return np.where(known, numbers, np.int32(NOTHING)) if self._rules.on_condition == "stop" else numbers
+        return np.where(known, numbers, np.int16(NOTHING)) if self._rules.on_condition == "stop" else numbers
 
     def _side(self, side: Operand) -> Column:
         if isinstance(side, Number):
@@ -141,9 +141,9 @@ class History:
             numbers: Numbers = np.take_along_axis(parts, best[None, :], axis=0)[0]
         else:
             kept = kept_of(scores, known, node.count, largest_first=largest_first)
-            numbers = self._holdings.mixed(list(np.where(kept, parts, np.int32(LEFT_OUT))))
+            numbers = self._holdings.mixed(list(np.where(kept, parts, np.int16(LEFT_OUT))))
         enough = known.any(axis=0) if self._rules.on_candidate == "drop" else known.all(axis=0)
-        return np.where(enough, numbers, np.int32(NOTHING))
+        return np.where(enough, numbers, np.int16(NOTHING))
 
     def _measured(self, node: Filter | WeightInverseVolatility, measure: Measure) -> list[Column]:
         """Return a measure of each child: of an asset's prices, of any other child's own stream."""
@@ -167,7 +167,7 @@ class History:
         shares = inverse_shares_of(np.where(known, np.stack([sigma.values for sigma in sigmas]), 1.0))
         numbers = np.full(len(self._panel), NOTHING, dtype=np.int32)
         chosen = np.flatnonzero(known)
-        numbers[chosen] = self._holdings.block(np.stack(parts)[:, chosen], shares[:, chosen])
+        numbers[chosen] = self._holdings.block(np.stack(parts), chosen, shares)
         return numbers
 
     def _stream(self, numbers: Numbers) -> Stream:

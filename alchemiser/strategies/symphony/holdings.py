@@ -44,7 +44,7 @@ class Holdings:
         self._assets: dict[str, int] = {}
         self._numbers: dict[Recipe, int] = {}
         self._recipes: dict[int, Recipe] = {}
-        self._blocks: list[tuple[int, Numbers, Shares]] = []
+        self._blocks: list[tuple[int, Numbers, Places, Shares]] = []
         self._weights: dict[int, Weights] = {}
 
     def of_asset(self, symbol: str) -> int:
@@ -89,17 +89,21 @@ class Holdings:
         for part in parts:
             is_start[1:] |= part[1:] != part[:-1]
         starts = np.flatnonzero(is_start)
-        columns, column_of = self._distinct(np.stack([part[starts] for part in parts]))
-        nothing = (columns == NOTHING).any(axis=0) | (columns == LEFT_OUT).all(axis=0)
+        # Row by row into one array: stacking would hold every row twice.
+        rows = np.empty((len(parts), len(starts)), dtype=max(part.dtype for part in parts))
+        for place, part in enumerate(parts):
+            rows[place] = part[starts]
+        columns, column_of = self._distinct(rows)
+        chosen = _computable(columns)
         found = np.full(columns.shape[1], NOTHING, dtype=np.int32)
-        found[~nothing] = self._of_columns(columns[:, ~nothing], shares)
+        found[chosen] = self._of_columns(columns, chosen, shares)
         return np.repeat(found[column_of], np.diff(np.append(starts, sessions)))
 
-    def block(self, columns: Numbers, shares: Shares) -> Numbers:
-        """Return new numbers for mixes, one per column; what they weigh is worked out when somebody asks."""
+    def block(self, columns: Numbers, chosen: Places, shares: Shares) -> Numbers:
+        """Return new numbers for mixes, one per column chosen; what they weigh is worked out when somebody asks."""
         first = self._count
-        self._count += columns.shape[1]
-        self._blocks.append((first, columns, shares))
+        self._count += len(chosen)
+        self._blocks.append((first, columns, chosen, shares))
         return np.arange(first, self._count, dtype=np.int32)
 
     def average(self, held: Numbers, column_of: Callable[[str], Column]) -> Column:
@@ -137,10 +141,10 @@ class Holdings:
         _, places, column_of = np.unique(keys, return_index=True, return_inverse=True)
         return columns[:, places], column_of
 
-    def _of_columns(self, columns: Numbers, shares: tuple[float, ...] | None) -> Numbers:
-        if len(columns) > WIDE or columns.shape[1] > FEW:
-            return self.block(columns, shares)
-        return np.array([self._of_recipe(_recipe_of(columns[:, place], shares)) for place in range(columns.shape[1])], dtype=np.int32)
+    def _of_columns(self, columns: Numbers, chosen: Places, shares: tuple[float, ...] | None) -> Numbers:
+        if len(columns) > WIDE or len(chosen) > FEW:
+            return self.block(columns, chosen, shares)
+        return np.array([self._of_recipe(_recipe_of(columns[:, place], shares)) for place in chosen.tolist()], dtype=np.int32)
 
     def _of_recipe(self, recipe: Recipe) -> int:
         number = self._numbers.get(recipe)
@@ -152,10 +156,20 @@ class Holdings:
     def _recipe(self, number: int) -> Recipe:
         recipe = self._recipes.get(number)
         if recipe is None:
-            first, columns, shares = self._blocks[bisect_right(self._blocks, number, key=itemgetter(0)) - 1]
-            place = number - first
+            first, columns, chosen, shares = self._blocks[bisect_right(self._blocks, number, key=itemgetter(0)) - 1]
+            place = int(chosen[number - first])
             recipe = _recipe_of(columns[:, place], shares[:, place] if isinstance(shares, np.ndarray) else shares)
         return recipe
+
+
+def _computable(columns: Numbers) -> Places:
+    """Return the columns in which every part can be computed and at least one is not left out. Row by row, because there may be many."""
+    has_nothing = np.zeros(columns.shape[1], dtype=np.bool_)
+    is_left_out = np.ones(columns.shape[1], dtype=np.bool_)
+    for row in columns:
+        has_nothing |= row == NOTHING
+        is_left_out &= row == LEFT_OUT
+    return np.flatnonzero(~(has_nothing | is_left_out))
 
 
 def _recipe_of(column: Numbers, shares: Shares) -> Recipe:
