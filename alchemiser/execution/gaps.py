@@ -143,6 +143,10 @@ class GapKeeper:
         missed = missed_fills(activities, self._orders)
         for report in missed:
             await self._publish(ExecutionReported(at=report.at, report=report))
+        incomplete = [order.client_order_id for order in self._orders.incomplete()]
+        if incomplete:
+            # Its lists are only eventually consistent. Going on would take what was filled for what is still to be done.
+            raise VenueUnavailable(f"the venue counts more filled of {', '.join(incomplete)} than its list of executions has")
         return len(missed)
 
     def _missing_from(self) -> datetime:

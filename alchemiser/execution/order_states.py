@@ -95,7 +95,11 @@ class OrderStates:
         missing = [event for key, event in self._fills.items() if key not in self._announced_fills]
         for event in missing:
             self._announce_fill(event)
-        ended = [order for key, order in self._orders.items() if order.is_terminal and key not in self._announced_ends]
+        ended = [
+            order
+            for key, order in self._orders.items()
+            if order.is_terminal and not order.missing_quantity and key not in self._announced_ends
+        ]
         for order in ended:
             self._announce_end(order, order.intended_at)
         return len(missing) + len(ended)

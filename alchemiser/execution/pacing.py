@@ -154,7 +154,7 @@ class RebalanceRun:
             work.filled_value += order.filled_value
             self.cash -= order.request.side.sign * order.filled_value
             work.attempt += 1
-            if not order.is_terminal:
+            if not order.is_terminal or order.missing_quantity:
                 work.order, work.order_filled = order.request, order.cumulative_quantity
                 work.stage, work.stage_since = Stage.CANCELLING, now - timedelta(seconds=CANCEL_REPEAT_SECONDS)
 

@@ -116,8 +116,8 @@ class Ledger:
         return tuple(found)
 
     def _plan(self, plan: RebalancePlanned) -> None:
-        # Only the latest rebalance can still be filled: the one before ended before this one was planned.
-        self._waiting = {
+        # Earlier ones are kept: a fill that the venue was late to tell of may belong to a rebalance that has been parked.
+        self._waiting |= {
             (plan.rebalance_id, intent.intent_id): {wish.strategy: wish.quantity for wish in intent.wishes} for intent in plan.intents
         }
         for number, crossing in enumerate(plan.crossings, start=1):

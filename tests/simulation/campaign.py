@@ -150,7 +150,7 @@ class _Run:
         one, calendar = self.scenario, TradingCalendar.new_york()
         begins_at = one.sessions[0].closes_at - BEFORE_DECISION
         self.clock = VirtualClock(begins_at)
-        tape = MarketTape(SyntheticMarket(calendar, one.seed, symbols=SYMBOLS), calendar, SYMBOLS, one.seed)
+        self.tape = tape = MarketTape(SyntheticMarket(calendar, one.seed, symbols=SYMBOLS), calendar, SYMBOLS, one.seed)
         core = open_core(settings=ExchangeSettings(), tape=tape, seed=one.seed, opened_at=begins_at)
         self.server = ExchangeServer(
             core=core,
@@ -341,9 +341,9 @@ class _Run:
 
     async def _pin(self, pin: Pin) -> None:
         await self.clock.sleep_until(pin.at)
-        quotes = await self._ask("/v2/stocks/quotes/latest", symbols=pin.symbol)
-        quote = quotes["quotes"][pin.symbol]
-        bid, ask = float(quote["bp"]), float(quote["ap"])
+        quote = self.tape.quote_at(pin.symbol, self.clock.now())
+        assert quote is not None
+        bid, ask = quote.bid, quote.ask
         bid, ask = {
             "zero": (0.0, 0.0),
             "one-sided": (bid, 0.0),

@@ -439,3 +439,22 @@ def test_a_connection_without_a_break_asks_nothing() -> None:
     floor = played(lambda: Floor(venue, SPY), play)
     assert len(venue.asked_from) == 1
     assert floor.of(GapClosed) == []
+
+
+def test_a_gap_stays_open_until_the_venue_lists_what_it_counts_as_filled() -> None:
+    """An order is filled and its execution is not listed yet: going on would buy again what was bought."""
+    venue = ListingVenue()
+    venue.known[SPY.client_order_id] = report_of(SPY, "query", "filled", cumulative="10")
+
+    async def play(floor: Floor) -> None:
+        await started(floor)
+        assert floor.of(RecoveryCompleted) == []
+        assert not floor.gate.is_open
+        venue.activities = [activity(SPY, "late", "10", "10", START)]
+        await floor.clock.sleep(RETRY_SECONDS[0])
+
+    floor = played(lambda: Floor(venue, SPY), play)
+
+    assert executions(floor) == ["late"]
+    assert len(floor.of(RecoveryCompleted)) == 1
+    assert floor.gate.is_open

@@ -375,3 +375,17 @@ def test_commands_are_not_repeated_without_a_reason() -> None:
     assert len(desk.step()) == 1
     assert desk.step() == []
     assert msgspec.json.encode(desk.run.outcomes()) == msgspec.json.encode(desk.run.outcomes())
+
+
+def test_an_order_whose_executions_are_still_missing_is_not_sent_again() -> None:
+    """The venue says that it was filled and has not listed how: it is asked about, and nothing goes out for it meanwhile."""
+    before = Desk(intent("SPY", Side.BUY, "10"), cash="2000")
+    before.step()
+    key = before.only
+    filled = Order(request=before.live[key], state=OrderState.FILLED, intended_at=START, reported_quantity=Decimal(10))
+
+    again = Desk(intent("SPY", Side.BUY, "10"), cash="2000")
+    again.run.resume([filled], START)
+
+    assert [Ask(key), Cancel(key, "the cancel was not confirmed")] == again.step()
+    assert not again.run.is_ended

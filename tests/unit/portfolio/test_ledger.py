@@ -132,6 +132,18 @@ def test_an_execution_is_booked_once() -> None:
     assert tape.ledger.holdings() == {"SPY": Decimal(2)}
 
 
+def test_a_fill_that_is_told_after_the_next_plan_is_booked() -> None:
+    """The venue may be late to tell of an execution of a rebalance that was parked; it belongs to who asked for it then."""
+    tape = Tape()
+    tape.start()
+    late = tape.plan(1, Side.BUY, {"a": "4"})
+    tape.plan(2, Side.BUY, {"b": "1"})
+    tape.fill(late, Side.BUY, "4")
+
+    assert {"a": Decimal(4), "b": Decimal(0)} == {name: book.quantity("SPY") for name, book in tape.ledger.books.items()}
+    assert replayed(tape.events).state() == tape.state()
+
+
 def test_a_fill_that_is_not_ours_is_left_alone() -> None:
     """A manual trade in the account belongs to no strategy."""
     tape = Tape()
