@@ -5,6 +5,7 @@ Each is a context in which the daemon has one classical fault of its kind. They 
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from datetime import date, datetime, timedelta
 from itertools import count
 from typing import Any
 from unittest.mock import PropertyMock, patch
@@ -17,10 +18,12 @@ from alchemiser.domain.events import OrderNotFound
 from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import apply_report
 from alchemiser.execution import order_states
+from alchemiser.execution.gaps import GapKeeper
 from alchemiser.execution.gate import SubmitGate
 from alchemiser.execution.handler import ExecutionHandler
 from alchemiser.execution.pacing import RebalanceRun, Work
 from alchemiser.portfolio.ledger import Ledger
+from alchemiser.service.daemon import Daemon
 
 
 @contextmanager
@@ -117,6 +120,29 @@ def amnesia() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def deaf_recovery() -> Iterator[None]:
+    """After a gap nobody asks what it hid."""
+
+    async def deaf(keeper: GapKeeper) -> int:
+        return 0
+
+    with patch.object(GapKeeper, "_recover", deaf):
+        yield
+
+
+@contextmanager
+def missed_cut_off() -> Iterator[None]:
+    """The cut-off of the session is taken for that of the next day."""
+    cut_off = Daemon._cut_off_on
+
+    def late(daemon: Daemon, day: date) -> datetime:
+        return cut_off(daemon, day) + timedelta(days=1)
+
+    with patch.object(Daemon, "_cut_off_on", late):
+        yield
+
+
 PLANTED: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
     plant.__name__: plant
     for plant in (
@@ -128,5 +154,7 @@ PLANTED: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
         ignored_gate,
         early_submit,
         amnesia,
+        deaf_recovery,
+        missed_cut_off,
     )
 }
