@@ -17,8 +17,8 @@ from datetime import date
 import numpy as np
 from measure import environment, spread_of
 
-from alchemiser.market.indicators import Measure, tails
 from alchemiser.market.arrays import Floats
+from alchemiser.market.indicators import Measure, tails
 from alchemiser.strategies.catalog import SHIPPED, shipped_symphony
 from alchemiser.strategies.live_panel import LivePanel
 from alchemiser.strategies.outcome import Proposal
