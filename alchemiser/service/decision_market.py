@@ -7,7 +7,10 @@ of all symbols, whatever their number. A live price is the mid of a usable quote
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 
+import structlog
+
 from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.errors import VenueError
 from alchemiser.domain.events import DecisionApproached, Event, QuoteUpdated
 from alchemiser.domain.market import MarketSnapshot, Quote
 from alchemiser.domain.runtime import Clock
@@ -17,6 +20,8 @@ from alchemiser.market.history import DailyHistory
 from alchemiser.market.quotes import QuoteBook
 from alchemiser.strategies.live_panel import LivePanel
 from alchemiser.strategies.panel import PricePanel
+
+_log = structlog.get_logger(__name__)
 
 CALENDAR_DAYS_PER_SESSION = 365.25 / 252
 MARGIN_DAYS = 10
@@ -54,7 +59,10 @@ class DecisionMarket:
         """Fetch the history of a session shortly before its decision."""
         event = envelope.event
         if isinstance(event, DecisionApproached) and self._fetched_for != event.session:
-            await self._fetch(event.session)
+            try:
+                await self._fetch(event.session)
+            except VenueError as error:
+                _log.warning("history_not_fetched", reason=str(error), next="asked for again at the decision")
 
     async def prepare(self, symbols: Sequence[str], rebalance_id: str) -> LivePanel:
         """Return the closes before today with the live price of each symbol as the bar of today."""

@@ -147,8 +147,6 @@ def _every_daemon_ends_in_order(record: Record) -> Iterator[str]:
 
 def _no_handler_fails(record: Record) -> Iterator[str]:
     for row in record.of("HandlerFailed"):
-        if row.event["handler"] == "history" and row.event["error"].startswith("VenueUnavailable"):
-            continue  # The venue was away when its history was asked for ahead of time; the decision asks again.
         yield f"{row.event['handler']} on {row.event['event_type']}: {row.event['error']}"
 
 
