@@ -40,7 +40,7 @@ from alchemiser.service.surroundings import Surroundings
 from tests.simulation.checker import Life, Record, read_journal
 from tests.simulation.days import simulated_settings
 from tests.simulation.faults import SYMBOLS, End, Pin, Scenario, scenario
-from tests.solipsism import LoopConnector, listen
+from tests.solipsism import LoopConnector, VirtualLoop, listen
 
 FIRST_SESSION = date(2025, 1, 2)
 BEFORE_DECISION = timedelta(minutes=18)
@@ -61,21 +61,9 @@ def scenario_of(seed: int) -> Scenario:
     return scenario(seed, TradingCalendar.new_york().sessions(FIRST_SESSION, FIRST_SESSION + timedelta(days=10))[:3])
 
 
-class _Loop(async_solipsism.EventLoop):  # type: ignore[misc] # untyped
-    """A virtual-time loop on which no timer runs before its time.
-
-    Its time is a whole number of ticks, and the same moment reckoned by addition may be a last bit later: then aiohttp's keep-alive, woken
-    at its time, finds that it is not due yet, and asks to be woken at once, for ever. So every timer runs a tick after its time.
-    """
-
-    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.TimerHandle:
-        """Arrange a call for a tick after that time."""
-        return cast(asyncio.TimerHandle, super().call_at(when + 1.5 * self._clock_resolution, callback, *args, context=context))
-
-
 def play(one: Scenario, directory: Path) -> Record:
     """Play a scenario; its journals are kept in the directory."""
-    with warnings.catch_warnings(), asyncio.Runner(loop_factory=_Loop) as runner:
+    with warnings.catch_warnings(), asyncio.Runner(loop_factory=VirtualLoop) as runner:
         warnings.simplefilter("ignore", async_solipsism.ResolutionWarning)
         return runner.run(_Run(one, directory).play())
 
