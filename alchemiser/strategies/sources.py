@@ -11,7 +11,9 @@ import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 from alchemiser.domain.errors import StrategyError
 from alchemiser.strategies.base import LoadedStrategy
@@ -71,12 +73,9 @@ def _instance(source: str) -> Strategy:
     match = _CLASS.fullmatch(source)
     if match is None:
         raise StrategyError(f"{source!r} is not module:Class; the strategy is not loaded")
-    # A class beside the settings is found as Python itself would find it when started there.
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
     # Importing and making run somebody else's code: whatever that raises refuses this strategy only.
     try:
-        module = importlib.import_module(match["module"])
+        module = _module(match["module"])
     except Exception as error:
         raise StrategyError(f"{source}: importing {match['module']} raised {type(error).__name__}: {error}") from error
     made = getattr(module, match["name"], None)
@@ -88,6 +87,25 @@ def _instance(source: str) -> Strategy:
         raise StrategyError(f"{source}: making a {match['name']} raised {type(error).__name__}: {error}") from error
     _check_declared(source, strategy)
     return strategy
+
+
+def _module(name: str) -> ModuleType:
+    """Return a module: one that is loaded, else the file of that name below the working directory, else an installed one.
+
+    The file is loaded by its place. Where Python looks for modules is not touched, so it cannot bring others with it by accident.
+    """
+    file = Path.cwd().joinpath(*name.split(".")).with_suffix(".py")
+    spec = None if name in sys.modules or not file.is_file() else spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        return importlib.import_module(name)
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
 
 
 def _check_declared(source: str, strategy: Strategy) -> None:
