@@ -1,71 +1,198 @@
-"""``python -m tests.simulation --seeds 100 --from 1``: a campaign of seeded runs, with progress, and each failing seed in full."""
+"""A campaign of seeded runs of the whole daemon against the whole exchange.
+
+For example::
+
+  python -m tests.simulation --seeds 1000 --jobs 2     a campaign, with progress and a summary
+  python -m tests.simulation --seed 232                one seed in detail: what was thrown at it, and its journal
+  python -m tests.simulation --kept --jobs 2           all kept cases again
+
+Exit codes are 0 all rules held, 1 a rule was broken, 2 wrong usage, 130 interrupted (the summary tells how far it came).
+"""
 
 import argparse
-import logging
-import subprocess
+import signal
 import sys
-import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import structlog
+import msgspec
 
-from tests.simulation.campaign import play, scenario_of
-from tests.simulation.checker import Record, Row, broken_rules
+from tests.simulation.campaign import scenario_of
+from tests.simulation.faults import Scenario
+from tests.simulation.kept import DIRECTORY, Case, keep, kept_cases
+from tests.simulation.runner import Outcome, commit, line_of, outcome_of, outcomes, quiet, seeds
+from tests.simulation.shrink import smallest
 
-LAST_EVENTS = 40
+PROGRESS_SECONDS = 10.0
+SHRUNK_AT_MOST = 3
+"""How many failing runs of a campaign are made small; the others are named."""
+
+INTERRUPTED = 130
+
+
+@dataclass
+class Summary:
+    """A campaign in numbers."""
+
+    runs: int = 0
+    days: int = 0
+    daemons: int = 0
+    orders: int = 0
+    executions: int = 0
+    events: int = 0
+    seconds: float = 0.0
+    planned: Counter[str] = field(default_factory=Counter)
+    struck: Counter[str] = field(default_factory=Counter)
+    slowest: tuple[float, str] = (0.0, "")
+    failed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    traces: dict[str, str] = field(default_factory=dict)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count a run."""
+        self.runs += 1
+        self.days += len(outcome.scenario.sessions)
+        self.daemons += outcome.daemons
+        self.orders += outcome.orders
+        self.executions += outcome.executions
+        self.events += outcome.events
+        self.planned.update(outcome.scenario.kinds())
+        self.struck.update(outcome.struck)
+        self.slowest = max(self.slowest, (outcome.seconds, outcome.name))
+        self.traces[outcome.name] = outcome.trace
+        if outcome.broken:
+            self.failed[outcome.name] = outcome.broken
+
+    def lines(self) -> Iterator[str]:
+        """Yield what is to be said at the end."""
+        yield f"faults by kind, struck of planned ({self.struck.total()} of {self.planned.total()}):"
+        for kind in sorted(self.planned | self.struck):
+            yield f"  {self.struck[kind]:6} of {self.planned[kind]:6}  {kind}"
+        yield (
+            f"{self.runs} runs, {self.days} days simulated, {self.daemons} daemons, {self.orders} orders, {self.executions} executions, "
+            f"{self.events} events"
+        )
+        rate, (longest, name) = self.days / max(self.seconds, 0.001), self.slowest
+        yield f"{self.seconds:.0f} s ({rate:.1f} days a second), the slowest was {name} with {longest:.1f} s"
+        yield f"commit {commit()}, failures: {', '.join(self.failed) or 'none'}"
 
 
 def main() -> int:
-    """Run the campaign; return 1 when a seed failed."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=100, help="how many seeds")
-    parser.add_argument("--from", dest="first", type=int, default=1, help="the first seed")
-    parser.add_argument("--keep", type=Path, help="directory that keeps the journals of the runs")
-    parser.add_argument("--logs", action="store_true", help="show the daemons' own log lines")
-    parser.add_argument("--all", action="store_true", help="go on after a failing seed")
-    chosen = parser.parse_args()
+    """Run what was asked for and return the exit code."""
+    chosen = _arguments()
     if not chosen.logs:
-        logging.disable(logging.CRITICAL)
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    began, kinds, days, lives, failed = time.perf_counter(), Counter[str](), 0, 0, list[int]()
-    for seed in range(chosen.first, chosen.first + chosen.seeds):
-        with tempfile.TemporaryDirectory(prefix=f"seed-{seed}-") as temporary:
-            directory = Path(temporary)
-            if chosen.keep:
-                directory = chosen.keep / str(seed)
-                directory.mkdir(parents=True)
-            scenario = scenario_of(seed)
-            record = play(scenario, directory)
-        kinds.update(scenario.kinds())
-        days += len(scenario.sessions)
-        lives += len(record.lives)
-        found = broken_rules(record)
-        if found:
-            failed.append(seed)
-            _say(story_of_failure(seed, record, found))
-            if not chosen.all:
-                break
-        if (seed - chosen.first + 1) % 20 == 0:
-            sys.stderr.write(f"{seed - chosen.first + 1} seeds, {time.perf_counter() - began:.0f} s\n")
-    _say(f"{days} days, {lives} daemons, {time.perf_counter() - began:.0f} s, failed seeds: {failed or 'none'}")
-    for kind, times in sorted(kinds.items()):
-        _say(f"  {times:5} {kind}")
-    return 1 if failed else 0
+        quiet()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if chosen.seed is not None:
+        return _in_detail(chosen.seed, chosen.keep)
+    return _campaign(chosen)
 
 
-def story_of_failure(seed: int, record: Record, found: list[str]) -> str:
-    """Return what is needed to understand a failing seed: the rules, the scenario, the commit, the last events."""
+def _campaign(chosen: argparse.Namespace) -> int:
+    """Run many, and say what came of it."""
+    scenarios = seeds(chosen.first, chosen.seeds)
+    if chosen.kept:
+        scenarios = ((name, case.scenario) for name, case in kept_cases().items())
+    summary, failures = Summary(), list[Outcome]()
+    is_interrupted = False
+    began = time.perf_counter()
+    with closing(outcomes(scenarios, jobs=chosen.jobs, keep=chosen.keep)) as running:
+        try:
+            for outcome in _with_progress(running, summary):
+                if outcome.broken:
+                    failures.append(outcome)
+                    _say(outcome.story)
+                    if not chosen.all:
+                        break
+        except KeyboardInterrupt:
+            is_interrupted = True
+            _progress("interrupted: what has begun is finished")
+    summary.seconds = time.perf_counter() - began
+    for line in summary.lines():
+        _say(line)
+    if chosen.json is not None:
+        chosen.json.write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
+    if is_interrupted:
+        return INTERRUPTED
+    if not chosen.kept:
+        for outcome in failures[:SHRUNK_AT_MOST]:
+            _say(_kept(outcome, chosen.cases))
+    return 1 if failures else 0
+
+
+def _with_progress(running: Iterator[Outcome], summary: Summary) -> Iterator[Outcome]:
+    """Count outcomes as they come, and say now and then how far the campaign is."""
+    began = told = time.perf_counter()
+    for outcome in running:
+        summary.add(outcome)
+        if time.perf_counter() - told > PROGRESS_SECONDS:
+            told = time.perf_counter()
+            _progress(f"{summary.runs} runs, {summary.days} days, {len(summary.failed)} failed, {told - began:.0f} s")
+        yield outcome
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.simulation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=_positive, default=100, metavar="N", help="how many seeds (default 100)")
+    parser.add_argument("--from", dest="first", type=int, default=1, metavar="S", help="the first seed (default 1)")
+    parser.add_argument("--jobs", type=_positive, default=1, metavar="J", help="how many processes (default 1)")
+    parser.add_argument("--seed", type=int, metavar="N", help="run this one, and tell everything about it")
+    parser.add_argument("--kept", action="store_true", help="run the kept cases instead of seeds")
+    parser.add_argument("--all", action="store_true", help="go on after a failing run")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the journals of the runs in this directory")
+    parser.add_argument(
+        "--cases",
+        type=Path,
+        default=DIRECTORY,
+        metavar="DIR",
+        help="where failing runs are kept once they are small (default: the kept cases)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary, with the trace of each run, as JSON")
+    parser.add_argument("--logs", action="store_true", help="show the daemons' own log lines (one process only)")
+    return parser.parse_args()
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 on")
+    return number
+
+
+def _in_detail(seed: int, keep_in: Path | None) -> int:
+    """Run one seed and say what was thrown at it, what happened and what it broke."""
     scenario = scenario_of(seed)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    lines = [f"SEED {seed} at commit {commit or 'unknown'}", *(f"  BROKEN {rule}" for rule in found)]
-    lines += [f"  fault {fault}" for fault in scenario.faults]
-    lines += [f"  {other}" for other in (*scenario.pins, *scenario.mutes, *scenario.ends)]
-    lines += [f"  strategies {scenario.strategies}, settings {scenario.settings}"]
-    lines += [f"  daemon {life}" for life in record.lives]
-    lines += [_line(row) for row in record.journal[-LAST_EVENTS:]]
-    return "\n".join(lines)
+    name = f"seed-{seed}"
+    outcome = outcome_of(name, scenario, keep_in, is_told=True)
+    _say(msgspec.json.format(msgspec.json.encode(scenario)).decode())
+    for row in outcome.journal:
+        _say(line_of(row))
+    summary = Summary(seconds=outcome.seconds)
+    summary.add(outcome)
+    for line in summary.lines():
+        _say(line)
+    _say(f"trace {outcome.trace}")
+    _say(outcome.story or "every rule held")
+    return 1 if outcome.broken else 0
+
+
+def _kept(outcome: Outcome, directory: Path) -> str:
+    """Make a failing run small, keep it, and return what to say about it."""
+    _progress(f"{outcome.name} is being made smaller")
+
+    def still_fails(candidate: Scenario) -> bool:
+        return bool(set(outcome_of(outcome.name, candidate).rules) & set(outcome.rules))
+
+    small = smallest(outcome.scenario, still_fails)
+    case = Case(story="", seed=small.seed, commit=commit(), rules=outcome.rules, scenario=small)
+    path = keep(case, outcome.name, directory)
+    left = small.kinds()
+    return f"{outcome.name} kept in {path}: {len(small.sessions)} day(s), {len(left)} fault(s): {', '.join(left) or 'none'}"
 
 
 def _say(text: str) -> None:
@@ -73,30 +200,9 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _line(row: Row) -> str:
-    event = {key: value for key, value in row.event.items() if key not in ("type", "at")}
-    event = event.get("report") or event.get("fill") or event.get("order") or event
-    told = " ".join(f"{key}={event[key]}" for key in _TOLD if event.get(key) is not None)
-    return f"    {row.at:%d %H:%M:%S.%f} {row.sequence} {row.kind} {told or str(event)}"[:200]
-
-
-_TOLD = (
-    "client_order_id",
-    "event",
-    "status",
-    "state",
-    "side",
-    "quantity",
-    "limit_price",
-    "price",
-    "cumulative_quantity",
-    "rebalance_id",
-    "stream",
-    "symbol",
-    "reason",
-    "differences",
-    "error",
-)
+def _progress(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":

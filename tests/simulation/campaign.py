@@ -10,7 +10,7 @@ import shutil
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +22,7 @@ import msgspec
 
 from alchemiser.alpaca.venue import AlpacaVenue
 from alchemiser.bus.envelope import Envelope
+from alchemiser.exchange.access import Credentials
 from alchemiser.exchange.assembly import open_core
 from alchemiser.exchange.fault_menu import MuteStream, parse_faults
 from alchemiser.exchange.generator import SyntheticMarket
@@ -39,13 +40,10 @@ from alchemiser.service.settings import RunOptions
 from alchemiser.service.surroundings import Surroundings
 from tests.simulation.checker import Life, Record, read_journal
 from tests.simulation.days import simulated_settings
-from tests.simulation.faults import SYMBOLS, End, Pin, Scenario, scenario
+from tests.simulation.faults import SYMBOLS, End, Pin, Scenario, kind_of_fault, scenario
 from tests.solipsism import LoopConnector, VirtualLoop, listen
 
 FIRST_SESSION = date(2025, 1, 2)
-BEFORE_DECISION = timedelta(minutes=18)
-"""How long before its first close a run begins: the hours before a decision hold nothing to be tested, and cost the most."""
-
 AFTER_CLOSE_SECONDS = 180.0
 """How long a daemon stays that starts after the last close."""
 
@@ -95,6 +93,7 @@ class _Life:
     error: BaseException | None = None
     counted: int = 0
     doomed_at: int | None = None
+    struck: list[str] = field(default_factory=list)
 
     def kill(self) -> None:
         """Pull the plug: what is committed stays, nothing is said any more."""
@@ -108,7 +107,9 @@ class _Life:
             if source.exists():
                 shutil.copy(source, heir / source.name)
         assert self.task is not None
+        assert self.end is not None
         self.task.cancel()
+        self.struck.append(self.end.name)
 
     def counts(self, kinds: tuple[str, ...], event: str) -> bool:
         """Count an occurrence of what the end waits for; return whether this is the one."""
@@ -133,10 +134,11 @@ class _Run:
     directory: Path
     lives: list[_Life] = field(default_factory=list)
     spans: list[Life] = field(default_factory=list)
+    struck: list[str] = field(default_factory=list)
 
     async def play(self) -> Record:
         one, calendar = self.scenario, TradingCalendar.new_york()
-        begins_at = one.sessions[0].closes_at - BEFORE_DECISION
+        begins_at = one.sessions[0].closes_at - timedelta(minutes=one.minutes)
         self.clock = VirtualClock(begins_at)
         self.tape = tape = MarketTape(SyntheticMarket(calendar, one.seed, symbols=SYMBOLS), calendar, SYMBOLS, one.seed)
         core = open_core(settings=ExchangeSettings(), tape=tape, seed=one.seed, opened_at=begins_at)
@@ -146,12 +148,15 @@ class _Run:
             calendar=calendar,
             clock=self.clock,
             last_day=one.sessions[-1].date,
+            credentials=Credentials("PKSIMULATION", "the same in every run"),
             # A half-open connection keeps its place for as long as the exchange runs.
             settings=ServerSettings(order_connections=9, market_connections=9),
             seed=one.seed,
         )
         self.address = await self.server.start(sock=listen(8001))
-        self.server.plan_faults(parse_faults([dict(fault) for fault in one.faults]))
+        planned = parse_faults([dict(fault) for fault in one.faults])
+        self.planned = [(kind_of_fault(fault), parsed, parsed.times) for fault, parsed in zip(one.faults, planned, strict=True)]
+        self.server.plan_faults(planned)
         try:
             with self._patched():
                 async with asyncio.TaskGroup() as group:
@@ -188,7 +193,7 @@ class _Run:
 
     async def _life(self, end: End | None, *, days_over: bool = False) -> _Life:
         number = len(self.lives)
-        life = _Life(number, self.directory / "life-0", end)
+        life = _Life(number, self.directory / "life-0", end, struck=self.struck)
         if self.lives:
             before = self.lives[-1]
             life.state = before.state.with_name(f"life-{number}") if before.is_dead else before.state
@@ -262,6 +267,7 @@ class _Run:
             life.kill()
         elif life.daemon is not None:
             life.daemon.request_stop("the scenario says so")
+            self.struck.append(life.end.name)
 
     async def _send_home(self, life: _Life) -> None:
         await self.clock.sleep(AFTER_CLOSE_SECONDS)
@@ -342,12 +348,14 @@ class _Run:
         body = {"symbol": pin.symbol, "bid": bid, "bid_size": 100 if bid else 0, "ask": ask, "ask_size": 100 if ask else 0}
         async with aiohttp.ClientSession(connector=LoopConnector()) as http:
             await http.post(f"{self.address.rest}/_exchange/quote", json=body, raise_for_status=True)
+            self.struck.append(f"pin {pin.shape}")
             await self.clock.sleep_until(pin.until)
             await http.delete(f"{self.address.rest}/_exchange/quote", params={"symbol": pin.symbol}, raise_for_status=True)
 
     async def _mute(self, stream: str, at: datetime, until: datetime) -> None:
         await self.clock.sleep_until(at)
         self.server.plan_faults(parse_faults([{"kind": "mute_stream", "stream": stream}]))
+        self.struck.append(f"mute {stream}")
         await self.clock.sleep_until(until)
         left = [fault for fault in self.server.faults.waiting() if not (isinstance(fault, MuteStream) and fault.stream == stream)]
         self.server.faults.clear()
@@ -383,9 +391,5 @@ class _Run:
             journal=read_journal(self.lives[-1].state / JOURNAL_FILE),
             lives=tuple(self.spans),
             opening_cash="100000",
+            struck=(*self.struck, *(kind for kind, fault, times in self.planned if fault.times < times)),
         )
-
-
-def without(one: Scenario, **changes: Any) -> Scenario:
-    """Return a scenario with parts of it changed: for making a failing one smaller."""
-    return replace(one, **changes)

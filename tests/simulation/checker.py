@@ -80,6 +80,7 @@ class Record:
     journal: list[Row]
     lives: tuple[Life, ...]
     opening_cash: str
+    struck: tuple[str, ...] = ()
 
     def of(self, kind: str) -> list[Row]:
         """Return the rows of one kind."""

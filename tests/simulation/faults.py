@@ -39,6 +39,11 @@ class End:
     event: str = ""
     count: int = 1
 
+    @property
+    def name(self) -> str:
+        """What is told about it."""
+        return f"{self.kind} {self.event}".strip()
+
 
 @dataclass(frozen=True)
 class Pin:
@@ -51,8 +56,18 @@ class Pin:
 
 
 @dataclass(frozen=True)
+class Deed:
+    """Something done at a moment to the host, to the disk or to the market, none of which is a fault of the exchange: see ``deeds``."""
+
+    kind: str
+    at: datetime
+    seconds: float = 0.0
+    symbol: str = ""
+
+
+@dataclass(frozen=True)
 class Scenario:
-    """One seeded run."""
+    """One seeded run; ``minutes`` is how long before its first close it begins."""
 
     seed: int
     sessions: tuple[Session, ...]
@@ -61,14 +76,26 @@ class Scenario:
     pins: tuple[Pin, ...] = ()
     mutes: tuple[tuple[str, datetime, datetime], ...] = ()
     ends: tuple[End, ...] = ()
+    deeds: tuple[Deed, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    minutes: float = 18.0
 
     def kinds(self) -> list[str]:
         """Return the kinds of what is thrown at the run, one for each strike."""
-        named = [f"{fault['kind']} {fault.get('method', fault.get('stream', ''))}".strip() for fault in self.faults]
-        return [*named, *(f"pin {pin.shape}" for pin in self.pins), *(f"mute {stream}" for stream, _, _ in self.mutes)] + [
-            f"{end.kind} {end.event}".strip() for end in self.ends
+        return [
+            *(kind_of_fault(fault) for fault in self.faults),
+            *(f"pin {pin.shape}" for pin in self.pins),
+            *(f"mute {stream}" for stream, _, _ in self.mutes),
+            *(deed.kind for deed in self.deeds),
+            *(end.name for end in self.ends),
         ]
+
+
+def kind_of_fault(fault: Json) -> str:
+    """Return what is told about a fault of the exchange's menu."""
+    return f"{fault['kind']} {fault.get('status', '')} {fault.get('method', fault.get('stream', fault.get('reason', '')))}".replace(
+        "  ", " "
+    ).strip()
 
 
 SHAPES = ("zero", "one-sided", "locked", "crossed", "wide")

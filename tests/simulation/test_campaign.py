@@ -1,4 +1,7 @@
-"""Seeded runs of the whole daemon and the whole exchange: the rules hold under faults, kills and restarts, and the referee can say no."""
+"""Seeded runs of the whole daemon and the whole exchange: the rules hold under faults, kills and restarts, and the referee can say no.
+
+The campaign of hundreds of seeds is a stage of its own: ``python -m tests.simulation --seeds 400 --jobs 2``.
+"""
 
 from pathlib import Path
 
@@ -6,15 +9,11 @@ import pytest
 
 from tests.simulation.campaign import play, scenario_of
 from tests.simulation.checker import broken_rules
+from tests.simulation.kept import kept_cases
 from tests.simulation.planted import PLANTED
 
 QUICK = (16, 2, 4, 6, 9)
 """A handful for every run of the tests; the first of them has no faults at all."""
-
-KEPT: dict[int, str] = {
-    326: "the list of executions was empty for a moment after a restart, and what was filled was bought again",
-}
-"""Seeds that have found something, with what it was."""
 
 SEEDS_PER_PLANT = 30
 """Within so many seeds each planted bug is found."""
@@ -38,19 +37,12 @@ def test_the_record_of_a_run_is_not_empty(tmp_path: Path) -> None:
     assert len(record.of("RebalanceCompleted")) == len(record.sessions)
 
 
-@pytest.mark.parametrize("seed", sorted(KEPT))
-def test_a_kept_seed_breaks_no_rule(tmp_path: Path, seed: int) -> None:
-    """What a seed has found stays found."""
-    assert broken_rules(play(scenario_of(seed), tmp_path)) == [], KEPT[seed]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("first", range(100, 160, 10))
-def test_a_campaign_breaks_no_rule(tmp_path: Path, first: int) -> None:
-    """Sixty seeds in six parts."""
-    broken = {seed: found for seed in range(first, first + 10) if (found := broken_rules(play(scenario_of(seed), _made(tmp_path, seed))))}
-    assert broken == {}
+@pytest.mark.parametrize("name", kept_cases())
+def test_a_kept_case_breaks_no_rule(tmp_path: Path, name: str) -> None:
+    """What was found once stays found."""
+    case = kept_cases()[name]
+    assert case.story, f"{name} does not say what it was"
+    assert broken_rules(play(case.scenario, tmp_path)) == [], case.story
 
 
 @pytest.mark.slow
