@@ -40,7 +40,10 @@ class RestLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A request: ``template`` is its path without ids, for counting; ``what`` names it in messages, with the id it concerns."""
+    """A request: ``template`` is its path without ids, for counting; ``what`` names it in messages, with the id it concerns.
+
+    ``may_leave`` is asked when its bytes are about to be written, after every wait for quota and connection, and says why they may not.
+    """
 
     method: str
     path: str
@@ -49,6 +52,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     query: Mapping[str, str] | None = None
     body: bytes | None = None
     is_bulk: bool = False
+    may_leave: Callable[[], str | None] | None = None
 
     @property
     def has_effect(self) -> bool:
@@ -100,6 +104,7 @@ class RestClient:
         trace = aiohttp.TraceConfig(trace_config_ctx_factory=SimpleNamespace)
         trace.on_connection_create_end.append(_note_connected)
         trace.on_connection_reuseconn.append(_note_connected)
+        trace.on_request_headers_sent.append(_ask_leave)
         self._session = aiohttp.ClientSession(
             connector=self._make_connector(),
             headers={**self._credentials.headers(), "Accept": "application/json"},
@@ -123,7 +128,7 @@ class RestClient:
     async def call(self, host: Host, request: Request) -> bytes:
         """Return the body of a successful answer; raises errors under ``VenueError`` and nothing else."""
         deadline_seconds = self._limits.bulk_deadline_seconds if request.is_bulk else self._limits.deadline_seconds
-        sent = _Sent()
+        sent = _Sent(request)
         try:
             async with asyncio.timeout(deadline_seconds):
                 return await self._attempts(host, request, sent, deadline_seconds)
@@ -198,13 +203,23 @@ class RestClient:
 class _Sent:
     """Whether the request of a call may have reached the venue."""
 
-    def __init__(self) -> None:
+    def __init__(self, request: Request) -> None:
+        self.request = request
         self.is_out = False
 
 
 async def _note_connected(session: aiohttp.ClientSession, context: SimpleNamespace, parameters: object) -> None:
     """From here on the request may be on the wire; before, it cannot be."""
     context.trace_request_ctx.is_out = True
+
+
+async def _ask_leave(session: aiohttp.ClientSession, context: SimpleNamespace, parameters: object) -> None:
+    """Called by aiohttp before the first byte is written, its name notwithstanding; what is raised here ends the request unsent."""
+    sent = context.trace_request_ctx
+    why_not = None if sent.request.may_leave is None else sent.request.may_leave()
+    if why_not is not None:
+        sent.is_out = False
+        raise VenueUnavailable(f"{sent.request.what}: it was withheld at the last moment: {why_not}; nothing was sent")
 
 
 def _broken(request: Request, error: Exception, sent: _Sent) -> VenueError:

@@ -7,6 +7,7 @@ its id before it counts as refused; lists that come in pages are followed to the
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from random import Random
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -25,6 +26,7 @@ from alchemiser.domain.market import Bar, MarketSnapshot, Session
 from alchemiser.domain.money import number_string
 from alchemiser.domain.orders import ExecutionReport, NewOrder
 from alchemiser.domain.runtime import Clock
+from alchemiser.domain.venue import WhyNot
 
 _log = structlog.get_logger(__name__)
 
@@ -78,6 +80,7 @@ class AlpacaVenue:
         self._data = Host(data_url)
         self._clock = clock
         self._feed = feed
+        self._why_not: WhyNot | None = None
 
     async def __aenter__(self) -> Self:
         await self._rest.__aenter__()
@@ -98,6 +101,10 @@ class AlpacaVenue:
 
     # --- orders ---
 
+    def guard(self, why_not: WhyNot) -> None:
+        """Have ``why_not`` asked whenever the bytes of a submit or a replacement are about to leave."""
+        self._why_not = why_not
+
     async def submit(self, order: NewOrder) -> ExecutionReport:
         """Send an order once. Raises ``OrderRejected`` on a proven refusal and ``OutcomeUnknown`` when no readable answer came."""
         request = Request(
@@ -105,6 +112,7 @@ class AlpacaVenue:
             path="/v2/orders",
             what=f"submit of order {order.client_order_id} ({order.side} {number_string(order.quantity)} {order.symbol})",
             body=msgspec.json.encode(wire.order_body(order)),
+            may_leave=partial(self._why_withheld, order.symbol),
         )
         return await self._place(request, order.client_order_id, source="submit")
 
@@ -117,6 +125,7 @@ class AlpacaVenue:
             template="/v2/orders/{id}",
             what=f"replacement of order {venue_order_id} by {client_order_id}",
             body=msgspec.json.encode(body),
+            may_leave=partial(self._why_withheld, ""),
         )
         return await self._place(request, client_order_id, source="replace")
 
@@ -278,6 +287,9 @@ class AlpacaVenue:
             pages.turn(request, page.next_page_token)
 
     # --- inside ---
+
+    def _why_withheld(self, symbol: str) -> str | None:
+        return None if self._why_not is None else self._why_not(symbol)
 
     async def _place(self, request: Request, client_order_id: str, *, source: str) -> ExecutionReport:
         """Send what makes a new order, and look behind an unprocessable one: it may have arrived although it was refused."""

@@ -3,7 +3,7 @@
 Every method has a total deadline. Methods raise the errors of ``domain.errors`` under ``VenueError`` and nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
@@ -12,9 +12,18 @@ from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosi
 from alchemiser.domain.market import Bar, MarketSnapshot, Session
 from alchemiser.domain.orders import ExecutionReport, NewOrder
 
+WhyNot = Callable[[str], str | None]
+"""Says why nothing new may be sent for a symbol just now; ``None`` when it may."""
+
 
 class Venue(Protocol):
     """A broker's trading and market-data requests."""
+
+    def guard(self, why_not: WhyNot) -> None:
+        """Have ``why_not`` asked when the bytes of a submit or a replacement are about to leave; cancels are not guarded.
+
+        A request may have waited long for its turn. What it says then is raised as ``VenueUnavailable``, for nothing was sent.
+        """
 
     async def submit(self, order: NewOrder) -> ExecutionReport:
         """Send an order. Raises ``OrderRejected`` on a proven refusal and ``OutcomeUnknown`` when no readable answer came."""

@@ -1,8 +1,12 @@
 """The submit gate: the reasons why nothing may be sent just now. Risk-reducing cancels pass it always.
 
-An inline component. It is closed while the order stream is not listening, while a gap is open, while trading is paused or halted,
-outside the session, and until recovery has finished.
+An inline component. It is closed until recovery has finished, while a stream is not listened to or has a gap, while the venue is being
+reconciled with, while trading is paused or halted, outside the session and from its cut-off on, and when the daemon stops. Whoever
+sends asks twice: before a request is begun, and, through :meth:`SubmitGate.why_not`, when its bytes are about to leave.
 """
+
+from collections.abc import Callable
+from datetime import datetime
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
@@ -16,10 +20,14 @@ from alchemiser.domain.events import (
     StreamLost,
     TradingStateChanged,
 )
+from alchemiser.domain.market import Session
 
 
 class SubmitGate:
-    """Knows why the gate is closed; open when there is no reason left."""
+    """Knows why the gate is closed; open when there is no reason left.
+
+    ``now`` is the market time and ``cut_off`` gives the last moment of a session at which anything may be sent.
+    """
 
     listens_to = (
         StreamConnected,
@@ -33,7 +41,12 @@ class SubmitGate:
         DaemonStopping,
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, now: Callable[[], datetime], cut_off: Callable[[Session], datetime]) -> None:
+        self._now = now
+        self._cut_off = cut_off
+        self._cut_off_at: datetime | None = None
+        self.is_halted = False
+        """Whether trading was halted, by whomever."""
         self._reasons: dict[str, str] = {
             "recovery": "recovery has not finished",
             "orders": "the order stream is not connected",
@@ -43,12 +56,19 @@ class SubmitGate:
     @property
     def reasons(self) -> dict[str, str]:
         """Why the gate is closed, by cause; empty when it is open."""
-        return dict(self._reasons)
+        reasons = dict(self._reasons)
+        if self._cut_off_at is not None and self._now() >= self._cut_off_at:
+            reasons["cut_off"] = f"the cut-off of the session was at {self._cut_off_at:%H:%M:%S} UTC"
+        return reasons
 
     @property
     def is_open(self) -> bool:
         """Whether orders may be sent."""
-        return not self._reasons
+        return not self.reasons
+
+    def why_not(self, symbol: str) -> str | None:
+        """Return in words why no order for the symbol may leave now, ``None`` when it may."""
+        return "; ".join(self.reasons.values()) or None
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
@@ -63,12 +83,15 @@ class SubmitGate:
                 self._reasons.pop(f"gap {stream}", None)
             case TradingStateChanged(state=state, by=by, reason=reason):
                 self._reasons.pop("trading", None)
+                self.is_halted = state == "halted"
                 if state != "active":
                     self._reasons["trading"] = f"trading was {state} by {by}: {reason}"
-            case SessionOpened():
+            case SessionOpened(session=session):
                 self._reasons.pop("session", None)
+                self._cut_off_at = self._cut_off(session)
             case SessionClosed():
                 self._reasons["session"] = "the exchange is closed"
+                self._cut_off_at = None
             case RecoveryCompleted():
                 self._reasons.pop("recovery", None)
             case DaemonStopping(reason=reason):

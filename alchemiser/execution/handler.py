@@ -237,8 +237,9 @@ class ExecutionHandler:
         key = order.client_order_id
         await self._parts.durable()
         async with self._senders:
-            if not self._parts.gate.is_open:
-                await self._publish(OrderWithheld, key, reason="; ".join(self._parts.gate.reasons.values()))
+            why_not = self._parts.gate.why_not(order.symbol)
+            if why_not is not None:
+                await self._publish(OrderWithheld, key, reason=why_not)
                 return
             try:
                 report = await self._parts.venue.submit(order)
@@ -282,7 +283,7 @@ class ExecutionHandler:
                     await self._parts.publish(ExecutionReported(at=missed.at, report=missed))
         except CredentialsRefused as error:
             await self._halt(str(error))
-        except (NotFoundAtVenue, VenueUnavailable, OutcomeUnknown):
+        except VenueError:
             return  # No evidence about the order; the pacing asks again.
 
     async def _look_up(self, key: str) -> None:
@@ -298,7 +299,9 @@ class ExecutionHandler:
                 if not_found >= NOT_FOUND_ANSWERS:
                     await self._publish(OrderNotFound, key)
                     return
-            except (VenueUnavailable, OutcomeUnknown):
+            except CredentialsRefused as error:
+                await self._halt(str(error))
+            except VenueError:
                 continue  # An error on the way says nothing about the order.
             else:
                 await self._parts.publish(ExecutionReported(at=self._parts.clock.now(), report=report))
@@ -308,6 +311,9 @@ class ExecutionHandler:
         await self._parts.publish(kind(at=self._parts.clock.now(), client_order_id=key, **fields))  # type: ignore[call-arg]
 
     async def _halt(self, reason: str) -> None:
+        """Halt trading, unless that has been done."""
+        if self._parts.gate.is_halted:
+            return
         now = self._parts.clock.now()
         await self._parts.publish(TradingStateChanged(at=now, state="halted", by="execution", reason=reason))
 

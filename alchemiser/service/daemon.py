@@ -92,7 +92,8 @@ class Daemon:
         self.state = JournaledState(self.bus.post)
         self.replayed = self.state.replay(journal.read())
         self.quotes = QuoteBook()
-        self.gate = SubmitGate()
+        self.gate = SubmitGate(now=clock.now, cut_off=settings.execution.cutoff.at)
+        parts.venue.guard(self.gate.why_not)
         self.notifier = SystemdNotifier()
         loop_time = asyncio.get_running_loop().time
         self.vitals = Vitals(loop_time=loop_time, now=clock.now, limit_seconds=settings.service.turn_limit_seconds)

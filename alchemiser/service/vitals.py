@@ -43,7 +43,7 @@ class Vitals:
         """Return the health. ``gate`` are the reasons of the submit gate by cause, ``others`` further reasons by their code."""
         reasons: dict[str, tuple[str, str]] = {}
         for cause, text in gate.items():
-            if cause != "session":  # A closed exchange is no illness.
+            if cause not in ("session", "cut_off"):  # A closed exchange is no illness.
                 reasons[cause] = (_CODES.get(cause, "gap"), text)
         for code, text in others.items():
             reasons[code] = (code, text)

@@ -322,6 +322,60 @@ def test_a_deadline_while_waiting_for_the_quota_means_not_sent() -> None:
     virtual(main)
 
 
+# --- leave to send ---
+
+
+def guarded(why_not: Callable[[], str | None]) -> Request:
+    """Return a submit that asks for leave when its bytes are about to be written."""
+    return Request(method="POST", path="/v2/orders", what="submit of order X-1", body=b"{}", may_leave=why_not)
+
+
+def test_leave_is_asked_after_the_wait_for_the_quota() -> None:
+    """What was allowed when the wait began may be forbidden when it ends: then nothing was sent, and nothing may be looked up."""
+
+    async def main() -> None:
+        gate: list[str] = []
+        clock = VirtualClock(START)
+        venue = ScriptedVenue()
+        async with venue.running(sock=listen()):
+            host = Host(venue.url)
+            host.quota.observe(quota(0, 5))
+            asyncio.get_running_loop().call_later(4, gate.append, "the exchange is closed")
+            rest = RestClient(credentials(), clock=clock, random=Random(1), make_connector=LoopConnector)
+            async with rest:
+                with pytest.raises(VenueUnavailable, match=r"X-1.*withheld at the last moment: the exchange is closed; nothing was sent"):
+                    await rest.call(host, guarded(lambda: gate[0] if gate else None))
+                assert venue.asked == []
+                gate.clear()
+                venue.answer({})
+                assert await rest.call(host, guarded(lambda: gate[0] if gate else None)) == b"{}"
+        assert (clock.now() - START).total_seconds() >= 5
+
+    virtual(main)
+
+
+async def test_leave_is_asked_after_the_wait_for_a_connection(server: ScriptedVenue, clock: InstantClock) -> None:
+    """A connection may take seconds to stand, and a kept one none: both are asked, and a refusal leaves the client usable."""
+    asked: list[bool] = []
+
+    def why_not() -> str | None:
+        asked.append(True)
+        return "halted" if len(asked) != 2 else None
+
+    server.answer({}, {})
+    async with client(clock) as rest:
+        host = Host(server.url)
+        for refused in (True, False, True):
+            if refused:
+                with pytest.raises(VenueUnavailable, match="halted"):
+                    await rest.call(host, guarded(why_not))
+            else:
+                await rest.call(host, guarded(why_not))
+        assert len(server.asked) == 1
+        await rest.call(host, READ)
+    assert len(asked) == 3
+
+
 # --- secrets ---
 
 

@@ -57,6 +57,26 @@ async def test_submit(venue: AlpacaVenue, server: ScriptedVenue) -> None:
     }
 
 
+async def test_new_orders_ask_the_guard_when_they_leave_and_cancels_do_not(venue: AlpacaVenue, server: ScriptedVenue) -> None:
+    """A submit and a replacement are withheld by what it says; a cancel reduces risk and passes."""
+    asked: list[str] = []
+
+    def why_not(symbol: str) -> str | None:
+        asked.append(symbol)
+        return "the gate is closed"
+
+    venue.guard(why_not)
+    with pytest.raises(VenueUnavailable, match="the gate is closed"):
+        await venue.submit(ORDER)
+    with pytest.raises(VenueUnavailable, match="the gate is closed"):
+        await venue.replace(ORDER_ID, client_order_id=CLIENT_ID, quantity=Decimal(2), limit_price=Decimal(150))
+    server.answer(Answer(204))
+    await venue.cancel(ORDER_ID)
+
+    assert [f"DELETE /v2/orders/{ORDER_ID}"] == paths(server)
+    assert asked == ["AAPL", ""]
+
+
 async def test_an_id_that_is_taken_means_it_arrived_the_first_time(venue: AlpacaVenue, server: ScriptedVenue) -> None:
     """The refusal "must be unique" is answered with the order that has the id."""
     server.answer(NOT_UNIQUE, order_json(status="new"))

@@ -72,7 +72,7 @@ class Floor:
         self.bus = Bus(clock=self.clock)
         self.events: list[Event] = []
         self.orders = OrderStates(self.bus.post)
-        self.gate = SubmitGate()
+        self.gate = SubmitGate(now=self.clock.now, cut_off=lambda session: session.closes_at)
         for number, order in enumerate(orders, start=1):
             intended = OrderIntended(at=START, rebalance_id="20250303.1", intent_id=order.symbol, attempt=1, order=order)
             self.orders.replay(Envelope(number, intended, 0.0))

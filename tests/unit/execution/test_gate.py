@@ -1,6 +1,6 @@
 """The submit gate: every reason to send nothing closes it, and only the end of that reason takes it away."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -26,9 +26,14 @@ OPENED = SessionOpened(at=START, session=SESSION)
 RECOVERED = RecoveryCompleted(at=START, events_replayed=0, fills_recovered=0, open_orders=0)
 
 
+def new_gate(now: datetime = START) -> SubmitGate:
+    """Return the gate of a process that has heard nothing yet; its session's cut-off is a minute before the close."""
+    return SubmitGate(now=lambda: now, cut_off=lambda session: session.closes_at - timedelta(minutes=1))
+
+
 def gate_after(*events: Event) -> SubmitGate:
     """Return a gate that has heard these events."""
-    gate = SubmitGate()
+    gate = new_gate()
     for number, event in enumerate(events, start=1):
         gate(Envelope(number, event, 0.0))
     return gate
@@ -47,7 +52,7 @@ def test_it_is_closed_until_connected_recovered_and_in_session() -> None:
         assert not gate_after(*heard).is_open
         assert len(gate_after(*heard).reasons) == 1
 
-    assert set(SubmitGate().reasons) == {"recovery", "orders", "session"}
+    assert set(new_gate().reasons) == {"recovery", "orders", "session"}
     assert gate_after(*events).is_open
     assert gate_after(*events).reasons == {}
 
@@ -117,3 +122,25 @@ def test_other_events_and_the_caller_change_nothing() -> None:
     gate.reasons["made up"] = "by a caller"
 
     assert gate.is_open
+
+
+def test_it_closes_by_itself_at_the_cut_off() -> None:
+    """No event says so: the time does. After the close the reason is that the exchange is closed."""
+    cut_off = SESSION.closes_at - timedelta(minutes=1)
+    for now, expected in ((cut_off - timedelta(microseconds=1), set()), (cut_off, {"cut_off"}), (SESSION.closes_at, {"cut_off"})):
+        gate = new_gate(now)
+        for number, event in enumerate((CONNECTED, OPENED, RECOVERED), start=1):
+            gate(Envelope(number, event, 0.0))
+        assert expected == set(gate.reasons)
+        assert gate.is_open is (not expected)
+    gate(Envelope(9, SessionClosed(at=SESSION.closes_at, session=SESSION), 0.0))
+
+    assert ["session"] == list(gate.reasons)
+
+
+def test_why_not_says_every_reason_in_words() -> None:
+    """It is what an order that is withheld at the last moment is told."""
+    assert gate_after(CONNECTED, OPENED, RECOVERED).why_not("SPY") is None
+    assert gate_after(CONNECTED, RECOVERED, trading("halted")).why_not("SPY") == (
+        "the exchange is closed; trading was halted by operator: drill"
+    )

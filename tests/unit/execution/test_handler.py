@@ -14,6 +14,7 @@ from alchemiser.domain.errors import (
     NotFoundAtVenue,
     OutcomeUnknown,
     RateLimited,
+    VenueError,
     VenueUnavailable,
 )
 from alchemiser.domain.errors import OrderRejected as RejectedByVenue
@@ -233,6 +234,31 @@ def test_an_order_whose_gate_closed_before_it_left_is_withheld() -> None:
 
     floor = virtual(main)
     assert len(floor.of(RebalanceParked)) == 1
+
+
+@pytest.mark.parametrize("silence", [CredentialsRefused("unauthorized."), VenueError("HTTP 400 bad request"), VenueUnavailable("503")])
+def test_no_error_ends_a_look_up(silence: VenueError) -> None:
+    """Whatever the venue says instead of an answer proves nothing about the order; a refused key halts trading, once."""
+    venue = ScriptedVenue(submits=deque([OutcomeUnknown("504")]), look_ups=deque([silence, silence, silence]))
+
+    async def main() -> Floor:
+        floor = Floor(venue)
+
+        async def play() -> None:
+            order = order_of(buy())
+            venue.known[order.client_order_id] = report_of(order, "query", "new")
+            await floor.plan(buy())
+            await floor.clock.sleep(10)
+            await floor.handler.stop("the test is over", cancel_orders=False)
+
+        await floor.run(play)
+        return floor
+
+    floor = virtual(main)
+    assert len(venue.sent) == 1
+    assert not venue.look_ups
+    assert [event.report.source for event in floor.of(ExecutionReported) if isinstance(event, ExecutionReported)]
+    assert len(floor.of(TradingStateChanged)) == isinstance(silence, CredentialsRefused)
 
 
 def test_halting_cancels_what_is_working_and_parks() -> None:

@@ -61,7 +61,7 @@ class House:
         self.journal = Counting.open(directory / "journal.sqlite", new_epoch=lambda: "abc123", threaded=False)
         self.bus = Bus(clock=self.clock, tap=self.journal)
         self.state = JournaledState(self.bus.post)
-        self.gate = SubmitGate()
+        self.gate = SubmitGate(now=self.clock.now, cut_off=parse_schedule("close - 1m").at)
         self.quotes = QuoteBook()
         self.vitals = Vitals(loop_time=loop.time, now=self.clock.now, limit_seconds=60)
         self.answers = Answers(

@@ -102,7 +102,7 @@ def test_the_reasons_of_the_gate_have_codes_and_remedies() -> None:
 
 def test_every_reason_that_the_gate_can_have_is_understood() -> None:
     """What the gate says is what health says."""
-    gate = SubmitGate()
+    gate = SubmitGate(now=lambda: START, cut_off=lambda session: session.closes_at)
     events: tuple[Event, ...] = (
         StreamLost(at=START, stream="orders", reason="reset"),
         GapOpened(at=START, stream="orders", since=START, reason="reset"),
