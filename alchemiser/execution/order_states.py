@@ -2,6 +2,10 @@
 
 It applies the pure state machine of ``domain.orders`` and publishes what is new: ``OrderFilled`` for an execution seen for the first time,
 ``OrderClosed`` when an order reaches its last state. Reports of orders that are not ours are counted and left alone.
+
+What it remembers changes with journaled events alone, also while it lives: that a fill was announced counts when the announcement comes
+back. So the state after an event is the state of a replay up to that event. Orders that have ended leave it when the session after theirs
+is over; from then on the journal alone tells of them.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,13 +25,35 @@ from alchemiser.domain.events import (
     OrderOutcomeUnknown,
     OrderRejected,
     OrderWithheld,
+    SessionOpened,
 )
+from alchemiser.domain.market import Session
+from alchemiser.domain.memory import Remembering
 from alchemiser.domain.orders import ExecutionReport, Order, OrderState, apply_report
 
 
-class OrderStates:
-    """All orders by client order id. What it knows follows from journaled events alone; while replaying it publishes nothing."""
+class OrdersMemory(msgspec.Struct, kw_only=True):
+    """What the order states remember.
 
+    ``unannounced`` are executions whose ``OrderFilled`` has not come yet, by their ids; ``closed`` the orders whose end has been announced;
+    ``of_session`` counts the orders intended in a session, by its day.
+    """
+
+    orders: dict[str, Order]
+    by_venue_id: dict[str, str]
+    open: dict[str, None]
+    unannounced: dict[str, OrderFilled]
+    closed: dict[str, None]
+    of_session: dict[str, int]
+    session: Session | None
+    last_fill_at: datetime | None
+    foreign_reports: int
+
+
+class OrderStates(Remembering):
+    """The orders by client order id. What it knows follows from journaled events alone; while replaying it publishes nothing."""
+
+    memory_type = OrdersMemory
     listens_to = (
         OrderIntended,
         ExecutionReported,
@@ -38,6 +64,7 @@ class OrderStates:
         CancelRequested,
         OrderFilled,
         OrderClosed,
+        SessionOpened,
     )
 
     def __init__(self, post: Callable[[Event], object]) -> None:
@@ -46,11 +73,14 @@ class OrderStates:
         self._orders: dict[str, Order] = {}
         self._by_venue_id: dict[str, str] = {}
         self._open: dict[str, None] = {}
-        self._announced_fills: set[str] = set()
-        self._announced_ends: set[str] = set()
-        self._fills: dict[str, OrderFilled] = {}
+        self._unannounced: dict[str, OrderFilled] = {}
+        self._closed: dict[str, None] = {}
         self._of_session: dict[str, int] = {}
+        self._session: Session | None = None
+        self._last_fill_at: datetime | None = None
         self.foreign_reports = 0
+        # Ends that were posted and have not come back yet; between events it is empty.
+        self._closing: set[str] = set()
 
     def get(self, client_order_id: str) -> Order | None:
         """Return an order by our id."""
@@ -80,7 +110,7 @@ class OrderStates:
     @property
     def last_fill_at(self) -> datetime | None:
         """Return when the latest known execution happened."""
-        return max((event.at for event in self._fills.values()), default=None)
+        return self._last_fill_at
 
     def replay(self, envelope: Envelope) -> None:
         """Apply an event of the journal without publishing anything."""
@@ -92,13 +122,11 @@ class OrderStates:
 
     def settle(self) -> int:
         """Publish the fills and endings that follow from the journal and that it does not hold (it was cut short); return how many."""
-        missing = [event for key, event in self._fills.items() if key not in self._announced_fills]
+        missing = list(self._unannounced.values())
         for event in missing:
-            self._announce_fill(event)
+            self._post(event)
         ended = [
-            order
-            for key, order in self._orders.items()
-            if order.is_terminal and not order.missing_quantity and key not in self._announced_ends
+            order for key, order in self._orders.items() if order.is_terminal and not order.missing_quantity and key not in self._closed
         ]
         for order in ended:
             self._announce_end(order, order.intended_at)
@@ -107,12 +135,8 @@ class OrderStates:
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
         match envelope.event:
-            case OrderIntended(order=request, at=at, rebalance_id=rebalance):
-                if request.client_order_id not in self._orders:
-                    day = rebalance.split(".")[0]
-                    self._of_session[day] = self._of_session.get(day, 0) + 1
-                self._announced_ends.discard(request.client_order_id)  # It may go again after it was withheld.
-                self._store(Order(request=request, state=OrderState.INTENDED, intended_at=at), at)
+            case OrderIntended() as intended:
+                self._intend(intended)
             case ExecutionReported(report=report):
                 self._report(report)
             case OrderRejected(client_order_id=key, message=message, at=at):
@@ -125,12 +149,29 @@ class OrderStates:
                 self._move(key, (OrderState.INTENDED,), OrderState.UNKNOWN, reason, at)
             case CancelRequested(client_order_id=key, reason=reason, at=at):
                 self._move(key, (OrderState.WORKING, OrderState.INTENDED, OrderState.UNKNOWN), OrderState.CANCELLING, reason, at)
-            case OrderFilled(fill=fill):
-                self._announced_fills.add(fill.execution_id)
-            case OrderClosed(client_order_id=key):
-                self._announced_ends.add(key)
+            case OrderFilled() | OrderClosed() as announcement:
+                self._announced(announcement)
+            case SessionOpened(session=session):
+                self._turn_to(session)
             case _:
                 pass
+
+    def _intend(self, intended: OrderIntended) -> None:
+        request, at = intended.order, intended.at
+        if request.client_order_id not in self._orders:
+            day = intended.rebalance_id.split(".")[0]
+            self._of_session[day] = self._of_session.get(day, 0) + 1
+        self._closed.pop(request.client_order_id, None)  # It may go again after it was withheld.
+        self._store(Order(request=request, state=OrderState.INTENDED, intended_at=at), at)
+
+    def _announced(self, event: OrderFilled | OrderClosed) -> None:
+        """Take note that what follows from a report is in the journal too."""
+        if isinstance(event, OrderFilled):
+            self._unannounced.pop(event.fill.execution_id, None)
+            return
+        self._closing.discard(event.client_order_id)
+        if event.client_order_id in self._orders:
+            self._closed[event.client_order_id] = None
 
     def _report(self, report: ExecutionReport) -> None:
         order = self._orders.get(report.client_order_id) or self.by_venue_id(report.venue_order_id)
@@ -142,11 +183,12 @@ class OrderStates:
         if fill is not None:
             fill = msgspec.structs.replace(fill, client_order_id=order.client_order_id)
             event = OrderFilled(at=fill.at, fill=fill)
-            self._fills[fill.execution_id] = event
+            self._unannounced[fill.execution_id] = event
+            self._last_fill_at = event.at if self._last_fill_at is None else max(self._last_fill_at, event.at)
             # The order is stored first: whoever hears of the fill sees the order after it.
             self._orders[order.client_order_id] = changed
             if not self._replaying:
-                self._announce_fill(event)
+                self._post(event)
         self._store(changed, report.at)
 
     def _end(self, key: str, state: OrderState, reason: str, at: datetime) -> None:
@@ -166,15 +208,26 @@ class OrderStates:
             self._open[key] = None
             return
         self._open.pop(key, None)
-        if not self._replaying and key not in self._announced_ends and not order.missing_quantity:
+        if not self._replaying and key not in self._closed and key not in self._closing and not order.missing_quantity:
             self._announce_end(order, at)
 
-    def _announce_fill(self, event: OrderFilled) -> None:
-        self._announced_fills.add(event.fill.execution_id)
-        self._post(event)
+    def _turn_to(self, session: Session) -> None:
+        """Forget, at the first opening of a session, the orders that had ended before the session before it."""
+        before = self._session
+        if before is not None and session.date <= before.date:
+            return  # Opened again after a restart.
+        self._session = session
+        if before is None:
+            return
+        for key in list(self._closed):
+            order = self._orders[key]
+            if order.intended_at < before.opens_at and not order.missing_quantity:
+                del self._closed[key], self._orders[key]
+        self._by_venue_id = {name: key for name, key in self._by_venue_id.items() if key in self._orders}
+        self._of_session = {day: count for day, count in self._of_session.items() if day >= f"{before.date:%Y%m%d}"}
 
     def _announce_end(self, order: Order, at: datetime) -> None:
-        self._announced_ends.add(order.client_order_id)
+        self._closing.add(order.client_order_id)
         self._post(
             OrderClosed(
                 at=at,

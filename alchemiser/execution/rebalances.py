@@ -1,6 +1,8 @@
 """Which rebalances there were and how far each got: an inline component that makes a restart carry on where the journal ends."""
 
-from datetime import date
+from datetime import date, timedelta
+
+import msgspec
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
@@ -11,23 +13,38 @@ from alchemiser.domain.events import (
     RebalanceParked,
     RebalancePlanned,
 )
+from alchemiser.domain.memory import Remembering
+
+KEPT_DAYS = 10
+"""Sessions are remembered for so many days: whether one has had its decision is only asked of the present one."""
 
 
-class Rebalances:
+class RebalancesMemory(msgspec.Struct, kw_only=True):
+    """The number of the latest rebalance by session, the sessions that have had their decision, and the rebalances that matter now."""
+
+    numbers: dict[str, int]
+    settled: dict[str, None]
+    due: DecisionDue | FlattenOrdered | None
+    unfinished: RebalancePlanned | None
+    last: RebalanceCompleted | RebalanceParked | None
+
+
+class Rebalances(Remembering):
     """Remembers the latest decision of each session and the plan that has not ended."""
 
+    memory_type = RebalancesMemory
     listens_to = (DecisionDue, FlattenOrdered, DecisionMissed, RebalancePlanned, RebalanceCompleted, RebalanceParked)
 
     def __init__(self) -> None:
-        self._numbers: dict[date, int] = {}
-        self._settled: set[date] = set()
+        self._numbers: dict[str, int] = {}
+        self._settled: dict[str, None] = {}
         self._due: DecisionDue | FlattenOrdered | None = None
         self.unfinished: RebalancePlanned | None = None
         self.last: RebalanceCompleted | RebalanceParked | None = None
 
     def next_number(self, session: date) -> int:
         """Return the number of the next rebalance of a session, from 1."""
-        return self._numbers.get(session, 0) + 1
+        return self._numbers.get(session.isoformat(), 0) + 1
 
     def unfinished_id(self) -> str | None:
         """Return the id of the plan that has not ended, if there is one."""
@@ -35,24 +52,30 @@ class Rebalances:
 
     def is_settled(self, session: date) -> bool:
         """Whether the session has its decision: a plan was made, or it was stated why there is none."""
-        return session in self._settled
+        return session.isoformat() in self._settled
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
         match envelope.event:
             case DecisionDue(session=session) | FlattenOrdered(session=session) as due:
-                self._numbers[session] = self.next_number(session)
+                self._numbers[session.isoformat()] = self.next_number(session)
+                self._forget_before(session)
                 self._due = due
             case DecisionMissed(session=session):
-                self._settled.add(session)
+                self._settled[session.isoformat()] = None
             case RebalancePlanned() as plan:
-                self._settled.add(plan.session)
+                self._settled[plan.session.isoformat()] = None
                 self.unfinished = plan
             case RebalanceCompleted() | RebalanceParked() as end:
                 if self._due is not None and self._due.rebalance_id == end.rebalance_id:
-                    self._settled.add(self._due.session)
+                    self._settled[self._due.session.isoformat()] = None
                 if self.unfinished is not None and self.unfinished.rebalance_id == end.rebalance_id:
                     self.unfinished = None  # One that a newer plan has taken the place of ends after that plan was made.
                 self.last = end
             case _:
                 pass
+
+    def _forget_before(self, session: date) -> None:
+        first = (session - timedelta(days=KEPT_DAYS)).isoformat()
+        self._numbers = {day: number for day, number in self._numbers.items() if day >= first}
+        self._settled = {day: None for day in self._settled if day >= first}

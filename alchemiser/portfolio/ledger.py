@@ -1,11 +1,15 @@
 """The ledger: every fill booked once, to the strategies that asked for it, exact to the cent and to the share fraction.
 
 An inline component of the bus. It keeps one :class:`~alchemiser.portfolio.lots.Book` per strategy and the cash of the account. What it
-knows follows from journaled events alone, so replaying them gives the same books; while it replays it publishes nothing.
+knows follows from journaled events alone, so replaying them gives the same books; while it replays it publishes nothing. A fill changes
+the books when its booking comes back as an event: after each event the state is that of a replay up to it.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from decimal import Decimal
+
+import msgspec
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
@@ -14,34 +18,64 @@ from alchemiser.domain.events import (
     DaemonStarted,
     Event,
     FillBooked,
+    OrderClosed,
     OrderFilled,
     OrderIntended,
     RebalancePlanned,
+    SessionOpened,
 )
 from alchemiser.domain.intents import Crossing
+from alchemiser.domain.market import Session
+from alchemiser.domain.memory import Remembering
 from alchemiser.domain.money import ZERO, number_string
 from alchemiser.domain.orders import Fill, Side
 from alchemiser.portfolio.attribution import split_fill
 from alchemiser.portfolio.lots import Book
 
 
-class Ledger:
+class OwnOrder(msgspec.Struct, kw_only=True):
+    """An order of ours: the plan's intent that it works for, when it was intended, and whether its end was announced."""
+
+    intent: str
+    intended_at: datetime
+    has_ended: bool = False
+
+
+class LedgerMemory(msgspec.Struct, kw_only=True):
+    """What the ledger remembers.
+
+    ``waiting`` is what each strategy still waits for, by intent; ``orders`` are ours, ``booked`` maps executions to them; ``unbooked`` are
+    fills whose booking has not come yet, by execution.
+    """
+
+    books: dict[str, Book]
+    opening_cash: Decimal | None
+    waiting: dict[str, dict[str, Decimal]]
+    orders: dict[str, OwnOrder]
+    booked: dict[str, str]
+    unbooked: dict[str, Fill]
+    session: Session | None
+
+
+class Ledger(Remembering):
     """The books of all strategies and the cash of the account as our own fills make it.
 
     ``post`` publishes what follows from an event. A fill of an order that is not ours is not booked: it belongs to no strategy.
     """
 
-    listens_to = (DaemonStarted, AccountObserved, RebalancePlanned, OrderIntended, OrderFilled, FillBooked)
+    memory_type = LedgerMemory
+    listens_to = (DaemonStarted, AccountObserved, RebalancePlanned, OrderIntended, OrderFilled, FillBooked, OrderClosed, SessionOpened)
 
     def __init__(self, post: Callable[[Event], object]) -> None:
         self._post = post
         self._replaying = False
         self._books: dict[str, Book] = {}
         self._opening_cash: Decimal | None = None
-        self._waiting: dict[tuple[str, str], dict[str, Decimal]] = {}
-        self._intents: dict[str, tuple[str, str]] = {}
-        self._booked: set[str] = set()
+        self._waiting: dict[str, dict[str, Decimal]] = {}
+        self._orders: dict[str, OwnOrder] = {}
+        self._booked: dict[str, str] = {}
         self._unbooked: dict[str, Fill] = {}
+        self._session: Session | None = None
 
     @property
     def books(self) -> Mapping[str, Book]:
@@ -82,22 +116,21 @@ class Ledger:
         """Apply one event."""
         match envelope.event:
             case DaemonStarted(strategies=strategies):
-                for name in strategies:
-                    self._books.setdefault(name, Book())
-            case AccountObserved(account=account):
-                if self._opening_cash is None:
-                    self._opening_cash = account.cash
+                self._books = {name: Book() for name in strategies} | self._books
+            case AccountObserved(account=account) if self._opening_cash is None:
+                self._opening_cash = account.cash
             case RebalancePlanned() as plan:
                 self._plan(plan)
-            case OrderIntended() as intended:
-                self._intents[intended.order.client_order_id] = (intended.rebalance_id, intended.intent_id)
-            case OrderFilled(fill=fill):
-                if fill.client_order_id in self._intents and fill.execution_id not in self._booked:
-                    self._unbooked[fill.execution_id] = fill
-                    if not self._replaying:
-                        self._book(fill)
+            case OrderIntended(order=order, rebalance_id=rebalance, intent_id=intent, at=at):
+                self._orders[order.client_order_id] = OwnOrder(intent=_waiting_key(rebalance, intent), intended_at=at)
+            case OrderClosed(client_order_id=key) if key in self._orders:
+                self._orders[key].has_ended = True
+            case OrderFilled(fill=fill) if fill.client_order_id in self._orders:
+                self._take(fill)
             case FillBooked() as booked:
                 self._apply(booked)
+            case SessionOpened(session=session):
+                self._turn_to(session)
             case _:
                 pass
 
@@ -118,7 +151,8 @@ class Ledger:
     def _plan(self, plan: RebalancePlanned) -> None:
         # Earlier ones are kept: a fill that the venue was late to tell of may belong to a rebalance that has been parked.
         self._waiting |= {
-            (plan.rebalance_id, intent.intent_id): {wish.strategy: wish.quantity for wish in intent.wishes} for intent in plan.intents
+            _waiting_key(plan.rebalance_id, intent.intent_id): {wish.strategy: wish.quantity for wish in intent.wishes}
+            for intent in plan.intents
         }
         for number, crossing in enumerate(plan.crossings, start=1):
             self._cross(plan, crossing, number)
@@ -130,36 +164,55 @@ class Ledger:
         self._books[crossing.seller] = seller
         self._books[crossing.buyer] = buyer.buy(crossing.symbol, crossing.quantity, crossing.price, at=plan.at, execution_id=name)
 
+    def _take(self, fill: Fill) -> None:
+        if fill.execution_id in self._booked or fill.execution_id in self._unbooked:
+            return
+        self._unbooked[fill.execution_id] = fill
+        if not self._replaying:
+            self._book(fill)
+
     def _book(self, fill: Fill) -> None:
-        key = self._intents[fill.client_order_id]
+        """Say who gets which part of a fill. The books change when that comes back as an event."""
+        waiting = self._waiting.get(self._orders[fill.client_order_id].intent, {})
         entries = []
-        for strategy, quantity in split_fill(fill.quantity, self._waiting.get(key, {})).items():
+        for strategy, quantity in split_fill(fill.quantity, waiting).items():
             realised = ZERO
             if fill.side is Side.SELL:
                 _, realised = self._books[strategy].sell(fill.symbol, quantity, fill.price)
             signed = fill.side.sign * quantity
             entries.append(BookEntry(strategy=strategy, quantity=signed, price=fill.price, cash=-signed * fill.price, realised=realised))
-        booked = FillBooked(at=fill.at, execution_id=fill.execution_id, symbol=fill.symbol, entries=tuple(entries))
-        self._waiting[key] = {
-            name: left - sum((abs(entry.quantity) for entry in entries if entry.strategy == name), ZERO)
-            for name, left in self._waiting[key].items()
-        }
-        self._unbooked.pop(fill.execution_id)
-        self._booked.add(fill.execution_id)
-        self._change(booked, fill)
-        self._post(booked)
+        self._post(FillBooked(at=fill.at, execution_id=fill.execution_id, symbol=fill.symbol, entries=tuple(entries)))
 
     def _apply(self, booked: FillBooked) -> None:
-        """Apply a booking of the journal; our own came here when it was made and changes nothing."""
+        """Change the books, once per execution."""
         if booked.execution_id in self._booked:
             return
         fill = self._unbooked.pop(booked.execution_id)
-        self._booked.add(booked.execution_id)
-        waiting = self._waiting.get(self._intents[fill.client_order_id], {})
+        self._booked[booked.execution_id] = fill.client_order_id
+        waiting = self._waiting.get(self._orders[fill.client_order_id].intent, {})
         for entry in booked.entries:
             if entry.strategy in waiting:
                 waiting[entry.strategy] -= abs(entry.quantity)
         self._change(booked, fill)
+
+    def _turn_to(self, session: Session) -> None:
+        """Forget, at the first opening of a session, the orders that had ended before the session before it; the books stay."""
+        before = self._session
+        if before is not None and session.date <= before.date:
+            return  # Opened again after a restart.
+        self._session = session
+        if before is None:
+            return
+        unbooked = {fill.client_order_id for fill in self._unbooked.values()}
+        self._orders = {
+            key: order
+            for key, order in self._orders.items()
+            if not order.has_ended or order.intended_at >= before.opens_at or key in unbooked
+        }
+        self._booked = {execution: key for execution, key in self._booked.items() if key in self._orders}
+        in_use = {order.intent for order in self._orders.values()}
+        first = f"{before.date:%Y%m%d}"
+        self._waiting = {intent: left for intent, left in self._waiting.items() if intent in in_use or intent >= first}
 
     def _change(self, booked: FillBooked, fill: Fill) -> None:
         for entry in booked.entries:
@@ -169,3 +222,7 @@ class Ledger:
             else:
                 book, _ = book.sell(booked.symbol, -entry.quantity, entry.price)
             self._books[entry.strategy] = book
+
+
+def _waiting_key(rebalance_id: str, intent_id: str) -> str:
+    return f"{rebalance_id}/{intent_id}"

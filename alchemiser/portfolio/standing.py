@@ -12,6 +12,7 @@ import msgspec
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import FlattenOrdered, RebalanceParked, RebalancePlanned, TargetProposed
+from alchemiser.domain.memory import Remembering
 
 
 class StandingTarget(msgspec.Struct, frozen=True):
@@ -22,9 +23,17 @@ class StandingTarget(msgspec.Struct, frozen=True):
     weights: dict[str, float]
 
 
-class StandingTargets:
+class StandingMemory(msgspec.Struct, kw_only=True):
+    """The last proposal of each strategy, and what each last traded to."""
+
+    proposed: dict[str, TargetProposed]
+    standing: dict[str, StandingTarget]
+
+
+class StandingTargets(Remembering):
     """The standing target of each strategy that has one."""
 
+    memory_type = StandingMemory
     listens_to = (TargetProposed, RebalancePlanned, RebalanceParked, FlattenOrdered)
 
     def __init__(self) -> None:

@@ -2,15 +2,28 @@
 
 from datetime import datetime
 
+import msgspec
+
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import TradingStateChanged
+from alchemiser.domain.memory import Remembering
 
 STATES = ("active", "paused", "halted")
 
 
-class TradingState:
+class TradingMemory(msgspec.Struct, kw_only=True):
+    """The trading state, who left it so, why and when."""
+
+    state: str
+    by: str
+    reason: str
+    since: datetime | None
+
+
+class TradingState(Remembering):
     """What the operator or a guard last decided. A halt survives a restart until a person resumes trading."""
 
+    memory_type = TradingMemory
     listens_to = (TradingStateChanged,)
 
     def __init__(self) -> None:

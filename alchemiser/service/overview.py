@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+import msgspec
+
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
     AccountObserved,
@@ -19,11 +21,30 @@ from alchemiser.domain.events import (
     TargetProposed,
 )
 from alchemiser.domain.market import Session
+from alchemiser.domain.memory import Remembering
 
 
-class Overview:
+class OverviewMemory(msgspec.Struct, kw_only=True):
     """The latest of each kind of news."""
 
+    started: DaemonStarted | None
+    stopped: DaemonStopped | None
+    session: Session | None
+    session_is_open: bool
+    streams: dict[str, StreamConnected | StreamLost]
+    account: AccountObserved | None
+    decision: DecisionDue | None
+    answers: dict[str, TargetProposed | StrategyFailed]
+    comparison: LedgerCompared | None
+    result: ResultReported | None
+    failures: int
+    last_at: datetime | None
+
+
+class Overview(Remembering):
+    """The latest of each kind of news."""
+
+    memory_type = OverviewMemory
     listens_to = (
         DaemonStarted,
         DaemonStopped,

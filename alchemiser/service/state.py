@@ -1,15 +1,39 @@
-"""All that follows from the journal: the components that are replayed at a start and fed by the bus afterwards, in one place."""
+"""All that follows from the journal: the components that are replayed at a start and fed by the bus afterwards, in one place.
+
+After each event the state is the same whether it was lived or replayed, so it can be written down as a snapshot, taken up again, and
+compared by a hash.
+"""
 
 from collections.abc import Callable, Iterable
+from hashlib import blake2b
+
+import msgspec
 
 from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.errors import DataError
 from alchemiser.domain.events import Event
-from alchemiser.execution.order_states import OrderStates
-from alchemiser.execution.rebalances import Rebalances
-from alchemiser.portfolio.ledger import Ledger
-from alchemiser.portfolio.standing import StandingTargets
-from alchemiser.risk.state import TradingState
-from alchemiser.service.overview import Overview
+from alchemiser.execution.order_states import OrdersMemory, OrderStates
+from alchemiser.execution.rebalances import Rebalances, RebalancesMemory
+from alchemiser.portfolio.ledger import Ledger, LedgerMemory
+from alchemiser.portfolio.standing import StandingMemory, StandingTargets
+from alchemiser.risk.state import TradingMemory, TradingState
+from alchemiser.service.overview import Overview, OverviewMemory
+
+
+class StateMemory(msgspec.Struct, kw_only=True):
+    """All that the components remember."""
+
+    orders: OrdersMemory
+    ledger: LedgerMemory
+    standing: StandingMemory
+    rebalances: RebalancesMemory
+    trading: TradingMemory
+    overview: OverviewMemory
+
+
+_encode = msgspec.json.Encoder().encode
+_encode_sorted = msgspec.json.Encoder(order="deterministic").encode
+_decoder = msgspec.json.Decoder(StateMemory)
 
 
 class JournaledState:
@@ -49,3 +73,34 @@ class JournaledState:
     def settle(self) -> int:
         """Publish what follows from the replayed journal and that it does not hold, because it was cut short; return how much that was."""
         return self.orders.settle() + self.ledger.settle()
+
+    def hash(self) -> str:
+        """Return the hash of all that is remembered: equal for equal states, in whatever order they came about."""
+        return blake2b(_encode_sorted(self._memory()), digest_size=16).hexdigest()
+
+    def dump(self) -> bytes:
+        """Return all that is remembered, for :meth:`restore`."""
+        return _encode(self._memory())
+
+    def restore(self, dumped: bytes) -> None:
+        """Take up what :meth:`dump` returned. Raises ``DataError`` for what this version cannot read; then nothing has changed."""
+        try:
+            memory = _decoder.decode(dumped)
+        except msgspec.DecodeError as error:
+            raise DataError(f"the state cannot be read by this version: {error}") from error
+        self.orders.remember(memory.orders)
+        self.ledger.remember(memory.ledger)
+        self.standing.remember(memory.standing)
+        self.rebalances.remember(memory.rebalances)
+        self.trading.remember(memory.trading)
+        self.overview.remember(memory.overview)
+
+    def _memory(self) -> StateMemory:
+        return StateMemory(
+            orders=self.orders.memory(),
+            ledger=self.ledger.memory(),
+            standing=self.standing.memory(),
+            rebalances=self.rebalances.memory(),
+            trading=self.trading.memory(),
+            overview=self.overview.memory(),
+        )

@@ -1,15 +1,36 @@
 """The journaled state: a replay of any prefix is the state that the daemon passed through, and what a cut left out is settled."""
 
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.events import Event, FillBooked, OrderClosed, OrderFilled, TradingStateChanged
+from alchemiser.domain.errors import DataError
+from alchemiser.domain.events import (
+    DecisionDue,
+    Event,
+    FillBooked,
+    OrderClosed,
+    OrderFilled,
+    OrderIntended,
+    OrderWithheld,
+    SessionOpened,
+    TradingStateChanged,
+)
+from alchemiser.domain.market import Session
 from alchemiser.service.state import JournaledState
-from tests.unit.service.trading_day import DAY, DECIDED_AT, DECISION, KEY, MORNING, ORDER_ID, WHOLE_DAY, Life
+from tests.unit.service.trading_day import DAY, DECIDED_AT, DECISION, KEY, MORNING, ORDER, ORDER_ID, SESSION, WHOLE_DAY, Life, report
+
+WIRING = {"_post", "_replaying", "_closing"}
+"""Attributes of the components that are no state: who is told, whether this is a replay, and what is between two events."""
+
+
+def nobody(event: Event) -> None:
+    """Be told by a replay, which tells nothing."""
+    raise AssertionError(f"a replay published {event}")
 
 
 def picture(state: JournaledState) -> dict[str, Any]:
@@ -107,3 +128,103 @@ def test_an_order_in_flight_is_known_after_a_restart() -> None:
     assert [ORDER_ID] == [order.client_order_id for order in state.orders.open_orders()]
     assert state.rebalances.unfinished_id() == KEY
     assert settled == []
+
+
+def test_every_prefix_of_a_journal_replays_to_a_state_that_was_lived() -> None:
+    """Also between a report and the fill that follows from it, and between a fill and its booking: event by event, hash by hash."""
+    life = Life(WHOLE_DAY)
+    again = JournaledState(nobody)
+    for envelope, lived in zip(life.envelopes, life.hashes, strict=True):
+        again.replay([envelope])
+        assert lived == again.hash(), envelope
+    assert len(set(life.hashes)) > len(WHOLE_DAY) / 2, "the hash tells states apart"
+
+
+@pytest.mark.parametrize("at", range(len(Life(WHOLE_DAY).envelopes) + 1))
+def test_a_state_taken_up_anywhere_goes_on_as_if_it_had_lived(at: int) -> None:
+    """What is dumped after any event, restored in another process and fed the rest of the journal, is the state at the end."""
+    life = Life(WHOLE_DAY)
+    before, after = JournaledState(nobody), JournaledState(nobody)
+    before.replay(life.envelopes[:at])
+    after.restore(before.dump())
+    assert before.hash() == after.hash()
+    after.replay(life.envelopes[at:])
+
+    assert life.hashes[-1] == after.hash()
+    assert picture(life.state) == picture(after)
+
+
+def test_nothing_that_a_component_knows_is_left_out_of_its_memory() -> None:
+    """An attribute that somebody adds to a component is part of its memory, or named here as wiring."""
+    state = JournaledState(nobody)
+    for part in (state.orders, state.ledger, state.standing, state.rebalances, state.trading, state.overview):
+        known = {name.lstrip("_") for name in vars(part) if name not in WIRING}
+        assert known == set(part.memory_type.__struct_fields__), type(part).__name__
+
+
+def test_what_cannot_be_read_is_refused_and_changes_nothing() -> None:
+    """A dump of another version, or no dump at all."""
+    life = Life(WHOLE_DAY)
+    before = life.state.hash()
+    for dumped in (b"", b"{}", life.state.dump()[:-9]):
+        with pytest.raises(DataError, match="cannot be read by this version"):
+            life.state.restore(dumped)
+    assert before == life.state.hash()
+
+
+def later(days: int) -> SessionOpened:
+    """Return the opening of a session so many days after the day of the tests."""
+    shift = timedelta(days=days)
+    session = Session(date=DAY + shift, opens_at=SESSION.opens_at + shift, closes_at=SESSION.closes_at + shift)
+    return SessionOpened(at=session.opens_at, session=session)
+
+
+def test_ended_orders_leave_memory_when_the_session_after_theirs_is_over() -> None:
+    """They are still there on the next day, for who asks and for what the venue is late to tell; then the journal alone has them."""
+    life = Life((*WHOLE_DAY, later(1)))
+    assert [ORDER_ID] == [order.client_order_id for order in life.state.orders]
+    assert life.state.orders.count_of_session(DAY) == 1
+
+    life.feed(later(1))
+    assert [ORDER_ID] == [order.client_order_id for order in life.state.orders], "opened again by a restart, it is the same session"
+
+    life.feed(later(2))
+    memory = msgspec.to_builtins(life.state.orders.memory())
+    ledger = msgspec.to_builtins(life.state.ledger.memory())
+    assert list(life.state.orders) == []
+    assert [{}, {}, {}, {}] == [memory[name] for name in ("by_venue_id", "closed", "unannounced", "of_session")]
+    assert [{}, {}, {}, {}] == [ledger[name] for name in ("waiting", "orders", "booked", "unbooked")]
+    assert {"SPY": 10} == life.state.ledger.holdings()
+    assert life.state.orders.last_fill_at is not None
+
+
+def test_an_order_that_has_not_ended_stays_however_long_it_takes() -> None:
+    """Weeks later its fill is still known for what it is, and booked to who wanted it."""
+    life = Life((*MORNING, *DECISION, *(later(day) for day in range(1, 9))))
+    assert [ORDER_ID] == [order.client_order_id for order in life.state.orders.open_orders()]
+
+    life.feed(report("fill", "filled", last="10", total="10", execution="e9"))
+    assert {"SPY": 10} == life.state.ledger.holdings()
+
+
+def test_a_year_of_days_is_remembered_in_the_space_of_three() -> None:
+    """What is kept in memory does not grow with the number of sessions."""
+
+    def size(days: int) -> int:
+        life = Life(MORNING)
+        for day in range(days):
+            life.feed(later(day))
+            life.feed(later_order(day))
+            life.feed(OrderWithheld(at=DECIDED_AT, client_order_id=later_order(day).order.client_order_id, reason="drill"))
+            life.feed(DecisionDue(at=DECIDED_AT, rebalance_id=KEY, session=DAY + timedelta(days=day), reason="schedule"))
+        return len(life.state.dump())
+
+    assert size(300) <= size(12) + 64
+    assert size(12) < 2 * size(11)
+
+
+def later_order(day: int) -> OrderIntended:
+    """Return an order of that day."""
+    session = DAY + timedelta(days=day)
+    order = msgspec.structs.replace(ORDER, client_order_id=f"abc123-{session:%Y%m%d}.1-SPY-1")
+    return OrderIntended(at=DECIDED_AT + timedelta(days=day), rebalance_id=f"{session:%Y%m%d}.1", intent_id="SPY", attempt=1, order=order)

@@ -165,19 +165,35 @@ WHOLE_DAY = (*MORNING, *DECISION, *FILLS, *EVENING)
 
 
 class Life:
-    """A journaled state that is fed as the bus feeds it, what it posts included; ``envelopes`` is what the journal would hold."""
+    """A journaled state that is fed as the bus feeds it, what it posts included.
+
+    ``envelopes`` is what the journal would hold, ``hashes`` the hash of the state after each of them.
+    """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.envelopes: list[Envelope] = []
+        self.hashes: list[str] = []
         self.state = JournaledState(self.feed)
+        self._waiting: list[Envelope] = []
+        self._is_busy = False
         for event in events:
             self.feed(event)
 
     def feed(self, event: Event) -> None:
-        """Publish an event."""
+        """Publish an event; one that is published while another is dispatched comes after it, as on the bus."""
         envelope = Envelope(len(self.envelopes) + 1, event, 0.0)
         self.envelopes.append(envelope)
+        self._waiting.append(envelope)
+        if self._is_busy:
+            return
+        self._is_busy = True
+        while self._waiting:
+            self._dispatch(self._waiting.pop(0))
+        self._is_busy = False
+
+    def _dispatch(self, envelope: Envelope) -> None:
         state = self.state
-        for part in (state.orders, state.ledger, state.rebalances, state.trading, state.overview):
-            if isinstance(event, part.listens_to):
+        for part in (state.orders, state.ledger, state.standing, state.rebalances, state.trading, state.overview):
+            if isinstance(envelope.event, part.listens_to):
                 part(envelope)
+        self.hashes.append(state.hash())
