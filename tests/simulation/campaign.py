@@ -38,9 +38,10 @@ from alchemiser.service.embedded import EmbeddedMarket
 from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.settings import RunOptions
 from alchemiser.service.surroundings import Surroundings
-from tests.simulation.checker import Life, Record, read_journal
 from tests.simulation.days import simulated_settings
 from tests.simulation.faults import SYMBOLS, End, Pin, Scenario, kind_of_fault, scenario
+from tests.simulation.record import Life, Record, read_journal
+from tests.simulation.witness import Witness, audit_of
 from tests.solipsism import LoopConnector, VirtualLoop, listen
 
 FIRST_SESSION = date(2025, 1, 2)
@@ -135,6 +136,7 @@ class _Run:
     lives: list[_Life] = field(default_factory=list)
     spans: list[Life] = field(default_factory=list)
     struck: list[str] = field(default_factory=list)
+    witness: Witness = field(default_factory=Witness)
 
     async def play(self) -> Record:
         one, calendar = self.scenario, TradingCalendar.new_york()
@@ -300,8 +302,10 @@ class _Run:
 
     def _append(self, append: Callable[[Journal, Envelope], None]) -> Callable[[Journal, Envelope], None]:
         def watched(journal: Journal, envelope: Envelope) -> None:
-            append(journal, envelope)
             life, name = self.lives[-1], type(envelope.event).__name__
+            if life.daemon is not None and not life.is_dead:
+                self.witness.look(life.number, life.daemon)
+            append(journal, envelope)
             if life.counts(("crash at event",), name):
                 life.kill()
             elif life.counts(("crash at commit",), name):
@@ -391,5 +395,7 @@ class _Run:
             journal=read_journal(self.lives[-1].state / JOURNAL_FILE),
             lives=tuple(self.spans),
             opening_cash="100000",
+            samples=self.witness.samples,
+            audit=audit_of(self.lives[-1].state / JOURNAL_FILE),
             struck=(*self.struck, *(kind for kind, fault, times in self.planned if fault.times < times)),
         )

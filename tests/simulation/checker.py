@@ -6,14 +6,14 @@ was written down, and returns each rule that was broken in words.
 
 import itertools
 import json
-import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
+
+from tests.simulation.record import Record, Row, SessionHours
+from tests.simulation.steps import SHUT_AT_START, STEP_RULES, holdings_of, shut_after
 
 Json = dict[str, Any]
 
@@ -31,73 +31,9 @@ IN_TRANSIT_SECONDS = 0.05
 OPEN_AT_EXCHANGE = frozenset({"new", "accepted", "pending_new", "partially_filled", "pending_cancel", "pending_replace", "held"})
 
 
-class SessionHours(Protocol):
-    """The hours of a session."""
-
-    @property
-    def opens_at(self) -> datetime:
-        """When it opens."""
-
-    @property
-    def closes_at(self) -> datetime:
-        """When it closes."""
-
-
-@dataclass(frozen=True)
-class Life:
-    """One daemon of the run: from when to when, and how it ended."""
-
-    began: datetime
-    ended: datetime
-    was_killed: bool
-    hung: bool
-    started: bool
-    error: str | None
-    is_last: bool
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of the journal."""
-
-    sequence: int
-    kind: str
-    at: datetime
-    event: Json
-
-
-@dataclass(frozen=True)
-class Record:
-    """Everything a run leaves behind."""
-
-    seed: int
-    sessions: Sequence[SessionHours]
-    log: list[Json]
-    account: Json
-    positions: list[Json]
-    orders: list[Json]
-    activities: list[Json]
-    journal: list[Row]
-    lives: tuple[Life, ...]
-    opening_cash: str
-    struck: tuple[str, ...] = ()
-
-    def of(self, kind: str) -> list[Row]:
-        """Return the rows of one kind."""
-        return [row for row in self.journal if row.kind == kind]
-
-
-def read_journal(path: Path) -> list[Row]:
-    """Read the rows of a journal's file, as they are."""
-    with sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True) as connection:
-        rows = connection.execute("SELECT sequence, type, at, payload FROM events ORDER BY sequence").fetchall()
-    connection.close()
-    return [Row(sequence, kind, datetime.fromisoformat(at).astimezone(UTC), json.loads(payload)) for sequence, kind, at, payload in rows]
-
-
 def broken_rules(record: Record) -> list[str]:
     """Return every rule that the run broke, in words; none when all was well."""
-    return [f"{rule.__name__.lstrip('_')}: {found}" for rule in RULES for found in rule(record)]
+    return [f"{rule.__name__.lstrip('_')}: {found}" for rule in (*RULES, *STEP_RULES) for found in rule(record)]
 
 
 # --- helpers of the referee ---
@@ -264,11 +200,11 @@ def _nothing_is_sent_while_the_gate_is_closed(record: Record) -> Iterator[str]:
 
 def _gate_open(record: Record) -> Iterator[tuple[datetime, datetime | None]]:
     """Yield from when to when the gate was open, as the journal tells it; a killed daemon's gate is closed by its death."""
-    shut = {"recovery", "orders", "session"}
+    shut = set(SHUT_AT_START)
     opened: datetime | None = None
     deaths = sorted(life.ended for life in record.lives)
     for row in record.journal:
-        before, shut = shut, _shut_after(row, shut)
+        before, shut = shut, shut_after(row, shut)
         if before and not shut:
             opened = row.at
         elif not before and shut and opened is not None:
@@ -277,31 +213,6 @@ def _gate_open(record: Record) -> Iterator[tuple[datetime, datetime | None]]:
             opened = None
     if opened is not None:
         yield opened, min((death for death in deaths if death >= opened), default=None)
-
-
-def _shut_after(row: Row, shut: set[str]) -> set[str]:
-    """Return what keeps the gate closed after an event, given what did before it."""
-    if row.kind == "DaemonStarted":
-        return {"recovery", "orders", "session"}
-    reason, closes = GATE.get((row.kind, row.event.get("stream")), GATE.get((row.kind, None), (None, False)))
-    if row.kind == "TradingStateChanged":
-        reason, closes = "trading", row.event["state"] != "active"
-    if reason is None or row.event.get("stream") == "market":
-        return shut
-    return shut | {reason} if closes else shut - {reason}
-
-
-GATE: dict[tuple[str, str | None], tuple[str | None, bool]] = {
-    ("DaemonStopping", None): ("stopping", True),
-    ("RecoveryCompleted", None): ("recovery", False),
-    ("StreamConnected", "orders"): ("orders", False),
-    ("StreamLost", "orders"): ("orders", True),
-    ("GapOpened", "orders"): ("gap", True),
-    ("GapClosed", "orders"): ("gap", False),
-    ("SessionOpened", None): ("session", False),
-    ("SessionClosed", None): ("session", True),
-}
-"""What each event does to the gate: the reason it concerns, and whether it closes."""
 
 
 def _buys_stay_within_cash(record: Record) -> Iterator[str]:
@@ -330,7 +241,7 @@ def _buys_stay_within_cash(record: Record) -> Iterator[str]:
 
 
 def _no_strategy_sells_what_it_does_not_hold(record: Record) -> Iterator[str]:
-    for sequence, strategy, symbol, quantity in _holdings(record):
+    for sequence, strategy, symbol, quantity in holdings_of(record):
         if quantity < 0:
             yield f"event {sequence} leaves strategy {strategy} with {quantity} {symbol}"
     for position in record.positions:
@@ -338,25 +249,9 @@ def _no_strategy_sells_what_it_does_not_hold(record: Record) -> Iterator[str]:
             yield f"the account is short of {position['qty']} {position['symbol']}"
 
 
-def _holdings(record: Record) -> Iterator[tuple[int, str, str, Decimal]]:
-    """Yield, for each change of a strategy's holding, what it is afterwards."""
-    held: dict[tuple[str, str], Decimal] = defaultdict(lambda: ZERO)
-    for row in record.journal:
-        moves: list[tuple[str, str, Decimal]] = []
-        if row.kind == "FillBooked":
-            moves = [(entry["strategy"], row.event["symbol"], Decimal(entry["quantity"])) for entry in row.event["entries"]]
-        elif row.kind == "RebalancePlanned":
-            for crossing in row.event["crossings"]:
-                moves.append((crossing["seller"], crossing["symbol"], -Decimal(crossing["quantity"])))
-                moves.append((crossing["buyer"], crossing["symbol"], Decimal(crossing["quantity"])))
-        for strategy, symbol, quantity in moves:
-            held[strategy, symbol] += quantity
-            yield row.sequence, strategy, symbol, held[strategy, symbol]
-
-
 def _books_equal_the_exchange(record: Record) -> Iterator[str]:
     last: dict[tuple[str, str], Decimal] = {}
-    for _, strategy, symbol, quantity in _holdings(record):
+    for _, strategy, symbol, quantity in holdings_of(record):
         last[strategy, symbol] = quantity
     ours: dict[str, Decimal] = defaultdict(lambda: ZERO)
     for (_, symbol), quantity in last.items():

@@ -24,8 +24,9 @@ import msgspec
 import structlog
 
 from tests.simulation.campaign import play, scenario_of
-from tests.simulation.checker import Record, Row, broken_rules
+from tests.simulation.checker import broken_rules
 from tests.simulation.faults import Scenario
+from tests.simulation.record import Record, Row
 
 LAST_EVENTS = 40
 LIMIT_SECONDS = 120

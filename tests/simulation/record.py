@@ -1,0 +1,127 @@
+"""What a run leaves behind: what was said on the wire, the rows of the journal as plain JSON, the daemons, what they said of themselves.
+
+It knows nothing of the daemon's code: who judges a run by it counts for himself.
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+
+class SessionHours(Protocol):
+    """The hours of a session."""
+
+    @property
+    def opens_at(self) -> datetime:
+        """When it opens."""
+
+    @property
+    def closes_at(self) -> datetime:
+        """When it closes."""
+
+
+@dataclass(frozen=True)
+class Life:
+    """One daemon of the run: from when to when, and how it ended."""
+
+    began: datetime
+    ended: datetime
+    was_killed: bool
+    hung: bool
+    started: bool
+    error: str | None
+    is_last: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the journal; ``end`` is its checksum, which stands for it and everything before it."""
+
+    sequence: int
+    kind: str
+    at: datetime
+    event: Json
+    end: str
+
+
+@dataclass(frozen=True)
+class State:
+    """What a daemon knows: each order's state, quantity and filled quantity; each strategy's shares and cash flow."""
+
+    orders: dict[str, tuple[str, Decimal, Decimal]]
+    books: dict[str, dict[str, Decimal]]
+    flows: dict[str, Decimal]
+    holdings: dict[str, Decimal]
+    cash: Decimal | None
+    trading: str
+    rebalance: str | None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one daemon said of itself at one moment: ``after`` is the sequence number of the newest event then, ``end`` its checksum.
+
+    ``reasons`` are why it said that it was not ready, ``queues`` the name, depth and bound of each queue in which something waited.
+    """
+
+    life: int
+    at: datetime
+    after: int
+    end: str
+    state: State
+    live: bool
+    ready: bool
+    reasons: tuple[str, ...]
+    queues: tuple[tuple[str, int, int], ...]
+    overflowed: int
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What is left of the whole journal: the state after each event by its checksum, two hashes of two replays, the problems found."""
+
+    states: dict[str, State]
+    hashes: tuple[str, str]
+    problems: tuple[str, ...]
+    verified: str | None
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything a run leaves behind."""
+
+    seed: int
+    sessions: Sequence[SessionHours]
+    log: list[Json]
+    account: Json
+    positions: list[Json]
+    orders: list[Json]
+    activities: list[Json]
+    journal: list[Row]
+    lives: tuple[Life, ...]
+    opening_cash: str
+    samples: list[Sample]
+    audit: Audit
+    struck: tuple[str, ...] = ()
+
+    def of(self, kind: str) -> list[Row]:
+        """Return the rows of one kind."""
+        return [row for row in self.journal if row.kind == kind]
+
+
+def read_journal(path: Path) -> list[Row]:
+    """Read the rows of a journal's file, as they are."""
+    with sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True) as connection:
+        rows = connection.execute("SELECT sequence, type, at, payload, checksum FROM events ORDER BY sequence").fetchall()
+    connection.close()
+    return [
+        Row(sequence, kind, datetime.fromisoformat(at).astimezone(UTC), json.loads(payload), end)
+        for sequence, kind, at, payload, end in rows
+    ]

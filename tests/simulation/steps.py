@@ -1,0 +1,222 @@
+"""What must hold at every step, judged from what the daemons said of themselves whenever an event was about to be journaled.
+
+Like the referee of whole runs it shares no code with the daemon: it counts from the rows of the journal and compares.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from tests.simulation.record import Record, Row, Sample
+
+ZERO = Decimal(0)
+
+SHUT_AT_START = frozenset({"recovery", "orders", "session"})
+"""Why the gate of a new process is closed."""
+
+ENDED = frozenset({"filled", "cancelled", "expired", "rejected", "replaced"})
+"""States of an order after which nothing changes it. One that was never sent may be sent again."""
+
+QUIET = timedelta(seconds=120)
+"""After so long without an execution, and with no order at work, the books of a daemon that says it is ready are those of the exchange."""
+
+CANCELLED_WITHIN = timedelta(seconds=60)
+"""How soon after a halt no order may be at work any more, while the exchange answers."""
+
+
+def _passed(record: Record) -> Iterator[tuple[int, Sample]]:
+    """Yield the samples that were taken on the way to the final journal, each with how many of its rows were there."""
+    places = {row.end: number for number, row in enumerate(record.journal, start=1)}
+    for sample in record.samples:
+        if sample.after == 0:
+            yield 0, sample
+        elif sample.end in places:
+            yield places[sample.end], sample
+
+
+def _the_books_balance_at_every_step(record: Record) -> Iterator[str]:
+    """Shares and cash of every strategy are what the fills and crossings until then make them, and add up to the account's."""
+    shares = _after_each_row(record)
+    flows: list[Decimal] = [ZERO]
+    for row in record.journal:
+        here = sum((Decimal(entry["cash"]) for entry in row.event["entries"]), ZERO) if row.kind == "FillBooked" else ZERO
+        flows.append(flows[-1] + here)
+    for place, sample in _passed(record):
+        state = sample.state
+        said = {(name, symbol): quantity for name, book in state.books.items() for symbol, quantity in book.items() if quantity}
+        if said != shares[place]:
+            yield f"after event {sample.after} daemon {sample.life} holds {said}, its journal makes it {shares[place]}"
+        total: dict[str, Decimal] = defaultdict(lambda: ZERO)
+        for (_, symbol), quantity in said.items():
+            total[symbol] += quantity
+        if total != {symbol: quantity for symbol, quantity in state.holdings.items() if quantity}:
+            yield f"after event {sample.after} the parts of the strategies add up to {dict(total)}, the account holds {state.holdings}"
+        if sum(state.flows.values(), ZERO) != flows[place]:
+            yield f"after event {sample.after} {sum(state.flows.values(), ZERO)} in cash has flowed, its journal makes it {flows[place]}"
+        if state.cash is not None and state.cash != Decimal(record.opening_cash) + flows[place]:
+            yield f"after event {sample.after} the daemon has {state.cash} in cash, the opening and the flow since make {flows[place]} more"
+
+
+def _after_each_row(record: Record) -> list[dict[tuple[str, str], Decimal]]:
+    """Return what every strategy holds before the first row and after each."""
+    moves = {sequence: list[tuple[str, str, Decimal]]() for sequence in (row.sequence for row in record.journal)}
+    for sequence, strategy, symbol, quantity in holdings_of(record):
+        moves[sequence].append((strategy, symbol, quantity))
+    held: dict[tuple[str, str], Decimal] = {}
+    after = [held]
+    for row in record.journal:
+        if moves[row.sequence]:
+            held = {**held, **{(strategy, symbol): quantity for strategy, symbol, quantity in moves[row.sequence]}}
+            held = {key: quantity for key, quantity in held.items() if quantity}
+        after.append(held)
+    return after
+
+
+def holdings_of(record: Record) -> Iterator[tuple[int, str, str, Decimal]]:
+    """Yield, for each change of a strategy's holding, what it is afterwards."""
+    held: dict[tuple[str, str], Decimal] = defaultdict(lambda: ZERO)
+    for row in record.journal:
+        moves: list[tuple[str, str, Decimal]] = []
+        if row.kind == "FillBooked":
+            moves = [(entry["strategy"], row.event["symbol"], Decimal(entry["quantity"])) for entry in row.event["entries"]]
+        elif row.kind == "RebalancePlanned":
+            for crossing in row.event["crossings"]:
+                moves.append((crossing["seller"], crossing["symbol"], -Decimal(crossing["quantity"])))
+                moves.append((crossing["buyer"], crossing["symbol"], Decimal(crossing["quantity"])))
+        for strategy, symbol, quantity in moves:
+            held[strategy, symbol] += quantity
+            yield row.sequence, strategy, symbol, held[strategy, symbol]
+
+
+def _an_order_only_goes_forward(record: Record) -> Iterator[str]:
+    """What is filled never falls, is never more than was asked for, and nothing happens after the end."""
+    before: dict[str, tuple[str, Decimal, Decimal]] = {}
+    for _, sample in _passed(record):
+        for key, (state, quantity, filled) in sample.state.orders.items():
+            earlier = before.get(key)
+            if not ZERO <= filled <= quantity:
+                yield f"after event {sample.after} {key} is filled {filled} of {quantity}"
+            if earlier is not None and filled < earlier[2]:
+                yield f"after event {sample.after} {key} is filled {filled} only, it was {earlier[2]}"
+            if earlier is not None and earlier[0] in ENDED and state != earlier[0]:
+                yield f"after event {sample.after} {key} is {state}, it had ended as {earlier[0]}"
+        before = sample.state.orders
+
+
+def _a_replay_passes_through_the_same_states(record: Record) -> Iterator[str]:
+    """Whatever much of the journal is replayed gives the state that the daemon had when it had written so much."""
+    for _, sample in _passed(record):
+        replayed = record.audit.states.get(sample.end)
+        if replayed is not None and replayed != sample.state:
+            yield f"after event {sample.after} daemon {sample.life} was at {sample.state}, a replay gives {replayed}"
+            return
+    first, second = record.audit.hashes
+    if first != second:
+        yield f"two replays of the journal give the hashes {first} and {second}"
+    for problem in record.audit.problems:
+        yield f"the audit of the journal finds: {problem}"
+    if record.audit.verified is not None:
+        yield f"the chain of the journal is broken: {record.audit.verified}"
+
+
+def _queues_stay_below_their_bounds(record: Record) -> Iterator[str]:
+    for sample in record.samples:
+        for name, depth, capacity in sample.queues:
+            if depth > capacity:
+                yield f"after event {sample.after} {depth} events wait for {name}, which takes {capacity}"
+        if sample.overflowed:
+            yield f"after event {sample.after} {sample.overflowed} events were taken beyond a bound"
+            return
+
+
+def _ready_means_that_the_gate_is_open(record: Record) -> Iterator[str]:
+    """Health never says ready while something but the closed exchange keeps orders back."""
+    shut = set(SHUT_AT_START)
+    after = [frozenset(shut)]
+    for row in record.journal:
+        shut = shut_after(row, shut)
+        after.append(frozenset(shut))
+    started = [row.sequence for row in record.of("DaemonStarted")]
+    for place, sample in _passed(record):
+        is_new = not any(began <= sample.after for began in started[sample.life : sample.life + 1])
+        if sample.ready and (is_new or after[place] - {"session"}):
+            why = "it had not even started" if is_new else f"the gate was closed by {', '.join(sorted(after[place]))}"
+            yield f"after event {sample.after} daemon {sample.life} said that it was ready, and {why}"
+
+
+def _ready_means_that_the_books_agree(record: Record) -> Iterator[str]:
+    """After quiet, a daemon that says that it is ready holds what the exchange holds."""
+    fills = sorted((_time(one["transaction_time"]), one["symbol"], _signed(one)) for one in record.activities)
+    for sample in record.samples:
+        if not sample.ready or not _is_quiet(record, sample.at):
+            continue
+        theirs: dict[str, Decimal] = defaultdict(lambda: ZERO)
+        for at, symbol, quantity in fills:
+            if at <= sample.at:
+                theirs[symbol] += quantity
+        held = {symbol: quantity for symbol, quantity in theirs.items() if quantity}
+        ours = {symbol: quantity for symbol, quantity in sample.state.holdings.items() if quantity}
+        if held != ours:
+            yield f"at {sample.at} daemon {sample.life} said that it was ready; it held {ours}, the exchange {held}"
+
+
+def _is_quiet(record: Record, at: datetime) -> bool:
+    for order in record.orders:
+        ended = min((_time(order[name]) for name in ENDS if order.get(name)), default=None)
+        if _time(order["created_at"]) <= at and (ended is None or ended > at - QUIET):
+            return False
+    return True
+
+
+ENDS = ("filled_at", "canceled_at", "expired_at", "failed_at", "replaced_at")
+
+
+def _signed(activity: dict[str, Any]) -> Decimal:
+    return Decimal(activity["qty"]) if activity["side"] == "buy" else -Decimal(activity["qty"])
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+# --- what the journal tells ---
+
+
+def shut_after(row: Row, shut: set[str]) -> set[str]:
+    """Return what keeps the gate closed after an event, given what did before it."""
+    if row.kind == "DaemonStarted":
+        return set(SHUT_AT_START)
+    reason, closes = GATE.get((row.kind, row.event.get("stream")), GATE.get((row.kind, None), (None, False)))
+    if row.kind == "TradingStateChanged":
+        reason, closes = "trading", row.event["state"] != "active"
+    if reason is None or row.event.get("stream") == "market":
+        return shut
+    return shut | {reason} if closes else shut - {reason}
+
+
+GATE: dict[tuple[str, str | None], tuple[str | None, bool]] = {
+    ("DaemonStopping", None): ("stopping", True),
+    ("RecoveryCompleted", None): ("recovery", False),
+    ("StreamConnected", "orders"): ("orders", False),
+    ("StreamLost", "orders"): ("orders", True),
+    ("GapOpened", "orders"): ("gap", True),
+    ("GapClosed", "orders"): ("gap", False),
+    ("SessionOpened", None): ("session", False),
+    ("SessionClosed", None): ("session", True),
+}
+"""What each event does to the gate: the reason it concerns, and whether it closes."""
+
+
+Rule = Callable[[Record], Iterator[str]]
+
+STEP_RULES: tuple[Rule, ...] = (
+    _the_books_balance_at_every_step,
+    _an_order_only_goes_forward,
+    _a_replay_passes_through_the_same_states,
+    _queues_stay_below_their_bounds,
+    _ready_means_that_the_gate_is_open,
+    _ready_means_that_the_books_agree,
+)
+"""By the invariants they stand for: money 1, orders 6, replay 8, queues 12, health 13 with 4 and with 7."""
