@@ -48,6 +48,9 @@ FIRST_SESSION = date(2025, 1, 2)
 AFTER_CLOSE_SECONDS = 180.0
 """How long a daemon stays that starts after the last close."""
 
+NURSE_SECONDS = 7.0
+"""How often a daemon is asked how it is while it has nothing to say."""
+
 LIVES_AT_MOST = 8
 PATIENCE = timedelta(minutes=40)
 """How long after the last close a run may still go on before it counts as hanging."""
@@ -212,6 +215,7 @@ class _Run:
         timers = [asyncio.create_task(self._strike(life), name="strike")] if end is not None and end.at is not None else []
         if is_late:
             timers.append(asyncio.create_task(self._send_home(life), name="send home"))
+        timers.append(asyncio.create_task(self._nurse(life), name="nurse"))
         left = (self.scenario.sessions[-1].closes_at + PATIENCE - began).total_seconds()
         done, _ = await asyncio.wait([life.task], timeout=max(left, PATIENCE.total_seconds()))
         for timer in timers:
@@ -275,6 +279,15 @@ class _Run:
         await self.clock.sleep(AFTER_CLOSE_SECONDS)
         if life.daemon is not None:
             life.daemon.request_stop("the run is over")
+
+    async def _nurse(self, life: _Life) -> None:
+        """Take samples also while nothing happens, around every close."""
+        for session in self.scenario.sessions:
+            await self.clock.sleep_until(session.closes_at - timedelta(minutes=self.scenario.minutes))
+            while self.clock.now() < session.closes_at + timedelta(seconds=AFTER_CLOSE_SECONDS):
+                await self.clock.sleep(NURSE_SECONDS)
+                if life.daemon is not None and not life.is_dead:
+                    self.witness.look(life.number, life.daemon)
 
     # --- what the run takes hold of ---
 

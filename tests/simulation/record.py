@@ -53,7 +53,10 @@ class Row:
 
 @dataclass(frozen=True)
 class State:
-    """What a daemon knows: each order's state, quantity and filled quantity; each strategy's shares and cash flow."""
+    """What a daemon knows: each order's state, quantity and filled quantity; each strategy's shares and cash flow.
+
+    ``digest`` is its own hash of all that it remembers.
+    """
 
     orders: dict[str, tuple[str, Decimal, Decimal]]
     books: dict[str, dict[str, Decimal]]
@@ -62,6 +65,7 @@ class State:
     cash: Decimal | None
     trading: str
     rebalance: str | None
+    digest: str
 
 
 @dataclass(frozen=True)

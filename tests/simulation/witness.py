@@ -55,6 +55,7 @@ def state_of(state: JournaledState) -> State:
         cash=state.ledger.cash,
         trading=state.trading.state,
         rebalance=state.rebalances.unfinished_id(),
+        digest=state.hash(),
     )
 
 

@@ -1,0 +1,187 @@
+"""The referee can say no: a sound record breaks no rule, and each way of spoiling it breaks the rule that is there for it."""
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.simulation.campaign import play, scenario_of
+from tests.simulation.checker import RULES, broken_rules
+from tests.simulation.record import Record, Row
+from tests.simulation.steps import STEP_RULES
+
+Spoil = Callable[[Record], Record]
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """The record of a run without faults, of two strategies that meet on some symbols."""
+    record = play(scenario_of(16), tmp_path_factory.mktemp("sound"))
+    assert broken_rules(record) == []
+    return record
+
+
+def rows_changed(record: Record, kind: str, change: Callable[[dict[str, Any]], object], *, number: int = 0) -> Record:
+    """Return the record with the event of one row changed."""
+    rows, chosen = list(record.journal), record.of(kind)[number]
+    event = deepcopy(chosen.event)
+    change(event)
+    rows[rows.index(chosen)] = replace(chosen, event=event)
+    return replace(record, journal=rows)
+
+
+def rows_without(record: Record, kind: str) -> Record:
+    """Return the record without the last row of a kind."""
+    rows = list(record.journal)
+    rows.remove(record.of(kind)[-1])
+    return replace(record, journal=rows)
+
+
+def rows_with(record: Record, row: Row, **changes: Any) -> Record:
+    """Return the record with another row at its end."""
+    sequence = record.journal[-1].sequence + 1
+    return replace(record, journal=[*record.journal, replace(row, sequence=sequence, end=f"row {sequence}", **changes)])
+
+
+def posts(record: Record) -> list[dict[str, Any]]:
+    """Return the submits that the exchange has seen."""
+    return [one for one in record.log if one["kind"] == "request" and (one["method"], one["path"]) == ("POST", "/v2/orders")]
+
+
+def posted_again(record: Record, **changes: Any) -> Record:
+    """Return the record with the first submit once more at the end of the log."""
+    first = posts(record)[0]
+    return replace(record, log=[*record.log, {**first, **changes, "body": {**first["body"], **changes.get("body", {})}}])
+
+
+def order_changed(record: Record, **changes: Any) -> Record:
+    """Return the record with the exchange's first order changed."""
+    return replace(record, orders=[{**record.orders[0], **changes}, *record.orders[1:]])
+
+
+def samples_changed(record: Record, **changes: Any) -> Record:
+    """Return the record with what a daemon said in the middle of its work changed."""
+    middle = len(record.samples) // 2
+    samples = list(record.samples)
+    state = replace(samples[middle].state, **{name: changes.pop(name) for name in list(changes) if hasattr(samples[middle].state, name)})
+    samples[middle] = replace(samples[middle], state=state, **changes)
+    return replace(record, samples=samples)
+
+
+def of_sells(record: Record) -> Record:
+    """Return the record with the strategies' first booking turned into a sale of what they do not hold."""
+
+    def sold(event: dict[str, Any]) -> None:
+        for entry in event["entries"]:
+            entry["quantity"] = str(-Decimal(entry["quantity"]))
+
+    return rows_changed(record, "FillBooked", sold)
+
+
+def with_live_sibling(record: Record) -> Record:
+    """Return the record with a second order of the first one's intent, live at the same time."""
+    first = record.orders[0]
+    parts = first["client_order_id"].split("-")
+    sibling = {**first, "id": "another", "client_order_id": "-".join([*parts[:3], "9"])}
+    return replace(record, orders=[*record.orders, sibling])
+
+
+def late(record: Record) -> Record:
+    """Return the record with an order that lived a minute longer than its rebalance."""
+    end = record.of("RebalanceCompleted")[0].at + timedelta(minutes=1)
+    ended = dict.fromkeys(("filled_at", "canceled_at", "expired_at"))
+    return order_changed(record, **{**ended, "canceled_at": end.isoformat()}, status="canceled")
+
+
+def moved(record: Record, kind: str, seconds: float) -> Record:
+    """Return the record with the first row of a kind at another time."""
+    rows, chosen = list(record.journal), record.of(kind)[0]
+    rows[rows.index(chosen)] = replace(chosen, at=chosen.at + timedelta(seconds=seconds))
+    return replace(record, journal=rows)
+
+
+def unready_gate(record: Record) -> Record:
+    """Return the record with a daemon that says it is ready before it has recovered."""
+    samples = [replace(one, ready=True) if number == 3 else one for number, one in enumerate(record.samples)]
+    return replace(record, samples=samples)
+
+
+def forgetful_books(record: Record) -> Record:
+    """Return the record with a last look at the books that shows a share less than the exchange holds."""
+    last = record.samples[-1]
+    symbol, held = next(iter(last.state.holdings.items()))
+    state = replace(last.state, holdings={**last.state.holdings, symbol: held - 1})
+    another = replace(last, end="of a lost tail", ready=True, state=state, at=last.at + timedelta(hours=1))
+    return replace(record, samples=[*record.samples, another])
+
+
+def backwards(record: Record) -> Record:
+    """Return the record with an order that is filled less than it was."""
+    samples = list(record.samples)
+    place = next(number for number, one in enumerate(samples) if any(filled for _, _, filled in one.state.orders.values()))
+    orders = {key: (state, quantity, Decimal(-1)) for key, (state, quantity, _) in samples[place].state.orders.items()}
+    samples[place] = replace(samples[place], state=replace(samples[place].state, orders=orders))
+    return replace(record, samples=samples)
+
+
+SPOILED: dict[str, Spoil] = {
+    "every_daemon_ends_in_order": lambda record: replace(record, lives=(replace(record.lives[0], hung=True), *record.lives[1:])),
+    "no_handler_fails": lambda record: rows_with(
+        record, record.journal[-1], kind="HandlerFailed", event={"handler": "one", "event_type": "Any", "error": "ValueError"}
+    ),
+    "each_execution_is_booked_once": lambda record: rows_with(record, record.of("FillBooked")[0]),
+    "all_fills_of_the_exchange_are_known": lambda record: replace(record, activities=record.activities[:-1]),
+    "at_most_one_live_order_per_intent": with_live_sibling,
+    "an_intent_is_never_overfilled": lambda record: rows_changed(
+        record, "RebalancePlanned", lambda event: event["intents"][0].update(quantity="0.000001")
+    ),
+    "an_id_has_one_body": lambda record: posted_again(record, body={"qty": "123456"}),
+    "no_submit_is_repeated_blindly": posted_again,
+    "what_is_sent_was_written_down": lambda record: rows_without(record, "OrderIntended"),
+    "nothing_is_sent_while_the_gate_is_closed": lambda record: posted_again(record, at="2025-01-02T12:00:00Z"),
+    "buys_stay_within_cash": lambda record: replace(record, opening_cash="50000"),
+    "no_strategy_sells_what_it_does_not_hold": of_sells,
+    "books_equal_the_exchange": lambda record: replace(record, account={**record.account, "cash": "1.00"}),
+    "every_order_ends": lambda record: order_changed(record, status="new"),
+    "every_rebalance_ends_in_time": lambda record: moved(record, "RebalanceCompleted", 600.0),
+    "an_ended_rebalance_has_no_live_order": late,
+    "each_session_is_decided": lambda record: replace(
+        record, journal=[row for row in record.journal if row.kind not in ("DecisionDue", "DecisionMissed")]
+    ),
+    "the_books_balance_at_every_step": lambda record: samples_changed(record, cash=Decimal("0.01")),
+    "an_order_only_goes_forward": backwards,
+    "a_replay_passes_through_the_same_states": lambda record: samples_changed(record, digest="another"),
+    "queues_stay_below_their_bounds": lambda record: samples_changed(record, queues=(("execution", 5000, 4096),)),
+    "ready_means_that_the_gate_is_open": unready_gate,
+    "ready_means_that_the_books_agree": forgetful_books,
+}
+"""For each rule a record that breaks it."""
+
+
+def test_every_rule_is_spoiled_once() -> None:
+    """No rule is there that nobody has seen to say no."""
+    assert sorted(SPOILED) == sorted(rule.__name__.lstrip("_") for rule in (*RULES, *STEP_RULES))
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_a_spoiled_record_breaks_its_rule(sound: Record, name: str) -> None:
+    """What was spoiled is what is found; other rules may notice it too."""
+    found = {rule.partition(":")[0] for rule in broken_rules(SPOILED[name](sound))}
+    assert name in found
+
+
+def test_the_samples_of_a_sound_run_say_something(sound: Record) -> None:
+    """There are many, of ready and of closed daemons, and each meets the replay."""
+    ends = {row.end for row in sound.journal}
+
+    assert len(sound.samples) > 150
+    assert {sample.ready for sample in sound.samples} == {True, False}
+    assert sum(sample.end in ends for sample in sound.samples) > 100
+    assert any(len(sample.state.orders) > 1 for sample in sound.samples)
+    assert any(len(sample.state.books) > 0 for sample in sound.samples)
+    assert json.dumps(sound.audit.hashes[0])
