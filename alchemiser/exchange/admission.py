@@ -102,6 +102,7 @@ class Admission:
             if left <= 0:
                 return False
             new.qty, new.filled_before = left, old.filled_qty
+            self._blotter.hold_anew(new)
         others = [order for order in self._blotter.group(old) if order is not new]
         return not new.is_closing or self._standing.free_shares(new.symbol, excluding=others) >= 0
 
@@ -201,31 +202,34 @@ class Admission:
         return price
 
     def _check_standing(self, order: VenueOrder, asset: AssetRecord, excluding: Collection[VenueOrder] = ()) -> None:
-        others = [other for other in self._blotter.open_of(order.symbol) if other not in excluding]
         if order.is_dormant:
             return
         if order.is_closing:
-            self._check_free_shares(order, others, excluding)
+            self._check_free_shares(order, excluding)
         else:
-            self._check_opening(order, asset, others)
-        rules.check_wash_trade(order, others)
+            self._check_opening(order, asset)
+        # Only a refusal walks through the open orders, to name the oldest that stands in the way. Those that are left out are of the
+        # same side as the order, or complex, so that none of them can.
+        if self._blotter.open.might_meet(order.symbol, order):
+            rules.check_wash_trade(order, self._blotter.open_of(order.symbol))
         lacking = self._standing.lacks_buying_power_for(order, excluding)
         if lacking is not None:
             raise insufficient_buying_power(lacking, reserved_dollars(order))
 
-    def _check_opening(self, order: VenueOrder, asset: AssetRecord, others: list[VenueOrder]) -> None:
+    def _check_opening(self, order: VenueOrder, asset: AssetRecord) -> None:
         if rules.PTP_NO_EXCEPTION in asset.attributes and not self._state.account.configuration.ptp_no_exception_entry:
             raise forbidden(f'asset "{asset.symbol}" is a publicly traded partnership without exception')
         if order.position_intent == "sell_to_open":
-            self._check_short(order, asset, others)
-        elif any(other.position_intent == "sell_to_open" for other in others):
+            self._check_short(order, asset)
+        elif self._blotter.open.has_intent(order.symbol, "sell_to_open"):
             raise forbidden("cannot open a long buy while a short sell order is open")
         if self._standing.valuation().is_over_gross_cap:
             raise forbidden("gross position value exceeds 600% of equity: only closing orders are accepted")
 
-    def _check_free_shares(self, order: VenueOrder, others: list[VenueOrder], excluding: Collection[VenueOrder]) -> None:
+    def _check_free_shares(self, order: VenueOrder, excluding: Collection[VenueOrder]) -> None:
         available = self._standing.free_shares(order.symbol, excluding)
         if order.leaves_quantity > available:
+            others = [other for other in self._blotter.open_of(order.symbol) if other not in excluding]
             raise insufficient_quantity(
                 order.symbol,
                 requested=order.leaves_quantity,
@@ -235,8 +239,8 @@ class Admission:
                 related_orders=[other.id for other in others if other.is_closing],
             )
 
-    def _check_short(self, order: VenueOrder, asset: AssetRecord, others: list[VenueOrder]) -> None:
-        if any(other.position_intent == "buy_to_open" for other in others):
+    def _check_short(self, order: VenueOrder, asset: AssetRecord) -> None:
+        if self._blotter.open.has_intent(order.symbol, "buy_to_open"):
             raise forbidden("cannot open a short sell while a long buy order is open")
         if order.qty is None or order.qty != order.qty.to_integral_value():
             raise unprocessable("fractional orders cannot be sold short")

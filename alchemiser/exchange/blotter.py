@@ -6,15 +6,17 @@ refused for ever, as the venue does.
 
 import math
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
 from random import Random
 
 from alchemiser.exchange.archive import SEGMENT, seal, unseal
+from alchemiser.exchange.assets import AssetRecord
 from alchemiser.exchange.errors import invalid, not_found
 from alchemiser.exchange.fields import parse_order_id
+from alchemiser.exchange.open_orders import OpenOrders
 from alchemiser.exchange.orders import OrderStatus, OrderUpdate, VenueOrder, order_json
 from alchemiser.exchange.requests import OrderFilter
 from alchemiser.exchange.settings import ExchangeSettings
@@ -24,13 +26,13 @@ from alchemiser.exchange.snapshot import ExchangeState, ulid, ulid_text
 class Blotter:
     """The orders of one exchange; the state holds them, the indexes here are made from it."""
 
-    def __init__(self, state: ExchangeState, random: Random, settings: ExchangeSettings) -> None:
+    def __init__(self, state: ExchangeState, random: Random, settings: ExchangeSettings, assets: Mapping[str, AssetRecord]) -> None:
         self._state = state
         self._settings = settings
         self._random = random
         self._by_id: dict[str, VenueOrder] = {}
         self._by_client_id: dict[str, VenueOrder] = {}
-        self._open: dict[str, dict[str, VenueOrder]] = {}
+        self._open = OpenOrders(assets)
         self._all: list[VenueOrder] = []
         trees = [*unseal(state.archive, VenueOrder), *state.orders]
         for order in sorted((order for tree in trees for order in (tree, *tree.legs)), key=_by_sequence):
@@ -52,7 +54,6 @@ class Blotter:
 
     def add(self, order: VenueOrder) -> None:
         """Take in a new order with its legs."""
-        self._seal_ended()
         parent = None if order.parent_id is None else self._by_id[order.parent_id]
         (self._state.orders if parent is None else parent.legs).append(order)
         for each in (order, *order.legs):
@@ -93,24 +94,39 @@ class Blotter:
             raise not_found(f"order not found for {client_order_id}")
         return order
 
+    @property
+    def open(self) -> OpenOrders:
+        """What is open and what it holds; only the blotter changes it."""
+        return self._open
+
     def open_orders(self) -> list[VenueOrder]:
         """Return every open order, oldest first."""
-        return sorted((order for orders in self._open.values() for order in orders.values()), key=_by_sequence)
+        return self._open.all()
 
     def open_of(self, symbol: str) -> list[VenueOrder]:
         """Return the open orders of a symbol, oldest first."""
-        orders = self._open.get(symbol)
-        return [] if orders is None else list(orders.values())
+        return self._open.of(symbol)
 
     def has_open(self, symbol: str) -> bool:
         """Whether any order of a symbol is open; cheap, because every quote asks."""
-        return symbol in self._open
+        return self._open.has(symbol)
+
+    def restate(self, order: VenueOrder, at: datetime) -> None:
+        """Tell that the amounts or prices of an open order were changed otherwise than by an execution, and count what it holds anew."""
+        self._open.put(order)
+        self.emit("restated", order, at)
+
+    def hold_anew(self, order: VenueOrder) -> None:
+        """Count anew what an order holds, of which nothing is told."""
+        self._open.put(order)
 
     def transition(self, order: VenueOrder, status: OrderStatus, at: datetime, event: str | None = None, *, told: bool = True) -> None:
         """Change an order's status and, if ``told``, tell it under the status's own name unless ``event`` names another."""
         order.move_to(status, at)
-        if not order.is_open:
-            self._forget_open(order)
+        if order.is_open:
+            self._open.note_sent(order)
+        else:
+            self._open.discard(order)
         if told:
             self.emit(event or status.value, order, at)
 
@@ -133,8 +149,7 @@ class Blotter:
         settles: date | None,
     ) -> None:
         """Tell an execution; the order is in the state after it."""
-        if not order.is_open:
-            self._forget_open(order)
+        self._open.put(order)
         self._append(
             OrderUpdate(
                 event="partial_fill" if order.is_open else "fill",
@@ -192,29 +207,21 @@ class Blotter:
             return self._settings.held_legs_listed_as == "open"
         return order.is_open
 
-    def _seal_ended(self) -> None:
-        """Move ended orders out of what every snapshot encodes anew, a segment at a time."""
-        if len(self._state.orders) < 2 * SEGMENT:
-            return
-        ended = [tree for tree in self._state.orders if not any(order.is_open for order in (tree, *tree.legs))][:SEGMENT]
-        if len(ended) < SEGMENT:
-            return
-        self._state.archive.append(seal(ended))
-        last = {tree.id for tree in ended}
-        self._state.orders = [tree for tree in self._state.orders if tree.id not in last]
+    def seal_ended(self) -> None:
+        """Move ended orders out of what every snapshot encodes anew, a segment at a time; for whoever is about to make one."""
+        # Each open tree has at least one open order, so that at least two segments of trees have ended.
+        while len(self._state.orders) - len(self._open) >= 2 * SEGMENT:
+            ended = [tree for tree in self._state.orders if not any(order.is_open for order in (tree, *tree.legs))][:SEGMENT]
+            self._state.archive.append(seal(ended))
+            last = {tree.id for tree in ended}
+            self._state.orders = [tree for tree in self._state.orders if tree.id not in last]
 
     def _index(self, order: VenueOrder) -> None:
         self._all.append(order)
         self._by_id[order.id] = order
         self._by_client_id[order.client_order_id] = order
         if order.is_open:
-            self._open.setdefault(order.symbol, {})[order.id] = order
-
-    def _forget_open(self, order: VenueOrder) -> None:
-        orders = self._open.get(order.symbol, {})
-        orders.pop(order.id, None)
-        if not orders:
-            self._open.pop(order.symbol, None)
+            self._open.put(order)
 
     def _event_id(self, at: datetime) -> str:
         # 128 bits do not fit the integers of a snapshot, so the state keeps the number as text.

@@ -32,7 +32,7 @@ from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.snapshot import ExchangeState, decode_state, encode_state, fresh_state
 from alchemiser.exchange.standing import Standing
 from alchemiser.exchange.statements import account_json, configuration_json, configured, position_json
-from alchemiser.exchange.timeline import NEW_YORK, Timeline
+from alchemiser.exchange.timeline import NEW_YORK, Phase, Timeline
 from alchemiser.exchange.watchlists import Watchlists
 
 
@@ -58,7 +58,7 @@ class Exchange:
         self._timeline = timeline
         self._agenda = agenda = Agenda(state)
         self._log = log = ActivityLog(state.activities)
-        self._blotter = Blotter(state, random, settings)
+        self._blotter = Blotter(state, random, settings, assets)
         self._standing = Standing(state, self._blotter, assets, settings)
         self._admission = Admission(state, self._blotter, self._standing, timeline, settings)
         self._floor = Floor(
@@ -318,10 +318,8 @@ class Exchange:
     @property
     def has_working_orders(self) -> bool:
         """Whether an order is live in the session; one that waits for the session or for the closing auction is not."""
-        return any(
-            order.status is not OrderStatus.ACCEPTED and order.time_in_force != "cls" and self._floor.is_session_open_for(order)
-            for order in self._blotter.open_orders()
-        )
+        phase = self._state.phase
+        return phase is not Phase.CLOSED and self._blotter.open.any_sent(extended_hours_only=phase is not Phase.REGULAR)
 
     def drain(self) -> list[OrderUpdate]:
         """Return the order-stream events since the last call, oldest first."""
@@ -331,6 +329,7 @@ class Exchange:
 
     def snapshot(self) -> bytes:
         """Return the complete state, the random generator's included."""
+        self._blotter.seal_ended()
         return encode_state(self._state, self._random)
 
     @classmethod

@@ -262,6 +262,7 @@ class Floor:
     def _can_pay(self, order: VenueOrder, price: Decimal, at: datetime) -> bool:
         """Reserve for an order that nobody could price when it came; the venue rejects it now if the account cannot pay."""
         order.hold_price = price
+        self._blotter.hold_anew(order)
         if order.status in _PENDING or self._standing.lacks_buying_power_for(order) is None:
             return True
         self.end(order, OrderStatus.REJECTED, at)

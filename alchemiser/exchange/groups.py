@@ -44,7 +44,7 @@ class Groups:
                 self._end(other, OrderStatus.CANCELED, at)
             elif other.qty is not None:
                 other.qty -= quantity
-                self._blotter.emit("restated", other, at)
+                self._blotter.restate(other, at)
 
     def elected(self, order: VenueOrder, at: datetime) -> None:
         """A stop-loss goes to the market: nothing else may close the position now."""
@@ -65,6 +65,7 @@ class Groups:
         free = self._standing.free_shares(entry.symbol)
         for leg in entry.legs:
             leg.is_dormant = False
+            self._blotter.hold_anew(leg)
             assert leg.qty is not None, f"leg {leg.id} has no quantity"
             if free < leg.qty and leg.is_open:
                 self._shrink(leg, free, at)
@@ -91,7 +92,7 @@ class Groups:
     def _shrink(self, leg: VenueOrder, quantity: Decimal, at: datetime) -> None:
         if quantity > 0:
             leg.qty = quantity
-            self._blotter.emit("restated", leg, at)
+            self._blotter.restate(leg, at)
         else:
             self._blotter.transition(leg, OrderStatus.REJECTED, at)
 

@@ -70,7 +70,7 @@ class Issuers:
                 self._cancel(order, at)
             elif _is_restatable(order):
                 _resize(order, ratio)
-                self._blotter.emit("restated", order, at)
+                self._blotter.restate(order, at)
         position = self._state.account.positions.get(symbol)
         if position is None:
             return
@@ -92,7 +92,7 @@ class Issuers:
             if not _is_restatable(order) or (order.type == "limit") != (order.side == "buy"):
                 continue
             if _reduce(order, action.cash):
-                self._blotter.emit("restated", order, at)
+                self._blotter.restate(order, at)
             else:
                 self._cancel(order, at)
         quantity = self._state.account.quantity(action.symbol)

@@ -1,17 +1,15 @@
-"""What open orders hold of the account: dollars of buying power, shares of a position. Computed anew each time, so it cannot drift.
+"""What open orders hold of the account: dollars of buying power, shares of a position. Pure: the definition, for a few orders or for all.
 
 While a replacement is pending, old and new order together hold the larger of the two (section 3.8); so do the exits of one position (3.9).
-Exits whose entry is not filled yet hold nothing.
+Exits whose entry is not filled yet hold nothing. The sums over all open orders are kept by :mod:`~alchemiser.exchange.open_orders`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Final
 
 from alchemiser.domain.money import ZERO
-from alchemiser.exchange.assets import AssetRecord
 from alchemiser.exchange.book import Book
-from alchemiser.exchange.margin import margin_weight
 from alchemiser.exchange.orders import OrderType, PositionIntent, Side, VenueOrder
 from alchemiser.exchange.timeline import Phase
 
@@ -25,25 +23,14 @@ def reserved_dollars(order: VenueOrder) -> Decimal:
     return order.leaves_notional if order.notional is not None else order.leaves_quantity * order.hold_price
 
 
-def reserved_buying_power(orders: Iterable[VenueOrder], assets: Mapping[str, AssetRecord], multiplier: int) -> Decimal:
-    """Return the buying power that open orders hold."""
-    holds: dict[str, Decimal] = {}
-    listed = {order.id: order for order in orders}
-    for order in listed.values():
-        dollars = reserved_dollars(order) * margin_weight(assets[order.symbol], multiplier)
-        chain = _chain(order, listed)
-        holds[chain] = max(holds.get(chain, ZERO), dollars)
-    return sum(holds.values(), ZERO)
+def reserved_dollars_of(orders: Collection[VenueOrder]) -> Decimal:
+    """Return the dollars that open orders hold together, before anything is lent on them."""
+    return _together(orders, reserved_dollars)
 
 
-def held_shares(orders: Iterable[VenueOrder]) -> Decimal:
-    """Return the shares of a position that open orders of its symbol hold; never negative."""
-    holds: dict[str, Decimal] = {}
-    listed = {order.id: order for order in orders if order.is_closing and not order.is_dormant}
-    for order in listed.values():
-        chain = _chain(order, listed)
-        holds[chain] = max(holds.get(chain, ZERO), order.leaves_quantity)
-    return sum(holds.values(), ZERO)
+def held_shares_of(orders: Collection[VenueOrder]) -> Decimal:
+    """Return the shares that open orders of one position hold together; never negative."""
+    return _together([order for order in orders if order.is_closing and not order.is_dormant], _leaves)
 
 
 def inferred_intent(side: Side, position: Decimal) -> PositionIntent:
@@ -80,7 +67,23 @@ def hold_price(side: Side, intent: PositionIntent, price: Decimal, book: Book, *
     return max(price, room) if has_limit else room
 
 
-def _chain(order: VenueOrder, listed: Mapping[str, VenueOrder]) -> str:
+def _leaves(order: VenueOrder) -> Decimal:
+    return order.leaves_quantity
+
+
+def _together(orders: Collection[VenueOrder], held: Callable[[VenueOrder], Decimal]) -> Decimal:
+    """Return the sum of what orders hold, where those that stand for one another count once, with the larger amount."""
+    if len(orders) < 2:
+        return sum(map(held, orders), ZERO)
+    listed = {order.id for order in orders}
+    holds: dict[str, Decimal] = {}
+    for order in orders:
+        chain = _chain(order, listed)
+        holds[chain] = max(holds.get(chain, ZERO), held(order))
+    return sum(holds.values(), ZERO)
+
+
+def _chain(order: VenueOrder, listed: Collection[str]) -> str:
     if order.parent_id is not None:
         return order.parent_id
     return order.replaces if order.replaces is not None and order.replaces in listed else order.id

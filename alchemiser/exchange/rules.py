@@ -134,12 +134,12 @@ def check_minimum_value(value: Decimal | None) -> None:
 
 def check_wash_trade(new: Priced, others: Iterable[VenueOrder]) -> None:
     """Refuse an order that might trade with one of ``others``: open orders of the same symbol, of either side (section 9.3)."""
-    if _is_exempt(new):
+    if is_wash_exempt(new):
         return
     for other in others:
-        if other.side == new.side or _is_exempt(other):
+        if other.side == new.side or is_wash_exempt(other):
             continue
-        if not (_has_limit(new) and _has_limit(other)):
+        if not (has_limit(new) and has_limit(other)):
             raise wash_trade(other.id, "opposite side market/stop order exists")
         buy, sell = (new.limit_price, other.limit_price) if new.side == "buy" else (other.limit_price, new.limit_price)
         assert buy is not None, f"limit order to buy {other.symbol} has no limit"
@@ -148,9 +148,11 @@ def check_wash_trade(new: Priced, others: Iterable[VenueOrder]) -> None:
             raise wash_trade(other.id, "opposite side limit order exists")
 
 
-def _is_exempt(order: Priced) -> bool:
+def is_wash_exempt(order: Priced) -> bool:
+    """Whether the wash-trade table leaves an order alone."""
     return order.type == "trailing_stop" or order.order_class != ""
 
 
-def _has_limit(order: Priced) -> bool:
+def has_limit(order: Priced) -> bool:
+    """Whether an order of that type has a limit."""
     return order.type in ("limit", "stop_limit")

@@ -15,7 +15,7 @@ from alchemiser.exchange.book import Book
 from alchemiser.exchange.errors import not_found, unprocessable
 from alchemiser.exchange.margin import Valuation, margin_weight, value_account
 from alchemiser.exchange.orders import VenueOrder
-from alchemiser.exchange.reservations import held_shares, reserved_buying_power, reserved_dollars
+from alchemiser.exchange.reservations import reserved_dollars
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.snapshot import ExchangeState
 from alchemiser.exchange.timeline import Phase
@@ -95,7 +95,7 @@ class Standing:
 
     def reserved_buying_power(self, multiplier: int, excluding: Collection[VenueOrder] = ()) -> Decimal:
         """Return the buying power that open orders hold."""
-        return reserved_buying_power((order for order in self._blotter.open_orders() if order not in excluding), self._assets, multiplier)
+        return self._blotter.open.reserved_buying_power(multiplier, excluding)
 
     def lacks_buying_power_for(self, order: VenueOrder, excluding: Collection[VenueOrder] = ()) -> Decimal | None:
         """Return the free buying power when it is less than an order needs, ``None`` when it is enough. The order itself does not count."""
@@ -103,13 +103,13 @@ class Standing:
         if dollars == 0:
             return None
         value = self.valuation()
-        others = (other for other in self._blotter.open_orders() if other is not order and other not in excluding)
-        free = max(value.buying_power - reserved_buying_power(others, self._assets, value.multiplier), ZERO)
+        reserved = self._blotter.open.reserved_buying_power(value.multiplier, (order, *excluding))
+        free = max(value.buying_power - reserved, ZERO)
         return free if dollars * margin_weight(self._assets[order.symbol], value.multiplier) > free else None
 
     def held_shares(self, symbol: str, excluding: Collection[VenueOrder] = ()) -> Decimal:
         """Return the shares of a position that open orders hold."""
-        return held_shares(order for order in self._blotter.open_of(symbol) if order not in excluding)
+        return self._blotter.open.held_shares(symbol, excluding)
 
     def free_shares(self, symbol: str, excluding: Collection[VenueOrder] = ()) -> Decimal:
         """Return the shares of a position, long or short, that no open order holds."""
