@@ -5,6 +5,7 @@ Thin: a handler reads the request, asks the core through the driver, and writes 
 
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime, timedelta
+from itertools import zip_longest
 from typing import Any, Final
 
 from aiohttp import web
@@ -201,7 +202,7 @@ class TradingApi:
         # A session settles on the next one; a week holds at least one session, so a week before the bounds is enough.
         sessions = self._calendar.sessions(max(start - 7 * _ONE_DAY, first), min(end + 7 * _ONE_DAY, last))
         rows = []
-        for session, following in zip(sessions, [*sessions[1:], None], strict=True):
+        for session, following in zip_longest(sessions, sessions[1:]):
             settles_on = session.date + _ONE_DAY if following is None else following.date
             if start <= (settles_on if by_settlement else session.date) <= end:
                 rows.append(_calendar_row(session, settles_on))

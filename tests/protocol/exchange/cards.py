@@ -1433,6 +1433,7 @@ ACCOUNT_ROWS: Final[list[Row]] = [
     ("8.5", "half day", (get("/v2/calendar?start=2025-11-28&end=2025-11-28", [{"close": "13:00"}]),)),
     ("8.5", "weekends are no days", (get("/v2/calendar?start=2025-03-01&end=2025-03-02", []),)),
     ("8.5", "by settlement date", (get("/v2/calendar?start=2025-03-04&end=2025-03-04&date_type=SETTLEMENT", [{"date": "2025-03-03"}]),)),
+    ("8.5", "before the first session there ever was", (get("/v2/calendar?start=1000-01-01&end=1000-01-31", []),)),
     ("8.5", "a date that is none", (asks("/v2/calendar?start=2025-13-01"),)),
     ("8.5", "end before start", (get("/v2/calendar?start=2025-03-02&end=2025-03-01", INVALID, 422),)),
     ("8.6", "no activities", (get("/v2/account/activities", []),)),
