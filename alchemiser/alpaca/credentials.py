@@ -1,12 +1,10 @@
 """The key pair of one account. Both halves hide themselves in every text form; only what goes on the wire sees them."""
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from pydantic import SecretStr
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(Struct, frozen=True):
     """What proves to the venue who we are."""
 
     key_id: SecretStr

@@ -17,10 +17,10 @@ oscillators are in percent, the relative strength index is 0 to 100, the others 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct
 
 from alchemiser.market.arrays import Floats
 from alchemiser.market.kernels import (
@@ -42,8 +42,7 @@ DEFAULT_DEVIATIONS = 2.0
 """How many standard deviations a Bollinger band is customarily away from the average."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
+class Measure(Struct, frozen=True):
     """An indicator and its windows in bars, for example ``Measure("rsi", (10,))``; its name is one of :data:`INDICATORS`.
 
     ``deviations`` is the half width of a Bollinger band in standard deviations; no other indicator has one.

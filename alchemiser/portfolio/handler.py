@@ -4,9 +4,10 @@ At the end of a session it compares the ledger with the broker and reports the r
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+
+from msgspec import Struct, field
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.account import Account, Asset, BrokerPosition
@@ -37,8 +38,7 @@ ON_SCHEDULE = "schedule"
 """The reason of a decision that the timetable asked for. What somebody asked for by hand is acted upon whatever the headers say."""
 
 
-@dataclass(frozen=True)
-class PortfolioParts:
+class PortfolioParts(Struct, frozen=True):
     """What the rebalancer works with.
 
     ``mids`` gives the mid of a symbol from a usable quote, or ``None``; ``assets`` what the broker says of the symbols; ``check`` is the
@@ -63,8 +63,7 @@ RESULT_PAUSES_SECONDS = (2.0, 8.0)
 """Pauses between attempts to look at the account when a session has closed: its result is not to be had later."""
 
 
-@dataclass
-class _Collection:
+class _Collection(Struct):
     """The answers of the strategies to one decision; ``headers`` are those of the strategies that may keep what they hold."""
 
     rebalance_id: str

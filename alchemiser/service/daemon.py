@@ -9,12 +9,12 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 
 import structlog
+from msgspec import Struct
 
 from alchemiser import __version__
 from alchemiser.bus.bus import Bus
@@ -66,8 +66,7 @@ CANCEL_SHARE = 0.6
 """The share of the stop's time in which cancels may be confirmed; the rest is for draining and closing."""
 
 
-@dataclass(frozen=True)
-class DaemonParts:
+class DaemonParts(Struct, frozen=True):
     """What a daemon is made of; ``last_session`` ends its schedule, ``is_threaded`` is false on virtual time."""
 
     settings: Settings

@@ -6,10 +6,10 @@ session that has its decision gets no second one, a session whose end was report
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import structlog
+from msgspec import Struct
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import DataError
@@ -41,8 +41,7 @@ PREPARATION = timedelta(minutes=5)
 """How long before a decision its history is fetched: time enough to ask again, and late enough to be of today."""
 
 
-@dataclass(frozen=True)
-class Timetable:
+class Timetable(Struct, frozen=True):
     """When things are due. ``decide`` and ``cut_off`` give a moment of a session; after ``last`` there are no more sessions."""
 
     calendar: TradingCalendar

@@ -3,11 +3,11 @@
 import difflib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import Struct
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -32,8 +32,7 @@ _CHARACTERS_SHOWN: Final = 60
 _TABLE_PROBLEMS: Final = ("dict_type", "model_type", "model_attributes_type")
 
 
-@dataclass(frozen=True)
-class LoadedSettings:
+class LoadedSettings(Struct, frozen=True):
     """The settings, and for every dotted key the place it came from (``default`` where nothing set it)."""
 
     settings: Settings

@@ -8,11 +8,11 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import Struct, field
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
@@ -34,8 +34,7 @@ class WrittenText(str):
     __slots__ = ()
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """What one source says. ``places`` maps dotted keys to where exactly they stand, as far as that is known."""
 
     name: str

@@ -5,11 +5,11 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec import Struct
 from pydantic import SecretStr
 
 from alchemiser.alpaca.credentials import Credentials
@@ -50,8 +50,7 @@ TURNS_PER_LIMIT = 2
 """How often the bus is probed within the time in which it must turn round."""
 
 
-@dataclass(frozen=True)
-class Connection:
+class Connection(Struct, frozen=True):
     """Where the venue is and what opens it."""
 
     trading_url: str

@@ -4,18 +4,17 @@ A service uses the defaults: the wall clock, real sockets, a thread for the jour
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import aiohttp
+from msgspec import Struct
 
 from alchemiser.domain.runtime import Clock
 from alchemiser.service.secrets import SecretMasker
 
 
-@dataclass(frozen=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """The world of one run.
 
     ``make_clock`` makes the clock of an embedded market that begins at a time; ``connector`` makes aiohttp's connector.

@@ -10,12 +10,12 @@ quietly taken for today's. Closes that are not positive finite numbers are refus
 
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from typing import Protocol, TypeVar, cast
 
 import numpy as np
+from msgspec import Struct
 
 from alchemiser.domain.errors import DataError
 from alchemiser.market.arrays import Days, Flags, Floats, Places
@@ -29,8 +29,7 @@ Kept = TypeVar("Kept")
 PRICE = Measure("current-price")
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """One number per session of a panel. Where ``known`` is false it could not be computed and ``values`` means nothing."""
 
     values: Floats
@@ -41,8 +40,7 @@ class Column:
         return float(self.values[place]) if self.known[place] else None
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Struct, frozen=True):
     """The closes of one symbol, oldest first, and the places of their sessions in the panel."""
 
     places: Places

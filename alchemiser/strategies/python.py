@@ -17,8 +17,9 @@ there is no target today.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date
+
+from msgspec import Struct, field
 
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.rebalancing import Frequency, Header
@@ -82,8 +83,7 @@ class Strategy(ABC):
         """Return target weights: none negative, adding up to 1. A pure function of the market it is shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class PythonStrategy:
+class PythonStrategy(Struct, frozen=True):
     """A Python strategy with its name and its share of the account."""
 
     name: str

@@ -9,8 +9,9 @@ Where the numbers come from is the caller's: anything that answers :class:`Readi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal, Protocol
+
+from msgspec import Struct, field
 
 from alchemiser.market.indicators import Measure
 from alchemiser.strategies.outcome import NotComputable
@@ -48,8 +49,7 @@ class Readings(Protocol):
         """Return the volatility of a node that holds ``holdings`` today: by weight the average of that of the symbols, by default."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """How a symphony is read where engines differ.
 
     By default a number that cannot be computed stops the strategy for this decision, and it keeps what it holds. The other readings exist
@@ -71,8 +71,7 @@ def rules_of(on_missing: Literal["stop", "else"], volatility: Literal["holdings"
     return Rules(on_condition=on_missing, on_candidate="stop" if on_missing == "stop" else "drop", volatility=volatility)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """Target weights, sorted by symbol and adding up to 1, and the path that led to them."""
 
     weights: Portfolio
@@ -102,8 +101,7 @@ def portfolio_of(symphony: Symphony, node: Node, readings: Readings, rules: Rule
 Parts = list[tuple[Node, float]]
 
 
-@dataclass(slots=True)
-class _Split:
+class _Split(Struct):
     """A portfolio in the making: the children and their shares, and what was found of them so far."""
 
     share: float

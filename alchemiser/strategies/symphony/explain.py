@@ -6,8 +6,9 @@ terminal, indented by how often the weight was split; :meth:`Branch.plain` into 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from alchemiser.market.indicators import Measure
 from alchemiser.strategies.symphony.choice import is_tie
@@ -33,8 +34,7 @@ FRAGILE_POINTS = 2.0
 FRAGILE_PART = 0.005
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """A condition and the numbers it compared; ``missing`` says why it could not be computed and was taken for false."""
 
     line: int
@@ -79,8 +79,7 @@ class Compared:
         return {"kind": "condition", "condition": str(self.condition), "holds": self.holds, "is_fragile": self.is_fragile, **numbers}
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(Struct, frozen=True):
     """A filter: its candidates from best to worst, how many of them were kept, and those that had no score."""
 
     line: int
@@ -130,8 +129,7 @@ class Ranked:
         return found | {"is_tie": self.is_tie_at_cut, "is_fragile": self.is_fragile}
 
 
-@dataclass(frozen=True, slots=True)
-class Weighed:
+class Weighed(Struct, frozen=True):
     """An inverse volatility weighting: each child with its volatility and its share."""
 
     line: int
@@ -158,8 +156,7 @@ class Weighed:
         return {"kind": "inverse-volatility", "measure": str(self.measure), "shares": shares}
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(Struct, frozen=True):
     """Fixed shares of several children."""
 
     line: int
@@ -179,8 +176,7 @@ class Shared:
         return {"kind": "split", "shares": [{"name": name, "share": share} for name, share in self.shares]}
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
+class Entered(Struct, frozen=True):
     """A group on the way, or weights that have one child only."""
 
     line: int
@@ -202,8 +198,7 @@ class Entered:
 Step = Compared | Ranked | Weighed | Shared | Entered
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(Struct, frozen=True):
     """A part of a decision: its share of the whole, the steps on the way, and what they end in.
 
     It ends in ``asset``, or in a last step that splits the weight among ``parts``.

@@ -5,8 +5,9 @@ node once.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain
+
+from msgspec import Struct
 
 from alchemiser.market.indicators import Measure
 from alchemiser.strategies.symphony.reachability import fixed_conditions
@@ -28,8 +29,7 @@ MAX_NESTED_EVALUATIONS = 32
 symphonies go three deep."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """The facts of a tree; ``oddities`` are for people, each with the node it is about."""
 
     symbols_held: tuple[str, ...]

@@ -5,7 +5,8 @@ is ranked forgets everything, because it is decided on past sessions too, on whi
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from alchemiser.strategies.symphony.tree import Asset, Comparator, Condition, Filter, If, Node, Number, Operand, Reading, children_of
 
@@ -27,8 +28,7 @@ _MIRRORED = {"<": ">", "=": "=", ">": "<"}
 _INFINITY = float("inf")
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """Where a number lies; an end that is open does not belong to it."""
 
     low: float
@@ -64,8 +64,7 @@ class Interval:
 Pair = tuple[Reading, Reading]
 
 
-@dataclass(frozen=True, slots=True)
-class Knowledge:
+class Knowledge(Struct, frozen=True):
     """What is certain on every path to a node."""
 
     intervals: Mapping[Reading, Interval]

@@ -6,7 +6,8 @@ it, and the weights are the same to the last bit.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from alchemiser.domain.rebalancing import Header
 from alchemiser.market.indicators import Measure
@@ -24,8 +25,7 @@ LARGE_TREE_NODES = 20_000
 """Trees from this size on are decided in a thread; a path through a smaller one takes far less than a millisecond."""
 
 
-@dataclass(frozen=True, slots=True)
-class SymphonyStrategy:
+class SymphonyStrategy(Struct, frozen=True):
     """A symphony with its name and its share of the account."""
 
     name: str

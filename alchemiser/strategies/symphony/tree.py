@@ -6,16 +6,16 @@ would recurse; their printed form leaves out the children. ``index`` is a node's
 stand before their parents.
 """
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct
 
 from alchemiser.domain.rebalancing import Header
 from alchemiser.market.indicators import Measure
 from alchemiser.strategies.symphony.reader import Source
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(Struct, frozen=True):
     """A constant side of a comparison."""
 
     value: float
@@ -24,8 +24,7 @@ class Number:
         return f"{self.value:g}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """An indicator of a symbol as a side of a comparison."""
 
     measure: Measure
@@ -39,8 +38,7 @@ Operand = Number | Reading
 Comparator = Literal[">", "<", ">=", "<=", "="]
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """A comparison of two operands, strict or not exactly as written, without tolerance."""
 
     comparator: Comparator
@@ -51,47 +49,50 @@ class Condition:
         return f"{self.left} {self.comparator} {self.right}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Asset:
-    """All of the weight in one symbol."""
+_CHILDREN = frozenset({"child", "children", "then", "otherwise"})
+
+
+class _TreeNode(Struct, frozen=True, eq=False):
+    """A node: compared by identity, and printed without its children, which may be hundreds of levels deep."""
 
     index: int
+
+    def __repr__(self) -> str:
+        said = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in _CHILDREN)
+        return f"{type(self).__name__}({', '.join(said)})"
+
+
+class Asset(_TreeNode, frozen=True, eq=False):
+    """All of the weight in one symbol."""
+
     symbol: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Group:
+class Group(_TreeNode, frozen=True, eq=False):
     """A name around one child; the name is for people and need not be unique."""
 
-    index: int
     name: str
-    child: "Node" = field(repr=False)
+    child: "Node"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WeightEqual:
+class WeightEqual(_TreeNode, frozen=True, eq=False):
     """Each child gets the same share."""
 
-    index: int
-    children: tuple["Node", ...] = field(repr=False)
+    children: tuple["Node", ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WeightSpecified:
+class WeightSpecified(_TreeNode, frozen=True, eq=False):
     """Each child gets its stated share; the shares add up to 1, and a child with share 0 is never evaluated."""
 
-    index: int
     shares: tuple[float, ...]
-    children: tuple["Node", ...] = field(repr=False)
+    children: tuple["Node", ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WeightInverseVolatility:
+class WeightInverseVolatility(_TreeNode, frozen=True, eq=False):
     """Each child gets a share proportional to one over the volatility of what it holds today."""
 
-    index: int
     window: int
-    children: tuple["Node", ...] = field(repr=False)
+    children: tuple["Node", ...]
 
     @property
     def measure(self) -> Measure:
@@ -99,25 +100,21 @@ class WeightInverseVolatility:
         return Measure("stdev-return", (self.window,))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class If:
+class If(_TreeNode, frozen=True, eq=False):
     """One of two children, as the condition says."""
 
-    index: int
     condition: Condition
-    then: "Node" = field(repr=False)
-    otherwise: "Node" = field(repr=False)
+    then: "Node"
+    otherwise: "Node"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Filter:
+class Filter(_TreeNode, frozen=True, eq=False):
     """The ``count`` children with the largest (``top``) or smallest (``bottom``) measure, equal shares among them."""
 
-    index: int
     measure: Measure
     select: Literal["top", "bottom"]
     count: int
-    children: tuple["Node", ...] = field(repr=False)
+    children: tuple["Node", ...]
 
     def __str__(self) -> str:
         return f"{self.select} {self.count} by {self.measure}"
@@ -153,8 +150,7 @@ def reachable(root: Node) -> set[Node]:
     return reached
 
 
-@dataclass(frozen=True, slots=True)
-class CheckWarning:
+class CheckWarning(Struct, frozen=True):
     """Something odd in a file that does not stop it from being traded as written."""
 
     line: int
@@ -165,8 +161,7 @@ class CheckWarning:
         return f"line {self.line}, column {self.column}: {self.message}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Symphony:
+class Symphony(Struct, frozen=True, eq=False):
     """A checked symphony and what can be known of it without prices.
 
     ``symbols_watched`` are only looked at and never held. ``bars_needed`` closes give every number of the tree a value;
@@ -177,9 +172,9 @@ class Symphony:
     name: str
     header: Header
     root: Node
-    nodes: tuple[Node, ...] = field(repr=False)
-    source: Source = field(repr=False)
-    places: tuple[int, ...] = field(repr=False)
+    nodes: tuple[Node, ...]
+    source: Source
+    places: tuple[int, ...]
     symbols_held: tuple[str, ...]
     symbols_watched: tuple[str, ...]
     longest_window: int

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
+
+from msgspec import Struct
 
 from alchemiser.domain.errors import SymphonyError
 from alchemiser.market.indicators import DEFAULT_DEVIATIONS, INDICATORS, Measure
@@ -41,8 +42,7 @@ _SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,9}(?:[./][A-Z]{1,3})?")
 _QUALIFIED = re.compile(r"(?P<kind>[A-Z]+)::(?P<symbol>[^:]*?)(?://(?P<currency>[A-Z]+))?")
 
 
-@dataclass(frozen=True, slots=True)
-class MeasureForm:
+class MeasureForm(Struct, frozen=True):
     """What an indicator form says: the measure, the symbol unless it ranks children, and remarks on what was left out of it."""
 
     measure: Measure
