@@ -1,6 +1,17 @@
-"""``python -m alchemiser`` is the command line."""
+"""The process: ``python -m alchemiser`` and the ``alchemiser`` script. It settles what must be settled before anything is imported."""
 
-from alchemiser.cli.app import main
+import os
+
+from alchemiser.service.deferred import load
+
+# Pydantic asks every installed package whether it has a plugin: slow, and a stranger's plugin could change what a setting accepts.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+
+def main() -> None:
+    """Run the command line of this process and end it."""
+    load("alchemiser.cli.app:main")()
+
 
 if __name__ == "__main__":
     main()
