@@ -74,7 +74,8 @@ Url = Annotated[str, AfterValidator(_url)]
 class Section(BaseModel):
     """One table of the settings."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # The whole tree is compiled once, with the settings; each section for itself would double the time of every start.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -311,18 +312,18 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True)
 
-    alpaca: AlpacaSettings = Field(default_factory=lambda: AlpacaSettings.model_validate({}))
-    service: ServiceSettings = Field(default_factory=ServiceSettings)
+    alpaca: AlpacaSettings = Field(default_factory=dict, validate_default=True)
+    service: ServiceSettings = Field(default_factory=dict, validate_default=True)
     strategies: dict[str, StrategySettings] = Field(
-        default_factory=lambda: {"tecl": StrategySettings()}, min_length=1, max_length=64, description="What is traded."
+        default_factory=lambda: {"tecl": {}}, validate_default=True, min_length=1, max_length=64, description="What is traded."
     )
-    schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
-    market: MarketSettings = Field(default_factory=MarketSettings)
-    portfolio: PortfolioSettings = Field(default_factory=PortfolioSettings)
-    execution: ExecutionSettings = Field(default_factory=ExecutionSettings)
-    risk: RiskSettings = Field(default_factory=RiskSettings)
-    journal: JournalSettings = Field(default_factory=JournalSettings)
-    embedded: EmbeddedSettings = Field(default_factory=EmbeddedSettings)
+    schedule: ScheduleSettings = Field(default_factory=dict, validate_default=True)
+    market: MarketSettings = Field(default_factory=dict, validate_default=True)
+    portfolio: PortfolioSettings = Field(default_factory=dict, validate_default=True)
+    execution: ExecutionSettings = Field(default_factory=dict, validate_default=True)
+    risk: RiskSettings = Field(default_factory=dict, validate_default=True)
+    journal: JournalSettings = Field(default_factory=dict, validate_default=True)
+    embedded: EmbeddedSettings = Field(default_factory=dict, validate_default=True)
 
     @classmethod
     def settings_customise_sources(
