@@ -16,6 +16,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 
 from alchemiser.alpaca.splitter import FrameSplitter
+from alchemiser.alpaca.tls import needs_trust, trust
 from alchemiser.domain.errors import ConfigError, CredentialsRefused
 
 MESSAGE_BYTES_AT_MOST: Final = 16 * 2**20
@@ -165,6 +166,7 @@ async def _connect(
         return await connect(
             url,
             additional_headers=dict(headers or {}),
+            ssl=trust() if needs_trust(url) else None,
             create_connection=create,  # type: ignore[arg-type] # declared as a class, documented as a factory
             # Inflating would cost more than the bytes it saves.
             compression=None,

@@ -20,6 +20,7 @@ from alchemiser.alpaca.backoff import Backoff
 from alchemiser.alpaca.credentials import Credentials
 from alchemiser.alpaca.limits import Quota
 from alchemiser.alpaca.refusals import Subject, refusal, unproven
+from alchemiser.alpaca.tls import needs_trust, trust
 from alchemiser.domain.errors import RateLimited, VenueError, VenueUnavailable
 from alchemiser.domain.runtime import Clock
 
@@ -70,6 +71,7 @@ class Host:
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url.rstrip("/")
+        self.is_encrypted = needs_trust(base_url)
         self.quota = Quota()
 
 
@@ -176,6 +178,7 @@ class RestClient:
                 data=request.body,
                 headers={"Content-Type": "application/json"} if request.body is not None else None,
                 allow_redirects=False,
+                ssl=trust() if host.is_encrypted else True,
                 trace_request_ctx=sent,
             ) as response:
                 body = await response.read()

@@ -20,6 +20,7 @@ from alchemiser.alpaca import market_wire, wire
 from alchemiser.alpaca.credentials import Credentials
 from alchemiser.alpaca.refusals import unproven
 from alchemiser.alpaca.rest import Host, OnRequest, Request, RestClient, RestLimits
+from alchemiser.alpaca.tls import prepare_trust
 from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosition
 from alchemiser.domain.errors import NotFoundAtVenue, OrderRejected, OutcomeUnknown, VenueError, VenueUnavailable
 from alchemiser.domain.market import Bar, MarketSnapshot, Session
@@ -83,6 +84,7 @@ class AlpacaVenue:
         self._why_not: WhyNot | None = None
 
     async def __aenter__(self) -> Self:
+        await prepare_trust((self._trading.base_url, self._data.base_url))
         await self._rest.__aenter__()
         return self
 
