@@ -22,6 +22,7 @@ from alchemiser.journal.reader import JournalReader, Verification
 from alchemiser.journal.replay import Replayed, replay
 from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.state import JournaledState
+from alchemiser.service.verification import verify_journal
 
 _TYPES = frozenset(event_type.__name__ for event_type in AnyEvent.__args__)
 
@@ -68,18 +69,34 @@ def journal_show(
 
 
 def journal_verify(*, state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Prove that every event is there, in order and as it was written. Exit 6 names the first one that is not.
+    """Prove that every event is there as it was written, that snapshots hold what a replay gives, and that orders and money add up.
+
+    Exit 6 names what does not.
 
     Example: alchemiser journal verify --state state
     """
     with _reader(config, state) as reader:
-        result = reader.verify()
-        document = {"journal": str(reader.path), "epoch": reader.epoch, "intact": result.is_intact, **msgspec.to_builtins(result)}
+        found = verify_journal(reader)
+        chain = found.chain
+        document = {
+            "journal": str(reader.path),
+            "epoch": reader.epoch,
+            "format": reader.format,
+            "intact": found.is_intact,
+            **msgspec.to_builtins(chain),
+            "snapshots": msgspec.to_builtins(found.snapshots),
+            "problems": list(found.problems),
+            "state_hash": found.state_hash,
+        }
     if as_json:
         _write_json(document)
-    elif result.is_intact:
-        sys.stdout.write(f"{document['journal']}: {result.events} events, up to {result.last_sequence or 0}, intact\n")
-    _require(result, document["journal"])
+    elif found.is_intact:
+        sys.stdout.write(f"{document['journal']}: {chain.events} events, up to {chain.last_sequence or 0}, intact\n")
+        for check in found.snapshots:
+            sys.stdout.write(f"  snapshot after event {check.sequence}: {check.note or 'equal to a replay'}\n")
+        sys.stdout.write(f"  orders, executions, money: no rule is broken\n  state hash: {found.state_hash}\n")
+    if not found.is_intact:
+        raise VerificationFailed(f"journal {document['journal']}: {found.first_problem}")
 
 
 def journal_export(
@@ -105,10 +122,10 @@ def journal_export(
 def journal_replay(
     *, until: UntilOption = None, state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
-    """Rebuild orders, positions and cash from the events alone, and print them with a hash of the state.
+    """Rebuild orders, positions and cash from the events alone, and print them with the hash of the daemon's state after them.
 
-    Exit 6 when the chain is broken, when fills and bookings do not add up, or when the daemon's own books, made of the same events,
-    tell another story.
+    It is the hash that the daemon logs when it has recovered and that its snapshots carry. Exit 6 when the chain is broken, when fills
+    and bookings do not add up, or when the daemon's own books, made of the same events, tell another story.
 
     Example: alchemiser journal replay --until 1200
     """
@@ -142,7 +159,7 @@ def _compared(replayed: Replayed, envelopes: Iterator[Envelope]) -> Replayed:
     open_orders = tuple(order.client_order_id for order in state.orders.open_orders())
     if sorted(open_orders) != sorted(replayed.open_orders):
         problems.append(f"open orders: the daemon knows {list(open_orders)}, the reports leave {list(replayed.open_orders)}")
-    return msgspec.structs.replace(replayed, problems=(*replayed.problems, *problems))
+    return msgspec.structs.replace(replayed, problems=(*replayed.problems, *problems), state_hash=state.hash())
 
 
 def _write_replayed(replayed: Replayed) -> None:

@@ -1,8 +1,11 @@
-"""The journal's format: its tables, one row per event, and the chain of checksums. No I/O here.
+"""The journal's format: its tables, one row per event, the chain of checksums, and snapshots bound to it. No I/O here.
 
 Each row's checksum covers the row and the checksum before it, the first one the journal's epoch. A changed or missing row breaks the
 chain at that place; the newest checksum is kept in ``meta`` too, so that a missing end is noticed as well. The chain finds damage
 and slips; it is not a signature.
+
+Format 2 binds a snapshot to the event it was taken after, to the version of the program and to the hash of the state. Older formats
+are brought forward by ``journal.migrate``.
 """
 
 from datetime import UTC
@@ -15,7 +18,7 @@ from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.events import AnyEvent, Event
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -32,6 +35,9 @@ SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS snapshots (
         name TEXT NOT NULL,
         sequence INTEGER NOT NULL,
+        version TEXT NOT NULL,
+        state_hash TEXT NOT NULL,
+        chain TEXT NOT NULL,
         payload BLOB NOT NULL,
         checksum TEXT NOT NULL,
         PRIMARY KEY (name, sequence)
@@ -58,10 +64,15 @@ class Row(NamedTuple):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """State that was folded from the events up to and including ``sequence``; only its owner can read the payload."""
+    """State that was folded from the events up to and including ``sequence``; only its owner can read the payload.
+
+    ``version`` is the owner's: another version may fold the same events differently. ``state_hash`` is the hash of the state.
+    """
 
     name: str
     sequence: int
+    version: str
+    state_hash: str
     payload: bytes
 
 
@@ -102,9 +113,10 @@ def decode_row(row: Row) -> Envelope:
     return Envelope(row.sequence, event, row.time, row.correlation, row.causation)
 
 
-def snapshot_checksum(snapshot: Snapshot) -> str:
-    """Return the checksum that is stored beside a snapshot."""
-    return _digest(f"{snapshot.name} {snapshot.sequence} {_digest_bytes(snapshot.payload)}")
+def snapshot_checksum(snapshot: Snapshot, chain: str) -> str:
+    """Return the checksum that is stored beside a snapshot; ``chain`` is that of the event it was taken after."""
+    parts = (snapshot.name, snapshot.sequence, snapshot.version, snapshot.state_hash, chain, _digest_bytes(snapshot.payload))
+    return _digest("\x1f".join(map(repr, parts)))
 
 
 def _digest(text: str) -> str:

@@ -15,16 +15,28 @@ from alchemiser.domain.events import Event
 from alchemiser.journal.committers import CommitStatistics, Committer, InlineCommitter, OnCommit, ThreadedCommitter
 from alchemiser.journal.format import Snapshot, encode_row
 from alchemiser.journal.lock import WriterLock
-from alchemiser.journal.reader import JournalReader, Verification
+from alchemiser.journal.migrate import Migration
+from alchemiser.journal.reader import JournalReader, StoredSnapshot, Verification
 from alchemiser.journal.store import Store
 
 
 class Journal:
     """One journal, open for writing; also a context manager that closes it."""
 
-    def __init__(self, path: Path, *, lock: WriterLock, epoch: str, head: tuple[int, str], committer: Committer) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        lock: WriterLock,
+        epoch: str,
+        head: tuple[int, str],
+        committer: Committer,
+        migration: Migration | None = None,
+    ) -> None:
+        """``migration`` says that the file was brought forward from an older format."""
         self.path = path
         self.epoch = epoch
+        self.migration = migration
         self._lock = lock
         self._committer = committer
         self._reader = JournalReader.open(path)
@@ -68,7 +80,7 @@ class Journal:
             committer = ThreadedCommitter(store, linger_seconds=linger_seconds, backlog=backlog, on_commit=on_commit)
         else:
             committer = InlineCommitter(store, on_commit=on_commit)
-        return cls(path, lock=lock, epoch=epoch, head=head, committer=committer)
+        return cls(path, lock=lock, epoch=epoch, head=head, committer=committer, migration=store.migration)
 
     def __enter__(self) -> Self:
         return self
@@ -110,18 +122,22 @@ class Journal:
         """Return when every event taken, up to that sequence number, is durable. Raises ``JournalFailed`` when it cannot become so."""
         await self._committer.durable(min(sequence, self._last_sequence))
 
-    def save_snapshot(self, name: str, sequence: int, payload: bytes) -> None:
+    def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep state that was folded from the events up to that one; written with the next commit, after those events.
 
-        Raises ``InvariantBroken`` for a sequence number that was never taken.
+        Raises ``InvariantBroken`` for a sequence number that was never taken, and ``JournalFailed`` once the journal cannot be written.
         """
-        if sequence > self._last_sequence:
-            raise InvariantBroken(f"snapshot {name} claims event {sequence}, the journal ends at {self._last_sequence}")
-        self._committer.save(Snapshot(name, sequence, payload))
+        if snapshot.sequence > self._last_sequence:
+            raise InvariantBroken(f"snapshot {snapshot.name} claims event {snapshot.sequence}, the journal ends at {self._last_sequence}")
+        self._committer.save(snapshot)
 
-    def load_snapshot(self, name: str) -> Snapshot | None:
-        """Return the newest undamaged snapshot of that name, ``None`` when there is none."""
-        return self._reader.load_snapshot(name)
+    def snapshots(self, name: str) -> list[StoredSnapshot]:
+        """Return the committed snapshots of that name, newest first, each with what speaks against it."""
+        return self._reader.snapshots(name)
+
+    def read_chained(self, after: int = 0) -> Iterator[Envelope]:
+        """Yield the committed events after that one, each checked. Raises ``VerificationFailed`` at a broken chain."""
+        return self._reader.read_chained(after)
 
     def read(self, after: int = 0, types: Iterable[type[Event]] | None = None, limit: int | None = None) -> Iterator[Envelope]:
         """Yield committed events after that sequence number, in order. Raises ``DataError`` at one that cannot be read."""

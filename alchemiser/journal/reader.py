@@ -13,11 +13,15 @@ from typing import Self
 import msgspec
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.errors import DataError
+from alchemiser.domain.errors import DataError, VerificationFailed
 from alchemiser.domain.events import Event
-from alchemiser.journal.format import COLUMNS, FORMAT_VERSION, Row, Snapshot, checksum_of, decode_row, first_checksum, snapshot_checksum
+from alchemiser.journal.format import COLUMNS, Row, Snapshot, checksum_of, decode_row, first_checksum, snapshot_checksum
+from alchemiser.journal.migrate import readable_format
 
 PAGE = 1_000
+
+SNAPSHOTS_SINCE = 2
+"""The format since which a snapshot says what it was taken after."""
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,17 +39,26 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
         return self.problem is None
 
 
+class StoredSnapshot(msgspec.Struct, frozen=True):
+    """A snapshot as it was found; ``problem`` says why it must not be used, and is ``None`` when nothing speaks against it."""
+
+    snapshot: Snapshot
+    problem: str | None
+
+
 class JournalReader:
     """A read-only view of a journal's file; a context manager."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, epoch: str) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, epoch: str, number: int) -> None:
+        """``number`` is the format of the file."""
         self.path = path
         self.epoch = epoch
+        self.format = number
         self._connection = connection
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open the file for reading. Raises ``DataError`` when there is none or it is not a journal of this version."""
+        """Open the file for reading, also one of an older format. Raises ``DataError`` when there is none or it is of a newer version."""
         if not path.is_file():
             raise DataError(f"there is no journal at {path}")
         try:
@@ -53,10 +66,12 @@ class JournalReader:
             meta = dict(connection.execute("SELECT key, value FROM meta"))
         except sqlite3.Error as error:
             raise DataError(f"journal {path} cannot be read: {error}") from error
-        if meta.get("format") != str(FORMAT_VERSION):
+        try:
+            number = readable_format(path, meta)
+        except DataError:
             connection.close()
-            raise DataError(f"journal {path} has format {meta.get('format')}, this version reads format {FORMAT_VERSION}")
-        return cls(path, connection, meta["epoch"])
+            raise
+        return cls(path, connection, meta["epoch"], number)
 
     def __enter__(self) -> Self:
         return self
@@ -169,14 +184,40 @@ class JournalReader:
             return None, None
         return walk.newest + 1, f"the end is missing: event {head[0]} was written, the last one found is {walk.newest}"
 
-    def load_snapshot(self, name: str) -> Snapshot | None:
-        """Return the newest undamaged snapshot of that name, ``None`` when there is none: then everything is replayed."""
-        query = "SELECT sequence, payload, checksum FROM snapshots WHERE name = ? ORDER BY sequence DESC"
-        for sequence, payload, checksum in self._connection.execute(query, (name,)).fetchall():
-            snapshot = Snapshot(name, sequence, payload)
-            if snapshot_checksum(snapshot) == checksum:
-                return snapshot
-        return None
+    def read_chained(self, after: int = 0) -> Iterator[Envelope]:
+        """Yield the events after that one to the end, each checked before it is given out: what a start may build on.
+
+        Raises ``VerificationFailed`` at the first event that is changed or before which one is missing, and ``DataError`` at one that
+        this version cannot read.
+        """
+        previous = self._checksum_at(after)
+        for row in self.rows(after):
+            if row.checksum != checksum_of(row, previous):
+                raise VerificationFailed(f"journal {self.path}: {_changed(row)}; nothing was started (see `alchemiser journal verify`)")
+            previous = row.checksum
+            yield decode_row(row)
+
+    def snapshots(self, name: str) -> list[StoredSnapshot]:
+        """Return the snapshots of that name, newest first, each checked by itself and against the event it was taken after."""
+        if self.format < SNAPSHOTS_SINCE:
+            return []
+        query = "SELECT sequence, version, state_hash, chain, payload, checksum FROM snapshots WHERE name = ? ORDER BY sequence DESC"
+        found = []
+        for sequence, version, state_hash, chain, payload, checksum in self._connection.execute(query, (name,)).fetchall():
+            snapshot = Snapshot(name, sequence, version, state_hash, payload)
+            problem = None
+            if snapshot_checksum(snapshot, chain) != checksum:
+                problem = "it is changed: its checksum is another"
+            elif chain != self._checksum_at(sequence):
+                problem = f"it was taken after another event {sequence} than the one that is here"
+            found.append(StoredSnapshot(snapshot, problem))
+        return found
+
+    def _checksum_at(self, sequence: int) -> str:
+        """Return the checksum of the newest event up to that one."""
+        query = "SELECT checksum FROM events WHERE sequence <= ? ORDER BY sequence DESC LIMIT 1"
+        found = self._connection.execute(query, (sequence,)).fetchone()
+        return first_checksum(self.epoch) if found is None else str(found[0])
 
 
 class _Walk(msgspec.Struct):
@@ -187,9 +228,13 @@ class _Walk(msgspec.Struct):
     oldest: int | None = None
 
 
+def _changed(row: Row) -> str:
+    return f"event {row.sequence} ({row.type}) is changed, or an event before it is missing"
+
+
 def _problem_of(row: Row, previous: str) -> str | None:
     if row.checksum != checksum_of(row, previous):
-        return f"event {row.sequence} ({row.type}) is changed, or an event before it is missing"
+        return _changed(row)
     try:
         decode_row(row)
     except DataError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from alchemiser.domain.errors import DataError, VerificationFailed
 from alchemiser.journal.format import COLUMNS, FORMAT_VERSION, SCHEMA, Row, Snapshot, first_checksum, snapshot_checksum
+from alchemiser.journal.migrate import Migration, bring_forward
 
 MAX_WAL_BYTES = 64 * 1024 * 1024
 """Above this the log is checkpointed even while events keep coming."""
@@ -22,8 +23,9 @@ KEPT_SNAPSHOTS = 2
 class Store:
     """The writing connection. Not safe for use by two threads at once."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, migration: Migration | None = None) -> None:
         self.path = path
+        self.migration = migration
         self._connection = connection
         self._meta: dict[str, str] = dict(connection.execute("SELECT key, value FROM meta"))
         self._is_checkpointed = False
@@ -32,8 +34,8 @@ class Store:
     def open(cls, path: Path, *, new_epoch: Callable[[], str], is_synchronous: bool) -> "Store":
         """Open or create the file.
 
-        Raises ``DataError`` when it cannot be opened or is not a journal of this version, and ``VerificationFailed`` when its end
-        is not what was last written.
+        A journal of an older format is brought forward first; ``migration`` then says so. Raises ``DataError`` when it cannot be opened
+        or is of a newer version, and ``VerificationFailed`` when its end is not what was last written.
         """
         is_new = not path.exists()
         try:
@@ -42,6 +44,7 @@ class Store:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {'FULL' if is_synchronous else 'OFF'}")
             connection.execute("PRAGMA wal_autocheckpoint = 0")
+            migration = bring_forward(path, connection)
             connection.execute("BEGIN IMMEDIATE")
             for statement in SCHEMA:
                 connection.execute(statement)
@@ -52,7 +55,7 @@ class Store:
             connection.execute("COMMIT")
             if is_new and is_synchronous:
                 _sync_directory(path.parent)
-            store = cls(path, connection)
+            store = cls(path, connection, migration)
         except (sqlite3.Error, OSError) as error:
             raise DataError(f"journal {path} cannot be opened for writing: {error}; nothing was started") from error
         store._check()
@@ -107,8 +110,21 @@ class Store:
         self._connection.close()
 
     def _write_snapshot(self, snapshot: Snapshot) -> None:
-        values = (snapshot.name, snapshot.sequence, snapshot.payload, snapshot_checksum(snapshot))
-        self._connection.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)", values)
+        query = "SELECT checksum FROM events WHERE sequence <= ? ORDER BY sequence DESC LIMIT 1"
+        found = self._connection.execute(query, (snapshot.sequence,)).fetchone()
+        chain = first_checksum(self.epoch) if found is None else found[0]
+        self._connection.execute(
+            "INSERT OR REPLACE INTO snapshots (name, sequence, version, state_hash, chain, payload, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                snapshot.name,
+                snapshot.sequence,
+                snapshot.version,
+                snapshot.state_hash,
+                chain,
+                snapshot.payload,
+                snapshot_checksum(snapshot, chain),
+            ),
+        )
         self._connection.execute(
             "DELETE FROM snapshots WHERE name = ?1 AND sequence NOT IN "
             "(SELECT sequence FROM snapshots WHERE name = ?1 ORDER BY sequence DESC LIMIT ?2)",
@@ -116,20 +132,14 @@ class Store:
         )
 
     def _check(self) -> None:
-        problem: DataError | VerificationFailed | None = None
-        if self._meta.get("format") != str(FORMAT_VERSION):
-            problem = DataError(f"journal {self.path} has format {self._meta.get('format')}, this version writes format {FORMAT_VERSION}")
-        else:
-            last = self._connection.execute("SELECT sequence, checksum FROM events ORDER BY sequence DESC LIMIT 1").fetchone()
-            found = last or (0, first_checksum(self.epoch))
-            if found != self.head:
-                problem = VerificationFailed(
-                    f"journal {self.path} ends at event {found[0]}, but event {self.head[0]} was the last one written: "
-                    "rows are missing or changed; nothing was started (see `alchemiser journal verify`)"
-                )
-        if problem is not None:
+        last = self._connection.execute("SELECT sequence, checksum FROM events ORDER BY sequence DESC LIMIT 1").fetchone()
+        found = last or (0, first_checksum(self.epoch))
+        if found != self.head:
             self.close()
-            raise problem
+            raise VerificationFailed(
+                f"journal {self.path} ends at event {found[0]}, but event {self.head[0]} was the last one written: "
+                "rows are missing or changed; nothing was started (see `alchemiser journal verify`)"
+            )
 
     def _wal_bytes(self) -> int:
         try:

@@ -12,6 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.events import (
     AccountObserved,
     BookEntry,
@@ -187,7 +188,11 @@ class Ledger(Remembering):
         """Change the books, once per execution."""
         if booked.execution_id in self._booked:
             return
-        fill = self._unbooked.pop(booked.execution_id)
+        fill = self._unbooked.pop(booked.execution_id, None)
+        if fill is None:
+            raise InvariantBroken(
+                f"execution {booked.execution_id} of {booked.symbol} is booked, but it was never a fill of ours; the daemon stops"
+            )
         self._booked[booked.execution_id] = fill.client_order_id
         waiting = self._waiting.get(self._orders[fill.client_order_id].intent, {})
         for entry in booked.entries:

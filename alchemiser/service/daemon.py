@@ -48,11 +48,13 @@ from alchemiser.service.answers import Answers
 from alchemiser.service.decision_market import DecisionMarket
 from alchemiser.service.metrics import DaemonMetrics
 from alchemiser.service.notify import SystemdNotifier
+from alchemiser.service.recovery import Recovered, recover
 from alchemiser.service.roster import wanted_strategies
 from alchemiser.service.rules import ladder_rules, plan_rules, risk_limits
 from alchemiser.service.runtime import SeededRuntime
 from alchemiser.service.scheduler import ClockHold, Scheduler, Timetable
 from alchemiser.service.settings import Settings
+from alchemiser.service.snapshots import SnapshotKeeper
 from alchemiser.service.state import JournaledState
 from alchemiser.service.story import Storyteller
 from alchemiser.service.vitals import Vitals
@@ -89,7 +91,9 @@ class Daemon:
         self.parts = parts
         self.bus = Bus(clock=clock, tap=journal, first_sequence=journal.last_sequence + 1)
         self.state = JournaledState(self.bus.post)
-        self.replayed = self.state.replay(journal.read())
+        recovered = recover(self.state, journal)
+        _tell_recovery(recovered, self.state)
+        self.snapshots = SnapshotKeeper(self.state, journal, every_events=settings.journal.snapshot_events, since=recovered.events)
         self.quotes = QuoteBook()
         self.gate = SubmitGate(now=clock.now, cut_off=settings.execution.cutoff.at)
         parts.venue.guard(self.gate.why_not)
@@ -150,7 +154,7 @@ class Daemon:
                 epoch=journal.epoch,
             )
         )
-        self.gaps = GapKeeper(venue=parts.venue, orders=self.state.orders, clock=clock, publish=self.bus.publish, replayed=self.replayed)
+        self.gaps = GapKeeper(venue=parts.venue, orders=self.state.orders, clock=clock, publish=self.bus.publish, replayed=recovered.events)
         self.scheduler = Scheduler(
             timetable=Timetable(
                 calendar=parts.calendar,
@@ -204,6 +208,7 @@ class Daemon:
         bus.subscribe_inline("story", Storyteller.listens_to, Storyteller())
         bus.subscribe_inline("stop", (OrderClosed,), self._note_end)
         bus.subscribe_inline("systemd", (RecoveryCompleted,), self._say_ready)
+        bus.subscribe_inline("snapshots", SnapshotKeeper.listens_to, self.snapshots)
 
         by_symbol = latest_per(lambda event: event.symbol, only=(QuoteUpdated,))
         bus.subscribe("history", self.market.listens_to, self.market.handle, limit_seconds=120.0)
@@ -318,6 +323,12 @@ class Daemon:
         if session is None:
             raise InvariantBroken(f"a rebalance was planned for {day}, on which the exchange is closed; the daemon stops")
         return self.parts.settings.execution.cutoff.at(session)
+
+
+def _tell_recovery(recovered: Recovered, state: JournaledState) -> None:
+    for reason in recovered.rejected:
+        _log.warning("snapshot_not_used", reason=reason, action="an older one is used, or the whole journal is replayed")
+    _log.info("state_recovered", snapshot=recovered.snapshot, events_replayed=recovered.events, state_hash=state.hash())
 
 
 async def _awaited(call: Callable[[], Awaitable[None]]) -> None:

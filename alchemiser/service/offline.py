@@ -7,6 +7,7 @@ from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import NoDaemon
 from alchemiser.domain.events import Event
 from alchemiser.journal.reader import JournalReader
+from alchemiser.service.recovery import recover
 from alchemiser.service.state import JournaledState
 from alchemiser.service.state_view import JournaledView, latest_events
 
@@ -24,13 +25,12 @@ def view_from_journal(state: Path) -> JournaledView:
         raise NoDaemon(f"no daemon is running with the state directory {state}, and there is no journal in it")
     with JournalReader.open(path) as reader:
         journaled = JournaledState(_publishes_nothing)
-        envelopes = list(reader.read())
-        journaled.replay(envelopes)
-        epoch = reader.epoch
+        recover(journaled, reader)
+        epoch, last = reader.epoch, reader.last_sequence
     last_at = journaled.overview.last_at or datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
     def read(after: int, *, limit: int | None = None) -> list[Envelope]:
-        return [envelope for envelope in envelopes if envelope.sequence > after][:limit]
+        with JournalReader.open(path) as reader:
+            return list(reader.read(after, limit=limit))
 
-    last = envelopes[-1].sequence if envelopes else 0
     return JournaledView(journaled, epoch=epoch, read_events=latest_events(read, lambda: last), now=lambda: last_at)

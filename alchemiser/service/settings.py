@@ -291,6 +291,11 @@ class JournalSettings(Section):
     group_commit_milliseconds: float = Field(
         default=2.0, ge=0, le=1000, description="How long a commit waits for company; durability is not affected."
     )
+    snapshot_events: int = Field(
+        default=10_000,
+        ge=0,
+        description="After so many events the state is written down besides the ends of sessions and an orderly stop; 0 for never.",
+    )
 
 
 class EmbeddedSettings(Section):

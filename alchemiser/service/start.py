@@ -97,6 +97,10 @@ async def _run(settings: Settings, options: RunOptions, surroundings: Surroundin
                 on_commit=lambda seconds, events: metrics.on_commit(events, seconds),
             )
         )
+        if (migration := journal.migration) is not None:
+            _log.warning(
+                "journal_brought_forward", from_format=migration.from_format, to_format=migration.to_format, backup=str(migration.backup)
+            )
         market: EmbeddedMarket | None = None
         if settings.alpaca.trading_url is None:
             held = {event.symbol for envelope in journal.read(types=(FillBooked,)) if isinstance(event := envelope.event, FillBooked)}

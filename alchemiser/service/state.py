@@ -76,18 +76,24 @@ class JournaledState:
 
     def hash(self) -> str:
         """Return the hash of all that is remembered: equal for equal states, in whatever order they came about."""
-        return blake2b(_encode_sorted(self._memory()), digest_size=16).hexdigest()
+        return _hash(self._memory())
 
     def dump(self) -> bytes:
         """Return all that is remembered, for :meth:`restore`."""
         return _encode(self._memory())
 
-    def restore(self, dumped: bytes) -> None:
-        """Take up what :meth:`dump` returned. Raises ``DataError`` for what this version cannot read; then nothing has changed."""
+    def restore(self, dumped: bytes, state_hash: str) -> None:
+        """Take up what :meth:`dump` returned, when its hash is that one.
+
+        Raises ``DataError`` for what this version cannot read and for another hash; then nothing has changed.
+        """
         try:
             memory = _decoder.decode(dumped)
         except msgspec.DecodeError as error:
             raise DataError(f"the state cannot be read by this version: {error}") from error
+        found = _hash(memory)
+        if found != state_hash:
+            raise DataError(f"the state that was read has the hash {found}, the one that was written had {state_hash}")
         self.orders.remember(memory.orders)
         self.ledger.remember(memory.ledger)
         self.standing.remember(memory.standing)
@@ -104,3 +110,7 @@ class JournaledState:
             trading=self.trading.memory(),
             overview=self.overview.memory(),
         )
+
+
+def _hash(memory: StateMemory) -> str:
+    return blake2b(_encode_sorted(memory), digest_size=16).hexdigest()

@@ -20,6 +20,7 @@ from alchemiser.domain.events import (
 from alchemiser.domain.intents import Crossing
 from alchemiser.domain.orders import ExecutionReport, Fill, NewOrder, OrderType, Side, TimeInForce
 from alchemiser.journal.committers import OnCommit
+from alchemiser.journal.format import Snapshot
 from alchemiser.journal.journal import Journal
 
 START = datetime(2025, 3, 3, 20, 50, tzinfo=UTC)
@@ -29,6 +30,11 @@ ORDER = "abc123-20250303.1-TECL-1"
 def open_journal(path: Path, *, threaded: bool = False, linger_seconds: float = 60.0, on_commit: OnCommit | None = None) -> Journal:
     """Open a journal; with a thread it commits only when asked, so that commits can be counted."""
     return Journal.open(path, new_epoch=lambda: "abc123", threaded=threaded, linger_seconds=linger_seconds, on_commit=on_commit)
+
+
+def snapshot(name: str, sequence: int, payload: bytes = b"payload") -> Snapshot:
+    """Return a snapshot that some version made."""
+    return Snapshot(name, sequence, "1", f"hash of {payload!r}", payload)
 
 
 def lost(sequence: int, reason: str = "x", correlation: str | None = None) -> Envelope:

@@ -19,7 +19,7 @@ from alchemiser.journal import committers
 from alchemiser.journal.journal import Journal
 from alchemiser.journal.reader import JournalReader
 from alchemiser.journal.store import Store
-from tests.unit.journal.scenes import filled, lost, open_journal
+from tests.unit.journal.scenes import filled, lost, open_journal, snapshot
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ async def test_a_full_disk_is_said_and_nothing_is_pretended(path: Path, *, threa
     with pytest.raises(JournalFailed):
         await journal.room()
     with pytest.raises(JournalFailed):
-        journal.save_snapshot("state", 5, b"")
+        journal.save_snapshot(snapshot("state", 5))
     if threaded:
         with pytest.raises(JournalFailed):
             journal.close()

@@ -10,10 +10,10 @@ from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import DataError, InvariantBroken, SafetyRefused, VerificationFailed
 from alchemiser.domain.events import StreamConnected, StreamLost
 from alchemiser.journal.committers import INLINE_BATCH
-from alchemiser.journal.format import Snapshot, decode_row
+from alchemiser.journal.format import decode_row
 from alchemiser.journal.journal import Journal
-from alchemiser.journal.reader import PAGE, JournalReader
-from tests.unit.journal.scenes import START, a_day, envelopes_of, filled, lost, open_journal
+from alchemiser.journal.reader import PAGE, JournalReader, StoredSnapshot
+from tests.unit.journal.scenes import START, a_day, envelopes_of, filled, lost, open_journal, snapshot
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def test_both_ways_of_committing_write_the_same_rows(tmp_path: Path) -> No
     for threaded in (True, False):
         path = tmp_path / str(threaded) / "journal.sqlite"
         with filled(open_journal(path, threaded=threaded), range(1, 700)) as journal:
-            journal.save_snapshot("state", 600, b"payload")
+            journal.save_snapshot(snapshot("state", 600))
             await journal.durable(350)
         with closing(sqlite3.connect(path)) as connection, connection:
             tables = ("SELECT * FROM meta", "SELECT * FROM events", "SELECT * FROM snapshots")
@@ -145,25 +145,69 @@ def test_a_simulation_commits_full_batches_of_itself(path: Path) -> None:
 
 @pytest.mark.parametrize("threaded", [True, False])
 async def test_snapshots_come_back_and_old_ones_go(path: Path, *, threaded: bool) -> None:
-    """The newest wins; the one before it is kept; other names are apart."""
+    """The newest comes first; the one before it is kept; other names are apart."""
     with filled(open_journal(path, threaded=threaded), range(1, 10)) as journal:
         for sequence in (3, 6, 9):
-            journal.save_snapshot("ledger", sequence, f"at {sequence}".encode())
-        journal.save_snapshot("orders", 1, b"o")
+            journal.save_snapshot(snapshot("ledger", sequence))
+        journal.save_snapshot(snapshot("orders", 1))
 
         with pytest.raises(InvariantBroken, match="claims event 10"):
-            journal.save_snapshot("ledger", 10, b"")
+            journal.save_snapshot(snapshot("ledger", 10))
     with open_journal(path) as journal:
-        assert Snapshot("ledger", 9, b"at 9") == journal.load_snapshot("ledger")
-        assert Snapshot("orders", 1, b"o") == journal.load_snapshot("orders")
-        assert journal.load_snapshot("nothing") is None
+        assert [StoredSnapshot(snapshot("ledger", at), None) for at in (9, 6)] == journal.snapshots("ledger")
+        assert [StoredSnapshot(snapshot("orders", 1), None)] == journal.snapshots("orders")
+        assert journal.snapshots("nothing") == []
 
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("UPDATE snapshots SET payload = x'00' WHERE sequence = 9", "it is changed"),
+        ("UPDATE snapshots SET state_hash = 'ffff' WHERE sequence = 9", "it is changed"),
+        ("UPDATE snapshots SET version = '2' WHERE sequence = 9", "it is changed"),
+        ("UPDATE snapshots SET sequence = 8 WHERE sequence = 9", "it is changed"),
+        ("UPDATE snapshots SET chain = 'ffff' WHERE sequence = 9", "it is changed"),
+        ("UPDATE events SET checksum = 'ffff' WHERE sequence = 9", "after another event 9"),
+        ("DELETE FROM events WHERE sequence = 9", "after another event 9"),
+    ],
+)
+def test_a_snapshot_says_what_speaks_against_it(path: Path, statement: str, problem: str) -> None:
+    """It is bound to every part of itself and to the event it was taken after; the older one is not touched by that."""
+    with filled(open_journal(path), range(1, 10)) as journal:
+        journal.save_snapshot(snapshot("state", 6))
+        journal.save_snapshot(snapshot("state", 9))
     with closing(sqlite3.connect(path)) as connection, connection:
-        assert [(6,), (9,)] == connection.execute("SELECT sequence FROM snapshots WHERE name = 'ledger'").fetchall()
-        connection.execute("UPDATE snapshots SET payload = x'00' WHERE sequence = 9")
+        connection.execute(statement)
     connection.close()
+
     with JournalReader.open(path) as reader:
-        assert Snapshot("ledger", 6, b"at 6") == reader.load_snapshot("ledger")
+        newest, older = reader.snapshots("state")
+    assert problem in str(newest.problem)
+    assert older.problem is None
+
+
+def test_a_snapshot_before_every_event_is_bound_to_the_journal(path: Path) -> None:
+    """The state of an empty journal is a state too."""
+    with open_journal(path) as journal:
+        journal.save_snapshot(snapshot("state", 0))
+    with JournalReader.open(path) as reader:
+        assert [StoredSnapshot(snapshot("state", 0), None)] == reader.snapshots("state")
+
+
+def test_what_a_start_reads_is_checked_against_the_chain(path: Path) -> None:
+    """A changed event is not given out, nor what comes after it; what lies before the place read from does not matter."""
+    with filled(open_journal(path), range(1, 10)):
+        pass
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE events SET causation = 77 WHERE sequence = 5")
+    connection.close()
+
+    with JournalReader.open(path) as reader:
+        checked = reader.read_chained()
+        assert [1, 2, 3, 4] == [next(checked).sequence for _ in range(4)]
+        with pytest.raises(VerificationFailed, match=r"event 5 .* is changed"):
+            next(checked)
+        assert [6, 7, 8, 9] == [envelope.sequence for envelope in reader.read_chained(5)]
 
 
 def test_a_place_that_cannot_be_written_is_refused_clearly(tmp_path: Path) -> None:

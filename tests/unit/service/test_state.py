@@ -146,7 +146,7 @@ def test_a_state_taken_up_anywhere_goes_on_as_if_it_had_lived(at: int) -> None:
     life = Life(WHOLE_DAY)
     before, after = JournaledState(nobody), JournaledState(nobody)
     before.replay(life.envelopes[:at])
-    after.restore(before.dump())
+    after.restore(before.dump(), before.hash())
     assert before.hash() == after.hash()
     after.replay(life.envelopes[at:])
 
@@ -168,7 +168,9 @@ def test_what_cannot_be_read_is_refused_and_changes_nothing() -> None:
     before = life.state.hash()
     for dumped in (b"", b"{}", life.state.dump()[:-9]):
         with pytest.raises(DataError, match="cannot be read by this version"):
-            life.state.restore(dumped)
+            life.state.restore(dumped, before)
+    with pytest.raises(DataError, match="has the hash"):
+        life.state.restore(JournaledState(nobody).dump(), before)
     assert before == life.state.hash()
 
 

@@ -1,0 +1,82 @@
+"""Whether a journal can be trusted: its chain, its snapshots, and the rules that every run has to keep.
+
+Three questions, in this order, because each answer rests on the one before: is every event there as it was written; does each snapshot hold
+the state that follows from the events before it; do orders, executions and money add up.
+"""
+
+import msgspec
+
+from alchemiser.domain.errors import InvariantBroken
+from alchemiser.domain.events import Event
+from alchemiser.journal.audit import Audit
+from alchemiser.journal.reader import JournalReader, StoredSnapshot, Verification
+from alchemiser.service.recovery import SNAPSHOT_VERSION, STATE
+from alchemiser.service.state import JournaledState
+
+
+class SnapshotCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found out about one snapshot: ``problem`` says why a start will not use it, ``note`` why it could not be compared."""
+
+    sequence: int
+    version: str
+    state_hash: str
+    problem: str | None = None
+    note: str | None = None
+
+
+class JournalVerification(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers. ``state_hash`` is that of the state at the end, ``None`` when the chain is broken; ``problems`` are in words."""
+
+    chain: Verification
+    snapshots: tuple[SnapshotCheck, ...] = ()
+    problems: tuple[str, ...] = ()
+    state_hash: str | None = None
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether nothing was found."""
+        return self.first_problem is None
+
+    @property
+    def first_problem(self) -> str | None:
+        """What was found first, in words."""
+        if not self.chain.is_intact:
+            return f"it is damaged at event {self.chain.first_bad}: {self.chain.problem}"
+        for check in self.snapshots:
+            if check.problem is not None:
+                return f"the snapshot after event {check.sequence} cannot be used: {check.problem}; a start replays the events instead"
+        return "; ".join(self.problems) or None
+
+
+def verify_journal(reader: JournalReader) -> JournalVerification:
+    """Check a journal from its first event to its last."""
+    chain = reader.verify()
+    if not chain.is_intact:
+        return JournalVerification(chain=chain)
+    stored = {one.snapshot.sequence: one for one in reader.snapshots(STATE)}
+    state, audit = JournaledState(_nobody), Audit()
+    hashes = {0: state.hash()}
+    try:
+        for envelope in reader.read():
+            audit(envelope)
+            state.replay((envelope,))
+            if envelope.sequence in stored:
+                hashes[envelope.sequence] = state.hash()
+    except InvariantBroken as error:
+        problem = f"the daemon could not start with it: {error}"
+        return JournalVerification(chain=chain, problems=(*audit.problems, problem))
+    checks = tuple(_checked(one, hashes.get(sequence)) for sequence, one in sorted(stored.items()))
+    return JournalVerification(chain=chain, snapshots=checks, problems=tuple(audit.problems), state_hash=state.hash())
+
+
+def _checked(stored: StoredSnapshot, replayed: str | None) -> SnapshotCheck:
+    snapshot, problem, note = stored.snapshot, stored.problem, None
+    if problem is None and snapshot.version != SNAPSHOT_VERSION:
+        note = f"version {snapshot.version} made it, this is {SNAPSHOT_VERSION}: it was not compared and will not be used"
+    elif problem is None and replayed != snapshot.state_hash:
+        problem = f"its state has the hash {snapshot.state_hash}, a replay up to it gives {replayed or 'nothing'}"
+    return SnapshotCheck(sequence=snapshot.sequence, version=snapshot.version, state_hash=snapshot.state_hash, problem=problem, note=note)
+
+
+def _nobody(event: Event) -> None:
+    raise AssertionError(f"a replay published {type(event).__name__}")
