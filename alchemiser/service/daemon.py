@@ -42,6 +42,7 @@ from alchemiser.execution.handler import ExecutionHandler, ExecutionParts
 from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.quotes import QuoteBook
+from alchemiser.portfolio.asset_list import AssetList
 from alchemiser.portfolio.handler import PortfolioParts, Rebalancer
 from alchemiser.risk.checks import check_intent
 from alchemiser.service.answers import Answers
@@ -124,6 +125,7 @@ class Daemon:
             run_aside=in_thread if parts.is_threaded else _at_once,
             reloader=Reloader(wanted_strategies(settings), symbols=self.symbols, bars=sessions_needed),
         )
+        self.assets = AssetList(parts.venue.assets, clock=clock, wanted=lambda: self.symbols)
         self.rebalancer = Rebalancer(
             PortfolioParts(
                 venue=parts.venue,
@@ -131,7 +133,7 @@ class Daemon:
                 clock=clock,
                 publish=self.bus.publish,
                 mids=self._mid,
-                assets=parts.venue.assets,
+                assets=self.assets.of,
                 check=partial(check_intent, limits=risk_limits(settings), held=self._held, is_halted=self.quotes.is_halted),
                 rules=plan_rules(settings),
                 allocations=settings.allocations(),
@@ -212,6 +214,7 @@ class Daemon:
 
         by_symbol = latest_per(lambda event: event.symbol, only=(QuoteUpdated,))
         bus.subscribe("history", self.market.listens_to, self.market.handle, limit_seconds=120.0)
+        bus.subscribe("asset list", self.assets.listens_to, self.assets.handle, limit_seconds=60.0)
         bus.subscribe("strategies", (DecisionDue,), self.strategies.handle, limit_seconds=60.0)
         bus.subscribe("rebalancer", self.rebalancer.listens_to, self.rebalancer.handle, limit_seconds=60.0)
         bus.subscribe("gap keeper", self.gaps.listens_to, self.gaps.handle, limit_seconds=120.0)

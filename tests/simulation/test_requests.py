@@ -98,10 +98,10 @@ def test_both_days_were_traded(one: Traffic, thirty: Traffic) -> None:
 
 
 def test_a_rebalance_asks_once_whatever_it_trades(one: Traffic, thirty: Traffic) -> None:
-    """One look at the account, one at the positions, one at the assets, one at the market."""
+    """One look at the account, one at the positions, one at the market; what the assets are was asked ahead."""
     asked = one.counted(one.of_the_rebalance)
 
-    assert {"GET /v2/account": 1, "GET /v2/positions": 1, "GET /v2/assets": 1, "GET /v2/stocks/snapshots": 1} == asked
+    assert {"GET /v2/account": 1, "GET /v2/positions": 1, "GET /v2/stocks/snapshots": 1} == asked
     assert asked == thirty.counted(thirty.of_the_rebalance)
 
 
