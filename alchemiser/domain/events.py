@@ -12,7 +12,7 @@ from typing import ClassVar
 import msgspec
 
 from alchemiser.domain.account import Account, BrokerPosition
-from alchemiser.domain.intents import Crossing, Denial, Intent, IntentOutcome
+from alchemiser.domain.intents import Adjustment, Crossing, Denial, Intent, IntentOutcome
 from alchemiser.domain.market import Bar, Quote, Session
 from alchemiser.domain.orders import ExecutionReport, Fill, NewOrder
 from alchemiser.domain.rebalancing import Frequency, Header
@@ -255,7 +255,8 @@ class RebalancePlanned(Event, frozen=True, kw_only=True):
     """The account target and the intents that lead to it.
 
     ``prices`` are the mids of the decision, ``capital`` each strategy's share of the equity in dollars. ``kept`` are the strategies that
-    keep what they hold, each with the reason: it failed, or its header holds it back.
+    keep what they hold, each with the reason: it failed, or its header holds it back. ``adjustments`` are what the constraints changed, in
+    the order in which they did. ``half_spreads`` are halves of the quoted spreads as fractions of the mid, where there was a quote.
     """
 
     rebalance_id: str
@@ -269,6 +270,8 @@ class RebalancePlanned(Event, frozen=True, kw_only=True):
     denials: tuple[Denial, ...]
     crossings: tuple[Crossing, ...]
     kept: dict[str, str] = {}
+    adjustments: tuple[Adjustment, ...] = ()
+    half_spreads: dict[str, float] = {}
 
 
 class RebalanceCompleted(Event, frozen=True, kw_only=True):

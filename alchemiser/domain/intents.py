@@ -41,6 +41,19 @@ class Denial(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+class Adjustment(msgspec.Struct, frozen=True, kw_only=True):
+    """One change that a constraint made to what the strategies want, with the numbers in words.
+
+    ``subject`` is a symbol, a group or the account; ``before`` and ``after`` are fractions: weights, turnover or volatility.
+    """
+
+    code: str
+    subject: str
+    before: float
+    after: float
+    message: str
+
+
 class Crossing(msgspec.Struct, frozen=True, kw_only=True):
     """Shares that one strategy sold to another inside the account at the mid of the decision; nothing was sent."""
 

@@ -30,6 +30,7 @@ from alchemiser.domain.money import ZERO, from_float
 from alchemiser.domain.rebalancing import Header, why_not_due
 from alchemiser.domain.runtime import Clock
 from alchemiser.domain.venue import Venue
+from alchemiser.portfolio.constraints import Volatility
 from alchemiser.portfolio.ledger import Ledger
 from alchemiser.portfolio.plan import Check, PlanRequest, PlanRules, plan_rebalance
 from alchemiser.portfolio.standing import StandingTargets
@@ -43,7 +44,7 @@ class PortfolioParts(Struct, frozen=True):
 
     ``mids`` gives the mid of a symbol from a usable quote, or ``None``; ``assets`` what the broker says of the symbols; ``check`` is the
     pre-trade check of the risk room; ``unfinished`` the id of the rebalance whose orders may still fill, if there is one;
-    ``standing`` what each strategy traded to last.
+    ``standing`` what each strategy traded to last. ``half_spreads`` gives half the quoted spread of a symbol as a fraction of its mid.
     """
 
     venue: Venue
@@ -57,6 +58,8 @@ class PortfolioParts(Struct, frozen=True):
     allocations: Mapping[str, Decimal]
     unfinished: Callable[[], str | None]
     standing: StandingTargets = field(default_factory=StandingTargets)
+    half_spreads: Callable[[str, datetime], float | None] = lambda symbol, now: None
+    volatility: Volatility = lambda weights: None
 
 
 RESULT_PAUSES_SECONDS = (2.0, 8.0)
@@ -166,8 +169,9 @@ class Rebalancer:
             rules=self._parts.rules,
             kept={**collection.failures, **held_back},
             standing={name: standing.weights for name, standing in self._parts.standing.by_strategy.items()},
+            half_spreads={symbol: half for symbol in symbols if (half := self._parts.half_spreads(symbol, now)) is not None},
         )
-        return plan_rebalance(request, self._parts.check)
+        return plan_rebalance(request, self._parts.check, self._parts.volatility)
 
     def _allocations(self) -> dict[str, Decimal]:
         """Return each strategy's share; one that has a book and is no longer in the settings has none."""

@@ -4,6 +4,8 @@ The capital of a strategy is its allocation of what the account has to deploy: c
 reserve. What a strategy wants of a symbol is its capital times the weight, less what its book holds; wishes inside the no-trade band are
 dropped. Opposite wishes are crossed inside the account at the mid of the decision, the rest is netted into one intent per symbol. Positions
 that no strategy owns are never touched. A strategy that failed, or that its header holds back, keeps what it holds.
+
+The order is: constraints on the targets, wishes and their band, the cap on turnover, crossing, netting, pre-trade checks, cash.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,25 +17,33 @@ import msgspec
 from alchemiser.domain.account import Asset
 from alchemiser.domain.errors import OrderDenied
 from alchemiser.domain.events import RebalancePlanned
-from alchemiser.domain.intents import Crossing, Denial, Intent, Wish
+from alchemiser.domain.intents import Adjustment, Crossing, Denial, Intent, Wish
 from alchemiser.domain.money import ZERO, from_float, truncate_shares
 from alchemiser.domain.orders import Side
+from alchemiser.portfolio.band import Band
+from alchemiser.portfolio.constraints import Constraints, Volatility, constrain
 
 
 class PlanRules(msgspec.Struct, frozen=True, kw_only=True):
-    """How a plan is made; shares of equity are fractions, ``minimum_notional`` is in dollars."""
+    """How a plan is made; shares of equity are fractions, ``minimum_notional`` is in dollars.
 
-    no_trade_band: Decimal = Decimal("0.005")
+    ``deployment`` is the share of the equity that the strategies may have at all, ``cash_reserve`` the share of that which stays in cash.
+    """
+
+    band: Band = Band()
     cash_reserve: Decimal = Decimal("0.005")
+    deployment: Decimal = Decimal(1)
     minimum_notional: Decimal = Decimal(5)
     fractional: bool = True
+    constraints: Constraints = Constraints()
 
 
 class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a plan follows from.
 
     ``books`` are the shares each strategy holds, ``targets`` its weights or ``None`` when it keeps what it holds, ``prices`` the mids in
-    dollars. ``kept`` says why those that keep what they hold do, ``standing`` is the target that they traded to last.
+    dollars. ``kept`` says why those that keep what they hold do, ``standing`` is the target that they traded to last. ``half_spreads`` are
+    halves of the quoted spreads as fractions of the mid, where there is a usable quote.
     """
 
     at: datetime
@@ -48,17 +58,31 @@ class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
     rules: PlanRules
     kept: dict[str, str] = {}
     standing: dict[str, dict[str, float]] = {}
+    half_spreads: dict[str, float] = {}
 
 
 Check = Callable[[Intent, Decimal], OrderDenied | None]
 """A pre-trade check: an intent and the equity in dollars; the denial, or ``None`` when it may be sent."""
 
 
-def plan_rebalance(request: PlanRequest, check: Check) -> RebalancePlanned:
-    """Return the plan. Raises ``OrderDenied`` with code ``no_price`` when a position cannot be valued, which makes any plan a guess."""
+def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = lambda weights: None) -> RebalancePlanned:
+    """Return the plan; ``volatility`` tells the yearly volatility of account weights, for the volatility target.
+
+    Raises ``OrderDenied`` with code ``no_price`` when a position cannot be valued, which makes any plan a guess.
+    """
     equity = _deployable(request)
-    capital = {name: share * equity * (1 - request.rules.cash_reserve) for name, share in sorted(request.allocations.items())}
+    invested = request.rules.deployment * (1 - request.rules.cash_reserve)
+    capital = {name: share * equity * invested for name, share in sorted(request.allocations.items())}
+    allowed = constrain(
+        request.targets,
+        {name: float(share * invested) for name, share in request.allocations.items()},
+        _kept_weights(request, equity),
+        request.rules.constraints,
+        volatility,
+    )
+    request = msgspec.structs.replace(request, targets=allowed.targets)
     wishes, denials = _wishes(request, capital)
+    wishes, slowed = _slowed(wishes, equity, request)
 
     intents: list[Intent] = []
     crossings: list[Crossing] = []
@@ -89,6 +113,8 @@ def plan_rebalance(request: PlanRequest, check: Check) -> RebalancePlanned:
         denials=tuple(denials),
         crossings=tuple(crossings),
         kept=dict(request.kept),
+        adjustments=(*allowed.adjustments, *slowed),
+        half_spreads={symbol: request.half_spreads[symbol] for symbol in sorted(wishes) if symbol in request.half_spreads},
     )
 
 
@@ -100,6 +126,38 @@ def _deployable(request: PlanRequest) -> Decimal:
                 raise OrderDenied("no_price", f"{quantity} {symbol} of strategy {name} cannot be valued; no plan is made")
             total += quantity * request.prices[symbol]
     return max(total, ZERO)
+
+
+def _kept_weights(request: PlanRequest, equity: Decimal) -> dict[str, float]:
+    """Return what the strategies without a target hold, as shares of the equity."""
+    kept: dict[str, float] = {}
+    for name, weights in sorted(request.targets.items()):
+        if weights is None and equity:
+            for symbol, quantity in sorted(request.books.get(name, {}).items()):
+                kept[symbol] = kept.get(symbol, 0.0) + float(quantity * request.prices[symbol] / equity)
+    return kept
+
+
+def _slowed(
+    wishes: dict[str, dict[str, Decimal]], equity: Decimal, request: PlanRequest
+) -> tuple[dict[str, dict[str, Decimal]], tuple[Adjustment, ...]]:
+    """Return the wishes inside the cap on turnover: all scaled alike, so that the account goes straight towards its target, only slower.
+
+    Turnover is what would be bought and sold after netting, as a share of equity. What is crossed inside the account does not count.
+    """
+    at_most = request.rules.constraints.turnover_at_most
+    traded = sum((abs(sum(by.values(), ZERO)) * request.prices[symbol] for symbol, by in sorted(wishes.items())), ZERO)
+    if at_most is None or not equity or traded <= from_float(at_most) * equity:
+        return wishes, ()
+    factor = from_float(at_most) * equity / traded
+    slower: dict[str, dict[str, Decimal]] = {}
+    for symbol, by in wishes.items():
+        whole = not (request.rules.fractional and request.assets[symbol].is_fractionable)
+        parts = {name: truncate_shares(wish * factor, whole=whole) for name, wish in by.items()}
+        slower[symbol] = {name: part for name, part in parts.items() if part}
+    text = f"{traded / equity:.2%} of the equity would be traded, the cap is {at_most:.2%}; every change is multiplied by {factor:.4f}"
+    before = float(traded / equity)
+    return slower, (Adjustment(code="turnover", subject="account", before=before, after=at_most, message=text),)
 
 
 def _wishes(request: PlanRequest, capital: Mapping[str, Decimal]) -> tuple[dict[str, dict[str, Decimal]], list[Denial]]:
@@ -123,7 +181,8 @@ def _wishes(request: PlanRequest, capital: Mapping[str, Decimal]) -> tuple[dict[
             whole = not (request.rules.fractional and asset.is_fractionable)
             target = truncate_shares(capital[name] * weight / price, whole=whole)
             wish = target - current
-            inside_band = abs(wish) * price < request.rules.no_trade_band * capital[name]
+            width = request.rules.band.half_width(float(weight), request.half_spreads.get(symbol))
+            inside_band = abs(wish) * price < from_float(width, decimals=12) * capital[name]
             if wish and not (inside_band and target and current):
                 wishes.setdefault(symbol, {})[name] = wish
     return wishes, denials

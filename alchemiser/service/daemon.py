@@ -139,6 +139,8 @@ class Daemon:
                 allocations=settings.allocations(),
                 unfinished=self.state.rebalances.unfinished_id,
                 standing=self.state.standing,
+                half_spreads=self._half_spread,
+                volatility=partial(self.market.volatility, sessions=settings.portfolio.volatility_sessions),
             )
         )
         self.execution = ExecutionHandler(
@@ -317,6 +319,10 @@ class Daemon:
     def _mid(self, symbol: str, now: datetime) -> float | None:
         quote = self._quote(symbol, now)
         return quote.mid if isinstance(quote, Quote) else None
+
+    def _half_spread(self, symbol: str, now: datetime) -> float | None:
+        quote = self._quote(symbol, now)
+        return (quote.ask - quote.bid) / 2 / quote.mid if isinstance(quote, Quote) else None
 
     def _held(self, symbol: str) -> Decimal:
         return self.state.ledger.holdings().get(symbol, ZERO)

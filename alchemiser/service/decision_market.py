@@ -4,7 +4,7 @@ The history is fetched a few minutes before a decision and kept for the day; at 
 of all symbols, whatever their number. A live price is the mid of a usable quote, else a recent last trade; its age is checked either way.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 import structlog
@@ -18,6 +18,7 @@ from alchemiser.domain.venue import Venue
 from alchemiser.market.calendar import new_york_date
 from alchemiser.market.history import DailyHistory
 from alchemiser.market.quotes import QuoteBook
+from alchemiser.market.volatility import yearly_volatility
 from alchemiser.strategies.live_panel import LivePanel
 from alchemiser.strategies.panel import PricePanel
 
@@ -84,6 +85,10 @@ class DecisionMarket:
             else:
                 absent[symbol] = price
         return LivePanel(panel, today, prices, absent=absent)
+
+    def volatility(self, weights: Mapping[str, float], *, sessions: int) -> float | None:
+        """Return the yearly volatility of holding these weights, from the history of the last decision; ``None`` when it is too short."""
+        return yearly_volatility(self._history, weights, sessions=sessions)
 
     async def _fetch(self, today: date) -> PricePanel:
         days = int(self._sessions_needed * CALENDAR_DAYS_PER_SESSION) + MARGIN_DAYS

@@ -1,6 +1,8 @@
 """From settings to the rules that the business rooms work by: the settings know no room, the rooms know no settings."""
 
 from alchemiser.execution.ladder import LadderRules
+from alchemiser.portfolio.band import Band
+from alchemiser.portfolio.constraints import Constraints, GroupCap
 from alchemiser.portfolio.plan import PlanRules
 from alchemiser.risk.checks import RiskLimits
 from alchemiser.service.settings import Settings
@@ -10,10 +12,25 @@ def plan_rules(settings: Settings) -> PlanRules:
     """Return how plans are made."""
     portfolio = settings.portfolio
     return PlanRules(
-        no_trade_band=portfolio.no_trade_band,
+        band=Band(
+            absolute=float(portfolio.no_trade_band),
+            relative=float(portfolio.no_trade_band_relative),
+            is_cost_aware=portfolio.cost_aware_band,
+            risk_aversion=portfolio.risk_aversion,
+        ),
         cash_reserve=portfolio.cash_reserve,
+        deployment=portfolio.deployment,
         minimum_notional=portfolio.minimum_notional,
         fractional=portfolio.fractional,
+        constraints=Constraints(
+            symbol_at_most=portfolio.max_weight,
+            groups={
+                name: GroupCap(symbols=frozenset(group.symbols), at_most=group.max_weight)
+                for name, group in sorted(portfolio.groups.items())
+            },
+            target_volatility=portfolio.target_volatility,
+            turnover_at_most=portfolio.max_turnover,
+        ),
     )
 
 

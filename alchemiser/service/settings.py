@@ -241,11 +241,35 @@ class MarketSettings(Section):
     quote_max_age_seconds: float = Field(default=30.0, gt=0, description="A quote older than this prices no order.")
 
 
+class GroupSettings(Section):
+    """Symbols that are limited together."""
+
+    symbols: tuple[str, ...] = Field(min_length=1, max_length=500, description="The symbols of the group.")
+    max_weight: float = Field(gt=0, le=4, description="The largest share of the equity that they may have together.")
+
+
 class PortfolioSettings(Section):
     """From target weights to wanted changes."""
 
     no_trade_band: Decimal = Field(
-        default=Decimal("0.005"), ge=0, lt=1, description="Drifts of up to this share of the equity are left alone."
+        default=Decimal("0.005"), ge=0, lt=1, description="Drifts of up to this share of a strategy's capital are left alone."
+    )
+    no_trade_band_relative: Decimal = Field(
+        default=Decimal(0), ge=0, lt=1, description="Drifts of up to this share of the target weight are left alone."
+    )
+    cost_aware_band: bool = Field(default=False, description="Widen the band by what the quoted spread would cost.")
+    risk_aversion: float = Field(default=3.0, gt=0, description="For the cost-aware band: the higher, the narrower.")
+    max_weight: float | None = Field(default=None, gt=0, le=4, description="The largest target weight of one symbol, as a share of equity.")
+    groups: dict[str, GroupSettings] = Field(default_factory=dict, description="Symbols that are limited together, by the group's name.")
+    max_turnover: float | None = Field(
+        default=None, gt=0, le=4, description="The most that one rebalance may buy and sell, as a share of equity; the rest waits."
+    )
+    target_volatility: float | None = Field(
+        default=None, gt=0, le=4, description="Weights are scaled down until the yearly volatility of the target is no higher."
+    )
+    volatility_sessions: int = Field(default=60, ge=10, le=756, description="Over how many sessions that volatility is measured.")
+    deployment: Decimal = Field(
+        default=Decimal(1), gt=0, le=1, description="The share of the equity that the strategies may use; the rest is left alone."
     )
     cash_reserve: Decimal = Field(default=Decimal("0.005"), ge=0, lt=1, description="Share of the equity that is never invested.")
     minimum_notional: Decimal = Field(default=Decimal(5), ge=1, description="Changes of fewer dollars than this are left alone.")

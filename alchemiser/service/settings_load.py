@@ -5,14 +5,14 @@ import os
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin
 
 from msgspec import Struct
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from alchemiser.domain.errors import ConfigError
-from alchemiser.service.settings import Settings, StrategySettings
+from alchemiser.service.settings import Settings
 from alchemiser.service.settings_sources import (
     Layer,
     command_line_layer,
@@ -109,6 +109,8 @@ def _in_words(problem: ErrorDetails, layers: list[Layer]) -> str:
     prefix = f"{place}: " if place else ""
     if problem["type"] == "extra_forbidden":
         return f"{prefix}{key} is not a setting{_suggestion(location)}"
+    if problem["type"] == "missing":
+        return f"{key} is missing and has no default"
     message = problem["msg"].removeprefix("Value error, ")
     if not location:
         place = next((place for layer in layers if (place := layer.place_of("strategies"))), None)
@@ -148,13 +150,12 @@ def _key_of(location: tuple[str, ...]) -> str:
 
 
 def _below(node: Any, part: str) -> Any:
-    if node is dict:
-        return StrategySettings
+    if get_origin(node) is dict:
+        return get_args(node)[1]  # a table of tables, whatever their names
     if isinstance(node, type) and issubclass(node, BaseModel) and part in node.model_fields:
         annotation = node.model_fields[part].annotation
-        if part == "strategies":
-            return dict
-        return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+        is_table = get_origin(annotation) is dict or (isinstance(annotation, type) and issubclass(annotation, BaseModel))
+        return annotation if is_table else None
     return None
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from alchemiser.market.schedule import Schedule
-from alchemiser.service.settings import Settings, StrategySettings
+from alchemiser.service.settings import GroupSettings, Settings, StrategySettings
 
 _HEAD: Final = """# Settings
 
@@ -59,21 +59,33 @@ def reference() -> str:
         section = getattr(defaults, name)
         if name == "strategies":
             parts.append(_strategies())
+        elif name == "portfolio":
+            parts += [_section(name, section), _groups()]
         else:
-            parts.append(f"\n## {name}\n\n{_first_line(type(section))}\n\n{_table(name, section)}")
+            parts.append(_section(name, section))
     return "".join(parts)
+
+
+def _section(name: str, section: BaseModel) -> str:
+    return f"\n## {name}\n\n{_first_line(type(section))}\n\n{_table(name, type(section))}"
+
+
+def _groups() -> str:
+    return "\nOne table per group: `[portfolio.groups.NAME]`. Default: none.\n\n" + _table("portfolio.groups.NAME", GroupSettings)
 
 
 def _strategies() -> str:
     return "\n## strategies\n\nOne table per strategy: `[strategies.NAME]`. Default: `tecl` with the whole account.\n\n" + _table(
-        "strategies.NAME", StrategySettings()
+        "strategies.NAME", StrategySettings
     )
 
 
-def _table(prefix: str, section: BaseModel) -> str:
+def _table(prefix: str, section: type[BaseModel]) -> str:
     lines = ["| Key | Type | Default | Meaning |\n", "|---|---|---|---|\n"]
-    for name, field in type(section).model_fields.items():
-        default = _default(field.get_default(call_default_factory=True))
+    for name, field in section.model_fields.items():
+        if get_origin(field.annotation) is dict:
+            continue  # a table of tables has its own
+        default = _default(None if field.is_required() else field.get_default(call_default_factory=True))
         lines.append(f"| `{prefix}.{name}` | {_type(field)} | {default} | {field.description} |\n")
     return "".join(lines)
 

@@ -12,6 +12,8 @@ from alchemiser.domain.errors import OrderDenied
 from alchemiser.domain.events import RebalancePlanned
 from alchemiser.domain.intents import Intent
 from alchemiser.domain.orders import Side
+from alchemiser.portfolio.band import Band
+from alchemiser.portfolio.constraints import Constraints
 from alchemiser.portfolio.plan import PlanRequest, PlanRules, plan_rebalance
 
 SYMBOLS = ("AAA", "BBB", "CCC")
@@ -29,7 +31,7 @@ def request(**changes: object) -> PlanRequest:
         "allocations": {"s": Decimal(1)},
         "prices": {symbol: Decimal(100) for symbol in SYMBOLS},
         "assets": {symbol: Asset(symbol=symbol, is_tradable=True, is_fractionable=True) for symbol in SYMBOLS},
-        "rules": PlanRules(no_trade_band=Decimal("0.01"), cash_reserve=Decimal(0), minimum_notional=Decimal(5)),
+        "rules": PlanRules(band=Band(absolute=0.01), cash_reserve=Decimal(0), minimum_notional=Decimal(5)),
     }
     return PlanRequest(**{**fields, **changes})  # type: ignore[arg-type]
 
@@ -164,3 +166,49 @@ def test_a_plan_never_overspends_and_never_oversells(
     spent = sum((i.quantity * by_symbol[i.symbol] * i.side.sign for i in plan.intents), Decimal(0))
     assert spent <= cash
     assert len({intent.symbol for intent in plan.intents}) == len(plan.intents), "never both sides of a symbol"
+
+
+def test_turnover_is_capped_in_proportion() -> None:
+    """Everything is traded slower, nothing is left out, and the plan says so."""
+    rules = PlanRules(
+        band=Band(absolute=0.01), cash_reserve=Decimal(0), minimum_notional=Decimal(5), constraints=Constraints(turnover_at_most=0.5)
+    )
+    plan = planned(targets={"s": {"AAA": 0.75, "BBB": 0.25}}, rules=rules)
+
+    assert {intent.symbol: intent.quantity for intent in plan.intents} == {"AAA": Decimal("37.5"), "BBB": Decimal("12.5")}
+    assert [(note.code, note.before, note.after) for note in plan.adjustments] == [("turnover", 1.0, 0.5)]
+
+
+def test_the_plan_keeps_to_the_constraints() -> None:
+    """A capped symbol is bought up to its cap, and the rest of the capital stays in cash."""
+    rules = PlanRules(band=Band(absolute=0.01), cash_reserve=Decimal(0), constraints=Constraints(symbol_at_most=0.6))
+    plan = planned(rules=rules)
+
+    assert [(intent.symbol, intent.quantity) for intent in plan.intents] == [("AAA", Decimal(60))]
+    assert [note.code for note in plan.adjustments] == ["symbol_weight"]
+    assert plan.target == {"AAA": 0.6}
+
+
+def test_only_the_deployed_part_of_the_equity_is_used() -> None:
+    """What is not deployed is not the strategies'; the reserve is kept of the rest."""
+    rules = PlanRules(band=Band(absolute=0.01), cash_reserve=Decimal("0.1"), deployment=Decimal("0.5"))
+    (intent,) = planned(rules=rules).intents
+
+    assert intent.quantity == 45
+
+
+def test_a_wide_spread_widens_the_band_when_asked_to() -> None:
+    """A drift of two percent is left alone when the trade costs more than it is worth."""
+    books, targets = {"s": {"AAA": Decimal(48), "BBB": Decimal(52)}}, {"s": {"AAA": 0.5, "BBB": 0.5}}
+
+    def symbols(is_cost_aware: bool, half_spread: float) -> list[str]:
+        rules = PlanRules(band=Band(absolute=0.01, is_cost_aware=is_cost_aware), cash_reserve=Decimal(0))
+        half_spreads = dict.fromkeys(SYMBOLS, half_spread)
+        return [
+            intent.symbol
+            for intent in planned(cash=Decimal(0), books=books, targets=targets, rules=rules, half_spreads=half_spreads).intents
+        ]
+
+    assert symbols(False, 0.001) == ["BBB", "AAA"]
+    assert symbols(True, 0.00001) == ["BBB", "AAA"]
+    assert symbols(True, 0.001) == []

@@ -36,6 +36,7 @@ from alchemiser.domain.intents import Intent, Wish
 from alchemiser.domain.market import Session
 from alchemiser.domain.orders import Fill, NewOrder, OrderType, Side, TimeInForce
 from alchemiser.domain.venue import Venue
+from alchemiser.portfolio.band import Band
 from alchemiser.portfolio.handler import PortfolioParts, Rebalancer
 from alchemiser.portfolio.ledger import Ledger
 from alchemiser.portfolio.plan import PlanRules
@@ -104,7 +105,7 @@ class Desk:
                 mids=lambda symbol, now: self.mids.get(symbol),
                 assets=self._assets,
                 check=_denying_pennies,
-                rules=PlanRules(no_trade_band=Decimal("0.01"), cash_reserve=Decimal(0)),
+                rules=PlanRules(band=Band(absolute=0.01), cash_reserve=Decimal(0)),
                 allocations={"a": Decimal("0.5"), "b": Decimal("0.5")},
                 unfinished=lambda: self.unfinished,
             )

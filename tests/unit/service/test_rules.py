@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from alchemiser.execution.ladder import LadderRules
+from alchemiser.portfolio.band import Band
 from alchemiser.portfolio.plan import PlanRules
 from alchemiser.risk.checks import RiskLimits
 from alchemiser.service.rules import ladder_rules, plan_rules, risk_limits
@@ -25,7 +26,7 @@ SETTINGS = Settings.model_validate(
 
 def test_plans() -> None:
     """The no-trade band, the reserve, the smallest trade, fractions."""
-    expected = PlanRules(no_trade_band=Decimal("0.02"), cash_reserve=Decimal("0.03"), minimum_notional=Decimal(7), fractional=False)
+    expected = PlanRules(band=Band(absolute=0.02), cash_reserve=Decimal("0.03"), minimum_notional=Decimal(7), fractional=False)
 
     assert expected == plan_rules(SETTINGS)
 

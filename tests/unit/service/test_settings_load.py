@@ -276,3 +276,14 @@ def test_a_whole_table_says_where_its_keys_stand(sources: Sources) -> None:
     sources.file.write_text("journal = { group_commit_milliseconds = 3.0 }\n")
 
     assert sources.load().places["journal.group_commit_milliseconds"] == f"{sources.file}, line 1"
+
+
+def test_a_table_of_ones_own_is_checked_like_any_other(tmp_path: Path) -> None:
+    """A group of symbols must be whole: what is missing, misspelt or of the wrong type is named with its place."""
+    file = tmp_path / "alchemiser.toml"
+    file.write_text('[portfolio.groups.tech]\nsymbols = ["AAA"]\nmax_weigth = 0.4\n')
+
+    with pytest.raises(ConfigError) as refused:
+        load_settings(config=file, environ={}, secrets=())
+    assert "portfolio.groups.tech.max_weight is missing and has no default" in str(refused.value)
+    assert "line 3: portfolio.groups.tech.max_weigth is not a setting; did you mean portfolio.groups.tech.max_weight?" in str(refused.value)
