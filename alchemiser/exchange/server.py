@@ -151,6 +151,7 @@ class ExchangeServer:
             event_stream=self.event_stream,
             faults=self.faults,
             state=state or StateFile(None),
+            traffic=self.traffic,
             by_the_second=chosen.by_the_second,
             hold_for_clients=chosen.hold_for_clients,
         )
