@@ -207,6 +207,7 @@ class Driver:
         updates = self._core.drain()
         try:
             if changed or updates:
+                self._state.keep_events(updates)
                 self._state.save(self._now, self._core.snapshot)
             elif is_minute:
                 self._state.save(self._now, None)

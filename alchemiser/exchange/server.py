@@ -136,8 +136,14 @@ class ExchangeServer:
             deflate=chosen.deflate,
             limit_at_handshake=chosen.limit_at_handshake,
         )
+        kept = state or StateFile(None)
         self.event_stream = EventStream(
-            core=core, clock=clock, faults=self.faults, traffic=self.traffic, answer_headers=lambda: self._gate.answer_headers()
+            core=core,
+            clock=clock,
+            faults=self.faults,
+            traffic=self.traffic,
+            answer_headers=lambda: self._gate.answer_headers(),
+            earlier=kept.events,
         )
         feed = MarketFeed(tape=tape, core=core, stream=self.market_stream, limit_bands=chosen.limit_bands)
         self._driver = Driver(
@@ -150,7 +156,7 @@ class ExchangeServer:
             market_stream=self.market_stream,
             event_stream=self.event_stream,
             faults=self.faults,
-            state=state or StateFile(None),
+            state=kept,
             traffic=self.traffic,
             by_the_second=chosen.by_the_second,
             hold_for_clients=chosen.hold_for_clients,
