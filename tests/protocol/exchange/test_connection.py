@@ -35,6 +35,7 @@ class Host:
         return self
 
     async def __aexit__(self, *error: object) -> None:
+        await self.client.close()
         await self._http.close()
         await self._runner.cleanup()
 
