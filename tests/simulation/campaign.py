@@ -22,6 +22,7 @@ import msgspec
 
 from alchemiser.alpaca.venue import AlpacaVenue
 from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.errors import JournalFailed
 from alchemiser.exchange.access import Credentials
 from alchemiser.exchange.assembly import open_core
 from alchemiser.exchange.fault_menu import MuteStream, parse_faults
@@ -30,6 +31,7 @@ from alchemiser.exchange.server import ExchangeServer, ServerSettings
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.tape import MarketTape
 from alchemiser.journal.journal import Journal
+from alchemiser.journal.store import Store
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.service import embedded, start
 from alchemiser.service.clock import VirtualClock
@@ -39,7 +41,8 @@ from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.settings import RunOptions
 from alchemiser.service.surroundings import Surroundings
 from tests.simulation.days import simulated_settings
-from tests.simulation.faults import SYMBOLS, End, Pin, Scenario, kind_of_fault, scenario
+from tests.simulation.deeds import DEEDS, ISSUERS, Conditions, StepClock, tear
+from tests.simulation.faults import SYMBOLS, Deed, End, Pin, Scenario, kind_of_fault, scenario
 from tests.simulation.record import Life, Record, read_journal
 from tests.simulation.witness import Witness, audit_of
 from tests.solipsism import LoopConnector, VirtualLoop, listen
@@ -98,6 +101,8 @@ class _Life:
     counted: int = 0
     doomed_at: int | None = None
     struck: list[str] = field(default_factory=list)
+    tears: bool = False
+    fills_disk: bool = False
 
     def kill(self) -> None:
         """Pull the plug: what is committed stays, nothing is said any more."""
@@ -110,10 +115,17 @@ class _Life:
             source = self.state / f"{JOURNAL_FILE}{suffix}"
             if source.exists():
                 shutil.copy(source, heir / source.name)
+        if self.tears:
+            tear(heir / JOURNAL_FILE)
         assert self.task is not None
-        assert self.end is not None
         self.task.cancel()
-        self.struck.append(self.end.name)
+
+    def end_by_scenario(self) -> None:
+        """Pull the plug because the scenario says so now."""
+        if not self.is_dead:
+            assert self.end is not None
+            self.struck.append(self.end.name)
+            self.kill()
 
     def counts(self, kinds: tuple[str, ...], event: str) -> bool:
         """Count an occurrence of what the end waits for; return whether this is the one."""
@@ -140,6 +152,7 @@ class _Run:
     spans: list[Life] = field(default_factory=list)
     struck: list[str] = field(default_factory=list)
     witness: Witness = field(default_factory=Witness)
+    conditions: Conditions = field(default_factory=Conditions)
 
     async def play(self) -> Record:
         one, calendar = self.scenario, TradingCalendar.new_york()
@@ -168,10 +181,13 @@ class _Run:
                     market = group.create_task(self.server.run(linger=True), name="exchange")
                     villains = [group.create_task(self._pin(pin), name="pin") for pin in one.pins]
                     villains += [group.create_task(self._mute(*mute), name="mute") for mute in one.mutes]
+                    villains += [group.create_task(self._do(deed), name=deed.kind) for deed in one.deeds]
                     await self._live()
                     for task in villains:
                         task.cancel()
                     self.server.faults.clear()
+                    self.conditions.clock_error = timedelta(0)
+                    self.conditions.disk_is_full_until = None
                     await self._life(None, days_over=True)
                     record = await self._record()
                     market.cancel()
@@ -189,7 +205,7 @@ class _Run:
                 ends.pop(0)
             end = ends.pop(0) if ends else None
             life = await self._life(end)
-            if life.daemon is None and life.error is not None and not life.is_dead:
+            if life.fills_disk or (life.daemon is None and life.error is not None and not life.is_dead):
                 await self.clock.sleep(15.0)  # It could not start; a service manager tries again.
             elif end is not None and (life.is_dead or life.error is not None or self.clock.now() < self.scenario.sessions[-1].closes_at):
                 await self.clock.sleep(end.away_seconds)
@@ -228,27 +244,38 @@ class _Run:
             Life(
                 began=began,
                 ended=self.clock.now(),
-                was_killed=life.is_dead,
+                was_killed=life.is_dead or life.fills_disk,
                 hung=hangs,
                 started=life.daemon is not None,
-                error=None if life.error is None else f"{type(life.error).__name__}: {life.error}",
+                error=None if life.error is None or life.fills_disk else f"{type(life.error).__name__}: {life.error}",
                 is_last=days_over,
             )
         )
         return life
 
     async def _daemon(self, life: _Life) -> None:
+        try:
+            await self._run_daemon(life, 8100 + life.number)
+        except asyncio.CancelledError:
+            if not life.is_dead:
+                raise
+        except Exception as error:  # noqa: BLE001 - the checker judges whatever ends a daemon
+            if not life.is_dead:
+                life.error = error
+                life.fills_disk = isinstance(error, JournalFailed) and self.conditions.disk_is_full_until is not None
+
+    async def _run_daemon(self, life: _Life, port: int) -> None:
         overrides: Json = {
             "strategies": {name: {"source": source} for name, source in self.scenario.strategies.items()},
             "market.history_sessions": 20,
             "embedded.seed": self.scenario.seed,
-            "service.http": f"127.0.0.1:{8100 + life.number}",
+            "service.http": f"127.0.0.1:{port}",
             **self.scenario.settings,
         }
         surroundings = Surroundings(
             make_clock=VirtualClock,
             connector=lambda: _LifeConnector(life),
-            door_listener=listen(8100 + life.number),
+            door_listener=listen(port),
             seed=self.scenario.seed + life.number,
             is_threaded=False,
             takes_signals=False,
@@ -256,21 +283,14 @@ class _Run:
             turn_seconds=900.0,
         )
         options = RunOptions(start=self.scenario.sessions[0].date, days=len(self.scenario.sessions))
-        try:
-            await start.run_daemon(simulated_settings(life.state, overrides), options, surroundings)
-        except asyncio.CancelledError:
-            if not life.is_dead:
-                raise
-        except Exception as error:  # noqa: BLE001 - the checker judges whatever ends a daemon
-            if not life.is_dead:
-                life.error = error
+        await start.run_daemon(simulated_settings(life.state, overrides), options, surroundings)
 
     async def _strike(self, life: _Life) -> None:
         assert life.end is not None
         assert life.end.at is not None
         await self.clock.sleep_until(life.end.at)
         if life.end.kind == "crash":
-            life.kill()
+            life.end_by_scenario()
         elif life.daemon is not None:
             life.daemon.request_stop("the scenario says so")
             self.struck.append(life.end.name)
@@ -287,7 +307,36 @@ class _Run:
             while self.clock.now() < session.closes_at + timedelta(seconds=AFTER_CLOSE_SECONDS):
                 await self.clock.sleep(NURSE_SECONDS)
                 if life.daemon is not None and not life.is_dead:
-                    self.witness.look(life.number, life.daemon)
+                    self.witness.look(life.number, life.daemon, self.clock.now())
+
+    # --- what deeds take hold of ---
+
+    @property
+    def present(self) -> Daemon | None:
+        """The daemon that is there now, if one is."""
+        life = self.lives[-1] if self.lives else None
+        return None if life is None or life.is_dead or life.task is None or life.task.done() else life.daemon
+
+    @property
+    def rest(self) -> str:
+        """Where the exchange is."""
+        return self.address.rest
+
+    def kill(self) -> bool:
+        """Pull the plug of the daemon that is there; return whether one was."""
+        if self.present is None:
+            return False
+        self.lives[-1].tears = self.conditions.tears_the_tail
+        self.lives[-1].kill()
+        return True
+
+    async def start_another(self) -> None:
+        """Start a second daemon on the state of the one that is there."""
+        await self._run_daemon(self.lives[-1], 8200 + self.lives[-1].number)
+
+    async def _do(self, deed: Deed) -> None:
+        await self.clock.sleep_until(deed.at)
+        await DEEDS[deed.kind](self, deed)
 
     # --- what the run takes hold of ---
 
@@ -295,6 +344,7 @@ class _Run:
     def _patched(self) -> Iterator[None]:
         """Hand the daemons the exchange that runs already, keep hold of them, and watch the points at which they may be killed."""
         run = self
+        is_stepped = any(deed.kind == "step clock" for deed in self.scenario.deeds)
 
         class Held(Daemon):
             def __init__(self, parts: Any) -> None:
@@ -302,11 +352,13 @@ class _Run:
                 run.lives[-1].daemon = self
 
         async def enter(stack: Any, settings: Any, options: Any, roster: Any, held: Any, surroundings: Any) -> Any:
-            return roster, EmbeddedMarket(cast(ExchangeServer, _Bystander()), run.address, run.clock, run.lives[-1].last_session)
+            clock = StepClock(run.clock, run.conditions) if is_stepped else run.clock
+            return roster, EmbeddedMarket(cast(ExchangeServer, _Bystander()), run.address, clock, run.lives[-1].last_session)
 
         with ExitStack() as stack:
             stack.enter_context(patch.object(embedded, "enter_market", enter))
             stack.enter_context(patch.object(start, "Daemon", Held))
+            stack.enter_context(patch.object(Store, "commit", self._commit(Store.commit)))
             stack.enter_context(patch.object(Journal, "append", self._append(Journal.append)))
             stack.enter_context(patch.object(Journal, "durable", self._durable(Journal.durable)))
             stack.enter_context(patch.object(AlpacaVenue, "submit", self._request("submit", AlpacaVenue.submit)))
@@ -317,10 +369,10 @@ class _Run:
         def watched(journal: Journal, envelope: Envelope) -> None:
             life, name = self.lives[-1], type(envelope.event).__name__
             if life.daemon is not None and not life.is_dead:
-                self.witness.look(life.number, life.daemon)
+                self.witness.look(life.number, life.daemon, self.clock.now())
             append(journal, envelope)
             if life.counts(("crash at event",), name):
-                life.kill()
+                life.end_by_scenario()
             elif life.counts(("crash at commit",), name):
                 life.doomed_at = envelope.sequence
 
@@ -328,10 +380,19 @@ class _Run:
 
     def _durable(self, durable: Callable[[Journal, int], Awaitable[None]]) -> Callable[[Journal, int], Awaitable[None]]:
         async def watched(journal: Journal, sequence: int) -> None:
+            if (seconds := self.conditions.flush_seconds(self.clock.now())) and journal.durable_sequence < sequence:
+                await self.clock.sleep(seconds)
             await durable(journal, sequence)
             life = self.lives[-1]
             if life.doomed_at is not None and life.doomed_at <= journal.durable_sequence:
-                life.kill()
+                life.end_by_scenario()
+
+        return watched
+
+    def _commit(self, commit: Callable[..., None]) -> Callable[..., None]:
+        def watched(store: Store, *what: Any) -> None:
+            self.conditions.commits(self.clock.now())
+            commit(store, *what)
 
         return watched
 
@@ -339,12 +400,12 @@ class _Run:
         async def watched(venue: AlpacaVenue, what: Any) -> Any:
             life = self.lives[-1]
             if life.counts(("crash before request",), name):
-                life.kill()
+                life.end_by_scenario()
             try:
                 return await send(venue, what)
             finally:
                 if life.counts(("crash after effect",), name):
-                    life.kill()
+                    life.end_by_scenario()
 
         return watched
 
@@ -361,8 +422,10 @@ class _Run:
             "locked": (bid, bid),
             "crossed": (ask, bid),
             "wide": (round(bid * 0.8, 2), round(ask * 1.2, 2)),
+            "thin": (bid, ask),
         }[pin.shape]
-        body = {"symbol": pin.symbol, "bid": bid, "bid_size": 100 if bid else 0, "ask": ask, "ask_size": 100 if ask else 0}
+        size = 3 if pin.shape == "thin" else 100
+        body = {"symbol": pin.symbol, "bid": bid, "bid_size": size if bid else 0, "ask": ask, "ask_size": size if ask else 0}
         async with aiohttp.ClientSession(connector=LoopConnector()) as http:
             await http.post(f"{self.address.rest}/_exchange/quote", json=body, raise_for_status=True)
             self.struck.append(f"pin {pin.shape}")
@@ -410,5 +473,8 @@ class _Run:
             opening_cash="100000",
             samples=self.witness.samples,
             audit=audit_of(self.lives[-1].state / JOURNAL_FILE),
+            clock_error_seconds=max((abs(deed.seconds) for deed in self.scenario.deeds if deed.kind == "step clock"), default=0.0),
+            asleep=tuple(self.conditions.asleep),
+            issuers=tuple(kind for kind in self.struck if kind in ISSUERS),
             struck=(*self.struck, *(kind for kind, fault, times in self.planned if fault.times < times)),
         )

@@ -98,7 +98,7 @@ def kind_of_fault(fault: Json) -> str:
     ).strip()
 
 
-SHAPES = ("zero", "one-sided", "locked", "crossed", "wide")
+SHAPES = ("zero", "one-sided", "locked", "crossed", "wide", "thin")
 EVENTS = (
     "OrderIntended",
     "ExecutionReported",
@@ -118,6 +118,10 @@ EVENTS = (
 )
 
 
+ONCE_A_DAY = frozenset({"RebalancePlanned", "DecisionDue", "RebalanceCompleted", "RebalanceParked", "GapOpened", "RecoveryCompleted"})
+"""Events of which there is seldom a second one."""
+
+
 def scenario(seed: int, sessions: tuple[Session, ...]) -> Scenario:
     """Return what the seed throws at these sessions: from nothing, in one of sixteen runs, to a dozen things at once."""
     random = Random(seed)
@@ -131,12 +135,15 @@ def scenario(seed: int, sessions: tuple[Session, ...]) -> Scenario:
     faults: list[Json] = []
     pins: list[Pin] = []
     mutes: list[tuple[str, datetime, datetime]] = []
+    deeds: list[Deed] = []
     for _ in range(storm):
         draw = random.choice(_DRAWS)
         drawn = draw(random, _moment(random, random.choice(days), lead))
         for one in drawn:
             if isinstance(one, Pin):
                 pins.append(one)
+            elif isinstance(one, Deed):
+                deeds.append(one)
             elif isinstance(one, tuple):
                 mutes.append(one)
             else:
@@ -153,6 +160,7 @@ def scenario(seed: int, sessions: tuple[Session, ...]) -> Scenario:
         pins=tuple(pins),
         mutes=tuple(mutes),
         ends=tuple(ends),
+        deeds=tuple(deeds),
         settings={
             "schedule.decision": f"close - {minutes}m",
             "portfolio.fractional": random.random() < 0.7,
@@ -174,12 +182,13 @@ def _end(random: Random, session: Session, lead: timedelta) -> End:
         return End(kind, away, at=_moment(random, session, lead))
     if kind in ("crash before request", "crash after effect"):
         return End(kind, away, event=random.choice(("submit", "submit", "cancel")), count=random.randint(1, 6))
-    return End(kind, away, event=random.choice(EVENTS), count=random.randint(1, 6))
+    event = random.choice(EVENTS)
+    return End(kind, away, event=event, count=1 if event in ONCE_A_DAY else random.randint(1, 6))
 
 
 # --- the menu ---
 
-Drawn = list[Json | Pin | tuple[str, datetime, datetime]]
+Drawn = list[Json | Pin | Deed | tuple[str, datetime, datetime]]
 
 
 def _request(random: Random, at: datetime) -> Json:
@@ -312,6 +321,38 @@ def _halted(random: Random, at: datetime) -> Drawn:
     ]
 
 
+def _refused_to_know(random: Random, at: datetime) -> Drawn:
+    """The market stream says that the limit of connections is reached, or that it does not know the key just now."""
+    drop: Json = {"kind": "drop_stream", "stream": "market", "at": at.isoformat()}
+    return [drop, {"kind": "refuse_auth", "stream": "market", "code": 406, "times": random.choice((1, 2, 4)), "at": at.isoformat()}]
+
+
+def _storm(random: Random, at: datetime) -> Drawn:
+    return [{"kind": "storm", "symbol": random.choice(SYMBOLS), "messages": random.choice((100, 2_000)), "at": at.isoformat()}]
+
+
+def _misread(random: Random, at: datetime) -> Drawn:
+    """A page that is none of the venue's."""
+    body = random.choice(("<html><body>Sign in to the network</body></html>", "", "[]", "{}", "null"))
+    request = _request(random, at)
+    # An empty list of executions is not wrong by itself, and asked for often enough it is believed.
+    return [{**request, "kind": "http", "status": 200, "body": body, "after_effect": random.random() < 0.5, "times": 1}]
+
+
+def _host(random: Random, at: datetime) -> Drawn:
+    kind = random.choice(("suspend", "slow disk", "full disk", "torn tail", "second copy", "step clock"))
+    seconds = random.choice((-20.0, -2.0, 2.0, 20.0)) if kind == "step clock" else random.choice((7.0, 30.0, 90.0))
+    return [Deed(kind, at, seconds)]
+
+
+def _operator(random: Random, at: datetime) -> Drawn:
+    return [Deed(random.choice(("halt", "pause")), at, random.choice((2.0, 30.0, 300.0)))]
+
+
+def _slow_handler(random: Random, at: datetime) -> Drawn:
+    return [Deed("slow handler", at, random.choice((1.0, 5.0)), random.choice(("history", "gap keeper", "rebalancer", "strategies")))]
+
+
 SYMBOLS = tuple(sorted({*Rotation.symbols, *SmallRotation.symbols}))
 
 _DRAWS: tuple[Callable[[Random, datetime], Drawn], ...] = (
@@ -338,4 +379,12 @@ _DRAWS: tuple[Callable[[Random, datetime], Drawn], ...] = (
     _pinned,
     _pinned,
     _halted,
+    _refused_to_know,
+    _storm,
+    _misread,
+    _host,
+    _host,
+    _host,
+    _operator,
+    _slow_handler,
 )

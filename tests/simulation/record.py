@@ -99,7 +99,11 @@ class Audit:
 
 @dataclass(frozen=True)
 class Record:
-    """Everything a run leaves behind."""
+    """Everything a run leaves behind.
+
+    ``struck`` are the kinds of what really happened to it; ``clock_error_seconds`` is how wrong the host's clock was at most, ``asleep``
+    when the host was suspended and until when, ``issuers`` what was done to the shares overnight.
+    """
 
     seed: int
     sessions: Sequence[SessionHours]
@@ -114,6 +118,9 @@ class Record:
     samples: list[Sample]
     audit: Audit
     struck: tuple[str, ...] = ()
+    clock_error_seconds: float = 0.0
+    asleep: tuple[tuple[datetime, datetime], ...] = ()
+    issuers: tuple[str, ...] = ()
 
     def of(self, kind: str) -> list[Row]:
         """Return the rows of one kind."""

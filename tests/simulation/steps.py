@@ -93,7 +93,8 @@ def holdings_of(record: Record) -> Iterator[tuple[int, str, str, Decimal]]:
 def _an_order_only_goes_forward(record: Record) -> Iterator[str]:
     """What is filled never falls, is never more than was asked for, and nothing happens after the end."""
     before: dict[str, tuple[str, Decimal, Decimal]] = {}
-    for _, sample in _passed(record):
+    # In the order of the journal: what a killed daemon had not made durable the next one lives through again.
+    for _, sample in sorted(_passed(record), key=lambda passed: passed[0]):
         for key, (state, quantity, filled) in sample.state.orders.items():
             earlier = before.get(key)
             if not ZERO <= filled <= quantity:
@@ -138,9 +139,10 @@ def _ready_means_that_the_gate_is_open(record: Record) -> Iterator[str]:
     for row in record.journal:
         shut = shut_after(row, shut)
         after.append(frozenset(shut))
-    started = [row.sequence for row in record.of("DaemonStarted")]
+    started, slack = record.of("DaemonStarted"), timedelta(seconds=record.clock_error_seconds)
     for place, sample in _passed(record):
-        is_new = not any(began <= sample.after for began in started[sample.life : sample.life + 1])
+        began = record.lives[sample.life].began - slack
+        is_new = not any(row.at >= began and row.sequence <= sample.after for row in started)
         if sample.ready and (is_new or after[place] - {"session"}):
             why = "it had not even started" if is_new else f"the gate was closed by {', '.join(sorted(after[place]))}"
             yield f"after event {sample.after} daemon {sample.life} said that it was ready, and {why}"
@@ -160,6 +162,19 @@ def _ready_means_that_the_books_agree(record: Record) -> Iterator[str]:
         ours = {symbol: quantity for symbol, quantity in sample.state.holdings.items() if quantity}
         if held != ours:
             yield f"at {sample.at} daemon {sample.life} said that it was ready; it held {ours}, the exchange {held}"
+
+
+def _a_halt_ends_what_works(record: Record) -> Iterator[str]:
+    """Where nothing else happens, no order is at work a minute after a halt; that none begins is the gate's rule."""
+    if set(record.struck) != {"halt"}:
+        return
+    for row in record.of("TradingStateChanged"):
+        if row.event["state"] != "halted":
+            continue
+        for order in record.orders:
+            ended = min((_time(order[name]) for name in ENDS if order.get(name)), default=None)
+            if _time(order["created_at"]) <= row.at and (ended is None or ended > row.at + CANCELLED_WITHIN):
+                yield f"{order['client_order_id']} was at work until {ended}, trading was halted at {row.at}"
 
 
 def _is_quiet(record: Record, at: datetime) -> bool:
@@ -218,5 +233,6 @@ STEP_RULES: tuple[Rule, ...] = (
     _queues_stay_below_their_bounds,
     _ready_means_that_the_gate_is_open,
     _ready_means_that_the_books_agree,
+    _a_halt_ends_what_works,
 )
-"""By the invariants they stand for: money 1, orders 6, replay 8, queues 12, health 13 with 4 and with 7."""
+"""By the invariants they stand for: money 1, orders 6, replay 8, queues 12, health 13 with 4 and with 7, halt 11."""

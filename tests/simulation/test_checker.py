@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -120,6 +120,16 @@ def forgetful_books(record: Record) -> Record:
     return replace(record, samples=[*record.samples, another])
 
 
+def halted_in_vain(record: Record) -> Record:
+    """Return the record with a halt while an order works that goes on for an hour."""
+    first = record.orders[0]
+    begun = datetime.fromisoformat(first["created_at"])
+    event = {"state": "halted", "by": "operator", "reason": "a test"}
+    halted = rows_with(record, record.journal[-1], kind="TradingStateChanged", event=event, at=begun + timedelta(seconds=1))
+    late_end = {"filled_at": None, "canceled_at": (begun + timedelta(hours=1)).isoformat()}
+    return replace(order_changed(halted, **late_end), struck=("halt",))
+
+
 def backwards(record: Record) -> Record:
     """Return the record with an order that is filled less than it was."""
     samples = list(record.samples)
@@ -159,6 +169,7 @@ SPOILED: dict[str, Spoil] = {
     "queues_stay_below_their_bounds": lambda record: samples_changed(record, queues=(("execution", 5000, 4096),)),
     "ready_means_that_the_gate_is_open": unready_gate,
     "ready_means_that_the_books_agree": forgetful_books,
+    "a_halt_ends_what_works": halted_in_vain,
 }
 """For each rule a record that breaks it."""
 

@@ -6,6 +6,7 @@ data; what must hold of it is up to the referee.
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from alchemiser.journal.reader import JournalReader
@@ -21,7 +22,7 @@ class Witness:
 
     samples: list[Sample] = field(default_factory=list)
 
-    def look(self, life: int, daemon: Daemon) -> None:
+    def look(self, life: int, daemon: Daemon, at: datetime) -> None:
         """Take a sample, unless the bus is in the middle of something: what an event leads to belongs to it."""
         bus, journal = daemon.bus, daemon.parts.journal
         if bus._current is not None or bus._nested:
@@ -31,7 +32,7 @@ class Witness:
         self.samples.append(
             Sample(
                 life=life,
-                at=daemon.parts.runtime.clock.now(),
+                at=at,
                 after=journal.last_sequence,
                 end=journal._checksum,
                 state=state_of(daemon.state),
