@@ -53,12 +53,20 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     query: Mapping[str, str] | None = None
     body: bytes | None = None
     is_bulk: bool = False
+    accept: str | None = None
     may_leave: Callable[[], str | None] | None = None
 
     @property
     def has_effect(self) -> bool:
         """Whether the venue is asked to do something."""
         return self.method != "GET"
+
+    @property
+    def headers(self) -> Mapping[str, str] | None:
+        """The headers of this request beside those of every request."""
+        if self.accept is not None:
+            return {"Accept": self.accept}
+        return None if self.body is None else {"Content-Type": "application/json"}
 
     @property
     def subject(self) -> Subject:
@@ -176,7 +184,7 @@ class RestClient:
                 host.base_url + request.path,
                 params=request.query,
                 data=request.body,
-                headers={"Content-Type": "application/json"} if request.body is not None else None,
+                headers=request.headers,
                 allow_redirects=False,
                 ssl=trust() if host.is_encrypted else True,
                 trace_request_ctx=sent,

@@ -18,11 +18,12 @@ import structlog
 
 from alchemiser.alpaca import market_wire, wire
 from alchemiser.alpaca.credentials import Credentials
+from alchemiser.alpaca.event_replay import Unreplayable, read_replay, time_of
 from alchemiser.alpaca.refusals import unproven
 from alchemiser.alpaca.rest import Host, OnRequest, Request, RestClient, RestLimits
 from alchemiser.alpaca.tls import prepare_trust
 from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosition
-from alchemiser.domain.errors import NotFoundAtVenue, OrderRejected, OutcomeUnknown, VenueError, VenueUnavailable
+from alchemiser.domain.errors import CredentialsRefused, NotFoundAtVenue, OrderRejected, OutcomeUnknown, VenueError, VenueUnavailable
 from alchemiser.domain.market import Bar, MarketSnapshot, Session
 from alchemiser.domain.money import number_string
 from alchemiser.domain.orders import ExecutionReport, NewOrder
@@ -82,6 +83,7 @@ class AlpacaVenue:
         self._clock = clock
         self._feed = feed
         self._why_not: WhyNot | None = None
+        self._replays = True
 
     async def __aenter__(self) -> Self:
         await prepare_trust((self._trading.base_url, self._data.base_url))
@@ -212,6 +214,34 @@ class AlpacaVenue:
             if len(rows) < FILLS_PER_PAGE:
                 return tuple(sorted(found.values(), key=lambda fill: fill.at))
             pages.turn(request, rows[-1].id)
+
+    async def replay_since(self, event_id: str) -> tuple[ExecutionReport, ...] | None:
+        """Return the order events after that one, oldest first, from the venue's replayable event source.
+
+        ``None`` where there is no such source, where the id says no time, and where the source gives no whole answer just now: then the
+        lists have to do. Not being served is remembered until the process ends.
+        """
+        since, until = time_of(event_id), self._clock.now() - timedelta(milliseconds=1)
+        if not self._replays or since is None or since > until:
+            return None
+        request = Request(
+            method="GET",
+            path="/v2/events/trades",
+            what=f"replay of the order events since {event_id}",
+            query=wire.query(since=since, until=until),
+            accept="text/event-stream",
+        )
+        try:
+            body = await self._rest.call(self._trading, request)
+            return read_replay(body, after_id=event_id, fallback_at=self._clock.now())
+        except Unreplayable as error:
+            _log.warning("the replay of the order events is not whole", reason=str(error), next="the lists are asked")
+        except (CredentialsRefused, VenueUnavailable) as error:
+            _log.info("the order events are not replayed just now", reason=str(error), next="the lists are asked")
+        except VenueError as error:
+            self._replays = False
+            _log.info("the venue does not replay order events", reason=str(error), next="the lists are asked from now on")
+        return None
 
     async def assets(self, symbols: Sequence[str]) -> dict[str, Asset]:
         """Return what is known of these symbols; unknown and inactive ones are absent. One request, however many symbols."""

@@ -1,4 +1,7 @@
-"""``pause``, ``resume``, ``halt``, ``flatten``, ``rebalance``: what an operator may ask of the running daemon. All need its token."""
+"""``pause``, ``resume``, ``halt``, ``flatten``, ``rebalance``, ``reconcile``: what an operator may ask of the running daemon.
+
+All need its token.
+"""
 
 import sys
 from typing import Annotated, Any
@@ -68,6 +71,23 @@ def rebalance_command(
     Example: alchemiser rebalance
     """
     _tell("rebalance", {"reason": reason}, state, config, as_json=as_json)
+
+
+def reconcile_command(
+    *,
+    clear: Annotated[list[str] | None, typer.Option("--clear", help="Clear this parked symbol instead; may be repeated.")] = None,
+    reason: ReasonOption = "operator",
+    state: StateOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare orders, positions and cash with the broker now, and say what was found; or clear parked symbols by hand.
+
+    A symbol that was cleared by hand is parked again by the next comparison that finds the same difference.
+
+    Example: alchemiser reconcile --json
+    """
+    _tell("reconcile", {"reason": reason} | ({"clear": clear} if clear else {}), state, config, as_json=as_json)
 
 
 def _tell(action: str, arguments: dict[str, Any], state: StateOption, config: ConfigOption, *, as_json: bool) -> None:

@@ -16,6 +16,7 @@ from alchemiser.domain.intents import Adjustment, Crossing, Denial, Intent, Inte
 from alchemiser.domain.market import Bar, Quote, Session
 from alchemiser.domain.orders import ExecutionReport, Fill, NewOrder
 from alchemiser.domain.rebalancing import Frequency, Header
+from alchemiser.domain.reconciliation import Difference, Parking
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -108,12 +109,79 @@ class GapClosed(Event, frozen=True, kw_only=True):
     fills_recovered: int
 
 
+class StreamSilent(Event, frozen=True, kw_only=True):
+    """A stream is connected and says nothing although it should; it is being connected again."""
+
+    stream: str
+    since: datetime
+    reason: str
+
+
 class FrameUnreadable(Event, frozen=True, kw_only=True):
     """A frame could not be read; it is kept as it came, cut to 2,000 characters."""
 
     stream: str
     raw: str
     error: str
+
+
+# --- reconciliation ---
+
+
+class ReconciliationDue(Event, frozen=True, kw_only=True):
+    """It is time to compare everything with the venue: on the timer, or because somebody asked. ``number`` tells requests apart."""
+
+    journaled: ClassVar[bool] = False
+    reason: str
+    number: int = 0
+
+
+class ReconciliationStarted(Event, frozen=True, kw_only=True):
+    """The venue is being asked for everything; nothing is submitted meanwhile."""
+
+    reason: str
+
+
+class ReconciliationFailed(Event, frozen=True, kw_only=True):
+    """The venue could not be compared with.
+
+    ``code`` is ``venue_unavailable``, ``credentials_refused`` or ``venue_refused``. Where messages may be missing nothing is submitted
+    until a later attempt succeeds, which ``retries`` says will be made; otherwise the next one is made when it is due.
+    """
+
+    reason: str
+    code: str
+    error: str
+    retries: bool
+
+
+class Reconciled(Event, frozen=True, kw_only=True):
+    """Our state was compared with the venue's and follows it from here on: one step, in one record of the journal.
+
+    ``reports`` are what we had not heard of, oldest first; ``differences`` all that was found, ``parked`` the symbols of which nothing is
+    sent from now on, all of them. ``attempts`` is how often the venue was asked until its answers fitted together.
+    """
+
+    reason: str
+    attempts: int
+    reports: tuple[ExecutionReport, ...]
+    differences: tuple[Difference, ...]
+    parked: dict[str, Parking]
+
+
+class SymbolParked(Event, frozen=True, kw_only=True):
+    """Nothing of a symbol is sent until a reconciliation agrees or somebody clears it."""
+
+    symbol: str
+    parking: Parking
+
+
+class SymbolCleared(Event, frozen=True, kw_only=True):
+    """Somebody cleared a parked symbol; the next reconciliation judges anew."""
+
+    symbol: str
+    by: str
+    reason: str
 
 
 # --- market data ---
@@ -424,7 +492,14 @@ AnyEvent = (
     | StreamLost
     | GapOpened
     | GapClosed
+    | StreamSilent
     | FrameUnreadable
+    | ReconciliationDue
+    | ReconciliationStarted
+    | ReconciliationFailed
+    | Reconciled
+    | SymbolParked
+    | SymbolCleared
     | QuoteUpdated
     | TradePrinted
     | BarClosed

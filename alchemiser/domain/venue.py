@@ -49,6 +49,9 @@ class Venue(Protocol):
     async def fills_since(self, after: datetime | None) -> tuple[BrokerActivity, ...]:
         """Return the fills after that time, oldest first; all of them when ``after`` is ``None``."""
 
+    async def replay_since(self, event_id: str) -> tuple[ExecutionReport, ...] | None:
+        """Return what was told of our orders after that event, oldest first; ``None`` where the venue does not tell anything again."""
+
     async def assets(self, symbols: Sequence[str]) -> dict[str, Asset]:
         """Return what is known of these symbols; unknown ones are absent. One request, however many symbols."""
 

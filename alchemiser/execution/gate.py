@@ -11,8 +11,12 @@ from datetime import datetime
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
     DaemonStopping,
+    Event,
     GapClosed,
     GapOpened,
+    Reconciled,
+    ReconciliationFailed,
+    ReconciliationStarted,
     RecoveryCompleted,
     SessionClosed,
     SessionOpened,
@@ -26,7 +30,8 @@ from alchemiser.domain.market import Session
 class SubmitGate:
     """Knows why the gate is closed; open when there is no reason left.
 
-    ``now`` is the market time and ``cut_off`` gives the last moment of a session at which anything may be sent.
+    ``now`` is the market time, ``cut_off`` gives the last moment of a session at which anything may be sent, and ``parked`` says why
+    nothing of one symbol may be sent.
     """
 
     listens_to = (
@@ -38,12 +43,22 @@ class SubmitGate:
         SessionOpened,
         SessionClosed,
         RecoveryCompleted,
+        ReconciliationStarted,
+        Reconciled,
+        ReconciliationFailed,
         DaemonStopping,
     )
 
-    def __init__(self, *, now: Callable[[], datetime], cut_off: Callable[[Session], datetime]) -> None:
+    def __init__(
+        self,
+        *,
+        now: Callable[[], datetime],
+        cut_off: Callable[[Session], datetime],
+        parked: Callable[[str], str | None] = lambda symbol: None,
+    ) -> None:
         self._now = now
         self._cut_off = cut_off
+        self._parked = parked
         self._cut_off_at: datetime | None = None
         self.is_halted = False
         """Whether trading was halted, by whomever."""
@@ -68,7 +83,11 @@ class SubmitGate:
 
     def why_not(self, symbol: str) -> str | None:
         """Return in words why no order for the symbol may leave now, ``None`` when it may."""
-        return "; ".join(self.reasons.values()) or None
+        return "; ".join(self.reasons.values()) or self._parked(symbol)
+
+    def why_parked(self, symbol: str) -> str | None:
+        """Return why nothing of one symbol is sent even while the gate is open."""
+        return self._parked(symbol)
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
@@ -96,5 +115,20 @@ class SubmitGate:
                 self._reasons.pop("recovery", None)
             case DaemonStopping(reason=reason):
                 self._reasons["stopping"] = f"the daemon is stopping: {reason}"
+            case event:
+                self._compare(event)
+
+    def _compare(self, event: Event) -> None:
+        """Apply what happens to a comparison with the venue."""
+        match event:
+            case ReconciliationStarted(reason=reason):
+                self._reasons["reconciling"] = f"our state is being compared with the venue's ({reason})"
+            case Reconciled():
+                self._reasons.pop("reconciling", None)
+                self._reasons.pop("venue", None)
+            case ReconciliationFailed(code=code, error=error, retries=retries):
+                self._reasons.pop("reconciling", None)
+                if retries:
+                    self._reasons["venue"] = f"{code}: {error}; the daemon keeps asking"
             case _:
                 pass

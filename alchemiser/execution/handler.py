@@ -42,18 +42,21 @@ from alchemiser.domain.events import (
     RebalancePlanned,
     RecoveryCompleted,
     SessionClosed,
+    SymbolParked,
     TimerElapsed,
     TradingStateChanged,
 )
+from alchemiser.domain.ids import split_client_order_id
 from alchemiser.domain.orders import NewOrder, OrderState
+from alchemiser.domain.reconciliation import UNRESOLVED, Parking
 from alchemiser.domain.runtime import Clock
 from alchemiser.domain.venue import Venue
 from alchemiser.execution.gate import SubmitGate
 from alchemiser.execution.ladder import LadderRules
+from alchemiser.execution.missed_fills import missed_fills
 from alchemiser.execution.order_states import OrderStates
 from alchemiser.execution.pacing import Ask, Cancel, Command, Quotes, RebalanceRun, Submit
 from alchemiser.execution.rebalances import Rebalances
-from alchemiser.execution.reconciliation import missed_fills
 
 LOOK_UP_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Pauses between look-ups of an order whose outcome is unknown; the last repeats."""
@@ -185,6 +188,7 @@ class ExecutionHandler:
             started_at=now,
             cut_off=self._parts.cut_off(plan.session),
             orders_before=self._parts.orders.count_of_session(plan.session),
+            why_parked=self._parts.gate.why_parked,
         )
 
     async def _step(self) -> None:
@@ -207,7 +211,18 @@ class ExecutionHandler:
         event: Event = RebalanceCompleted(at=now, rebalance_id=key, outcomes=outcomes)
         if reason:
             event = RebalanceParked(at=now, rebalance_id=key, reason=reason, outcomes=outcomes)
+        await self._park_unresolved(key, now)
         await self._parts.publish(event, correlation=key)
+
+    async def _park_unresolved(self, rebalance_id: str, now: datetime) -> None:
+        """Park the symbols of orders that a rebalance leaves without knowing their end: a second one might double them."""
+        for order in self._parts.orders.open_orders():
+            parts = split_client_order_id(order.client_order_id)
+            if parts is None or parts[1] != rebalance_id:
+                continue
+            reason = f"the rebalance had to end while order {order.client_order_id} was {order.state.value}"
+            parking = Parking(code=UNRESOLVED, reason=reason, since=now)
+            await self._parts.publish(SymbolParked(at=now, symbol=order.request.symbol, parking=parking), correlation=rebalance_id)
 
     async def _carry_out(self, command: Command, rebalance_id: str) -> None:
         match command:

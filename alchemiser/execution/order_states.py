@@ -8,7 +8,7 @@ back. So the state after an event is the state of a replay up to that event. Ord
 is over; from then on the journal alone tells of them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 
 import msgspec
@@ -25,18 +25,19 @@ from alchemiser.domain.events import (
     OrderOutcomeUnknown,
     OrderRejected,
     OrderWithheld,
+    Reconciled,
     SessionOpened,
 )
 from alchemiser.domain.market import Session
 from alchemiser.domain.memory import Remembering
-from alchemiser.domain.orders import ExecutionReport, Order, OrderState, apply_report
+from alchemiser.domain.orders import ExecutionReport, Fill, Order, OrderState, apply_report
 
 
 class OrdersMemory(msgspec.Struct, kw_only=True):
     """What the order states remember.
 
     ``unannounced`` are executions whose ``OrderFilled`` has not come yet, by their ids; ``closed`` the orders whose end has been announced;
-    ``of_session`` counts the orders intended in a session, by its day.
+    ``of_session`` counts the orders intended in a session, by its day. ``fills`` are the executions of the orders that are remembered.
     """
 
     orders: dict[str, Order]
@@ -48,6 +49,8 @@ class OrdersMemory(msgspec.Struct, kw_only=True):
     session: Session | None
     last_fill_at: datetime | None
     foreign_reports: int
+    fills: dict[str, Fill] = {}
+    last_event_id: str | None = None
 
 
 class OrderStates(Remembering):
@@ -64,6 +67,7 @@ class OrderStates(Remembering):
         CancelRequested,
         OrderFilled,
         OrderClosed,
+        Reconciled,
         SessionOpened,
     )
 
@@ -79,6 +83,9 @@ class OrderStates(Remembering):
         self._session: Session | None = None
         self._last_fill_at: datetime | None = None
         self.foreign_reports = 0
+        self._fills: dict[str, Fill] = {}
+        self.last_event_id: str | None = None
+        """The newest event of the order stream that was heard of, by its id; ``None`` before the first that has one."""
         # Ends that were posted and have not come back yet; between events it is empty.
         self._closing: set[str] = set()
 
@@ -106,6 +113,11 @@ class OrderStates(Remembering):
     def __iter__(self) -> Iterator[Order]:
         """Iterate over all orders, oldest first."""
         return iter(self._orders.values())
+
+    @property
+    def fills(self) -> Mapping[str, Fill]:
+        """Return the executions of the orders that are remembered, by their ids."""
+        return self._fills
 
     @property
     def last_fill_at(self) -> datetime | None:
@@ -139,6 +151,9 @@ class OrderStates(Remembering):
                 self._intend(intended)
             case ExecutionReported(report=report):
                 self._report(report)
+            case Reconciled(reports=reports):
+                for report in reports:
+                    self._report(report)
             case OrderRejected(client_order_id=key, message=message, at=at):
                 self._end(key, OrderState.REJECTED, message, at)
             case OrderNotFound(client_order_id=key, at=at):
@@ -174,6 +189,8 @@ class OrderStates(Remembering):
             self._closed[event.client_order_id] = None
 
     def _report(self, report: ExecutionReport) -> None:
+        if report.event_id is not None:
+            self.last_event_id = max(report.event_id, self.last_event_id or "")
         order = self._orders.get(report.client_order_id) or self.by_venue_id(report.venue_order_id)
         if order is None:
             self.foreign_reports += 1
@@ -184,6 +201,7 @@ class OrderStates(Remembering):
             fill = msgspec.structs.replace(fill, client_order_id=order.client_order_id)
             event = OrderFilled(at=fill.at, fill=fill)
             self._unannounced[fill.execution_id] = event
+            self._fills[fill.execution_id] = fill
             self._last_fill_at = event.at if self._last_fill_at is None else max(self._last_fill_at, event.at)
             # The order is stored first: whoever hears of the fill sees the order after it.
             self._orders[order.client_order_id] = changed
@@ -224,6 +242,7 @@ class OrderStates(Remembering):
             if order.intended_at < before.opens_at and not order.missing_quantity:
                 del self._closed[key], self._orders[key]
         self._by_venue_id = {name: key for name, key in self._by_venue_id.items() if key in self._orders}
+        self._fills = {name: fill for name, fill in self._fills.items() if fill.client_order_id in self._orders}
         self._of_session = {day: count for day, count in self._of_session.items() if day >= f"{before.date:%Y%m%d}"}
 
     def _announce_end(self, order: Order, at: datetime) -> None:

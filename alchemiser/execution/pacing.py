@@ -112,7 +112,7 @@ class Work:
 class RebalanceRun:
     """One rebalance from its plan to its end. Every method that returns commands may be called at any time, also twice.
 
-    ``orders_before`` is how many orders the session has had already.
+    ``orders_before`` is how many orders the session has had already; ``why_parked`` says why nothing of a symbol is sent.
     """
 
     plan: RebalancePlanned
@@ -122,6 +122,7 @@ class RebalanceRun:
     started_at: datetime
     cut_off: datetime
     orders_before: int = 0
+    why_parked: Callable[[str], str | None] = lambda symbol: None
     cash: Decimal = field(init=False)
     works: dict[str, Work] = field(init=False)
     orders_left: int = field(init=False)
@@ -262,6 +263,8 @@ class RebalanceRun:
             self._end(work, None)  # Less than the venue's smallest order is as good as filled.
         elif self.stop_reason is not None:
             self._end(work, self.stop_reason)
+        elif (parked := self.why_parked(work.intent.symbol)) is not None:
+            self._end(work, parked)  # At once: buys wait for the cash of sells, and this one brings none.
         elif now >= work.deadline:
             self._end(work, work.reason or "the deadline of the intent has passed")
 

@@ -24,6 +24,7 @@ from alchemiser.domain.events import (
     OrderRejected,
     OrderWithheld,
     RebalancePlanned,
+    Reconciled,
     TradingStateChanged,
 )
 from alchemiser.domain.money import ZERO
@@ -84,6 +85,9 @@ class _Fold:
                 self._intended(envelope.sequence, event)
             case ExecutionReported():
                 self._reported(event.report)
+            case Reconciled():
+                for report in event.reports:
+                    self._reported(report)
             case OrderRejected() | OrderNotFound() | OrderWithheld() | OrderOutcomeUnknown() | CancelRequested():
                 self._turned(event)
             case OrderClosed():

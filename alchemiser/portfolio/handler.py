@@ -16,11 +16,9 @@ from alchemiser.domain.events import (
     AccountObserved,
     DecisionDue,
     FlattenOrdered,
-    GapClosed,
     LedgerCompared,
     RebalanceParked,
     RebalancePlanned,
-    RecoveryCompleted,
     ResultReported,
     SessionClosed,
     StrategyFailed,
@@ -81,14 +79,14 @@ class _Collection(Struct):
 class Rebalancer:
     """Plans one rebalance at a time."""
 
-    listens_to = (DecisionDue, FlattenOrdered, TargetProposed, StrategyFailed, RecoveryCompleted, GapClosed, SessionClosed)
+    listens_to = (DecisionDue, FlattenOrdered, TargetProposed, StrategyFailed, SessionClosed)
 
     def __init__(self, parts: PortfolioParts) -> None:
         self._parts = parts
         self._collecting: _Collection | None = None
 
     async def handle(self, envelope: Envelope) -> None:
-        """Deal with a decision, a strategy's answer, or a moment to compare the ledger with the broker."""
+        """Deal with a decision, a strategy's answer, or the end of a session."""
         match envelope.event:
             case DecisionDue(rebalance_id=rebalance_id, session=session, reason=reason):
                 await self._supersede(rebalance_id)
@@ -100,12 +98,8 @@ class Rebalancer:
                 await self._finish(_Collection(rebalance_id, session, targets=nothing))
             case TargetProposed() | StrategyFailed() as answer:
                 await self._collect(answer)
-            case RecoveryCompleted():
-                await self._compare(None, "start")
-            case GapClosed():
-                await self._compare(None, "gap closed")
             case SessionClosed(session=session):
-                await self._compare(session.date, "session closed")
+                await self._close_books(session.date)
             case _:
                 pass
 
@@ -218,12 +212,11 @@ class Rebalancer:
         await self._parts.publish(AccountObserved(at=self._parts.clock.now(), account=account, positions=positions, reason=reason))
         return account, positions
 
-    async def _compare(self, session: date | None, reason: str) -> None:
-        """Look at the account, name what differs from the ledger and, at the end of a session, report the result."""
-        pauses = () if session is None else RESULT_PAUSES_SECONDS
-        for pause in (*pauses, None):
+    async def _close_books(self, session: date) -> None:
+        """Look at the account at the end of a session, name what differs from the ledger, and report the result."""
+        for pause in (*RESULT_PAUSES_SECONDS, None):
             try:
-                account, positions = await self._observe(reason)
+                account, positions = await self._observe("session closed")
                 break
             except VenueError as error:
                 if pause is None:
@@ -235,8 +228,6 @@ class Rebalancer:
         differences = self._parts.ledger.differences(held, account.cash)
         now = self._parts.clock.now()
         await self._parts.publish(LedgerCompared(at=now, session=session, differences=differences))
-        if session is None:
-            return
         marks = {position.symbol: position.current_price for position in positions if position.current_price is not None}
         books = self._parts.ledger.books
         await self._parts.publish(

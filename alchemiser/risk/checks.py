@@ -21,6 +21,7 @@ class DenialCode(StrEnum):
     NOT_TRADABLE = "not_tradable"
     NO_PRICE = "no_price"
     HALTED = "halted"
+    PARKED = "parked"
     BELOW_MINIMUM = "below_minimum"
     EXCEEDS_HOLDINGS = "exceeds_holdings"
     ORDER_NOTIONAL = "order_notional"
@@ -42,11 +43,17 @@ def check_intent(
     limits: RiskLimits,
     held: Callable[[str], Decimal],
     is_halted: Callable[[str], bool],
+    why_parked: Callable[[str], str | None] = lambda symbol: None,
 ) -> OrderDenied | None:
-    """Return why an intent may not be sent, or ``None``. ``held`` gives the shares our ledger holds of a symbol."""
+    """Return why an intent may not be sent, or ``None``.
+
+    ``held`` gives the shares our ledger holds of a symbol, ``why_parked`` says why nothing of a symbol may be sent.
+    """
     symbol, notional = intent.symbol, intent.quantity * intent.reference_price
     if is_halted(symbol):
         return OrderDenied(DenialCode.HALTED, f"{symbol} is halted; nothing of it is sent")
+    if (parked := why_parked(symbol)) is not None:
+        return OrderDenied(DenialCode.PARKED, f"{parked}; nothing of it is sent")
     if intent.side is Side.SELL and intent.quantity > held(symbol):
         return OrderDenied(DenialCode.EXCEEDS_HOLDINGS, f"{intent.quantity} {symbol} were to be sold, {held(symbol)} are held")
     closes = intent.side is Side.SELL and intent.quantity == held(symbol)

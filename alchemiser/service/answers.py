@@ -7,7 +7,14 @@ from typing import Any
 
 from alchemiser.bus.bus import Bus
 from alchemiser.domain.errors import NotReady, UsageError
-from alchemiser.domain.events import DecisionDue, FlattenOrdered, StreamConnected, TradingStateChanged
+from alchemiser.domain.events import (
+    DecisionDue,
+    FlattenOrdered,
+    ReconciliationFailed,
+    StreamConnected,
+    SymbolCleared,
+    TradingStateChanged,
+)
 from alchemiser.domain.ids import rebalance_id
 from alchemiser.domain.market import Session
 from alchemiser.domain.runtime import Clock
@@ -18,9 +25,13 @@ from alchemiser.market.quotes import QuoteBook
 from alchemiser.service.health import HealthReport
 from alchemiser.service.http import Action
 from alchemiser.service.metrics import Gauges
+from alchemiser.service.reconciliations import Reconciliations
 from alchemiser.service.state import JournaledState
 from alchemiser.service.state_view import JournaledView, latest_events
 from alchemiser.service.vitals import Vitals
+
+RECONCILIATION_SECONDS = 45.0
+"""How long an operator is kept waiting for a comparison, in seconds of the loop."""
 
 _TRADING_STATES = {"pause": "paused", "resume": "active", "halt": "halted"}
 
@@ -40,6 +51,7 @@ class Answers(JournaledView):
         calendar: TradingCalendar,
         clock: Clock,
         cut_off: Callable[[Session], datetime],
+        reconciliations: Reconciliations,
     ) -> None:
         super().__init__(state, epoch=journal.epoch, read_events=latest_events(journal.read, lambda: journal.last_sequence), now=clock.now)
         self._bus = bus
@@ -48,6 +60,7 @@ class Answers(JournaledView):
         self._vitals = vitals
         self._calendar = calendar
         self._cut_off = cut_off
+        self._reconciliations = reconciliations
 
     def health(self) -> HealthReport:
         """Return whether the daemon is live and ready, and why not."""
@@ -57,6 +70,8 @@ class Answers(JournaledView):
             others["market_stream"] = "the market-data stream is not connected"
         if overview.comparison is not None and overview.comparison.differences:
             others["ledger"] = "; ".join(overview.comparison.differences)
+        if self._state.parked.by_symbol:
+            others["parked"] = "; ".join(f"{symbol}: {parking.reason}" for symbol, parking in sorted(self._state.parked.by_symbol.items()))
         if overview.account is not None and overview.account.account.blocks:
             others["account"] = f"the account may not trade: {', '.join(overview.account.account.blocks)}"
         return self._vitals.report(self._gate.reasons, others)
@@ -69,6 +84,8 @@ class Answers(JournaledView):
             await self._bus.publish(TradingStateChanged(at=now, state=state, by="operator", reason=reason))
             await self._bus.durable()
             return {"trading": state}
+        if action == "reconcile":
+            return await self._reconcile(arguments, reason)
         session = self._calendar.session_at(now)
         if session is None or now >= self._cut_off(session):
             raise NotReady(f"{action}: the exchange is closed or the cut-off has passed; nothing was done")
@@ -83,6 +100,26 @@ class Answers(JournaledView):
         else:
             await self._bus.publish(DecisionDue(at=now, rebalance_id=key, session=session.date, reason=reason))
         return {"rebalance": key}
+
+    async def _reconcile(self, arguments: Mapping[str, Any], reason: str) -> Mapping[str, Any]:
+        """Clear parked symbols, or compare everything with the venue now and say what was found."""
+        clear = arguments.get("clear") or []
+        if not isinstance(clear, list) or not all(isinstance(symbol, str) for symbol in clear):
+            raise UsageError("clear must be a list of symbols")
+        unknown = [symbol for symbol in clear if symbol not in self._state.parked.by_symbol]
+        if unknown:
+            raise UsageError(f"{', '.join(unknown)}: not parked; nothing was done")
+        for symbol in clear:
+            await self._bus.publish(SymbolCleared(at=self._now(), symbol=symbol, by="operator", reason=reason))
+        if clear:
+            await self._bus.durable()
+            return {"cleared": clear}
+        outcome = await self._reconciliations.ask(reason, patience_seconds=RECONCILIATION_SECONDS)
+        if outcome is None:
+            raise NotReady(f"the comparison has not ended within {RECONCILIATION_SECONDS:g} s; `alchemiser status` shows it when it has")
+        if isinstance(outcome, ReconciliationFailed):
+            raise NotReady(f"the venue could not be compared with: {outcome.error}")
+        return {"reconciliation": self.reconciliation(), "parked": sorted(self._state.parked.by_symbol)}
 
     def gauges(self) -> Gauges:
         """Return what a scrape reads."""

@@ -39,6 +39,7 @@ from alchemiser.domain.venue import Venue
 from alchemiser.execution.gaps import GapKeeper
 from alchemiser.execution.gate import SubmitGate
 from alchemiser.execution.handler import ExecutionHandler, ExecutionParts
+from alchemiser.execution.reconciler import Reconciler, ReconcilerParts
 from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.quotes import QuoteBook
@@ -49,6 +50,7 @@ from alchemiser.service.answers import Answers
 from alchemiser.service.decision_market import DecisionMarket
 from alchemiser.service.metrics import DaemonMetrics
 from alchemiser.service.notify import SystemdNotifier
+from alchemiser.service.reconciliations import Reconciliations
 from alchemiser.service.recovery import Recovered, recover
 from alchemiser.service.roster import wanted_strategies
 from alchemiser.service.rules import ladder_rules, plan_rules, risk_limits
@@ -96,7 +98,7 @@ class Daemon:
         _tell_recovery(recovered, self.state)
         self.snapshots = SnapshotKeeper(self.state, journal, every_events=settings.journal.snapshot_events, since=recovered.events)
         self.quotes = QuoteBook()
-        self.gate = SubmitGate(now=clock.now, cut_off=settings.execution.cutoff.at)
+        self.gate = SubmitGate(now=clock.now, cut_off=settings.execution.cutoff.at, parked=self.state.parked.why)
         parts.venue.guard(self.gate.why_not)
         self.notifier = SystemdNotifier()
         loop_time = asyncio.get_running_loop().time
@@ -134,7 +136,13 @@ class Daemon:
                 publish=self.bus.publish,
                 mids=self._mid,
                 assets=self.assets.of,
-                check=partial(check_intent, limits=risk_limits(settings), held=self._held, is_halted=self.quotes.is_halted),
+                check=partial(
+                    check_intent,
+                    limits=risk_limits(settings),
+                    held=self._held,
+                    is_halted=self.quotes.is_halted,
+                    why_parked=self.state.parked.why,
+                ),
                 rules=plan_rules(settings),
                 allocations=settings.allocations(),
                 unfinished=self.state.rebalances.unfinished_id,
@@ -158,7 +166,30 @@ class Daemon:
                 epoch=journal.epoch,
             )
         )
-        self.gaps = GapKeeper(venue=parts.venue, orders=self.state.orders, clock=clock, publish=self.bus.publish, replayed=recovered.events)
+        self.gaps = GapKeeper(
+            reconciler=Reconciler(
+                ReconcilerParts(
+                    venue=parts.venue,
+                    orders=self.state.orders,
+                    parked=self.state.parked,
+                    holdings=self.state.ledger.holdings,
+                    cash=lambda: self.state.ledger.cash,
+                    unfinished=self.state.rebalances.unfinished_id,
+                    clock=clock,
+                    publish=self.bus.publish,
+                    post=self.bus.post,
+                    durable=self.bus.durable,
+                    epoch=journal.epoch,
+                    attempts=settings.execution.reconcile_attempts,
+                )
+            ),
+            orders=self.state.orders,
+            clock=clock,
+            publish=self.bus.publish,
+            post=self.bus.post,
+            replayed=recovered.events,
+        )
+        self.reconciliations = Reconciliations(every_seconds=settings.execution.reconcile_seconds, clock=clock, publish=self.bus.publish)
         self.scheduler = Scheduler(
             timetable=Timetable(
                 calendar=parts.calendar,
@@ -181,6 +212,7 @@ class Daemon:
             calendar=parts.calendar,
             clock=clock,
             cut_off=settings.execution.cutoff.at,
+            reconciliations=self.reconciliations,
         )
         self.metrics = parts.metrics
         self.metrics.read_from(self.answers.gauges)
@@ -200,12 +232,14 @@ class Daemon:
         bus.subscribe_inline("clock hold", ClockHold.listens_to, self._hold)
         bus.subscribe_inline("quote book", quotes, self.quotes)
         bus.subscribe_inline("order states", state.orders.listens_to, state.orders)
+        bus.subscribe_inline("parked symbols", state.parked.listens_to, state.parked)
         bus.subscribe_inline("ledger", state.ledger.listens_to, state.ledger)
         bus.subscribe_inline("standing targets", state.standing.listens_to, state.standing)
         bus.subscribe_inline("rebalances", state.rebalances.listens_to, state.rebalances)
         bus.subscribe_inline("trading state", state.trading.listens_to, state.trading)
         bus.subscribe_inline("submit gate", SubmitGate.listens_to, self.gate)
-        bus.subscribe_inline("gap notes", GapKeeper.listens_to, self.gaps.note)
+        bus.subscribe_inline("gap notes", GapKeeper.notes, self.gaps.note)
+        bus.subscribe_inline("reconciliations", Reconciliations.listens_to, self.reconciliations)
         bus.subscribe_inline("overview", state.overview.listens_to, state.overview)
         bus.subscribe_inline("schedule", Scheduler.listens_to, self.scheduler)
         bus.subscribe_inline("metrics", self.metrics.event_types, self.metrics.observe)
@@ -237,6 +271,7 @@ class Daemon:
             await self._announce()
             sources = [group.create_task(_awaited(stream), name=f"stream {number}") for number, stream in enumerate(streams)]
             sources.append(group.create_task(self._until_the_end(), name="schedule"))
+            sources.append(group.create_task(self.reconciliations.run(), name="reconciliation timer"))
             await self._stopping.wait()
             await self._stop(sources)
             for task in tasks:

@@ -34,6 +34,8 @@ from alchemiser.domain.events import (
     RebalanceCompleted,
     RebalanceParked,
     RebalancePlanned,
+    Reconciled,
+    ReconciliationFailed,
     StrategyFailed,
     StreamLost,
 )
@@ -100,6 +102,8 @@ class DaemonMetrics:
         self._handler_failures = self._counter("handler_failures", "Exceptions raised by handlers.", "handler")
         self._stream_losses = self._counter("stream_losses", "Times that a stream ended.", "stream")
         self._gaps = self._counter("stream_gaps", "Known holes in a stream.", "stream")
+        self._differences = self._counter("differences", "Differences between our state and the venue's, by code.", "code")
+        self._not_reconciled = self._counter("reconciliation_failures", "Comparisons that the venue did not allow.", "code")
         self._unreadable = self._counter("frames_unreadable", "Frames that could not be read.", "stream")
         self._requests = self._counter("rest_requests", "Requests to the venue by status class.", "method", "status")
         self._request_seconds = self._histogram("rest_request_seconds", "Time until the venue answered.", _REQUEST_BUCKETS)
@@ -126,6 +130,8 @@ class DaemonMetrics:
             HandlerFailed: lambda event: self._handler_failures.labels(self._bound("handler", event.handler)).inc(),
             StreamLost: lambda event: self._stream_losses.labels(self._bound("stream", event.stream)).inc(),
             GapOpened: lambda event: self._gaps.labels(self._bound("stream", event.stream)).inc(),
+            Reconciled: self._count_differences,
+            ReconciliationFailed: lambda event: self._not_reconciled.labels(self._bound("code", event.code)).inc(),
             FrameUnreadable: lambda event: self._unreadable.labels(self._bound("stream", event.stream)).inc(),
         }
         if gauges is not None:
@@ -178,6 +184,10 @@ class DaemonMetrics:
     def _count_denials(self, event: RebalancePlanned) -> None:
         for code, count in Tally(denial.code for denial in event.denials).items():
             self._denials.labels(self._bound("denial", code)).inc(count)
+
+    def _count_differences(self, event: Reconciled) -> None:
+        for code, count in Tally(difference.code.value for difference in event.differences).items():
+            self._differences.labels(self._bound("difference", code)).inc(count)
 
     def _bound(self, label: str, value: str) -> str:
         return self._bounds.setdefault(label, _Bounded())(value)

@@ -10,8 +10,11 @@ from alchemiser.domain.events import (
     DaemonStarted,
     DaemonStopped,
     DecisionDue,
+    Event,
     HandlerFailed,
     LedgerCompared,
+    Reconciled,
+    ReconciliationFailed,
     ResultReported,
     SessionClosed,
     SessionOpened,
@@ -39,6 +42,8 @@ class OverviewMemory(msgspec.Struct, kw_only=True):
     result: ResultReported | None
     failures: int
     last_at: datetime | None
+    reconciled: Reconciled | None = None
+    reconciliation_failed: ReconciliationFailed | None = None
 
 
 class Overview(Remembering):
@@ -57,6 +62,8 @@ class Overview(Remembering):
         TargetProposed,
         StrategyFailed,
         LedgerCompared,
+        Reconciled,
+        ReconciliationFailed,
         ResultReported,
         HandlerFailed,
     )
@@ -72,6 +79,8 @@ class Overview(Remembering):
         self.answers: dict[str, TargetProposed | StrategyFailed] = {}
         self.comparison: LedgerCompared | None = None
         self.result: ResultReported | None = None
+        self.reconciled: Reconciled | None = None
+        self.reconciliation_failed: ReconciliationFailed | None = None
         self.failures = 0
         self.last_at: datetime | None = None
 
@@ -96,11 +105,22 @@ class Overview(Remembering):
                 self.decision, self.answers = event, {}
             case TargetProposed(strategy=strategy) | StrategyFailed(strategy=strategy):
                 self.answers[strategy] = event
-            case LedgerCompared():
-                self.comparison = event
             case ResultReported():
                 self.result = event
             case HandlerFailed():
                 self.failures += 1
+            case _:
+                self._compare(event)
+
+    def _compare(self, event: Event) -> None:
+        """Apply what came of a comparison with the broker."""
+        match event:
+            case LedgerCompared():
+                self.comparison = event
+            case Reconciled():
+                # What it applied is in the order states; kept is what it found.
+                self.reconciled, self.reconciliation_failed = msgspec.structs.replace(event, reports=()), None
+            case ReconciliationFailed():
+                self.reconciliation_failed = event
             case _:
                 pass

@@ -239,6 +239,9 @@ class MarketSettings(Section):
 
     history_sessions: int = Field(default=756, ge=1, le=10_000, description="Daily bars kept per symbol, unless a strategy needs more.")
     quote_max_age_seconds: float = Field(default=30.0, gt=0, description="A quote older than this prices no order.")
+    silence_seconds: float = Field(
+        default=90.0, gt=0, description="How long the market stream may bring nothing in an open session before it is connected anew."
+    )
 
 
 class GroupSettings(Section):
@@ -294,6 +297,17 @@ class ExecutionSettings(Section):
     )
     order_deadline_seconds: float = Field(default=180.0, gt=0, description="How long one intent is worked before the rest of it is parked.")
     cutoff: Moment = Field(default=parse_schedule("close - 1m"), description="No order is sent after this moment of the session.")
+    reconcile_seconds: float = Field(
+        default=1800.0,
+        ge=10,
+        description="How often orders, positions and cash are compared with the broker's in an open session.",
+    )
+    reconcile_attempts: int = Field(
+        default=4, ge=1, le=20, description="How often the broker is asked about a difference before its symbol is parked."
+    )
+    order_silence_seconds: float = Field(
+        default=15.0, gt=0, description="How long the order stream may say nothing of an order before it is connected anew and a gap opens."
+    )
 
 
 class RiskSettings(Section):

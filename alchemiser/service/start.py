@@ -34,6 +34,7 @@ from alchemiser.service.runtime import SeededRuntime
 from alchemiser.service.safety import require_live_agreement
 from alchemiser.service.secrets import SecretMasker
 from alchemiser.service.settings import RunOptions, Settings
+from alchemiser.service.stream_watch import StreamWatch
 from alchemiser.service.surroundings import Surroundings
 from alchemiser.service.venue_clock import following_clock
 from alchemiser.strategies.base import LoadedStrategy
@@ -185,7 +186,17 @@ async def _trade(
             random=runtime.random,
             limits=FeedLimits(ping_seconds=surroundings.ping_seconds),
         )
-        streams: list[Callable[[], Awaitable[None]]] = [orders.run, quotes.run]
+        watch = StreamWatch(
+            orders=orders,
+            market=quotes,
+            owed=lambda: daemon.gaps.owed,
+            clock=clock,
+            publish=daemon.bus.publish,
+            order_seconds=settings.execution.order_silence_seconds,
+            market_seconds=settings.market.silence_seconds,
+        )
+        daemon.bus.subscribe_inline("stream watch", StreamWatch.listens_to, watch)
+        streams: list[Callable[[], Awaitable[None]]] = [orders.run, quotes.run, watch.run]
         if market is not None:
             streams.append(market.server.run)
         await daemon.run(

@@ -13,6 +13,7 @@ from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.events import Event
 from alchemiser.execution.order_states import OrdersMemory, OrderStates
+from alchemiser.execution.parking import ParkedSymbols, ParkingMemory
 from alchemiser.execution.rebalances import Rebalances, RebalancesMemory
 from alchemiser.portfolio.ledger import Ledger, LedgerMemory
 from alchemiser.portfolio.standing import StandingMemory, StandingTargets
@@ -29,6 +30,7 @@ class StateMemory(msgspec.Struct, kw_only=True):
     rebalances: RebalancesMemory
     trading: TradingMemory
     overview: OverviewMemory
+    parked: ParkingMemory = msgspec.field(default_factory=lambda: ParkingMemory(parked={}))
 
 
 _encode = msgspec.json.Encoder().encode
@@ -37,13 +39,14 @@ _decoder = msgspec.json.Decoder(StateMemory)
 
 
 class JournaledState:
-    """Orders, ledger, standing targets, rebalances, trading state, overview.
+    """Orders, parked symbols, ledger, standing targets, rebalances, trading state, overview.
 
     ``post`` publishes what they find; it is not called during a replay.
     """
 
     def __init__(self, post: Callable[[Event], object]) -> None:
         self.orders = OrderStates(post)
+        self.parked = ParkedSymbols()
         self.ledger = Ledger(post)
         self.standing = StandingTargets()
         self.rebalances = Rebalances()
@@ -58,6 +61,8 @@ class JournaledState:
             event = envelope.event
             if isinstance(event, OrderStates.listens_to):
                 self.orders.replay(envelope)
+            if isinstance(event, ParkedSymbols.listens_to):
+                self.parked(envelope)
             if isinstance(event, Ledger.listens_to):
                 self.ledger.replay(envelope)
             if isinstance(event, StandingTargets.listens_to):
@@ -95,6 +100,7 @@ class JournaledState:
         if found != state_hash:
             raise DataError(f"the state that was read has the hash {found}, the one that was written had {state_hash}")
         self.orders.remember(memory.orders)
+        self.parked.remember(memory.parked)
         self.ledger.remember(memory.ledger)
         self.standing.remember(memory.standing)
         self.rebalances.remember(memory.rebalances)
@@ -109,6 +115,7 @@ class JournaledState:
             rebalances=self.rebalances.memory(),
             trading=self.trading.memory(),
             overview=self.overview.memory(),
+            parked=self.parked.memory(),
         )
 
 

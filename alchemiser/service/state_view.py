@@ -13,6 +13,7 @@ from alchemiser.domain.events import RebalanceCompleted, StrategyFailed, StreamC
 from alchemiser.domain.ids import split_client_order_id
 from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import Order
+from alchemiser.domain.reconciliation import MEANINGS, Difference
 from alchemiser.service.state import JournaledState
 from alchemiser.service.view import Plain
 
@@ -68,8 +69,21 @@ class JournaledView:
                 "compared_at": comparison.at if comparison else None,
                 "differences": list(comparison.differences) if comparison else [],
             },
+            "reconciliation": self.reconciliation(),
+            "parked": {symbol: msgspec.structs.asdict(parking) for symbol, parking in sorted(self._state.parked.by_symbol.items())},
             "strategies": dict(started.strategies) if started else {},
             "handler_failures": overview.failures,
+        }
+
+    def reconciliation(self) -> Plain:
+        """Return what the last comparison with the venue found: each difference with its code, both sides, and what is done about it."""
+        done, failed = self._state.overview.reconciled, self._state.overview.reconciliation_failed
+        return {
+            "at": done.at if done else None,
+            "reason": done.reason if done else None,
+            "attempts": done.attempts if done else 0,
+            "differences": [difference_row(difference) for difference in done.differences] if done else [],
+            "failed": None if failed is None else {"at": failed.at, "code": failed.code, "error": failed.error},
         }
 
     def positions(self) -> Sequence[Plain]:
@@ -192,6 +206,15 @@ def event_row(envelope: Envelope) -> Plain:
     kind, at = body.pop("type"), body.pop("at")
     row = {"sequence": envelope.sequence, "at": at, "type": kind, "correlation": envelope.correlation, "causation": envelope.causation}
     return row | {f"event_{name}" if name in row else name: value for name, value in body.items()}
+
+
+def difference_row(difference: Difference) -> Plain:
+    """Return one difference as plain data, with what is done about it and what it means."""
+    return msgspec.structs.asdict(difference) | {
+        "code": difference.code.value,
+        "remedy": difference.remedy.value,
+        "meaning": MEANINGS[difference.code].text,
+    }
 
 
 def _session_of(order: Order) -> str | None:

@@ -26,6 +26,8 @@ from alchemiser.domain.events import (
     RebalanceCompleted,
     RebalanceParked,
     RebalancePlanned,
+    Reconciled,
+    ReconciliationFailed,
     RecoveryCompleted,
     ResultReported,
     SessionClosed,
@@ -35,6 +37,9 @@ from alchemiser.domain.events import (
     StrategyReloaded,
     StreamConnected,
     StreamLost,
+    StreamSilent,
+    SymbolCleared,
+    SymbolParked,
     TargetProposed,
     TradingStateChanged,
     TradingStatusChanged,
@@ -43,7 +48,10 @@ from alchemiser.domain.money import number_string
 
 _WARNINGS = (
     StreamLost,
+    StreamSilent,
     GapOpened,
+    ReconciliationFailed,
+    SymbolParked,
     OrderRejected,
     OrderOutcomeUnknown,
     OrderNotFound,
@@ -66,6 +74,8 @@ class Storyteller:
         RecoveryCompleted,
         StreamConnected,
         GapClosed,
+        Reconciled,
+        SymbolCleared,
         SessionOpened,
         SessionClosed,
         StrategyReloaded,
@@ -96,7 +106,7 @@ class Storyteller:
         name = _snake(type(event).__name__)
         if isinstance(event, _ERRORS) or (isinstance(event, LedgerCompared) and event.differences):
             self._log.error(name, **words)
-        elif isinstance(event, _WARNINGS):
+        elif isinstance(event, _WARNINGS) or (isinstance(event, Reconciled) and event.parked):
             self._log.warning(name, **words)
         else:
             self._log.info(name, **words)
@@ -105,6 +115,8 @@ class Storyteller:
 def _words(event: Event) -> dict[str, Any]:
     """Return what a line says beside its name, in few words."""
     match event:
+        case Reconciled():
+            return {"reason": event.reason, "differences": [one.text for one in event.differences], "parked": sorted(event.parked)}
         case SessionOpened(session=session) | SessionClosed(session=session):
             return {"session": session.date.isoformat()}
         case TargetProposed():

@@ -17,9 +17,22 @@ REMEDIES = {
     "handler_stuck": "restart the daemon; the journal carries on",
     "bus_silent": "restart the daemon; the journal carries on",
     "account": "the broker's page says what the account is blocked for",
+    "reconciling": "wait; if it lasts, check that the venue answers",
+    "venue": "check that the venue answers; refused credentials have to be renewed, then restart the daemon",
+    "parked": "see `alchemiser status`; what agrees is cleared by `alchemiser reconcile`, by hand by `alchemiser reconcile --clear SYMBOL`",
     "strategy": "alchemiser strategies; the reason says what is missing",
 }
-_CODES = {"recovery": "starting", "orders": "orders_stream", "trading": "trading", "stopping": "stopping"}
+_NO_ILLNESS = ("session", "cut_off")
+"""A closed exchange is none."""
+
+_CODES = {
+    "recovery": "starting",
+    "orders": "orders_stream",
+    "trading": "trading",
+    "stopping": "stopping",
+    "venue": "venue",
+    "reconciling": "reconciling",
+}
 
 
 class Vitals:
@@ -43,7 +56,7 @@ class Vitals:
         """Return the health. ``gate`` are the reasons of the submit gate by cause, ``others`` further reasons by their code."""
         reasons: dict[str, tuple[str, str]] = {}
         for cause, text in gate.items():
-            if cause not in ("session", "cut_off"):  # A closed exchange is no illness.
+            if cause not in _NO_ILLNESS:
                 reasons[cause] = (_CODES.get(cause, "gap"), text)
         for code, text in others.items():
             reasons[code] = (code, text)

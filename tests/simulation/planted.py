@@ -124,7 +124,7 @@ def amnesia() -> Iterator[None]:
 def deaf_recovery() -> Iterator[None]:
     """After a gap nobody asks what it hid."""
 
-    async def deaf(keeper: GapKeeper) -> int:
+    async def deaf(keeper: GapKeeper, reason: str) -> int:
         return 0
 
     with patch.object(GapKeeper, "_recover", deaf):

@@ -129,6 +129,10 @@ class ScriptedVenue:
         """Return the executions."""
         return tuple(self.activities)
 
+    async def replay_since(self, event_id: str) -> tuple[ExecutionReport, ...] | None:
+        """Tell nothing again."""
+        return None
+
     async def assets(self, symbols: Sequence[str]) -> dict[str, Asset]:
         """Trade everything."""
         return {symbol: Asset(symbol=symbol, is_tradable=True, is_fractionable=True) for symbol in symbols}

@@ -11,9 +11,10 @@ import pytest
 
 from alchemiser.bus.bus import Bus
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.account import BrokerActivity
-from alchemiser.domain.errors import OutcomeUnknown, VenueUnavailable
+from alchemiser.domain.account import BrokerActivity, BrokerPosition
+from alchemiser.domain.errors import CredentialsRefused, OutcomeUnknown, VenueUnavailable
 from alchemiser.domain.events import (
+    CancelRequested,
     Event,
     ExecutionReported,
     FrameUnreadable,
@@ -21,15 +22,22 @@ from alchemiser.domain.events import (
     GapOpened,
     OrderFilled,
     OrderIntended,
+    Reconciled,
+    ReconciliationDue,
+    ReconciliationFailed,
     RecoveryCompleted,
     SessionOpened,
     StreamConnected,
     StreamLost,
+    StreamSilent,
 )
 from alchemiser.domain.orders import ExecutionReport, NewOrder, OrderState
-from alchemiser.execution.gaps import OVERLAP, RETRY_SECONDS, GapKeeper
+from alchemiser.domain.reconciliation import DifferenceCode
+from alchemiser.execution.gaps import RETRY_SECONDS, GapKeeper
 from alchemiser.execution.gate import SubmitGate
 from alchemiser.execution.order_states import OrderStates
+from alchemiser.execution.parking import ParkedSymbols
+from alchemiser.execution.reconciler import ATTEMPT_PAUSES_SECONDS, OVERLAP, Reconciler, ReconcilerParts
 from alchemiser.service.clock import VirtualClock
 from tests.solipsism import virtual
 from tests.unit.execution.desk import SESSION, START, ScriptedVenue, buy, order_of, report_of
@@ -45,12 +53,27 @@ class ListingVenue(ScriptedVenue):
         self.asked_from: list[datetime | None] = []
         self.looked_up: list[str] = []
         self.on_list: Callable[[], None] = lambda: None
+        self.working: tuple[NewOrder, ...] = ()
+        self.lost: set[str] = set()
 
     async def open_orders(self) -> tuple[ExecutionReport, ...]:
         """List the open orders; something may happen meanwhile."""
         listed = await super().open_orders()
         self.on_list()
-        return listed
+        named = {report.client_order_id for report in listed} | self.known.keys() | self.lost
+        return (*listed, *(report_of(order, "query", "new") for order in self.working if order.client_order_id not in named))
+
+    async def positions(self) -> tuple[BrokerPosition, ...]:
+        """Hold what was executed."""
+        held: dict[str, Decimal] = {}
+        for one in self.activities:
+            held[one.symbol] = held.get(one.symbol, Decimal(0)) + one.quantity
+        blank = BrokerPosition(
+            symbol="", quantity=Decimal(0), available_quantity=Decimal(0), average_entry_price=Decimal(1), current_price=None
+        )
+        return tuple(
+            msgspec.structs.replace(blank, symbol=name, quantity=held[name], available_quantity=held[name]) for name in sorted(held)
+        )
 
     async def order_by_client_id(self, client_order_id: str) -> ExecutionReport:
         """Look the order up."""
@@ -79,12 +102,43 @@ class Floor:
             self.orders.replay(Envelope(number, ExecutionReported(at=START, report=report_of(order, "new", "new")), 0.0))
         for event in fills:
             self.orders.replay(Envelope(9, event, 0.0))
-        self.keeper = GapKeeper(venue=venue, orders=self.orders, clock=self.clock, publish=self.bus.publish, replayed=12)
+        self.parked = ParkedSymbols()
+        venue.working = orders
+        self.keeper = GapKeeper(
+            reconciler=Reconciler(
+                ReconcilerParts(
+                    venue=venue,
+                    orders=self.orders,
+                    parked=self.parked,
+                    holdings=self.holdings,
+                    cash=lambda: None,
+                    unfinished=lambda: "20250303.1",
+                    clock=self.clock,
+                    publish=self.bus.publish,
+                    post=self.bus.post,
+                    durable=self.bus.durable,
+                    epoch="e",
+                )
+            ),
+            orders=self.orders,
+            clock=self.clock,
+            publish=self.bus.publish,
+            post=self.bus.post,
+            replayed=12,
+        )
         self.bus.subscribe_inline("orders", self.orders.listens_to, self.orders)
         self.bus.subscribe_inline("gate", self.gate.listens_to, self.gate)
-        self.bus.subscribe_inline("gap notes", self.keeper.listens_to, self.keeper.note)
+        self.bus.subscribe_inline("parked", self.parked.listens_to, self.parked)
+        self.bus.subscribe_inline("gap notes", self.keeper.notes, self.keeper.note)
         self.bus.subscribe_inline("memory", (Event,), lambda envelope: self.events.append(envelope.event))
         self.bus.subscribe("gap keeper", self.keeper.listens_to, self.keeper.handle)
+
+    def holdings(self) -> dict[str, Decimal]:
+        """Return what the executions make, as books would."""
+        held: dict[str, Decimal] = {}
+        for fill in self.orders.fills.values():
+            held[fill.symbol] = held.get(fill.symbol, Decimal(0)) + fill.quantity
+        return held
 
     def names(self) -> list[str]:
         """Return what happened, in order."""
@@ -187,23 +241,37 @@ def test_a_start_applies_what_was_missed_while_the_daemon_was_away() -> None:
     assert floor.names().index("OrderFilled") < floor.names().index("RecoveryCompleted")
 
 
-def test_an_order_that_the_venue_does_not_find_is_left_as_it_is() -> None:
-    """Its submit may still be on the way: the execution handler asks until it is known."""
-    floor = played(lambda: Floor(ListingVenue(), SPY), started)
+def test_an_order_that_the_venue_lost_parks_its_symbol() -> None:
+    """It had confirmed the order and does not find it, however often it is asked: no state is invented, and nothing of it is sent."""
+    venue = ListingVenue()
+    venue.lost = {SPY.client_order_id}
 
+    async def play(floor: Floor) -> None:
+        await started(floor)
+        await floor.clock.sleep(sum(ATTEMPT_PAUSES_SECONDS))
+
+    floor = played(lambda: Floor(venue, SPY), play)
     order = floor.orders.get(SPY.client_order_id)
     assert order is not None
     assert order.state is OrderState.WORKING
+    assert venue.looked_up == [SPY.client_order_id] * 4
+    assert floor.gate.is_open
+    assert ["SPY"] == list(floor.parked.by_symbol)
     assert len(floor.of(RecoveryCompleted)) == 1
 
 
 def test_orders_of_others_are_not_reported() -> None:
     """A person trades the same account; what they do is not an event of ours."""
     venue = ListingVenue()
-    venue.listed = [report_of(SPY, "query", "new"), report_of(order_of(buy("DIA")), "query", "new")]
+    by_hand = msgspec.structs.replace(order_of(buy("DIA")), client_order_id="5680c4bc-9ac1-4a12-a44c-df427ba53032")
+    venue.listed = [report_of(SPY, "query", "new"), report_of(by_hand, "query", "new")]
     floor = played(lambda: Floor(venue, SPY), started)
 
-    assert len(floor.of(ExecutionReported)) == 1
+    (done,) = floor.of(Reconciled)
+    assert isinstance(done, Reconciled)
+    assert done.reports == ()
+    assert [(DifferenceCode.ORDER_FOREIGN, "DIA")] == [(one.code, one.symbol) for one in done.differences]
+    assert venue.cancelled == []
     assert floor.orders.foreign_reports == 0
 
 
@@ -458,3 +526,124 @@ def test_a_gap_stays_open_until_the_venue_lists_what_it_counts_as_filled() -> No
     assert executions(floor) == ["late"]
     assert len(floor.of(RecoveryCompleted)) == 1
     assert floor.gate.is_open
+
+
+def test_refused_credentials_keep_the_gap_open_and_are_said_once() -> None:
+    """A key that is refused cannot be mended by the daemon: it says what happened, sends nothing, and keeps asking."""
+    venue = ListingVenue()
+
+    async def play(floor: Floor) -> None:
+        await started(floor)
+        venue.failing = deque([CredentialsRefused("unauthorized.")] * 4 + [VenueUnavailable("503")])
+        floor.lose()
+        floor.connect()
+        await floor.clock.sleep(sum(RETRY_SECONDS[:4]) - 0.5)
+        assert {"gap orders", "reconciling", "venue"} >= set(floor.gate.reasons) >= {"gap orders", "venue"}
+        assert floor.gate.reasons["venue"] == "credentials_refused: unauthorized.; the daemon keeps asking"
+        await floor.clock.sleep(40)
+
+    floor = played(lambda: Floor(venue, SPY), play)
+    failed = [event for event in floor.of(ReconciliationFailed) if isinstance(event, ReconciliationFailed)]
+    assert [("credentials_refused", True), ("venue_unavailable", True)] == [(event.code, event.retries) for event in failed]
+    assert floor.gate.is_open
+
+
+@pytest.mark.parametrize("reason", ["timer", "operator"])
+def test_a_comparison_that_is_due_is_made_once(reason: str) -> None:
+    """The gate is closed while it is made; when the venue does not answer nothing was missed, and the next one is made in its time."""
+    venue = ListingVenue()
+    reasons: list[set[str]] = []
+
+    async def play(floor: Floor) -> None:
+        await started(floor)
+        venue.on_list = lambda: reasons.append(set(floor.gate.reasons))
+        floor.bus.post(ReconciliationDue(at=floor.clock.now(), reason=reason))
+        await floor.clock.sleep(1)
+        venue.failing = deque([VenueUnavailable("503")])
+        floor.bus.post(ReconciliationDue(at=floor.clock.now(), reason=reason))
+        await floor.clock.sleep(1)
+        assert floor.gate.is_open
+
+    floor = played(lambda: Floor(venue, SPY), play)
+    assert [{"reconciling"}] == reasons
+    assert ["start", reason] == [event.reason for event in floor.of(Reconciled) if isinstance(event, Reconciled)]
+    (failed,) = floor.of(ReconciliationFailed)
+    assert isinstance(failed, ReconciliationFailed)
+    assert (reason, "venue_unavailable", False) == (failed.reason, failed.code, failed.retries)
+    assert floor.of(GapOpened) == []
+
+
+def stream_report(order: NewOrder, event: str, status: str, **changes: object) -> ExecutionReport:
+    """Return a message of the order stream."""
+    return msgspec.structs.replace(report_of(order, event, status), **changes)
+
+
+@pytest.mark.parametrize(
+    ("heard", "words"),
+    [
+        ([{"event_id": "03"}, {"event_id": "02"}], "event 02 came after event 03"),
+        ([{"at": START + timedelta(seconds=9)}, {"at": START}], "came after one of"),
+        ([{"cumulative_quantity": Decimal(4)}], "the venue counts 4 filled"),
+        ([{"event_id": "03"}, {"event_id": "03"}], None),
+        ([{"event_id": "02"}, {"event_id": "03"}, {"event_id": "02"}], None),
+        ([{"at": START + timedelta(seconds=1)}, {"at": START}], None),
+    ],
+    ids=["ids go back", "times go back", "fills do not add up", "twice", "an old one again", "within the tolerance"],
+)
+def test_what_cannot_be_opens_a_gap(heard: list[dict[str, object]], words: str | None) -> None:
+    """Ids and times that go back and fills that do not add up say that something is missing; a message that comes twice does not."""
+    venue = ListingVenue()
+    venue.activities = [activity(SPY, "lost", "4", "4", START)]
+
+    async def play(floor: Floor) -> None:
+        venue.activities = []
+        await started(floor)
+        if heard[0].get("cumulative_quantity"):
+            venue.activities = [activity(SPY, "lost", "4", "4", START)]
+            venue.listed = [report_of(SPY, "query", "partially_filled", cumulative="4")]
+        for changes in heard:
+            floor.hear(stream_report(SPY, "new", "new", **changes))
+        if words is not None:
+            assert "gap orders" in floor.gate.reasons
+            assert words in floor.gate.reasons["gap orders"]
+        await floor.clock.sleep(1)
+
+    floor = played(lambda: Floor(venue, SPY), play)
+    assert len(floor.of(GapOpened)) == len(floor.of(GapClosed)) == (words is not None)
+    assert floor.gate.is_open
+    assert ["lost"] * ("cumulative_quantity" in heard[0]) == executions(floor)
+
+
+def owed(floor: Floor) -> tuple[str, datetime] | None:
+    """Return what the stream owes now."""
+    return floor.keeper.owed
+
+
+def test_the_stream_owes_a_word_about_each_order() -> None:
+    """From the venue's answer to a submit, or the request of a cancel, until it mentions the order, or the order ends."""
+    venue = ListingVenue()
+
+    async def play(floor: Floor) -> None:
+        await started(floor)
+        assert owed(floor) is None
+        floor.hear(stream_report(SPY, "query", "new", source="submit"))
+        since = floor.clock.now()
+        assert owed(floor) == (SPY.client_order_id, since)
+        floor.hear(stream_report(SPY, "new", "new"))
+        assert owed(floor) is None
+        floor.hear(stream_report(SPY, "query", "new", source="submit"))
+        assert owed(floor) is None
+        await floor.clock.sleep(1)
+        asked = floor.clock.now()
+        floor.bus.post(CancelRequested(at=asked, client_order_id=SPY.client_order_id, reason="drill"))
+        floor.bus.post(CancelRequested(at=asked, client_order_id=QQQ.client_order_id, reason="drill"))
+        assert owed(floor) == (SPY.client_order_id, asked)
+        floor.hear(stream_report(SPY, "canceled", "canceled"))
+        venue.known[SPY.client_order_id] = report_of(SPY, "query", "canceled")
+        assert owed(floor) == (QQQ.client_order_id, asked)
+        floor.bus.post(StreamSilent(at=floor.clock.now(), stream="orders", since=since, reason="silent"))
+        assert "silent" in floor.gate.reasons["gap orders"]
+        await floor.clock.sleep(1)
+        assert owed(floor) is None
+
+    played(lambda: Floor(venue, SPY, QQQ), play)

@@ -19,8 +19,8 @@ from alchemiser.domain.events import (
     StreamConnected,
 )
 from alchemiser.domain.orders import ExecutionReport, NewOrder, OrderState, OrderType, Side, TimeInForce
+from alchemiser.execution.missed_fills import missed_fills
 from alchemiser.execution.order_states import OrderStates
-from alchemiser.execution.reconciliation import missed_fills, unaccounted
 
 AT = datetime(2025, 3, 3, 20, 50, tzinfo=UTC)
 KEY = "e-20250303.1-SPY-1"
@@ -228,13 +228,3 @@ def test_missed_fills_are_those_that_no_road_brought() -> None:
 
     assert ["e2", "e3"] == [one.execution_id for one in missed]
     assert ["filled 4", "filled 1", "filled 5", "closed filled"] == tape.announced()
-
-
-def test_open_orders_that_the_venue_does_not_list_are_asked_about() -> None:
-    """What we think is open and the venue does not list is neither forgotten nor assumed cancelled."""
-    tape = Tape()
-    tape.intend()
-    tape.intend("e-20250303.1-QQQ-1")
-
-    (order,) = unaccounted([report("query", "new", key="e-20250303.1-QQQ-1")], tape.states)
-    assert order.client_order_id == KEY

@@ -19,13 +19,11 @@ from alchemiser.domain.events import (
     DecisionDue,
     Event,
     FlattenOrdered,
-    GapClosed,
     LedgerCompared,
     OrderFilled,
     OrderIntended,
     RebalanceParked,
     RebalancePlanned,
-    RecoveryCompleted,
     ResultReported,
     SessionClosed,
     StrategyFailed,
@@ -473,24 +471,22 @@ def test_a_strategy_that_is_no_longer_wanted_keeps_its_shares_in_a_decision() ->
     assert ["SPY"] == [intent.symbol for intent in plan.intents]
 
 
-def test_the_ledger_is_compared_after_a_start_and_after_a_gap() -> None:
-    """Shares that are gone and cash that is off are each a difference in words."""
+def test_the_ledger_is_compared_at_the_end_of_a_session() -> None:
+    """Each difference is named in words; none when they agree."""
 
     async def play(desk: Desk) -> None:
         desk.hold("a", "SPY", "10")
         desk.bus.post(AccountObserved(at=START, account=msgspec.structs.replace(ACCOUNT, cash=Decimal(9_990)), positions=(), reason="x"))
-        desk.bus.post(RecoveryCompleted(at=START, events_replayed=1, fills_recovered=0, open_orders=0))
+        desk.bus.post(SessionClosed(at=desk.clock.now(), session=SESSION))
         await desk.clock.sleep(1)
         desk.broker.rows = (position("SPY", "10"),)
         desk.broker.held = msgspec.structs.replace(ACCOUNT, cash=Decimal(8_990))
-        desk.bus.post(GapClosed(at=START, stream="orders", since=START, fills_recovered=0))
+        desk.bus.post(SessionClosed(at=desk.clock.now(), session=SESSION))
 
     desk = played(play)
     first, second = desk.of(LedgerCompared)
     assert ("SPY: the books hold 10, the broker 0", "cash: the books hold 8990.00, the broker 10000.00") == first.differences
-    assert ((), None) == (second.differences, second.session)
-    assert ["start", "gap closed"] == [observed.reason for observed in desk.of(AccountObserved)][1:]
-    assert desk.of(ResultReported) == []
+    assert ((), DAY) == (second.differences, second.session)
 
 
 def test_each_session_ends_with_its_result() -> None:
@@ -507,18 +503,6 @@ def test_each_session_ends_with_its_result() -> None:
     assert {"a": Decimal(15), "b": Decimal(0)} == result.unrealised
     assert {"a": Decimal(0), "b": Decimal(0)} == result.realised
     assert compared.session == DAY
-
-
-def test_a_broker_that_is_away_is_a_difference_that_says_so() -> None:
-    """Agreement is claimed only when it was seen."""
-
-    async def play(desk: Desk) -> None:
-        desk.broker.failing.append(VenueUnavailable("connection refused"))
-        desk.bus.post(RecoveryCompleted(at=START, events_replayed=1, fills_recovered=0, open_orders=0))
-
-    desk = played(play)
-    (compared,) = desk.of(LedgerCompared)
-    assert ("the broker could not be asked: connection refused",) == compared.differences
 
 
 def test_the_result_of_a_session_is_worth_asking_again() -> None:

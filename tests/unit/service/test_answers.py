@@ -32,6 +32,7 @@ from alchemiser.service.answers import Answers
 from alchemiser.service.clock import VirtualClock
 from alchemiser.service.health import HealthReport
 from alchemiser.service.http import Action
+from alchemiser.service.reconciliations import Reconciliations
 from alchemiser.service.state import JournaledState
 from alchemiser.service.view import RESOURCES, document, to_json
 from alchemiser.service.vitals import Vitals
@@ -64,6 +65,7 @@ class House:
         self.gate = SubmitGate(now=self.clock.now, cut_off=parse_schedule("close - 1m").at)
         self.quotes = QuoteBook()
         self.vitals = Vitals(loop_time=loop.time, now=self.clock.now, limit_seconds=60)
+        self.reconciliations = Reconciliations(every_seconds=900, clock=self.clock, publish=self.bus.publish)
         self.answers = Answers(
             state=self.state,
             bus=self.bus,
@@ -74,6 +76,7 @@ class House:
             calendar=TradingCalendar.new_york(),
             clock=self.clock,
             cut_off=parse_schedule("close - 1m").at,
+            reconciliations=self.reconciliations,
         )
         self.bus.subscribe_inline("quotes", (QuoteUpdated,), self.quotes)
         for part in (self.state.orders, self.state.ledger, self.state.rebalances, self.state.trading, self.state.overview, self.gate):

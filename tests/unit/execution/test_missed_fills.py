@@ -1,10 +1,9 @@
-"""Reconciliation: what the venue's answers say that the order states do not know, and nothing that they do know."""
+"""Missed executions: those of the venue's list that the orders have not seen, and nothing that they have."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,8 +11,8 @@ from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.account import BrokerActivity
 from alchemiser.domain.events import Event, ExecutionReported, OrderFilled, OrderIntended
 from alchemiser.domain.orders import NewOrder, OrderState
+from alchemiser.execution.missed_fills import missed_fills
 from alchemiser.execution.order_states import OrderStates
-from alchemiser.execution.reconciliation import missed_fills, unaccounted
 from tests.unit.execution.desk import START, buy, order_of, report_of
 
 ORDER = order_of(buy())
@@ -149,20 +148,3 @@ def test_every_execution_is_applied_once(sizes: Sequence[int], data: st.DataObje
     assert known is not None
     assert (OrderState.FILLED, Decimal(total)) == (known.state, known.cumulative_quantity)
     assert missed_fills(listed, book.states) == ()
-
-
-@pytest.mark.parametrize("listed", [True, False])
-def test_an_open_order_that_the_venue_does_not_list_has_to_be_asked_about(listed: bool) -> None:
-    """It may have been filled, cancelled, or never have arrived."""
-    book = working(ORDER)
-    at_venue = [report_of(ORDER, "query", "new")] if listed else []
-
-    assert [ORDER.client_order_id] * (not listed) == [order.client_order_id for order in unaccounted(at_venue, book.states)]
-
-
-def test_an_order_that_ended_is_accounted_for() -> None:
-    """The venue lists open orders only."""
-    book = working(ORDER)
-    book.hear(ORDER, "canceled", "canceled")
-
-    assert unaccounted([], book.states) == ()

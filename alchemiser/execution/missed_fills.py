@@ -1,0 +1,81 @@
+"""Missed executions: which of the broker's activities our orders have not seen. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from typing import Protocol
+
+from alchemiser.domain.account import BrokerActivity
+from alchemiser.domain.money import ZERO
+from alchemiser.domain.orders import ExecutionReport, Order, Side
+
+
+class KnownOrders(Protocol):
+    """Orders that can be found by the venue's id and gone through, oldest first."""
+
+    def by_venue_id(self, venue_order_id: str) -> Order | None:
+        """Return an order by the venue's id."""
+
+    def __iter__(self) -> Iterator[Order]:
+        """Iterate over all orders."""
+
+
+def missed_fills(activities: Iterable[BrokerActivity], orders: KnownOrders) -> tuple[ExecutionReport, ...]:
+    """Return the executions among the broker's activities that our orders have not seen, oldest first, as execution reports.
+
+    An execution is known by its id. The venue does not promise that the ids of activities and of stream events agree: shares that an order
+    has seen under ids that the list does not have are taken for the oldest of the list. Never are more shares made of it than the
+    venue itself counts.
+    """
+    listed: dict[str, dict[Decimal, BrokerActivity]] = {}
+    for activity in activities:
+        order = orders.by_venue_id(activity.venue_order_id)
+        if order is not None:
+            # Each execution of an order takes it to another total: two rows with the same one are one execution, listed twice.
+            rows = listed.setdefault(order.client_order_id, {})
+            if activity.cumulative_quantity not in rows or activity.execution_id in order.execution_ids:
+                rows[activity.cumulative_quantity] = activity
+    missed = [
+        (activity, order)
+        for order in orders
+        if order.client_order_id in listed
+        for activity in _missed(order, listed[order.client_order_id])
+    ]
+    return tuple(_report(activity, order) for activity, order in sorted(missed, key=lambda pair: pair[0].at))
+
+
+def _missed(order: Order, listed: Mapping[Decimal, BrokerActivity]) -> Iterator[BrokerActivity]:
+    """Yield the executions of one order that it has not seen, oldest first."""
+    rows = [row for _, row in sorted(listed.items())]
+    named = sum((row.quantity for row in rows if row.execution_id in order.execution_ids), ZERO)
+    # The list begins at the time that was asked for: what was filled before it is not in it.
+    before = rows[0].cumulative_quantity - rows[0].quantity
+    nameless = order.cumulative_quantity - named - before
+    unseen = max(order.reported_quantity, rows[-1].cumulative_quantity) - order.cumulative_quantity
+    for row in rows:
+        if row.execution_id in order.execution_ids:
+            continue
+        if row.quantity <= nameless:
+            nameless -= row.quantity
+        elif row.quantity <= unseen:
+            unseen -= row.quantity
+            yield row
+
+
+def _report(activity: BrokerActivity, order: Order) -> ExecutionReport:
+    is_last = activity.cumulative_quantity >= order.request.quantity
+    return ExecutionReport(
+        event="fill" if is_last else "partial_fill",
+        status="filled" if is_last else order.venue_status or "partially_filled",
+        client_order_id=order.client_order_id,
+        venue_order_id=activity.venue_order_id,
+        symbol=activity.symbol,
+        side=Side(order.request.side),
+        quantity=order.request.quantity,
+        cumulative_quantity=activity.cumulative_quantity,
+        average_price=None,
+        at=activity.at,
+        source="activity",
+        execution_id=activity.execution_id,
+        last_quantity=activity.quantity,
+        last_price=activity.price,
+    )

@@ -1,0 +1,203 @@
+"""The reconciler: asks the venue for everything, compares, and makes our state follow it in one step.
+
+It awaits; what the answers mean is decided in ``reconciliation``. The venue's lists are only eventually consistent, and its answers come
+one after the other while the market moves: what does not fit together is asked for again, a bounded number of times, and nothing is
+applied until it fits or the attempts are used up. Then the symbols of which the differences remain are parked, and the rest goes on.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+import structlog
+
+from alchemiser.domain.errors import NotFoundAtVenue, VenueError
+from alchemiser.domain.events import (
+    AccountObserved,
+    CancelRequested,
+    Event,
+    LedgerCompared,
+    Reconciled,
+    ReconciliationStarted,
+)
+from alchemiser.domain.orders import ExecutionReport
+from alchemiser.domain.reconciliation import AT_ODDS, UNRESOLVED, Difference, DifferenceCode, Parking
+from alchemiser.domain.runtime import Clock
+from alchemiser.domain.venue import Venue
+from alchemiser.execution.order_states import OrderStates
+from alchemiser.execution.parking import ParkedSymbols
+from alchemiser.execution.reconciliation import Findings, OwnSide, VenueSide, reconcile, to_look_up
+
+OVERLAP: Final = timedelta(seconds=2)
+"""How much further back than the last known execution the venue is asked: its clocks need not agree to the second."""
+
+ATTEMPT_PAUSES_SECONDS: Final = (1.0, 2.0, 5.0, 10.0)
+"""Pauses between attempts whose answers do not fit together; the last repeats."""
+
+_log = structlog.get_logger(__name__)
+
+
+class ReconcilerParts(msgspec.Struct, frozen=True):
+    """What the reconciler works with.
+
+    ``holdings`` and ``cash`` are the books'; ``unfinished`` is the id of the rebalance in progress; ``attempts`` is how often a difference
+    is asked about before its symbol is parked. ``publish`` may wait, ``post`` never does.
+    """
+
+    venue: Venue
+    orders: OrderStates
+    parked: ParkedSymbols
+    holdings: Callable[[], Mapping[str, Decimal]]
+    cash: Callable[[], Decimal | None]
+    unfinished: Callable[[], str | None]
+    clock: Clock
+    publish: Callable[..., Awaitable[object]]
+    post: Callable[[Event], object]
+    durable: Callable[[], Awaitable[None]]
+    epoch: str
+    attempts: int = 4
+
+
+class Reconciler:
+    """Makes one comparison at a time; whoever calls it sees to that."""
+
+    def __init__(self, parts: ReconcilerParts) -> None:
+        self._parts = parts
+
+    async def reconcile(self, reason: str, *, since: datetime | None, since_event: str | None) -> Reconciled:
+        """Compare until both sides agree or the attempts are used up, apply what is to be applied, and return what was published.
+
+        ``since`` is when the last execution happened before which nothing can have been missed, ``since_event`` the last event of the
+        stream before that; ``None`` when there was none. Raises the errors under ``VenueError`` with which the venue did not answer;
+        then nothing was applied.
+        """
+        parts = self._parts
+        await parts.publish(ReconciliationStarted(at=parts.clock.now(), reason=reason))
+        taken_back: dict[tuple[str, str], Difference] = {}
+        attempt = 0
+        while True:
+            attempt += 1
+            venue, observed = await self._ask(reason, since, since_event)
+            findings = reconcile(self._own(), venue)
+            if findings.is_settled or attempt >= parts.attempts:
+                break
+            for difference in findings.differences:
+                if difference.subject in findings.cancels:
+                    taken_back[difference.code, difference.subject] = difference
+            await self._take_back(findings)
+            pause = ATTEMPT_PAUSES_SECONDS[min(attempt, len(ATTEMPT_PAUSES_SECONDS)) - 1]
+            _log.info(
+                "reconciliation_repeated", attempt=attempt, pause_seconds=pause, differences=[one.text for one in findings.differences]
+            )
+            await parts.clock.sleep(pause)
+        # No await between the comparison and its application: the findings are meant for exactly this state.
+        return self._apply(reason, attempt, findings, taken_back, observed)
+
+    async def _ask(self, reason: str, since: datetime | None, since_event: str | None) -> tuple[VenueSide, AccountObserved]:
+        """Ask the venue for everything, once."""
+        venue, orders = self._parts.venue, self._parts.orders
+        replayed = () if since_event is None else await venue.replay_since(since_event)
+        listed = await venue.open_orders()
+        looked_up: dict[str, ExecutionReport | None] = {}
+        for key in to_look_up(orders, listed):
+            try:
+                looked_up[key] = await venue.order_by_client_id(key)
+            except NotFoundAtVenue:
+                looked_up[key] = None
+        first = next(iter(orders), None)
+        # Nothing was ever sent from this journal: nothing of ours can have been missed.
+        executions = () if first is None else await venue.fills_since(self._missing_from(since or first.intended_at, listed, looked_up))
+        account = await venue.account()
+        positions = await venue.positions()
+        observed = AccountObserved(at=self._parts.clock.now(), account=account, positions=positions, reason=reason)
+        answers = VenueSide(
+            open_orders=listed,
+            looked_up=looked_up,
+            executions=executions,
+            positions=positions,
+            cash=account.cash,
+            replayed=replayed or (),
+        )
+        return answers, observed
+
+    def _missing_from(
+        self, since: datetime, listed: Iterable[ExecutionReport], looked_up: Mapping[str, ExecutionReport | None]
+    ) -> datetime:
+        """Return since when executions may be missing: the last one known to be sound, or the first order that lacks some."""
+        orders = self._parts.orders
+        lacking = [order.intended_at for order in orders.incomplete()]
+        for report in (*listed, *looked_up.values()):
+            order = None if report is None else orders.get(report.client_order_id)
+            if report is not None and order is not None and report.cumulative_quantity > order.cumulative_quantity:
+                lacking.append(order.intended_at)
+        return min((since, *lacking)) - OVERLAP
+
+    def _own(self) -> OwnSide:
+        parts = self._parts
+        return OwnSide(
+            epoch=parts.epoch,
+            orders=tuple(parts.orders),
+            fills=parts.orders.fills,
+            holdings=parts.holdings(),
+            cash=parts.cash(),
+            unfinished=parts.unfinished(),
+        )
+
+    async def _take_back(self, findings: Findings) -> None:
+        """Cancel what must not be live. Whatever becomes of the request, the next attempt sees whether the order is gone."""
+        parts = self._parts
+        for key, venue_order_id in findings.cancels.items():
+            if parts.orders.get(key) is not None:
+                await parts.publish(CancelRequested(at=parts.clock.now(), client_order_id=key, reason="the reconciliation takes it back"))
+            await parts.durable()
+            try:
+                await parts.venue.cancel(venue_order_id)
+            except VenueError as error:
+                _log.warning("order_not_taken_back", client_order_id=key, venue_order_id=venue_order_id, reason=str(error))
+
+    def _apply(
+        self,
+        reason: str,
+        attempts: int,
+        findings: Findings,
+        taken_back: Mapping[tuple[str, str], Difference],
+        observed: AccountObserved,
+    ) -> Reconciled:
+        parts, now = self._parts, self._parts.clock.now()
+        remaining = {(difference.code, difference.subject) for difference in findings.differences}
+        gone = [difference for key, difference in taken_back.items() if key not in remaining]
+        done = Reconciled(
+            at=now,
+            reason=reason,
+            attempts=attempts,
+            reports=findings.reports,
+            differences=(*findings.differences, *gone),
+            parked=parked_after(findings, parts.parked.by_symbol, now),
+        )
+        parts.post(observed)
+        parts.post(done)
+        at_odds = tuple(difference.text for difference in findings.differences if difference.code in AT_ODDS)
+        parts.post(LedgerCompared(at=now, session=None, differences=at_odds))
+        return done
+
+
+def parked_after(findings: Findings, before: Mapping[str, Parking], now: datetime) -> dict[str, Parking]:
+    """Return the parked symbols after a comparison: those of which a difference remains, each since it was parked first.
+
+    A symbol that a rebalance left with an open order stays parked for as long as that order is open.
+    """
+    parked = {symbol: parking for symbol, parking in before.items() if parking.code == UNRESOLVED and symbol in findings.unresolved}
+    for difference in findings.differences:
+        if not difference.parks or difference.symbol is None or difference.symbol in parked:
+            continue
+        earlier = before.get(difference.symbol)
+        since = earlier.since if earlier is not None and earlier.code == difference.code else now
+        parked[difference.symbol] = Parking(code=difference.code.value, reason=difference.text, since=since)
+    return parked
+
+
+def fills_missed(done: Reconciled) -> int:
+    """Return how many executions a reconciliation found that we had not heard of."""
+    return sum(difference.code is DifferenceCode.FILL_MISSED for difference in done.differences)
