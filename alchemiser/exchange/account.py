@@ -43,6 +43,16 @@ class Position(msgspec.Struct):
         value = sum((lot.quantity * lot.price for lot in self.lots), ZERO)
         self.average_entry_price = (value / self.quantity).quantize(_ENTRY_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN)
 
+    def carry(self) -> None:
+        """Make every lot one of an earlier day."""
+        self.rebase()
+        for lot in self.lots:
+            lot.is_carried = True
+
+    def copy(self) -> "Position":
+        """Return a position of its own that is the same."""
+        return msgspec.structs.replace(self, lots=[msgspec.structs.replace(lot) for lot in self.lots])
+
     def split(self, new: Decimal, old: Decimal, *, is_whole: bool) -> Decimal:
         """Turn every ``old`` shares into ``new`` ones at the same cost; return the signed fraction of a share that cannot be held."""
         exact = self.quantity * new / old
@@ -61,6 +71,13 @@ class Position(msgspec.Struct):
         return exact - after
 
 
+class Opening(msgspec.Struct):
+    """The positions with which a trading day began, after what issuers did to them over night."""
+
+    on: date
+    positions: dict[str, Position] = {}
+
+
 class Configuration(msgspec.Struct):
     """What the account's owner has chosen (section 8.2)."""
 
@@ -77,7 +94,8 @@ class Configuration(msgspec.Struct):
 class Account(msgspec.Struct, kw_only=True):
     """Cash and positions. ``last_equity`` and ``last_maintenance_margin`` are of the previous session's close.
 
-    ``unsettled`` is what sales have brought and the clearing has not paid out, by the date on which it does.
+    ``unsettled`` is what sales have brought and the clearing has not paid out, by the date on which it does. ``openings`` are the last two:
+    as long as a trade has not settled it can still be broken, and the position is then worked out anew.
     """
 
     id: str
@@ -88,6 +106,7 @@ class Account(msgspec.Struct, kw_only=True):
     close_equity: Decimal | None = None
     close_maintenance_margin: Decimal = ZERO
     positions: dict[str, Position] = {}
+    openings: list[Opening] = []
     configuration: Configuration = msgspec.field(default_factory=Configuration)
     fees: FeesOfDay = msgspec.field(default_factory=FeesOfDay)
     interest: Interest = msgspec.field(default_factory=Interest)
@@ -133,16 +152,25 @@ class Account(msgspec.Struct, kw_only=True):
 
     def deliver(self, symbol: str, change: Decimal, price: Decimal, *, is_carried: bool = False) -> None:
         """Put shares into the account, or take them out of it, without a trade: no cash moves. They may turn a position around."""
-        held, cash = self.quantity(symbol), self.cash
+        cash = self.cash
+        self.exchange_shares(symbol, change, price)
+        self.cash = cash
+        position = self.positions.get(symbol)
+        if is_carried and position is not None:
+            position.lots[-1].is_carried = True
+
+    def exchange_shares(self, symbol: str, change: Decimal, price: Decimal) -> None:
+        """Book signed shares without a settlement; they may turn a position around."""
+        held = self.quantity(symbol)
         sign = 1 if change > 0 else -1
         closing = min(abs(change), abs(held)) if held * change < 0 else ZERO
         for part in (closing, abs(change) - closing):
             if part:
                 self.book(symbol, sign, part, price)
-        self.cash = cash
-        position = self.positions.get(symbol)
-        if is_carried and position is not None:
-            position.lots[-1].is_carried = True
+
+    def keep_opening(self, on: date) -> None:
+        """Remember with which positions a trading day begins; call it when issuers are done."""
+        self.openings = [*self.openings[-1:], Opening(on=on, positions={name: held.copy() for name, held in self.positions.items()})]
 
     def roll_day(self, on: date) -> None:
         """Begin a trading day: proceeds settle, the close becomes yesterday's, all lots are carried, entry prices first in first out."""
@@ -151,9 +179,7 @@ class Account(msgspec.Struct, kw_only=True):
             self.last_equity = self.close_equity
             self.last_maintenance_margin = self.close_maintenance_margin
         for position in self.positions.values():
-            position.rebase()
-            for lot in position.lots:
-                lot.is_carried = True
+            position.carry()
 
 
 def _consume(lots: list[Lot], quantity: Decimal) -> None:

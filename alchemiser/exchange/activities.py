@@ -1,6 +1,6 @@
 """The account's activities (section 8.6): every fill, and every row that moved cash or shares without a trade."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -9,6 +9,7 @@ import msgspec
 
 from alchemiser.domain.money import ZERO, number_string
 from alchemiser.exchange.archive import SEGMENT, seal, unseal
+from alchemiser.exchange.charges import FeesOfDay
 from alchemiser.exchange.errors import invalid
 from alchemiser.exchange.formats import time_text
 from alchemiser.exchange.orders import VenueOrder
@@ -16,6 +17,19 @@ from alchemiser.exchange.requests import ActivityFilter
 from alchemiser.exchange.timeline import NEW_YORK
 
 _TRADE_TYPES: Final = frozenset({"FILL"})
+
+
+class Traded(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What one execution did to the account. ``instead_of`` is the execution that it corrects, or breaks: then it is of zero shares."""
+
+    execution_id: str
+    symbol: str
+    sign: int
+    quantity: Decimal
+    price: Decimal
+    settles: date | None = None
+    fees: FeesOfDay | None = None
+    instead_of: str | None = None
 
 
 class Activity(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -27,6 +41,7 @@ class Activity(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     order_id: str | None
     row: dict[str, Any]
     amount: Decimal = ZERO
+    traded: Traded | None = None
 
 
 class ActivityRows(msgspec.Struct):
@@ -63,29 +78,37 @@ class ActivityLog:
             rows = rows[ids.index(wanted.page_token) + 1 :]
         return [activity.row for activity in rows[: wanted.page_size]]
 
+    def latest(self) -> Iterator[Activity]:
+        """Yield all rows, the last one first."""
+        return reversed(self._all)
+
     def cash_flows(self) -> Iterator[Activity]:
         """Yield the rows that moved cash without a trade, oldest first."""
         return (activity for activity in self._all if activity.amount)
 
 
-def fill_activity(order: VenueOrder, *, execution_id: str, quantity: Decimal, price: Decimal, at: datetime) -> Activity:
-    """Return the activity of one execution; the order is in the state after it."""
-    activity_id = f"{_id_time(at)}::{execution_id}"
+def fill_activity(order: VenueOrder, traded: Traded, at: datetime, *, correction: Mapping[str, Any] | None = None) -> Activity:
+    """Return the activity of one execution; the order is in the state after it.
+
+    ``correction`` is what the row of a broken or corrected execution says otherwise.
+    """
+    activity_id = f"{_id_time(at)}::{traded.execution_id}"
     row = {
         "activity_type": "FILL",
         "id": activity_id,
         "transaction_time": time_text(at),
         "type": "fill" if order.status == "filled" else "partial_fill",
-        "price": number_string(price),
-        "qty": number_string(quantity),
+        "price": number_string(traded.price),
+        "qty": number_string(traded.quantity),
         "side": order.side,
         "symbol": order.symbol,
         "leaves_qty": number_string(order.leaves_quantity),
         "order_id": order.id,
         "cum_qty": number_string(order.filled_qty),
         "order_status": order.status.value,
+        **(correction or {}),
     }
-    return Activity(id=activity_id, type="FILL", at=at, order_id=order.id, row=row)
+    return Activity(id=activity_id, type="FILL", at=at, order_id=order.id, row=row, traded=traded)
 
 
 def other_activity(

@@ -34,8 +34,9 @@ class Blotter:
         self._by_client_id: dict[str, VenueOrder] = {}
         self._open = OpenOrders(assets)
         self._all: list[VenueOrder] = []
-        trees = [*unseal(state.archive, VenueOrder), *state.orders]
-        for order in sorted((order for tree in trees for order in (tree, *tree.legs)), key=_by_sequence):
+        # An order that was changed after it had been sealed is there twice; the later one counts.
+        trees = {tree.id: tree for tree in (*unseal(state.archive, VenueOrder), *state.orders)}
+        for order in sorted((order for tree in trees.values() for order in (tree, *tree.legs)), key=_by_sequence):
             self._index(order)
 
     def new_uuid(self) -> str:
@@ -147,12 +148,15 @@ class Blotter:
         price: Decimal,
         position: Decimal,
         settles: date | None,
+        event: str | None = None,
+        instead_of: str | None = None,
+        reason: str | None = None,
     ) -> None:
-        """Tell an execution; the order is in the state after it."""
+        """Tell an execution, or with ``event`` what became of the one that it is ``instead_of``; the order is in the state after it."""
         self._open.put(order)
         self._append(
             OrderUpdate(
-                event="partial_fill" if order.is_open else "fill",
+                event=event or ("partial_fill" if order.is_open else "fill"),
                 event_id=self._event_id(at),
                 at=at,
                 order=order_json(order, nested=False),
@@ -161,8 +165,16 @@ class Blotter:
                 qty=quantity,
                 position_qty=position,
                 settle_date=settles,
+                previous_execution_id=instead_of,
+                reason=reason,
             )
         )
+
+    def keep_change(self, order: VenueOrder) -> None:
+        """Make sure that a change of an order that may have ended long ago is saved."""
+        tree = order if order.parent_id is None else self._by_id[order.parent_id]
+        if all(kept is not tree for kept in self._state.orders):
+            self._state.orders.append(tree)
 
     def drain(self) -> list[OrderUpdate]:
         """Return and forget the events since the last call."""

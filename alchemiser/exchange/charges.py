@@ -40,10 +40,17 @@ class FeesOfDay(msgspec.Struct):
         else:
             self.taf += min(quantity * TAF_RATE, TAF_MOST)
 
+    def include(self, other: "FeesOfDay", times: int = 1) -> None:
+        """Add other fees; ``times`` minus one takes them back."""
+        self.sec += times * other.sec
+        self.taf += times * other.taf
+        self.cat += times * other.cat
+
     def rounded(self) -> dict[str, Decimal]:
-        """Return each fee that is due, by name, rounded up to the cent."""
+        """Return each fee that is due, by name, rounded up to the cent; one that is given back is negative."""
         sums = {"SEC": self.sec, "TAF": self.taf, "CAT": self.cat}
-        return {name: amount.quantize(CENT, rounding=ROUND_CEILING) for name, amount in sums.items() if amount > 0}
+        rounded = {name: amount.quantize(CENT, rounding=ROUND_CEILING) for name, amount in sums.items()}
+        return {name: amount for name, amount in rounded.items() if amount}
 
 
 class Interest(msgspec.Struct):

@@ -1,7 +1,8 @@
 """One WebSocket connection of a client: a bounded queue of frames and the task that writes them.
 
 Publishing never waits for a client. A client that reads too slowly fills its queue; its connection is then ended, which it can see,
-instead of frames being dropped, which it could not.
+instead of frames being dropped, which it could not. A client of which nothing is heard, not even the answer to a ping, is gone: its
+connection is cut and its place is free.
 """
 
 import asyncio
@@ -12,6 +13,12 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 _CLOSE_SECONDS: Final = 1.0
 """How long an ending connection waits for the client to take the last frames and to close, in seconds of the loop."""
+
+PING_AFTER_SECONDS: Final = 60.0
+"""How long a client may be silent before it is asked whether it lives, in seconds of the loop."""
+
+GONE_AFTER_SECONDS: Final = 90.0
+"""How long a client may be silent at all: as long as the service keeps the place of one that is gone (section 5.3)."""
 
 
 class Frame(NamedTuple):
@@ -33,12 +40,13 @@ class Connection:
     def __init__(self, request: web.Request, *, queue_frames: int, overflow: Frame | None = None, deflate: bool = False) -> None:
         """``overflow`` is the last frame of a client that is too far behind; ``deflate`` lets clients ask for permessage-deflate."""
         self._request = request
-        self._socket = web.WebSocketResponse(timeout=_CLOSE_SECONDS, compress=deflate)
+        self._socket = web.WebSocketResponse(timeout=_CLOSE_SECONDS, compress=deflate, autoping=False)
         self._frames: asyncio.Queue[Frame | _End] = asyncio.Queue()
         self._queue_frames = queue_frames
         self._overflow = overflow
         self._ending = asyncio.Event()
         self._is_frozen = False
+        self._heard_at = asyncio.get_running_loop().time()
 
     @property
     def ended_cleanly(self) -> bool:
@@ -91,15 +99,20 @@ class Connection:
         opened()
         async with asyncio.TaskGroup() as group:
             writer = group.create_task(self._write(), name=f"stream writer {self._request.path}")
+            watch = group.create_task(self._cut_when_gone(), name=f"stream watch {self._request.path}")
             try:
                 async for message in self._socket:
-                    if message.type in (WSMsgType.TEXT, WSMsgType.BINARY) and not self._ending.is_set():
+                    self._heard_at = asyncio.get_running_loop().time()
+                    if message.type is WSMsgType.PING:
+                        await self._socket.pong(message.data)
+                    elif message.type in (WSMsgType.TEXT, WSMsgType.BINARY) and not self._ending.is_set():
                         is_text = message.type is WSMsgType.TEXT
                         receive(Frame(message.data.encode() if is_text else message.data, is_text))
             finally:
                 ended()
                 self._ending.set()
                 writer.cancel()
+                watch.cancel()
 
     async def _write(self) -> None:
         """Write what is queued; once the end is in sight, for a bounded time only."""
@@ -113,6 +126,31 @@ class Connection:
                 pass  # The client is gone; the reading side sees it too and ends the connection.
             finally:
                 watch.cancel()
+
+    async def _cut_when_gone(self) -> None:
+        """Ping a silent client, and abort the connection of one that stays silent."""
+        while True:
+            heard_at = self._heard_at
+            if await self._ends_before(heard_at + PING_AFTER_SECONDS):
+                return
+            if self._heard_at == heard_at and await self._ends_before(heard_at + GONE_AFTER_SECONDS, ping=not self._is_frozen):
+                return
+            if self._heard_at == heard_at:
+                self.abort()
+                return
+
+    async def _ends_before(self, at: float, *, ping: bool = False) -> bool:
+        """Wait for the end until that time of the loop; return whether it came."""
+        try:
+            async with asyncio.timeout_at(at):
+                if ping:
+                    await self._socket.ping()
+                await self._ending.wait()
+        except TimeoutError:
+            return False
+        except ConnectionResetError:
+            pass  # The client is gone; the reading side sees it too.
+        return True
 
     async def _cut_when_stuck(self) -> None:
         """Abort a connection whose client takes nothing more: closing it in order would wait for ever."""

@@ -9,6 +9,8 @@
 ``POST /_exchange/trade``     ``{"symbol", "price", "size"}``: print a trade
 ``POST /_exchange/correction``  ``{"symbol", "price"}`` and perhaps ``"size"``: the last trade was another one; its bar is updated
 ``POST /_exchange/cancel-trade``  ``{"symbol"}`` and perhaps ``"action"`` (``C`` or ``E``): the last trade never was
+``POST /_exchange/bust``      ``{"execution_id"}`` or ``{"symbol"}``, whose last one is meant: break an execution of the account
+``POST /_exchange/correct``   the same with ``"price"``, ``"qty"`` or both: the execution was another one
 ``POST /_exchange/halt``      ``{"symbol", "halted": true}``: halt or resume trading of a symbol, with its status message
 ``POST /_exchange/bands``     ``{"symbol", "down", "up"}``: the limit band until the market moves it; without prices it is lifted
 ``POST /_exchange/borrow``    ``{"symbol", "easy": false}``: make a symbol hard, or easy, to borrow
@@ -22,6 +24,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
@@ -40,6 +43,7 @@ from alchemiser.exchange.formats import time_text
 from alchemiser.exchange.handler import AdjustableClock, Driver
 from alchemiser.exchange.http_forms import answer, moment, read_json, whole_number
 from alchemiser.exchange.issuer_actions import actions_of
+from alchemiser.exchange.orders import order_json
 from alchemiser.exchange.path import TapePrint
 from alchemiser.exchange.rest_trading import Route
 from alchemiser.exchange.traffic import TrafficLog
@@ -48,6 +52,7 @@ from alchemiser.market.calendar import TradingCalendar
 LEAP_SPEED: Final = 20.0
 """Market seconds per second while a leaping clock is held."""
 
+_LARGEST_NUMBER: Final = 1_000_000_000
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
 
 
@@ -72,6 +77,20 @@ class CancelTrade(msgspec.Struct, forbid_unknown_fields=True):
 
     symbol: str
     action: Literal["C", "E"] = "C"
+
+
+class BustExecution(msgspec.Struct, forbid_unknown_fields=True):
+    """An execution that is broken; without its id the last one that stands, of the symbol or of any."""
+
+    execution_id: str | None = None
+    symbol: str | None = None
+
+
+class CorrectExecution(BustExecution, forbid_unknown_fields=True):
+    """What an execution really was."""
+
+    price: Decimal | None = None
+    qty: Decimal | None = None
 
 
 class SetBands(msgspec.Struct, forbid_unknown_fields=True):
@@ -135,6 +154,8 @@ class ControlApi:
             ("POST", "/_exchange/trade", self.print_trade),
             ("POST", "/_exchange/correction", self.correct_trade),
             ("POST", "/_exchange/cancel-trade", self.cancel_trade),
+            ("POST", "/_exchange/bust", self.bust),
+            ("POST", "/_exchange/correct", self.correct),
             ("POST", "/_exchange/halt", self.halt),
             ("POST", "/_exchange/bands", self.set_bands),
             ("POST", "/_exchange/borrow", self.borrow),
@@ -222,6 +243,23 @@ class ControlApi:
         asked = await self._asked(request, CancelTrade)
         return self._trade(asked.symbol, lambda now: self._feed.cancel_trade(asked.symbol, asked.action, now))
 
+    async def bust(self, request: web.Request) -> web.Response:
+        """Break an execution."""
+        asked = await _read(request, BustExecution)
+        execution_id = self._execution(asked)
+        return answer(order_json(self._driver.act(lambda now: self._core.bust(execution_id, now))))
+
+    async def correct(self, request: web.Request) -> web.Response:
+        """Correct an execution."""
+        asked = await _read(request, CorrectExecution)
+        for number in (asked.price, asked.qty):
+            if number is not None and not (number.is_finite() and 0 < number <= _LARGEST_NUMBER):
+                raise bad_request("expected price and qty as positive numbers")
+        execution_id = self._execution(asked)
+        return answer(
+            order_json(self._driver.act(lambda now: self._core.correct(execution_id, now, price=asked.price, quantity=asked.qty)))
+        )
+
     async def set_bands(self, request: web.Request) -> web.Response:
         """Set or lift the limit band of a symbol."""
         asked = await self._asked(request, SetBands)
@@ -283,6 +321,13 @@ class ControlApi:
         asked = await _read(request, kind)
         self._require(asked.symbol)
         return asked
+
+    def _execution(self, asked: BustExecution) -> str:
+        self._driver.read()
+        found = asked.execution_id or self._core.last_execution(asked.symbol)
+        if found is None:
+            raise not_found("no execution yet")
+        return found
 
     def _trade(self, symbol: str, change: Callable[[datetime], TapePrint | None]) -> web.Response:
         trade = self._driver.act(change)

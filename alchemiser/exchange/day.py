@@ -95,6 +95,7 @@ class DayShift:
             book.previous_close = book.close if book.close is not None else book.previous_close
             book.band = None
         self._issuers.begin_day(today, at)
+        self._state.account.keep_opening(today)
         self._cancel_shorts(at)
         self._release(at)
 

@@ -19,6 +19,7 @@ from alchemiser.exchange.admission import Admission
 from alchemiser.exchange.agenda import Agenda
 from alchemiser.exchange.assets import AssetRecord
 from alchemiser.exchange.blotter import Blotter
+from alchemiser.exchange.corrections import Corrections
 from alchemiser.exchange.day import DayShift
 from alchemiser.exchange.errors import ApiError, invalid, not_found, unprocessable
 from alchemiser.exchange.floor import Floor
@@ -73,6 +74,7 @@ class Exchange:
             settings=settings,
             random=random,
         )
+        self._corrections = Corrections(state, blotter=self._blotter, floor=self._floor, log=log, settings=settings)
         self._issuers = Issuers(state, blotter=self._blotter, standing=self._standing, floor=self._floor, log=log, settings=settings)
         self._day = DayShift(
             state,
@@ -284,6 +286,23 @@ class Exchange:
         """Make a symbol easy or hard to borrow; open short sales of what is hard end before the next day begins. Raises the 404."""
         self._advance(now)
         self._standing.set_borrow(symbol, is_easy=is_easy)
+
+    def last_execution(self, symbol: str | None = None) -> str | None:
+        """Return the id of the last execution that stands, of a symbol or of any; ``None`` when there is none."""
+        return self._corrections.last_execution(symbol)
+
+    def bust(self, execution_id: str, now: datetime) -> VenueOrder:
+        """Break an execution of the account, as if it had never been; return its order. Raises ``ApiError`` where that is not possible."""
+        return self._corrections.bust(execution_id, self._advance(now))
+
+    def correct(
+        self, execution_id: str, now: datetime, *, price: Decimal | None = None, by: Decimal | None = None, quantity: Decimal | None = None
+    ) -> VenueOrder:
+        """Correct the price of an execution, to another one or ``by`` some dollars, or its quantity; return its order.
+
+        Raises ``ApiError`` where that is not possible.
+        """
+        return self._corrections.correct(execution_id, self._advance(now), price=price, by=by, quantity=quantity)
 
     def announce(self, actions: Iterable[CorporateAction], now: datetime) -> None:
         """Schedule corporate actions; ``issuer_actions.actions_of`` reads them from rows of section 7.4.

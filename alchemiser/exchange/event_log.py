@@ -5,12 +5,13 @@ service keeps no event for ever.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from alchemiser.domain.errors import DataError
 from alchemiser.exchange.errors import ApiError
 from alchemiser.exchange.http_forms import moment
 from alchemiser.exchange.orders import OrderUpdate
@@ -83,12 +84,21 @@ def parse_range(query: Mapping[str, str]) -> EventRange:
     return EventRange(since, until, _id(query, "since_id"), _id(query, "until_id"))
 
 
+class _Head(msgspec.Struct):
+    """What is needed of an event that is read again."""
+
+    event_id: str
+    at: datetime
+
+
 class EventLog:
     """The events of one stream, oldest first; ids and times never fall."""
 
-    def __init__(self, *, kept: int = KEPT_EVENTS) -> None:
+    def __init__(self, *, kept: int = KEPT_EVENTS, earlier: Callable[[], Sequence[bytes]] | None = None) -> None:
+        """``earlier`` gives the JSON of the events of an earlier run; it is asked once, when somebody wants history."""
         self._kept = kept
         self._events: list[Event] = []
+        self._earlier = earlier
 
     @property
     def last_id(self) -> str:
@@ -106,12 +116,28 @@ class EventLog:
         """Return what has happened so far of what a client asked for."""
         if not wanted.is_replay:
             return []
+        if self._earlier is not None:
+            self._read_earlier(self._earlier())
+            self._earlier = None
         if wanted.since is not None:
             first = bisect_left(self._events, wanted.since, key=lambda event: event.at)
         else:
             assert wanted.since_id is not None
             first = bisect_right(self._events, wanted.since_id, key=lambda event: event.id)
         return [event for event in self._events[first:] if not wanted.is_past(event)]
+
+    def _read_earlier(self, lines: Sequence[bytes]) -> None:
+        """Put the events of an earlier run before those of this one; the file knows both."""
+        first = self._events[0].id if self._events else None
+        earlier = []
+        for line in lines[-self._kept - _FORGET :]:
+            try:
+                head = msgspec.json.decode(line, type=_Head)
+            except msgspec.DecodeError as error:
+                raise DataError(f"the file of events holds a line that is none ({error}): {line[:80]!r}; move it away") from error
+            if first is None or head.event_id < first:
+                earlier.append(Event(head.event_id, head.at, line))
+        self._events[:0] = earlier
 
 
 def sortable_id(at: datetime, last: str, entropy: int) -> str:

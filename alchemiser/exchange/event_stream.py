@@ -2,7 +2,8 @@
 
 Lines are ``data: {...}``, comments ``:heartbeat`` and, to a client that reads too slowly, the number of messages it has lost. History is
 sent first and is followed by what happens next, without a hole and without a repetition; an end that is reached ends the answer.
-Trade events are remembered from the start of this exchange, activities for as long as the account has had them.
+Trade events are remembered across restarts where the state is kept, otherwise from the start of this exchange; activities for as long as
+the account has had them.
 """
 
 import asyncio
@@ -102,6 +103,7 @@ class EventStream:
         faults: FaultBook,
         traffic: TrafficLog,
         answer_headers: AnswerHeaders,
+        earlier: Callable[[], Sequence[bytes]] | None = None,
         queue_events: int = _QUEUE_EVENTS,
     ) -> None:
         self._core = core
@@ -110,7 +112,7 @@ class EventStream:
         self._traffic = traffic
         self._answer_headers = answer_headers
         self._queue_events = queue_events
-        self._trades = EventLog()
+        self._trades = EventLog(earlier=earlier)
         self._activities = EventLog()
         self._last_activity: str | None = None
         self._clients: dict[Subscriber, EventLog] = {}

@@ -29,8 +29,10 @@ Streams (``stream`` is ``orders``, ``market``, or ``events`` for the server-sent
 ``overlap_replay``        server-sent events that come twice, as when a replay overlaps the live tail
 ``storm``                 ``messages`` (default 10000) quotes of ``symbol`` at once
 
-Venue and time, which strike by themselves when their time has come:
+Venue and time; but for the first two, whose occasions are executions, they strike by themselves when their time has come:
 
+``bust``                  break an execution of the account (of ``symbol``) ``seconds`` of market time after it was made (default 0)
+``correct``               likewise, and its price becomes ``by`` dollars more (less, when negative)
 ``halt``                  halt ``symbol``, or with ``"halted": false`` resume it
 ``borrow``                make ``symbol`` hard to borrow, or with ``"easy": true`` easy again
 ``block``                 block the ``account``, its ``trading`` or its ``transfers`` (true or false each)
@@ -40,6 +42,7 @@ Pure types. What they do is up to the faces; which strikes when, to :mod:`alchem
 """
 
 from datetime import datetime
+from decimal import Decimal
 from random import Random
 from typing import Annotated, Any, Final, Literal
 
@@ -238,6 +241,18 @@ class Storm(Fault, kw_only=True, tag="storm"):
     messages: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
 
 
+class Bust(UpdateFault, kw_only=True, tag="bust"):
+    """An execution is broken some market seconds after it was made."""
+
+    seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
+class Correct(Bust, kw_only=True, tag="correct"):
+    """An execution's price is corrected."""
+
+    by: Decimal
+
+
 class Halt(Fault, kw_only=True, tag="halt"):
     """Trading of a symbol is halted or resumed."""
 
@@ -285,6 +300,8 @@ AnyFault = (
     | DuplicateUpdates
     | ReorderUpdates
     | OverlapReplay
+    | Bust
+    | Correct
 )
 
 

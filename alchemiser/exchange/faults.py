@@ -4,12 +4,13 @@ The menu of faults and their JSON are in :mod:`alchemiser.exchange.fault_menu`.
 """
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from alchemiser.exchange.fault_menu import (
     AnyFault,
+    Bust,
     DueFault,
     DuplicateUpdates,
     Fault,
@@ -31,12 +32,21 @@ U = TypeVar("U", bound=UpdateFault)
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 
+class LateChange(NamedTuple):
+    """An execution that is to be broken or corrected, and when."""
+
+    at: datetime
+    execution_id: str
+    fault: Bust
+
+
 class FaultBook:
     """The faults that are waiting to strike, in the order in which they were asked for; ``random`` decides about probabilities."""
 
     def __init__(self, random: Random | None = None) -> None:
         self._random = random or Random(0)  # noqa: S311 - faults of a simulation
         self._faults: list[AnyFault] = []
+        self._late: list[LateChange] = []
 
     def add(self, faults: list[AnyFault]) -> None:
         """Remember more faults."""
@@ -45,6 +55,7 @@ class FaultBook:
     def clear(self) -> None:
         """Forget all faults."""
         self._faults.clear()
+        self._late.clear()
 
     def waiting(self) -> list[AnyFault]:
         """Return the faults that have not been used up."""
@@ -89,6 +100,23 @@ class FaultBook:
         """Return whether this order update is sent after the next one, counting it."""
         return self._update_strikes(ReorderUpdates, symbol, now)
 
+    def note_execution(self, symbol: str, execution_id: str, now: datetime) -> None:
+        """Take an execution as an occasion of being broken or corrected later."""
+        if not self._faults:
+            return
+        for fault in self._armed(Bust, now):
+            if fault.symbol in (None, symbol) and self._strikes(fault):
+                self._late.append(LateChange(now + timedelta(seconds=fault.seconds), execution_id, fault))
+                return
+
+    def late_changes(self, now: datetime) -> list[LateChange]:
+        """Return, and forget, the executions that are to be broken or corrected by now."""
+        if not self._late:
+            return []
+        due = [change for change in self._late if change.at <= now]
+        self._late = [change for change in self._late if change.at > now]
+        return due
+
     def overlaps_replay(self, now: datetime) -> bool:
         """Return whether the next server-sent event comes twice, counting it."""
         return bool(self._faults) and any(self._strikes(fault) for fault in self._armed(OverlapReplay, now))
@@ -107,7 +135,8 @@ class FaultBook:
 
     def next_due(self) -> datetime | None:
         """Return when the next fault strikes by itself, or ``None``; one without a time has already struck."""
-        return min((fault.at or _ALWAYS for fault in self._faults if isinstance(fault, DueFault)), default=None)
+        moments = [fault.at or _ALWAYS for fault in self._faults if isinstance(fault, DueFault)]
+        return min([*moments, *(change.at for change in self._late)], default=None)
 
     def _armed(self, kind: type[F], now: datetime) -> Iterator[F]:
         return iter([fault for fault in self._faults if isinstance(fault, kind) and fault.is_armed(now)])

@@ -12,11 +12,12 @@ from typing import Final
 
 from alchemiser.domain.market import Quote
 from alchemiser.domain.money import ZERO, from_float
-from alchemiser.exchange.activities import ActivityLog, fill_activity
+from alchemiser.exchange.activities import ActivityLog, Traded, fill_activity
 from alchemiser.exchange.admission import Admission
 from alchemiser.exchange.agenda import Agenda
 from alchemiser.exchange.blotter import Blotter
 from alchemiser.exchange.book import Book, is_within
+from alchemiser.exchange.charges import FeesOfDay
 from alchemiser.exchange.groups import Groups
 from alchemiser.exchange.matching import (
     Execution,
@@ -196,6 +197,24 @@ class Floor:
         is_cancelled = order.status is OrderStatus.PENDING_CANCEL or self._settings.auction_remainder == "canceled"
         self.end(order, OrderStatus.CANCELED if is_cancelled else OrderStatus.EXPIRED, at)
 
+    def charge(self, order: VenueOrder, quantity: Decimal, price: Decimal, at: datetime) -> FeesOfDay:
+        """Add the fees of an execution that is part of what the order has filled to those of the day; return them."""
+        fees = FeesOfDay()
+        day, before = at.astimezone(NEW_YORK).date(), order.filled_qty - quantity
+        fees.add(order.sign, quantity, price, filled_before=before, on=day, settings=self._settings)
+        self._state.account.fees.include(fees)
+        return fees
+
+    def cancel_misfits(self, symbol: str, at: datetime) -> None:
+        """Cancel the orders that shares which came or went have made wrong: they would sell too much, or open the other side."""
+        quantity = self._state.account.quantity(symbol)
+        is_oversold = self._standing.free_shares(symbol) < 0
+        for order in self._blotter.open_of(symbol):
+            is_reducing = order.sign * quantity < 0
+            # An earlier order of its group may have taken it along.
+            if order.is_open and not order.is_dormant and (is_reducing != order.is_closing or (order.is_closing and is_oversold)):
+                self.cancel_now(order, at)
+
     # --- private ---
 
     def _is_live(self, book: Book, at: datetime) -> bool:
@@ -296,15 +315,7 @@ class Floor:
         assert order.qty is None or order.filled_qty <= order.qty, f"order {order.id} is overfilled"
         settles = self._timeline.settlement_date(at)
         position = self._state.account.book(order.symbol, order.sign, quantity, price, settles)
-        if self._settings.fees:
-            self._state.account.fees.add(
-                order.sign,
-                quantity,
-                price,
-                filled_before=order.filled_qty - quantity,
-                on=at.astimezone(NEW_YORK).date(),
-                settings=self._settings,
-            )
+        fees = self.charge(order, quantity, price, at) if self._settings.fees else None
         if execution.completes:
             order.move_to(OrderStatus.FILLED, at)
         elif order.status not in _PENDING:
@@ -312,7 +323,10 @@ class Floor:
         else:
             order.updated_at = at
         execution_id = self._blotter.new_uuid()
-        self._log.add(fill_activity(order, execution_id=execution_id, quantity=quantity, price=price, at=at))
+        traded = Traded(
+            execution_id=execution_id, symbol=order.symbol, sign=order.sign, quantity=quantity, price=price, settles=settles, fees=fees
+        )
+        self._log.add(fill_activity(order, traded, at))
         self._blotter.executed(
             order,
             at,

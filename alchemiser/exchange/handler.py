@@ -18,13 +18,14 @@ from alchemiser.domain.runtime import Clock, Release
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError
 from alchemiser.exchange.event_stream import EventStream
-from alchemiser.exchange.fault_menu import Block, Borrow, DropStream, DueFault, HalfOpen, Halt, SendFrame, StepClock, Storm, Stream
+from alchemiser.exchange.fault_menu import Block, Borrow, Correct, DropStream, DueFault, HalfOpen, Halt, SendFrame, StepClock, Storm, Stream
 from alchemiser.exchange.faults import FaultBook
 from alchemiser.exchange.feed import MarketFeed
 from alchemiser.exchange.market_stream import MarketStream
 from alchemiser.exchange.order_stream import OrderStream
 from alchemiser.exchange.persistence import StateFile
 from alchemiser.exchange.ticks import MINUTE, TickGrid, floor_to
+from alchemiser.exchange.traffic import TrafficLog
 from alchemiser.market.calendar import TradingCalendar
 
 ACTIVE: Final = timedelta(seconds=60)
@@ -70,6 +71,7 @@ class Driver:
         event_stream: EventStream,
         faults: FaultBook,
         state: StateFile,
+        traffic: TrafficLog,
         by_the_second: bool = False,
         hold_for_clients: bool = False,
     ) -> None:
@@ -88,6 +90,7 @@ class Driver:
         }
         self._faults = faults
         self._state = state
+        self._traffic = traffic
         self._by_the_second = by_the_second
         self._hold_for_clients = hold_for_clients
         self._now = clock.now()
@@ -134,6 +137,7 @@ class Driver:
         self._feed.pulse(now)
         for fault in self._faults.due(now):
             self._strike(fault, now)
+        self._change_executions(now)
         self._hold()
         return now
 
@@ -188,6 +192,7 @@ class Driver:
         At the open and at the close the quote comes an instant earlier than the phase changes: the opening auction and the orders that wait
         for the open meet the opening quote, the closing auction and day orders the closing one.
         """
+        self._change_executions(at)
         self._ticked_at = at
         is_boundary = (self._calendar.session_at(at) is None) != (self._calendar.session_at(at - _INSTANT) is None)
         self._now = max(self._now, at - _INSTANT if is_boundary else at)
@@ -202,6 +207,7 @@ class Driver:
         updates = self._core.drain()
         try:
             if changed or updates:
+                self._state.keep_events(updates)
                 self._state.save(self._now, self._core.snapshot)
             elif is_minute:
                 self._state.save(self._now, None)
@@ -212,6 +218,23 @@ class Driver:
             raise
         self._order_stream.publish(updates)
         self._event_stream.publish(updates)
+        for update in updates:
+            if update.qty is not None and update.previous_execution_id is None:
+                self._faults.note_execution(update.order["symbol"], update.execution_id or "", self._now)
+
+    def _change_executions(self, now: datetime) -> None:
+        """Break and correct the executions whose fault is due; one that can no longer be changed stays, and the log says so."""
+        for at, execution_id, fault in self._faults.late_changes(now):
+            self._now = max(self._now, at)
+            try:
+                if isinstance(fault, Correct):
+                    self._core.correct(execution_id, self._now, by=fault.by)
+                else:
+                    self._core.bust(execution_id, self._now)
+            except ApiError as refusal:
+                self._traffic.event(self._now, "orders", f"execution not changed: {refusal.message}")
+                continue
+            self._commit(changed=True)
 
     def _strike(self, fault: DueFault, now: datetime) -> None:
         match fault:

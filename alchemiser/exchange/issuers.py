@@ -59,7 +59,7 @@ class Issuers:
                 self._take_away(action, on, at)
         for symbol in (action.symbol, action.new_symbol):
             if symbol is not None:
-                self._cancel_misfits(symbol, at)
+                self._floor.cancel_misfits(symbol, at)
 
     def _split(self, action: CorporateAction, on: date, at: datetime) -> None:
         symbol, ratio = action.symbol, action.ratio
@@ -134,15 +134,6 @@ class Issuers:
             for lot in position.lots:
                 account.deliver(action.new_symbol, lot.quantity, lot.price, is_carried=True)
             self._row(_ROW_OF[action.kind], on, at, text, symbol=action.new_symbol, quantity=quantity)
-
-    def _cancel_misfits(self, symbol: str, at: datetime) -> None:
-        """Cancel the orders that shares which came or went have made wrong: they would sell too much, or open the other side."""
-        quantity = self._state.account.quantity(symbol)
-        is_oversold = self._standing.free_shares(symbol) < 0
-        for order in self._blotter.open_of(symbol):
-            is_reducing = order.sign * quantity < 0
-            if not order.is_dormant and (is_reducing != order.is_closing or (order.is_closing and is_oversold)):
-                self._cancel(order, at)
 
     def _cancel(self, order: VenueOrder, at: datetime) -> None:
         # An earlier order of its group may have taken it along.

@@ -50,7 +50,8 @@ TRANSITIONS: Final[dict[OrderStatus, frozenset[OrderStatus]]] = {
     _S.NEW: _WORKING | {_S.REJECTED},
     # A stop-loss that waits beside its take-profit is filled without ever having been new (3.9).
     _S.HELD: _WORKING | {_S.NEW, _S.REJECTED},
-    _S.PARTIALLY_FILLED: _WORKING,
+    # An order whose executions are all broken is as new.
+    _S.PARTIALLY_FILLED: _WORKING | {_S.NEW},
     _S.PENDING_CANCEL: frozenset({_S.FILLED, _S.REJECTED, *_ENDED_BY_TIME}),
     _S.PENDING_REPLACE: frozenset({_S.REPLACED, _S.NEW, _S.HELD, _S.PARTIALLY_FILLED, _S.FILLED, _S.REJECTED, *_ENDED_BY_TIME}),
     **dict.fromkeys(sorted(TERMINAL), frozenset()),
@@ -224,7 +225,10 @@ def order_json(order: VenueOrder, nested: bool = True) -> dict[str, Any]:
 
 
 class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of the order stream; ``order`` is the order's JSON in the state after it. Prices and quantities only for executions."""
+    """One event of the order stream; ``order`` is the order's JSON in the state after it. Prices and quantities only for executions.
+
+    ``previous_execution_id`` is the execution that is broken or corrected.
+    """
 
     event: str
     event_id: str
@@ -235,6 +239,8 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True):
     qty: Decimal | None = None
     position_qty: Decimal | None = None
     settle_date: date | None = None
+    previous_execution_id: str | None = None
+    reason: str | None = None
 
     def json(self) -> dict[str, Any]:
         """Return the ``data`` member of the frame (section 5.2)."""
@@ -247,6 +253,10 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True):
                 "settle_date": None if self.settle_date is None else self.settle_date.isoformat(),
                 "swap_rate": "1",
             }
+        if self.previous_execution_id is not None:
+            execution["previous_execution_id"] = self.previous_execution_id
+        if self.reason is not None:
+            execution["reason"] = self.reason
         return {
             "event": self.event,
             "event_id": self.event_id,

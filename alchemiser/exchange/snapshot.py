@@ -13,14 +13,14 @@ from typing import Final, Literal
 import msgspec
 
 from alchemiser.domain.errors import DataError
-from alchemiser.exchange.account import Account
+from alchemiser.exchange.account import Account, Opening
 from alchemiser.exchange.activities import ActivityRows
 from alchemiser.exchange.book import Book
 from alchemiser.exchange.issuer_actions import CorporateAction, Entitlement
 from alchemiser.exchange.orders import OrderUpdate, VenueOrder
 from alchemiser.exchange.portfolio_history import EquityHistory, mark_after
 from alchemiser.exchange.settings import ExchangeSettings
-from alchemiser.exchange.timeline import Phase, Timeline
+from alchemiser.exchange.timeline import NEW_YORK, Phase, Timeline
 from alchemiser.exchange.watchlists import Watchlist
 
 _FORMAT: Final = 2
@@ -82,6 +82,7 @@ def fresh_state(settings: ExchangeSettings, timeline: Timeline, random: Random, 
         number=f"PA3{random.randrange(10**9):09d}",
         cash=settings.cash,
         last_equity=settings.cash,
+        openings=[Opening(on=opened_at.astimezone(NEW_YORK).date())],
     )
     return ExchangeState(
         opened_at=opened_at,

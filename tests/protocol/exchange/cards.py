@@ -1,5 +1,6 @@
-"""The contract of an Alpaca, as one numbered list of cases (the numbers are the places in the list: new cards go to its end).
+"""The contract of an Alpaca, as one numbered list of cases.
 
+The numbers are the places in the deck (:mod:`tests.protocol.exchange.deck`): new cards go to its end.
 Each row cites its section of the protocol reference, says what it shows, and lists its steps. Every card begins at the open of an ordinary
 Monday with an account of a hundred thousand dollars.
 """
@@ -12,7 +13,6 @@ from tests.protocol.exchange.contract import (
     ABSENT,
     ANYTHING,
     Call,
-    Card,
     Closed,
     Connect,
     Control,
@@ -2273,5 +2273,3 @@ ROWS: Final[list[Row]] = [
     *STREAM_ROWS,
     *DATA_ROWS,
 ]
-
-CARDS: Final = tuple(Card(number, row[0], row[1], row[2], **(row[3] if len(row) == 4 else {})) for number, row in enumerate(ROWS, 1))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.protocol.exchange.cards import CARDS
 from tests.protocol.exchange.contract import Card, play
+from tests.protocol.exchange.deck import CARDS
 
 SECTIONS = {
     *("1.2", "1.3", "2.1", "2.2", "2.3", "2.4", "3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "3.8", "3.9", "4.1", "4.2"),

@@ -3,9 +3,10 @@
 import asyncio
 
 import aiohttp
+import pytest
 from aiohttp import WSMsgType, web
 
-from alchemiser.exchange.connection import Connection, Frame
+from alchemiser.exchange.connection import GONE_AFTER_SECONDS, PING_AFTER_SECONDS, Connection, Frame
 from tests.solipsism import LoopConnector, listen, virtual
 
 BIG = Frame(b"x" * 100_000, is_text=False)
@@ -14,8 +15,9 @@ BIG = Frame(b"x" * 100_000, is_text=False)
 class Host:
     """A server whose one handler is a connection."""
 
-    def __init__(self, *, queue_frames: int) -> None:
+    def __init__(self, *, queue_frames: int, answers_pings: bool = True) -> None:
         self.queue_frames = queue_frames
+        self.answers_pings = answers_pings
         self.heard: list[Frame] = []
         self.opened: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.Event()
@@ -29,10 +31,11 @@ class Host:
         await web.SockSite(self._runner, self._socket).start()
         self._http = aiohttp.ClientSession(connector=LoopConnector())
         host, port = self._socket.getsockname()[:2]
-        self.client = await self._http.ws_connect(f"http://{host}:{port}/")
+        self.client = await self._http.ws_connect(f"http://{host}:{port}/", autoping=self.answers_pings)
         return self
 
     async def __aexit__(self, *error: object) -> None:
+        await self.client.close()
         await self._http.close()
         await self._runner.cleanup()
 
@@ -110,5 +113,43 @@ def test_a_cut_connection_sends_nothing_more() -> None:
             await host.ended.wait()
 
             assert message.type in (WSMsgType.CLOSED, WSMsgType.ERROR)
+
+    virtual(scene)
+
+
+def test_a_client_that_does_not_answer_is_gone() -> None:
+    """A silent client is asked after a minute whether it lives; one that stays silent is cut, as the service frees its place."""
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        async with Host(queue_frames=10, answers_pings=False) as host:
+            connection = await host.opened
+            begun = loop.time()
+            message = await host.client.receive()
+            assert message.type is WSMsgType.PING
+            assert loop.time() - begun == pytest.approx(PING_AFTER_SECONDS, abs=1)
+            await host.ended.wait()
+            assert (await host.client.receive()).type in (WSMsgType.CLOSED, WSMsgType.ERROR)
+
+            assert loop.time() - begun == pytest.approx(GONE_AFTER_SECONDS, abs=1)
+            assert not connection.ended_cleanly
+
+    virtual(scene)
+
+
+def test_a_silent_client_that_answers_stays() -> None:
+    """Who answers pings may be silent for ever."""
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        async with Host(queue_frames=10) as host:
+            connection = await host.opened
+            begun = loop.time()
+            loop.call_later(3_600, connection.send, Frame(b"still here", is_text=True))
+
+            assert (await host.client.receive()).data == "still here"
+            assert loop.time() - begun >= 3_600
+            await host.client.close()
+            await host.ended.wait()
 
     virtual(scene)

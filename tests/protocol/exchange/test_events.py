@@ -13,6 +13,7 @@ from aiohttp import WSMsgType, WSServerHandshakeError
 
 from alchemiser.exchange.assets import listing
 from alchemiser.exchange.bands import BandKeeper
+from alchemiser.exchange.connection import GONE_AFTER_SECONDS
 from alchemiser.exchange.event_log import Event, EventLog, EventRange, sortable_id
 from alchemiser.exchange.event_stream import HEARTBEAT_SECONDS, Subscriber
 from alchemiser.exchange.server import ServerSettings
@@ -188,6 +189,27 @@ def test_a_half_open_connection_answers_nothing() -> None:
             with pytest.raises(asyncio.TimeoutError):
                 await socket.receive(timeout=60)
             await fault(exchange, kind="drop_stream", stream="orders")
+
+    virtual(scene)
+
+
+def test_the_place_of_a_half_open_connection_is_freed() -> None:
+    """5.3: a second connection is refused until the server has noticed that the first one is dead, about 90 seconds later."""
+
+    async def scene() -> None:
+        async with virtual_exchange() as exchange, exchange.stream("/stream") as dead:
+            await listen(dead)
+            await fault(exchange, kind="half_open", stream="orders")
+            begun = asyncio.get_running_loop().time()
+            with pytest.raises(WSServerHandshakeError) as refusal:
+                await exchange.stream("/stream")
+            assert refusal.value.status == 429
+            assert (await dead.receive()).type in (WSMsgType.CLOSED, WSMsgType.ERROR)
+            assert asyncio.get_running_loop().time() - begun == pytest.approx(GONE_AFTER_SECONDS, abs=1)
+            async with exchange.stream("/stream") as again:
+                await listen(again)
+                await exchange.buy("SPY")
+                assert (await said(again))["data"]["event"] == "pending_new"
 
     virtual(scene)
 

@@ -1,0 +1,129 @@
+"""Contract cards of what broker and issuers do by themselves: executions are broken, margin is called, shares change.
+
+Like the other cards, each begins at the open of an ordinary Monday with an account of a hundred thousand dollars.
+"""
+
+from typing import Any, Final
+
+from alchemiser.exchange.settings import ExchangeSettings
+from tests.protocol.exchange.cards import FILLS, NOT_FOUND, SPY, UNKNOWN, UNPROCESSABLE, Row, get, held, limit, order, send, shows
+from tests.protocol.exchange.contract import ABSENT, ANYTHING, Call, Control, Events, Forward, Has, Quote
+
+BOUGHT: Final = (("pending_new", "entry"), ("new", "entry"), ("fill", "entry"))
+
+
+def told(event: str, name: str = "entry", **members: Any) -> tuple[str, str, dict[str, Any]]:
+    """Return an event with parts of its data."""
+    return event, name, members
+
+
+CORRECTION_ROWS: Final[list[Row]] = [
+    (
+        "4.2",
+        "a trade bust",
+        (
+            *held(),
+            Control("bust", {"symbol": "SPY"}),
+            Events(
+                (
+                    *BOUGHT,
+                    told(
+                        "trade_bust",
+                        qty="-10",
+                        price="500",
+                        position_qty="0",
+                        previous_execution_id=ANYTHING,
+                        reason="TRADE_BUST",
+                        order={"status": "filled", "filled_qty": "0", "filled_avg_price": None},
+                    ),
+                )
+            ),
+            get("/v2/positions", []),
+            get("/v2/account", {"cash": "100000", "equity": "100000"}),
+            shows("entry", status="filled", filled_qty="0"),
+        ),
+    ),
+    (
+        "4.2",
+        "a trade correction",
+        (
+            *held(),
+            Control("correct", {"symbol": "SPY", "price": "499"}),
+            Events(
+                (
+                    *BOUGHT,
+                    told(
+                        "trade_correct",
+                        qty="10",
+                        price="499",
+                        position_qty="10",
+                        previous_execution_id=ANYTHING,
+                        reason=ABSENT,
+                        order={"filled_qty": "10", "filled_avg_price": "499"},
+                    ),
+                )
+            ),
+            get("/v2/positions/SPY", {"qty": "10", "avg_entry_price": "499", "cost_basis": "4990"}),
+            get("/v2/account", {"cash": "95010"}),
+        ),
+    ),
+    (
+        "4.2",
+        "only executions that are broken name another one",
+        (SPY, send(order()), FILLS, Events((("pending_new", "o"), ("new", "o"), told("fill", "o", previous_execution_id=ABSENT)))),
+    ),
+    (
+        "4.1",
+        "a bust does not open an order again",
+        (*held(), Control("bust", {}), Call("DELETE", "/v2/orders/{entry}", status=422, has=UNPROCESSABLE)),
+    ),
+    (
+        "4.1",
+        "an open order is filled again after a bust",
+        (
+            Quote("SPY", 499.98, 500.00, 10),
+            send(limit("500.00", qty="30")),
+            FILLS,
+            Control("bust", {"symbol": "SPY"}),
+            shows("o", status="new", filled_qty="0"),
+            Quote("SPY", 499.98, 500.00, 50),
+            FILLS,
+            shows("o", status="filled", filled_qty="30"),
+        ),
+    ),
+    (
+        "8.6",
+        "the activities tell of a bust",
+        (
+            *held("10"),
+            Control("bust", {}),
+            get(
+                "/v2/account/activities/FILL",
+                [{"type": "trade_bust", "qty": "-10", "cum_qty": "0", "previous_id": ANYTHING}, {"type": "fill", "qty": "10"}],
+            ),
+        ),
+    ),
+    ("4.2", "an execution is broken once", (*held(), Control("bust", {}), Call("POST", "/_exchange/bust", {}, status=404, has=NOT_FOUND))),
+    ("4.2", "an execution that never was", (Call("POST", "/_exchange/bust", {"execution_id": UNKNOWN}, status=404, has=NOT_FOUND),)),
+    (
+        "4.2",
+        "a correction of more than was asked for",
+        (*held(), Call("POST", "/_exchange/correct", {"qty": "11"}, status=422, has={**UNPROCESSABLE, "message": Has("asked for")})),
+    ),
+    (
+        "9.5",
+        "no fee for a broken trade",
+        (
+            *held("100"),
+            send(order(side="sell", qty="100"), "exit"),
+            FILLS,
+            Control("bust", {}),
+            Control("bust", {}),
+            Forward(24 * 3600),
+            get("/v2/account/activities/FEE", []),
+        ),
+        {"core": ExchangeSettings(fees=True)},
+    ),
+]
+
+BROKER_ROWS: Final[list[Row]] = [*CORRECTION_ROWS]
