@@ -5,8 +5,8 @@ refused for ever, as the venue does.
 """
 
 import math
-import uuid
 from collections.abc import Iterator, Mapping
+from copy import copy
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
@@ -16,11 +16,12 @@ from alchemiser.exchange.archive import SEGMENT, seal, unseal
 from alchemiser.exchange.assets import AssetRecord
 from alchemiser.exchange.errors import invalid, not_found
 from alchemiser.exchange.fields import parse_order_id
+from alchemiser.exchange.ids import RANDOM_BITS, ulid, ulid_text, uuid_text
 from alchemiser.exchange.open_orders import OpenOrders
-from alchemiser.exchange.orders import OrderStatus, OrderUpdate, VenueOrder, order_json
+from alchemiser.exchange.orders import OrderStatus, OrderUpdate, VenueOrder
 from alchemiser.exchange.requests import OrderFilter
 from alchemiser.exchange.settings import ExchangeSettings
-from alchemiser.exchange.snapshot import ExchangeState, ulid, ulid_text
+from alchemiser.exchange.snapshot import ExchangeState
 
 
 class Blotter:
@@ -33,6 +34,7 @@ class Blotter:
         self._by_id: dict[str, VenueOrder] = {}
         self._by_client_id: dict[str, VenueOrder] = {}
         self._open = OpenOrders(assets)
+        self._last_event = int(state.last_event_id)
         self._all: list[VenueOrder] = []
         # An order that was changed after it had been sealed is there twice; the later one counts.
         trees = {tree.id: tree for tree in (*unseal(state.archive, VenueOrder), *state.orders)}
@@ -41,7 +43,7 @@ class Blotter:
 
     def new_uuid(self) -> str:
         """Return a fresh random id."""
-        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        return uuid_text(self._random.getrandbits(128))
 
     def next_sequence(self) -> int:
         """Return the next number of the exchange's one sequence."""
@@ -134,9 +136,7 @@ class Blotter:
     def emit(self, event: str, order: VenueOrder, at: datetime) -> None:
         """Tell something of an order that is no execution."""
         execution_id = None if event in ("pending_new", "accepted") else self.new_uuid()
-        self._append(
-            OrderUpdate(event=event, event_id=self._event_id(at), at=at, order=order_json(order, nested=False), execution_id=execution_id)
-        )
+        self._append(OrderUpdate(event=event, event_id=self._event_id(at), at=at, state=copy(order), execution_id=execution_id))
 
     def executed(
         self,
@@ -159,7 +159,7 @@ class Blotter:
                 event=event or ("partial_fill" if order.is_open else "fill"),
                 event_id=self._event_id(at),
                 at=at,
-                order=order_json(order, nested=False),
+                state=copy(order),
                 execution_id=execution_id,
                 price=price,
                 qty=quantity,
@@ -219,8 +219,10 @@ class Blotter:
             return self._settings.held_legs_listed_as == "open"
         return order.is_open
 
-    def seal_ended(self) -> None:
-        """Move ended orders out of what every snapshot encodes anew, a segment at a time; for whoever is about to make one."""
+    def complete_state(self) -> None:
+        """Bring the state up to what a snapshot needs: the last event's id, and ended orders sealed, a segment at a time."""
+        # 128 bits do not fit the integers of a snapshot, so the state has the number as text.
+        self._state.last_event_id = str(self._last_event)
         # Each open tree has at least one open order, so that at least two segments of trees have ended.
         while len(self._state.orders) - len(self._open) >= 2 * SEGMENT:
             ended = [tree for tree in self._state.orders if not any(order.is_open for order in (tree, *tree.legs))][:SEGMENT]
@@ -236,10 +238,8 @@ class Blotter:
             self._open.put(order)
 
     def _event_id(self, at: datetime) -> str:
-        # 128 bits do not fit the integers of a snapshot, so the state keeps the number as text.
-        number = ulid(at, int(self._state.last_event_id), self._random)
-        self._state.last_event_id = str(number)
-        return ulid_text(number)
+        self._last_event = ulid(at, self._last_event, self._random.getrandbits(RANDOM_BITS))
+        return ulid_text(self._last_event)
 
     def _append(self, update: OrderUpdate) -> None:
         self._state.updates.append(update)

@@ -348,7 +348,7 @@ class Exchange:
 
     def snapshot(self) -> bytes:
         """Return the complete state, the random generator's included."""
-        self._blotter.seal_ended()
+        self._blotter.complete_state()
         return encode_state(self._state, self._random)
 
     @classmethod

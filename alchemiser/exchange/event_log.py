@@ -14,12 +14,11 @@ import msgspec
 from alchemiser.domain.errors import DataError
 from alchemiser.exchange.errors import ApiError
 from alchemiser.exchange.http_forms import moment
+from alchemiser.exchange.ids import is_ulid, ulid, ulid_number, ulid_text
 from alchemiser.exchange.orders import OrderUpdate
 
 KEPT_EVENTS: Final = 10_000
 _FORGET: Final = 2_000
-_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_RANDOM_BITS: Final = 80
 
 
 class Event(NamedTuple):
@@ -32,7 +31,7 @@ class Event(NamedTuple):
     @property
     def payload(self) -> bytes:
         """Its JSON."""
-        return self.content if isinstance(self.content, bytes) else encoded(self.content.json())
+        return self.content if isinstance(self.content, bytes) else self.content.payload
 
 
 class EventRange(msgspec.Struct, frozen=True):
@@ -142,16 +141,7 @@ class EventLog:
 
 def sortable_id(at: datetime, last: str, entropy: int) -> str:
     """Return an event id of 26 characters (a ULID): milliseconds, then 80 bits of ``entropy``, always above ``last``."""
-    made = int(at.timestamp() * 1000) << _RANDOM_BITS | entropy & (1 << _RANDOM_BITS) - 1
-    made = max(made, _number(last) + 1 if last else 0)
-    return "".join(_CROCKFORD[made >> shift & 31] for shift in range(125, -1, -5))
-
-
-def _number(text: str) -> int:
-    number = 0
-    for character in text:
-        number = number << 5 | _CROCKFORD.index(character)
-    return number
+    return ulid_text(ulid(at, ulid_number(last), entropy))
 
 
 def _id(query: Mapping[str, str], name: str) -> str | None:
@@ -159,7 +149,7 @@ def _id(query: Mapping[str, str], name: str) -> str | None:
     if not text:
         return None
     text = text.upper()
-    if len(text) != 26 or text[0] > "7" or any(character not in _CROCKFORD for character in text):
+    if not is_ulid(text):
         raise _bad(f"{name} is not a ULID: {text[:40]}")
     return text
 

@@ -7,10 +7,8 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, get_args
 from uuid import UUID
-
-import msgspec
 
 from alchemiser.domain.money import SHARE_QUANTUM, truncate_shares
 from alchemiser.exchange.errors import bad_request, invalid
@@ -67,10 +65,9 @@ def read_choice(fields: Mapping[str, Any], name: str, allowed: object, default: 
         value = default
     if value is None:
         raise invalid(f"{name} is required")
-    try:
-        return msgspec.convert(value, type=allowed)
-    except msgspec.ValidationError:
-        raise invalid(f"invalid {name}: {str(value)[:40]}") from None
+    if value not in get_args(allowed):
+        raise invalid(f"invalid {name}: {str(value)[:40]}")
+    return value
 
 
 def read_flag(fields: Mapping[str, Any], name: str) -> bool:

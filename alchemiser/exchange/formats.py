@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from typing import Final
 
 from alchemiser.domain.money import number_string
@@ -9,10 +10,11 @@ from alchemiser.domain.money import number_string
 PRICE_DECIMALS: Final = Decimal("0.000000001")
 
 
+@lru_cache(maxsize=1024)
 def time_text(at: datetime) -> str:
     """Return a time the way the venue does: nanosecond RFC 3339 with trailing zeros left out, always ``Z``."""
-    text = at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
-    return text.rstrip("0").rstrip(".") + "Z"
+    text = at.astimezone(UTC).isoformat().removesuffix("+00:00")
+    return (text.rstrip("0") if at.microsecond else text) + "Z"
 
 
 def optional_time(at: datetime | None) -> str | None:

@@ -164,7 +164,7 @@ class OrderStream:
         now = self._clock.now()
         for update in updates:
             payload = {"stream": "trade_updates", "data": update.json()}
-            symbol = str(update.order["symbol"])
+            symbol = update.state.symbol
             if self._held_back is None and self._faults.holds_back_update(symbol, now):
                 self._held_back = payload
                 continue

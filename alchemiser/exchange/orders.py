@@ -7,6 +7,7 @@ A :class:`VenueOrder` is a mutable record: the exchange is its only writer, and 
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final, Literal
 
 import msgspec
@@ -224,16 +225,17 @@ def order_json(order: VenueOrder, nested: bool = True) -> dict[str, Any]:
     }
 
 
-class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of the order stream; ``order`` is the order's JSON in the state after it. Prices and quantities only for executions.
+class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """One event of the order stream; ``state`` is a copy of the order as it was after it. Prices and quantities only for executions.
 
     ``previous_execution_id`` is the execution that is broken or corrected.
+    Its JSON is written once, when somebody asks for it: most events of a busy exchange are heard by nobody.
     """
 
     event: str
     event_id: str
     at: datetime
-    order: dict[str, Any]
+    state: VenueOrder
     execution_id: str | None = None
     price: Decimal | None = None
     qty: Decimal | None = None
@@ -241,6 +243,16 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True):
     settle_date: date | None = None
     previous_execution_id: str | None = None
     reason: str | None = None
+
+    @cached_property
+    def order(self) -> dict[str, Any]:
+        """The order's JSON in the state after the event."""
+        return order_json(self.state, nested=False)
+
+    @cached_property
+    def payload(self) -> bytes:
+        """The JSON of :meth:`json`."""
+        return msgspec.json.encode(self.json())
 
     def json(self) -> dict[str, Any]:
         """Return the ``data`` member of the frame (section 5.2)."""

@@ -4,7 +4,6 @@ Everything that changes is in :class:`ExchangeState`, the state of the random ge
 anew when it is restored. Restoring what was saved and going on gives the same answers as never having stopped.
 """
 
-import uuid
 from datetime import datetime
 from decimal import Decimal
 from random import Random
@@ -16,6 +15,7 @@ from alchemiser.domain.errors import DataError
 from alchemiser.exchange.account import Account, Opening
 from alchemiser.exchange.activities import ActivityRows
 from alchemiser.exchange.book import Book
+from alchemiser.exchange.ids import uuid_text
 from alchemiser.exchange.issuer_actions import CorporateAction, Entitlement
 from alchemiser.exchange.orders import OrderUpdate, VenueOrder
 from alchemiser.exchange.portfolio_history import EquityHistory, mark_after
@@ -24,7 +24,6 @@ from alchemiser.exchange.timeline import NEW_YORK, Phase, Timeline
 from alchemiser.exchange.watchlists import Watchlist
 
 _FORMAT: Final = 2
-_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 DueKind = Literal[
     "acknowledge", "match", "activate", "cancel", "replace", "pre_market_open", "open", "close", "gtc_sweep", "after_hours_close"
@@ -78,7 +77,7 @@ def fresh_state(settings: ExchangeSettings, timeline: Timeline, random: Random, 
     """Return the state of an exchange whose one account was opened at that moment."""
     day = timeline.day_ending_after(opened_at)
     account = Account(
-        id=str(uuid.UUID(int=random.getrandbits(128), version=4)),
+        id=uuid_text(random.getrandbits(128)),
         number=f"PA3{random.randrange(10**9):09d}",
         cash=settings.cash,
         last_equity=settings.cash,
@@ -111,14 +110,3 @@ def decode_state(data: bytes, random: Random) -> ExchangeState:
         raise DataError(f"the exchange's snapshot has format {saved.state.format}, not {_FORMAT}; start it without one")
     random.setstate(saved.random)
     return saved.state
-
-
-def ulid(at: datetime, last: int, random: Random) -> int:
-    """Return the number of an event id: milliseconds and 80 random bits, always above ``last``."""
-    made = int(at.timestamp() * 1000) << 80 | random.getrandbits(80)
-    return made if made > last else last + 1
-
-
-def ulid_text(number: int) -> str:
-    """Return an event id as its 26 characters of Crockford's base 32."""
-    return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))

@@ -199,7 +199,7 @@ def calls_of(scene: Scene, **fields: Any) -> int:
 
 @pytest.mark.parametrize("side", ["buy", "sell"])
 def test_an_order_costs_the_same_however_many_are_open(side: str) -> None:
-    """To the call: with a thousand open orders of the same symbol a submit does no more than with a dozen, both accepted."""
+    """Counted in calls: with a thousand open orders of the same symbol a submit does no more than with a dozen."""
     counts = []
     for others in (12, 1_000):
         scene = Scene()
@@ -212,4 +212,5 @@ def test_an_order_costs_the_same_however_many_are_open(side: str) -> None:
         scene.exchange.drain()
         price = "2.00" if side == "buy" else "299.00"
         counts.append(min(calls_of(scene, side=side, qty=1, limit_price=price, time_in_force="ioc") for _ in range(3)))
-    assert counts[0] == counts[1]
+    # Caches and heaps make a few calls more or less; a walk would make a thousand.
+    assert abs(counts[1] - counts[0]) < 20 < counts[0]
