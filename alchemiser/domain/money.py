@@ -13,10 +13,12 @@ SUB_CENT = Decimal("0.0001")
 SHARE_QUANTUM = Decimal("0.000000001")
 """The venue's finest share quantity: nine decimals, more are cut off."""
 
+_QUANTA = tuple(ONE.scaleb(-decimals) for decimals in range(20))
+
 
 def from_float(value: float, *, decimals: int = 6) -> Decimal:
     """Return the decimal number that ``value`` prints as, rounded half-even to ``decimals`` places."""
-    return Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_EVEN)
+    return Decimal(repr(value)).quantize(_QUANTA[decimals], rounding=ROUND_HALF_EVEN)
 
 
 def tick_of(price: Decimal) -> Decimal:

@@ -15,9 +15,9 @@ from alchemiser.exchange.assets import AssetRecord
 from alchemiser.exchange.blotter import Blotter
 from alchemiser.exchange.errors import forbidden, insufficient_buying_power, insufficient_quantity, unprocessable
 from alchemiser.exchange.legs import check_exits, check_group, with_legs
-from alchemiser.exchange.margin import effective_multiplier
+from alchemiser.exchange.margin import Valuation, effective_multiplier
 from alchemiser.exchange.matching import trail, working_limit
-from alchemiser.exchange.orders import OrderStatus, VenueOrder
+from alchemiser.exchange.orders import OrderStatus, TimeInForce, VenueOrder
 from alchemiser.exchange.requests import OrderRequest, ReplaceRequest
 from alchemiser.exchange.reservations import hold_price, inferred_intent, reference_price, reserved_dollars
 from alchemiser.exchange.settings import ExchangeSettings
@@ -58,12 +58,13 @@ class Admission:
         rules.check_time_in_force(request.type, request.time_in_force)
         rules.check_extended_hours(request, gtc_allowed=self._settings.extended_gtc)
         rules.check_fractional(request, asset, allowed=is_liquidation or self._state.account.configuration.fractional_trading)
-        today = self._timeline.trading_day(now.astimezone(NEW_YORK).date())
-        rules.check_window(request.time_in_force, today, now, cls_cut_off=timedelta(minutes=self._settings.cls_cut_off_minutes))
+        if request.time_in_force in ("opg", "cls"):
+            self._check_window(request.time_in_force, now)
         order = self._order_of(request, asset, now)
         if request.position_intent not in (None, order.position_intent):
             raise unprocessable(f"position intent mismatch, inferred: {order.position_intent}, specified: {request.position_intent}")
-        check_group(request, order.position_intent, self._standing.book(order.symbol).mark)
+        if request.exits is not None:
+            check_group(request, request.exits, order.position_intent, self._standing.book(order.symbol).mark)
         price = self._size_up(order)
         if not is_liquidation:
             rules.check_minimum_value(order.notional if order.notional is not None else price and order.leaves_quantity * price)
@@ -105,6 +106,10 @@ class Admission:
             self._blotter.hold_anew(new)
         others = [order for order in self._blotter.group(old) if order is not new]
         return not new.is_closing or self._standing.free_shares(new.symbol, excluding=others) >= 0
+
+    def _check_window(self, time_in_force: TimeInForce, now: datetime) -> None:
+        today = self._timeline.trading_day(now.astimezone(NEW_YORK).date())
+        rules.check_window(time_in_force, today, now, cls_cut_off=timedelta(minutes=self._settings.cls_cut_off_minutes))
 
     def _check_account(self) -> None:
         account = self._state.account
@@ -204,26 +209,27 @@ class Admission:
     def _check_standing(self, order: VenueOrder, asset: AssetRecord, excluding: Collection[VenueOrder] = ()) -> None:
         if order.is_dormant:
             return
-        if order.is_closing:
+        value = None if order.is_closing else self._standing.valuation()
+        if value is None:
             self._check_free_shares(order, excluding)
         else:
-            self._check_opening(order, asset)
+            self._check_opening(order, asset, value)
         # Only a refusal walks through the open orders, to name the oldest that stands in the way. Those that are left out are of the
         # same side as the order, or complex, so that none of them can.
         if self._blotter.open.might_meet(order.symbol, order):
             rules.check_wash_trade(order, self._blotter.open_of(order.symbol))
-        lacking = self._standing.lacks_buying_power_for(order, excluding)
+        lacking = None if value is None else self._standing.lacks_buying_power_for(order, value, excluding)
         if lacking is not None:
             raise insufficient_buying_power(lacking, reserved_dollars(order))
 
-    def _check_opening(self, order: VenueOrder, asset: AssetRecord) -> None:
+    def _check_opening(self, order: VenueOrder, asset: AssetRecord, value: Valuation) -> None:
         if rules.PTP_NO_EXCEPTION in asset.attributes and not self._state.account.configuration.ptp_no_exception_entry:
             raise forbidden(f'asset "{asset.symbol}" is a publicly traded partnership without exception')
         if order.position_intent == "sell_to_open":
-            self._check_short(order, asset)
+            self._check_short(order, asset, value)
         elif self._blotter.open.has_intent(order.symbol, "sell_to_open"):
             raise forbidden("cannot open a long buy while a short sell order is open")
-        if self._standing.valuation().is_over_gross_cap:
+        if value.is_over_gross_cap:
             raise forbidden("gross position value exceeds 600% of equity: only closing orders are accepted")
 
     def _check_free_shares(self, order: VenueOrder, excluding: Collection[VenueOrder]) -> None:
@@ -239,7 +245,7 @@ class Admission:
                 related_orders=[other.id for other in others if other.is_closing],
             )
 
-    def _check_short(self, order: VenueOrder, asset: AssetRecord) -> None:
+    def _check_short(self, order: VenueOrder, asset: AssetRecord, value: Valuation) -> None:
         if self._blotter.open.has_intent(order.symbol, "buy_to_open"):
             raise forbidden("cannot open a short sell while a long buy order is open")
         if order.qty is None or order.qty != order.qty.to_integral_value():
@@ -253,7 +259,7 @@ class Admission:
             raise unprocessable(f'asset "{asset.symbol}" cannot be sold short')
         configuration = self._state.account.configuration
         multiplier = effective_multiplier(
-            self._standing.valuation().equity,
+            value.equity,
             offered=self._settings.multiplier,
             chosen=configuration.max_margin_multiplier,
             is_regular_session=False,

@@ -44,12 +44,10 @@ def read_number(fields: Mapping[str, Any], name: str) -> Decimal | None:
 def read_positive(fields: Mapping[str, Any], name: str) -> Decimal | None:
     """Read a number that may be absent and must be positive and not absurdly large."""
     number = read_number(fields, name)
+    if number is None or SMALLEST_NUMBER <= number <= LARGEST_NUMBER:
+        return number
     words = name.replace("_", " ")
-    if number is not None and number < SMALLEST_NUMBER:
-        raise invalid(f"{words} must be > 0")
-    if number is not None and number > LARGEST_NUMBER:
-        raise invalid(f"{words} must be <= {LARGEST_NUMBER}")
-    return number
+    raise invalid(f"{words} must be > 0" if number < SMALLEST_NUMBER else f"{words} must be <= {LARGEST_NUMBER}")
 
 
 def read_shares(fields: Mapping[str, Any]) -> Decimal | None:

@@ -282,7 +282,7 @@ class Floor:
         """Reserve for an order that nobody could price when it came; the venue rejects it now if the account cannot pay."""
         order.hold_price = price
         self._blotter.hold_anew(order)
-        if order.status in _PENDING or self._standing.lacks_buying_power_for(order) is None:
+        if order.status in _PENDING or self._standing.lacks_buying_power_for(order, self._standing.valuation()) is None:
             return True
         self.end(order, OrderStatus.REJECTED, at)
         return False

@@ -18,15 +18,13 @@ from alchemiser.exchange.rules import check_tick
 _EXIT_SIDE: Final[dict[Side, Side]] = {"buy": "sell", "sell": "buy"}
 
 
-def check_group(request: OrderRequest, intent: PositionIntent, market: Decimal | None) -> None:
+def check_group(request: OrderRequest, exits: Exits, intent: PositionIntent, market: Decimal | None) -> None:
     """Refuse a complex order that does not fit the position, or whose exits are on the wrong side of their base price.
 
     The base price of an exit is the limit of the entry (of an oco order its take-profit), else the market; a stop must be on the losing
     side of the market in every case. ``market`` is ``None`` while nobody knows it.
     """
-    exits, name = request.exits, request.order_class
-    if exits is None:
-        return
+    name = request.order_class
     is_exit = intent in ("sell_to_close", "buy_to_close")
     if is_exit != (name == "oco"):
         raise unprocessable(f"{name} orders must be {'exit' if name == 'oco' else 'entry'} orders")

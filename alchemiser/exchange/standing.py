@@ -97,12 +97,14 @@ class Standing:
         """Return the buying power that open orders hold."""
         return self._blotter.open.reserved_buying_power(multiplier, excluding)
 
-    def lacks_buying_power_for(self, order: VenueOrder, excluding: Collection[VenueOrder] = ()) -> Decimal | None:
-        """Return the free buying power when it is less than an order needs, ``None`` when it is enough. The order itself does not count."""
+    def lacks_buying_power_for(self, order: VenueOrder, value: Valuation, excluding: Collection[VenueOrder] = ()) -> Decimal | None:
+        """Return the free buying power when it is less than an order needs, ``None`` when it is enough. The order itself does not count.
+
+        ``value`` is the valuation of this moment.
+        """
         dollars = reserved_dollars(order)
         if dollars == 0:
             return None
-        value = self.valuation()
         reserved = self._blotter.open.reserved_buying_power(value.multiplier, (order, *excluding))
         free = max(value.buying_power - reserved, ZERO)
         return free if dollars * margin_weight(self._assets[order.symbol], value.multiplier) > free else None

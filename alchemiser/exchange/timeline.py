@@ -6,6 +6,7 @@ The exchange's calendar comes in as a function from a date to its session; nothi
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ _PRE_MARKET_OPENS: Final = time(4)
 _AFTER_HOURS_CLOSE: Final = time(20)
 _AFTER_HOURS_CLOSE_OF_HALF_DAY: Final = time(17)
 _LONGEST_BREAK: Final = timedelta(days=30)
+_DAYS_REMEMBERED: Final = 64
 
 
 class Phase(StrEnum):
@@ -59,13 +61,18 @@ def local_time(on: date, at: time) -> datetime:
 
 
 class Timeline:
-    """The trading days of one calendar."""
+    """The trading days of one calendar. What was found last is remembered: orders come by the thousand on one day."""
 
     def __init__(self, sessions: Callable[[date], Session | None]) -> None:
         self._sessions = sessions
+        self._days = lru_cache(maxsize=_DAYS_REMEMBERED)(self._trading_day)
+        self._for_orders: dict[tuple[bool, bool], tuple[datetime, datetime, TradingDay]] = {}
 
     def trading_day(self, on: date) -> TradingDay | None:
         """Return the trading day of a date, ``None`` when the exchange is closed that day."""
+        return self._days(on)
+
+    def _trading_day(self, on: date) -> TradingDay | None:
         session = self._sessions(on)
         if session is None:
             return None
@@ -100,13 +107,20 @@ class Timeline:
 
     def day_for_order(self, time_in_force: str, extended_hours: bool, at: datetime) -> TradingDay | None:
         """Return the first trading day in which an order of that kind, received at ``at``, can still live."""
+        kind = (time_in_force == "opg", extended_hours)
+        known = self._for_orders.get(kind)
+        if known is not None and known[0] <= at < known[1]:
+            return known[2]
 
         def ends_at(day: TradingDay) -> datetime:
             if extended_hours:
                 return day.after_hours_close_at
             return day.opens_at if time_in_force == "opg" else day.closes_at
 
-        return next((day for day in self.days_from(at) if ends_at(day) > at), None)
+        found = next((day for day in self.days_from(at) if ends_at(day) > at), None)
+        if found is not None:
+            self._for_orders[kind] = at, ends_at(found), found
+        return found
 
     def settlement_date(self, at: datetime) -> date | None:
         """Return the date on which a trade of that moment settles: the next trading day (T+1)."""
