@@ -106,10 +106,17 @@ class EventLog:
 
     def append(self, event: Event) -> None:
         """Remember an event."""
-        assert event.id > self.last_id, f"the id {event.id} does not come after {self.last_id}"
-        self._events.append(event)
+        self.extend([event])
+
+    def extend(self, events: Sequence[Event]) -> None:
+        """Remember more events, oldest first."""
+        last = self.last_id
+        for event in events:
+            assert event.id > last, f"the id {event.id} does not come after {last}"
+            last = event.id
+        self._events.extend(events)
         if len(self._events) >= self._kept + _FORGET:
-            del self._events[:_FORGET]
+            del self._events[: len(self._events) - self._kept]
 
     def select(self, wanted: EventRange) -> list[Event]:
         """Return what has happened so far of what a client asked for."""

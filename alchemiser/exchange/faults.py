@@ -61,8 +61,15 @@ class FaultBook:
         """Return the faults that have not been used up."""
         return [fault for fault in self._faults if fault.times > 0]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no fault waits; every request and every event asks."""
+        return not self._faults
+
     def for_request(self, method: str, path: str, now: datetime, names: Callable[[str], bool]) -> RequestFault | None:
         """Return the fault that strikes this request, counting it, or ``None``; ``names`` tells whether the request names a symbol."""
+        if not self._faults:
+            return None
         for fault in self._armed(RequestFault, now):
             if fault.concerns(method, path) and (fault.symbol is None or names(fault.symbol)) and self._strikes(fault):
                 return fault

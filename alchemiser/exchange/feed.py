@@ -97,9 +97,9 @@ class MarketFeed:
 
     def pulse(self, now: datetime) -> None:
         """Let the test symbol say what it does at this second, once."""
-        at = floor_to(now, SECOND)
-        if self._tested_at is not None and at <= self._tested_at:
+        if self._tested_at is not None and now < self._tested_at + SECOND:
             return
+        at = floor_to(now, SECOND)
         is_new_minute = self._tested_at is not None and floor_to(at, MINUTE) > self._tested_at
         self._tested_at = at
         if self._stream.has_clients("test"):

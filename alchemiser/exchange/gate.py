@@ -5,8 +5,8 @@ The trading and the data API are two services with a quota each.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -40,6 +40,8 @@ _DATA_PATHS: Final = ("/v2/stocks", "/v1/", "/v1beta1/screener")
 _ABSENT: Final = "\x00"
 """The value of a header that a fault takes away."""
 
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
 _UNLIMITED: Final = 10_000
 """The limit that the headers name when there is none."""
 
@@ -49,14 +51,13 @@ class RateLimit:
 
     def __init__(self, per_minute: int | None) -> None:
         self._per_minute = per_minute
-        self._minute: datetime | None = None
         self._used = 0
+        self._begin(_LONG_AGO)
 
     def take(self, now: datetime) -> bool:
         """Count a request; return whether it is within the quota."""
-        minute = floor_to(now, MINUTE)
-        if minute != self._minute:
-            self._minute, self._used = minute, 0
+        if not self._minute <= now < self._next_minute:
+            self._begin(now)
         self._used += 1
         return self._per_minute is None or self._used <= self._per_minute
 
@@ -65,12 +66,19 @@ class RateLimit:
         limit = self._per_minute or _UNLIMITED
         # Without a limit the remaining quota never reads zero: a careful client would wait for nothing.
         remaining = max(limit - self._used, 1 if self._per_minute is None else 0)
-        reset = floor_to(now, MINUTE) + timedelta(minutes=1)
-        return {
-            "X-RateLimit-Limit": str(limit),
-            "X-RateLimit-Remaining": str(remaining),
-            "X-RateLimit-Reset": str(int(reset.timestamp())),
-        }
+        reset = self._reset if self._minute <= now < self._next_minute else _reset_after(now)
+        return {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(remaining), "X-RateLimit-Reset": reset}
+
+    def _begin(self, now: datetime) -> None:
+        """Begin the minute of a request."""
+        self._minute = floor_to(now, MINUTE)
+        self._next_minute = self._minute + MINUTE
+        self._reset = _reset_after(now)
+        self._used = 0
+
+
+def _reset_after(now: datetime) -> str:
+    return str(int((floor_to(now, MINUTE) + MINUTE).timestamp()))
 
 
 class Gate:
@@ -85,7 +93,7 @@ class Gate:
         traffic: TrafficLog,
         rate_limit: RateLimit,
         data_rate_limit: RateLimit,
-        stir: Callable[[], None],
+        stir: Callable[[datetime], None],
     ) -> None:
         self._credentials = credentials
         self._clock = clock
@@ -111,13 +119,12 @@ class Gate:
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             body = await request.read()
-            entry = self._traffic.request(self._clock.now(), request.method, request.path, request.query_string, body)
-            response = await self._answer(request, body, handler, is_trading=is_trading)
+            now = self._clock.now()
+            entry = self._traffic.request(now, request.method, request.path, request.query_string, body)
+            response = await self._answer(request, body, handler, now, is_trading=is_trading)
             entry["status"] = response.status
             if not response.prepared:
-                for name, value in self.answer_headers(_path_of(request)).items():
-                    if response.headers.setdefault(name, value) == _ABSENT:
-                        del response.headers[name]
+                _complete(response.headers, self.answer_headers(_path_of(request)))
             return response
 
         return guarded
@@ -133,12 +140,14 @@ class Gate:
 
         return guarded
 
-    async def _answer(self, request: web.Request, body: bytes, handler: Handler, *, is_trading: bool) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, body: bytes, handler: Handler, now: datetime, *, is_trading: bool) -> web.StreamResponse:
         try:
-            self._check(request)
+            self._check(request, now)
             if is_trading:
-                self._stir()
-            fault = self._faults.for_request(request.method, _path_of(request), self._clock.now(), partial(_names, request, body))
+                self._stir(now)
+            if self._faults.is_empty:
+                return await handler(request)
+            fault = self._faults.for_request(request.method, _path_of(request), now, partial(_names, request, body))
             return await (handler(request) if fault is None else self._with_fault(fault, request, handler))
         except ApiError as error:
             return refusal(error)
@@ -149,14 +158,14 @@ class Gate:
             # The driver has it too, and ends the exchange with it when it matters; a client learns no more than from the real service.
             return refusal(ApiError(500, 50010000, "internal server error"))
 
-    def _check(self, request: web.Request) -> None:
+    def _check(self, request: web.Request, now: datetime) -> None:
         presented = presented_pair(request.headers)
         if presented is None:
             raise ApiError(403, None, "forbidden.")
         if not self._credentials.accept(*presented):
             raise ApiError(401, None, "unauthorized.")
         limit = self._limit_of(_path_of(request))
-        if not limit.take(self._clock.now()):
+        if not limit.take(now):
             is_trading = limit is self._rate_limit
             raise ApiError(429, 42910000, "rate limit exceeded") if is_trading else ApiError(429, None, "too many requests.")
 
@@ -220,6 +229,13 @@ class Gate:
 def _path_of(request: web.Request) -> str:
     """Return the path with the doubled slash of some clients made single."""
     return "/" + request.path.lstrip("/")
+
+
+def _complete(headers: MutableMapping[str, str], more: dict[str, str]) -> None:
+    """Add headers that are not there; one that a fault has taken away stays away."""
+    for name, value in more.items():
+        if headers.setdefault(name, value) == _ABSENT:
+            del headers[name]
 
 
 def _names(request: web.Request, body: bytes, symbol: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeVar, runtime_checkable
 import anyio
 
 from alchemiser.domain.errors import DataError
+from alchemiser.domain.market import Session
 from alchemiser.domain.runtime import Clock, Release
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError
@@ -99,6 +100,7 @@ class Driver:
         self._was_stirred = False
         self._failure: DataError | None = None
         self._release: Release | None = None
+        self._session: Session | None = None
         self._sleep: anyio.CancelScope | None = None
         self._sleeps_until = self._now
         self._open_market()
@@ -126,6 +128,11 @@ class Driver:
 
     def read(self) -> datetime:
         """Catch up with the clock and return the market time; answers to questions are made right after."""
+        now = self._catch_up()
+        self._hold()
+        return now
+
+    def _catch_up(self) -> datetime:
         now = max(self._clock.now(), self._now)
         while (tick := self._next_tick(now)) is not None and tick <= now:
             self._tick(tick)
@@ -138,28 +145,30 @@ class Driver:
         for fault in self._faults.due(now):
             self._strike(fault, now)
         self._change_executions(now)
-        self._hold()
         return now
 
     def act(self, change: Callable[[datetime], T]) -> T:
         """Make a change to the core, keep it and publish what follows from it, then return its result."""
-        now = self.read()
+        now = self._catch_up()
         try:
             result = change(now)
         except ApiError:
             # A refusal changes nothing by itself.
             self._commit(changed=False)
+            self._hold()
             raise
         self._commit(changed=True)
         self._hold()
         self.wake()
         return result
 
-    def stir(self) -> None:
+    def stir(self, now: datetime) -> None:
         """A client trades or asks for prices: for a while the market moves by the second."""
+        was_active = self._active_until > self._ticked_at
         self._was_stirred = True
-        self._active_until = max(self._clock.now(), self._now) + ACTIVE
-        self.wake()
+        self._active_until = max(now, self._now) + ACTIVE
+        if not was_active:
+            self.wake()
 
     def wake(self) -> None:
         """Make :meth:`run` look again at what is due, if anything is earlier than what it sleeps for."""
@@ -179,8 +188,11 @@ class Driver:
 
     def _next_moment(self, now: datetime) -> datetime:
         """Return when something is due next; when nothing is, a day from now, which is as good as for ever."""
-        moments = (self._next_tick(now), self._core.next_due(), self._faults.next_due(), self._feed.next_pulse(now))
-        return min((at for at in moments if at is not None), default=now + timedelta(days=1))
+        first = self._next_tick(now)
+        for at in (self._core.next_due(), self._faults.next_due(), self._feed.next_pulse(now)):
+            if at is not None and (first is None or at < first):
+                first = at
+        return now + timedelta(days=1) if first is None else first
 
     def _next_tick(self, now: datetime) -> datetime | None:
         is_busy = self._by_the_second or self._active_until > self._ticked_at or self._core.has_working_orders
@@ -264,12 +276,18 @@ class Driver:
 
     def _hold(self) -> None:
         """Keep an accelerated clock from leaping while an order works in a session, because deadlines are seconds."""
-        is_open = self._calendar.session_at(self._now) is not None
-        if is_open and (self._core.has_working_orders or (self._hold_for_clients and self._has_clients())):
+        is_wanted = self._core.has_working_orders or (self._hold_for_clients and self._has_clients())
+        if is_wanted and self._is_in_session():
             if self._release is None:
                 self._release = self._clock.hold("exchange: orders or clients")
         else:
             self._let_go()
+
+    def _is_in_session(self) -> bool:
+        known = self._session
+        if known is None or not known.opens_at <= self._now < known.closes_at:
+            known = self._session = self._calendar.session_at(self._now)
+        return known is not None
 
     def _has_clients(self) -> bool:
         """Return whether a client with a clock of its own is there, or none has come yet."""

@@ -159,7 +159,7 @@ class OrderStream:
 
     def publish(self, updates: Sequence[OrderUpdate]) -> None:
         """Send order updates to whoever listens; those that nobody hears are gone."""
-        if not self._clients and not self._faults.waiting():
+        if not self._clients and self._faults.is_empty:
             return
         now = self._clock.now()
         for update in updates:

@@ -17,7 +17,11 @@ _LATE: Final = timedelta(seconds=5)
 
 
 def floor_to(at: datetime, step: timedelta) -> datetime:
-    """Return the last mark of the grid that is not after ``at``."""
+    """Return the last mark of the grid that is not after ``at``, a time in UTC."""
+    if step == SECOND:
+        return at.replace(microsecond=0)
+    if step == MINUTE:
+        return at.replace(second=0, microsecond=0)
     midnight = datetime(at.year, at.month, at.day, tzinfo=UTC)
     return midnight + (at - midnight) // step * step
 
@@ -29,9 +33,14 @@ class TickGrid:
         self._calendar = calendar
         self._last_day = last_day
         self._session: Session | None = None
+        self._known: tuple[datetime, bool, datetime] | None = None
 
     def next_tick(self, after: datetime, now: datetime, *, is_busy: bool) -> datetime | None:
         """Return the first tick after ``after``, seen from ``now``; ``None`` when the last session is over."""
+        is_late = is_busy and now - after > _LATE
+        # Every request asks, and until the next tick the answer is the same for all that are not late.
+        if not is_late and self._known is not None and self._known[0] == after and self._known[1] == is_busy:
+            return self._known[2]
         session = self._session_ending_after(after)
         if session is None:
             return None
@@ -39,9 +48,11 @@ class TickGrid:
             return session.opens_at
         mark = floor_to(after, MINUTE) + MINUTE
         if is_busy:
-            is_late = now - after > _LATE
             mark = min(mark, max(floor_to(now, SECOND), after + SECOND) if is_late else floor_to(after, SECOND) + SECOND)
-        return min(mark, session.closes_at)
+        mark = min(mark, session.closes_at)
+        if not is_late:
+            self._known = after, is_busy, mark
+        return mark
 
     def _session_ending_after(self, at: datetime) -> Session | None:
         known = self._session
