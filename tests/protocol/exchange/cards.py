@@ -624,7 +624,12 @@ LIFE_ROWS: Final[list[Row]] = [
         ),
     ),
     ("3.8", "nothing in the body", (send(limit("1.00")), FILLS, Call("PATCH", "/v2/orders/{o}", {}, status=422, has=UNPROCESSABLE))),
-    ("3.8", "what is pending", (send(limit("1.00")), Call("PATCH", "/v2/orders/{o}", {"qty": 2}, status=422, has=UNPROCESSABLE))),
+    (
+        "3.8",
+        "what is pending",
+        (send(limit("1.00")), Call("PATCH", "/v2/orders/{o}", {"qty": 2}, status=422, has=UNPROCESSABLE)),
+        {"core": ExchangeSettings(acknowledge_ms=60_000)},
+    ),
     (
         "3.8",
         "while the market is closed",
