@@ -232,7 +232,7 @@ class Driver:
         self._event_stream.publish(updates)
         for update in updates:
             if update.qty is not None and update.previous_execution_id is None:
-                self._faults.note_execution(update.order["symbol"], update.execution_id or "", self._now)
+                self._faults.note_execution(update.state.symbol, update.execution_id or "", self._now)
 
     def _change_executions(self, now: datetime) -> None:
         """Break and correct the executions whose fault is due; one that can no longer be changed stays, and the log says so."""

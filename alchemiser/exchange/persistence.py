@@ -15,7 +15,6 @@ import msgspec
 
 from alchemiser.domain.errors import DataError
 from alchemiser.exchange.event_file import EventFile
-from alchemiser.exchange.event_log import encoded
 from alchemiser.exchange.orders import OrderUpdate
 
 _FORMAT: Final = 1
@@ -62,7 +61,7 @@ class StateFile:
     def keep_events(self, updates: Sequence[OrderUpdate]) -> None:
         """Write events that are about to be told; they count from the next :meth:`save` on. Raises ``DataError`` as that does."""
         if self._path is not None and updates:
-            self._events.append([encoded(update.json()) for update in updates])
+            self._events.append([update.payload for update in updates])
 
     def save(self, at: datetime, snapshot: Callable[[], bytes] | None) -> None:
         """Write the market time and the core's snapshot; ``None`` means that the core has not changed since the last time.
