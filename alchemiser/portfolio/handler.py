@@ -40,9 +40,10 @@ ON_SCHEDULE = "schedule"
 class PortfolioParts(Struct, frozen=True):
     """What the rebalancer works with.
 
-    ``mids`` gives the mid of a symbol from a usable quote, or ``None``; ``assets`` what the broker says of the symbols; ``check`` is the
-    pre-trade check of the risk room; ``unfinished`` the id of the rebalance whose orders may still fill, if there is one;
-    ``standing`` what each strategy traded to last. ``half_spreads`` gives half the quoted spread of a symbol as a fraction of its mid.
+    ``mids`` gives the mid of a symbol from a usable quote, or ``None``; ``assets`` what the broker says of the symbols; ``check`` makes
+    the pre-trade check of a moment from the account, its positions, the assets and the symbols that have a fresh price; ``unfinished``
+    tells the id of the rebalance whose orders may still fill, if there is one; ``standing`` what each strategy traded to last;
+    ``half_spreads`` half the quoted spread of a symbol as a fraction of its mid.
     """
 
     venue: Venue
@@ -51,7 +52,7 @@ class PortfolioParts(Struct, frozen=True):
     publish: Callable[..., Awaitable[object]]
     mids: Callable[[str, datetime], float | None]
     assets: Callable[[Sequence[str]], Awaitable[dict[str, Asset]]]
-    check: Check
+    check: Callable[[datetime, Account, Sequence[BrokerPosition], Mapping[str, Asset], frozenset[str]], Check]
     rules: PlanRules
     allocations: Mapping[str, Decimal]
     unfinished: Callable[[], str | None]
@@ -150,6 +151,7 @@ class Rebalancer:
         now = self._parts.clock.now()
         prices = self._prices(symbols, collection, positions, now)
         held_back = self._held_back(collection, books, prices)
+        assets = await self._parts.assets(symbols)
         request = PlanRequest(
             at=now,
             rebalance_id=collection.rebalance_id,
@@ -159,13 +161,15 @@ class Rebalancer:
             targets={name: None if name in held_back else weights for name, weights in collection.targets.items()},
             allocations=self._allocations(),
             prices=prices,
-            assets=await self._parts.assets(symbols),
+            assets=assets,
             rules=self._parts.rules,
             kept={**collection.failures, **held_back},
             standing={name: standing.weights for name, standing in self._parts.standing.by_strategy.items()},
             half_spreads={symbol: half for symbol in symbols if (half := self._parts.half_spreads(symbol, now)) is not None},
         )
-        return plan_rebalance(request, self._parts.check, self._parts.volatility)
+        fresh = frozenset(symbol for symbol in symbols if symbol in collection.prices or self._parts.mids(symbol, now) is not None)
+        check = self._parts.check(now, account, positions, assets, fresh)
+        return plan_rebalance(request, check, self._parts.volatility)
 
     def _allocations(self) -> dict[str, Decimal]:
         """Return each strategy's share; one that has a book and is no longer in the settings has none."""

@@ -1,31 +1,57 @@
 """The pre-trade checks: each refusal is a named code with the numbers in its message. Pure.
 
-An intent is checked once, when the plan is made, before anything of it can be sent.
+An intent is checked when the plan is made, before anything of it can be sent, against the circumstances of that moment. The checks run in
+the order of ``CHECKS``, and the first refusal counts. What an order must pass again when its price is known, the collar around the quote,
+the orders of a session and the submit gate, is looked at by the execution room each time.
+
+``docs/checks.md`` is made of this table.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
 
+from alchemiser.domain.account import Asset
 from alchemiser.domain.errors import OrderDenied
 from alchemiser.domain.intents import Intent
+from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import Side
+
+CLOSING_MINIMUM = Decimal(1)
+"""A position may be closed down to the venue's smallest order of one dollar, whatever the smallest trade is."""
+
+ALLOWANCE_TOLERANCE = Decimal("0.001")
+"""A strategy may go beyond its capital by this share of it: prices move between the plan's steps of rounding."""
 
 
 class DenialCode(StrEnum):
     """Every reason for which our own checks refuse a wanted change."""
 
+    ACCOUNT_BLOCKED = "account_blocked"
+    OUTSIDE_SESSION = "outside_session"
+    AFTER_CUT_OFF = "after_cut_off"
     UNKNOWN_SYMBOL = "unknown_symbol"
     NOT_TRADABLE = "not_tradable"
+    NOT_FRACTIONABLE = "not_fractionable"
     NO_PRICE = "no_price"
+    STALE_DATA = "stale_data"
+    PRICE_COLLAR = "price_collar"
     HALTED = "halted"
     PARKED = "parked"
-    BELOW_MINIMUM = "below_minimum"
+    DUPLICATE_INTENT = "duplicate_intent"
+    WASH_TRADE = "wash_trade"
     EXCEEDS_HOLDINGS = "exceeds_holdings"
+    HELD_FOR_ORDERS = "held_for_orders"
+    BELOW_MINIMUM = "below_minimum"
     ORDER_NOTIONAL = "order_notional"
+    DAILY_NOTIONAL = "daily_notional"
     POSITION_WEIGHT = "position_weight"
+    BUYING_POWER = "buying_power"
+    STRATEGY_ALLOWANCE = "strategy_allowance"
+    ORDERS_PER_DAY = "orders_per_day"
 
 
 class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,42 +59,259 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     minimum_notional: Decimal = Decimal(5)
     maximum_order_notional: Decimal | None = None
+    maximum_daily_notional: Decimal | None = None
     maximum_position_weight: Decimal | None = None
+    maximum_orders_per_day: int | None = None
+    price_collar_bps: Decimal | None = None
 
 
-def check_intent(
-    intent: Intent,
-    equity: Decimal,
-    *,
-    limits: RiskLimits,
-    held: Callable[[str], Decimal],
-    is_halted: Callable[[str], bool],
-    why_parked: Callable[[str], str | None] = lambda symbol: None,
-) -> OrderDenied | None:
-    """Return why an intent may not be sent, or ``None``.
+class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
+    """What an intent is checked against. A part that is ``None`` is not known, and its checks are passed.
 
-    ``held`` gives the shares our ledger holds of a symbol, ``why_parked`` says why nothing of a symbol may be sent.
+    ``held`` are the shares of our ledger, ``free`` what the broker would let us sell; ``fresh`` the symbols whose price is of this moment,
+    ``mids`` the mids of usable quotes; ``parked`` the symbols of which nothing may be sent, with the reason; ``open_sides`` the sides of
+    orders that are open; ``traded_today`` dollars bought and sold in the session. ``buying_power`` counts what could be sold first.
+    ``capital`` are the dollars of each strategy, ``books`` the shares it holds. ``closes_at`` is the cut-off of the running session.
     """
-    symbol, notional = intent.symbol, intent.quantity * intent.reference_price
-    if is_halted(symbol):
-        return OrderDenied(DenialCode.HALTED, f"{symbol} is halted; nothing of it is sent")
-    if (parked := why_parked(symbol)) is not None:
-        return OrderDenied(DenialCode.PARKED, f"{parked}; nothing of it is sent")
-    if intent.side is Side.SELL and intent.quantity > held(symbol):
-        return OrderDenied(DenialCode.EXCEEDS_HOLDINGS, f"{intent.quantity} {symbol} were to be sold, {held(symbol)} are held")
-    closes = intent.side is Side.SELL and intent.quantity == held(symbol)
-    if notional < limits.minimum_notional and not (closes and notional >= 1):
-        return OrderDenied(
-            DenialCode.BELOW_MINIMUM, f"{symbol} for {notional:.2f} is below the smallest trade of {limits.minimum_notional}"
-        )
-    if limits.maximum_order_notional is not None and notional > limits.maximum_order_notional:
-        return OrderDenied(
-            DenialCode.ORDER_NOTIONAL, f"{symbol} for {notional:.2f} is above the largest order of {limits.maximum_order_notional}"
-        )
-    position = (held(symbol) + intent.quantity) * intent.reference_price
-    most = limits.maximum_position_weight
-    if intent.side is Side.BUY and most is not None and position > most * equity:
-        return OrderDenied(
-            DenialCode.POSITION_WEIGHT, f"{symbol} would be worth {position:.2f}, above {most} of the equity of {equity:.2f}"
-        )
+
+    at: datetime
+    held: Mapping[str, Decimal]
+    free: Mapping[str, Decimal] | None = None
+    assets: Mapping[str, Asset] | None = None
+    fresh: frozenset[str] | None = None
+    mids: Mapping[str, Decimal] = {}
+    halted: frozenset[str] = frozenset()
+    parked: Mapping[str, str] = {}
+    open_sides: Mapping[str, frozenset[Side]] = {}
+    account_blocks: tuple[str, ...] = ()
+    buying_power: Decimal | None = None
+    traded_today: Decimal = ZERO
+    orders_today: int = 0
+    capital: Mapping[str, Decimal] | None = None
+    books: Mapping[str, Mapping[str, Decimal]] = {}
+    is_in_session: bool = True
+    closes_at: datetime | None = None
+
+    def holding(self, symbol: str) -> Decimal:
+        """Return the shares our ledger holds of a symbol."""
+        return self.held.get(symbol, ZERO)
+
+
+class Question(msgspec.Struct, frozen=True):
+    """One intent, the circumstances, the limits, and the equity in dollars that weights are shares of."""
+
+    intent: Intent
+    now: Circumstances
+    limits: RiskLimits
+    equity: Decimal
+
+    @property
+    def symbol(self) -> str:
+        """The symbol of the intent."""
+        return self.intent.symbol
+
+    @property
+    def is_buy(self) -> bool:
+        """Whether shares are to be bought."""
+        return self.intent.side is Side.BUY
+
+    @property
+    def notional(self) -> Decimal:
+        """The dollars that would be traded at the price of the decision."""
+        return self.intent.quantity * self.intent.reference_price
+
+    @property
+    def asset(self) -> Asset | None:
+        """What the broker says of the symbol, when it was asked."""
+        return self.now.assets.get(self.symbol) if self.now.assets is not None else None
+
+
+class PreTradeCheck(msgspec.Struct, frozen=True):
+    """One check: its code, what it is about, and the function that returns the refusal in words or ``None``."""
+
+    code: DenialCode
+    about: str
+    refuses: Callable[[Question], str | None]
+
+
+def _account_blocked(ask: Question) -> str | None:
+    blocks = ask.now.account_blocks
+    return f"the account may not trade: {', '.join(blocks)}" if blocks else None
+
+
+def _outside_session(ask: Question) -> str | None:
+    return None if ask.now.is_in_session else f"the exchange is closed at {ask.now.at:%Y-%m-%d %H:%M} UTC"
+
+
+def _after_cut_off(ask: Question) -> str | None:
+    end = ask.now.closes_at
+    return f"the cut-off of {end:%H:%M:%S} UTC has passed" if end is not None and ask.now.at >= end else None
+
+
+def _unknown_symbol(ask: Question) -> str | None:
+    unknown = ask.now.assets is not None and ask.asset is None
+    return f"the broker does not know {ask.symbol}" if unknown else None
+
+
+def _not_tradable(ask: Question) -> str | None:
+    return f"the broker does not trade {ask.symbol}" if ask.asset is not None and not ask.asset.is_tradable else None
+
+
+def _not_fractionable(ask: Question) -> str | None:
+    is_broken = ask.intent.quantity != ask.intent.quantity.to_integral_value()
+    if ask.asset is None or ask.asset.is_fractionable or not is_broken:
+        return None
+    return f"{ask.intent.quantity} {ask.symbol} is no whole number, and the broker trades no fractions of it"
+
+
+def _stale_data(ask: Question) -> str | None:
+    if not ask.is_buy or ask.now.fresh is None or ask.symbol in ask.now.fresh:
+        return None
+    return f"{ask.symbol} has neither a usable quote nor a price of this decision; it may be sold, not bought"
+
+
+def _price_collar(ask: Question) -> str | None:
+    mid, collar, price = ask.now.mids.get(ask.symbol), ask.limits.price_collar_bps, ask.intent.reference_price
+    if mid is None or collar is None or abs(price - mid) <= mid * collar / 10_000:
+        return None
+    return f"{ask.symbol} was decided at {price}, the mid is {mid}: further apart than {collar} basis points"
+
+
+def _halted(ask: Question) -> str | None:
+    return f"{ask.symbol} is halted" if ask.symbol in ask.now.halted else None
+
+
+def _parked(ask: Question) -> str | None:
+    reason = ask.now.parked.get(ask.symbol)
+    return None if reason is None else f"{ask.symbol} is parked: {reason}"
+
+
+def _duplicate_intent(ask: Question) -> str | None:
+    is_open = ask.intent.side in ask.now.open_sides.get(ask.symbol, ())
+    return f"an order to {ask.intent.side.value} {ask.symbol} is open already" if is_open else None
+
+
+def _wash_trade(ask: Question) -> str | None:
+    other = Side.SELL if ask.is_buy else Side.BUY
+    is_open = other in ask.now.open_sides.get(ask.symbol, ())
+    return f"an order to {other.value} {ask.symbol} is open: the two could trade with each other" if is_open else None
+
+
+def _exceeds_holdings(ask: Question) -> str | None:
+    held = ask.now.holding(ask.symbol)
+    if ask.is_buy or ask.intent.quantity <= held:
+        return None
+    return f"{ask.intent.quantity} {ask.symbol} were to be sold, {held} are held"
+
+
+def _held_for_orders(ask: Question) -> str | None:
+    if ask.is_buy or ask.now.free is None:
+        return None
+    free = ask.now.free.get(ask.symbol, ZERO)
+    if ask.intent.quantity <= free:
+        return None
+    return f"{ask.intent.quantity} {ask.symbol} were to be sold, the broker has {free} free of other orders"
+
+
+def _below_minimum(ask: Question) -> str | None:
+    least = ask.limits.minimum_notional
+    closes = not ask.is_buy and ask.intent.quantity == ask.now.holding(ask.symbol)
+    if ask.notional >= least or (closes and ask.notional >= CLOSING_MINIMUM):
+        return None
+    return f"{ask.symbol} for {ask.notional:.2f} is below the smallest trade of {least}"
+
+
+def _order_notional(ask: Question) -> str | None:
+    most = ask.limits.maximum_order_notional
+    if most is None or ask.notional <= most:
+        return None
+    return f"{ask.symbol} for {ask.notional:.2f} is above the largest order of {most}"
+
+
+def _daily_notional(ask: Question) -> str | None:
+    most, already = ask.limits.maximum_daily_notional, ask.now.traded_today
+    # What lowers risk is never stopped for having traded much.
+    if not ask.is_buy or most is None or already + ask.notional <= most:
+        return None
+    return f"{ask.symbol} for {ask.notional:.2f} after {already:.2f} in this session is above the {most} of a day"
+
+
+def _position_weight(ask: Question) -> str | None:
+    most = ask.limits.maximum_position_weight
+    value = (ask.now.holding(ask.symbol) + ask.intent.quantity) * ask.intent.reference_price
+    if not ask.is_buy or most is None or value <= most * ask.equity:
+        return None
+    return f"{ask.symbol} would be worth {value:.2f}, above {most} of the equity of {ask.equity:.2f}"
+
+
+def _buying_power(ask: Question) -> str | None:
+    power = ask.now.buying_power
+    if not ask.is_buy or power is None or ask.notional <= power:
+        return None
+    return f"{ask.symbol} for {ask.notional:.2f} is above the buying power of {power:.2f}, what could be sold first included"
+
+
+def _strategy_allowance(ask: Question) -> str | None:
+    if not ask.is_buy or ask.now.capital is None:
+        return None
+    for wish in ask.intent.wishes:
+        held = ask.now.books.get(wish.strategy, {}).get(ask.symbol, ZERO)
+        capital, value = ask.now.capital.get(wish.strategy, ZERO), (held + wish.quantity) * ask.intent.reference_price
+        if value > capital * (1 + ALLOWANCE_TOLERANCE):
+            return f"{wish.strategy} would hold {ask.symbol} for {value:.2f}, its capital is {capital:.2f}"
     return None
+
+
+def _orders_per_day(ask: Question) -> str | None:
+    most = ask.limits.maximum_orders_per_day
+    if not ask.is_buy or most is None or ask.now.orders_today < most:
+        return None
+    return f"{ask.now.orders_today} orders were sent in this session, the limit is {most}; nothing more is bought"
+
+
+CHECKS: tuple[PreTradeCheck, ...] = (
+    PreTradeCheck(DenialCode.ACCOUNT_BLOCKED, "No flag of the account forbids trading.", _account_blocked),
+    PreTradeCheck(DenialCode.OUTSIDE_SESSION, "The exchange is open.", _outside_session),
+    PreTradeCheck(DenialCode.AFTER_CUT_OFF, "The cut-off of the session has not passed.", _after_cut_off),
+    PreTradeCheck(DenialCode.UNKNOWN_SYMBOL, "The broker knows the symbol.", _unknown_symbol),
+    PreTradeCheck(DenialCode.NOT_TRADABLE, "The broker trades the symbol.", _not_tradable),
+    PreTradeCheck(DenialCode.NOT_FRACTIONABLE, "Fractions are wanted only where the broker trades them.", _not_fractionable),
+    PreTradeCheck(DenialCode.STALE_DATA, "What is bought has a price of this moment.", _stale_data),
+    PreTradeCheck(DenialCode.PRICE_COLLAR, "The price of the decision is near the quote.", _price_collar),
+    PreTradeCheck(DenialCode.HALTED, "The symbol is not halted.", _halted),
+    PreTradeCheck(DenialCode.PARKED, "The symbol is not parked by a reconciliation.", _parked),
+    PreTradeCheck(DenialCode.DUPLICATE_INTENT, "No order on the same side of the symbol is open.", _duplicate_intent),
+    PreTradeCheck(DenialCode.WASH_TRADE, "No order on the other side of the symbol is open.", _wash_trade),
+    PreTradeCheck(DenialCode.EXCEEDS_HOLDINGS, "Only what the ledger holds is sold.", _exceeds_holdings),
+    PreTradeCheck(DenialCode.HELD_FOR_ORDERS, "Only what the broker has free of other orders is sold.", _held_for_orders),
+    PreTradeCheck(DenialCode.BELOW_MINIMUM, "The trade is not too small; a whole position may be closed from a dollar.", _below_minimum),
+    PreTradeCheck(DenialCode.ORDER_NOTIONAL, "The order is not too large.", _order_notional),
+    PreTradeCheck(DenialCode.DAILY_NOTIONAL, "The session has not traded too much for another buy.", _daily_notional),
+    PreTradeCheck(DenialCode.POSITION_WEIGHT, "The position does not become too large a share of the equity.", _position_weight),
+    PreTradeCheck(DenialCode.BUYING_POWER, "The broker would let the account buy this much.", _buying_power),
+    PreTradeCheck(DenialCode.STRATEGY_ALLOWANCE, "No strategy puts more than its capital into a symbol.", _strategy_allowance),
+    PreTradeCheck(DenialCode.ORDERS_PER_DAY, "The session has not seen too many orders for another buy.", _orders_per_day),
+)
+"""Every check that runs on an intent, in this order. ``no_price`` is found earlier: without a price there is no intent."""
+
+
+def check_intent(intent: Intent, equity: Decimal, *, now: Circumstances, limits: RiskLimits) -> OrderDenied | None:
+    """Return why an intent may not be sent, by the first check that refuses it, or ``None``."""
+    asked = Question(intent, now, limits, equity)
+    for check in CHECKS:
+        refusal = check.refuses(asked)
+        if refusal is not None:
+            return OrderDenied(check.code, f"{refusal}; nothing of it is sent")
+    return None
+
+
+def checks_as_markdown() -> str:
+    """Return the page ``docs/checks.md``."""
+    rows = "".join(f"| {place} | `{check.code.value}` | {check.about} |\n" for place, check in enumerate(CHECKS, 1))
+    return (
+        "# Pre-trade checks\n\n"
+        "Made from `alchemiser/risk/checks.py`; do not edit.\n\n"
+        "Every wanted change passes these checks when the plan is made, in this order. The first that refuses gives its code to the\n"
+        "denial, with the numbers in words; the rest of the plan goes on. A change without any price is denied with `no_price` before.\n\n"
+        "| # | Code | What must hold |\n|---|---|---|\n" + rows
+    )

@@ -10,7 +10,6 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
-from decimal import Decimal
 from functools import partial
 
 import structlog
@@ -34,7 +33,6 @@ from alchemiser.domain.events import (
     TradingStatusChanged,
 )
 from alchemiser.domain.market import Quote
-from alchemiser.domain.money import ZERO
 from alchemiser.domain.venue import Venue
 from alchemiser.execution.gaps import GapKeeper
 from alchemiser.execution.gate import SubmitGate
@@ -45,11 +43,11 @@ from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.quotes import QuoteBook
 from alchemiser.portfolio.asset_list import AssetList
 from alchemiser.portfolio.handler import PortfolioParts, Rebalancer
-from alchemiser.risk.checks import check_intent
 from alchemiser.service.answers import Answers
 from alchemiser.service.decision_market import DecisionMarket
 from alchemiser.service.metrics import DaemonMetrics
 from alchemiser.service.notify import SystemdNotifier
+from alchemiser.service.pre_trade import PreTrade
 from alchemiser.service.reconciliations import Reconciliations
 from alchemiser.service.recovery import Recovered, recover
 from alchemiser.service.roster import wanted_strategies
@@ -128,6 +126,15 @@ class Daemon:
             reloader=Reloader(wanted_strategies(settings), symbols=self.symbols, bars=sessions_needed),
         )
         self.assets = AssetList(parts.venue.assets, clock=clock, wanted=lambda: self.symbols)
+        pre_trade = PreTrade(
+            state=self.state,
+            quotes=self.quotes,
+            calendar=parts.calendar,
+            cut_off=settings.execution.cutoff.at,
+            limits=risk_limits(settings),
+            mids=self._mid,
+            allocations=settings.allocations(),
+        )
         self.rebalancer = Rebalancer(
             PortfolioParts(
                 venue=parts.venue,
@@ -136,13 +143,7 @@ class Daemon:
                 publish=self.bus.publish,
                 mids=self._mid,
                 assets=self.assets.of,
-                check=partial(
-                    check_intent,
-                    limits=risk_limits(settings),
-                    held=self._held,
-                    is_halted=self.quotes.is_halted,
-                    why_parked=self.state.parked.why,
-                ),
+                check=pre_trade.check,
                 rules=plan_rules(settings),
                 allocations=settings.allocations(),
                 unfinished=self.state.rebalances.unfinished_id,
@@ -358,9 +359,6 @@ class Daemon:
     def _half_spread(self, symbol: str, now: datetime) -> float | None:
         quote = self._quote(symbol, now)
         return (quote.ask - quote.bid) / 2 / quote.mid if isinstance(quote, Quote) else None
-
-    def _held(self, symbol: str) -> Decimal:
-        return self.state.ledger.holdings().get(symbol, ZERO)
 
     def _cut_off_on(self, day: date) -> datetime:
         session = self.parts.calendar.session(day)

@@ -53,5 +53,8 @@ def risk_limits(settings: Settings) -> RiskLimits:
     return RiskLimits(
         minimum_notional=settings.portfolio.minimum_notional,
         maximum_order_notional=settings.risk.max_order_notional,
+        maximum_daily_notional=settings.risk.max_daily_notional,
         maximum_position_weight=settings.risk.max_position_weight,
+        maximum_orders_per_day=settings.risk.max_orders_per_day,
+        price_collar_bps=settings.risk.price_collar_bps,
     )

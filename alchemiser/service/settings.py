@@ -314,6 +314,9 @@ class RiskSettings(Section):
     """Limits that every order must pass before it is sent."""
 
     max_order_notional: Decimal = Field(default=Decimal(1_000_000), gt=0, description="The most dollars that one order may be worth.")
+    max_daily_notional: Decimal | None = Field(
+        default=None, gt=0, description="After so many dollars bought and sold in a session nothing more is bought."
+    )
     max_position_weight: Decimal = Field(
         default=Decimal(1), gt=0, le=4, description="The largest share of the equity that one symbol may have."
     )

@@ -102,7 +102,7 @@ class Desk:
                 publish=self.bus.publish,
                 mids=lambda symbol, now: self.mids.get(symbol),
                 assets=self._assets,
-                check=_denying_pennies,
+                check=lambda *circumstances: _denying_pennies,
                 rules=PlanRules(band=Band(absolute=0.01), cash_reserve=Decimal(0)),
                 allocations={"a": Decimal("0.5"), "b": Decimal("0.5")},
                 unfinished=lambda: self.unfinished,

@@ -1,16 +1,21 @@
 """The pre-trade checks: each refusal has its code and its numbers, and what may be sent is not refused."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alchemiser.domain.account import Asset
 from alchemiser.domain.errors import OrderDenied
 from alchemiser.domain.intents import Intent, Wish
 from alchemiser.domain.orders import Side
-from alchemiser.risk.checks import DenialCode, RiskLimits, check_intent
+from alchemiser.risk.checks import CHECKS, Circumstances, DenialCode, RiskLimits, check_intent, checks_as_markdown
 
+NOON = datetime(2025, 3, 3, 17, 0, tzinfo=UTC)
 EQUITY = Decimal(10_000)
 LIMITS = RiskLimits(minimum_notional=Decimal(5), maximum_order_notional=Decimal(5_000), maximum_position_weight=Decimal("0.4"))
 
@@ -31,7 +36,8 @@ def intent(side: Side, quantity: str, price: str = "100") -> Intent:
 
 def checked(wanted: Intent, *, held: str = "0", halted: bool = False, limits: RiskLimits = LIMITS, equity: Decimal = EQUITY) -> str | None:
     """Return the code of the denial, ``None`` when the intent may be sent."""
-    denial = check_intent(wanted, equity, limits=limits, held=lambda symbol: Decimal(held), is_halted=lambda symbol: halted)
+    now = Circumstances(at=NOON, held={"SPY": Decimal(held)}, halted=frozenset({"SPY"} if halted else ()))
+    denial = check_intent(wanted, equity, now=now, limits=limits)
     return None if denial is None else denial.code
 
 
@@ -87,7 +93,7 @@ def test_an_account_without_equity_buys_nothing() -> None:
 
 def test_a_denial_says_code_symbol_and_numbers() -> None:
     """An operator reads why without looking anything up."""
-    denial = check_intent(intent(Side.BUY, "40.01"), EQUITY, limits=LIMITS, held=lambda symbol: Decimal(0), is_halted=lambda symbol: False)
+    denial = check_intent(intent(Side.BUY, "40.01"), EQUITY, now=Circumstances(at=NOON, held={}), limits=LIMITS)
 
     assert isinstance(denial, OrderDenied)
     assert str(denial).startswith("position_weight: SPY")
@@ -103,7 +109,7 @@ def test_a_denial_says_code_symbol_and_numbers() -> None:
 def test_what_passes_keeps_every_limit(side: Side, quantity: Decimal, held: Decimal, price: Decimal) -> None:
     """No combination of numbers slips through."""
     wanted = intent(side, str(quantity), str(price))
-    if check_intent(wanted, EQUITY, limits=LIMITS, held=lambda symbol: held, is_halted=lambda symbol: False) is not None:
+    if check_intent(wanted, EQUITY, now=Circumstances(at=NOON, held={"SPY": held}), limits=LIMITS) is not None:
         return
 
     notional = quantity * price
@@ -114,3 +120,94 @@ def test_what_passes_keeps_every_limit(side: Side, quantity: Decimal, held: Deci
     else:
         assert notional >= Decimal(5)
         assert (held + quantity) * price <= Decimal("0.4") * EQUITY
+
+
+SPY = Asset(symbol="SPY", is_tradable=True, is_fractionable=True)
+CALM = Circumstances(
+    at=NOON,
+    held={"SPY": Decimal(10)},
+    free={"SPY": Decimal(10)},
+    assets={"SPY": SPY},
+    fresh=frozenset({"SPY"}),
+    mids={"SPY": Decimal(100)},
+    buying_power=Decimal(10_000),
+    capital={"s": Decimal(10_000)},
+    books={"s": {"SPY": Decimal(10)}},
+    closes_at=NOON + timedelta(hours=3),
+)
+EVERY_LIMIT = RiskLimits(
+    maximum_order_notional=Decimal(5_000),
+    maximum_daily_notional=Decimal(20_000),
+    maximum_position_weight=Decimal("0.9"),
+    maximum_orders_per_day=10,
+    price_collar_bps=Decimal(500),
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted", "expected", "words"),
+    [
+        ({}, intent(Side.BUY, "10"), None, ()),
+        ({}, intent(Side.SELL, "10"), None, ()),
+        ({"account_blocks": ("trading_blocked",)}, intent(Side.SELL, "1"), DenialCode.ACCOUNT_BLOCKED, ("trading_blocked",)),
+        ({"is_in_session": False}, intent(Side.BUY, "1"), DenialCode.OUTSIDE_SESSION, ("2025-03-03 17:00",)),
+        ({"closes_at": NOON}, intent(Side.SELL, "1"), DenialCode.AFTER_CUT_OFF, ("17:00:00",)),
+        ({"assets": {}}, intent(Side.BUY, "1"), DenialCode.UNKNOWN_SYMBOL, ("SPY",)),
+        ({"assets": {"SPY": msgspec.structs.replace(SPY, is_tradable=False)}}, intent(Side.BUY, "1"), DenialCode.NOT_TRADABLE, ("SPY",)),
+        (
+            {"assets": {"SPY": msgspec.structs.replace(SPY, is_fractionable=False)}},
+            intent(Side.BUY, "1.5"),
+            DenialCode.NOT_FRACTIONABLE,
+            ("1.5",),
+        ),
+        ({"assets": {"SPY": msgspec.structs.replace(SPY, is_fractionable=False)}}, intent(Side.BUY, "2"), None, ()),
+        ({"fresh": frozenset()}, intent(Side.BUY, "1"), DenialCode.STALE_DATA, ("SPY",)),
+        ({"fresh": frozenset()}, intent(Side.SELL, "1"), None, ()),
+        ({"mids": {"SPY": Decimal(95)}}, intent(Side.BUY, "1"), DenialCode.PRICE_COLLAR, ("100", "95", "500")),
+        ({"mids": {"SPY": Decimal("95.3")}}, intent(Side.BUY, "1"), None, ()),
+        ({"mids": {}}, intent(Side.BUY, "1"), None, ()),
+        ({"halted": frozenset({"SPY"})}, intent(Side.SELL, "1"), DenialCode.HALTED, ("SPY",)),
+        ({"parked": {"SPY": "3 at the broker"}}, intent(Side.SELL, "1"), DenialCode.PARKED, ("3 at the broker",)),
+        ({"open_sides": {"SPY": frozenset({Side.BUY})}}, intent(Side.BUY, "1"), DenialCode.DUPLICATE_INTENT, ("buy SPY",)),
+        ({"open_sides": {"SPY": frozenset({Side.BUY})}}, intent(Side.SELL, "1"), DenialCode.WASH_TRADE, ("buy SPY",)),
+        ({"open_sides": {"SPY": frozenset({Side.SELL})}}, intent(Side.BUY, "1"), DenialCode.WASH_TRADE, ("sell SPY",)),
+        ({"held": {"SPY": Decimal(9)}}, intent(Side.SELL, "10"), DenialCode.EXCEEDS_HOLDINGS, ("10", "9")),
+        ({"free": {"SPY": Decimal(3)}}, intent(Side.SELL, "10"), DenialCode.HELD_FOR_ORDERS, ("10", "3")),
+        ({"free": {}}, intent(Side.SELL, "10"), DenialCode.HELD_FOR_ORDERS, ("10", "0")),
+        ({}, intent(Side.BUY, "0.01"), DenialCode.BELOW_MINIMUM, ("1.00", "5")),
+        ({}, intent(Side.BUY, "51"), DenialCode.ORDER_NOTIONAL, ("5100.00", "5000")),
+        ({"traded_today": Decimal(19_500)}, intent(Side.BUY, "10"), DenialCode.DAILY_NOTIONAL, ("1000.00", "19500.00", "20000")),
+        ({"traded_today": Decimal(19_500)}, intent(Side.SELL, "10"), None, ()),
+        ({"held": {"SPY": Decimal(85)}}, intent(Side.BUY, "10"), DenialCode.POSITION_WEIGHT, ("9500.00", "0.9")),
+        ({"buying_power": Decimal(999)}, intent(Side.BUY, "10"), DenialCode.BUYING_POWER, ("1000.00", "999.00")),
+        ({"buying_power": Decimal(0)}, intent(Side.SELL, "10"), None, ()),
+        ({"capital": {"s": Decimal(1_500)}}, intent(Side.BUY, "10"), DenialCode.STRATEGY_ALLOWANCE, ("s would", "2000.00", "1500.00")),
+        ({"capital": {"s": Decimal(1_999)}}, intent(Side.BUY, "10"), None, ()),
+        ({"capital": {}}, intent(Side.BUY, "1"), DenialCode.STRATEGY_ALLOWANCE, ("0.00",)),
+        ({"orders_today": 10}, intent(Side.BUY, "1"), DenialCode.ORDERS_PER_DAY, ("10",)),
+        ({"orders_today": 10}, intent(Side.SELL, "1"), None, ()),
+        ({"orders_today": 9}, intent(Side.BUY, "1"), None, ()),
+    ],
+)
+def test_each_check_refuses_by_its_own_code(
+    change: dict[str, object], wanted: Intent, expected: DenialCode | None, words: tuple[str, ...]
+) -> None:
+    """One circumstance at a time: the code is that of the check, and the message has the numbers."""
+    denial = check_intent(wanted, EQUITY, now=msgspec.structs.replace(CALM, **change), limits=EVERY_LIMIT)
+
+    assert (None if denial is None else denial.code) == expected
+    assert all(word in str(denial) for word in words)
+
+
+def test_every_code_has_one_check() -> None:
+    """No code without a check and no check twice; a missing price is found before there is an intent."""
+    codes = [check.code for check in CHECKS]
+
+    assert len(codes) == len(set(codes))
+    assert set(codes) == set(DenialCode) - {DenialCode.NO_PRICE}
+
+
+def test_the_page_says_what_the_code_does() -> None:
+    """The documentation is the table of the checks."""
+    page = Path(__file__).parents[3] / "docs" / "checks.md"
+    assert page.read_text() == checks_as_markdown()

@@ -48,7 +48,13 @@ def test_orders() -> None:
 
 def test_limits() -> None:
     """The smallest trade is a matter of the portfolio, the largest order and position of risk."""
-    expected = RiskLimits(minimum_notional=Decimal(7), maximum_order_notional=Decimal(1234), maximum_position_weight=Decimal("0.5"))
+    expected = RiskLimits(
+        minimum_notional=Decimal(7),
+        maximum_order_notional=Decimal(1234),
+        maximum_position_weight=Decimal("0.5"),
+        maximum_orders_per_day=17,
+        price_collar_bps=Decimal(250),
+    )
 
     assert expected == risk_limits(SETTINGS)
 

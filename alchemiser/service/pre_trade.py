@@ -1,0 +1,86 @@
+"""The circumstances of a plan: what the daemon knows at that moment, put together for the pre-trade checks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from alchemiser.domain.account import Account, Asset, BrokerPosition
+from alchemiser.domain.errors import OrderDenied
+from alchemiser.domain.intents import Intent
+from alchemiser.domain.market import Session
+from alchemiser.domain.money import ZERO, from_float
+from alchemiser.domain.orders import Side
+from alchemiser.market.calendar import TradingCalendar
+from alchemiser.market.quotes import QuoteBook
+from alchemiser.portfolio.plan import Check
+from alchemiser.risk.checks import Circumstances, RiskLimits, check_intent
+from alchemiser.service.state import JournaledState
+
+
+class PreTrade:
+    """Makes the check of a plan.
+
+    ``cut_off`` tells the last moment for orders of a session, ``mids`` the mid of a usable quote, ``allocations`` each strategy's share.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: JournaledState,
+        quotes: QuoteBook,
+        calendar: TradingCalendar,
+        cut_off: Callable[[Session], datetime],
+        limits: RiskLimits,
+        mids: Callable[[str, datetime], float | None],
+        allocations: Mapping[str, Decimal],
+    ) -> None:
+        self._state = state
+        self._quotes = quotes
+        self._calendar = calendar
+        self._cut_off = cut_off
+        self._limits = limits
+        self._mids = mids
+        self._allocations = allocations
+
+    def check(
+        self, now: datetime, account: Account, positions: Sequence[BrokerPosition], assets: Mapping[str, Asset], fresh: frozenset[str]
+    ) -> Check:
+        """Return the check of intents of this moment; ``fresh`` are the symbols that were priced for this decision."""
+        session = self._calendar.session_at(now)
+        orders, books = self._state.orders, self._state.ledger.books
+        open_sides: dict[str, frozenset[Side]] = {}
+        for order in orders.open_orders():
+            wanted = order.request
+            open_sides[wanted.symbol] = open_sides.get(wanted.symbol, frozenset()) | {wanted.side}
+        of_today = [order for order in orders if session is not None and order.intended_at >= session.opens_at]
+        circumstances = Circumstances(
+            at=now,
+            held=self._state.ledger.holdings(),
+            free={position.symbol: position.available_quantity for position in positions},
+            assets=assets,
+            fresh=fresh,
+            mids={symbol: from_float(mid) for symbol in sorted(assets) if (mid := self._mids(symbol, now)) is not None},
+            halted=frozenset(self._quotes.halted_symbols),
+            parked={symbol: parking.reason for symbol, parking in self._state.parked.by_symbol.items()},
+            open_sides=open_sides,
+            account_blocks=account.blocks,
+            buying_power=account.buying_power + sum((_worth(position) for position in positions), ZERO),
+            traded_today=sum((order.filled_value for order in of_today), ZERO),
+            orders_today=orders.count_of_session(session.date) if session else 0,
+            books={name: books[name].holdings() for name in sorted(books)},
+            is_in_session=session is not None,
+            closes_at=self._cut_off(session) if session else None,
+        )
+
+        def checked(intent: Intent, equity: Decimal) -> OrderDenied | None:
+            capital = {name: share * equity for name, share in self._allocations.items()}
+            return check_intent(intent, equity, now=msgspec.structs.replace(circumstances, capital=capital), limits=self._limits)
+
+        return checked
+
+
+def _worth(position: BrokerPosition) -> Decimal:
+    """Return what the free shares of a position could be sold for, at the broker's own price of them."""
+    return max(position.available_quantity, ZERO) * (position.current_price or ZERO)
