@@ -13,6 +13,7 @@ import msgspec
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.money import ZERO, truncate_shares
 from alchemiser.exchange.charges import FeesOfDay, Interest
+from alchemiser.exchange.margin_calls import MarginRecord
 
 _ENTRY_PRICE_QUANTUM: Final = Decimal("0.000000000001")
 
@@ -110,6 +111,7 @@ class Account(msgspec.Struct, kw_only=True):
     configuration: Configuration = msgspec.field(default_factory=Configuration)
     fees: FeesOfDay = msgspec.field(default_factory=FeesOfDay)
     interest: Interest = msgspec.field(default_factory=Interest)
+    margin: MarginRecord = msgspec.field(default_factory=MarginRecord)
     unsettled: dict[date, Decimal] = {}
     is_blocked: bool = False
     is_trading_blocked: bool = False

@@ -263,6 +263,7 @@ class Admission:
             offered=self._settings.multiplier,
             chosen=configuration.max_margin_multiplier,
             is_regular_session=False,
+            is_frozen=self._standing.is_frozen,
         )
         if not self._settings.shorting_enabled or configuration.no_shorting or multiplier == 1:
             raise forbidden("account is not allowed to short")

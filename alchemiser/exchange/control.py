@@ -14,6 +14,7 @@
 ``POST /_exchange/halt``      ``{"symbol", "halted": true}``: halt or resume trading of a symbol, with its status message
 ``POST /_exchange/bands``     ``{"symbol", "down", "up"}``: the limit band until the market moves it; without prices it is lifted
 ``POST /_exchange/borrow``    ``{"symbol", "easy": false}``: make a symbol hard, or easy, to borrow
+``GET /_exchange/margin``     ``{"call", "frozen_until"}``: the margin call that is open, and until when the account is frozen
 ``POST /_exchange/account``   ``{"blocked", "trading_blocked", "transfers_blocked"}``: block the account as the broker would
 ``POST /_exchange/corporate-actions``  groups of rows as ``GET /v1/corporate-actions`` answers them: each takes effect on its ex-date
 ``GET /_exchange/faults``     what is still waiting to strike
@@ -159,6 +160,7 @@ class ControlApi:
             ("POST", "/_exchange/halt", self.halt),
             ("POST", "/_exchange/bands", self.set_bands),
             ("POST", "/_exchange/borrow", self.borrow),
+            ("GET", "/_exchange/margin", self.margin),
             ("POST", "/_exchange/account", self.block),
             ("POST", "/_exchange/corporate-actions", self.announce),
             ("GET", "/_exchange/faults", self.waiting_faults),
@@ -272,6 +274,11 @@ class ControlApi:
         asked = await self._asked(request, SetBorrow)
         self._driver.act(lambda now: self._core.on_borrow(asked.symbol, is_easy=asked.easy, now=now))
         return answer(msgspec.to_builtins(asked))
+
+    async def margin(self, request: web.Request) -> web.Response:
+        """Tell what the broker calls for."""
+        self._driver.read()
+        return answer(msgspec.to_builtins(self._core.margin))
 
     async def block(self, request: web.Request) -> web.Response:
         """Block the account, or a part of what it may do."""

@@ -129,6 +129,7 @@ class DayShift:
         value = self._standing.valuation()
         account = self._state.account
         account.close_equity, account.close_maintenance_margin = value.equity, value.maintenance_margin
+        account.margin.close_day(at.astimezone(NEW_YORK).date(), equity=value.equity, maintenance_margin=value.maintenance_margin)
         self._state.history.closes.append((at, value.equity))
         tomorrow = self._timeline.settlement_date(at)
         if self._settings.margin_interest and tomorrow is not None:

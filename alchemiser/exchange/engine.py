@@ -26,6 +26,7 @@ from alchemiser.exchange.floor import Floor
 from alchemiser.exchange.groups import Groups
 from alchemiser.exchange.issuer_actions import CorporateAction, check_listed
 from alchemiser.exchange.issuers import Issuers
+from alchemiser.exchange.margin_calls import MarginRecord
 from alchemiser.exchange.orders import OrderStatus, OrderUpdate, Side, VenueOrder, order_json
 from alchemiser.exchange.portfolio_history import HistoryFilter, HistoryReport, mark_after
 from alchemiser.exchange.requests import ActivityFilter, OrderFilter, OrderRequest, ReplaceRequest
@@ -236,6 +237,11 @@ class Exchange:
         """Apply PATCH changes to the configurations and return them all. Raises the 400 of a bad value."""
         self._state.account.configuration = configured(self._state.account.configuration, changes)
         return self.configurations()
+
+    @property
+    def margin(self) -> MarginRecord:
+        """The margin call that is open and the freeze that followed from one; nobody but the account's days may change it."""
+        return self._state.account.margin
 
     def block(self, *, account: bool | None = None, trading: bool | None = None, transfers: bool | None = None) -> None:
         """Block the account or a part of what it may do, as the broker would; ``None`` leaves a flag as it is."""

@@ -63,9 +63,12 @@ def margin_weight(asset: AssetRecord, multiplier: int) -> int:
     return 1 if asset.marginable else multiplier
 
 
-def effective_multiplier(equity: Decimal, *, offered: str, chosen: str, is_regular_session: bool) -> int:
-    """Return the leverage in force: 1 below 2,000 dollars, four only inside the regular session, never more than the owner chose."""
-    if equity < _LIMITED_MARGIN_EQUITY:
+def effective_multiplier(equity: Decimal, *, offered: str, chosen: str, is_regular_session: bool, is_frozen: bool = False) -> int:
+    """Return the leverage in force: 1 below 2,000 dollars and after an unmet call, four only inside the regular session.
+
+    It is never more than the owner chose.
+    """
+    if equity < _LIMITED_MARGIN_EQUITY or is_frozen:
         return 1
     most = min(int(offered), int(chosen))
     return most if is_regular_session else min(most, 2)
@@ -82,6 +85,27 @@ def maintenance_margin(asset: AssetRecord, quantity: Decimal, price: Decimal, *,
     return shares * price * max(asset.maintenance_percent, least) / 100
 
 
+def total_maintenance(
+    holdings: Mapping[str, tuple[Decimal, Decimal]], cash: Decimal, *, assets: Mapping[str, AssetRecord], low_price: Decimal
+) -> Decimal:
+    """Return the maintenance margin of holdings, each its signed shares and a price, beside that much cash.
+
+    Who owes much and holds mostly one symbol needs half of its value.
+    """
+    gross = sum((abs(quantity * price) for quantity, price in holdings.values()), ZERO)
+    total = ZERO
+    for symbol, (quantity, price) in holdings.items():
+        is_concentrated = cash <= -_CONCENTRATED_DEBIT and quantity * price >= _CONCENTRATION * gross
+        least = _CONCENTRATED_PERCENT if is_concentrated else ZERO
+        total += maintenance_margin(assets[symbol], quantity, price, low_price=low_price, least=least)
+    return total
+
+
+def may_concentrate(cash: Decimal) -> bool:
+    """Whether an account with that much cash owes enough for its largest holding to need more margin."""
+    return cash <= -_CONCENTRATED_DEBIT
+
+
 def value_account(
     account: Account,
     *,
@@ -89,6 +113,7 @@ def value_account(
     price_of: Callable[[str], Decimal],
     settings: ExchangeSettings,
     is_regular_session: bool,
+    is_frozen: bool = False,
 ) -> Valuation:
     """Value the account at the prices that ``price_of`` gives."""
     prices = {symbol: price_of(symbol) for symbol in account.positions}
@@ -96,20 +121,19 @@ def value_account(
     long_value = sum((value for value in values.values() if value > 0), ZERO)
     short_value = sum((value for value in values.values() if value < 0), ZERO)
     equity = account.cash + long_value + short_value
-    low_price = Decimal(settings.low_price)
-    initial = maintenance = unmarginable = ZERO
-    for symbol, position in account.positions.items():
-        asset, value = assets[symbol], values[symbol]
-        initial += abs(value) / 2 if asset.marginable else abs(value)
-        unmarginable += ZERO if asset.marginable else abs(value)
-        is_concentrated = account.cash <= -_CONCENTRATED_DEBIT and value >= _CONCENTRATION * (long_value - short_value)
-        least = _CONCENTRATED_PERCENT if is_concentrated else ZERO
-        maintenance += maintenance_margin(asset, position.quantity, prices[symbol], low_price=low_price, least=least)
+    initial = unmarginable = ZERO
+    for symbol, value in values.items():
+        is_marginable = assets[symbol].marginable
+        initial += abs(value) / 2 if is_marginable else abs(value)
+        unmarginable += ZERO if is_marginable else abs(value)
+    holdings = {symbol: (position.quantity, prices[symbol]) for symbol, position in account.positions.items()}
+    maintenance = total_maintenance(holdings, account.cash, assets=assets, low_price=Decimal(settings.low_price))
     multiplier = effective_multiplier(
         equity,
         offered=settings.multiplier,
         chosen=account.configuration.max_margin_multiplier,
         is_regular_session=is_regular_session,
+        is_frozen=is_frozen,
     )
     is_of_last_equity = multiplier == 4 and settings.intraday_power == "last_equity"
     return Valuation(

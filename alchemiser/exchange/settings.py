@@ -14,6 +14,8 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     each of the account's own, 4 three more while the regular session is open, 1 none. Latencies are market milliseconds. A market order
     never trades further than ``collar`` from the NBBO it met first; each further displayed size costs it ``impact_bps``, at least a tick.
 
+    With ``refuse_margin_deficits`` an order is refused that would need more maintenance margin than the account has equity.
+
     Money that the paper engine leaves out and that may be switched on: ``fees``, ``dividends``, ``margin_interest``. With
     ``settled_cash_only`` an account without margin spends only what has settled; the venue lets it spend unsettled proceeds.
 
@@ -47,6 +49,7 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     quote_life_seconds: int | None = None
     shorting_enabled: bool = True
     legacy_account_fields: bool = False
+    refuse_margin_deficits: bool = True
 
     fees: bool = False
     dividends: bool = False

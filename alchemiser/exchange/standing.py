@@ -8,17 +8,17 @@ from decimal import Decimal
 
 import msgspec
 
-from alchemiser.domain.money import ZERO
+from alchemiser.domain.money import ONE, ZERO
 from alchemiser.exchange.assets import AssetRecord
 from alchemiser.exchange.blotter import Blotter
 from alchemiser.exchange.book import Book
 from alchemiser.exchange.errors import not_found, unprocessable
-from alchemiser.exchange.margin import Valuation, margin_weight, value_account
+from alchemiser.exchange.margin import Valuation, maintenance_margin, margin_weight, may_concentrate, total_maintenance, value_account
 from alchemiser.exchange.orders import VenueOrder
 from alchemiser.exchange.reservations import reserved_dollars
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.snapshot import ExchangeState
-from alchemiser.exchange.timeline import Phase
+from alchemiser.exchange.timeline import NEW_YORK, Phase
 
 
 class Standing:
@@ -91,7 +91,14 @@ class Standing:
             price_of=self.price_of,
             settings=self._settings,
             is_regular_session=self._state.phase is Phase.REGULAR,
+            is_frozen=self.is_frozen,
         )
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether an unmet margin call forbids new debits and new short sales."""
+        margin = self._state.account.margin
+        return margin.frozen_until is not None and margin.is_frozen(self._state.now.astimezone(NEW_YORK).date())
 
     def reserved_buying_power(self, multiplier: int, excluding: Collection[VenueOrder] = ()) -> Decimal:
         """Return the buying power that open orders hold."""
@@ -107,7 +114,29 @@ class Standing:
             return None
         reserved = self._blotter.open.reserved_buying_power(value.multiplier, (order, *excluding))
         free = max(value.buying_power - reserved, ZERO)
-        return free if dollars * margin_weight(self._assets[order.symbol], value.multiplier) > free else None
+        if dollars * margin_weight(self._assets[order.symbol], value.multiplier) > free:
+            return free
+        # Nearly every order is far from a deficit; only one that is near looks at everything that is held and ordered.
+        own = maintenance_margin(self._assets[order.symbol], *_opened(order), low_price=Decimal(self._settings.low_price))
+        is_far = own + reserved <= value.equity - value.maintenance_margin and not may_concentrate(value.cash - reserved - dollars)
+        if value.multiplier == 1 or is_far or not self._settings.refuse_margin_deficits:
+            return None
+        lacking = self._maintenance_with(order, excluding) - value.equity
+        return max(min(free, dollars - lacking), ZERO) if lacking > 0 else None
+
+    def _maintenance_with(self, order: VenueOrder, excluding: Collection[VenueOrder]) -> Decimal:
+        """Return the maintenance margin that the account would need if an order and all other open ones were filled."""
+        account = self._state.account
+        holdings = {symbol: (position.quantity, self.price_of(symbol)) for symbol, position in account.positions.items()}
+        cash = account.cash
+        others = (other for other in self._blotter.open_orders() if other is not order and other not in excluding and not other.is_closing)
+        for each in (order, *others):
+            change, price = _opened(each)
+            held, held_at = holdings.get(each.symbol, (ZERO, price))
+            if change and held * change >= 0:
+                holdings[each.symbol] = (held + change, (held * held_at + change * price) / (held + change))
+                cash -= change * price
+        return total_maintenance(holdings, cash, assets=self._assets, low_price=Decimal(self._settings.low_price))
 
     def held_shares(self, symbol: str, excluding: Collection[VenueOrder] = ()) -> Decimal:
         """Return the shares of a position that open orders hold."""
@@ -116,6 +145,12 @@ class Standing:
     def free_shares(self, symbol: str, excluding: Collection[VenueOrder] = ()) -> Decimal:
         """Return the shares of a position, long or short, that no open order holds."""
         return abs(self._state.account.quantity(symbol)) - self.held_shares(symbol, excluding)
+
+
+def _opened(order: VenueOrder) -> tuple[Decimal, Decimal]:
+    """Return the signed shares that an order may still open, and the price at which they are reserved."""
+    quantity = order.leaves_quantity if order.notional is None else order.leaves_notional / (order.hold_price or ONE)
+    return order.sign * quantity, order.hold_price
 
 
 def _borrowable(asset: AssetRecord, is_easy: bool) -> AssetRecord:

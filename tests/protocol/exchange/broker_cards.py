@@ -6,8 +6,23 @@ Like the other cards, each begins at the open of an ordinary Monday with an acco
 from typing import Any, Final
 
 from alchemiser.exchange.settings import ExchangeSettings
-from tests.protocol.exchange.cards import FILLS, NOT_FOUND, SPY, UNKNOWN, UNPROCESSABLE, Row, get, held, limit, order, send, shows
-from tests.protocol.exchange.contract import ABSENT, ANYTHING, Call, Control, Events, Forward, Has, Quote
+from tests.protocol.exchange.cards import (
+    FILLS,
+    FORBIDDEN,
+    NOT_FOUND,
+    SPY,
+    UNKNOWN,
+    UNPROCESSABLE,
+    Row,
+    get,
+    held,
+    limit,
+    order,
+    refuse,
+    send,
+    shows,
+)
+from tests.protocol.exchange.contract import ABSENT, ANYTHING, Call, Control, Events, Forward, Has, Quote, Step
 
 BOUGHT: Final = (("pending_new", "entry"), ("new", "entry"), ("fill", "entry"))
 
@@ -126,4 +141,44 @@ CORRECTION_ROWS: Final[list[Row]] = [
     ),
 ]
 
-BROKER_ROWS: Final[list[Row]] = [*CORRECTION_ROWS]
+TECL: Final = Quote("TECL", 100.00, 100.00, 5_000, last=100.00)
+LEVERAGED: Final[tuple[Step, ...]] = (TECL, send(order(symbol="TECL", qty="1300"), "entry"), FILLS)
+FALLEN: Final = Quote("TECL", 80.00, 80.00, 5_000, last=80.00)
+EVENING: Final = Forward(7 * 3600)
+
+MARGIN_ROWS: Final[list[Row]] = [
+    (
+        "9.2",
+        "an order that would make a margin deficit",
+        (
+            TECL,
+            refuse(order(symbol="TECL", qty="1334"), 403, FORBIDDEN, "insufficient buying power"),
+            send(order(symbol="TECL", qty="1333")),
+        ),
+    ),
+    (
+        "9.2",
+        "buying power beyond the maintenance margin, by switch",
+        (TECL, send(order(symbol="TECL", qty="1900"))),
+        {"core": ExchangeSettings(refuse_margin_deficits=False)},
+    ),
+    ("9.2", "no margin call without a deficit", (*held(), EVENING, get("/_exchange/margin", {"call": None, "frozen_until": None}))),
+    (
+        "9.2",
+        "a deficit at the close is called",
+        (
+            *LEVERAGED,
+            FALLEN,
+            get("/_exchange/margin", {"call": None}),
+            EVENING,
+            get("/_exchange/margin", {"call": {"issued_on": "2025-03-03", "closes": 0, "amount": ANYTHING}, "frozen_until": None}),
+        ),
+    ),
+    (
+        "9.2",
+        "maintenance of a threefold fund",
+        (*LEVERAGED, get("/v2/account", {"maintenance_margin": "97500", "initial_margin": "65000", "multiplier": "2"})),
+    ),
+]
+
+BROKER_ROWS: Final[list[Row]] = [*CORRECTION_ROWS, *MARGIN_ROWS]

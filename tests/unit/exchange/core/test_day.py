@@ -109,7 +109,7 @@ def test_opening_orders_trade_at_the_opening_quote_whatever_its_size() -> None:
     """Market and marketable limit in full; the rest is cancelled, not kept."""
     scene = Scene(utc(14))
     scene.quote(bid=95, ask=95.1)
-    market, good, bad = (scene.submit(qty=600, time_in_force="opg", **more) for more in ({}, {"limit_price": 101}, {"limit_price": 99}))
+    market, good, bad = (scene.submit(qty=400, time_in_force="opg", **more) for more in ({}, {"limit_price": 101}, {"limit_price": 99}))
     scene.go(utc(14, 30))
     scene.quote(size=10)
     scene.settle()
@@ -131,7 +131,7 @@ def test_closing_orders_wait_for_the_close_and_do_not_hold_the_clock() -> None:
     """They fill in full at the last quote of the session; what its limit forbids is cancelled."""
     scene = Scene(utc(20))
     scene.quote()
-    market, bad = scene.submit(qty=700, time_in_force="cls"), scene.submit(qty=700, time_in_force="cls", limit_price=99)
+    market, bad = scene.submit(qty=600, time_in_force="cls"), scene.submit(qty=600, time_in_force="cls", limit_price=99)
     scene.settle()
     scene.quote(bid=100.08, ask=100.1, size=10)
     scene.trade(98, 1000)

@@ -242,7 +242,7 @@ def test_a_restored_exchange_goes_on_as_if_it_had_never_stopped() -> None:
 
 def test_everything_else_that_changes_is_in_the_snapshot_too() -> None:
     """Corporate actions, owed dividends, bands, borrow status, blocks, watchlists, unsettled cash, fees, interest, history."""
-    scene = Scene(seed=5, fees=True, dividends=True, margin_interest=True, settled_cash_only=True)
+    scene = Scene(seed=5, fees=True, dividends=True, margin_interest=True, settled_cash_only=True, refuse_margin_deficits=False)
     scene.quote()
     scene.buy("1500")
     scene.submit(side="sell", qty=100)
@@ -257,7 +257,7 @@ def test_everything_else_that_changes_is_in_the_snapshot_too() -> None:
     scene.exchange.block(transfers=True)
     scene.exchange.watchlists.create({"name": "w", "symbols": ["BIL"]}, scene.now)
     scene.go(utc(15, on=date(2025, 1, 7)))
-    twin = Scene(seed=0, fees=True, dividends=True, margin_interest=True, settled_cash_only=True)
+    twin = Scene(seed=0, fees=True, dividends=True, margin_interest=True, settled_cash_only=True, refuse_margin_deficits=False)
     twin.now, twin.exchange = scene.now, restored(scene)
     for each in (scene, twin):
         each.go(utc(15, on=date(2025, 2, 5)))
