@@ -42,7 +42,8 @@ from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.quotes import QuoteBook
 from alchemiser.portfolio.asset_list import AssetList
-from alchemiser.portfolio.handler import PortfolioParts, Rebalancer
+from alchemiser.portfolio.handler import Rebalancer
+from alchemiser.portfolio.planning import PortfolioParts
 from alchemiser.service.answers import Answers
 from alchemiser.service.decision_market import DecisionMarket
 from alchemiser.service.metrics import DaemonMetrics

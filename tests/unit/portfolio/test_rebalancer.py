@@ -35,9 +35,10 @@ from alchemiser.domain.market import Session
 from alchemiser.domain.orders import Fill, NewOrder, OrderType, Side, TimeInForce
 from alchemiser.domain.venue import Venue
 from alchemiser.portfolio.band import Band
-from alchemiser.portfolio.handler import PortfolioParts, Rebalancer
+from alchemiser.portfolio.handler import Rebalancer
 from alchemiser.portfolio.ledger import Ledger
 from alchemiser.portfolio.plan import PlanRules
+from alchemiser.portfolio.planning import PortfolioParts
 from alchemiser.service.clock import VirtualClock
 from tests.solipsism import virtual
 

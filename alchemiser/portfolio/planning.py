@@ -1,0 +1,149 @@
+"""From the answers of the strategies to the request that a plan is made of: what is held, what it is worth, and who trades today.
+
+The rebalancer asks for a plan in order to carry it out; a preview asks for the same one and sends nothing.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+
+from msgspec import Struct, field
+
+from alchemiser.domain.account import Account, Asset, BrokerPosition
+from alchemiser.domain.events import RebalancePlanned, StrategyFailed, TargetProposed
+from alchemiser.domain.money import ZERO, from_float
+from alchemiser.domain.rebalancing import Header, why_not_due
+from alchemiser.domain.runtime import Clock
+from alchemiser.domain.venue import Venue
+from alchemiser.portfolio.constraints import Volatility
+from alchemiser.portfolio.ledger import Ledger
+from alchemiser.portfolio.plan import Check, PlanRequest, PlanRules, plan_rebalance
+from alchemiser.portfolio.standing import StandingTargets
+
+MakeCheck = Callable[[datetime, Account, Sequence[BrokerPosition], Mapping[str, Asset], frozenset[str]], Check]
+"""Makes the pre-trade check of a moment from the account, its positions, the assets and the symbols that have a fresh price."""
+
+
+class PortfolioParts(Struct, frozen=True):
+    """What plans are made with.
+
+    ``mids`` gives the mid of a symbol from a usable quote, or ``None``; ``assets`` what the broker says of the symbols; ``unfinished``
+    tells the id of the rebalance whose orders may still fill, if there is one; ``standing`` what each strategy traded to last;
+    ``half_spreads`` half the quoted spread of a symbol as a fraction of its mid.
+    """
+
+    venue: Venue
+    ledger: Ledger
+    clock: Clock
+    publish: Callable[..., Awaitable[object]]
+    mids: Callable[[str, datetime], float | None]
+    assets: Callable[[Sequence[str]], Awaitable[dict[str, Asset]]]
+    check: MakeCheck
+    rules: PlanRules
+    allocations: Mapping[str, Decimal]
+    unfinished: Callable[[], str | None]
+    standing: StandingTargets = field(default_factory=StandingTargets)
+    half_spreads: Callable[[str, datetime], float | None] = lambda symbol, now: None
+    volatility: Volatility = lambda weights: None
+
+    def shares(self) -> dict[str, Decimal]:
+        """Return each strategy's share of the equity; one that has a book and is no longer in the settings has none."""
+        return {**dict.fromkeys(self.ledger.books, ZERO), **self.allocations}
+
+
+class Decision(Struct):
+    """The answers of the strategies to one decision; ``headers`` are those of the strategies that may keep what they hold."""
+
+    rebalance_id: str
+    session: date
+    targets: dict[str, dict[str, float] | None] = field(default_factory=dict)
+    prices: dict[str, float] = field(default_factory=dict)
+    headers: dict[str, Header] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    is_scheduled: bool = True
+
+    def add(self, answer: TargetProposed | StrategyFailed) -> None:
+        """Take in the answer of one strategy."""
+        if isinstance(answer, TargetProposed):
+            self.targets[answer.strategy] = dict(answer.weights)
+            self.headers[answer.strategy] = answer.header
+            self.prices.update(answer.prices)
+        else:
+            self.targets[answer.strategy] = None
+            self.failures[answer.strategy] = answer.reason
+
+    def why_no_plan(self) -> str | None:
+        """Return why no plan can be made of the answers, ``None`` when at least one strategy has a target."""
+        if any(weights is not None for weights in self.targets.values()):
+            return None
+        return "no strategy computed a target: " + "; ".join(f"{name}: {reason}" for name, reason in self.failures.items())
+
+
+async def plan_decision(
+    parts: PortfolioParts, decision: Decision, account: Account, positions: Sequence[BrokerPosition]
+) -> RebalancePlanned:
+    """Return the plan that follows from a decision. Raises ``OrderDenied`` and ``VenueError`` when none can be made."""
+    books = {name: book.holdings() for name, book in parts.ledger.books.items()}
+    symbols = sorted({symbol for weights in decision.targets.values() for symbol in weights or {}} | set(parts.ledger.holdings()))
+    assets = await parts.assets(symbols)
+    now = parts.clock.now()
+    prices = _prices(parts, symbols, decision, positions, now)
+    held_back = _held_back(parts, decision, books, prices)
+    request = PlanRequest(
+        at=now,
+        rebalance_id=decision.rebalance_id,
+        session=decision.session,
+        cash=account.cash,
+        books=books,
+        targets={name: None if name in held_back else weights for name, weights in decision.targets.items()},
+        allocations=parts.shares(),
+        prices=prices,
+        assets=assets,
+        rules=parts.rules,
+        kept={**decision.failures, **held_back},
+        standing={name: standing.weights for name, standing in parts.standing.by_strategy.items()},
+        half_spreads={symbol: half for symbol in symbols if (half := parts.half_spreads(symbol, now)) is not None},
+    )
+    fresh = frozenset(symbol for symbol in symbols if symbol in decision.prices or parts.mids(symbol, now) is not None)
+    return plan_rebalance(request, parts.check(now, account, positions, assets, fresh), parts.volatility)
+
+
+def _held_back(
+    parts: PortfolioParts, decision: Decision, books: Mapping[str, Mapping[str, Decimal]], prices: Mapping[str, Decimal]
+) -> dict[str, str]:
+    """Return the strategies whose headers let them keep what they hold today, each with the reason."""
+    found: dict[str, str] = {}
+    for name, header in decision.headers.items() if decision.is_scheduled else ():
+        standing = parts.standing.by_strategy.get(name)
+        reason = why_not_due(
+            header,
+            today=decision.session,
+            acted_on=standing.session if standing else None,
+            target=decision.targets[name] or {},
+            previous=standing.weights if standing else {},
+            actual=_weights_held(books.get(name, {}), prices),
+        )
+        if reason is not None:
+            found[name] = reason
+    return found
+
+
+def _prices(
+    parts: PortfolioParts, symbols: Sequence[str], decision: Decision, positions: Sequence[BrokerPosition], now: datetime
+) -> dict[str, Decimal]:
+    """Return the mid of each symbol; where no quote is usable, the price of the decision, then the broker's."""
+    at_broker = {position.symbol: position.current_price for position in positions}
+    prices: dict[str, Decimal] = {}
+    for symbol in symbols:
+        mid = parts.mids(symbol, now) or decision.prices.get(symbol)
+        price = from_float(mid) if mid else at_broker.get(symbol)
+        if price:
+            prices[symbol] = price
+    return prices
+
+
+def _weights_held(book: Mapping[str, Decimal], prices: Mapping[str, Decimal]) -> dict[str, float]:
+    """Return the weights of what a strategy holds among its own holdings; what has no price stops the plan elsewhere."""
+    values = {symbol: float(quantity * prices[symbol]) for symbol, quantity in sorted(book.items()) if symbol in prices}
+    total = sum(values.values())
+    return {symbol: value / total for symbol, value in values.items()} if total > 0 else {}
