@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "flatten": Target("alchemiser.cli.control:flatten_command", "Sell everything."),
     "rebalance": Target("alchemiser.cli.control:rebalance_command", "Decide and trade now instead of at the next decision."),
     "reconcile": Target("alchemiser.cli.control:reconcile_command", "Compare everything with the broker now, or clear parked symbols."),
+    "stop": Target("alchemiser.cli.control:stop_command", "Stop the daemon in order; asked twice, in a hurry."),
     "journal show": Target("alchemiser.cli.journal:journal_show", "Show the events of a journal."),
     "journal verify": Target("alchemiser.cli.journal:journal_verify", "Prove that a journal is whole."),
     "journal export": Target("alchemiser.cli.journal:journal_export", "Write a journal as lines of JSON."),

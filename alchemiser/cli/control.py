@@ -1,4 +1,4 @@
-"""``pause``, ``resume``, ``halt``, ``flatten``, ``rebalance``, ``reconcile``: what an operator may ask of the running daemon.
+"""``pause``, ``resume``, ``halt``, ``flatten``, ``rebalance``, ``reconcile``, ``stop``: what an operator may ask of the running daemon.
 
 All need its token.
 """
@@ -88,6 +88,16 @@ def reconcile_command(
     Example: alchemiser reconcile --json
     """
     _tell("reconcile", {"reason": reason} | ({"clear": clear} if clear else {}), state, config, as_json=as_json)
+
+
+def stop_command(
+    *, reason: ReasonOption = "operator", state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Stop the daemon in order: begin nothing, cancel, wait for the last states, write the state down. Asked twice, it hurries.
+
+    Example: alchemiser stop --reason "new kernel"
+    """
+    _tell("stop", {"reason": reason}, state, config, as_json=as_json)
 
 
 def _tell(action: str, arguments: dict[str, Any], state: StateOption, config: ConfigOption, *, as_json: bool) -> None:

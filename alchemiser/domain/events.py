@@ -53,10 +53,26 @@ class DaemonStopping(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class StopStage(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one stage of a stop: ``done``, ``timed out`` or ``skipped``, and what it ``left`` undone, in words."""
+
+    name: str
+    outcome: str
+    seconds: float
+    limit_seconds: float
+    left: str = ""
+
+
 class DaemonStopped(Event, frozen=True, kw_only=True):
-    """The last event of a run that stopped in order."""
+    """The last event of a run that stopped in order.
+
+    ``open_orders`` may still be open at the venue; ``unconfirmed`` are those of them that were to be cancelled. ``stages`` are the stages
+    of the stop that were walked before this was written.
+    """
 
     open_orders: tuple[str, ...]
+    unconfirmed: tuple[str, ...] = ()
+    stages: tuple[StopStage, ...] = ()
 
 
 class HandlerFailed(Event, frozen=True, kw_only=True):

@@ -52,6 +52,7 @@ class Answers(JournaledView):
         clock: Clock,
         cut_off: Callable[[Session], datetime],
         reconciliations: Reconciliations,
+        stop: Callable[[str], Mapping[str, Any]],
     ) -> None:
         super().__init__(state, epoch=journal.epoch, read_events=latest_events(journal.read, lambda: journal.last_sequence), now=clock.now)
         self._bus = bus
@@ -61,6 +62,7 @@ class Answers(JournaledView):
         self._calendar = calendar
         self._cut_off = cut_off
         self._reconciliations = reconciliations
+        self._stop_daemon = stop
 
     def health(self) -> HealthReport:
         """Return whether the daemon is live and ready, and why not."""
@@ -86,6 +88,8 @@ class Answers(JournaledView):
             return {"trading": state}
         if action == "reconcile":
             return await self._reconcile(arguments, reason)
+        if action == "stop":
+            return self._stop_daemon(reason)
         session = self._calendar.session_at(now)
         if session is None or now >= self._cut_off(session):
             raise NotReady(f"{action}: the exchange is closed or the cut-off has passed; nothing was done")

@@ -1,11 +1,10 @@
 """The daemon: the one place that wires. Who publishes and who listens is in :meth:`Daemon.wire`, which reads as a table.
 
 A start is always a recovery: the journal is read, the streams are connected, what was missed is asked for, and only then may anything
-be sent. A stop is a staircase: nothing new, cancel, wait for the last states, drain, close.
+be sent. A stop is a staircase, walked in ``service.stopping``.
 """
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -22,10 +21,7 @@ from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.events import (
     DaemonStarted,
-    DaemonStopped,
-    DaemonStopping,
     DecisionDue,
-    OrderClosed,
     QuoteUpdated,
     RecoveryCompleted,
     TradePrinted,
@@ -58,6 +54,7 @@ from alchemiser.service.scheduler import ClockHold, Scheduler, Timetable
 from alchemiser.service.settings import Settings
 from alchemiser.service.snapshots import SnapshotKeeper
 from alchemiser.service.state import JournaledState
+from alchemiser.service.stopping import StopParts, Stopping
 from alchemiser.service.story import Storyteller
 from alchemiser.service.vitals import Vitals
 from alchemiser.strategies.base import LoadedStrategy
@@ -65,9 +62,6 @@ from alchemiser.strategies.handler import Done, StrategyHandler, in_thread
 from alchemiser.strategies.reload import Reloader
 
 _log = structlog.get_logger(__name__)
-
-CANCEL_SHARE = 0.6
-"""The share of the stop's time in which cancels may be confirmed; the rest is for draining and closing."""
 
 
 class DaemonParts(Struct, frozen=True):
@@ -104,9 +98,6 @@ class Daemon:
         self.vitals = Vitals(loop_time=loop_time, now=clock.now, limit_seconds=settings.service.turn_limit_seconds)
         unfinished, result = self.state.rebalances.unfinished, self.state.overview.result
         self._hold = ClockHold(clock, unfinished.rebalance_id if unfinished else None)
-        self._stopping = asyncio.Event()
-        self._order_ended = asyncio.Event()
-        self._stop_reason = ""
 
         sessions_needed = max(settings.market.history_sessions, *(strategy.bars_needed for strategy in parts.roster), 1)
         self.market = DecisionMarket(
@@ -192,6 +183,18 @@ class Daemon:
             replayed=recovered.events,
         )
         self.reconciliations = Reconciliations(every_seconds=settings.execution.reconcile_seconds, clock=clock, publish=self.bus.publish)
+        self.stopping = Stopping(
+            StopParts(
+                bus=self.bus,
+                orders=self.state.orders,
+                snapshots=self.snapshots,
+                clock=clock,
+                hold=partial(self.execution.stop, cancel_orders=False),
+                cancel=partial(self.execution.stop, cancel_orders=True),
+                seconds=settings.service.stop_seconds,
+                cancels_orders=settings.service.cancel_orders_on_stop,
+            )
+        )
         self.scheduler = Scheduler(
             timetable=Timetable(
                 calendar=parts.calendar,
@@ -215,6 +218,7 @@ class Daemon:
             clock=clock,
             cut_off=settings.execution.cutoff.at,
             reconciliations=self.reconciliations,
+            stop=self.stopping.told,
         )
         self.metrics = parts.metrics
         self.metrics.read_from(self.answers.gauges)
@@ -246,7 +250,7 @@ class Daemon:
         bus.subscribe_inline("schedule", Scheduler.listens_to, self.scheduler)
         bus.subscribe_inline("metrics", self.metrics.event_types, self.metrics.observe)
         bus.subscribe_inline("story", Storyteller.listens_to, Storyteller())
-        bus.subscribe_inline("stop", (OrderClosed,), self._note_end)
+        bus.subscribe_inline("stop", Stopping.listens_to, self.stopping)
         bus.subscribe_inline("systemd", (RecoveryCompleted,), self._say_ready)
         bus.subscribe_inline("snapshots", SnapshotKeeper.listens_to, self.snapshots)
 
@@ -260,9 +264,12 @@ class Daemon:
 
     # --- life ---
 
-    async def run(self, streams: Sequence[Callable[[], Awaitable[None]]], *, turn_seconds: float, takes_signals: bool) -> None:
-        """Run until the sessions are over or somebody stops it. ``streams`` are the coroutine functions of the two streams."""
-        async with asyncio.TaskGroup() as group, _signals(self.request_stop, enabled=takes_signals):
+    async def run(self, streams: Sequence[Callable[[], Awaitable[None]]], *, turn_seconds: float, takes_signals: bool) -> int:
+        """Run until the sessions are over or somebody stops it, and return the exit code.
+
+        ``streams`` are the coroutine functions of the two streams. A signal asks for an orderly stop, a second one for haste.
+        """
+        async with asyncio.TaskGroup() as group, _signals(self.stopping.ask_again, enabled=takes_signals):
             started = asyncio.Event()
             tasks = [
                 group.create_task(self.bus.run(started.set), name="bus"),
@@ -274,16 +281,16 @@ class Daemon:
             sources = [group.create_task(_awaited(stream), name=f"stream {number}") for number, stream in enumerate(streams)]
             sources.append(group.create_task(self._until_the_end(), name="schedule"))
             sources.append(group.create_task(self.reconciliations.run(), name="reconciliation timer"))
-            await self._stopping.wait()
-            await self._stop(sources)
+            await self.stopping.wait()
+            self.notifier.stopping(self.stopping.reason)
+            code = await self.stopping.run(sources)
             for task in tasks:
                 task.cancel("the daemon has stopped")
+        return code
 
     def request_stop(self, reason: str) -> None:
         """Begin the stop; the first reason counts."""
-        if not self._stopping.is_set():
-            self._stop_reason = reason
-            self._stopping.set()
+        self.stopping.ask(reason)
 
     async def _announce(self) -> None:
         started = DaemonStarted(
@@ -306,27 +313,6 @@ class Daemon:
         await self.scheduler.run()
         self.request_stop("the last session is over")
 
-    async def _stop(self, sources: Sequence[asyncio.Task[None]]) -> None:
-        """Walk the stop staircase within the time it may take. ``sources`` are the tasks that bring events from outside."""
-        service = self.parts.settings.service
-        self.notifier.stopping(self._stop_reason)
-        await self.bus.publish(DaemonStopping(at=self.parts.runtime.clock.now(), reason=self._stop_reason))
-        await self.execution.stop(self._stop_reason, cancel_orders=service.cancel_orders_on_stop)
-        if service.cancel_orders_on_stop:
-            with contextlib.suppress(TimeoutError):  # What is still open is named in DaemonStopped.
-                async with asyncio.timeout(service.stop_seconds * CANCEL_SHARE):
-                    while self.state.orders.open_orders():
-                        self._order_ended.clear()
-                        await self._order_ended.wait()
-        for source in sources:
-            source.cancel("the daemon is stopping")
-        await asyncio.wait(sources)
-        still_open = tuple(order.client_order_id for order in self.state.orders.open_orders())
-        await self.bus.publish(DaemonStopped(at=self.parts.runtime.clock.now(), open_orders=still_open))
-        report = await self.bus.close(drain_seconds=service.stop_seconds * (1 - CANCEL_SHARE) / 2)
-        for left in report.unfinished:
-            _log.warning("handler_not_finished", handler=left.handler, waiting=left.waiting, event_type=left.event_type)
-
     async def _turns(self, seconds: float) -> None:
         """Send a marker round the bus again and again; feed the watchdog only when it came back."""
         loop = asyncio.get_running_loop()
@@ -343,9 +329,6 @@ class Daemon:
 
     def _say_ready(self, envelope: Envelope) -> None:
         self.notifier.ready(f"recovered, epoch {self.parts.journal.epoch}")
-
-    def _note_end(self, envelope: Envelope) -> None:
-        self._order_ended.set()
 
     # --- small answers for the rooms ---
 

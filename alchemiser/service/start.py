@@ -71,14 +71,15 @@ async def run_daemon(
     Raises the errors of the tree for what prevents a start or ends the run; the command line turns them into a line and an exit code.
     """
     surroundings = surroundings or Surroundings(masker=masker)
+    code = 0
     try:
-        await _run(settings, options, surroundings)
+        code = await _run(settings, options, surroundings)
     except* AlchemiserError as group:
         raise _first(group) from None
-    return 0
+    return code
 
 
-async def _run(settings: Settings, options: RunOptions, surroundings: Surroundings) -> None:
+async def _run(settings: Settings, options: RunOptions, surroundings: Surroundings) -> int:
     roster = load_roster(settings)
     state_dir = settings.service.state
     try:
@@ -110,8 +111,8 @@ async def _run(settings: Settings, options: RunOptions, surroundings: Surroundin
             roster, market = await enter(stack, settings, options, roster, held, surroundings)
             if market is None:
                 _log.info("nothing_to_do", reason="these sessions have been played already; choose later ones or another state directory")
-                return
-        await _trade(stack, settings, options, roster, journal, market, metrics, surroundings)
+                return 0
+        return await _trade(stack, settings, options, roster, journal, market, metrics, surroundings)
 
 
 async def _trade(
@@ -123,7 +124,7 @@ async def _trade(
     market: "EmbeddedMarket | None",
     metrics: DaemonMetrics,
     surroundings: Surroundings,
-) -> None:
+) -> int:
     connection = _connection(settings, market)
     if surroundings.masker is not None:
         surroundings.masker.add(connection.credentials.headers().values())
@@ -199,7 +200,7 @@ async def _trade(
         streams: list[Callable[[], Awaitable[None]]] = [orders.run, quotes.run, watch.run]
         if market is not None:
             streams.append(market.server.run)
-        await daemon.run(
+        return await daemon.run(
             streams,
             turn_seconds=surroundings.turn_seconds or settings.service.turn_limit_seconds / TURNS_PER_LIMIT,
             takes_signals=surroundings.takes_signals,

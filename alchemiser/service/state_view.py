@@ -53,6 +53,7 @@ class JournaledView:
             "epoch": self._epoch,
             "started_at": started.at if started else None,
             "stopped_at": overview.stopped.at if overview.stopped else None,
+            "stop": self._stop(),
             "trading": {"state": trading.state, "by": trading.by, "reason": trading.reason, "since": trading.since},
             "session": {
                 "date": session.date if session else None,
@@ -173,6 +174,14 @@ class JournaledView:
         if isinstance(last, RebalanceCompleted):
             return {"id": last.rebalance_id, "state": "completed", "intents": len(last.outcomes), "at": last.at}
         return {"id": last.rebalance_id, "state": "parked", "intents": len(last.outcomes), "at": last.at, "reason": last.reason}
+
+    def _stop(self) -> Mapping[str, Any] | None:
+        """Return how the last run stopped, while no other has begun."""
+        stopped = self._state.overview.stopped
+        if stopped is None:
+            return None
+        stages = [msgspec.structs.asdict(stage) for stage in stopped.stages]
+        return {"stages": stages, "open_orders": list(stopped.open_orders), "unconfirmed": list(stopped.unconfirmed)}
 
     def _mark(self, symbol: str) -> Decimal | None:
         """Return the price at which a position is valued: the broker's, as last seen."""

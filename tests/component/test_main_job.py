@@ -107,8 +107,7 @@ def test_sigterm_in_mid_session_leaves_nothing_open_and_the_next_start_carries_o
     with daemon(*arguments) as running:
         running.wait_for(moment)
         assert running.stop(seconds=10) == 0
-        assert running.lines[-1]["event"] == "daemon_stopped"
-        assert running.lines[-1]["open_orders"] == []
+        assert [("daemon_stopped", []), ("stop_stage", None)] == [(line["event"], line.get("open_orders")) for line in running.lines[-2:]]
 
     assert run("run", *arguments).returncode == 0
     assert ask("status", "--state", str(tmp_path))["ledger"]["differences"] == []

@@ -77,6 +77,7 @@ class House:
             clock=self.clock,
             cut_off=parse_schedule("close - 1m").at,
             reconciliations=self.reconciliations,
+            stop=lambda reason: {"stopping": True, "why": reason},
         )
         self.bus.subscribe_inline("quotes", (QuoteUpdated,), self.quotes)
         for part in (self.state.orders, self.state.ledger, self.state.rebalances, self.state.trading, self.state.overview, self.gate):
@@ -330,5 +331,14 @@ def test_the_running_daemon_answers_every_question(tmp_path: Path) -> None:
         await house.bus.durable()
         last = house.answers.events(-1, 1)[0]
         assert (house.journal.last_sequence, "RebalanceCompleted") == (last["sequence"], last["type"])
+
+    asked(tmp_path, play)
+
+
+def test_a_stop_is_passed_on_with_its_reason_at_any_time(tmp_path: Path) -> None:
+    """Also outside of a session and with the gate closed: leaving is always possible."""
+
+    async def play(house: House) -> None:
+        assert {"stopping": True, "why": "new kernel"} == await house.answers.control("stop", {"reason": "new kernel"})
 
     asked(tmp_path, play)

@@ -1,0 +1,137 @@
+"""Stopping in real processes: a signal, a second one, the control API, and a venue that answers nothing any more."""
+
+import json
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.component.processes import PROGRAM, Daemon, ask, daemon, environment, run
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+STOP_SECONDS = 6.0
+
+
+@contextmanager
+def deaf_exchange(directory: Path) -> Iterator[dict[str, Any]]:
+    """Run an exchange in a process of its own that listens to everything and answers nothing about orders."""
+    faults = directory / "faults.json"
+    faults.write_text(json.dumps([{"kind": "timeout", "path": "/v2/orders", "times": 1000, "seconds": 60}]))
+    process = subprocess.Popen(
+        [*PROGRAM, "exchange", "--port", "0", "--day", "2025-03-03", "--speed", "1", "--faults", str(faults)],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def settings(place: dict[str, Any]) -> dict[str, str]:
+    """Return the environment of a daemon that trades there."""
+    return {
+        "ALCHEMISER_ALPACA__MODE": "paper",
+        "ALCHEMISER_ALPACA__TRADING_URL": place["rest"],
+        "ALCHEMISER_ALPACA__DATA_URL": place["rest"],
+        "ALCHEMISER_ALPACA__TRADING_STREAM_URL": place["trading_stream"],
+        "ALCHEMISER_ALPACA__DATA_STREAM_URL": place["data_stream"],
+        "APCA_API_KEY_ID": place["key_id"],
+        "APCA_API_SECRET_KEY": place["secret_key"],
+        "ALCHEMISER_SERVICE__STOP_SECONDS": str(STOP_SECONDS),
+        "ALCHEMISER_SERVICE__TOKEN": "let-me-in",
+    }
+
+
+def last_stop(state: Path) -> dict[str, Any]:
+    """Return how the daemon stopped, as its status tells."""
+    stop: dict[str, Any] = ask("status", "--state", str(state))["stop"]
+    return stop
+
+
+def stages(running: Daemon) -> dict[str, str]:
+    """Return the outcome of each stage as the log tells."""
+    return {line["stage"]: line["outcome"] for line in running.lines if line.get("event") == "stop_stage"}
+
+
+def test_a_signal_walks_the_whole_staircase(tmp_path: Path) -> None:
+    """Each stage is in the log and in the status; the journal verifies, its last snapshot included."""
+    with daemon("--embedded", "--days", "2", "--state", str(tmp_path)) as running:
+        running.wait_for("order_intended")
+        assert running.stop() == 0
+        walked = stages(running)
+    assert ["gate", "drain", "cancel", "final states", "snapshot", "exit"] == list(walked)
+    assert {"done"} == set(walked.values())
+    assert ["gate", "drain", "cancel", "final states", "snapshot"] == [stage["name"] for stage in last_stop(tmp_path)["stages"]]
+    verified = ask("journal", "verify", "--state", str(tmp_path))
+    assert verified["intact"]
+    assert verified["snapshots"]
+
+    with daemon("--embedded", "--days", "2", "--state", str(tmp_path)) as again:
+        recovered = again.wait_for("state_recovered")
+        assert recovered["snapshot"] == verified["snapshots"][-1]["sequence"]
+        assert recovered["state_hash"] == verified["state_hash"]
+        assert recovered["events_replayed"] <= 3
+
+
+def test_the_control_api_stops_it_too(tmp_path: Path) -> None:
+    """With the token, and it says what it did."""
+    token = {"ALCHEMISER_SERVICE__TOKEN": "let-me-in"}
+    with daemon("--embedded", "--days", "2", "--speed", "5", "--state", str(tmp_path), env=token) as running:
+        running.wait_for("recovery_completed")
+        refused = run("stop", "--state", str(tmp_path), "--json", env={"ALCHEMISER_SERVICE__TOKEN": "wrong"})
+        assert refused.returncode != 0
+        done = run("stop", "--state", str(tmp_path), "--reason", "new kernel", "--json", env=token)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["stopping"] is True
+        assert running.process.wait(timeout=15) == 0
+    assert {"done"} == {stage["outcome"] for stage in last_stop(tmp_path)["stages"]}
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_venue_that_hangs_delays_no_more_than_the_limits_and_the_order_is_named(tmp_path: Path, signals: int) -> None:
+    """The stop takes its time and no more, a second signal ends the waiting at once.
+
+    The journal holds what is known, the exit code says that orders were left, and the next start settles them.
+    """
+    with deaf_exchange(tmp_path) as place:
+        env = settings(place)
+        with daemon("--paper", "--state", str(tmp_path), env=env) as running:
+            running.wait_for("session_opened")
+            asked = run("rebalance", "--state", str(tmp_path), "--json", env=env)
+            assert asked.returncode == 0, asked.stderr
+            key = running.wait_for("order_intended")["order"]
+            began = time.monotonic()
+            running.process.send_signal(signal.SIGTERM)
+            if signals == 2:
+                running.wait_for("stop_stage")  # the gate is closed; now somebody is in a hurry
+                running.process.send_signal(signal.SIGTERM)
+            _, rest = running.process.communicate(timeout=STOP_SECONDS + 10)
+            took = time.monotonic() - began
+            running.lines += [json.loads(text) for text in rest.splitlines()]
+            assert running.process.returncode == 5
+            assert took < (STOP_SECONDS + 3 if signals == 1 else 4)
+        assert [key] == next(line for line in running.lines if line.get("event") == "orders_left_open")["orders"]
+        assert {"snapshot": "done"} == {name: outcome for name, outcome in stages(running).items() if name == "snapshot"}
+        assert ("timed out" if signals == 1 else "skipped") == stages(running)["final states"]
+        assert [key] == last_stop(tmp_path)["unconfirmed"]
+        assert ask("journal", "verify", "--state", str(tmp_path))["intact"]
+
+        forgiven = urllib.request.Request(f"{place['rest']}/_exchange/faults", method="DELETE")  # noqa: S310 - our own, on loopback
+        with urllib.request.urlopen(forgiven, timeout=5):  # noqa: S310
+            pass
+        with daemon("--paper", "--state", str(tmp_path), env=env) as again:
+            assert key == again.wait_for("order_closed")["order"]
+            assert again.stop(seconds=STOP_SECONDS + 6) == 0
+        assert [] == last_stop(tmp_path)["open_orders"]
