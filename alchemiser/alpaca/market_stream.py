@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 import msgspec
 import structlog
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 from alchemiser.alpaca.backoff import ReconnectPolicy
 from alchemiser.alpaca.credentials import Credentials
@@ -106,8 +106,9 @@ class MarketStream:
     async def set_symbols(self, symbols: Iterable[str]) -> None:
         """Want these symbols from now on; return when the venue has confirmed it, or at once while not connected.
 
-        Raises ``ConfigError`` when the plan does not allow them: then the former symbols stay wanted. Raises ``VenueUnavailable`` when no
-        confirmation came in time: then the new ones stay wanted and are asked for at the next connection.
+        When it is refused, or not confirmed, the former symbols stay wanted: who asked for symbols that the plan does not allow must not
+        lose the others at the next connection. Raises ``ConfigError`` when the plan does not allow them, and ``VenueUnavailable`` when no
+        confirmation came in time or the connection ended first; what a silent connection is subscribed to is not known, so it is made anew.
         """
         async with self._changing:
             former, self._symbols = self._symbols, _in_order(symbols)
@@ -117,11 +118,12 @@ class MarketStream:
                 async with asyncio.timeout(self._limits.handshake_seconds):
                     await self._change_or_restore(self._socket, former)
             except TimeoutError:
-                raise VenueUnavailable(
-                    f"the market stream did not confirm {len(self._symbols)} symbols; they are asked for at its next connection"
-                ) from None
+                self._symbols = former
+                await self.restart("a change of its symbols was not confirmed")
+                raise VenueUnavailable("the market stream did not confirm a change of its symbols; the former stay") from None
             except ConnectionClosed:
-                _log.info("the market stream was lost while its symbols changed; they are asked for at its next connection")
+                self._symbols = former
+                raise VenueUnavailable("the market stream was lost while its symbols changed; the former stay") from None
 
     async def _change_or_restore(self, socket: ClientConnection, former: tuple[str, ...]) -> None:
         try:
@@ -137,7 +139,7 @@ class MarketStream:
             await socket.send(self._message(action, symbols))
             answer = await self._answer
             if answer is None:
-                return  # the connection ended; the next one asks for all that is wanted
+                raise ConnectionClosedError(None, None)
             if isinstance(answer, Refusal):
                 raise ConfigError(
                     f"{action} of {', '.join(symbols)}: the venue answered {answer.code} {answer.msg}; the former symbols stay"

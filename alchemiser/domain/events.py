@@ -299,8 +299,29 @@ class DecisionMissed(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class StrategyWarned(Event, frozen=True, kw_only=True):
+    """A strategy runs, and somebody should know this about it: a symbol that it holds cannot be traded at the broker, for instance."""
+
+    strategy: str
+    warnings: tuple[str, ...]
+
+
+class StrategyFilesChanged(Event, frozen=True, kw_only=True):
+    """A symphony file was written, came or went; whoever runs it has a look."""
+
+    journaled: ClassVar[bool] = False
+
+
+class StrategyReloadPostponed(Event, frozen=True, kw_only=True):
+    """The file of a strategy changed and was read; it is taken when what ``reason`` names is over, the strategy goes on until then."""
+
+    strategy: str
+    changes: tuple[str, ...]
+    reason: str
+
+
 class StrategyReloaded(Event, frozen=True, kw_only=True):
-    """The file of a strategy changed and was taken before this decision; ``changes`` say in words what is different."""
+    """The file of a strategy changed and was taken: the next decision is its; ``changes`` say in words what is different."""
 
     strategy: str
     changes: tuple[str, ...]
@@ -527,6 +548,9 @@ AnyEvent = (
     | DecisionDue
     | FlattenOrdered
     | DecisionMissed
+    | StrategyWarned
+    | StrategyFilesChanged
+    | StrategyReloadPostponed
     | StrategyReloaded
     | StrategyNotReloaded
     | TargetProposed

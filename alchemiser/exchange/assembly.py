@@ -7,7 +7,7 @@ from random import Random
 from typing import Final
 
 from alchemiser.domain.market import Session
-from alchemiser.exchange.assets import listing
+from alchemiser.exchange.assets import listed, listing
 from alchemiser.exchange.bars import BarFolder, DailySource
 from alchemiser.exchange.corporate_actions import corporate_actions
 from alchemiser.exchange.engine import Exchange
@@ -56,27 +56,49 @@ def open_core(*, settings: ExchangeSettings, tape: MarketTape, seed: int, opened
     assets = listing(tape.symbols)
     if saved is not None:
         core = Exchange.restore(saved.core, settings=settings, assets=assets, sessions=sessions, random=random)
-        _announce_dividends(core, settings, tape, saved.at)
+        _announce_dividends(core, settings, tape, tape.symbols, saved.at)
         return core
     core = Exchange(settings=settings, assets=assets, sessions=sessions, random=random, opened_at=opened_at)
-    _announce_dividends(core, settings, tape, opened_at)
-    first = calendar.session_at(opened_at) or calendar.next_session(opened_at)
+    _announce_dividends(core, settings, tape, tape.symbols, opened_at)
     for symbol in tape.symbols:
-        before = tape.previous_bar(symbol, first.opens_at)
+        before = _last_close(tape, symbol, opened_at)
         if before is not None:
-            core.on_previous_close(symbol, before.close)
+            core.on_previous_close(symbol, before)
     return core
 
 
-def _announce_dividends(core: Exchange, settings: ExchangeSettings, tape: MarketTape, now: datetime) -> None:
+def list_symbols(
+    core: Exchange, tape: MarketTape, symbols: Sequence[str], now: datetime, *, settings: ExchangeSettings, last_day: date
+) -> list[str]:
+    """List more symbols of the tape's source while the exchange runs, and return those that were not listed yet.
+
+    Raises ``DataError`` when the source lacks one of them, or its bars do not go from today to the last day that is played.
+    """
+    more = [symbol for symbol in symbols if symbol not in tape.symbols]
+    tape.add(more, reaching=(new_york_date(now), last_day))
+    for symbol in more:
+        core.list_asset(listed(symbol), _last_close(tape, symbol, now))
+    if more:
+        _announce_dividends(core, settings, tape, more, now)
+    return more
+
+
+def _last_close(tape: MarketTape, symbol: str, now: datetime) -> float | None:
+    """Return what a symbol closed at before the session that is open, or the next one."""
+    session = tape.calendar.session_at(now) or tape.calendar.next_session(now)
+    before = tape.previous_bar(symbol, session.opens_at)
+    return None if before is None else before.close
+
+
+def _announce_dividends(core: Exchange, settings: ExchangeSettings, tape: MarketTape, symbols: Sequence[str], now: datetime) -> None:
     """Schedule the dividends to come, where they are paid at all.
 
     Splits are not: the tape's prices are in the units of one day, so that a position never sees one.
     """
     if not settings.dividends:
         return
-    last = max((tape.bounds([symbol]).last for symbol in tape.symbols), key=lambda session: session.date)
-    groups = corporate_actions(tape, tape.symbols, new_york_date(now), last.date, last.closes_at)
+    last = max((tape.bounds([symbol]).last for symbol in symbols), key=lambda session: session.date)
+    groups = corporate_actions(tape, symbols, new_york_date(now), last.date, last.closes_at)
     core.announce(actions_of({"cash_dividends": groups.get("cash_dividends", [])}), now)
 
 

@@ -225,6 +225,14 @@ class Exchange:
         """All assets by symbol; ``assets.asset_json`` describes one."""
         return self._standing.assets
 
+    def list_asset(self, asset: AssetRecord, previous_close: float | None) -> None:
+        """List one more symbol, whose last close is given when it has one; one that is listed already stays as it is."""
+        if asset.symbol in self._standing.assets:
+            return
+        self._standing.list_asset(asset)
+        if previous_close is not None:
+            self.on_previous_close(asset.symbol, previous_close)
+
     def activities(self, wanted: ActivityFilter) -> list[dict[str, Any]]:
         """Return account activities (8.6), a page at a time."""
         return self._log.page(wanted)

@@ -7,7 +7,7 @@ what the core last saw, so that a client prices its orders on the market they wi
 The test symbol has a market of its own, which never closes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -55,15 +55,14 @@ class MarketFeed:
         self._quotes: dict[str, Quote] = {}
         self._trades: dict[str, TapePrint] = {}
         self._pinned: dict[str, datetime] = {}
-        self._symbols = frozenset(tape.symbols)
         self._bands = BandKeeper(core.assets) if limit_bands else None
         self._tested_at: datetime | None = None
         self._prints_by_hand = 0
 
     @property
-    def symbols(self) -> frozenset[str]:
+    def symbols(self) -> tuple[str, ...]:
         """The symbols that have a market."""
-        return self._symbols
+        return self._tape.symbols
 
     def quote(self, symbol: str) -> Quote | None:
         """Return the quote that orders meet now."""
@@ -75,8 +74,21 @@ class MarketFeed:
 
     def tick(self, at: datetime, now: datetime) -> None:
         """Move the market to ``at``; the core has already reached ``now``, which is not earlier when a request came between two ticks."""
+        messages = self._move(self._tape.quotes_at(at), at, now)
+        if floor_to(at, MINUTE) == at:
+            messages.extend(self._bars(at))
+            messages.extend(self._move_bands(at, now))
+            messages.extend(self._imbalances(at))
+        self._stream.publish(messages, at)
+
+    def show(self, symbols: Sequence[str], now: datetime) -> None:
+        """Give symbols that were just listed the market that they have now."""
+        at = floor_to(now, SECOND)
+        self._stream.publish(self._move(self._tape.quotes_at(at, symbols), at, now), at)
+
+    def _move(self, quotes: Mapping[str, Quote], at: datetime, now: datetime) -> list[MarketMessage]:
         messages: list[MarketMessage] = []
-        for symbol, quote in self._tape.quotes_at(at).items():
+        for symbol, quote in quotes.items():
             if self._pinned and self._is_pinned(symbol, at):
                 continue
             before, self._quotes[symbol] = self._quotes.get(symbol), quote
@@ -85,11 +97,7 @@ class MarketFeed:
             trade = self._tape.trade_at(symbol, at)
             if trade is not None and trade != self._trades.get(symbol):
                 messages.extend(self._take_trade(trade, now))
-        if floor_to(at, MINUTE) == at:
-            messages.extend(self._bars(at))
-            messages.extend(self._move_bands(at, now))
-            messages.extend(self._imbalances(at))
-        self._stream.publish(messages, at)
+        return messages
 
     def next_pulse(self, now: datetime) -> datetime | None:
         """Return when the test symbol says something next, ``None`` when nobody listens."""

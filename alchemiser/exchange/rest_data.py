@@ -255,7 +255,8 @@ class DataApi:
         return named
 
     def _known(self, request: web.Request) -> list[str]:
-        return [symbol for symbol in self._symbols(request) if symbol in self._feed.symbols]
+        known = set(self._feed.symbols)
+        return [symbol for symbol in self._symbols(request) if symbol in known]
 
 
 def _row(row: Row) -> msgspec.Struct | dict[str, Any]:

@@ -9,8 +9,8 @@ virtual-time loop included.
 import errno
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable
-from datetime import date
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import date, datetime
 from random import Random
 from typing import Any, Final
 
@@ -145,7 +145,7 @@ class ExchangeServer:
             answer_headers=lambda: self._gate.answer_headers(),
             earlier=kept.events,
         )
-        feed = MarketFeed(tape=tape, core=core, stream=self.market_stream, limit_bands=chosen.limit_bands)
+        self._feed = feed = MarketFeed(tape=tape, core=core, stream=self.market_stream, limit_bands=chosen.limit_bands)
         self._driver = Driver(
             core=core,
             feed=feed,
@@ -238,6 +238,10 @@ class ExchangeServer:
             await self._runner.cleanup()
             self._runner = None
             self._driver.keep()
+
+    def list_symbols(self, listing: Callable[[datetime], Sequence[str]]) -> None:
+        """List more symbols by a function that does so at a time and returns them; their market is there at once."""
+        self._driver.act(lambda now: self._feed.show(listing(now), now))
 
     def plan_faults(self, faults: list[AnyFault]) -> None:
         """Plan faults as ``POST /_exchange/faults`` does."""

@@ -40,6 +40,12 @@ class Standing:
         """All assets by symbol, as they are now."""
         return self._assets
 
+    def list_asset(self, asset: AssetRecord) -> None:
+        """List one more symbol; one that is listed already stays as it is."""
+        if asset.symbol not in self._assets:
+            self._assets[asset.symbol] = asset
+            self._symbol_of[asset.asset_id] = asset.symbol
+
     def set_borrow(self, symbol: str, *, is_easy: bool) -> None:
         """Make a symbol easy or hard to borrow."""
         self._assets[symbol] = _borrowable(self.asset(symbol), is_easy)

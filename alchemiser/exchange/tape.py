@@ -1,14 +1,14 @@
 """The market that the exchange shows: quotes, trades and bars of its symbols at any moment, from daily bars and a seed.
 
 Promises: the same source, calendar, symbols and seed give the same market, in whatever order it is asked; nothing later than the moment
-asked for shows in an answer; after the constructor there is no I/O. Every method is a question: the tape keeps no time, and no state but a
-cache of two paths per symbol.
+asked for shows in an answer; there is no I/O but when symbols are put on it. Every other method is a question: the tape keeps no time, and
+no state but a cache of two paths per symbol.
 
 A symbol is on the tape from its first bar to its last. In a session without a bar its quotes stand at the last close and nothing
 is printed. Asking for a symbol that is not on the tape raises ``DataError``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 import msgspec
@@ -40,17 +40,36 @@ class MarketTape:
             raise DataError("a market without a single symbol was asked for")
         self.calendar = calendar
         self._seed = seed
-        self._series = {symbol: source.series(symbol).with_invented_ranges(seed) for symbol in dict.fromkeys(symbols)}
+        self._source = source
+        self._series: dict[str, DailySeries] = {}
         # Looking back at earlier days must not cost the path of the day that is being traded.
         self._latest: dict[str, DayPath] = {}
         self._earlier: dict[str, DayPath] = {}
         self._session: Session | None = None
-        self._refuse_bars_outside_sessions()
+        self.add(symbols)
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """The symbols on the tape, in the order they were named."""
         return tuple(self._series)
+
+    def add(self, symbols: Sequence[str], *, reaching: tuple[date, date] | None = None) -> None:
+        """Put more symbols of the source on the tape.
+
+        Raises ``DataError`` as the constructor does, and when the bars of one do not go from the first to the last of the days
+        ``reaching``; then none of them is added.
+        """
+        more = {symbol: self._source.series(symbol).with_invented_ranges(self._seed) for symbol in symbols if symbol not in self._series}
+        if reaching is not None:
+            first, last = reaching
+            for symbol, series in more.items():
+                if series.first_day > first or series.last_day < last:
+                    raise DataError(
+                        f"{symbol}: its bars go from {series.first_day} to {series.last_day}, the market from {first} to {last}"
+                    )
+        if more:
+            self._refuse_bars_outside_sessions(more)
+            self._series.update(more)
 
     def bounds(self, symbols: Sequence[str] | None = None) -> TapeBounds:
         """Return the sessions between which all of the symbols, or all there are, have bars.
@@ -215,11 +234,11 @@ class MarketTape:
         session = self.calendar.session(day)
         return None if session is None else TapePrint(symbol, float(series.close[printed[-1]]), 1, session.closes_at, 1)
 
-    def _refuse_bars_outside_sessions(self) -> None:
-        start = max(min(series.first_day for series in self._series.values()), self.calendar.first_day)
-        end = min(max(series.last_day for series in self._series.values()), self.calendar.last_day)
+    def _refuse_bars_outside_sessions(self, of: Mapping[str, DailySeries]) -> None:
+        start = max(min(series.first_day for series in of.values()), self.calendar.first_day)
+        end = min(max(series.last_day for series in of.values()), self.calendar.last_day)
         sessions = np.array([session.date.toordinal() for session in self.calendar.sessions(start, end)], np.int64)
-        for symbol, series in self._series.items():
+        for symbol, series in of.items():
             inside = series.days[(series.days >= start.toordinal()) & (series.days <= end.toordinal())]
             strange = inside[~np.isin(inside, sessions, assume_unique=True)]
             if strange.size:

@@ -6,7 +6,7 @@ be sent. A stop is a staircase, walked in ``service.stopping``.
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
 from functools import partial
@@ -21,9 +21,10 @@ from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.events import (
     DaemonStarted,
-    DecisionDue,
     QuoteUpdated,
     RecoveryCompleted,
+    StrategyFilesChanged,
+    StrategyWarned,
     TradePrinted,
     TradingStateChanged,
     TradingStatusChanged,
@@ -47,7 +48,6 @@ from alchemiser.service.notify import SystemdNotifier
 from alchemiser.service.pre_trade import PreTrade
 from alchemiser.service.reconciliations import Reconciliations
 from alchemiser.service.recovery import Recovered, recover
-from alchemiser.service.roster import wanted_strategies
 from alchemiser.service.rules import ladder_rules, plan_rules, risk_limits
 from alchemiser.service.runtime import SeededRuntime
 from alchemiser.service.scheduler import ClockHold, Scheduler, Timetable
@@ -56,16 +56,27 @@ from alchemiser.service.snapshots import SnapshotKeeper
 from alchemiser.service.state import JournaledState
 from alchemiser.service.stopping import StopParts, Stopping
 from alchemiser.service.story import Storyteller
+from alchemiser.service.universe import Universe
 from alchemiser.service.vitals import Vitals
+from alchemiser.strategies.aside import Done, in_thread
 from alchemiser.strategies.base import LoadedStrategy
-from alchemiser.strategies.handler import Done, StrategyHandler, in_thread
+from alchemiser.strategies.handler import StrategyHandler
 from alchemiser.strategies.reload import Reloader
+from alchemiser.strategies.renewal import Renewal
 
 _log = structlog.get_logger(__name__)
 
 
+RELOAD_RETRY_SECONDS = 60.0
+"""How often a new version of a strategy that waits for its prices is tried again, in seconds of the loop."""
+
+
 class DaemonParts(Struct, frozen=True):
-    """What a daemon is made of; ``last_session`` ends its schedule, ``is_threaded`` is false on virtual time."""
+    """What a daemon is made of.
+
+    ``reloader`` watches the files of the roster, ``warnings`` say by strategy what should be known about it, ``last_session`` ends the
+    schedule, ``list_symbols`` lists more symbols on an embedded exchange, and ``is_threaded`` is false on virtual time.
+    """
 
     settings: Settings
     runtime: SeededRuntime
@@ -73,9 +84,12 @@ class DaemonParts(Struct, frozen=True):
     venue: Venue
     calendar: TradingCalendar
     roster: Sequence[LoadedStrategy]
+    reloader: Reloader
     account_number: str
     metrics: DaemonMetrics
+    warnings: Mapping[str, Sequence[str]] = {}
     last_session: date | None = None
+    list_symbols: Callable[[Sequence[str]], None] | None = None
     is_threaded: bool = True
 
 
@@ -99,25 +113,38 @@ class Daemon:
         unfinished, result = self.state.rebalances.unfinished, self.state.overview.result
         self._hold = ClockHold(clock, unfinished.rebalance_id if unfinished else None)
 
+        # What the ledger holds is watched too, whoever bought it.
+        symbols = sorted({symbol for strategy in parts.roster for symbol in strategy.symbols} | set(self.state.ledger.holdings()))
         sessions_needed = max(settings.market.history_sessions, *(strategy.bars_needed for strategy in parts.roster), 1)
         self.market = DecisionMarket(
             venue=parts.venue,
             quotes=self.quotes,
             clock=clock,
             post=self.bus.post,
-            symbols=self.symbols,
+            symbols=symbols,
             sessions_needed=sessions_needed,
             max_age_seconds=settings.market.quote_max_age_seconds,
         )
+        self.universe = Universe(
+            symbols, venue=parts.venue, market=self.market, held=self.state.ledger.holdings, list_symbols=parts.list_symbols
+        )
+        run_aside = in_thread if parts.is_threaded else _at_once
         self.strategies = StrategyHandler(
-            parts.roster,
+            Renewal(
+                parts.roster,
+                reloader=parts.reloader,
+                supply=self.universe,
+                publish=self.bus.publish,
+                clock=clock,
+                run_aside=run_aside,
+            ),
             self.market,
             self.bus.publish,
             clock,
-            run_aside=in_thread if parts.is_threaded else _at_once,
-            reloader=Reloader(wanted_strategies(settings), symbols=self.symbols, bars=sessions_needed),
+            run_aside=run_aside,
+            unfinished=self.state.rebalances.unfinished_id,
         )
-        self.assets = AssetList(parts.venue.assets, clock=clock, wanted=lambda: self.symbols)
+        self.assets = AssetList(parts.venue.assets, clock=clock, wanted=lambda: self.universe.symbols)
         pre_trade = PreTrade(
             state=self.state,
             quotes=self.quotes,
@@ -224,12 +251,6 @@ class Daemon:
         self.metrics.read_from(self.answers.gauges)
         self.wire()
 
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """Every symbol that a strategy needs or the ledger holds, sorted."""
-        needed = {symbol for strategy in self.parts.roster for symbol in strategy.symbols}
-        return tuple(sorted(needed | set(self.state.ledger.holdings())))
-
     def wire(self) -> None:
         """Say who listens to what. Inline listeners run in this order within an event; mailboxes have tasks of their own."""
         bus, state = self.bus, self.state
@@ -257,7 +278,7 @@ class Daemon:
         by_symbol = latest_per(lambda event: event.symbol, only=(QuoteUpdated,))
         bus.subscribe("history", self.market.listens_to, self.market.handle, limit_seconds=120.0)
         bus.subscribe("asset list", self.assets.listens_to, self.assets.handle, limit_seconds=60.0)
-        bus.subscribe("strategies", (DecisionDue,), self.strategies.handle, limit_seconds=60.0)
+        bus.subscribe("strategies", self.strategies.listens_to, self.strategies.handle, limit_seconds=120.0)
         bus.subscribe("rebalancer", self.rebalancer.listens_to, self.rebalancer.handle, limit_seconds=60.0)
         bus.subscribe("gap keeper", self.gaps.listens_to, self.gaps.handle, limit_seconds=120.0)
         bus.subscribe("execution", self.execution.listens_to, self.execution.handle, capacity=4096, policy=by_symbol)
@@ -302,6 +323,8 @@ class Daemon:
             strategies={name: float(share) for name, share in self.parts.settings.allocations().items()},
         )
         await self.bus.publish(started)
+        for name, warnings in self.parts.warnings.items():
+            await self.bus.publish(StrategyWarned(at=started.at, strategy=name, warnings=tuple(warnings)))
         self.state.settle()
         trading = self.state.trading
         if trading.state != "active":
@@ -314,15 +337,19 @@ class Daemon:
         self.request_stop("the last session is over")
 
     async def _turns(self, seconds: float) -> None:
-        """Send a marker round the bus again and again; feed the watchdog only when it came back."""
+        """Send a marker round the bus again and again; feed the watchdog only when it came back. Look at the strategies' files, too."""
         loop = asyncio.get_running_loop()
         seconds = min(seconds, self.notifier.feed_seconds or seconds)
+        looks_again_at = loop.time()
         while True:
             report = await self.bus.turn(self.parts.settings.service.turn_limit_seconds)
             self.vitals.on_turn(report)
             self.metrics.on_turn(report.seconds)
             if report.is_healthy:
                 self.notifier.feed_watchdog()
+            if self.parts.reloader.has_changed() or (self.strategies.is_waiting and loop.time() >= looks_again_at):
+                looks_again_at = loop.time() + RELOAD_RETRY_SECONDS
+                self.bus.post(StrategyFilesChanged(at=self.parts.runtime.clock.now()))
             due = loop.time() + seconds
             await asyncio.sleep(seconds)  # Loop seconds: liveness is not market time.
             self.metrics.on_loop_lag(max(loop.time() - due, 0.0))

@@ -4,15 +4,16 @@ The history is fetched a few minutes before a decision and kept for the day; at 
 of all symbols, whatever their number. A live price is the mid of a usable quote, else a recent last trade; its age is checked either way.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import structlog
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.errors import VenueError
+from alchemiser.domain.errors import DataError, VenueError
 from alchemiser.domain.events import DecisionApproached, Event, QuoteUpdated
-from alchemiser.domain.market import MarketSnapshot, Quote
+from alchemiser.domain.market import Bar, MarketSnapshot, Quote
 from alchemiser.domain.runtime import Clock
 from alchemiser.domain.venue import Venue
 from alchemiser.market.calendar import new_york_date
@@ -29,8 +30,18 @@ MARGIN_DAYS = 10
 """A little more history is asked for than is needed, because a year of sessions is not always as long as another."""
 
 
+@dataclass(frozen=True, slots=True)
+class MoreHistory:
+    """Daily bars that were missing, as of a day; with so many ``sessions_needed`` no strategy lacks any."""
+
+    today: date
+    symbols: tuple[str, ...]
+    sessions_needed: int
+    bars: Mapping[str, Sequence[Bar]]
+
+
 class DecisionMarket:
-    """Implements the strategies' market. ``symbols`` and ``sessions_needed`` come from the strategies."""
+    """Implements the strategies' market. ``symbols`` and ``sessions_needed`` come from the strategies, and grow with them."""
 
     listens_to = (DecisionApproached,)
 
@@ -90,13 +101,46 @@ class DecisionMarket:
         """Return the yearly volatility of holding these weights, from the history of the last decision; ``None`` when it is too short."""
         return yearly_volatility(self._history, weights, sessions=sessions)
 
+    async def fetch_more(self, symbols: Sequence[str], sessions_needed: int) -> "MoreHistory":
+        """Fetch what is missing for these symbols and that many sessions, in one batched request; nothing is taken yet.
+
+        Raises ``VenueError`` when it cannot be had, and ``DataError`` when the venue has not a single daily bar of one of the symbols.
+        """
+        today = new_york_date(self._clock.now())
+        deeper = sessions_needed > self._sessions_needed
+        wanted = sorted({*self._symbols, *symbols}) if deeper else [symbol for symbol in symbols if symbol not in self._symbols]
+        bars = await self._bars(wanted, max(sessions_needed, self._sessions_needed), today) if wanted else {}
+        if lacking := [symbol for symbol in symbols if symbol in wanted and symbol not in bars]:
+            raise DataError(f"the venue has no daily bars of {', '.join(lacking)}")
+        return MoreHistory(today, tuple(wanted), max(sessions_needed, self._sessions_needed), bars)
+
+    def take(self, more: "MoreHistory") -> None:
+        """Know these symbols and keep that much history from now on."""
+        self._symbols = tuple(sorted({*self._symbols, *more.symbols}))
+        self._sessions_needed = max(self._sessions_needed, more.sessions_needed)
+        if self._fetched_for == more.today:  # Otherwise all of it is fetched before the decision, with the adjustments of that day.
+            for symbol, members in more.bars.items():
+                self._history.add(symbol, [new_york_date(bar.start) for bar in members], [bar.close for bar in members])
+            self._panel = PricePanel.before(self._history, more.today)
+
+    def forget(self, symbols: Collection[str]) -> None:
+        """Fetch no more history of these symbols."""
+        self._symbols = tuple(symbol for symbol in self._symbols if symbol not in symbols)
+
     async def _fetch(self, today: date) -> PricePanel:
-        days = int(self._sessions_needed * CALENDAR_DAYS_PER_SESSION) + MARGIN_DAYS
-        bars = await self._venue.daily_bars(self._symbols, start=today - timedelta(days=days), end=today - timedelta(days=1))
+        while True:
+            symbols, sessions_needed = self._symbols, self._sessions_needed
+            bars = await self._bars(symbols, sessions_needed, today)
+            if set(self._symbols) <= set(symbols) and self._sessions_needed <= sessions_needed:
+                break  # Else more was wanted meanwhile.
         self._history = DailyHistory.from_bars(bars)
         self._panel = PricePanel.before(self._history, today)
         self._fetched_for = today
         return self._panel
+
+    async def _bars(self, symbols: Sequence[str], sessions: int, today: date) -> dict[str, tuple[Bar, ...]]:
+        days = int(sessions * CALENDAR_DAYS_PER_SESSION) + MARGIN_DAYS
+        return await self._venue.daily_bars(symbols, start=today - timedelta(days=days), end=today - timedelta(days=1))
 
     def _price(self, snapshot: MarketSnapshot, now: datetime) -> float | str:
         """Return the live price in dollars, or the reason why there is none."""

@@ -4,16 +4,17 @@ The daemon talks to it as it would to Alpaca, through sockets. The exchange keep
 finds the same account at the market time at which it was left.
 """
 
-from collections.abc import AsyncIterator, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Sequence, Set
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Final
 
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.market import Session
 from alchemiser.domain.runtime import Clock
-from alchemiser.exchange.assembly import open_core
+from alchemiser.exchange.assembly import list_symbols, open_core
 from alchemiser.exchange.bars import BarFolder, DailySource
 from alchemiser.exchange.generator import SyntheticMarket
 from alchemiser.exchange.persistence import StateFile
@@ -40,12 +41,16 @@ SYNTHETIC_FIRST: Final = date(2025, 1, 2)
 
 @dataclass(frozen=True)
 class EmbeddedMarket:
-    """A running exchange: where it is, its clock, and the last session that is played."""
+    """A running exchange: where it is, its clock, the last session that is played, and what lists more symbols of its bars.
+
+    ``list_symbols`` raises ``DataError`` for a symbol that its bars do not have; a broker lists what it likes and is not asked to.
+    """
 
     server: ExchangeServer
     address: ExchangeAddress
     clock: Clock
     last_session: date
+    list_symbols: Callable[[Sequence[str]], None] | None = None
 
 
 @asynccontextmanager
@@ -69,8 +74,9 @@ async def embedded_market(
         yield None
         return
     clock = surroundings.make_clock(begins_at) if surroundings.make_clock else _clock(settings, begins_at)
+    rules = ExchangeSettings(cash=settings.embedded.cash)
     core = open_core(
-        settings=ExchangeSettings(cash=settings.embedded.cash),
+        settings=rules,
         tape=tape,
         seed=settings.embedded.seed,
         opened_at=begins_at,
@@ -86,8 +92,12 @@ async def embedded_market(
         state=state,
     )
     address = await server.start(sock=surroundings.exchange_listener)
+
+    def list_more(symbols: Sequence[str]) -> None:
+        server.list_symbols(partial(list_symbols, core, tape, symbols, settings=rules, last_day=sessions[-1].date))
+
     try:
-        yield EmbeddedMarket(server, address, clock, sessions[-1].date)
+        yield EmbeddedMarket(server, address, clock, sessions[-1].date, list_more)
     finally:
         await server.stop()
 

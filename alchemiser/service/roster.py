@@ -25,6 +25,7 @@ class RefusedStrategy:
     """Stands in the place of a strategy that cannot run, and says why at every decision."""
 
     symbols: tuple[str, ...] = ()
+    symbols_held: tuple[str, ...] = ()
     bars_needed = 0
     bars_settled = 0
     is_large = False
@@ -65,13 +66,20 @@ def without_unknown_symbols(roster: Sequence[LoadedStrategy], known: Mapping[str
     refused: dict[str, StrategyError] = {}
     for strategy in roster:
         unknown = [symbol for symbol in strategy.symbols if symbol not in known]
-        untradable = [symbol for symbol in strategy.symbols if isinstance(asset := known.get(symbol), Asset) and not asset.is_tradable]
-        if untradable:
-            _log.warning("symbols_not_tradable", strategy=strategy.name, symbols=untradable, place=str(place))
         if unknown:
             refused[strategy.name] = StrategyError(f"strategy {strategy.name} needs {', '.join(unknown)}, unknown to {place}")
     wanted = [StrategySource(strategy.name, "", strategy.allocation) for strategy in roster]
     return _with_refused(wanted, [strategy for strategy in roster if strategy.name not in refused], refused)
+
+
+def untradable_symbols(roster: Sequence[LoadedStrategy], assets: Mapping[str, Asset]) -> dict[str, list[str]]:
+    """Return in words, by strategy, the symbols that it may hold and the broker does not trade; strategies without any are left out."""
+    found: dict[str, list[str]] = {}
+    for strategy in roster:
+        untradable = [symbol for symbol in strategy.symbols_held if symbol in assets and not assets[symbol].is_tradable]
+        if untradable:
+            found[strategy.name] = [f"{symbol} cannot be traded at the broker" for symbol in untradable]
+    return found
 
 
 def _with_refused(

@@ -29,7 +29,7 @@ from alchemiser.service.deferred import load
 from alchemiser.service.http import open_door
 from alchemiser.service.metrics import DaemonMetrics
 from alchemiser.service.offline import JOURNAL_FILE
-from alchemiser.service.roster import load_roster, without_unknown_symbols
+from alchemiser.service.roster import load_roster, untradable_symbols, wanted_strategies, without_unknown_symbols
 from alchemiser.service.runtime import SeededRuntime
 from alchemiser.service.safety import require_live_agreement
 from alchemiser.service.secrets import SecretMasker
@@ -38,6 +38,7 @@ from alchemiser.service.stream_watch import StreamWatch
 from alchemiser.service.surroundings import Surroundings
 from alchemiser.service.venue_clock import following_clock
 from alchemiser.strategies.base import LoadedStrategy
+from alchemiser.strategies.reload import Reloader, strangers
 
 if TYPE_CHECKING:
     from alchemiser.service.embedded import EmbeddedMarket
@@ -80,7 +81,10 @@ async def run_daemon(
 
 
 async def _run(settings: Settings, options: RunOptions, surroundings: Surroundings) -> int:
+    reloader = Reloader(wanted_strategies(settings))
     roster = load_roster(settings)
+    for file in strangers(wanted_strategies(settings)):
+        _log.info("file_not_traded", file=str(file), reason="it has no share of the account; give it one in the settings")
     state_dir = settings.service.state
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
@@ -112,7 +116,7 @@ async def _run(settings: Settings, options: RunOptions, surroundings: Surroundin
             if market is None:
                 _log.info("nothing_to_do", reason="these sessions have been played already; choose later ones or another state directory")
                 return 0
-        return await _trade(stack, settings, options, roster, journal, market, metrics, surroundings)
+        return await _trade(stack, settings, options, roster, reloader, journal, market, metrics, surroundings)
 
 
 async def _trade(
@@ -120,6 +124,7 @@ async def _trade(
     settings: Settings,
     options: RunOptions,
     roster: tuple[LoadedStrategy, ...],
+    reloader: Reloader,
     journal: Journal,
     market: "EmbeddedMarket | None",
     metrics: DaemonMetrics,
@@ -149,9 +154,11 @@ async def _trade(
     require_live_agreement(settings, live_agreed=options.live_agreed, account_number=account.account_number)
     calendar = TradingCalendar.new_york()
     await _compare_calendars(venue, calendar, clock)
+    warnings: dict[str, list[str]] = {}
     if market is None:
         known = await venue.assets(sorted({symbol for strategy in roster for symbol in strategy.symbols}))
         roster = without_unknown_symbols(roster, known, "the broker")
+        warnings = untradable_symbols(roster, known)
 
     daemon = Daemon(
         DaemonParts(
@@ -161,9 +168,12 @@ async def _trade(
             venue=venue,
             calendar=calendar,
             roster=roster,
+            reloader=reloader,
             account_number=account.account_number,
             metrics=metrics,
+            warnings=warnings,
             last_session=market.last_session if market else None,
+            list_symbols=market.list_symbols if market else None,
             is_threaded=surroundings.is_threaded,
         )
     )
@@ -180,13 +190,14 @@ async def _trade(
         quotes = MarketStream(
             connection.data_stream_url,
             connection.credentials,
-            symbols=daemon.symbols,
+            symbols=daemon.universe.symbols,
             post=daemon.bus.post,
             publish=daemon.bus.publish,
             clock=clock,
             random=runtime.random,
             limits=FeedLimits(ping_seconds=surroundings.ping_seconds),
         )
+        daemon.universe.stream = quotes
         watch = StreamWatch(
             orders=orders,
             market=quotes,

@@ -35,6 +35,8 @@ from alchemiser.domain.events import (
     StrategyFailed,
     StrategyNotReloaded,
     StrategyReloaded,
+    StrategyReloadPostponed,
+    StrategyWarned,
     StreamConnected,
     StreamLost,
     StreamSilent,
@@ -60,6 +62,7 @@ _WARNINGS = (
     DecisionMissed,
     MailboxFilled,
     StrategyNotReloaded,
+    StrategyWarned,
 )
 _ERRORS = (StrategyFailed,)
 
@@ -78,6 +81,7 @@ class Storyteller:
         SymbolCleared,
         SessionOpened,
         SessionClosed,
+        StrategyReloadPostponed,
         StrategyReloaded,
         TargetProposed,
         RebalancePlanned,

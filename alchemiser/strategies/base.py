@@ -37,6 +37,10 @@ class LoadedStrategy(Protocol):
         """Every symbol whose prices it may need, sorted."""
 
     @property
+    def symbols_held(self) -> tuple[str, ...]:
+        """Those of them that it may hold, hence trade."""
+
+    @property
     def bars_needed(self) -> int:
         """The fewest daily closes per symbol with which every number it uses exists."""
 

@@ -97,6 +97,11 @@ class PythonStrategy(Struct, frozen=True):
         return tuple(sorted(set(self.strategy.symbols)))
 
     @property
+    def symbols_held(self) -> tuple[str, ...]:
+        """All of them: which it only looks at is not declared."""
+        return self.symbols
+
+    @property
     def bars_needed(self) -> int:
         """The fewest daily closes per symbol that it asks for."""
         return self.strategy.bars_needed

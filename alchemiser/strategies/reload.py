@@ -1,16 +1,17 @@
-"""Changed symphony files while the daemon runs: read, checked, compared with what they replace, and swapped in before a decision.
+"""Changed symphony files while the daemon runs: found, read, checked and compared with what they would replace.
 
-The moment before a decision is the safe one: nothing of the last is under way, nothing of the next has begun. A file that is refused, or
-that needs what this process does not have, changes nothing: its strategy goes on as it was, and the reason is told once.
+What is found here is not taken yet: whether its prices can be had, and when it may be swapped in, is :mod:`alchemiser.strategies.renewal`.
+A file that is refused changes nothing: its strategy goes on as it was, and the reason is told once.
 """
 
-from collections.abc import Collection, Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alchemiser.domain.errors import StrategyError
 from alchemiser.strategies.base import LoadedStrategy
-from alchemiser.strategies.sources import StrategySource, file_of, load_strategy
+from alchemiser.strategies.sources import FOLDER, StrategySource, load_strategy, watched_file
 from alchemiser.strategies.symphony.strategy import SymphonyStrategy
 from alchemiser.strategies.symphony.tree import Filter, If, Node, Symphony
 
@@ -22,57 +23,79 @@ Stamp = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Swapped:
-    """A strategy was replaced; ``changes`` say in words what is different."""
+class Changed:
+    """The new version of a strategy; ``changes`` say in words what is different."""
 
     strategy: LoadedStrategy
+    file: Path
     changes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Unswapped:
-    """A changed file was not taken; its strategy goes on as it was."""
+class Unusable:
+    """A changed file that cannot be taken; its strategy, if it has one, goes on as it was."""
 
     name: str
     reason: str
 
 
 class Reloader:
-    """Watches the files of strategies. ``symbols`` and ``bars`` are what this process has prices of, and how many of each."""
+    """Watches the files of strategies and the folder they may be dropped into.
 
-    def __init__(self, sources: Sequence[StrategySource], *, symbols: Collection[str], bars: int) -> None:
+    It is made before the strategies are loaded, so that no edit falls between the two.
+    """
+
+    def __init__(self, sources: Sequence[StrategySource]) -> None:
         self._sources = {source.name: source for source in sources}
-        self._files = {source.name: file for source in sources if (file := file_of(source.source)) is not None}
-        self._symbols = symbols
-        self._bars = bars
-        self._seen = {name: _stamp(file) for name, file in self._files.items()}
+        self._files = {source.name: file for source in sources if (file := watched_file(source.source)) is not None}
+        self._seen = self._stamps()
+        self._noticed = self._seen
 
-    def refresh(self, strategies: Sequence[LoadedStrategy]) -> list[Swapped | Unswapped]:
-        """Return what became of each file that has changed since it was last looked at, in the order of the strategies."""
-        news: list[Swapped | Unswapped] = []
-        for strategy in strategies:
-            file = self._files.get(strategy.name)
-            if file is None:
+    def has_changed(self) -> bool:
+        """Return whether a file was written, came or went since this was last asked: a few looks at the disk, no reading."""
+        before, self._noticed = self._noticed, self._stamps()
+        return before != self._noticed
+
+    def is_behind(self) -> bool:
+        """Return whether there is something that :meth:`refresh` has not looked at."""
+        return self._seen != self._stamps()
+
+    def refresh(self, strategies: Iterable[LoadedStrategy]) -> list[Changed | Unusable]:
+        """Read each file that has changed since the last call and return what became of it, in the order of the files."""
+        running = {strategy.name: strategy for strategy in strategies}
+        before, self._seen = self._seen, self._stamps()
+        news: list[Changed | Unusable] = []
+        for file in sorted(before.keys() | self._seen.keys()):
+            if before.get(file) == self._seen.get(file):
                 continue
-            stamp = _stamp(file)
-            if stamp != self._seen[strategy.name]:
-                self._seen[strategy.name] = stamp
-                news.append(self._reloaded(strategy, replace(self._sources[strategy.name], source=str(file))))
+            names = [name for name in self._files if self._files[name] == file]
+            news += [self._reread(running[name], file) for name in names if name in running]
+            if not names and file in self._seen:
+                news.append(Unusable(file.stem, f"{file} has no share of the account; give it one in the settings and start again"))
         return news
 
-    def _reloaded(self, old: LoadedStrategy, source: StrategySource) -> Swapped | Unswapped:
+    def _reread(self, old: LoadedStrategy, file: Path) -> Changed | Unusable:
+        if self._seen[file] is None:
+            return Unusable(old.name, f"{file} is gone")
         try:
-            new = load_strategy(source)
+            new = load_strategy(replace(self._sources[old.name], source=str(file)))
         except StrategyError as error:
-            return Unswapped(old.name, str(error))
-        strange = [symbol for symbol in new.symbols if symbol not in self._symbols]
-        if strange:
-            return Unswapped(old.name, f"it needs {', '.join(strange)}, of which this process has no prices; restart to trade it")
-        if new.bars_needed > self._bars:
-            return Unswapped(old.name, f"it needs {new.bars_needed} bars, this process keeps {self._bars}; restart to trade it")
+            return Unusable(old.name, f"{file}: {error}")
         if isinstance(old, SymphonyStrategy) and isinstance(new, SymphonyStrategy):
-            return Swapped(new, difference(old.symphony, new.symphony))
-        return Swapped(new, ("it could not run before",))
+            return Changed(new, file, difference(old.symphony, new.symphony) or ("nothing that would change a decision",))
+        return Changed(new, file, ("it could not run before",))
+
+    def _stamps(self) -> dict[Path, Stamp]:
+        stamps = {file: _stamp(file) for file in self._files.values()}
+        known = {_absolute(file) for file in stamps}
+        stamps.update({file: _stamp(file) for file in _dropped() if _absolute(file) not in known})
+        return stamps
+
+
+def strangers(sources: Sequence[StrategySource]) -> list[Path]:
+    """Return the symphony files in the folder that none of the sources names."""
+    named = {_absolute(file) for source in sources if (file := watched_file(source.source)) is not None}
+    return [file for file in _dropped() if _absolute(file) not in named]
 
 
 def difference(old: Symphony, new: Symphony) -> tuple[str, ...]:
@@ -120,3 +143,15 @@ def _stamp(file: Path) -> Stamp:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _dropped() -> list[Path]:
+    # An editor's own copy, such as .#mine.clj, is not a strategy.
+    try:
+        return sorted(file for file in FOLDER.iterdir() if file.suffix == ".clj" and not file.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _absolute(file: Path) -> str:
+    return os.path.abspath(file)

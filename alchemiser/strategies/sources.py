@@ -57,6 +57,13 @@ def file_of(source: str) -> Path | None:
     return named if ":" not in source and named.is_file() else None
 
 
+def watched_file(source: str) -> Path | None:
+    """Return the symphony file that a source means or would mean if it were there, ``None`` for a class."""
+    if source.endswith(".clj"):
+        return Path(source)
+    return None if ":" in source else FOLDER / f"{source}.clj"
+
+
 def load_all(wanted: Iterable[StrategySource]) -> tuple[list[LoadedStrategy], dict[str, StrategyError]]:
     """Load every strategy that can be loaded, in the order given; the others are returned by name with what is wrong with them."""
     loaded: list[LoadedStrategy] = []

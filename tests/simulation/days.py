@@ -1,7 +1,8 @@
 """Whole days of the whole daemon, exchange and sockets included, on virtual time."""
 
-from collections.abc import Mapping
-from datetime import date
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,23 @@ def simulate(
     start: date | None = FIRST_DAY,
     seed: int = 7,
     overrides: Mapping[str, Any] | None = None,
+    beside: Callable[[VirtualClock], Awaitable[None]] | None = None,
+    turn_seconds: float = 900.0,
 ) -> int:
+    """Trade some days and return the exit code; ``beside`` runs from the moment the market begins, with its clock."""
     settings = simulated_settings(state, overrides)
 
     async def main() -> int:
+        others: list[asyncio.Task[None]] = []
+
+        def make_clock(begins_at: datetime) -> VirtualClock:
+            clock = VirtualClock(begins_at)
+            if beside is not None:
+                others.append(asyncio.ensure_future(beside(clock)))
+            return clock
+
         surroundings = Surroundings(
-            make_clock=VirtualClock,
+            make_clock=make_clock,
             connector=LoopConnector,
             exchange_listener=listen(8001),
             door_listener=listen(8099),
@@ -50,9 +62,11 @@ def simulate(
             is_threaded=False,
             takes_signals=False,
             ping_seconds=600.0,
-            turn_seconds=900.0,
+            turn_seconds=turn_seconds,
         )
-        return await run_daemon(settings, RunOptions(start=start, days=days), surroundings)
+        code = await run_daemon(settings, RunOptions(start=start, days=days), surroundings)
+        await asyncio.gather(*others)
+        return code
 
     return virtual(main)
 

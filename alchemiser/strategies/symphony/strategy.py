@@ -39,6 +39,11 @@ class SymphonyStrategy(Struct, frozen=True):
         return self.symphony.symbols
 
     @property
+    def symbols_held(self) -> tuple[str, ...]:
+        """Those of them that it may hold, hence trade."""
+        return self.symphony.symbols_held
+
+    @property
     def bars_needed(self) -> int:
         """The fewest daily closes per symbol with which every number it uses exists."""
         return self.symphony.bars_needed

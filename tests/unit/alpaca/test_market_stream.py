@@ -231,21 +231,21 @@ async def test_a_change_that_the_plan_does_not_allow(market: MarketVenue, listen
 
 
 async def test_a_change_that_is_not_confirmed(market: MarketVenue, listener: Listener, clock: InstantClock) -> None:
-    """After the deadline the caller is told; the wish stays for the next connection."""
+    """After the deadline the caller is told, and the connection, whose state nobody knows, is made anew with the former symbols."""
     market.refuse_change.extend([{}, None])
     async with stream_venue(market.talk) as url:
         stream = stream_of(url, listener, clock, limits=FeedLimits(handshake_seconds=0.2))
         async with running(stream):
             await listener.until(1, StreamConnected)
-            with pytest.raises(VenueUnavailable, match="next connection"):
+            with pytest.raises(VenueUnavailable, match="the former stay"):
                 await stream.set_symbols(["AMD", "SPY", "TLT"])
-            await stream.restart("try anew")
             await listener.until(2, StreamConnected)
-    assert market.changes == [("subscribe", ["AMD", "SPY", "TLT"])]
+    assert market.changes == [("subscribe", ["AMD", "SPY"])]
+    assert "not confirmed" in listener.of(StreamLost)[0].reason
 
 
 async def test_a_change_during_which_the_connection_ends(market: MarketVenue, listener: Listener, clock: InstantClock) -> None:
-    """The caller need not care: the next connection asks for what is wanted."""
+    """The caller is told, and the next connection asks for the former symbols: what was not confirmed may not be allowed."""
     market.refuse_change.extend([{}, None])
     async with stream_venue(market.talk) as url:
         stream = stream_of(url, listener, clock)
@@ -254,9 +254,10 @@ async def test_a_change_during_which_the_connection_ends(market: MarketVenue, li
             changing = asyncio.create_task(stream.set_symbols(["TLT"]))
             await market.heard(2)
             await market.connections[0].close()
-            await changing
+            with pytest.raises(VenueUnavailable, match="was lost"):
+                await changing
             await listener.until(2, StreamConnected)
-    assert market.changes == [("subscribe", ["TLT"])]
+    assert market.changes == [("subscribe", ["AMD", "SPY"])]
 
 
 # --- refusals ---

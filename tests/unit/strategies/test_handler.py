@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import numpy as np
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import VenueUnavailable
-from alchemiser.domain.events import DecisionDue, Event, StrategyFailed, StrategyNotReloaded, StrategyReloaded, TargetProposed
+from alchemiser.domain.events import DecisionDue, Event, StrategyFailed, TargetProposed
 from alchemiser.domain.runtime import Release
+from alchemiser.strategies.aside import in_thread
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.handler import StrategyHandler
 from alchemiser.strategies.panel import PricePanel
 from alchemiser.strategies.python import PythonStrategy
 from alchemiser.strategies.reload import Reloader
-from alchemiser.strategies.sources import StrategySource, load_strategy
+from alchemiser.strategies.renewal import Renewal
 from alchemiser.strategies.symphony.check import check_text
 from alchemiser.strategies.symphony.strategy import SymphonyStrategy
 from tests.unit.strategies.python_examples import Momentum, Saying
@@ -59,6 +59,16 @@ class Market:
         return self.panel
 
 
+class NoSupply:
+    """Is not asked: no file changes here."""
+
+    async def admit(self, new: LoadedStrategy, old: LoadedStrategy) -> tuple[str, ...]:
+        raise AssertionError("nothing changed")
+
+    async def release(self, strategies: Sequence[LoadedStrategy]) -> None:
+        raise AssertionError("nothing changed")
+
+
 def symphony(name: str, root: str) -> SymphonyStrategy:
     return SymphonyStrategy(name, 0.5, check_text(f'(defsymphony "T" {{}} {root})'))
 
@@ -78,7 +88,8 @@ async def answers(market: Market, *strategies: LoadedStrategy, event: Event = DU
     async def publish(published_event: Event) -> None:
         published.append(published_event)
 
-    await StrategyHandler(strategies, market, publish, StoppedClock()).handle(Envelope(1, event, 0.0))
+    renewal = Renewal(strategies, reloader=Reloader([]), supply=NoSupply(), publish=publish, clock=StoppedClock(), run_aside=in_thread)
+    await StrategyHandler(renewal, market, publish, StoppedClock()).handle(Envelope(1, event, 0.0))
     return published
 
 
@@ -116,28 +127,6 @@ async def test_no_prices_at_all() -> None:
         failures = await answers(Market(panel), symphony("a", '(asset "SPY")'), symphony("b", '(asset "BIL")'))
 
         assert [event.strategy for event in failures if isinstance(event, StrategyFailed) and words in event.reason] == ["a", "b"]
-
-
-async def test_changed_files_are_read_before_the_decision(tmp_path: Path) -> None:
-    """The new version decides at once and what changed is told; one that is refused leaves the old one deciding."""
-    path = tmp_path / "it.clj"
-    path.write_text('(defsymphony "T" {} (asset "SPY"))')
-    source = StrategySource("it", str(path), 1.0)
-    published: list[Event] = []
-
-    async def publish(event: Event) -> None:
-        published.append(event)
-
-    reloader = Reloader([source], symbols={"SPY", "BIL"}, bars=10)
-    handler = StrategyHandler([load_strategy(source)], Market(PRICES), publish, StoppedClock(), reloader=reloader)
-    for text in ('(defsymphony "T" {} (asset "BIL"))', "(defsymphony"):
-        path.write_text(text)
-        await handler.handle(Envelope(1, DUE, 0.0))
-    reloaded, first, refused, second = published
-
-    assert reloaded == StrategyReloaded(at=NOW, strategy="it", changes=("held, new: BIL", "held, gone: SPY"))
-    assert isinstance(refused, StrategyNotReloaded)
-    assert [event.weights for event in (first, second) if isinstance(event, TargetProposed)] == [{"BIL": 1.0}, {"BIL": 1.0}]
 
 
 async def test_other_events_are_not_for_us() -> None:

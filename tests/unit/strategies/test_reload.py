@@ -1,4 +1,4 @@
-"""Changed files: swapped in before a decision with the difference told, or left alone with the reason."""
+"""Changed files: read once with the difference in words, or left alone with the reason."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from alchemiser.strategies.base import LoadedStrategy
-from alchemiser.strategies.reload import Reloader, Swapped, Unswapped, difference
+from alchemiser.strategies.reload import Changed, Reloader, Unusable, difference, strangers
 from alchemiser.strategies.sources import StrategySource, load_strategy
 from alchemiser.strategies.symphony.check import check_text
 
@@ -29,11 +29,10 @@ def write(tmp_path: Path) -> Callable[[str], StrategySource]:
 
 
 def watching(source: StrategySource) -> tuple[Reloader, LoadedStrategy]:
-    reloader = Reloader([source, StrategySource("tecl", "tecl", 0.5)], symbols={"A", "B", "C", "SPY"}, bars=100)
-    return reloader, load_strategy(source)
+    return Reloader([source, StrategySource("tecl", "tecl", 0.5)]), load_strategy(source)
 
 
-def test_a_changed_file_is_swapped_in_once(write: Callable[[str], StrategySource]) -> None:
+def test_a_changed_file_is_read_once(write: Callable[[str], StrategySource]) -> None:
     """The new version comes with what is different; a file that did not change, and a shipped strategy, are left alone."""
     source = write(OLD)
     reloader, old = watching(source)
@@ -42,7 +41,7 @@ def test_a_changed_file_is_swapped_in_once(write: Callable[[str], StrategySource
     assert reloader.refresh([old, tecl]) == []
     write(OLD.replace('(asset "B")', '(asset "C")').replace("79", "80"))
     (news,) = reloader.refresh([old, tecl])
-    assert isinstance(news, Swapped)
+    assert isinstance(news, Changed)
     assert (news.strategy.name, news.strategy.allocation, news.strategy.symbols) == ("it", 0.5, ("A", "C", "SPY"))
     assert news.changes == (
         "held, new: C",
@@ -53,25 +52,32 @@ def test_a_changed_file_is_swapped_in_once(write: Callable[[str], StrategySource
     assert reloader.refresh([news.strategy, tecl]) == []
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("(defsymphony", "never closed"),
-        (OLD.replace('"B"', '"NEW"'), "it needs NEW, of which this process has no prices; restart to trade it"),
-        (OLD.replace("10", "300"), "it needs 301 bars, this process keeps 100"),
-    ],
-)
-def test_what_cannot_be_taken_changes_nothing(write: Callable[[str], StrategySource], text: str, reason: str) -> None:
-    """A half-written file, a symbol without prices and a window that is too long are told once, and repaired by the next write."""
-    reloader, old = watching(write(OLD))
-    write(text)
+def test_a_file_that_is_refused_is_told_once_and_repaired_by_the_next_write(write: Callable[[str], StrategySource]) -> None:
+    """The reason names the file and the place in it."""
+    source = write(OLD)
+    reloader, old = watching(source)
+    write("(defsymphony")
     (news,) = reloader.refresh([old])
 
-    assert isinstance(news, Unswapped)
-    assert reason in news.reason
+    assert isinstance(news, Unusable)
+    assert news.reason.startswith(f"{source.source}: line 1, column 1")
     assert reloader.refresh([old]) == []
     write(OLD + "\n")
-    assert isinstance(reloader.refresh([old])[0], Swapped)
+    (news,) = reloader.refresh([old])
+    assert isinstance(news, Changed)
+    assert news.changes == ("nothing that would change a decision",)
+
+
+def test_whether_something_changed_is_told_once_and_whether_it_was_read_until_it_is(write: Callable[[str], StrategySource]) -> None:
+    """The first wakes whoever reads; the second tells him that there is something to read."""
+    reloader, old = watching(write(OLD))
+    assert not reloader.has_changed()
+    write(OLD + " ")
+
+    assert [reloader.has_changed(), reloader.has_changed()] == [True, False]
+    assert reloader.is_behind()
+    reloader.refresh([old])
+    assert not reloader.is_behind()
 
 
 def test_a_file_that_went_away(write: Callable[[str], StrategySource]) -> None:
@@ -81,8 +87,28 @@ def test_a_file_that_went_away(write: Callable[[str], StrategySource]) -> None:
     Path(source.source).unlink()
     (news,) = reloader.refresh([old])
 
-    assert isinstance(news, Unswapped)
-    assert "cannot be read" in news.reason
+    assert isinstance(news, Unusable)
+    assert news == Unusable("it", f"{source.source} is gone")
+
+
+def test_files_that_come_into_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that the settings name is read, also in the place of a shipped strategy; one without a share is told about, once."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "strategies").mkdir()
+    sources = [StrategySource("tecl", "tecl", 0.5), StrategySource("momentum", "tests.unit.strategies.python_examples:Momentum", 0.5)]
+    reloader, loaded = Reloader(sources), [load_strategy(source) for source in sources]
+    for name in ("tecl.clj", "mine.clj", ".#mine.clj", "notes.txt"):
+        (tmp_path / "strategies" / name).write_text(OLD)
+
+    stranger, changed = reloader.refresh(loaded)
+    assert isinstance(changed, Changed)
+    assert changed.strategy.symbols == ("A", "B", "SPY")
+    assert isinstance(stranger, Unusable)
+    assert stranger.name == "mine"
+    assert "strategies/mine.clj has no share of the account" in stranger.reason
+    assert strangers(sources) == [Path("strategies/mine.clj")]
+    (tmp_path / "strategies" / "mine.clj").unlink()
+    assert reloader.refresh(loaded) == []
 
 
 @pytest.mark.parametrize(

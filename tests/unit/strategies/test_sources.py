@@ -6,7 +6,7 @@ import pytest
 
 from alchemiser.domain.errors import StrategyError, SymphonyError
 from alchemiser.strategies.python import PythonStrategy
-from alchemiser.strategies.reload import Reloader, Swapped
+from alchemiser.strategies.reload import Changed, Reloader
 from alchemiser.strategies.sources import StrategySource, load_all, load_strategy
 from alchemiser.strategies.symphony.strategy import SymphonyStrategy
 
@@ -81,10 +81,10 @@ def test_a_file_in_the_folder_goes_by_its_name(tmp_path: Path, monkeypatch: pyte
     for name in ("mine", "tecl"):
         (tmp_path / "strategies" / f"{name}.clj").write_text('(defsymphony "Mine" {} (asset "BIL"))')
     sources = [StrategySource(name, name, 0.5) for name in ("mine", "tecl")]
-    reloader, loaded = Reloader(sources, symbols={"BIL", "SPY"}, bars=10), [load_strategy(source) for source in sources]
+    reloader, loaded = Reloader(sources), [load_strategy(source) for source in sources]
 
     assert [strategy.symbols for strategy in loaded] == [("BIL",), ("BIL",)]
     (tmp_path / "strategies" / "mine.clj").write_text('(defsymphony "Mine" {} (asset "SPY"))')
     (news,) = reloader.refresh(loaded)
-    assert isinstance(news, Swapped)
+    assert isinstance(news, Changed)
     assert (news.strategy.name, news.strategy.symbols) == ("mine", ("SPY",))

@@ -1,0 +1,115 @@
+"""New versions of strategies, from the moment their files change to the moment they are swapped in.
+
+A version is read and checked when its file changes. It is swapped in when nothing is under way, neither a decision nor the rebalance that
+follows from it, and when its prices can be had: its symbols listed and subscribed, its history fetched. What may be had later is waited
+for, a newer edit takes the place of an older one, and whatever goes wrong leaves the old version trading, with the reason told once.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from alchemiser.domain.errors import ConfigError, DataError, VenueError
+from alchemiser.domain.events import Event, StrategyNotReloaded, StrategyReloaded, StrategyReloadPostponed
+from alchemiser.domain.runtime import Clock
+from alchemiser.strategies.aside import RunAside
+from alchemiser.strategies.base import LoadedStrategy
+from alchemiser.strategies.reload import Changed, Reloader
+
+UNDER_WAY = "under way"
+
+
+class Supply(Protocol):
+    """What arranges that the prices of a strategy can be had."""
+
+    async def admit(self, new: LoadedStrategy, old: LoadedStrategy) -> tuple[str, ...]:
+        """Arrange for everything that a new version needs, and return what should be known about it.
+
+        Raises ``DataError`` or ``ConfigError`` when it cannot be had, and ``VenueError`` when it may be had later. Then nothing has
+        changed.
+        """
+
+    async def release(self, strategies: Sequence[LoadedStrategy]) -> None:
+        """Give up what none of these strategies needs and nobody holds."""
+
+
+class Renewal:
+    """The strategies that run, kept up to date with their files."""
+
+    def __init__(
+        self,
+        strategies: Sequence[LoadedStrategy],
+        *,
+        reloader: Reloader,
+        supply: Supply,
+        publish: Callable[[Event], Awaitable[object]],
+        clock: Clock,
+        run_aside: RunAside,
+    ) -> None:
+        self.strategies = tuple(strategies)
+        self._reloader = reloader
+        self._supply = supply
+        self._publish = publish
+        self._clock = clock
+        self._run_aside = run_aside
+        self._waiting: dict[str, Changed] = {}
+        self._told: dict[str, set[str]] = {}
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a new version waits for something."""
+        return bool(self._waiting)
+
+    async def keep_up(self, under_way: str | None) -> None:
+        """Read what has changed, and swap in what can be; ``under_way`` says in words what forbids a swap just now, if anything does."""
+        if not self._waiting and not self._reloader.is_behind():
+            return
+        release = self._clock.hold("strategies are read again")
+        try:
+            await self._read()
+            for name in list(self._waiting):
+                await self._try(name, under_way)
+        finally:
+            release()
+
+    async def tidy(self) -> None:
+        """Give up the prices that nobody needs any more: a rebalance is over, and what was sold need not be watched."""
+        await self._supply.release(self.strategies)
+
+    async def _read(self) -> None:
+        for news in await self._run_aside(lambda: self._reloader.refresh(self.strategies)):
+            if isinstance(news, Changed):
+                name = news.strategy.name
+                self._waiting[name] = news
+                self._told.pop(name, None)
+            else:
+                self._waiting.pop(news.name, None)
+                await self._publish(StrategyNotReloaded(at=self._clock.now(), strategy=news.name, reason=news.reason))
+
+    async def _try(self, name: str, under_way: str | None) -> None:
+        changed = self._waiting[name]
+        old = next(strategy for strategy in self.strategies if strategy.name == name)
+        if under_way is not None:
+            await self._postpone(changed, UNDER_WAY, under_way)
+            return
+        try:
+            remarks = await self._supply.admit(changed.strategy, old)
+        except VenueError as error:
+            await self._postpone(changed, type(error).__name__, str(error))
+            return
+        except (DataError, ConfigError) as error:
+            del self._waiting[name]
+            await self._publish(StrategyNotReloaded(at=self._clock.now(), strategy=name, reason=f"{changed.file}: {error}"))
+            return
+        del self._waiting[name]
+        self.strategies = tuple(changed.strategy if strategy is old else strategy for strategy in self.strategies)
+        await self._publish(StrategyReloaded(at=self._clock.now(), strategy=name, changes=(*changed.changes, *remarks)))
+        await self.tidy()
+
+    async def _postpone(self, changed: Changed, kind: str, reason: str) -> None:
+        name = changed.strategy.name
+        told = self._told.setdefault(name, set())
+        # Once for each kind, because the words of an outage are others at every attempt; that a rebalance is on passes by itself.
+        if kind not in told and not (told and kind == UNDER_WAY):
+            told.add(kind)
+            postponed = StrategyReloadPostponed(at=self._clock.now(), strategy=name, changes=changed.changes, reason=reason)
+            await self._publish(postponed)
