@@ -60,8 +60,9 @@ class Exchange:
         self._timeline = timeline
         self._agenda = agenda = Agenda(state)
         self._log = log = ActivityLog(state.activities)
-        self._blotter = Blotter(state, random, settings, assets)
-        self._standing = Standing(state, self._blotter, assets, settings)
+        listed = dict(assets)  # One for all who look things up in it: more may be listed later.
+        self._blotter = Blotter(state, random, settings, listed)
+        self._standing = Standing(state, self._blotter, listed, settings)
         self._admission = Admission(state, self._blotter, self._standing, timeline, settings)
         self._floor = Floor(
             state,

@@ -22,16 +22,17 @@ from alchemiser.exchange.timeline import NEW_YORK, Phase
 
 
 class Standing:
-    """Answers about one exchange's account. ``excluding`` leaves orders out of the count: those that are about to be replaced."""
+    """Answers about one exchange's account. ``excluding`` leaves orders out of the count: those that are about to be replaced.
 
-    def __init__(self, state: ExchangeState, blotter: Blotter, assets: Mapping[str, AssetRecord], settings: ExchangeSettings) -> None:
+    ``assets`` is the exchange's own listing: what changes of it, and what is added, is written there.
+    """
+
+    def __init__(self, state: ExchangeState, blotter: Blotter, assets: dict[str, AssetRecord], settings: ExchangeSettings) -> None:
         self._state = state
         self._blotter = blotter
         # What the owner of the exchange says of borrowing changes over time, so it is part of the state.
-        self._assets = {
-            **assets,
-            **{symbol: _borrowable(assets[symbol], easy) for symbol, easy in state.borrow.items() if symbol in assets},
-        }
+        self._assets = assets
+        assets.update({symbol: _borrowable(assets[symbol], easy) for symbol, easy in state.borrow.items() if symbol in assets})
         self._settings = settings
         self._symbol_of = {asset.asset_id: symbol for symbol, asset in assets.items()}
 
