@@ -17,6 +17,7 @@ from alchemiser.domain.market import Bar, Quote, Session
 from alchemiser.domain.orders import ExecutionReport, Fill, NewOrder
 from alchemiser.domain.rebalancing import Frequency, Header
 from alchemiser.domain.reconciliation import Difference, Parking
+from alchemiser.domain.shortfall import Shortfall
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -380,10 +381,11 @@ class RebalancePlanned(Event, frozen=True, kw_only=True):
 
 
 class RebalanceCompleted(Event, frozen=True, kw_only=True):
-    """Every intent of the rebalance ended filled or inside what could be had."""
+    """Every intent of the rebalance ended filled or inside what could be had. ``shortfall`` is what its orders cost."""
 
     rebalance_id: str
     outcomes: tuple[IntentOutcome, ...]
+    shortfall: Shortfall | None = None
 
 
 class RebalanceParked(Event, frozen=True, kw_only=True):
@@ -392,18 +394,37 @@ class RebalanceParked(Event, frozen=True, kw_only=True):
     rebalance_id: str
     reason: str
     outcomes: tuple[IntentOutcome, ...]
+    shortfall: Shortfall | None = None
+
+
+class ShortfallReported(Event, frozen=True, kw_only=True):
+    """What the orders of a rebalance cost, now that the close of its session is known too; ``closes`` are the closes used, in dollars."""
+
+    rebalance_id: str
+    session: date
+    closes: dict[str, Decimal]
+    shortfall: Shortfall
 
 
 # --- orders ---
 
 
 class OrderIntended(Event, frozen=True, kw_only=True):
-    """An order is about to be sent; this is durable before the request leaves."""
+    """An order is about to be sent; this is durable before the request leaves.
+
+    ``tactic``, ``step`` and ``rung`` say why it is sent as it is, ``quote`` is what was seen of the market then; ``replaces`` is the client
+    order id of the live order whose place it is to take.
+    """
 
     rebalance_id: str
     intent_id: str
     attempt: int
     order: NewOrder
+    tactic: str = ""
+    step: str = ""
+    rung: int = 0
+    quote: Quote | None = None
+    replaces: str | None = None
 
 
 class ExecutionReported(Event, frozen=True, kw_only=True):
@@ -558,6 +579,7 @@ AnyEvent = (
     | RebalancePlanned
     | RebalanceCompleted
     | RebalanceParked
+    | ShortfallReported
     | OrderIntended
     | ExecutionReported
     | OrderFilled

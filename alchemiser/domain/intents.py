@@ -65,7 +65,10 @@ class Crossing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IntentOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How one intent ended: ``state`` is ``filled``, ``partial``, ``unfilled`` or ``parked``; slippage is against the arrival price."""
+    """How one intent ended: ``state`` is ``filled``, ``partial``, ``unfilled`` or ``parked``; slippage is against the arrival price.
+
+    ``tactic`` is the one that worked it last; ``fell_because`` says why that is not the one that the settings name.
+    """
 
     intent_id: str
     symbol: str
@@ -77,3 +80,5 @@ class IntentOutcome(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     reason: str | None = None
     attempts: int = 0
+    tactic: str = ""
+    fell_because: str | None = None

@@ -134,7 +134,11 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """One order and everything known of it. ``filled_value`` is the exact sum of quantity times price of its fills."""
+    """One order and everything known of it. ``filled_value`` is the exact sum of quantity times price of its fills.
+
+    ``tactic``, ``step`` and ``rung`` say why it was sent as it was, ``sent_mid`` is the mid, in dollars, that was seen then;
+    ``replaces`` is the client order id of the order whose place it takes.
+    """
 
     request: NewOrder
     state: OrderState
@@ -147,6 +151,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     reported_quantity: Decimal = ZERO
     replaced_by: str | None = None
     reason: str | None = None
+    tactic: str = ""
+    step: str = ""
+    rung: int = 0
+    sent_mid: float | None = None
+    replaces: str | None = None
 
     @property
     def client_order_id(self) -> str:

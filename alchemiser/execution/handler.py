@@ -6,7 +6,7 @@ blindly; an answer that cannot be read is looked up by client order id until the
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ from alchemiser.domain.errors import (
 )
 from alchemiser.domain.errors import OrderRejected as RejectedByVenue
 from alchemiser.domain.events import (
+    AccountObserved,
     CancelRequested,
     Event,
     ExecutionReported,
@@ -47,7 +48,8 @@ from alchemiser.domain.events import (
     TradingStateChanged,
 )
 from alchemiser.domain.ids import split_client_order_id
-from alchemiser.domain.orders import NewOrder, OrderState
+from alchemiser.domain.market import Session
+from alchemiser.domain.orders import ExecutionReport, NewOrder, OrderState
 from alchemiser.domain.reconciliation import UNRESOLVED, Parking
 from alchemiser.domain.runtime import Clock
 from alchemiser.domain.venue import Venue
@@ -55,8 +57,10 @@ from alchemiser.execution.gate import SubmitGate
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.missed_fills import missed_fills
 from alchemiser.execution.order_states import OrderStates
-from alchemiser.execution.pacing import Ask, Cancel, Command, Quotes, RebalanceRun, Submit
+from alchemiser.execution.pacing import Quotes, RebalanceRun
 from alchemiser.execution.rebalances import Rebalances
+from alchemiser.execution.tactics import TacticRules
+from alchemiser.execution.work import Ask, Cancel, Command, LookAtAccount, Replace, Submit
 
 LOOK_UP_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Pauses between look-ups of an order whose outcome is unknown; the last repeats."""
@@ -66,13 +70,19 @@ NOT_FOUND_ANSWERS = 4
 
 _log = structlog.get_logger(__name__)
 
+LOOK_REASON = "a buy was refused"
+"""The reason of a look at the account that lowers the cash of the rebalance in progress."""
+
 SENDERS = 8
 """How many requests about orders may be under way at once."""
 
 
 @dataclass(frozen=True)
 class ExecutionParts:
-    """What the handler works with. ``cut_off`` gives the last moment of a session at which an order may still be worked."""
+    """What the handler works with.
+
+    ``session`` gives the hours of a day, ``cut_off`` the last moment of it at which an order may still be worked.
+    """
 
     venue: Venue
     orders: OrderStates
@@ -82,9 +92,11 @@ class ExecutionParts:
     clock: Clock
     publish: Callable[..., Awaitable[object]]
     durable: Callable[[], Awaitable[None]]
+    session: Callable[[date], Session]
     cut_off: Callable[[date], datetime]
     rules: LadderRules
     epoch: str
+    tactics: TacticRules = field(default_factory=TacticRules)
 
 
 class ExecutionHandler:
@@ -99,6 +111,7 @@ class ExecutionHandler:
         RecoveryCompleted,
         TradingStateChanged,
         SessionClosed,
+        AccountObserved,
         QuoteUpdated,
     )
 
@@ -137,7 +150,9 @@ class ExecutionHandler:
             case TradingStateChanged(state="halted", reason=reason) if self._run is not None:
                 self._run.stop(f"trading was halted: {reason}")
             case SessionClosed() if self._run is not None:
-                self._run.stop("the session has closed")
+                self._run.close("the session has closed")
+            case AccountObserved(account=account, reason=reason) if self._run is not None and reason == LOOK_REASON:
+                self._run.on_account(account)
             case QuoteUpdated(symbol=symbol) if self._run is None or symbol not in self._run.works:
                 return
             case _:
@@ -176,7 +191,7 @@ class ExecutionHandler:
         run = self._new_run(plan, now)
         run.resume(self._parts.orders, now)
         if now >= run.cut_off:
-            run.stop("the daemon was away when the session's cut-off passed")
+            run.close("the daemon was away when the session's cut-off passed")
         self._run = run
 
     def _new_run(self, plan: RebalancePlanned, now: datetime) -> RebalanceRun:
@@ -187,6 +202,9 @@ class ExecutionHandler:
             quotes=self._parts.quotes,
             started_at=now,
             cut_off=self._parts.cut_off(plan.session),
+            session=self._parts.session(plan.session),
+            tactics=self._parts.tactics,
+            order_of=self._parts.orders.get,
             orders_before=self._parts.orders.count_of_session(plan.session),
             why_parked=self._parts.gate.why_parked,
         )
@@ -226,16 +244,33 @@ class ExecutionHandler:
 
     async def _carry_out(self, command: Command, rebalance_id: str) -> None:
         match command:
-            case Submit(intent_id=intent_id, attempt=attempt, order=order):
-                await self._parts.publish(
-                    OrderIntended(at=self._parts.clock.now(), rebalance_id=rebalance_id, intent_id=intent_id, attempt=attempt, order=order),
-                    correlation=rebalance_id,
-                )
+            case Submit(order=order):
+                await self._intend(command, rebalance_id)
                 self._spawn(partial(self._submit, order), f"submit {order.client_order_id}")
+            case Replace(client_order_id=key, submit=Submit(order=order) as submit):
+                await self._intend(submit, rebalance_id, replaces=key)
+                self._spawn(partial(self._replace, key, order), f"replace {key} by {order.client_order_id}")
             case Cancel(client_order_id=key, reason=reason):
                 self._spawn(partial(self._cancel, key, reason), f"cancel {key}")
             case Ask(client_order_id=key):
                 self._spawn(partial(self._ask, key), f"ask {key}")
+            case LookAtAccount():
+                self._spawn(self._look_at_account, "look at the account")
+
+    async def _intend(self, submit: Submit, rebalance_id: str, replaces: str | None = None) -> None:
+        intended = OrderIntended(
+            at=self._parts.clock.now(),
+            rebalance_id=rebalance_id,
+            intent_id=submit.intent_id,
+            attempt=submit.attempt,
+            order=submit.order,
+            tactic=submit.tactic,
+            step=submit.step,
+            rung=submit.rung,
+            quote=submit.quote,
+            replaces=replaces,
+        )
+        await self._parts.publish(intended, correlation=rebalance_id)
 
     def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         assert self._tasks is not None, "run() owns the tasks and has not been started"
@@ -249,6 +284,29 @@ class ExecutionHandler:
             _log.warning("answer_after_the_end", request=name)
 
     async def _submit(self, order: NewOrder) -> None:
+        await self._place(order, partial(self._parts.venue.submit, order))
+
+    async def _replace(self, old_key: str, order: NewOrder) -> None:
+        """Ask the venue to put the order in the place of a live one. It may fill that one first, and refuses then."""
+
+        async def send() -> ExecutionReport:
+            old = self._parts.orders.get(old_key)
+            if old is None or old.is_terminal or old.venue_order_id is None or order.limit_price is None:
+                raise VenueUnavailable(f"order {old_key} has ended, nothing was asked for in its place")
+            try:
+                return await self._parts.venue.replace(
+                    old.venue_order_id,
+                    client_order_id=order.client_order_id,
+                    quantity=order.quantity,
+                    limit_price=order.limit_price,
+                )
+            except NotFoundAtVenue as error:
+                raise VenueUnavailable(f"the venue does not know order {old_key}, nothing took its place: {error}") from error
+
+        await self._place(order, send)
+
+    async def _place(self, order: NewOrder, send: Callable[[], Awaitable[ExecutionReport]]) -> None:
+        """Send what makes a new order, once what it follows from is durable, and say which of the four outcomes it had."""
         key = order.client_order_id
         await self._parts.durable()
         async with self._senders:
@@ -257,7 +315,7 @@ class ExecutionHandler:
                 await self._publish(OrderWithheld, key, reason=why_not)
                 return
             try:
-                report = await self._parts.venue.submit(order)
+                report = await send()
             except RejectedByVenue as error:
                 await self._publish(OrderRejected, key, code=error.code, message=str(error))
             except CredentialsRefused as error:
@@ -300,6 +358,18 @@ class ExecutionHandler:
             await self._halt(str(error))
         except VenueError:
             return  # No evidence about the order; the pacing asks again.
+
+    async def _look_at_account(self) -> None:
+        """Ask what the broker has; without an answer our own count stays."""
+        try:
+            account, positions = await self._parts.venue.account(), await self._parts.venue.positions()
+        except CredentialsRefused as error:
+            await self._halt(str(error))
+        except (VenueUnavailable, OutcomeUnknown):
+            return
+        else:
+            now = self._parts.clock.now()
+            await self._parts.publish(AccountObserved(at=now, account=account, positions=positions, reason=LOOK_REASON))
 
     async def _look_up(self, key: str) -> None:
         """Ask about an order of unknown outcome until the venue has answered; only silence from a stopping daemon ends it early."""

@@ -1,78 +1,130 @@
-"""The marketable-limit ladder: at which price the next attempt of an intent is sent.
+"""The peg ladder: limit orders at the live quote, each rung crossing a larger share of the spread than the one before.
 
-Each attempt is a day limit order that crosses a larger share of the live spread than the attempt before (half is the mid, one is the far
-side), never beyond the allowed slippage from the arrival price. When the rungs are used up the ladder falls back, as the settings say, to a
-market order or to parking what is left. A quote that is missing, stale, one-sided, locked or crossed never prices an order.
+A rung that is used up, or that the market has left behind, is moved to where the quote is. When no rung is left the last resort of the
+settings applies: a market order, the last limit left standing, or parking. The marketable limit is the same with rungs that all take the
+far side. A quote that is missing, stale, one-sided, locked or crossed never prices an order.
 """
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import msgspec
 
-from alchemiser.domain.intents import Intent
-from alchemiser.domain.market import Quote
-from alchemiser.domain.money import from_float, round_price_down, round_price_up, truncate_shares
-from alchemiser.domain.orders import NewOrder, OrderType, Side, TimeInForce
+from alchemiser.domain.market import Quote, Session
+from alchemiser.domain.money import ZERO, truncate_shares
+from alchemiser.domain.orders import OrderType
+from alchemiser.execution.decisions import GiveUp, Keep, Move, Send, Situation, Wait
+from alchemiser.execution.pricing import is_behind, limit_price, spread_bps
 
-BASIS_POINT = Decimal("0.0001")
+SPREAD_PATIENCE = ((50.0, 2.0), (10.0, 1.5), (0.0, 1.0))
+"""From that many basis points of spread on, a rung stands that many times as long: the wider, the more there is to gain by waiting."""
+
+OPENING_PATIENCE = 2.0
+"""How many times as long a rung stands in the first minutes of a session, when quotes are wide and jump."""
+
+CLOSING_HASTE = 0.5
+"""How many times as long a rung stands in the last minutes of a session."""
 
 
 class LadderRules(msgspec.Struct, frozen=True, kw_only=True):
     """How orders are worked.
 
-    ``rungs`` are the shares of the spread that the attempts cross, in order; ``rung_seconds`` is how long one attempt may stand;
-    ``max_slippage_bps`` bounds every limit against the arrival price; ``fallback`` is ``market`` or ``park``; an intent is parked after
-    ``order_deadline_seconds``, whatever it waits for. No limit is sent that pays more than ``price_collar_bps`` beyond the mid, and no
-    order beyond ``max_orders_per_session``.
+    ``rungs`` are the shares of the spread that the attempts cross, in order; ``rung_seconds`` is how long one of them may stand in quiet
+    times (see :func:`stands_seconds`); ``max_slippage_bps`` bounds every limit against the arrival price; ``fallback`` is ``market``,
+    ``leave`` or ``park``; an intent is parked after ``order_deadline_seconds``, whatever it waits for. No limit is sent that pays more than
+    ``price_collar_bps`` beyond the mid, no order that takes more than ``max_displayed_share`` of the far side (``None``: any), and none
+    beyond ``max_orders_per_session``. ``replaces`` says whether a limit may be moved by a replacement where the venue allows it.
     """
 
     rungs: tuple[Decimal, ...] = (Decimal("0.5"), Decimal("0.75"), Decimal(1))
     rung_seconds: float = 5.0
     minimum_repeg_seconds: float = 1.0
+    opening_minutes: float = 15.0
+    closing_minutes: float = 5.0
     max_slippage_bps: Decimal = Decimal(100)
     price_collar_bps: Decimal = Decimal(500)
+    max_displayed_share: Decimal | None = None
     max_orders_per_session: int = 1_000
     fallback: str = "market"
     order_deadline_seconds: float = 180.0
+    replaces: bool = True
 
 
-def limit_price(side: Side, quote: Quote, rung: Decimal, arrival_price: Decimal, max_slippage_bps: Decimal) -> Decimal:
-    """Return the limit in dollars, on the venue's tick: our own side of the quote and ``rung`` of the spread beyond, inside the bound."""
-    bid, ask = from_float(quote.bid), from_float(quote.ask)
-    worst = arrival_price * (1 + side.sign * max_slippage_bps * BASIS_POINT)
-    if side is Side.BUY:
-        return round_price_down(min(round_price_up(bid + rung * (ask - bid)), worst))
-    return round_price_up(max(round_price_down(ask - rung * (ask - bid)), worst))
+def stands_seconds(rules: LadderRules, quote: Quote | str, now: datetime, session: Session) -> float:
+    """Return how long a rung may stand: longer where the spread is wide and after the open, shorter before the close."""
+    seconds = rules.rung_seconds
+    if isinstance(quote, Quote):
+        spread = spread_bps(quote)
+        seconds *= next(factor for least, factor in SPREAD_PATIENCE if spread >= least)
+    if now < session.opens_at + timedelta(minutes=rules.opening_minutes):
+        seconds *= OPENING_PATIENCE
+    if now >= session.closes_at - timedelta(minutes=rules.closing_minutes):
+        seconds *= CLOSING_HASTE
+    return seconds
 
 
-def is_behind(order: NewOrder, quote: Quote, rung: Decimal) -> bool:
-    """Whether the market has moved away: a rung that takes the far side no longer reaches it, any other is worse than our own side."""
-    if order.limit_price is None:
-        return False
-    takes = rung >= 1
-    if order.side is Side.BUY:
-        return order.limit_price < from_float(quote.ask if takes else quote.bid)
-    return order.limit_price > from_float(quote.bid if takes else quote.ask)
+@dataclass(frozen=True)
+class Ladder:
+    """The ladder over ``rungs``; ``through_bps`` is how much further than its share of the spread each limit may pay."""
 
+    rules: LadderRules
+    rungs: tuple[Decimal, ...]
+    name: str = "ladder"
+    through_bps: Decimal = ZERO
 
-def is_outside_collar(order: NewOrder, quote: Quote, collar_bps: Decimal) -> bool:
-    """Whether a limit would pay more beyond the mid than the collar allows: the quote's spread is then too wide to be believed."""
-    mid = from_float(quote.mid)
-    return order.limit_price is not None and (order.limit_price - mid) * order.side.sign > mid * collar_bps * BASIS_POINT
+    def deadline(self, begun: datetime, started: datetime, cut_off: datetime, session: Session) -> datetime:
+        """Return when the intent has to end."""
+        return min(started + timedelta(seconds=self.rules.order_deadline_seconds), cut_off)
 
+    def open(self, situation: Situation) -> Send | Wait | GiveUp:
+        """Price the present rung; past the last one, the last resort."""
+        return self.send(situation, situation.rung, situation.leaves)
 
-def next_order(intent: Intent, client_order_id: str, quantity: Decimal, rung: int, quote: Quote, rules: LadderRules) -> NewOrder | None:
-    """Return the order of the ``rung``-th attempt (from 0), or ``None`` when the ladder has ended in parking."""
-    is_fallback = rung >= len(rules.rungs)
-    if is_fallback and rules.fallback != "market":
-        return None
-    price = None if is_fallback else limit_price(intent.side, quote, rules.rungs[rung], intent.reference_price, rules.max_slippage_bps)
-    return NewOrder(
-        client_order_id=client_order_id,
-        symbol=intent.symbol,
-        side=intent.side,
-        quantity=truncate_shares(quantity, whole=not intent.is_fractionable),
-        order_type=OrderType.MARKET if is_fallback else OrderType.LIMIT,
-        time_in_force=TimeInForce.DAY,
-        limit_price=price,
-    )
+    def watch(self, situation: Situation) -> Keep | Move:
+        """Climb when the time of the rung is over, follow when the market has moved away."""
+        live = situation.live
+        assert live is not None
+        rest = situation.deadline - live.since
+        # Whatever the patience, every rung that is left and the last resort get their turn before the deadline.
+        fair_share = rest.total_seconds() / (max(len(self.rungs) - live.rung, 0) + 1)
+        patience = stands_seconds(self.rules, situation.quote, live.since, situation.session)
+        seconds = max(min(patience, fair_share), self.rules.minimum_repeg_seconds)
+        if self.is_last_word(live.rung):
+            return Keep(situation.deadline)
+        if situation.now >= live.since + timedelta(seconds=seconds):
+            return Move(f"not filled within {seconds:g} s", live.rung + 1)
+        if self.is_left_behind(situation):
+            return Move("the market has moved away", live.rung)
+        return Keep(live.since + timedelta(seconds=seconds))
+
+    def send(self, situation: Situation, rung: int, quantity: Decimal, step: str | None = None) -> Send | Wait | GiveUp:
+        """Return the order of a rung for so many shares; ``step`` names it, by default after the rung."""
+        quote = situation.quote
+        if isinstance(quote, str):
+            return Wait(f"no usable quote: {quote}")
+        if rung >= len(self.rungs) and self.rules.fallback == "leave":
+            rung = len(self.rungs) - 1
+        quantity = truncate_shares(quantity, whole=not situation.intent.is_fractionable)
+        if rung >= len(self.rungs):
+            if self.rules.fallback != "market":
+                return GiveUp("the ladder is used up")
+            return Send(quantity, OrderType.MARKET, None, rung, "last resort")
+        intent = situation.intent
+        price = limit_price(
+            intent.side, quote, self.rungs[rung], intent.reference_price, self.rules.max_slippage_bps, through_bps=self.through_bps
+        )
+        return Send(quantity, OrderType.LIMIT, price, rung, step or f"rung {rung + 1}")
+
+    def is_last_word(self, rung: int) -> bool:
+        """Whether an order of that rung is left standing as it is until the deadline."""
+        return self.rules.fallback == "leave" and rung >= len(self.rungs) - 1
+
+    def is_left_behind(self, situation: Situation) -> bool:
+        """Whether the live order has stood for a moment and the market has moved away from it."""
+        live, quote = situation.live, situation.quote
+        if live is None or not isinstance(quote, Quote):
+            return False
+        if situation.now < live.since + timedelta(seconds=self.rules.minimum_repeg_seconds):
+            return False
+        return is_behind(live.order, quote, self.rungs[min(live.rung, len(self.rungs) - 1)])

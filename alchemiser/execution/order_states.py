@@ -172,12 +172,22 @@ class OrderStates(Remembering):
                 pass
 
     def _intend(self, intended: OrderIntended) -> None:
-        request, at = intended.order, intended.at
-        if request.client_order_id not in self._orders:
+        key = intended.order.client_order_id
+        if key not in self._orders:
             day = intended.rebalance_id.split(".")[0]
             self._of_session[day] = self._of_session.get(day, 0) + 1
-        self._closed.pop(request.client_order_id, None)  # It may go again after it was withheld.
-        self._store(Order(request=request, state=OrderState.INTENDED, intended_at=at), at)
+        self._closed.pop(key, None)  # It may go again after it was withheld.
+        order = Order(
+            request=intended.order,
+            state=OrderState.INTENDED,
+            intended_at=intended.at,
+            tactic=intended.tactic,
+            step=intended.step,
+            rung=intended.rung,
+            sent_mid=None if intended.quote is None else intended.quote.mid,
+            replaces=intended.replaces,
+        )
+        self._store(order, intended.at)
 
     def _announced(self, event: OrderFilled | OrderClosed) -> None:
         """Take note that what follows from a report is in the journal too."""

@@ -1,26 +1,39 @@
-"""The pacing of one rebalance: which order is sent, cancelled or asked about next. Pure; the handler carries out what it says.
+"""The pacing of one rebalance: which order is sent, moved, cancelled or asked about next. Pure; the handler carries out what it says.
 
 Sells go first. A buy is released as soon as the cash it needs is free, largest drift first; once no sell is left that could bring more,
-a buy is re-sized to the cash there is. One intent has at most one live order. An order that does not fill within its rung, or that the
-market has left behind, is cancelled; when the cancel is confirmed, what is left goes out again, one rung higher if it was the rung that ran
-out. Every intent ends filled or parked with a reason by its deadline.
+a buy is re-sized to the cash there is. How an intent is worked is its tactic's decision. An order that is no longer right is replaced where
+the venue allows it, and otherwise cancelled; only when its end is confirmed what is left goes out again. One intent has at most one live
+order, and every intent ends filled or parked with a reason by its deadline.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 
-import msgspec
-
+from alchemiser.domain.account import Account
 from alchemiser.domain.events import RebalancePlanned
-from alchemiser.domain.ids import client_order_id
+from alchemiser.domain.ids import client_order_id, split_client_order_id
 from alchemiser.domain.intents import Intent, IntentOutcome
-from alchemiser.domain.market import Quote
+from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import ONE, ZERO, truncate_shares
-from alchemiser.domain.orders import Fill, NewOrder, Order, OrderState, OrderType, Side
-from alchemiser.execution.ladder import LadderRules, is_behind, is_outside_collar, next_order
+from alchemiser.domain.orders import Fill, NewOrder, Order, OrderState, OrderType, Side, TimeInForce
+from alchemiser.execution.decisions import Fall, GiveUp, Keep, Move, Send, Situation, Standing, Wait
+from alchemiser.execution.ladder import LadderRules
+from alchemiser.execution.pricing import is_outside_collar, takes_liquidity, within_displayed
+from alchemiser.execution.tactics import AUCTIONS, TacticRules, alternative, make, name_for
+from alchemiser.execution.work import (
+    MARKET_CUSHION,
+    Ask,
+    Cancel,
+    Command,
+    LiveOrder,
+    LookAtAccount,
+    Replace,
+    Stage,
+    Submit,
+    Work,
+)
 
 MAX_REJECTIONS = 3
 """An intent whose orders were refused this often is parked: asking again would be a storm."""
@@ -29,90 +42,22 @@ RETRY_SECONDS = 1.0
 """The first pause after an order did not reach the venue or was refused; it doubles with each further one, up to a minute."""
 
 CANCEL_REPEAT_SECONDS = 5.0
-"""How long a confirmation of a cancel is awaited before the order is asked about and the cancel repeated."""
+"""How long a confirmation of a cancel or a replacement is awaited before the order is asked about and the cancel repeated."""
 
-MARKET_CUSHION = Decimal("1.01")
-"""Cash set aside for a market buy, relative to the ask: it may walk the book."""
-
-
-class Stage(StrEnum):
-    """Where an intent is."""
-
-    WAITING = "waiting"
-    WORKING = "working"
-    CANCELLING = "cancelling"
-    ENDED = "ended"
-
-
-@dataclass(frozen=True)
-class Submit:
-    """Send this order."""
-
-    intent_id: str
-    attempt: int
-    order: NewOrder
-
-
-@dataclass(frozen=True)
-class Cancel:
-    """Ask for the cancel of this order."""
-
-    client_order_id: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Ask:
-    """Ask the venue for the state of this order."""
-
-    client_order_id: str
-
-
-Command = Submit | Cancel | Ask
 Quotes = Callable[[str, datetime], Quote | str]
 """The usable quote of a symbol at a time, or the reason why there is none."""
 
 
-@dataclass
-class Work:
-    """One intent in progress."""
-
-    intent: Intent
-    deadline: datetime
-    stage: Stage = Stage.WAITING
-    attempt: int = 0
-    rung: int = 0
-    order: NewOrder | None = None
-    stage_since: datetime | None = None
-    order_filled: Decimal = ZERO
-    filled_quantity: Decimal = ZERO
-    filled_value: Decimal = ZERO
-    rejections: int = 0
-    setbacks: int = 0
-    not_before: datetime | None = None
-    resend: bool = False
-    reason: str | None = None
-
-    @property
-    def leaves_quantity(self) -> Decimal:
-        """Shares of the intent that are not filled yet."""
-        return self.intent.quantity - self.filled_quantity
-
-    @property
-    def reserved(self) -> Decimal:
-        """Dollars that the live order, or one that goes again as it is, may still take."""
-        is_pending = self.stage in (Stage.WORKING, Stage.CANCELLING) or (self.stage is Stage.WAITING and self.resend)
-        if self.order is None or self.order.side is Side.SELL or not is_pending:
-            return ZERO
-        price = self.order.limit_price or self.intent.reference_price * MARKET_CUSHION
-        return (self.order.quantity - self.order_filled) * price
+def _unknown(client_order_id: str) -> Order | None:
+    return None
 
 
 @dataclass
 class RebalanceRun:
     """One rebalance from its plan to its end. Every method that returns commands may be called at any time, also twice.
 
-    ``orders_before`` is how many orders the session has had already; ``why_parked`` says why nothing of a symbol is sent.
+    ``orders_before`` is how many orders the session has had already; ``why_parked`` says why nothing of a symbol is sent;
+    ``order_of`` gives what is known of an order, ``None`` for nothing.
     """
 
     plan: RebalancePlanned
@@ -121,19 +66,29 @@ class RebalanceRun:
     quotes: Quotes
     started_at: datetime
     cut_off: datetime
+    session: Session
+    tactics: TacticRules = field(default_factory=TacticRules)
     orders_before: int = 0
     why_parked: Callable[[str], str | None] = lambda symbol: None
+    order_of: Callable[[str], Order | None] = _unknown
     cash: Decimal = field(init=False)
     works: dict[str, Work] = field(init=False)
     orders_left: int = field(init=False)
     stop_reason: str | None = None
+    close_reason: str | None = None
 
     def __post_init__(self) -> None:
         """Prepare the intents in the order of the plan: sells first, then buys by drift."""
         self.cash = self.plan.cash
         self.orders_left = self.rules.max_orders_per_session - self.orders_before
-        deadline = min(self.started_at + timedelta(seconds=self.rules.order_deadline_seconds), self.cut_off)
-        self.works = {intent.intent_id: Work(intent=intent, deadline=deadline) for intent in self.plan.intents}
+        self.works = {intent.intent_id: self._new_work(intent) for intent in self.plan.intents}
+        buys = [work for work in self.works.values() if work.intent.side is Side.BUY]
+        if sum((work.intent.quantity * work.intent.reference_price for work in buys), ZERO) <= self.cash:
+            return
+        for work in self.works.values():
+            if work.intent.side is Side.SELL and work.tactic.name in AUCTIONS:
+                # An auction pays at the close, when no buy can be sent any more.
+                self._fall(work, "the buys need its cash before the close", self.started_at)
 
     @property
     def is_ended(self) -> bool:
@@ -146,7 +101,10 @@ class RebalanceRun:
         return min(due, default=None)
 
     def resume(self, orders: Iterable[Order], now: datetime) -> None:
-        """Take over what an earlier process did for this rebalance: fills, attempts, and its live order, which is cancelled first."""
+        """Take over what an earlier process did for this rebalance: fills, attempts, how far each tactic came, and the live orders.
+
+        A live order is cancelled first, but for one that waits for the closing auction: after the cut-off there is no second.
+        """
         for order in orders:
             work = self._work_of(order.client_order_id)
             if work is None:
@@ -154,14 +112,33 @@ class RebalanceRun:
             work.filled_quantity += order.cumulative_quantity
             work.filled_value += order.filled_value
             self.cash -= order.request.side.sign * order.filled_value
-            work.attempt += 1
+            parts = split_client_order_id(order.client_order_id)
+            work.attempt = max(work.attempt, parts[3] if parts else 0)
+            if order.tactic not in ("", work.tactic.name):
+                self._fall(work, f"{order.tactic} was at work before the restart", now)
+            if order.state is OrderState.REJECTED and order.request.time_in_force is TimeInForce.CLS:
+                self._fall(work, f"the auction order was refused: {order.reason}", now)
+            work.rung = max(work.rung, order.rung)
             if not order.is_terminal or order.missing_quantity:
-                work.order, work.order_filled = order.request, order.cumulative_quantity
+                work.live[order.client_order_id] = LiveOrder(
+                    order.request, order.rung, order.cumulative_quantity, order.replaces is not None
+                )
                 work.stage, work.stage_since = Stage.CANCELLING, now - timedelta(seconds=CANCEL_REPEAT_SECONDS)
+                if work.is_in_auction and order.state is not OrderState.CANCELLING:
+                    work.stage = Stage.WORKING
 
     def stop(self, reason: str) -> None:
         """Begin nothing new: the next :meth:`advance` cancels what is working and parks the rest."""
         self.stop_reason = self.stop_reason or reason
+
+    def close(self, reason: str) -> None:
+        """Begin nothing new after the cut-off; the orders in the closing auction are given the time to say how it ended."""
+        self.close_reason = self.close_reason or reason
+
+    def on_account(self, account: Account) -> None:
+        """Lower the cash to what the broker has, when that is less than our own count; never raise it."""
+        ours = sum((work.reserved for work in self.works.values()), ZERO)
+        self.cash = min(self.cash, account.cash, max(account.buying_power, ZERO) + ours)
 
     def on_fill(self, fill: Fill) -> None:
         """Count a fill of one of this run's orders; others are not its business."""
@@ -170,92 +147,160 @@ class RebalanceRun:
             return
         work.filled_quantity += fill.quantity
         work.filled_value += fill.quantity * fill.price
-        if work.order is not None and work.order.client_order_id == fill.client_order_id:
-            work.order_filled += fill.quantity
+        if fill.client_order_id in work.live:
+            work.live[fill.client_order_id].filled += fill.quantity
         self.cash -= fill.side.sign * fill.quantity * fill.price
 
     def on_end(self, order: Order, now: datetime) -> None:
         """Take note that an order of this run has ended."""
         work = self._work_of(order.client_order_id)
-        if work is None or work.order is None or work.order.client_order_id != order.client_order_id:
+        ended = work.live.pop(order.client_order_id, None) if work is not None else None
+        if work is None or ended is None or work.stage is Stage.ENDED:
             return
-        if work.stage is Stage.ENDED:
+        if ended.is_replacement and order.state in (OrderState.REJECTED, OrderState.NEVER_SENT):
+            work.not_replaceable = True
+        if work.live:
+            # The other one of a replacement goes on: the new order, or the old one where the venue refused.
+            current = work.current
+            assert current is not None
+            work.rung = max(work.rung, current.rung)
             return
         work.stage, work.stage_since = Stage.WAITING, now
-        if order.state in (OrderState.NEVER_SENT, OrderState.REJECTED):
-            work.reason = order.reason
-            work.not_before = now + timedelta(seconds=min(RETRY_SECONDS * 2**work.setbacks, 60.0))
-            work.setbacks += 1
-        if order.state is OrderState.NEVER_SENT:
-            # The venue provably does not know the id: the same order may go again, and only under the same id.
-            work.resend = True
-        elif order.state is OrderState.REJECTED:
-            work.rejections += 1
-            if work.rejections >= MAX_REJECTIONS:
-                self._end(work, f"rejected {work.rejections} times: {order.reason}")
+        if ended.order.time_in_force is TimeInForce.CLS and order.state in (OrderState.CANCELLED, OrderState.EXPIRED):
+            work.reason = "the closing auction did not fill it"
+        if not ended.is_replacement:
+            self._count_refusal(work, order, now)
 
     def advance(self, now: datetime, gate_reasons: dict[str, str]) -> list[Command]:
         """Return what is to be done now. ``gate_reasons`` is why nothing may be sent; cancels are asked for all the same."""
         commands: list[Command] = []
         for work in self.works.values():
             if work.stage in (Stage.WORKING, Stage.CANCELLING):
-                commands += self._watch(work, now)
+                commands += self._watch(work, now, is_open=not gate_reasons)
         for work in self.works.values():
             if work.stage is Stage.WAITING:
                 self._end_if_over(work, now)
+        commands += self._release(now, "; ".join(gate_reasons.values()))
+        refused = [work for work in self.works.values() if work.needs_look]
+        for work in refused:
+            work.needs_look = False
+        if refused:
+            commands.append(LookAtAccount("a buy was refused: the broker may have less than we count"))
+        return commands
+
+    def outcomes(self) -> tuple[IntentOutcome, ...]:
+        """Return how each intent stands or ended, in the order of the plan."""
+        return tuple(work.outcome() for work in self.works.values())
+
+    # --- an intent with a live order ---
+
+    def _watch(self, work: Work, now: datetime, *, is_open: bool) -> Iterator[Command]:
+        """Decide about a live order: leave it, replace it, cancel it, or ask what became of it."""
+        assert work.stage_since is not None
+        stood = (now - work.stage_since).total_seconds()
+        if work.stage is Stage.CANCELLING:
+            yield from self._await_end(work, stood, now)
+            return
+        reason = self._why_take_back(work, now)
+        if reason is not None:
+            yield from self._take_back(work, reason, now)
+            return
+        if len(work.live) > 1:
+            if stood >= CANCEL_REPEAT_SECONDS:
+                work.stage_since = now
+                yield from [Ask(key) for key in work.live]
+            return
+        answer = work.tactic.watch(self._situation(work, now))
+        if isinstance(answer, Keep):
+            work.wake = answer.until
+        else:
+            yield from self._move(work, answer, now, is_open=is_open)
+
+    def _await_end(self, work: Work, stood: float, now: datetime) -> Iterator[Command]:
+        """Ask for the cancel again when nothing is heard of it; give up at last, and say so."""
+        keys = list(work.live)
+        if now >= work.deadline + timedelta(seconds=4 * CANCEL_REPEAT_SECONDS):
+            self._end(work, f"the end of order {' and '.join(keys)} was never confirmed")
+            yield from [Ask(key) for key in keys]
+        elif stood >= CANCEL_REPEAT_SECONDS:
+            work.stage_since = now
+            for key in keys:
+                yield from (Ask(key), Cancel(key, "the cancel was not confirmed"))
+
+    def _take_back(self, work: Work, reason: str, now: datetime) -> Iterator[Command]:
+        work.stage, work.stage_since = Stage.CANCELLING, now
+        yield from [Cancel(key, reason) for key in work.live]
+
+    def _why_take_back(self, work: Work, now: datetime) -> str | None:
+        """Return why the live order has to go whatever its tactic says."""
+        current = work.current
+        assert current is not None
+        if self.stop_reason is not None:
+            return self.stop_reason
+        if self.close_reason is not None and not work.is_in_auction:
+            return self.close_reason
+        if now >= work.deadline:
+            return "the venue did not say how the closing auction ended" if work.is_in_auction else _DEADLINE
+        if len(work.live) == 1 and current.leaves > work.leaves_quantity:
+            return "it would buy or sell more than is left of the intent"
+        return None
+
+    def _move(self, work: Work, move: Move, now: datetime, *, is_open: bool) -> Iterator[Command]:
+        """Bring a live order to where its tactic wants it: not at all if it stands there already, by a replacement, or by a cancel."""
+        current = work.current
+        assert current is not None
+        work.rung = move.rung
+        wanted = work.tactic.open(self._situation(work, now, has_live=False))
+        if isinstance(wanted, Send) and _is_as_wanted(current, wanted):
+            if wanted.rung != current.rung:
+                current.rung, work.stage_since = wanted.rung, now
+            work.wake = now + timedelta(seconds=self.rules.minimum_repeg_seconds)
+            return
+        if is_open and isinstance(wanted, Send) and self._may_replace(work, current, wanted, now):
+            work.stage_since = now
+            submit = self._next(work, wanted, self._quote(work, now))
+            work.live[submit.order.client_order_id] = LiveOrder(submit.order, submit.rung, is_replacement=True)
+            yield Replace(current.order.client_order_id, submit, move.reason)
+            return
+        yield from self._take_back(work, move.reason, now)
+
+    def _may_replace(self, work: Work, current: LiveOrder, wanted: Send, now: datetime) -> bool:
+        """Whether the venue lets this order be replaced, and the account bears the new one.
+
+        The venue replaces whole shares of working limit orders. One that is filled in part is cancelled instead: it is on record that a
+        replacement of such an order traded the old total (Alpaca-API#165).
+        """
+        known = self.order_of(current.order.client_order_id)
+        if not self.rules.replaces or work.not_replaceable or self.orders_left <= 0 or known is None:
+            return False
+        is_untouched = known.state is OrderState.WORKING and known.venue_status == "new" and not known.reported_quantity
+        is_alike = wanted.order_type is OrderType.LIMIT is current.order.order_type and current.order.time_in_force is wanted.time_in_force
+        is_whole = wanted.quantity == wanted.quantity.to_integral_value() and current.order.quantity % 1 == 0
+        quote = self._quote(work, now)
+        if not (is_untouched and is_alike and is_whole and wanted.limit_price and isinstance(quote, Quote)):
+            return False
+        if self._is_outside_collar(work, wanted, quote) or self._bounded(work, wanted, quote) != wanted.quantity:
+            return False
+        return work.intent.side is Side.SELL or wanted.quantity * wanted.limit_price <= self._free_cash() + work.reserved
+
+    # --- an intent with none ---
+
+    def _release(self, now: datetime, gate_reason: str) -> Iterator[Command]:
+        """Send what may go now, in the order of the plan."""
         for work in self.works.values():
             if work.stage is not Stage.WAITING:
                 continue
-            if gate_reasons:
-                work.reason = "; ".join(gate_reasons.values())
+            work.wake = None
+            if gate_reason:
+                work.reason = gate_reason
                 continue
             if work.not_before is not None and now < work.not_before:
                 continue
             command = self._send(work, now)
             if command is not None:
-                commands.append(command)
+                yield command
             elif work.intent.side is Side.BUY and work.reason == _NO_CASH:
-                break  # Cash is kept for the largest drift; the smaller ones wait behind it.
-        return commands
-
-    def outcomes(self) -> tuple[IntentOutcome, ...]:
-        """Return how each intent stands or ended, in the order of the plan."""
-        return tuple(_outcome(work) for work in self.works.values())
-
-    def _watch(self, work: Work, now: datetime) -> list[Command]:
-        """Decide about a live order: leave it, cancel it, or ask what became of it."""
-        assert work.order is not None
-        assert work.stage_since is not None
-        key = work.order.client_order_id
-        stood = (now - work.stage_since).total_seconds()
-        if work.stage is Stage.CANCELLING:
-            if now >= work.deadline + timedelta(seconds=4 * CANCEL_REPEAT_SECONDS):
-                self._end(work, f"the end of order {key} was never confirmed")
-                return [Ask(key)]
-            if stood >= CANCEL_REPEAT_SECONDS:
-                work.stage_since = now
-                return [Ask(key), Cancel(key, "the cancel was not confirmed")]
-            return []
-        reason = self._why_cancel(work, stood, now)
-        if reason is None:
-            return []
-        work.stage, work.stage_since = Stage.CANCELLING, now
-        return [Cancel(key, reason)]
-
-    def _why_cancel(self, work: Work, stood: float, now: datetime) -> str | None:
-        assert work.order is not None
-        if self.stop_reason is not None:
-            return self.stop_reason
-        if now >= work.deadline:
-            return "the deadline of the intent has passed"
-        if stood >= self.rules.rung_seconds:
-            work.rung += 1
-            return f"not filled within {self.rules.rung_seconds:g} s"
-        quote = self.quotes(work.intent.symbol, now)
-        rung = self.rules.rungs[min(work.rung, len(self.rules.rungs) - 1)]
-        if stood >= self.rules.minimum_repeg_seconds and isinstance(quote, Quote) and is_behind(work.order, quote, rung):
-            return "the market has moved away"
-        return None
+                return  # Cash is kept for the largest drift; the smaller ones wait behind it.
 
     def _end_if_over(self, work: Work, now: datetime) -> None:
         leaves = truncate_shares(work.leaves_quantity, whole=not work.intent.is_fractionable)
@@ -265,101 +310,190 @@ class RebalanceRun:
             self._end(work, self.stop_reason)
         elif (parked := self.why_parked(work.intent.symbol)) is not None:
             self._end(work, parked)  # At once: buys wait for the cash of sells, and this one brings none.
-        elif now >= work.deadline:
-            self._end(work, work.reason or "the deadline of the intent has passed")
+        elif self.close_reason is not None:
+            self._end(work, work.reason or self.close_reason)
+        elif now >= min(work.deadline, self.cut_off):
+            self._end(work, work.reason or _DEADLINE)
 
     def _send(self, work: Work, now: datetime) -> Command | None:
-        if work.resend and work.order is not None:
-            work.resend = False
-            return self._sent(work, work.order, now)
-        quote = self.quotes(work.intent.symbol, now)
-        if not isinstance(quote, Quote):
-            work.reason = f"no usable quote: {quote}"
-            return None
-        key = client_order_id(self.epoch, self.plan.rebalance_id, work.intent.intent_id, work.attempt + 1)
-        order = next_order(work.intent, key, work.leaves_quantity, work.rung, quote, self.rules)
-        if order is None:
-            self._end(work, "the ladder is used up")
-            return None
-        if is_outside_collar(order, quote, self.rules.price_collar_bps):
-            work.reason = f"the limit {order.limit_price} is outside the price collar around {quote.bid} x {quote.ask}"
+        if work.resend and work.last is not None:
+            return self._sent(work, work.last, now)
+        wanted = work.tactic.open(self._situation(work, now))
+        if isinstance(wanted, Fall):
+            self._fall(work, wanted.reason, now)
+            if work.stage is Stage.ENDED:
+                return None
+            wanted = work.tactic.open(self._situation(work, now))
+        match wanted:
+            case Wait(reason=reason, until=until):
+                work.reason, work.wake = reason, until
+                return None
+            case GiveUp(reason=reason) | Fall(reason=reason):
+                self._end(work, reason)
+                return None
+        quote = self._quote(work, now)
+        if isinstance(quote, Quote) and self._is_outside_collar(work, wanted, quote):
+            work.reason = f"the limit {wanted.limit_price} is outside the price collar around {quote.bid} x {quote.ask}"
             return None
         if self.orders_left <= 0:
             self._end(work, f"the session has had its {self.rules.max_orders_per_session} orders")
             return None
-        if order.side is Side.BUY:
-            quantity = self._affordable(work, order, quote)
+        if isinstance(quote, Quote):
+            wanted = replace(wanted, quantity=self._bounded(work, wanted, quote))
+        if work.intent.side is Side.BUY:
+            quantity = self._affordable(work, wanted, quote)
             if quantity is None:
                 work.reason = _NO_CASH
                 return None
             if quantity * work.intent.reference_price < ONE:
                 self._end(work, "the cash that was left is less than the smallest order")
                 return None
-            order = msgspec.structs.replace(order, quantity=quantity)
+            wanted = replace(wanted, quantity=quantity)
+        return self._sent(work, self._next(work, wanted, quote), now)
+
+    def _next(self, work: Work, wanted: Send, quote: Quote | str) -> Submit:
+        """Give an order its id, which uses up one attempt and one order of the session."""
         work.attempt += 1
         self.orders_left -= 1
-        return self._sent(work, order, now)
+        order = NewOrder(
+            client_order_id=client_order_id(self.epoch, self.plan.rebalance_id, work.intent.intent_id, work.attempt),
+            symbol=work.intent.symbol,
+            side=work.intent.side,
+            quantity=wanted.quantity,
+            order_type=wanted.order_type,
+            time_in_force=wanted.time_in_force,
+            limit_price=wanted.limit_price,
+        )
+        seen = quote if isinstance(quote, Quote) else None
+        return Submit(work.intent.intent_id, work.attempt, order, work.tactic.name, wanted.step, wanted.rung, seen)
 
-    def _sent(self, work: Work, order: NewOrder, now: datetime) -> Submit:
-        work.order, work.order_filled = order, ZERO
-        work.stage, work.stage_since, work.reason = Stage.WORKING, now, None
-        return Submit(work.intent.intent_id, work.attempt, order)
+    def _sent(self, work: Work, submit: Submit, now: datetime) -> Submit:
+        work.live = {submit.order.client_order_id: LiveOrder(submit.order, submit.rung)}
+        work.last, work.resend = submit, False
+        work.stage, work.stage_since, work.reason, work.wake = Stage.WORKING, now, None, now
+        return submit
 
-    def _affordable(self, work: Work, order: NewOrder, quote: Quote) -> Decimal | None:
+    def _count_refusal(self, work: Work, order: Order, now: datetime) -> None:
+        """Draw the consequence of an order that did not arrive, or that the venue refused."""
+        if order.state not in (OrderState.NEVER_SENT, OrderState.REJECTED):
+            return
+        work.reason = order.reason
+        work.not_before = now + timedelta(seconds=min(RETRY_SECONDS * 2**work.setbacks, 60.0))
+        work.setbacks += 1
+        if order.state is OrderState.NEVER_SENT:
+            # The venue provably does not know the id: the same order may go again, and only under the same id.
+            work.resend = True
+            return
+        work.rejections += 1
+        work.needs_look = order.request.side is Side.BUY
+        if work.rejections >= MAX_REJECTIONS:
+            self._end(work, f"rejected {work.rejections} times: {order.reason}")
+        elif order.request.time_in_force is TimeInForce.CLS:
+            self._fall(work, f"the auction order was refused: {order.reason}", now)
+
+    def _fall(self, work: Work, reason: str, now: datetime) -> None:
+        """Let the alternative take over an intent whose tactic cannot be used; it begins with its first rung."""
+        work.fell_because = work.fell_because or f"{work.tactic.name}: {reason}"
+        tactic = alternative(self.tactics, self.rules)
+        if tactic is None:
+            self._end(work, f"{work.tactic.name}: {reason}")
+            return
+        work.tactic, work.rung = tactic, 0
+        work.deadline = tactic.deadline(self.plan.at, now, self.cut_off, self.session)
+
+    def _end(self, work: Work, reason: str | None) -> None:
+        work.stage, work.reason, work.needs_look = Stage.ENDED, reason, False
+
+    # --- cash, bounds and time ---
+
+    def _free_cash(self) -> Decimal:
+        return self.cash - sum((work.reserved for work in self.works.values()), ZERO)
+
+    def _affordable(self, work: Work, wanted: Send, quote: Quote | str) -> Decimal | None:
         """Return the shares of a buy that may go now, ``None`` while it has to wait for cash."""
-        price = order.limit_price if order.order_type is OrderType.LIMIT else None
-        price = price or truncate_shares(Decimal(repr(quote.ask)) * MARKET_CUSHION)
-        free = self.cash - sum((other.reserved for other in self.works.values()), ZERO)
-        if order.quantity * price <= free:
-            return order.quantity
+        price = wanted.limit_price
+        if price is None:
+            dearest = work.intent.reference_price
+            if isinstance(quote, Quote):
+                dearest = max(dearest, Decimal(repr(quote.ask)))
+            price = truncate_shares(dearest * MARKET_CUSHION)
+        free = self._free_cash()
+        if wanted.quantity * price <= free:
+            return wanted.quantity
         if any(other.intent.side is Side.SELL and other.stage is not Stage.ENDED for other in self.works.values()):
             return None
-        return truncate_shares(max(free, ZERO) / price, whole=not work.intent.is_fractionable)
+        whole = not work.intent.is_fractionable or wanted.time_in_force is TimeInForce.CLS
+        return truncate_shares(max(free, ZERO) / price, whole=whole)
+
+    def _bounded(self, work: Work, wanted: Send, quote: Quote) -> Decimal:
+        """Return the shares that an order may ask for without taking more of the far side than the settings allow."""
+        share = self.rules.max_displayed_share
+        if share is None or wanted.time_in_force is TimeInForce.CLS:
+            return wanted.quantity
+        if not takes_liquidity(work.intent.side, wanted.limit_price, quote):
+            return wanted.quantity
+        return within_displayed(work.intent.side, wanted.quantity, quote, share, whole=not work.intent.is_fractionable)
+
+    def _is_outside_collar(self, work: Work, wanted: Send, quote: Quote) -> bool:
+        if wanted.time_in_force is TimeInForce.CLS:
+            return False  # Its limit is reckoned from the arrival price; the auction has its own price.
+        return is_outside_collar(work.intent.side, wanted.limit_price, quote, self.rules.price_collar_bps)
 
     def _due(self, work: Work, now: datetime) -> datetime | None:
         if work.stage is Stage.ENDED:
             return None
         if work.stage is Stage.WAITING or work.stage_since is None:
-            return min(now + timedelta(seconds=self.rules.minimum_repeg_seconds), max(work.deadline, now))
-        seconds = self.rules.rung_seconds if work.stage is Stage.WORKING else CANCEL_REPEAT_SECONDS
-        due = work.stage_since + timedelta(seconds=seconds)
-        return max(min(due, work.deadline), now) if work.stage is Stage.WORKING else max(due, now)
+            soon = now + timedelta(seconds=self.rules.minimum_repeg_seconds)
+            return min(max(work.wake or soon, now), max(work.deadline, now))
+        if work.stage is Stage.CANCELLING or len(work.live) > 1:
+            return max(work.stage_since + timedelta(seconds=CANCEL_REPEAT_SECONDS), now)
+        return max(min(work.wake or now, work.deadline), now)
 
-    def _end(self, work: Work, reason: str | None) -> None:
-        work.stage, work.reason = Stage.ENDED, reason
+    def _quote(self, work: Work, now: datetime) -> Quote | str:
+        return self.quotes(work.intent.symbol, now)
+
+    def _situation(self, work: Work, now: datetime, *, has_live: bool = True) -> Situation:
+        current = work.current if has_live else None
+        assert current is None or work.stage_since is not None
+        return Situation(
+            intent=work.intent,
+            leaves=work.leaves_quantity,
+            filled=work.filled_quantity,
+            rung=work.rung,
+            quote=self._quote(work, now),
+            now=now,
+            begun=self.plan.at,
+            deadline=work.deadline,
+            cut_off=self.cut_off,
+            session=self.session,
+            live=None if current is None else Standing(current.order, work.stage_since or now, current.rung),
+        )
+
+    def _new_work(self, intent: Intent) -> Work:
+        tactic = make(name_for(intent, self.tactics), self.tactics, self.rules)
+        begins = self.started_at
+        if intent.side is Side.BUY and any(other.side is Side.SELL for other in self.plan.intents):
+            # Waiting for the cash of the sells is not working: a buy has its full time after theirs.
+            begins += timedelta(seconds=self.rules.order_deadline_seconds)
+        return Work(intent=intent, tactic=tactic, deadline=tactic.deadline(self.plan.at, begins, self.cut_off, self.session))
 
     def _work_of(self, key: str) -> Work | None:
-        for work in self.works.values():
-            prefix = f"{self.epoch}-{self.plan.rebalance_id}-{work.intent.intent_id}-"
-            if key.startswith(prefix):
-                return work
-        return None
+        parts = split_client_order_id(key)
+        if parts is None or parts[:2] != (self.epoch, self.plan.rebalance_id):
+            return None
+        return self.works.get(parts[2])
 
 
 _NO_CASH = "the cash it needs has not landed"
+_DEADLINE = "the deadline of the intent has passed"
 
 
-def _outcome(work: Work) -> IntentOutcome:
-    average = work.filled_value / work.filled_quantity if work.filled_quantity else None
-    slippage = None
-    if average is not None:
-        reference = work.intent.reference_price
-        slippage = float((average - reference) / reference * work.intent.side.sign * 10_000)
-    if work.stage is Stage.ENDED and work.reason is None:
-        state = "filled"
-    elif work.filled_quantity:
-        state = "partial"
-    else:
-        state = "unfilled"
-    return IntentOutcome(
-        intent_id=work.intent.intent_id,
-        symbol=work.intent.symbol,
-        side=work.intent.side,
-        quantity=work.intent.quantity,
-        filled_quantity=work.filled_quantity,
-        average_price=average,
-        slippage_bps=slippage,
-        state=state,
-        reason=work.reason,
-        attempts=work.attempt,
+def _is_as_wanted(live: LiveOrder, wanted: Send) -> bool:
+    """Whether the live order is just what would be sent: its place in the queue is worth more than a new one."""
+    order = live.order
+    return (order.order_type, order.time_in_force, order.limit_price, live.leaves) == (
+        wanted.order_type,
+        wanted.time_in_force,
+        wanted.limit_price,
+        wanted.quantity,
     )

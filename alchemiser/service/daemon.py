@@ -29,7 +29,7 @@ from alchemiser.domain.events import (
     TradingStateChanged,
     TradingStatusChanged,
 )
-from alchemiser.domain.market import Quote
+from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.venue import Venue
 from alchemiser.execution.gaps import GapKeeper
 from alchemiser.execution.gate import SubmitGate
@@ -48,7 +48,7 @@ from alchemiser.service.notify import SystemdNotifier
 from alchemiser.service.pre_trade import PreTrade
 from alchemiser.service.reconciliations import Reconciliations
 from alchemiser.service.recovery import Recovered, recover
-from alchemiser.service.rules import ladder_rules, plan_rules, risk_limits
+from alchemiser.service.rules import ladder_rules, plan_rules, risk_limits, tactic_rules
 from alchemiser.service.runtime import SeededRuntime
 from alchemiser.service.scheduler import ClockHold, Scheduler, Timetable
 from alchemiser.service.settings import Settings
@@ -181,8 +181,10 @@ class Daemon:
                 clock=clock,
                 publish=self.bus.publish,
                 durable=self.bus.durable,
+                session=self._session_of,
                 cut_off=self._cut_off_on,
                 rules=ladder_rules(settings),
+                tactics=tactic_rules(settings),
                 epoch=journal.epoch,
             )
         )
@@ -371,11 +373,14 @@ class Daemon:
         quote = self._quote(symbol, now)
         return (quote.ask - quote.bid) / 2 / quote.mid if isinstance(quote, Quote) else None
 
-    def _cut_off_on(self, day: date) -> datetime:
+    def _session_of(self, day: date) -> Session:
         session = self.parts.calendar.session(day)
         if session is None:
             raise InvariantBroken(f"a rebalance was planned for {day}, on which the exchange is closed; the daemon stops")
-        return self.parts.settings.execution.cutoff.at(session)
+        return session
+
+    def _cut_off_on(self, day: date) -> datetime:
+        return self.parts.settings.execution.cutoff.at(self._session_of(day))
 
 
 def _tell_recovery(recovered: Recovered, state: JournaledState) -> None:

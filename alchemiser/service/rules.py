@@ -1,6 +1,7 @@
 """From settings to the rules that the business rooms work by: the settings know no room, the rooms know no settings."""
 
 from alchemiser.execution.ladder import LadderRules
+from alchemiser.execution.tactics import TacticRules
 from alchemiser.portfolio.band import Band
 from alchemiser.portfolio.constraints import Constraints, GroupCap
 from alchemiser.portfolio.plan import PlanRules
@@ -43,8 +44,30 @@ def ladder_rules(settings: Settings) -> LadderRules:
         max_slippage_bps=execution.max_slippage_bps,
         fallback=execution.fallback,
         order_deadline_seconds=execution.order_deadline_seconds,
+        opening_minutes=execution.opening_minutes,
+        closing_minutes=execution.closing_minutes,
+        max_displayed_share=execution.max_displayed_share,
+        replaces=execution.replace,
         price_collar_bps=settings.risk.price_collar_bps,
         max_orders_per_session=settings.risk.max_orders_per_day,
+    )
+
+
+def tactic_rules(settings: Settings) -> TacticRules:
+    """Return which tactic works what, and how."""
+    execution = settings.execution
+    return TacticRules(
+        default=execution.tactic,
+        by_strategy={name: strategy.tactic for name, strategy in settings.strategies.items() if strategy.tactic is not None},
+        by_symbol={symbol.upper(): tactic for symbol, tactic in execution.symbol_tactics.items()},
+        through_bps=execution.through_bps,
+        marketable_tries=execution.marketable_tries,
+        window_seconds=execution.slice_window_seconds,
+        slices=execution.slices,
+        volume_profile=execution.volume_profile,
+        auction_cutoff=execution.auction_cutoff,
+        loc_limit_bps=execution.loc_limit_bps,
+        auction_fallback=execution.auction_fallback,
     )
 
 

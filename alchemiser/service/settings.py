@@ -33,6 +33,7 @@ ALLOCATION_TOLERANCE: Final = Decimal("1e-9")
 _SPEED_AT_MOST: Final = 100_000
 
 Mode = Literal["embedded", "paper", "live"]
+TacticChoice = Literal["ladder", "marketable_limit", "twap", "vwap", "moc", "loc"]
 
 
 def _moment(value: object) -> Schedule:
@@ -223,6 +224,11 @@ class StrategySettings(Section):
         default="holdings",
         description="The volatility of a group in an inverse volatility weighting: of what it holds today, or of its own history.",
     )
+    tactic: TacticChoice | None = Field(
+        default=None,
+        description="How its orders are worked, see `execution.tactic`. Where several strategies trade one symbol together, that of the "
+        "one which trades most of it counts.",
+    )
 
 
 class ScheduleSettings(Section):
@@ -280,22 +286,75 @@ class PortfolioSettings(Section):
 
 
 class ExecutionSettings(Section):
-    """How an order is worked: a ladder of limit orders at the live quote, each crossing more of the spread."""
+    """How an order is worked: the tactic, its steps, and the bounds that every price and every order keep. See docs/tactics.md."""
 
+    tactic: TacticChoice = Field(
+        default="ladder",
+        description="`ladder`: limits that cross more of the spread step by step; `marketable_limit`: limits that take the other side; "
+        "`twap`, `vwap`: slices over a window; `moc`, `loc`: the closing auction.",
+    )
+    symbol_tactics: dict[str, TacticChoice] = Field(
+        default_factory=dict, max_length=1_000, description="The tactic of single symbols, before that of the strategy and of `tactic`."
+    )
     ladder: tuple[Annotated[Decimal, Field(ge=0, le=2)], ...] = Field(
         default=(Decimal("0.5"), Decimal("0.75"), Decimal(1)),
         min_length=1,
         max_length=20,
         description="The share of the spread that each attempt crosses: 0 joins our own side, 0.5 is the mid, 1 takes the other side.",
     )
-    repeg_seconds: float = Field(default=5.0, gt=0, description="How long one attempt may stand before the next.")
+    repeg_seconds: float = Field(
+        default=5.0, gt=0, description="How long one attempt may stand in quiet times; longer where the spread is wide."
+    )
+    opening_minutes: float = Field(default=15.0, ge=0, le=390, description="So long after the open an attempt may stand twice as long.")
+    closing_minutes: float = Field(default=5.0, ge=0, le=390, description="So long before the close an attempt may stand half as long.")
+    replace: bool = Field(
+        default=True, description="Whether a limit is moved by a replacement where the broker allows it, instead of cancel and submit."
+    )
+    through_bps: Decimal = Field(
+        default=Decimal(5), ge=0, le=100, description="How far beyond the other side a marketable limit may pay, in basis points."
+    )
+    marketable_tries: int = Field(default=3, ge=1, le=20, description="How many marketable limits are tried before `fallback` applies.")
+    slice_window_seconds: float = Field(default=240.0, gt=0, le=23_400, description="Over how long twap and vwap spread their slices.")
+    slices: int = Field(default=4, ge=1, le=100, description="Into how many slices twap and vwap cut an order, if it is large enough.")
+    volume_profile: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
+        default=(15.5, 9.0, 7.5, 6.5, 5.8, 5.2, 5.0, 4.8, 5.0, 5.5, 6.2, 8.0, 16.0),
+        min_length=1,
+        max_length=390,
+        description="The volume curve of vwap: what each equal part of the session has of its volume, in any unit. Default: a stylised U "
+        "over thirteen half hours, drawn after the literature and not estimated from the symbols.",
+    )
+    auction_cutoff: Moment = Field(
+        default=parse_schedule("close - 10m"), description="From this moment on the broker takes no order for the closing auction."
+    )
+    loc_limit_bps: Decimal = Field(
+        default=Decimal(50), gt=0, le=1000, description="How far from the arrival price a limit-on-close may be filled, in basis points."
+    )
+    auction_fallback: Literal["ladder", "marketable_limit", "twap", "vwap", "park"] = Field(
+        default="ladder",
+        description="What takes over where the closing auction cannot be used: too late, less than a share, refused, or sells that pay "
+        "for buys.",
+    )
     max_slippage_bps: Decimal = Field(
         default=Decimal(100), gt=0, description="No limit goes further than this from the arrival price, in basis points."
     )
-    fallback: Literal["market", "park"] = Field(
-        default="market", description="When the ladder is used up: send a market order, or `park` what is left until the next decision."
+    max_displayed_share: Decimal | None = Field(
+        default=None,
+        gt=0,
+        le=100,
+        description="The largest part of what the other side displays that one order may take. Default: no bound, because one exchange's "
+        "feed shows only a little of what there is.",
     )
-    order_deadline_seconds: float = Field(default=180.0, gt=0, description="How long one intent is worked before the rest of it is parked.")
+    fallback: Literal["market", "leave", "park"] = Field(
+        default="market",
+        description="The last resort: send a `market` order, `leave` the last limit standing until the deadline, or `park` what is left "
+        "until the next decision.",
+    )
+    order_deadline_seconds: float = Field(
+        default=180.0,
+        gt=0,
+        description="How long one intent is worked before the rest of it is parked; buys that wait for sells have twice as long, slices "
+        "their window on top.",
+    )
     cutoff: Moment = Field(default=parse_schedule("close - 1m"), description="No order is sent after this moment of the session.")
     reconcile_seconds: float = Field(
         default=1800.0,

@@ -112,6 +112,8 @@ def _words(annotation: Any) -> Iterator[str]:
         yield from _words(get_args(annotation)[0])
     elif origin is tuple:
         yield "list of " + next(_words(get_args(annotation)[0])) + "s"
+    elif origin is dict:
+        yield "table of names to " + " or ".join(_words(get_args(annotation)[1]))
     elif annotation is Schedule:
         yield "moment of a session"
     else:
@@ -126,7 +128,7 @@ def _bounds(field: FieldInfo) -> Iterator[str]:
 
 
 def _default(value: Any) -> str:
-    if value is None:
+    if value is None or value == {}:
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

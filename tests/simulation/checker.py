@@ -22,6 +22,12 @@ CUT_OFF_BEFORE_CLOSE = timedelta(minutes=1)
 INTENT_SECONDS = 180.0
 """How long an intent may be worked."""
 
+WINDOW_SECONDS = 240.0
+"""Over how long slices are spread."""
+
+SLICED = frozenset({"twap", "vwap"})
+AUCTIONED = frozenset({"moc", "loc"})
+
 GRACE_SECONDS = 60.0
 """How long the end of a rebalance may take after its deadline: the last cancels are confirmed, or given up on."""
 
@@ -52,6 +58,17 @@ def _parts(client_order_id: str) -> tuple[str, str] | None:
 def _ended_at(order: Json) -> datetime | None:
     moments = [order[name] for name in ("filled_at", "canceled_at", "expired_at", "failed_at", "replaced_at") if order.get(name)]
     return min(map(_time, moments)) if moments and order["status"] not in OPEN_AT_EXCHANGE else None
+
+
+def _begins_at(order: Json, orders: dict[str, Json]) -> datetime:
+    """Return from when an order may trade; one that takes the place of another may when that one has ended, whatever the venue calls it."""
+    created, before = _time(order["created_at"]), orders.get(order.get("replaces") or "")
+    ended = None if before is None else _ended_at(before)
+    return created if ended is None else max(created, ended)
+
+
+def _replacements(record: Record) -> list[Json]:
+    return [entry for entry in record.log if entry["kind"] == "request" and entry["method"] == "PATCH"]
 
 
 def _posts(record: Record) -> list[Json]:
@@ -121,6 +138,7 @@ def _words(fills: list[tuple[Decimal, Decimal]]) -> str:
 
 def _at_most_one_live_order_per_intent(record: Record) -> Iterator[str]:
     by_intent: dict[tuple[str, str], list[Json]] = defaultdict(list)
+    ids = {order["id"]: order for order in record.orders}
     for order in record.orders:
         intent = _parts(order["client_order_id"])
         if intent is None:
@@ -129,10 +147,10 @@ def _at_most_one_live_order_per_intent(record: Record) -> Iterator[str]:
             by_intent[intent].append(order)
     for orders in by_intent.values():
         orders.sort(key=lambda order: _time(order["created_at"]))
-        for earlier, later in itertools.pairwise(orders):
-            ended = _ended_at(earlier)
-            if ended is None or ended > _time(later["created_at"]):
-                yield f"{later['client_order_id']} was live at {later['created_at']} beside {earlier['client_order_id']}, ended {ended}"
+        for earlier, later in itertools.pairwise(order for order in orders if order["status"] != "rejected"):
+            ended, begins = _ended_at(earlier), _begins_at(later, ids)
+            if ended is None or ended > begins:
+                yield f"{later['client_order_id']} was live at {begins} beside {earlier['client_order_id']}, ended {ended}"
 
 
 def _an_intent_is_never_overfilled(record: Record) -> Iterator[str]:
@@ -178,7 +196,7 @@ def _no_submit_is_repeated_blindly(record: Record) -> Iterator[str]:
 
 def _what_is_sent_was_written_down(record: Record) -> Iterator[str]:
     intended = {row.event["order"]["client_order_id"]: row.event["order"] for row in record.of("OrderIntended")}
-    for post in _posts(record):
+    for post in (*_posts(record), *_replacements(record)):
         key = post["body"]["client_order_id"]
         if key not in intended:
             yield f"{key} was sent and the journal does not know it"
@@ -188,7 +206,7 @@ def _what_is_sent_was_written_down(record: Record) -> Iterator[str]:
 
 def _nothing_is_sent_while_the_gate_is_closed(record: Record) -> Iterator[str]:
     spans = list(_gate_open(record))
-    for post in _posts(record):
+    for post in (*_posts(record), *_replacements(record)):
         at = _time(post["at"])
         slack = timedelta(seconds=IN_TRANSIT_SECONDS + record.clock_error_seconds)
         if not any(begin - timedelta(seconds=record.clock_error_seconds) <= at <= (end or at) + slack for begin, end in spans):
@@ -222,7 +240,7 @@ def _buys_stay_within_cash(record: Record) -> Iterator[str]:
     for order in record.orders:
         if order["side"] != "buy":
             continue
-        at = _time(order["created_at"])
+        at = _begins_at(order, ids)
         cash, taken = Decimal(record.opening_cash), ZERO
         done: dict[str, Decimal] = defaultdict(lambda: ZERO)
         for moment, order_id, quantity, price in fills:
@@ -232,7 +250,7 @@ def _buys_stay_within_cash(record: Record) -> Iterator[str]:
             cash -= quantity * price if ids[order_id]["side"] == "buy" else -quantity * price
         for other in record.orders:
             ended = _ended_at(other)
-            if other["side"] == "buy" and _time(other["created_at"]) <= at and (ended is None or ended > at) and other["limit_price"]:
+            if other["side"] == "buy" and _begins_at(other, ids) <= at and (ended is None or ended > at) and other["limit_price"]:
                 taken += (Decimal(other["qty"]) - done[other["id"]]) * Decimal(other["limit_price"])
         if taken > cash:
             yield f"with {order['client_order_id']} at {at} the open buys may take {taken} of {cash} in cash"
@@ -306,7 +324,11 @@ def _every_rebalance_ends_in_time(record: Record) -> Iterator[str]:
             continue
         limit = close - CUT_OFF_BEFORE_CLOSE + timedelta(seconds=GRACE_SECONDS)
         if not away:
-            limit = min(limit, begin.at + timedelta(seconds=INTENT_SECONDS + GRACE_SECONDS + 30.0))
+            # Buys that wait for the cash of sells have their time after them; slices have their window on top.
+            allowed = 2 * INTENT_SECONDS + WINDOW_SECONDS * _is(record, key, SLICED) + GRACE_SECONDS + 30.0
+            limit = min(limit, begin.at + timedelta(seconds=allowed))
+        if _is(record, key, AUCTIONED):
+            limit = close + timedelta(seconds=GRACE_SECONDS)
         # Nobody can end anything while the whole host sleeps.
         limit = max([limit, *(woke + timedelta(seconds=GRACE_SECONDS) for slept, woke in record.asleep if slept <= limit)])
         if end.at > limit and not (away and end.at > close):
@@ -315,6 +337,10 @@ def _every_rebalance_ends_in_time(record: Record) -> Iterator[str]:
     for key, times in often.items():
         if times != 1:
             yield f"{key} ended {times} times"
+
+
+def _is(record: Record, rebalance: str, tactics: frozenset[str]) -> bool:
+    return any(row.event["rebalance_id"] == rebalance and row.event.get("tactic") in tactics for row in record.of("OrderIntended"))
 
 
 def _an_ended_rebalance_has_no_live_order(record: Record) -> Iterator[str]:

@@ -21,7 +21,8 @@ from alchemiser.execution import order_states
 from alchemiser.execution.gaps import GapKeeper
 from alchemiser.execution.gate import SubmitGate
 from alchemiser.execution.handler import ExecutionHandler
-from alchemiser.execution.pacing import RebalanceRun, Work
+from alchemiser.execution.pacing import RebalanceRun
+from alchemiser.execution.work import Work
 from alchemiser.portfolio.ledger import Ledger
 from alchemiser.service.daemon import Daemon
 

@@ -30,6 +30,7 @@ from alchemiser.execution.handler import ExecutionHandler, ExecutionParts
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.order_states import OrderStates
 from alchemiser.execution.rebalances import Rebalances
+from alchemiser.execution.tactics import TacticRules
 from alchemiser.service.clock import VirtualClock
 
 START = datetime(2025, 3, 3, 20, 50, tzinfo=UTC)
@@ -157,7 +158,7 @@ class ScriptedVenue:
 class Floor:
     """The bus with gate, order states, rebalances and the execution handler, running on virtual time."""
 
-    def __init__(self, venue: ScriptedVenue, rules: LadderRules | None = None) -> None:
+    def __init__(self, venue: ScriptedVenue, rules: LadderRules | None = None, tactics: TacticRules | None = None) -> None:
         self.venue = venue
         self.clock = VirtualClock(START)
         self.bus = Bus(clock=self.clock)
@@ -176,8 +177,10 @@ class Floor:
                 clock=self.clock,
                 publish=self.bus.publish,
                 durable=self.bus.durable,
+                session=lambda day: SESSION,
                 cut_off=lambda day: START + timedelta(minutes=9),
                 rules=rules or LadderRules(),
+                tactics=tactics or TacticRules(),
                 epoch="e",
             )
         )

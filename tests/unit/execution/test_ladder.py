@@ -1,168 +1,129 @@
-"""The ladder: limits lie on the tick, inside the slippage bound, and cross more of the spread with every rung."""
+"""The ladder: each rung crosses more of the spread, stands as long as spread and hour say, and ends as the settings say."""
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from alchemiser.domain.intents import Intent
 from alchemiser.domain.market import Quote
-from alchemiser.domain.money import tick_of
 from alchemiser.domain.orders import NewOrder, OrderType, Side, TimeInForce
-from alchemiser.execution.ladder import BASIS_POINT, LadderRules, is_behind, is_outside_collar, limit_price, next_order
-from tests.unit.execution.desk import START, buy
+from alchemiser.execution.decisions import GiveUp, Keep, Move, Send, Wait
+from alchemiser.execution.ladder import Ladder, LadderRules, stands_seconds
+from tests.unit.execution.situations import CLOSES_AT, OPENS_AT, SESSION, quote, situation, standing
 
-WIDE = Decimal(10_000)
-
-
-def quote(bid: float, ask: float) -> Quote:
-    """Return a quote."""
-    return Quote(symbol="SPY", bid=bid, bid_size=100, ask=ask, ask_size=100, at=START)
+NOON = OPENS_AT + timedelta(hours=3)
 
 
-def order(side: Side, limit: str | None) -> NewOrder:
-    """Return an order at a limit, or at the market."""
-    return NewOrder(
-        client_order_id="e-20250303.1-SPY-1",
-        symbol="SPY",
-        side=side,
-        quantity=Decimal(10),
-        order_type=OrderType.MARKET if limit is None else OrderType.LIMIT,
-        time_in_force=TimeInForce.DAY,
-        limit_price=None if limit is None else Decimal(limit),
-    )
+def ladder(fallback: str = "market", **rules: object) -> Ladder:
+    """Return the ladder of the default rungs."""
+    chosen = LadderRules(fallback=fallback, **rules)  # type: ignore[arg-type]
+    return Ladder(chosen, chosen.rungs)
 
 
-def selling(intent: Intent) -> Intent:
-    """Return the intent the other way round."""
-    return Intent(
-        intent_id=intent.intent_id,
-        symbol=intent.symbol,
-        side=Side.SELL,
-        quantity=intent.quantity,
-        reference_price=intent.reference_price,
-        drift=intent.drift,
-        wishes=intent.wishes,
-        is_fractionable=False,
-    )
+def test_the_rungs_climb_to_the_far_side_and_then_comes_the_last_resort() -> None:
+    """Rung by rung a limit order at the live quote; after the last one a market order."""
+    found = [ladder().open(situation(rung=rung, quote=quote(99.90, 100.10))) for rung in range(4)]
+
+    assert [Decimal("100.00"), Decimal("100.05"), Decimal("100.10"), None] == [one.limit_price for one in found if isinstance(one, Send)]
+    assert ["rung 1", "rung 2", "rung 3", "last resort"] == [one.step for one in found if isinstance(one, Send)]
+    assert OrderType.MARKET is found[3].order_type  # type: ignore[union-attr]
+    assert {TimeInForce.DAY} == {one.time_in_force for one in found if isinstance(one, Send)}
 
 
-@pytest.mark.parametrize(
-    ("side", "rung", "expected"),
-    [
-        (Side.BUY, "0", "99.90"),
-        (Side.BUY, "0.5", "100.00"),
-        (Side.BUY, "0.75", "100.05"),
-        (Side.BUY, "1", "100.10"),
-        (Side.BUY, "1.5", "100.20"),
-        (Side.SELL, "0", "100.10"),
-        (Side.SELL, "0.5", "100.00"),
-        (Side.SELL, "0.75", "99.95"),
-        (Side.SELL, "1", "99.90"),
-    ],
-)
-def test_a_rung_is_a_share_of_the_spread(side: Side, rung: str, expected: str) -> None:
-    """Nothing of it is our own side, half the mid, all of it the other side."""
-    assert Decimal(expected) == limit_price(side, quote(99.90, 100.10), Decimal(rung), Decimal(100), WIDE)
+def test_a_ladder_that_parks_gives_up_and_one_that_leaves_keeps_its_last_price() -> None:
+    """The last resort is stated in the settings: nothing more, or the last limit until the deadline."""
+    assert GiveUp("the ladder is used up") == ladder("park").open(situation(rung=3))
+    left = ladder("leave").open(situation(rung=3, quote=quote(99.90, 100.10)))
+    assert isinstance(left, Send)
+    assert Decimal("100.10") == left.limit_price
+    now = NOON + timedelta(seconds=170)
+    assert Keep(situation().deadline) == ladder("leave").watch(situation(now=now, live=standing(left.limit_price, rung=2, since=NOON)))
 
 
-def test_between_two_ticks_the_side_that_fills_is_taken() -> None:
-    """The mid of a one-cent spread is half a cent: a buy rounds up, a sell down."""
-    narrow = quote(100.00, 100.01)
-
-    assert Decimal("100.01") == limit_price(Side.BUY, narrow, Decimal("0.5"), Decimal(100), WIDE)
-    assert Decimal("100.00") == limit_price(Side.SELL, narrow, Decimal("0.5"), Decimal(100), WIDE)
-
-
-def test_no_limit_goes_beyond_the_allowed_slippage() -> None:
-    """However far the market has run, the worst price is bounded by the arrival price."""
-    bound = Decimal(50)
-
-    assert Decimal("100.50") == limit_price(Side.BUY, quote(103, 104), Decimal(1), Decimal(100), bound)
-    assert Decimal("99.50") == limit_price(Side.SELL, quote(95, 96), Decimal(1), Decimal(100), bound)
-
-
-def test_below_a_dollar_the_tick_is_finer() -> None:
-    """A hundredth of a cent, as the venue has it."""
-    assert Decimal("0.5001") == limit_price(Side.BUY, quote(0.5, 0.5002), Decimal("0.5"), Decimal("0.5"), WIDE)
-
-
-@given(
-    side=st.sampled_from(list(Side)),
-    bid_cents=st.integers(2, 100_000),
-    spread_cents=st.integers(1, 500),
-    rung=st.decimals(0, 2, places=2),
-    drift_bps=st.integers(-300, 300),
-    bound=st.integers(1, 200),
-)
-def test_every_limit_is_on_the_tick_and_inside_the_bound(
-    side: Side, bid_cents: int, spread_cents: int, rung: Decimal, drift_bps: int, bound: int
-) -> None:
-    """Whatever the quote: a price the venue takes, and one that the settings allow."""
-    bid, ask = bid_cents / 100, (bid_cents + spread_cents) / 100
-    arrival = Decimal(repr((bid + ask) / 2)) * (1 + drift_bps * BASIS_POINT)
-
-    price = limit_price(side, quote(bid, ask), rung, arrival, Decimal(bound))
-    assert price % tick_of(price) == 0
-    assert side.sign * (price - arrival * (1 + side.sign * bound * BASIS_POINT)) <= 0
+@pytest.mark.parametrize("fault", ["absent", "halted", "stale", "ahead", "zero", "one_sided", "locked", "crossed"])
+def test_a_quote_that_is_not_usable_prices_nothing(fault: str) -> None:
+    """Whatever the rung, the market order of the last resort included: without a quote nothing is sent."""
+    for rung in range(4):
+        assert Wait(f"no usable quote: {fault}") == ladder().open(situation(rung=rung, quote=fault))
 
 
 @pytest.mark.parametrize(
-    ("side", "limit", "rung", "behind"),
+    ("spread_cents", "moment", "expected"),
     [
-        (Side.BUY, "99.89", "0.5", True),
-        (Side.BUY, "99.90", "0.5", False),
-        (Side.BUY, "100.09", "1", True),
-        (Side.BUY, "100.10", "1", False),
-        (Side.SELL, "100.11", "0.5", True),
-        (Side.SELL, "100.10", "0.5", False),
-        (Side.SELL, "99.91", "1", True),
-        (Side.SELL, "99.90", "1", False),
-        (Side.BUY, None, "1", False),
+        (2, NOON, 5.0),
+        (9, NOON, 5.0),
+        (11, NOON, 7.5),
+        (49, NOON, 7.5),
+        (51, NOON, 10.0),
+        (300, NOON, 10.0),
+        (2, OPENS_AT, 10.0),
+        (51, OPENS_AT + timedelta(minutes=14), 20.0),
+        (2, OPENS_AT + timedelta(minutes=15), 5.0),
+        (2, CLOSES_AT - timedelta(minutes=5, seconds=1), 5.0),
+        (2, CLOSES_AT - timedelta(minutes=5), 2.5),
+        (51, CLOSES_AT - timedelta(minutes=1), 5.0),
     ],
 )
-def test_when_the_market_has_moved_away(side: Side, limit: str | None, rung: str, behind: bool) -> None:
-    """A taker that no longer reaches the other side, a maker that is worse than its own; a market order never is."""
-    assert behind is is_behind(order(side, limit), quote(99.90, 100.10), Decimal(rung))
+def test_how_long_a_rung_stands(spread_cents: int, moment: datetime, expected: float) -> None:
+    """The table of docs/tactics.md: longer where the spread is wide and after the open, shorter before the close."""
+    live = quote(100 - spread_cents / 200, 100 + spread_cents / 200)
+    assert expected == pytest.approx(stands_seconds(LadderRules(), live, moment, SESSION))
 
 
-@pytest.mark.parametrize(
-    ("side", "limit", "outside"),
-    [
-        (Side.BUY, "105", False),
-        (Side.BUY, "105.01", True),
-        (Side.BUY, "80", False),
-        (Side.SELL, "95", False),
-        (Side.SELL, "94.99", True),
-        (Side.SELL, "120", False),
-        (Side.BUY, None, False),
-    ],
-)
-def test_a_limit_that_would_pay_far_beyond_the_mid_is_outside_the_collar(side: Side, limit: str | None, outside: bool) -> None:
-    """Five percent: a spread that puts a limit there is not to be believed. A market order has no limit."""
-    assert outside is is_outside_collar(order(side, limit), quote(90.0, 110.0), Decimal(500))
+def test_without_a_quote_a_rung_has_its_plain_time() -> None:
+    """What is not known makes nobody wait."""
+    assert stands_seconds(LadderRules(), "stale", NOON, SESSION) == pytest.approx(5.0)
 
 
-def test_the_attempts_climb_and_then_fall_back() -> None:
-    """Rung by rung a limit order; after the last a market order, or nothing at all when the rest is to be parked."""
-    rules, live = LadderRules(), quote(99.90, 100.10)
+def test_every_rung_gets_its_turn_before_the_deadline() -> None:
+    """With twelve seconds left and three rungs and the last resort to go, each has three."""
+    deadline = NOON + timedelta(seconds=12)
+    live = standing("100", rung=0, since=NOON)
 
-    attempts = [next_order(buy(), f"id-{rung}", Decimal(10), rung, live, rules) for rung in range(4)]
-    assert [Decimal("100.00"), Decimal("100.05"), Decimal("100.10"), None] == [found.limit_price for found in attempts if found]
-    assert attempts[3] is not None
-    assert attempts[3].order_type is OrderType.MARKET
-    assert next_order(buy(), "id", Decimal(10), 3, live, LadderRules(fallback="park")) is None
+    assert Keep(NOON + timedelta(seconds=3)) == ladder().watch(situation(now=NOON, deadline=deadline, live=live))
+    move = ladder().watch(situation(now=NOON + timedelta(seconds=3), deadline=deadline, live=live))
+    assert Move("not filled within 3 s", 1) == move
+
+
+def test_a_rung_whose_time_is_over_moves_up() -> None:
+    """Not before, and at once then."""
+    live = standing("100", rung=1, since=NOON)
+
+    assert Keep(NOON + timedelta(seconds=5)) == ladder().watch(situation(now=NOON + timedelta(seconds=4.9), live=live))
+    assert Move("not filled within 5 s", 2) == ladder().watch(situation(now=NOON + timedelta(seconds=5), live=live))
+
+
+def test_a_market_that_moved_away_is_followed_after_a_moment() -> None:
+    """A quote event re-pegs the order on its rung, but not every tick of it."""
+    live = standing("100", rung=0, since=NOON)
+    away = quote(100.4, 100.42)
+
+    assert isinstance(ladder().watch(situation(now=NOON + timedelta(seconds=0.9), live=live, quote=away)), Keep)
+    assert Move("the market has moved away", 0) == ladder().watch(situation(now=NOON + timedelta(seconds=1), live=live, quote=away))
+    assert isinstance(ladder().watch(situation(now=NOON + timedelta(seconds=1), live=live, quote="stale")), Keep)
 
 
 def test_an_order_is_cut_to_what_the_venue_takes() -> None:
     """Nine decimals of a share, or whole shares where no fractions are traded."""
-    live, rules = quote(99.90, 100.10), LadderRules()
+    part = ladder().open(situation(quantity="1.23456789012"))
+    whole = ladder().open(situation(side=Side.SELL, quantity="7.9", is_fractionable=False))
 
-    part = next_order(buy(), "id", Decimal("1.23456789012"), 0, live, rules)
-    whole = next_order(selling(buy()), "id", Decimal("7.9"), 0, live, rules)
-    assert part is not None
-    assert whole is not None
-    assert (Side.BUY, Decimal("1.234567890")) == (part.side, part.quantity)
-    assert (Side.SELL, Decimal(7)) == (whole.side, whole.quantity)
-    assert {TimeInForce.DAY} == {part.time_in_force, whole.time_in_force}
+    assert isinstance(part, Send)
+    assert isinstance(whole, Send)
+    assert (Decimal("1.234567890"), Decimal(7)) == (part.quantity, whole.quantity)
+
+
+def test_a_market_order_is_never_behind() -> None:
+    """It has no limit that could be left behind, and is moved only when its time is over."""
+    base = standing("100", rung=3, since=NOON)
+    order = NewOrder(
+        client_order_id="e-20250303.1-SPY-4",
+        symbol="SPY",
+        side=Side.BUY,
+        quantity=Decimal(10),
+        order_type=OrderType.MARKET,
+        time_in_force=TimeInForce.DAY,
+    )
+    live = type(base)(order, NOON, 3)
+    far = Quote(symbol="SPY", bid=200, bid_size=1, ask=201, ask_size=1, at=NOON)
+    assert isinstance(ladder().watch(situation(now=NOON + timedelta(seconds=2), live=live, quote=far)), Keep)

@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 from alchemiser.domain.events import RebalancePlanned
 from alchemiser.domain.intents import Intent, Wish
-from alchemiser.domain.market import Quote
+from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.orders import Fill, NewOrder, Order, OrderState, OrderType, Side
 from alchemiser.execution.ladder import LadderRules
-from alchemiser.execution.pacing import Ask, Cancel, Command, RebalanceRun, Submit
+from alchemiser.execution.pacing import RebalanceRun
+from alchemiser.execution.work import Ask, Cancel, Command, Submit
 
 START = datetime(2025, 3, 3, 20, 50, tzinfo=UTC)
 CUT_OFF = START + timedelta(minutes=9)
+SESSION = Session(date=date(2025, 3, 3), opens_at=START - timedelta(hours=6, minutes=20), closes_at=START + timedelta(minutes=10))
 RULES = LadderRules(order_deadline_seconds=300.0)
 
 
@@ -61,7 +63,7 @@ class Desk:
             denials=(),
             crossings=(),
         )
-        self.run = RebalanceRun(plan=plan, epoch="e1", rules=rules, quotes=self.market, started_at=START, cut_off=CUT_OFF)
+        self.run = RebalanceRun(plan=plan, epoch="e1", rules=rules, quotes=self.market, started_at=START, cut_off=CUT_OFF, session=SESSION)
         self.now = START
         self.live: dict[str, NewOrder] = {}
         self.filled: dict[str, Decimal] = {}
@@ -159,6 +161,7 @@ def test_a_buy_is_resized_when_no_sell_can_bring_more() -> None:
 def test_the_ladder_climbs_and_falls_back_to_a_market_order() -> None:
     """Each rung that runs out is cancelled, awaited, and followed by a better price; at last by a market order."""
     desk = Desk(intent("OLD", Side.SELL, "20"))
+    desk.market.quotes["OLD"] = Quote(symbol="OLD", bid=99.96, bid_size=500, ask=100.04, ask_size=500, at=START)
     prices: list[Decimal | None] = []
     for _ in range(len(RULES.rungs)):
         desk.step()

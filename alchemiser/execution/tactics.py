@@ -1,0 +1,83 @@
+"""Which tactic works an intent: the one of its symbol, else that of the strategy that wants most of it, else the default. Pure."""
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from alchemiser.domain.intents import Intent
+from alchemiser.execution.auction import Auction
+from alchemiser.execution.decisions import Tactic
+from alchemiser.execution.ladder import Ladder, LadderRules
+from alchemiser.execution.slices import U_SHAPED_VOLUME, Sliced
+from alchemiser.market.schedule import Schedule, parse_schedule
+
+
+class TacticName(StrEnum):
+    """Every tactic there is."""
+
+    LADDER = "ladder"
+    MARKETABLE_LIMIT = "marketable_limit"
+    TWAP = "twap"
+    VWAP = "vwap"
+    MOC = "moc"
+    LOC = "loc"
+
+
+AUCTIONS = frozenset({TacticName.MOC, TacticName.LOC})
+"""The tactics whose fills come at the close only."""
+
+
+class TacticRules(msgspec.Struct, frozen=True, kw_only=True):
+    """Which tactic is used for what, and how each works.
+
+    ``default``, ``by_strategy`` and ``by_symbol`` name tactics. ``through_bps`` and ``marketable_tries`` belong to the marketable limit,
+    ``window_seconds``, ``slices`` and ``volume_profile`` to twap and vwap, the rest to the closing auction: until when the venue takes
+    orders for it, how far a limit-on-close may be from the arrival price, and what takes over (``park`` for nothing).
+    """
+
+    default: str = TacticName.LADDER
+    by_strategy: dict[str, str] = {}
+    by_symbol: dict[str, str] = {}
+    through_bps: Decimal = Decimal(5)
+    marketable_tries: int = 3
+    window_seconds: float = 240.0
+    slices: int = 4
+    volume_profile: tuple[float, ...] = U_SHAPED_VOLUME
+    auction_cutoff: Schedule = parse_schedule("close - 10m")
+    loc_limit_bps: Decimal = Decimal(50)
+    auction_fallback: str = TacticName.LADDER
+
+
+def name_for(intent: Intent, rules: TacticRules) -> TacticName:
+    """Return the tactic of an intent. Among strategies that want the same number of shares the first in name order counts."""
+    if intent.symbol in rules.by_symbol:
+        return TacticName(rules.by_symbol[intent.symbol])
+    for wish in sorted(intent.wishes, key=lambda wish: (-wish.quantity, wish.strategy)):
+        if wish.strategy in rules.by_strategy:
+            return TacticName(rules.by_strategy[wish.strategy])
+    return TacticName(rules.default)
+
+
+def make(name: str, rules: TacticRules, ladder_rules: LadderRules) -> Tactic:
+    """Return the tactic of that name."""
+    ladder = Ladder(ladder_rules, ladder_rules.rungs)
+    match TacticName(name):
+        case TacticName.LADDER:
+            return ladder
+        case TacticName.MARKETABLE_LIMIT:
+            takes = (Decimal(1),) * rules.marketable_tries
+            return Ladder(ladder_rules, takes, name=TacticName.MARKETABLE_LIMIT.value, through_bps=rules.through_bps)
+        case TacticName.TWAP:
+            return Sliced(ladder, "twap", rules.window_seconds, rules.slices)
+        case TacticName.VWAP:
+            return Sliced(ladder, "vwap", rules.window_seconds, rules.slices, rules.volume_profile)
+        case TacticName.MOC:
+            return Auction(ladder, "moc", rules.auction_cutoff)
+        case TacticName.LOC:
+            return Auction(ladder, "loc", rules.auction_cutoff, rules.loc_limit_bps)
+
+
+def alternative(rules: TacticRules, ladder_rules: LadderRules) -> Tactic | None:
+    """Return what takes over from a tactic that cannot be used, or ``None`` when what is left is to be parked."""
+    return None if rules.auction_fallback == "park" else make(rules.auction_fallback, rules, ladder_rules)

@@ -1,0 +1,177 @@
+"""One intent at work: its live order, what was filled, how far its tactic has come. Pure; ``pacing`` decides what happens to it.
+
+At most one order of an intent is live. While one is being replaced there are two of which the venue lets only one trade: both are kept
+here until the venue has said how each of them ended.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from alchemiser.domain.intents import Intent, IntentOutcome
+from alchemiser.domain.market import Quote
+from alchemiser.domain.money import ZERO
+from alchemiser.domain.orders import NewOrder, Side, TimeInForce
+from alchemiser.execution.decisions import Tactic
+
+MARKET_CUSHION = Decimal("1.01")
+"""Cash set aside for a market buy, relative to the ask: it may walk the book."""
+
+
+class Stage(StrEnum):
+    """Where an intent is."""
+
+    WAITING = "waiting"
+    WORKING = "working"
+    CANCELLING = "cancelling"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Send this order; the rest says why it is as it is."""
+
+    intent_id: str
+    attempt: int
+    order: NewOrder
+    tactic: str = ""
+    step: str = ""
+    rung: int = 0
+    quote: Quote | None = None
+
+
+@dataclass(frozen=True)
+class Replace:
+    """Let the venue put the order of ``submit`` in the place of a live one."""
+
+    client_order_id: str
+    submit: Submit
+    reason: str
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Ask for the cancel of this order."""
+
+    client_order_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Ask the venue for the state of this order."""
+
+    client_order_id: str
+
+
+@dataclass(frozen=True)
+class LookAtAccount:
+    """Ask the broker for the account: it refused a buy that our own count of the cash allowed."""
+
+    reason: str
+
+
+Command = Submit | Replace | Cancel | Ask | LookAtAccount
+
+
+@dataclass
+class LiveOrder:
+    """An order that the venue may still fill; ``is_replacement`` of one that was sent to take the place of another."""
+
+    order: NewOrder
+    rung: int = 0
+    filled: Decimal = ZERO
+    is_replacement: bool = False
+
+    @property
+    def leaves(self) -> Decimal:
+        """Shares that may still be filled."""
+        return self.order.quantity - self.filled
+
+
+@dataclass
+class Work:
+    """One intent in progress.
+
+    ``last`` is the order sent last; with ``resend`` it goes again as it is. ``deadline`` is when the intent has to end, ``wake`` when its
+    tactic wants to be asked again. ``not_replaceable`` is set once the venue has refused a replacement, ``needs_look`` when it has
+    refused a buy.
+    """
+
+    intent: Intent
+    tactic: Tactic
+    deadline: datetime
+    stage: Stage = Stage.WAITING
+    attempt: int = 0
+    rung: int = 0
+    live: dict[str, LiveOrder] = field(default_factory=dict)
+    last: Submit | None = None
+    resend: bool = False
+    stage_since: datetime | None = None
+    filled_quantity: Decimal = ZERO
+    filled_value: Decimal = ZERO
+    rejections: int = 0
+    setbacks: int = 0
+    not_before: datetime | None = None
+    wake: datetime | None = None
+    not_replaceable: bool = False
+    needs_look: bool = False
+    reason: str | None = None
+    fell_because: str | None = None
+
+    @property
+    def leaves_quantity(self) -> Decimal:
+        """Shares of the intent that are not filled yet."""
+        return self.intent.quantity - self.filled_quantity
+
+    @property
+    def current(self) -> LiveOrder | None:
+        """The live order; the newer one while it is being replaced."""
+        return next(reversed(self.live.values()), None)
+
+    @property
+    def is_in_auction(self) -> bool:
+        """Whether what is live waits for the closing auction."""
+        return self.current is not None and self.current.order.time_in_force is TimeInForce.CLS
+
+    @property
+    def reserved(self) -> Decimal:
+        """Dollars that the live order, or one that goes again as it is, may still take; of two in replacement the larger sum."""
+        if self.intent.side is Side.SELL:
+            return ZERO
+        amounts = [live.leaves * self._price(live.order) for live in self.live.values()]
+        if self.resend and self.last is not None and self.stage is Stage.WAITING:
+            amounts.append(self.last.order.quantity * self._price(self.last.order))
+        return max(amounts, default=ZERO)
+
+    def outcome(self) -> IntentOutcome:
+        """Return how the intent stands or ended."""
+        average = self.filled_value / self.filled_quantity if self.filled_quantity else None
+        slippage = None
+        if average is not None:
+            reference = self.intent.reference_price
+            slippage = float((average - reference) / reference * self.intent.side.sign * 10_000)
+        if self.stage is Stage.ENDED and self.reason is None:
+            state = "filled"
+        elif self.filled_quantity:
+            state = "partial"
+        else:
+            state = "unfilled"
+        return IntentOutcome(
+            intent_id=self.intent.intent_id,
+            symbol=self.intent.symbol,
+            side=self.intent.side,
+            quantity=self.intent.quantity,
+            filled_quantity=self.filled_quantity,
+            average_price=average,
+            slippage_bps=slippage,
+            state=state,
+            reason=self.reason,
+            attempts=self.attempt,
+            tactic=self.tactic.name,
+            fell_because=self.fell_because,
+        )
+
+    def _price(self, order: NewOrder) -> Decimal:
+        return order.limit_price or self.intent.reference_price * MARKET_CUSHION
