@@ -23,12 +23,12 @@ from alchemiser.domain.events import (
     ReconciliationStarted,
 )
 from alchemiser.domain.orders import ExecutionReport
-from alchemiser.domain.reconciliation import AT_ODDS, UNRESOLVED, Difference, DifferenceCode, Parking
+from alchemiser.domain.reconciliation import AT_ODDS, UNRESOLVED, Difference, DifferenceCode, Parking, Remedy
 from alchemiser.domain.runtime import Clock
 from alchemiser.domain.venue import Venue
 from alchemiser.execution.order_states import OrderStates
 from alchemiser.execution.parking import ParkedSymbols
-from alchemiser.execution.reconciliation import Findings, OwnSide, VenueSide, reconcile, to_look_up
+from alchemiser.execution.reconciliation import Findings, OwnSide, VenueSide, more_to_look_up, reconcile, to_look_up
 
 OVERLAP: Final = timedelta(seconds=2)
 """How much further back than the last known execution the venue is asked: its clocks need not agree to the second."""
@@ -84,7 +84,7 @@ class Reconciler:
             if findings.is_settled or attempt >= parts.attempts:
                 break
             for difference in findings.differences:
-                if difference.subject in findings.cancels:
+                if difference.remedy is Remedy.CANCELLED:
                     taken_back[difference.code, difference.subject] = difference
             await self._take_back(findings)
             pause = ATTEMPT_PAUSES_SECONDS[min(attempt, len(ATTEMPT_PAUSES_SECONDS)) - 1]
@@ -102,13 +102,12 @@ class Reconciler:
         listed = await venue.open_orders()
         looked_up: dict[str, ExecutionReport | None] = {}
         for key in to_look_up(orders, listed):
-            try:
-                looked_up[key] = await venue.order_by_client_id(key)
-            except NotFoundAtVenue:
-                looked_up[key] = None
+            looked_up[key] = await self._look_up(key)
         first = next(iter(orders), None)
         # Nothing was ever sent from this journal: nothing of ours can have been missed.
         executions = () if first is None else await venue.fills_since(self._missing_from(since or first.intended_at, listed, looked_up))
+        for key in more_to_look_up(tuple(orders), executions):
+            looked_up[key] = await self._look_up(key)
         account = await venue.account()
         positions = await venue.positions()
         observed = AccountObserved(at=self._parts.clock.now(), account=account, positions=positions, reason=reason)
@@ -121,6 +120,12 @@ class Reconciler:
             replayed=replayed or (),
         )
         return answers, observed
+
+    async def _look_up(self, key: str) -> ExecutionReport | None:
+        try:
+            return await self._parts.venue.order_by_client_id(key)
+        except NotFoundAtVenue:
+            return None
 
     def _missing_from(
         self, since: datetime, listed: Iterable[ExecutionReport], looked_up: Mapping[str, ExecutionReport | None]

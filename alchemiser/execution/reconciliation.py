@@ -82,6 +82,17 @@ def to_look_up(orders: Iterable[Order], open_at_venue: Iterable[ExecutionReport]
     return tuple(order.client_order_id for order in orders if order.is_terminal is (order.client_order_id in listed))
 
 
+def more_to_look_up(orders: Iterable[Order], executions: Iterable[BrokerActivity]) -> tuple[str, ...]:
+    """Return the orders that were taken for never sent or rejected, and that an execution of an unknown order may belong to after all."""
+    known = {order.venue_order_id for order in orders}
+    strange = {(one.symbol, one.side) for one in executions if one.venue_order_id not in known}
+    return tuple(
+        order.client_order_id
+        for order in orders
+        if order.is_terminal and order.venue_order_id is None and (order.request.symbol, order.request.side.value) in strange
+    )
+
+
 def reconcile(own: OwnSide, venue: VenueSide) -> Findings:
     """Compare both sides. The findings are meant for exactly the state that was compared."""
     view = _View(own)
