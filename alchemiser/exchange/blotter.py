@@ -16,7 +16,7 @@ from alchemiser.exchange.archive import SEGMENT, seal, unseal
 from alchemiser.exchange.assets import AssetRecord
 from alchemiser.exchange.errors import invalid, not_found
 from alchemiser.exchange.fields import parse_order_id
-from alchemiser.exchange.ids import RANDOM_BITS, ulid, ulid_text, uuid_text
+from alchemiser.exchange.ids import RANDOM_BITS, ulid, uuid_text
 from alchemiser.exchange.open_orders import OpenOrders
 from alchemiser.exchange.orders import OrderStatus, OrderUpdate, VenueOrder
 from alchemiser.exchange.requests import OrderFilter
@@ -58,7 +58,10 @@ class Blotter:
     def add(self, order: VenueOrder) -> None:
         """Take in a new order with its legs."""
         parent = None if order.parent_id is None else self._by_id[order.parent_id]
-        (self._state.orders if parent is None else parent.legs).append(order)
+        if parent is None:
+            self._state.orders.append(order)
+        else:
+            parent.legs += (order,)
         for each in (order, *order.legs):
             each.sequence = self.next_sequence()
             self._index(each)
@@ -75,7 +78,7 @@ class Blotter:
 
     def hand_over(self, old: VenueOrder, new: VenueOrder) -> None:
         """Give the legs of an order to its replacement."""
-        new.legs, old.legs = old.legs, []
+        new.legs, old.legs = old.legs, ()
         for leg in new.legs:
             leg.parent_id = new.id
 
@@ -125,18 +128,19 @@ class Blotter:
 
     def transition(self, order: VenueOrder, status: OrderStatus, at: datetime, event: str | None = None, *, told: bool = True) -> None:
         """Change an order's status and, if ``told``, tell it under the status's own name unless ``event`` names another."""
+        is_sent = OrderStatus.ACCEPTED in (order.status, status)
         order.move_to(status, at)
-        if order.is_open:
-            self._open.note_sent(order)
-        else:
+        if not order.is_open:
             self._open.discard(order)
+        elif is_sent:
+            self._open.note_sent(order)
         if told:
             self.emit(event or status.value, order, at)
 
     def emit(self, event: str, order: VenueOrder, at: datetime) -> None:
         """Tell something of an order that is no execution."""
         execution_id = None if event in ("pending_new", "accepted") else self.new_uuid()
-        self._append(OrderUpdate(event=event, event_id=self._event_id(at), at=at, state=copy(order), execution_id=execution_id))
+        self._append(OrderUpdate(event=event, number=self._event_number(at), at=at, state=copy(order), execution_id=execution_id))
 
     def executed(
         self,
@@ -157,7 +161,7 @@ class Blotter:
         self._append(
             OrderUpdate(
                 event=event or ("partial_fill" if order.is_open else "fill"),
-                event_id=self._event_id(at),
+                number=self._event_number(at),
                 at=at,
                 state=copy(order),
                 execution_id=execution_id,
@@ -237,9 +241,9 @@ class Blotter:
         if order.is_open:
             self._open.put(order)
 
-    def _event_id(self, at: datetime) -> str:
+    def _event_number(self, at: datetime) -> bytes:
         self._last_event = ulid(at, self._last_event, self._random.getrandbits(RANDOM_BITS))
-        return ulid_text(self._last_event)
+        return self._last_event.to_bytes(16)
 
     def _append(self, update: OrderUpdate) -> None:
         self._state.updates.append(update)

@@ -22,16 +22,15 @@ _FORGET: Final = 2_000
 
 
 class Event(NamedTuple):
-    """One event: its id of 26 characters, when it happened, and its JSON, or the order update that is written when somebody asks."""
+    """One event: its id of 26 characters, when it happened, and its JSON."""
 
     id: str
     at: datetime
-    content: bytes | OrderUpdate
+    payload: bytes
 
-    @property
-    def payload(self) -> bytes:
-        """Its JSON."""
-        return self.content if isinstance(self.content, bytes) else self.content.payload
+
+AnyEvent = Event | OrderUpdate
+"""An event that is written, or one that is written when somebody asks."""
 
 
 class EventRange(msgspec.Struct, frozen=True):
@@ -55,7 +54,7 @@ class EventRange(msgspec.Struct, frozen=True):
         """Whether there is an end."""
         return self.until is not None or self.until_id is not None
 
-    def is_past(self, event: Event) -> bool:
+    def is_past(self, event: AnyEvent) -> bool:
         """Return whether the event lies behind the end."""
         if self.until is not None:
             return event.at > self.until
@@ -96,7 +95,7 @@ class EventLog:
     def __init__(self, *, kept: int = KEPT_EVENTS, earlier: Callable[[], Sequence[bytes]] | None = None) -> None:
         """``earlier`` gives the JSON of the events of an earlier run; it is asked once, when somebody wants history."""
         self._kept = kept
-        self._events: list[Event] = []
+        self._events: list[AnyEvent] = []
         self._earlier = earlier
 
     @property
@@ -104,21 +103,18 @@ class EventLog:
         """The id of the last event, an empty one when there is none."""
         return self._events[-1].id if self._events else ""
 
-    def append(self, event: Event) -> None:
+    def append(self, event: AnyEvent) -> None:
         """Remember an event."""
+        assert event.id > self.last_id, f"the id {event.id} does not come after {self.last_id}"
         self.extend([event])
 
-    def extend(self, events: Sequence[Event]) -> None:
-        """Remember more events, oldest first."""
-        last = self.last_id
-        for event in events:
-            assert event.id > last, f"the id {event.id} does not come after {last}"
-            last = event.id
+    def extend(self, events: Sequence[AnyEvent]) -> None:
+        """Remember more events, oldest first, whose ids are known to rise."""
         self._events.extend(events)
         if len(self._events) >= self._kept + _FORGET:
             del self._events[: len(self._events) - self._kept]
 
-    def select(self, wanted: EventRange) -> list[Event]:
+    def select(self, wanted: EventRange) -> list[AnyEvent]:
         """Return what has happened so far of what a client asked for."""
         if not wanted.is_replay:
             return []

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from alchemiser.domain.runtime import Clock
 from alchemiser.exchange.engine import Exchange
-from alchemiser.exchange.event_log import Event, EventLog, EventRange, encoded, parse_range, sortable_id
+from alchemiser.exchange.event_log import AnyEvent, Event, EventLog, EventRange, encoded, parse_range, sortable_id
 from alchemiser.exchange.faults import FaultBook
 from alchemiser.exchange.http_forms import answer
 from alchemiser.exchange.orders import OrderUpdate
@@ -48,7 +48,7 @@ class Subscriber:
         self._is_frozen = False
         self._news = asyncio.Event()
 
-    def send(self, event: Event) -> None:
+    def send(self, event: AnyEvent) -> None:
         """Queue an event; one that comes after the end that was asked for ends the stream instead."""
         if self.wanted.is_past(event):
             self.close()
@@ -125,10 +125,10 @@ class EventStream:
     def publish(self, updates: Sequence[OrderUpdate]) -> None:
         """Remember order updates, and tell whoever listens to them or to the activities that came with them."""
         if not self._clients and self._faults.is_empty:
-            self._trades.extend([Event(update.event_id, update.at, update) for update in updates])
+            self._trades.extend(updates)
             return
         for update in updates:
-            self._tell(self._trades, Event(update.event_id, update.at, update))
+            self._tell(self._trades, update)
         if self._activities in self._clients.values():
             self._catch_up()
 
@@ -191,7 +191,7 @@ class EventStream:
         finally:
             del self._clients[subscriber]
 
-    def _tell(self, log: EventLog, event: Event) -> None:
+    def _tell(self, log: EventLog, event: AnyEvent) -> None:
         log.append(event)
         now = self._clock.now()
         if self._faults.is_mute("events", now):

@@ -60,10 +60,10 @@ def with_legs(order: VenueOrder, exits: Exits | None, fresh: Callable[[], str]) 
         return
     is_oco = order.order_class == "oco"
     if exits.take_profit is not None and not is_oco:
-        order.legs.append(_leg(order, fresh, "limit", limit=exits.take_profit, stop=None))
+        order.legs += (_leg(order, fresh, "limit", limit=exits.take_profit, stop=None),)
     if exits.stop_price is not None:
         kind: OrderType = "stop" if exits.stop_limit_price is None else "stop_limit"
-        order.legs.append(_leg(order, fresh, kind, limit=exits.stop_limit_price, stop=exits.stop_price))
+        order.legs += (_leg(order, fresh, kind, limit=exits.stop_limit_price, stop=exits.stop_price),)
     for leg in order.legs:
         leg.is_dormant = not is_oco
 
@@ -97,5 +97,5 @@ def _leg(parent: VenueOrder, fresh: Callable[[], str], kind: OrderType, *, limit
         stop_price=stop,
         status=OrderStatus.HELD,
         parent_id=parent.id,
-        legs=[],
+        legs=(),
     )

@@ -174,8 +174,10 @@ class OpenOrders:
 
     def _recount(self, family: _Family, symbol: _Symbol) -> None:
         """Bring the sums up to what the members of a family hold now."""
-        members = family.members.values()
-        dollars, shares = reserved_dollars_of(members), held_shares_of(members)
+        dollars = shares = ZERO
+        if family.members:
+            members = family.members.values()
+            dollars, shares = reserved_dollars_of(members), held_shares_of(members)
         if dollars != family.dollars:
             change = _EXACT.subtract(dollars, family.dollars)
             self._dollars[family.is_marginable] = _EXACT.add(self._dollars[family.is_marginable], change)

@@ -7,7 +7,6 @@ A :class:`VenueOrder` is a mutable record: the exchange is its only writer, and 
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from functools import cached_property
 from typing import Any, Final, Literal
 
 import msgspec
@@ -15,6 +14,7 @@ import msgspec
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.money import ZERO, number_string
 from alchemiser.exchange.formats import average_text, optional_number, optional_time, time_text
+from alchemiser.exchange.ids import ulid_text
 
 Side = Literal["buy", "sell"]
 OrderType = Literal["market", "limit", "stop", "stop_limit", "trailing_stop"]
@@ -60,14 +60,25 @@ TRANSITIONS: Final[dict[OrderStatus, frozenset[OrderStatus]]] = {
 """From each status, those that may follow it; nothing follows a terminal one."""
 
 
-class VenueOrder(msgspec.Struct, kw_only=True, array_like=True):
+_STAMPS: Final = {
+    _S.FILLED: "filled_at",
+    _S.CANCELED: "canceled_at",
+    _S.EXPIRED: "expired_at",
+    _S.REJECTED: "failed_at",
+    _S.REPLACED: "replaced_at",
+    _S.PENDING_CANCEL: "cancel_requested_at",
+}
+"""Which time a status stamps."""
+
+
+class VenueOrder(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     """One order with its legs. The first group is the request, the second its life, the third what only the matching knows.
 
     ``filled_value`` is the exact sum of quantity times price. ``hold_price`` and ``hold_quantity`` are what the account reserves: dollars
     per share for an order that opens, shares for one that closes. ``good_for`` is the session a day order lives in.
     ``is_total`` says of a replacement that its quantity was asked for as a total, of which ``filled_before`` has been counted already.
     ``parent_id`` is set on legs; one that ``is_dormant`` waits for its entry to be filled and holds nothing yet. Replaced legs stay in
-    ``legs``.
+    ``legs``. An order never leads back to itself, so that the garbage collector need not look at the thousands that are kept.
     """
 
     id: str
@@ -118,7 +129,7 @@ class VenueOrder(msgspec.Struct, kw_only=True, array_like=True):
     order_class: OrderClass = ""
     parent_id: str | None = None
     is_dormant: bool = False
-    legs: list["VenueOrder"] = []
+    legs: tuple["VenueOrder", ...] = ()
 
     @property
     def sign(self) -> int:
@@ -162,21 +173,9 @@ class VenueOrder(msgspec.Struct, kw_only=True, array_like=True):
             self.is_matchable = False
             if status is not OrderStatus.REPLACED:
                 self.replaced_by = None
-        match status:
-            case OrderStatus.FILLED:
-                self.filled_at = at
-            case OrderStatus.CANCELED:
-                self.canceled_at = at
-            case OrderStatus.EXPIRED:
-                self.expired_at = at
-            case OrderStatus.REJECTED:
-                self.failed_at = at
-            case OrderStatus.REPLACED:
-                self.replaced_at = at
-            case OrderStatus.PENDING_CANCEL:
-                self.cancel_requested_at = at
-            case _:
-                pass
+        stamp = _STAMPS.get(status)
+        if stamp is not None:
+            setattr(self, stamp, at)
 
 
 def order_json(order: VenueOrder, nested: bool = True) -> dict[str, Any]:
@@ -225,15 +224,16 @@ def order_json(order: VenueOrder, nested: bool = True) -> dict[str, Any]:
     }
 
 
-class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One event of the order stream; ``state`` is a copy of the order as it was after it. Prices and quantities only for executions.
 
-    ``previous_execution_id`` is the execution that is broken or corrected.
-    Its JSON is written once, when somebody asks for it: most events of a busy exchange are heard by nobody.
+    ``previous_execution_id`` is the execution that is broken or corrected. ``number`` is that of its id, in 16 bytes.
+    Its id and its JSON are written when somebody asks for them, the JSON once (``written``): most events of a busy exchange are heard by
+    nobody.
     """
 
     event: str
-    event_id: str
+    number: bytes
     at: datetime
     state: VenueOrder
     execution_id: str | None = None
@@ -243,16 +243,25 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     settle_date: date | None = None
     previous_execution_id: str | None = None
     reason: str | None = None
+    written: bytes | None = None
 
-    @cached_property
+    @property
+    def id(self) -> str:
+        """The id of the event, which sorts by time."""
+        return ulid_text(int.from_bytes(self.number))
+
+    @property
     def order(self) -> dict[str, Any]:
         """The order's JSON in the state after the event."""
         return order_json(self.state, nested=False)
 
-    @cached_property
+    @property
     def payload(self) -> bytes:
         """The JSON of :meth:`json`."""
-        return msgspec.json.encode(self.json())
+        if self.written is None:
+            msgspec.structs.force_setattr(self, "written", msgspec.json.encode(self.json()))
+        assert self.written is not None
+        return self.written
 
     def json(self) -> dict[str, Any]:
         """Return the ``data`` member of the frame (section 5.2)."""
@@ -271,7 +280,7 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             execution["reason"] = self.reason
         return {
             "event": self.event,
-            "event_id": self.event_id,
+            "event_id": self.id,
             "at": time_text(self.at),
             "timestamp": time_text(self.at),
             "execution_id": self.execution_id,

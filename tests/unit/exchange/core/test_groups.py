@@ -343,7 +343,7 @@ def test_the_entry_takes_its_exits_to_its_replacement(scene: Scene) -> None:
     scene.settle()
     new = scene.replace(entry, limit_price=96)
     scene.settle()
-    assert ([], [profit, loss], new.id) == (entry.legs, new.legs, profit.parent_id)
+    assert ((), (profit, loss), new.id) == (entry.legs, new.legs, profit.parent_id)
     scene.quote(bid=95, ask=95.5)
     scene.wait(300)
     assert ["replaced", "filled", "new", "held"] == statuses(entry, new, profit, loss)

@@ -97,7 +97,7 @@ def test_event_ids_sort_in_the_order_of_the_events(scene: Scene) -> None:
     for _ in range(5):
         scene.submit(limit_price=90)
     scene.wait(minutes=10)
-    ids = [update.event_id for update in scene.updates()]
+    ids = [update.id for update in scene.updates()]
     assert sorted(set(ids)) == ids
     assert {26} == {len(text) for text in ids}
 
