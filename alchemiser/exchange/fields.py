@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final, get_args
+from typing import Any, Final
 from uuid import UUID
 
 from alchemiser.domain.money import SHARE_QUANTUM, truncate_shares
@@ -56,14 +56,14 @@ def read_shares(fields: Mapping[str, Any]) -> Decimal | None:
     return None if quantity is None else truncate_shares(quantity)
 
 
-def read_choice(fields: Mapping[str, Any], name: str, allowed: object, default: str | None = None) -> Any:
+def read_choice(fields: Mapping[str, Any], name: str, allowed: Any, default: str | None = None) -> Any:
     """Read one of the values of a literal type; absent and without a default it is required."""
     value = fields.get(name)
     if value is None or value == "":
         value = default
     if value is None:
         raise invalid(f"{name} is required")
-    if value not in get_args(allowed):
+    if value not in allowed.__args__:
         raise invalid(f"invalid {name}: {str(value)[:40]}")
     return value
 

@@ -68,6 +68,8 @@ class Floor:
         self._timeline = timeline
         self._settings = settings
         self._random = random
+        self._acknowledge_after = timedelta(milliseconds=settings.acknowledge_ms)
+        self._match_after = timedelta(milliseconds=settings.match_ms)
 
     # --- what orders go through ---
 
@@ -84,7 +86,7 @@ class Floor:
     def route(self, order: VenueOrder, at: datetime) -> None:
         """Send an order to the market."""
         self._blotter.transition(order, OrderStatus.PENDING_NEW, at)
-        self._agenda.plan(at + timedelta(milliseconds=self._settings.acknowledge_ms), "acknowledge", order.id)
+        self._agenda.plan(at + self._acknowledge_after, "acknowledge", order.id)
 
     def enter_replacement(self, old: VenueOrder, new: VenueOrder, at: datetime) -> None:
         """Begin to replace ``old`` by ``new``; until it is done ``old`` may still be filled."""
@@ -222,7 +224,7 @@ class Floor:
 
     def _acknowledge(self, order: VenueOrder, at: datetime) -> None:
         self._blotter.transition(order, OrderStatus.NEW, at)
-        self._agenda.plan(at + timedelta(milliseconds=self._settings.match_ms), "match", order.id)
+        self._agenda.plan(at + self._match_after, "match", order.id)
         self._groups.acknowledged(order, at)
 
     def _arrive(self, order: VenueOrder, at: datetime) -> None:
@@ -282,7 +284,7 @@ class Floor:
         """Reserve for an order that nobody could price when it came; the venue rejects it now if the account cannot pay."""
         order.hold_price = price
         self._blotter.hold_anew(order)
-        if order.status in _PENDING or self._standing.lacks_buying_power_for(order, self._standing.valuation()) is None:
+        if order.status in _PENDING or self._standing.lacks_buying_power_for(order, self._standing.valuation(), excluding=[order]) is None:
             return True
         self.end(order, OrderStatus.REJECTED, at)
         return False

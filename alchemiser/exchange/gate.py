@@ -119,12 +119,12 @@ class Gate:
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             body = await request.read()
-            now = self._clock.now()
+            now, path = self._clock.now(), _path_of(request)
             entry = self._traffic.request(now, request.method, request.path, request.query_string, body)
-            response = await self._answer(request, body, handler, now, is_trading=is_trading)
+            response = await self._answer(request, path, body, handler, now, is_trading=is_trading)
             entry["status"] = response.status
             if not response.prepared:
-                _complete(response.headers, self.answer_headers(_path_of(request)))
+                _complete(response.headers, self.answer_headers(path))
             return response
 
         return guarded
@@ -140,14 +140,16 @@ class Gate:
 
         return guarded
 
-    async def _answer(self, request: web.Request, body: bytes, handler: Handler, now: datetime, *, is_trading: bool) -> web.StreamResponse:
+    async def _answer(
+        self, request: web.Request, path: str, body: bytes, handler: Handler, now: datetime, *, is_trading: bool
+    ) -> web.StreamResponse:
         try:
-            self._check(request, now)
+            self._check(request, path, now)
             if is_trading:
                 self._stir(now)
             if self._faults.is_empty:
                 return await handler(request)
-            fault = self._faults.for_request(request.method, _path_of(request), now, partial(_names, request, body))
+            fault = self._faults.for_request(request.method, path, now, partial(_names, request, body))
             return await (handler(request) if fault is None else self._with_fault(fault, request, handler))
         except ApiError as error:
             return refusal(error)
@@ -158,13 +160,13 @@ class Gate:
             # The driver has it too, and ends the exchange with it when it matters; a client learns no more than from the real service.
             return refusal(ApiError(500, 50010000, "internal server error"))
 
-    def _check(self, request: web.Request, now: datetime) -> None:
+    def _check(self, request: web.Request, path: str, now: datetime) -> None:
         presented = presented_pair(request.headers)
         if presented is None:
             raise ApiError(403, None, "forbidden.")
         if not self._credentials.accept(*presented):
             raise ApiError(401, None, "unauthorized.")
-        limit = self._limit_of(_path_of(request))
+        limit = self._limit_of(path)
         if not limit.take(now):
             is_trading = limit is self._rate_limit
             raise ApiError(429, 42910000, "rate limit exceeded") if is_trading else ApiError(429, None, "too many requests.")
@@ -228,7 +230,8 @@ class Gate:
 
 def _path_of(request: web.Request) -> str:
     """Return the path with the doubled slash of some clients made single."""
-    return "/" + request.path.lstrip("/")
+    path = request.path
+    return "/" + path.lstrip("/") if path.startswith("//") else path
 
 
 def _complete(headers: MutableMapping[str, str], more: dict[str, str]) -> None:

@@ -18,6 +18,7 @@ from alchemiser.exchange.errors import ApiError, bad_request
 from alchemiser.exchange.wire import UNREADABLE
 from alchemiser.market.calendar import midnight
 
+_JSON: Final = {"Content-Type": "application/json; charset=UTF-8"}
 _TRUE: Final = frozenset({"true", "1", "t", "yes"})
 _FALSE: Final = frozenset({"false", "0", "f", "no", ""})
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -31,7 +32,7 @@ _LAST_DAY: Final = date(2200, 1, 1)
 
 def answer(value: Any, status: int = 200) -> web.Response:
     """Return a JSON answer."""
-    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json", charset="UTF-8")
+    return web.Response(body=msgspec.json.encode(value), status=status, headers=_JSON)
 
 
 def refusal(error: ApiError) -> web.Response:

@@ -15,7 +15,7 @@ from typing import Final
 from alchemiser.domain.money import ZERO
 from alchemiser.exchange.assets import AssetRecord
 from alchemiser.exchange.orders import OrderStatus, PositionIntent, VenueOrder
-from alchemiser.exchange.reservations import held_shares_of, reserved_dollars_of
+from alchemiser.exchange.reservations import held_by, held_shares_of, reserved_dollars_of
 from alchemiser.exchange.rules import Priced
 from alchemiser.exchange.wash import WashTable
 
@@ -97,6 +97,8 @@ class OpenOrders:
     def reserved_buying_power(self, multiplier: int, excluding: Collection[VenueOrder] = ()) -> Decimal:
         """Return the buying power that open orders hold, but for those that ``excluding`` names."""
         total = self._dollars[True] + self._dollars[False] * multiplier
+        if not excluding:
+            return total
         for family, left in self._families_without(excluding):
             total += (reserved_dollars_of(left) - family.dollars) * (1 if family.is_marginable else multiplier)
         return total
@@ -107,6 +109,8 @@ class OpenOrders:
         if found is None:
             return ZERO
         total = found.shares
+        if not excluding:
+            return total
         for family, left in self._families_without(excluding):
             if family.symbol == symbol:
                 total += held_shares_of(left) - family.shares
@@ -174,10 +178,7 @@ class OpenOrders:
 
     def _recount(self, family: _Family, symbol: _Symbol) -> None:
         """Bring the sums up to what the members of a family hold now."""
-        dollars = shares = ZERO
-        if family.members:
-            members = family.members.values()
-            dollars, shares = reserved_dollars_of(members), held_shares_of(members)
+        dollars, shares = held_by(family.members.values()) if family.members else (ZERO, ZERO)
         if dollars != family.dollars:
             change = _EXACT.subtract(dollars, family.dollars)
             self._dollars[family.is_marginable] = _EXACT.add(self._dollars[family.is_marginable], change)

@@ -33,6 +33,17 @@ def held_shares_of(orders: Collection[VenueOrder]) -> Decimal:
     return _together([order for order in orders if order.is_closing and not order.is_dormant], _leaves)
 
 
+def held_by(orders: Collection[VenueOrder]) -> tuple[Decimal, Decimal]:
+    """Return the dollars and the shares that some open orders of one symbol hold together."""
+    if len(orders) > 1:
+        return reserved_dollars_of(orders), held_shares_of(orders)
+    # Nearly every order stands alone.
+    (order,) = orders
+    if order.is_closing:
+        return ZERO, ZERO if order.is_dormant else order.leaves_quantity
+    return reserved_dollars(order), ZERO
+
+
 def inferred_intent(side: Side, position: Decimal) -> PositionIntent:
     """Return what an order does to a position of that many signed shares."""
     if side == "buy":

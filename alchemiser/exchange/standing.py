@@ -112,14 +112,14 @@ class Standing:
         return self._blotter.open.reserved_buying_power(multiplier, excluding)
 
     def lacks_buying_power_for(self, order: VenueOrder, value: Valuation, excluding: Collection[VenueOrder] = ()) -> Decimal | None:
-        """Return the free buying power when it is less than an order needs, ``None`` when it is enough. The order itself does not count.
+        """Return the free buying power when it is less than an order needs, ``None`` when it is enough.
 
-        ``value`` is the valuation of this moment.
+        ``value`` is the valuation of this moment; an order that is open already has to be among those that are left out.
         """
         dollars = reserved_dollars(order)
         if dollars == 0:
             return None
-        reserved = self._blotter.open.reserved_buying_power(value.multiplier, (order, *excluding))
+        reserved = self._blotter.open.reserved_buying_power(value.multiplier, excluding)
         free = max(value.buying_power - reserved, ZERO)
         if dollars * margin_weight(self._assets[order.symbol], value.multiplier) > free:
             return free
