@@ -212,7 +212,8 @@ class _Stage:
     async def start(self) -> Ended:
         """Run the daemon until its recovery is complete."""
         seen: list[Event] = []
-        before = len(self.market.server.traffic.entries)
+        traffic = self.market.server.traffic
+        before, until = len(traffic.entries), list[int]()
         held: list[Daemon] = []
 
         class Watched(Daemon):
@@ -223,6 +224,7 @@ class _Stage:
                 def note(envelope: Envelope) -> None:
                     seen.append(envelope.event)
                     if isinstance(envelope.event, RecoveryCompleted):
+                        until.append(len(traffic.entries))  # What is done about the rebalance afterwards is another matter.
                         self.request_stop("the case is over")
 
                 self.bus.subscribe_inline("catalogue", (Reconciled, RecoveryCompleted), note)
@@ -250,7 +252,7 @@ class _Stage:
             settings = simulated_settings(self.directory, overrides)
             await start.run_daemon(settings, RunOptions(start=session().date, days=1), surroundings)
         (daemon,) = held
-        entries = list(self.market.server.traffic.entries)[before:]
+        entries = list(traffic.entries)[before : until[0]]
         return Ended(
             reconciled=next(event for event in seen if isinstance(event, Reconciled)),
             parked=tuple(sorted(daemon.state.parked.by_symbol)),
