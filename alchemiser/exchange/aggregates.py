@@ -136,8 +136,11 @@ class History:
         calendar = self._tape.calendar
         if symbol not in self._tape.symbols:
             return ()
-        first, last = max(new_york_date(start), calendar.first_day), min(new_york_date(min(end, self._until)), calendar.last_day)
-        sessions = calendar.sessions(first, last)
+        # Before its first bar and after its last one a symbol has nothing, however far back or ahead somebody asks.
+        bounds = self._tape.bounds([symbol])
+        first = max(new_york_date(start), bounds.first.date)
+        last = min(new_york_date(min(end, self._until)), bounds.last.date)
+        sessions = calendar.sessions(first, last) if first <= last else ()
         return sessions[::-1] if self._descending else sessions
 
     def _minutes(self, symbol: str, frame: TimeFrame, adjustment: Adjustment, start: datetime, end: datetime) -> Iterator[TapeBar]:

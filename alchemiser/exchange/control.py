@@ -37,7 +37,7 @@ from alchemiser.domain.runtime import Clock
 from alchemiser.exchange.corporate_actions import ActionBook
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError, bad_request, not_found
-from alchemiser.exchange.fault_menu import parse_faults
+from alchemiser.exchange.fault_menu import MOST_SECONDS, parse_faults
 from alchemiser.exchange.faults import FaultBook
 from alchemiser.exchange.feed import MarketFeed
 from alchemiser.exchange.formats import time_text
@@ -53,8 +53,22 @@ from alchemiser.market.calendar import TradingCalendar
 LEAP_SPEED: Final = 20.0
 """Market seconds per second while a leaping clock is held."""
 
+_LEAST_SPEED: Final = 0.001
+_MOST_SPEED: Final = 1_000_000
 _LARGEST_NUMBER: Final = 1_000_000_000
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+_Price = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
+_Size = Annotated[float, msgspec.Meta(ge=0, le=1_000_000_000)]
+
+
+class SetQuote(msgspec.Struct, forbid_unknown_fields=True):
+    """A quote that a symbol is to have; a price of zero is a side without anybody."""
+
+    symbol: str
+    bid: _Price
+    bid_size: _Size
+    ask: _Price
+    ask_size: _Size
 
 
 class PrintTrade(msgspec.Struct, forbid_unknown_fields=True):
@@ -118,7 +132,7 @@ class BlockAccount(msgspec.Struct, forbid_unknown_fields=True):
 
 
 R = TypeVar("R")
-A = TypeVar("A", PrintTrade, CorrectTrade, CancelTrade, SetBands, SetBorrow)
+A = TypeVar("A", SetQuote, PrintTrade, CorrectTrade, CancelTrade, SetBands, SetBorrow)
 
 
 class ControlApi:
@@ -184,7 +198,7 @@ class ControlApi:
                 self._advance((to - self._clock.now()).total_seconds())
             case {"speed": "leap"}:
                 self._adjustable().set_speed(LEAP_SPEED, leaps=True)
-            case {"speed": int() | float() as speed} if speed > 0:
+            case {"speed": int() | float() as speed} if _LEAST_SPEED <= speed <= _MOST_SPEED:
                 self._adjustable().set_speed(float(speed), leaps=False)
             case _:
                 raise bad_request('expected {"advance_seconds": N}, {"to": TIMESTAMP} or {"speed": X}')
@@ -192,20 +206,10 @@ class ControlApi:
 
     async def set_quote(self, request: web.Request) -> web.Response:
         """Give a symbol a quote of its own."""
-        match await read_json(request):
-            case {
-                "symbol": str(symbol),
-                "bid": int() | float() as bid,
-                "bid_size": int() | float() as bid_size,
-                "ask": int() | float() as ask,
-                "ask_size": int() | float() as ask_size,
-            } if min(bid, bid_size, ask, ask_size) >= 0:
-                self._require(symbol)
-            case _:
-                raise bad_request("expected symbol, and bid, bid_size, ask, ask_size as numbers that are not negative")
+        asked = await self._asked(request, SetQuote)
 
         def change(now: datetime) -> Quote:
-            quote = Quote(symbol=symbol, bid=bid, bid_size=bid_size, ask=ask, ask_size=ask_size, at=now)
+            quote = Quote(symbol=asked.symbol, bid=asked.bid, bid_size=asked.bid_size, ask=asked.ask, ask_size=asked.ask_size, at=now)
             self._feed.pin(quote, now)
             return quote
 
@@ -266,6 +270,8 @@ class ControlApi:
         """Set or lift the limit band of a symbol."""
         asked = await self._asked(request, SetBands)
         band = None if asked.down is None or asked.up is None else (asked.down, asked.up)
+        if band is not None and band[0] > band[1]:
+            raise bad_request("expected down not above up")
         self._driver.act(lambda now: self._feed.set_bands(asked.symbol, band, now))
         return answer(msgspec.to_builtins(asked))
 
@@ -343,8 +349,8 @@ class ControlApi:
         return answer(msgspec.to_builtins(trade))
 
     def _advance(self, seconds: float) -> None:
-        if seconds < 0:
-            raise bad_request("market time never goes back")
+        if not 0 <= seconds <= MOST_SECONDS:
+            raise bad_request("market time never goes back, and not further ahead than a year at once")
         self._adjustable().advance(seconds)
         self._driver.read()
         self._driver.wake()

@@ -48,6 +48,11 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+MOST_SECONDS: Final = 366 * 86_400
+"""How far ahead anything can be planned, and how far the clock can be set forward at once."""
+
+_MOST_DOLLARS: Final = 1_000_000
+
 Stream = Literal["orders", "market", "events"]
 
 Reason = Literal[
@@ -141,25 +146,25 @@ class HttpFault(RequestFault, kw_only=True, tag="http"):
 class DelayFault(RequestFault, kw_only=True, tag="delay"):
     """A slow answer."""
 
-    seconds: float
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)]
 
 
 class TimeoutFault(RequestFault, kw_only=True, tag="timeout"):
     """No answer and no effect."""
 
-    seconds: float = 30.0
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)] = 30.0
 
 
 class TimeoutAfterEffectFault(RequestFault, kw_only=True, tag="timeout_after_effect"):
     """An effect and no answer."""
 
-    seconds: float = 30.0
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)] = 30.0
 
 
 class SlowBodyFault(RequestFault, kw_only=True, tag="slow_body"):
     """An answer whose second half is late."""
 
-    seconds: float
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)]
 
 
 class RefuseOrder(RequestFault, kw_only=True, tag="refuse_order"):
@@ -244,7 +249,7 @@ class Storm(Fault, kw_only=True, tag="storm"):
 class Bust(UpdateFault, kw_only=True, tag="bust"):
     """An execution is broken some market seconds after it was made."""
 
-    seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)] = 0.0
 
 
 class Correct(Bust, kw_only=True, tag="correct"):
@@ -278,7 +283,7 @@ class Block(Fault, kw_only=True, tag="block"):
 class StepClock(Fault, kw_only=True, tag="step_clock"):
     """The market clock jumps forward."""
 
-    seconds: Annotated[float, msgspec.Meta(gt=0)]
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=MOST_SECONDS)]
 
 
 DueFault = DropStream | SendFrame | HalfOpen | Storm | Halt | Borrow | Block | StepClock
@@ -316,6 +321,8 @@ def parse_faults(document: Any) -> list[AnyFault]:
             raise ValueError(f"fault {place}: {error}") from error
         if fault.at is not None and fault.at.tzinfo is None:
             raise ValueError(f"fault {place}: `at` needs a zone, for example 2025-03-03T15:00:00Z, not {fault.at.isoformat()}")
+        if isinstance(fault, Correct) and not (fault.by.is_finite() and abs(fault.by) <= _MOST_DOLLARS):
+            raise ValueError(f"fault {place}: `by` must be a number of dollars, not {fault.by}")
         if fault.times < 1 or fault.skip < 0:
             raise ValueError(f"fault {place}: `times` must be at least 1 and `skip` at least 0")
         faults.append(fault)

@@ -95,7 +95,7 @@ class MarketSession:
             case {"action": "auth", "key": str(key), "secret": str(secret)}:
                 return self._authenticate(key, secret)
             case {"action": "auth"}:
-                return self._refuse(402)
+                return self._refuse(403 if self.is_authenticated else 402)
             case {"action": "subscribe" | "unsubscribe"} if not self.is_authenticated:
                 return self._refuse(401)
             case {"action": "subscribe" | "unsubscribe" as action, **lists}:

@@ -133,7 +133,7 @@ def parse_order(body: object) -> OrderRequest:
         trail_percent=read_positive(fields, "trail_percent"),
         extended_hours=read_flag(fields, "extended_hours"),
         client_order_id=read_client_order_id(fields),
-        position_intent=read_choice(fields, "position_intent", PositionIntent) if fields.get("position_intent") else None,
+        position_intent=read_choice(fields, "position_intent", PositionIntent) if fields.get("position_intent") not in (None, "") else None,
         order_class=order_class,
         exits=exits,
     )

@@ -7,12 +7,15 @@ from typing import Any, Final
 
 from alchemiser.exchange.settings import ExchangeSettings
 from tests.protocol.exchange.cards import (
+    AUTHENTICATED,
     FILLS,
     FORBIDDEN,
+    INVALID,
     NOT_FOUND,
     SPY,
     UNKNOWN,
     UNPROCESSABLE,
+    WELCOME,
     Row,
     get,
     held,
@@ -22,7 +25,8 @@ from tests.protocol.exchange.cards import (
     send,
     shows,
 )
-from tests.protocol.exchange.contract import ABSENT, ANYTHING, Call, Control, Events, Forward, Has, Quote, Step
+from tests.protocol.exchange.contract import ABSENT, ANYTHING, Call, Connect, Control, Events, Forward, Has, Hear, Quote, Say, Step
+from tests.protocol.exchange.harness import HEADERS
 
 BOUGHT: Final = (("pending_new", "entry"), ("new", "entry"), ("fill", "entry"))
 
@@ -181,4 +185,28 @@ MARGIN_ROWS: Final[list[Row]] = [
     ),
 ]
 
-BROKER_ROWS: Final[list[Row]] = [*CORRECTION_ROWS, *MARGIN_ROWS]
+HOSTILE_ROWS: Final[list[Row]] = [
+    ("2.1", "a position intent that is an empty list", (refuse(order(position_intent=[]), 422, INVALID),)),
+    (
+        "6.3",
+        "a second authentication that is malformed",
+        (
+            Connect("/v2/sip", headers=HEADERS),
+            WELCOME,
+            AUTHENTICATED,
+            Say({"action": "auth", "key": None}),
+            Hear([{"T": "error", "code": 403}]),
+            Say({"action": "subscribe", "quotes": []}),
+            Hear([{"T": "subscription"}]),
+        ),
+    ),
+    (
+        "7.2",
+        "quotes since the beginning of time",
+        (get("/v2/stocks/quotes?symbols=BIL&start=0001-01-01&limit=1", {"quotes": {"BIL": [ANYTHING]}}),),
+    ),
+    ("7.2", "trades after the end of time", (get("/v2/stocks/trades?symbols=BIL&start=9999-12-31", {"trades": {}}),)),
+    ("7.2", "auctions before the first bar", (get("/v2/stocks/auctions?symbols=BIL&start=0001-01-01&end=2014-12-31", {"auctions": {}}),)),
+]
+
+BROKER_ROWS: Final[list[Row]] = [*CORRECTION_ROWS, *MARGIN_ROWS, *HOSTILE_ROWS]
