@@ -23,6 +23,7 @@ from alchemiser.alpaca.refusals import Subject, refusal, unproven
 from alchemiser.alpaca.tls import needs_trust, trust
 from alchemiser.domain.errors import RateLimited, VenueError, VenueUnavailable
 from alchemiser.domain.runtime import Clock
+from alchemiser.domain.venue import After
 
 _log = structlog.get_logger(__name__)
 
@@ -43,7 +44,8 @@ class RestLimits(msgspec.Struct, frozen=True, kw_only=True):
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A request: ``template`` is its path without ids, for counting; ``what`` names it in messages, with the id it concerns.
 
-    ``may_leave`` is asked when its bytes are about to be written, after every wait for quota and connection, and says why they may not.
+    When its bytes are about to be written, after every wait for quota and connection, ``after`` is awaited and then ``may_leave`` is asked,
+    which says why they may not.
     """
 
     method: str
@@ -55,6 +57,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     is_bulk: bool = False
     accept: str | None = None
     may_leave: Callable[[], str | None] | None = None
+    after: After | None = None
 
     @property
     def has_effect(self) -> bool:
@@ -112,15 +115,14 @@ class RestClient:
 
     async def __aenter__(self) -> Self:
         trace = aiohttp.TraceConfig(trace_config_ctx_factory=SimpleNamespace)
-        trace.on_connection_create_end.append(_note_connected)
-        trace.on_connection_reuseconn.append(_note_connected)
-        trace.on_request_headers_sent.append(_ask_leave)
+        trace.on_request_headers_sent.append(_leave)
         self._session = aiohttp.ClientSession(
             connector=self._make_connector(),
             headers={**self._credentials.headers(), "Accept": "application/json"},
             # The total deadline is ours, because it spans retries; this one tells a connection that never stood from one that broke.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect_seconds),
             trace_configs=[trace],
+            cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=True,
             trust_env=False,
         )
@@ -219,18 +221,16 @@ class _Sent:
         self.is_out = False
 
 
-async def _note_connected(session: aiohttp.ClientSession, context: SimpleNamespace, parameters: object) -> None:
-    """From here on the request may be on the wire; before, it cannot be."""
-    context.trace_request_ctx.is_out = True
-
-
-async def _ask_leave(session: aiohttp.ClientSession, context: SimpleNamespace, parameters: object) -> None:
+async def _leave(session: aiohttp.ClientSession, context: SimpleNamespace, parameters: object) -> None:
     """Called by aiohttp before the first byte is written, its name notwithstanding; what is raised here ends the request unsent."""
-    sent = context.trace_request_ctx
-    why_not = None if sent.request.may_leave is None else sent.request.may_leave()
+    sent: _Sent = context.trace_request_ctx
+    request = sent.request
+    if request.after is not None:
+        await request.after()
+    why_not = None if request.may_leave is None else request.may_leave()
     if why_not is not None:
-        sent.is_out = False
-        raise VenueUnavailable(f"{sent.request.what}: it was withheld at the last moment: {why_not}; nothing was sent")
+        raise VenueUnavailable(f"{request.what}: it was withheld at the last moment: {why_not}; nothing was sent")
+    sent.is_out = True
 
 
 def _broken(request: Request, error: Exception, sent: _Sent) -> VenueError:

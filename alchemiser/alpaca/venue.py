@@ -28,7 +28,7 @@ from alchemiser.domain.market import Bar, MarketSnapshot, Session
 from alchemiser.domain.money import number_string
 from alchemiser.domain.orders import ExecutionReport, NewOrder
 from alchemiser.domain.runtime import Clock
-from alchemiser.domain.venue import WhyNot
+from alchemiser.domain.venue import After, WhyNot
 
 _log = structlog.get_logger(__name__)
 
@@ -109,14 +109,18 @@ class AlpacaVenue:
         """Have ``why_not`` asked whenever the bytes of a submit or a replacement are about to leave."""
         self._why_not = why_not
 
-    async def submit(self, order: NewOrder) -> ExecutionReport:
-        """Send an order once. Raises ``OrderRejected`` on a proven refusal and ``OutcomeUnknown`` when no readable answer came."""
+    async def submit(self, order: NewOrder, *, after: After | None = None) -> ExecutionReport:
+        """Send an order once, when ``after`` has returned; everything but the sending is done while that is awaited.
+
+        Raises ``OrderRejected`` on a proven refusal and ``OutcomeUnknown`` when no readable answer came.
+        """
         request = Request(
             method="POST",
             path="/v2/orders",
             what=f"submit of order {order.client_order_id} ({order.side} {number_string(order.quantity)} {order.symbol})",
             body=msgspec.json.encode(wire.order_body(order)),
             may_leave=partial(self._why_withheld, order.symbol),
+            after=after,
         )
         return await self._place(request, order.client_order_id, source="submit")
 

@@ -17,6 +17,7 @@ import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 
+from alchemiser.bus.afterwards import Afterwards
 from alchemiser.bus.delivery import EVERY, RESTART, Delivery, OnFailure
 from alchemiser.bus.envelope import Envelope
 from alchemiser.bus.mailbox import Mailbox, cause, publisher
@@ -50,6 +51,7 @@ class Bus:
         self._routes = Routes(None if tap is None else tap.append)
         self._route_of = self._routes.by_type
         self._mailboxes: list[Mailbox] = []
+        self._afterwards: list[Afterwards] = []
         self._current: Envelope | None = None
         self._nested: deque[tuple[Route, Envelope]] = deque()
         self._state = _OPEN
@@ -77,6 +79,24 @@ class Bus:
         if inspect.iscoroutinefunction(call):
             raise ValueError(f"{name} is a coroutine function and would never run inline; subscribe it as a mailbox")
         return self._routes.add_inline(Inline(name, call, on_failure), types)
+
+    def subscribe_afterwards(self, name: str, types: Iterable[type[Event]], call: Callable[[Envelope], None]) -> Unsubscribe:
+        """Have ``call`` called for events of these types as an inline handler is, but some milliseconds later.
+
+        For whoever writes and counts, so that no order waits for it. All are told before the bus has ended.
+        Raises ``ValueError`` as :meth:`subscribe_inline` does.
+        """
+
+        def guarded(envelope: Envelope) -> None:
+            try:
+                call(envelope)
+            except Exception as error:  # noqa: BLE001 - this is the supervisor
+                self._failed_afterwards(inline, envelope, error)
+
+        later = Afterwards(guarded)
+        inline = Inline(name, later.put, RESTART)
+        self._afterwards.append(later)
+        return self._routes.add_inline(inline, types)
 
     def subscribe(
         self,
@@ -227,6 +247,18 @@ class Bus:
             raise error
         sink.failed(self._supervisor, envelope, error)
 
+    def _failed_afterwards(self, sink: Sink, envelope: Envelope, error: Exception) -> None:
+        if is_fatal(error):
+            self._break(error)
+            return
+        token = cause.set(envelope)
+        try:
+            sink.failed(self._supervisor, envelope, error)
+        except (BusClosed, JournalFailed):
+            pass  # The bus is broken, which its run tells; the failure itself has been logged.
+        finally:
+            cause.reset(token)
+
     def _refuse_late(self, event: Event, led_here: Envelope | None) -> None:
         if self._broken is not None:
             raise BusClosed(f"{type(event).__name__} was not published: the bus broke ({self._broken})") from self._broken
@@ -313,6 +345,10 @@ class Bus:
         self._end()
 
     def _end(self) -> None:
+        if self._state != _ENDED:
+            self._state = _DRAINING
+            for later in self._afterwards:
+                later.flush()
         self._state = _ENDED
         self._finished.set()
         self._quiet.set()

@@ -21,9 +21,10 @@ from alchemiser.domain.shortfall import Shortfall
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Something that happened at ``at``."""
+    """Something that happened at ``at``. Somebody waits for the durability of what is ``is_awaited``: a request follows from it."""
 
     journaled: ClassVar[bool] = True
+    is_awaited: ClassVar[bool] = False
     at: datetime
 
 
@@ -416,6 +417,7 @@ class OrderIntended(Event, frozen=True, kw_only=True):
     order id of the live order whose place it is to take.
     """
 
+    is_awaited: ClassVar[bool] = True
     rebalance_id: str
     intent_id: str
     attempt: int
@@ -470,6 +472,7 @@ class OrderWithheld(Event, frozen=True, kw_only=True):
 class CancelRequested(Event, frozen=True, kw_only=True):
     """A cancel is about to be sent."""
 
+    is_awaited: ClassVar[bool] = True
     client_order_id: str
     reason: str
 

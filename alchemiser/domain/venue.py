@@ -3,7 +3,7 @@
 Every method has a total deadline. Methods raise the errors of ``domain.errors`` under ``VenueError`` and nothing else.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
@@ -15,6 +15,9 @@ from alchemiser.domain.orders import ExecutionReport, NewOrder
 WhyNot = Callable[[str], str | None]
 """Says why nothing new may be sent for a symbol just now; ``None`` when it may."""
 
+After = Callable[[], Awaitable[None]]
+"""Returns when what a request follows from is durable."""
+
 
 class Venue(Protocol):
     """A broker's trading and market-data requests."""
@@ -25,8 +28,11 @@ class Venue(Protocol):
         A request may have waited long for its turn. What it says then is raised as ``VenueUnavailable``, for nothing was sent.
         """
 
-    async def submit(self, order: NewOrder) -> ExecutionReport:
-        """Send an order. Raises ``OrderRejected`` on a proven refusal and ``OutcomeUnknown`` when no readable answer came."""
+    async def submit(self, order: NewOrder, *, after: After | None = None) -> ExecutionReport:
+        """Send an order. The request is made ready at once, and its first byte leaves when ``after`` has returned, never before.
+
+        Raises ``OrderRejected`` on a proven refusal and ``OutcomeUnknown`` when no readable answer came.
+        """
 
     async def replace(self, venue_order_id: str, *, client_order_id: str, quantity: Decimal, limit_price: Decimal) -> ExecutionReport:
         """Replace an open order by one of that total quantity and price, and return the new one."""

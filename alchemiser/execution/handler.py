@@ -284,12 +284,13 @@ class ExecutionHandler:
             _log.warning("answer_after_the_end", request=name)
 
     async def _submit(self, order: NewOrder) -> None:
-        await self._place(order, partial(self._parts.venue.submit, order))
+        await self._place(order, partial(self._parts.venue.submit, order, after=self._parts.durable))
 
     async def _replace(self, old_key: str, order: NewOrder) -> None:
         """Ask the venue to put the order in the place of a live one. It may fill that one first, and refuses then."""
 
         async def send() -> ExecutionReport:
+            await self._parts.durable()
             old = self._parts.orders.get(old_key)
             if old is None or old.is_terminal or old.venue_order_id is None or order.limit_price is None:
                 raise VenueUnavailable(f"order {old_key} has ended, nothing was asked for in its place")
@@ -306,9 +307,8 @@ class ExecutionHandler:
         await self._place(order, send)
 
     async def _place(self, order: NewOrder, send: Callable[[], Awaitable[ExecutionReport]]) -> None:
-        """Send what makes a new order, once what it follows from is durable, and say which of the four outcomes it had."""
+        """Send what makes a new order, with ``send`` seeing to durability, and say which of the four outcomes it had."""
         key = order.client_order_id
-        await self._parts.durable()
         async with self._senders:
             why_not = self._parts.gate.why_not(order.symbol)
             if why_not is not None:

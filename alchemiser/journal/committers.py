@@ -1,7 +1,8 @@
 """When the journal commits: on a thread of its own in a service, on the loop in a simulation.
 
 Both write the same file. Group commit: whatever was appended since the last commit goes into one transaction, so a hundred events cost
-one flush. The thread commits as soon as somebody waits for durability, else after a short linger; when idle it checkpoints.
+one flush. The thread commits as soon as somebody waits for durability, else after a short linger; when idle it checkpoints. Until then
+it sleeps: a thread that woke at every event would take the interpreter from the loop just while a fill is being dealt with.
 A simulation runs on virtual time, where a loop that waits for a thread sees nothing to wait for and jumps; so there it happens on the loop.
 
 After an error nothing is written any more: a failed flush may have lost what the next one would claim to have kept.
@@ -53,8 +54,8 @@ class Committer(Protocol):
     def has_room(self) -> bool:
         """Whether the backlog is below its bound."""
 
-    def append(self, row: Row) -> None:
-        """Take a row to be committed. Raises ``JournalFailed``."""
+    def append(self, row: Row, *, is_awaited: bool = False) -> None:
+        """Take a row to be committed, at once if somebody is going to wait for it. Raises ``JournalFailed``."""
 
     def save(self, snapshot: Snapshot) -> None:
         """Take a snapshot to be committed after the rows taken before it. Raises ``JournalFailed``."""
@@ -131,7 +132,7 @@ class InlineCommitter:
         """Always true: a full batch is committed at once."""
         return True
 
-    def append(self, row: Row) -> None:
+    def append(self, row: Row, *, is_awaited: bool = False) -> None:
         """Take a row; commit when the batch is full."""
         self._refuse_after_failure()
         self._rows.append(row)
@@ -195,11 +196,12 @@ class ThreadedCommitter:
         self._snapshots: list[Snapshot] = []
         self._committing = 0
         self._durable_sequence = store.head[0]
-        self._is_urgent = False
+        self._is_due = False
         self._is_closing = False
         self._failure: JournalFailed | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         # Touched on the loop only.
+        self._linger: asyncio.Handle | None = None
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._wanting_room: deque[asyncio.Future[None]] = deque()
         # A daemon thread: a process that dies without closing its journal must not hang on it.
@@ -216,8 +218,8 @@ class ThreadedCommitter:
         """Whether the backlog is below its bound."""
         return len(self._rows) + self._committing < self._backlog
 
-    def append(self, row: Row) -> None:
-        """Take a row; never waits."""
+    def append(self, row: Row, *, is_awaited: bool = False) -> None:
+        """Take a row; never waits. One that is awaited is committed with all that the loop appends in this turn."""
         with self._condition:
             self._refuse_after_failure()
             held = len(self._rows) + self._committing
@@ -227,15 +229,15 @@ class ThreadedCommitter:
                 )
                 raise self._failure
             self._rows.append(row)
-            if len(self._rows) == 1:
-                self._condition.notify()
+            if is_awaited or len(self._rows) == 1:
+                self._commit_soon(0.0 if is_awaited else self._linger_seconds)
 
     def save(self, snapshot: Snapshot) -> None:
         """Take a snapshot."""
         with self._condition:
             self._refuse_after_failure()
             self._snapshots.append(snapshot)
-            self._condition.notify()
+            self._commit_now()
 
     async def durable(self, sequence: int) -> None:
         """Ask for a commit at once and wait for it."""
@@ -245,8 +247,7 @@ class ThreadedCommitter:
                 return
             self._refuse_after_failure()
             self._loop = loop
-            self._is_urgent = True
-            self._condition.notify()
+            self._commit_now()
             waiter: asyncio.Future[None] = loop.create_future()
             self._waiting.append((sequence, waiter))
         await waiter
@@ -260,6 +261,7 @@ class ThreadedCommitter:
                 if self.has_room:
                     return
                 self._loop = loop
+                self._commit_now()
                 waiter: asyncio.Future[None] = loop.create_future()
                 self._wanting_room.append(waiter)
             await waiter
@@ -269,7 +271,9 @@ class ThreadedCommitter:
         with self._condition:
             self._is_closing = True
             self._loop = None
-            self._condition.notify()
+            self._commit_now()
+        if self._linger is not None:
+            self._linger.cancel()
         self._thread.join(CLOSE_SECONDS)
         if self._thread.is_alive():
             raise JournalFailed(f"journal {self._writer.store.path} did not finish its last commit within {CLOSE_SECONDS:g} s")
@@ -285,6 +289,25 @@ class ThreadedCommitter:
     def _refuse_after_failure(self) -> None:
         if self._failure is not None:
             raise JournalFailed(str(self._failure)) from self._failure
+
+    def _commit_soon(self, linger_seconds: float) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._commit_now()  # No loop that could call later.
+            return
+        if self._linger is not None:
+            self._linger.cancel()
+        self._linger = loop.call_later(linger_seconds, self._lingered) if linger_seconds else loop.call_soon(self._lingered)
+
+    def _lingered(self) -> None:
+        with self._condition:
+            self._commit_now()
+
+    def _commit_now(self) -> None:
+        """Wake the thread; the condition is held."""
+        self._is_due = True
+        self._condition.notify()
 
     # --- on the thread ---
 
@@ -310,16 +333,14 @@ class ThreadedCommitter:
         """Wait for work and take all of it. Nothing of either means that it is time for a checkpoint, ``None`` that this is the end."""
         condition = self._condition
         with condition:
-            while not (self._rows or self._snapshots):
+            while not (self._is_due and (self._rows or self._snapshots)):
                 if self._is_closing:
                     return None
-                needs_checkpoint = self._writer.store.needs_checkpoint
+                self._is_due = False
+                needs_checkpoint = self._writer.store.needs_checkpoint and not self._rows
                 if not condition.wait(IDLE_SECONDS if needs_checkpoint else None) and needs_checkpoint:
                     break
-            else:
-                if self._linger_seconds:
-                    condition.wait_for(lambda: self._is_urgent or self._is_closing, self._linger_seconds)
-            self._is_urgent = False
+            self._is_due = False
             rows, snapshots = self._rows, self._snapshots
             self._rows, self._snapshots = [], []
             self._committing = len(rows)

@@ -85,9 +85,9 @@ class Store:
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(f"INSERT INTO events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
+            self._insert(f"INSERT INTO events ({COLUMNS}) VALUES ", rows)  # noqa: S608
             changed = [(key, value) for key, value in meta.items() if self._meta.get(key) != value]
-            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", changed)
+            self._insert("INSERT OR REPLACE INTO meta VALUES ", changed)
             for snapshot in snapshots:
                 self._write_snapshot(snapshot)
             connection.execute("COMMIT")
@@ -108,6 +108,19 @@ class Store:
     def close(self) -> None:
         """Close the file; as the last connection it checkpoints and removes the log."""
         self._connection.close()
+
+    def _insert(self, head: str, rows: Sequence[Sequence[object]]) -> None:
+        """Insert many rows with few statements, of 64, 16, 4 or 1 rows so that each is compiled once.
+
+        Every statement gives the interpreter to the loop and has to win it back: at one row each that took longer than the disk.
+        """
+        start = 0
+        for size in (64, 16, 4, 1):
+            while len(rows) - start >= size:
+                part = rows[start : start + size]
+                marks = f"({', '.join('?' * len(part[0]))})"
+                self._connection.execute(head + ", ".join([marks] * size), [value for row in part for value in row])
+                start += size
 
     def _write_snapshot(self, snapshot: Snapshot) -> None:
         query = "SELECT checksum FROM events WHERE sequence <= ? ORDER BY sequence DESC LIMIT 1"

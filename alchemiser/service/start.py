@@ -3,6 +3,7 @@
 ``run_daemon`` is what ``alchemiser run`` calls, and what a simulation calls with surroundings of its own.
 """
 
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -48,6 +49,9 @@ _log = structlog.get_logger(__name__)
 CALENDAR_AHEAD = timedelta(days=60)
 """How far ahead our calendar is compared with the broker's."""
 
+SWITCH_SECONDS = 0.0001
+"""How long one thread may keep the interpreter from another. Python's own 5 ms is an age for an order whose intent is being committed."""
+
 TURNS_PER_LIMIT = 2
 """How often the bus is probed within the time in which it must turn round."""
 
@@ -73,6 +77,8 @@ async def run_daemon(
     """
     surroundings = surroundings or Surroundings(masker=masker)
     code = 0
+    if surroundings.is_threaded:
+        sys.setswitchinterval(SWITCH_SECONDS)
     try:
         code = await _run(settings, options, surroundings)
     except* AlchemiserError as group:

@@ -396,13 +396,26 @@ class _Run:
 
         return watched
 
-    def _request(self, name: str, send: Callable[[AlpacaVenue, Any], Awaitable[Any]]) -> Callable[[AlpacaVenue, Any], Awaitable[Any]]:
-        async def watched(venue: AlpacaVenue, what: Any) -> Any:
+    def _request(self, name: str, send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def watched(venue: AlpacaVenue, what: Any, **how: Any) -> Any:
             life = self.lives[-1]
-            if life.counts(("crash before request",), name):
-                life.end_by_scenario()
+
+            def about_to_leave() -> None:
+                if life.counts(("crash before request",), name):
+                    life.end_by_scenario()
+
+            after = how.get("after")
+            if after is None:
+                about_to_leave()
+            else:
+
+                async def then() -> None:
+                    await after()
+                    about_to_leave()
+
+                how["after"] = then
             try:
-                return await send(venue, what)
+                return await send(venue, what, **how)
             finally:
                 if life.counts(("crash after effect",), name):
                     life.end_by_scenario()

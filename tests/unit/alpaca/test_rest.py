@@ -330,6 +330,35 @@ def guarded(why_not: Callable[[], str | None]) -> Request:
     return Request(method="POST", path="/v2/orders", what="submit of order X-1", body=b"{}", may_leave=why_not)
 
 
+@pytest.mark.parametrize("is_in_time", [True, False])
+def test_nothing_leaves_before_what_it_follows_from_is_durable(is_in_time: bool) -> None:
+    """The request is made ready meanwhile; its first byte leaves afterwards, and when that comes too late nothing was done."""
+
+    async def main() -> None:
+        venue = ScriptedVenue()
+        venue.answer({})
+        async with venue.running(sock=listen()):
+            durable = asyncio.Event()
+            asyncio.get_running_loop().call_later(4 if is_in_time else 11, durable.set)
+
+            async def after() -> None:
+                assert venue.asked == []
+                await durable.wait()
+                assert venue.asked == []
+
+            request = Request(method="POST", path="/v2/orders", what="submit of order X-1", body=b"{}", after=after)
+            rest = RestClient(credentials(), clock=VirtualClock(START), random=Random(1), make_connector=LoopConnector)
+            async with rest:
+                if is_in_time:
+                    await rest.call(Host(venue.url), request)
+                else:
+                    with pytest.raises(VenueUnavailable, match="nothing was done"):
+                        await rest.call(Host(venue.url), request)
+            assert len(venue.asked) == is_in_time
+
+    virtual(main)
+
+
 def test_leave_is_asked_after_the_wait_for_the_quota() -> None:
     """What was allowed when the wait began may be forbidden when it ends: then nothing was sent, and nothing may be looked up."""
 

@@ -24,7 +24,7 @@ from alchemiser.domain.events import (
 from alchemiser.domain.intents import Intent, Wish
 from alchemiser.domain.market import Bar, MarketSnapshot, Quote, Session
 from alchemiser.domain.orders import ExecutionReport, NewOrder, OrderType, Side, TimeInForce
-from alchemiser.domain.venue import WhyNot
+from alchemiser.domain.venue import After, WhyNot
 from alchemiser.execution.gate import SubmitGate
 from alchemiser.execution.handler import ExecutionHandler, ExecutionParts
 from alchemiser.execution.ladder import LadderRules
@@ -81,8 +81,10 @@ class ScriptedVenue:
     def guard(self, why_not: WhyNot) -> None:
         """Leave the gate to the handler: this venue answers at once."""
 
-    async def submit(self, order: NewOrder) -> ExecutionReport:
+    async def submit(self, order: NewOrder, *, after: After | None = None) -> ExecutionReport:
         """Do what the script says, by default accept."""
+        if after is not None:
+            await after()
         self.sent.append(order)
         step = self.submits.popleft() if self.submits else None
         if isinstance(step, VenueError):

@@ -35,6 +35,7 @@ from alchemiser.domain.events import (
     TradingStateChanged,
 )
 from alchemiser.domain.orders import NewOrder
+from alchemiser.domain.venue import After
 from alchemiser.execution.handler import NOT_FOUND_ANSWERS
 from tests.solipsism import virtual
 from tests.unit.execution.desk import SESSION, START, Floor, ScriptedVenue, buy, order_of, plan_of, report_of
@@ -50,9 +51,9 @@ def played(venue: ScriptedVenue, *, fills: bool = True) -> Floor:
         if fills:
             accept = venue.submit
 
-            async def submit(order: NewOrder) -> object:
+            async def submit(order: NewOrder, *, after: After | None = None) -> object:
                 scripted = bool(venue.submits)
-                report = await accept(order)
+                report = await accept(order, after=after)
                 if not scripted:
                     floor.fill(order)
                 return report
@@ -317,8 +318,8 @@ def filling(floor: Floor) -> None:
     """Let every order that arrives from now on be filled."""
     accept = floor.venue.submit
 
-    async def submit(order: NewOrder) -> object:
-        report = await accept(order)
+    async def submit(order: NewOrder, *, after: After | None = None) -> object:
+        report = await accept(order, after=after)
         floor.fill(order)
         return report
 
