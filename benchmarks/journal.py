@@ -15,7 +15,6 @@ inferred: in a run of its own, SQLite's ``xSync`` is replaced by one that counts
 import _sqlite3
 import asyncio
 import ctypes
-import os
 import sqlite3
 import statistics
 import sys
@@ -28,7 +27,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import uvloop
-from measure import environment
+from measure import environment, flush_milliseconds
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import OrderIntended
@@ -214,18 +213,6 @@ def syncs(side: Taken, producers: int, events: int) -> int:
     with counted_syncs() as count:
         measure(side, producers, events)
     return count[0]
-
-
-def flush_milliseconds() -> float:
-    """Return the median of what one bare ``fdatasync`` of four appended kilobytes takes on this disk, now."""
-    with tempfile.TemporaryFile(buffering=0) as file:
-        found = []
-        for _ in range(50):
-            file.write(b"x" * 4096)
-            began = time.perf_counter()
-            os.fdatasync(file.fileno())
-            found.append((time.perf_counter() - began) * 1000)
-    return statistics.median(found)
 
 
 def main() -> int:

@@ -1,11 +1,13 @@
-"""What the benchmarks share: the machine in one line, CPU time of a call, medians with their spread, and a table row.
+"""What the benchmarks share: the machine in one line, the disk in one number, CPU time of a call, medians with their spread.
 
 Sides of a comparison alternate within one run, so that a neighbour's load hits both; ratios are those of the medians.
 """
 
 import gc
+import os
 import platform
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -35,6 +37,18 @@ def cpu_nanoseconds(call: Callable[[], object], operations: int) -> float:
     began = time.process_time_ns()
     call()
     return (time.process_time_ns() - began) / operations
+
+
+def flush_milliseconds() -> float:
+    """Return the median of what one bare ``fdatasync`` of four appended kilobytes takes on this disk, now."""
+    with tempfile.TemporaryFile(buffering=0) as file:
+        found = []
+        for _ in range(50):
+            file.write(b"x" * 4096)
+            began = time.perf_counter()
+            os.fdatasync(file.fileno())
+            found.append((time.perf_counter() - began) * 1000)
+    return statistics.median(found)
 
 
 def spread_of(values: Sequence[float]) -> Spread:
