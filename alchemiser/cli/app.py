@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "exchange": Target("alchemiser.cli.exchange:exchange_command", "Run the embedded exchange alone, for any Alpaca client."),
     "signals": Target("alchemiser.cli.signals:signals_command", "Evaluate strategies for a day, with the explanation."),
     "check": Target("alchemiser.cli.check:check_command", "Check symphony files; nothing is traded."),
+    "plan": Target("alchemiser.cli.plan:plan_command", "What would be traded now, with costs and denials; nothing is sent."),
     "backtest": Target("alchemiser.cli.backtest:backtest_command", "Run strategies over history."),
     "strategy graph": Target("alchemiser.cli.strategy:strategy_graph", "Draw a symphony, with the path of a day."),
     "status": Target("alchemiser.cli.ask:status_command", "What the daemon is doing."),

@@ -18,6 +18,7 @@ from alchemiser.service.state_file import read_http_address
 
 DEADLINE_SECONDS: Final = 5.0
 CONTROL_DEADLINE_SECONDS: Final = 60.0
+PLAN_DEADLINE_SECONDS: Final = 60.0
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -39,9 +40,9 @@ def daemon_url(settings: Settings) -> str:
     return address.url if address else url_of(settings.service.http)
 
 
-def ask(settings: Settings, path: str) -> Answer:
+def ask(settings: Settings, path: str, *, deadline_seconds: float = DEADLINE_SECONDS) -> Answer:
     """Ask the daemon. Raises ``NoDaemon`` when none answers."""
-    return _request(settings, "GET", path, None, DEADLINE_SECONDS)
+    return _request(settings, "GET", path, None, deadline_seconds)
 
 
 def tell(settings: Settings, action: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

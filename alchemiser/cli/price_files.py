@@ -1,6 +1,6 @@
 """Bars of a folder as the panel that strategies are decided on, and the settings of the commands that do so."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from alchemiser.cli.options import load, read_strategies
 from alchemiser.domain.errors import DataError, UsageError
 from alchemiser.exchange.bars import BarFolder
 from alchemiser.exchange.series import Adjustment
+from alchemiser.market.history import DailyHistory
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.panel import PricePanel
 from alchemiser.strategies.sources import StrategySource
@@ -40,17 +41,22 @@ def read_panel(folder: Path, strategies: Sequence[LoadedStrategy], *, as_of: dat
     A symbol without a file, or with one that cannot be read, is absent with the reason: whether it matters is for the strategies to
     say. Raises ``DataError`` when the folder itself cannot be read.
     """
+    return read_history(folder, {symbol for strategy in strategies for symbol in strategy.symbols}, as_of=as_of)[1]
+
+
+def read_history(folder: Path, symbols: Iterable[str], *, as_of: date) -> tuple[DailyHistory, PricePanel]:
+    """Do the same for these symbols, and return the history too."""
     files = BarFolder(folder)
-    history = {}
+    history = DailyHistory()
     absent = {}
-    for symbol in sorted({symbol for strategy in strategies for symbol in strategy.symbols}):
+    for symbol in sorted(symbols):
         try:
             closes = files.adjusted_closes(symbol, as_of)
         except DataError as error:
             absent[symbol] = str(error)
         else:
-            history[symbol] = (closes.days, closes.closes)
-    return PricePanel(history, absent=absent)
+            history.add_ordinals(symbol, closes.days, closes.closes)
+    return history, PricePanel({symbol: (history.days(symbol), history.closes(symbol)) for symbol in history.symbols}, absent=absent)
 
 
 def read_opens(folder: Path, strategies: Sequence[LoadedStrategy], *, as_of: date) -> Opens:

@@ -21,6 +21,11 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
         return (self.bid + self.ask) / 2
 
     @property
+    def half_spread(self) -> float:
+        """What it costs to trade at once: half the spread as a fraction of the mid."""
+        return (self.ask - self.bid) / (self.ask + self.bid)
+
+    @property
     def fault(self) -> str | None:
         """Why this quote may not price an order (``zero``, ``one_sided``, ``locked``, ``crossed``), or ``None`` when it may."""
         if self.bid <= 0 and self.ask <= 0:

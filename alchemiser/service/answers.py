@@ -1,6 +1,6 @@
 """What the running daemon answers and does for its door: state, health, metrics and control."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -25,6 +25,7 @@ from alchemiser.market.quotes import QuoteBook
 from alchemiser.service.health import HealthReport
 from alchemiser.service.http import Action
 from alchemiser.service.metrics import Gauges
+from alchemiser.service.preview import Preview
 from alchemiser.service.reconciliations import Reconciliations
 from alchemiser.service.state import JournaledState
 from alchemiser.service.state_view import JournaledView, latest_events
@@ -50,12 +51,14 @@ class Answers(JournaledView):
         journal: Journal,
         calendar: TradingCalendar,
         clock: Clock,
+        preview: Callable[[], Awaitable[Preview]],
         cut_off: Callable[[Session], datetime],
         reconciliations: Reconciliations,
         stop: Callable[[str], Mapping[str, Any]],
     ) -> None:
         super().__init__(state, epoch=journal.epoch, read_events=latest_events(journal.read, lambda: journal.last_sequence), now=clock.now)
         self._bus = bus
+        self._preview = preview
         self._gate = gate
         self._quotes = quotes
         self._vitals = vitals
@@ -77,6 +80,10 @@ class Answers(JournaledView):
         if overview.account is not None and overview.account.account.blocks:
             others["account"] = f"the account may not trade: {', '.join(overview.account.account.blocks)}"
         return self._vitals.report(self._gate.reasons, others)
+
+    async def plan(self) -> Preview:
+        """Return what would be traded if a decision were due now; nothing is sent and nothing is journaled."""
+        return await self._preview()
 
     async def control(self, action: Action, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Do what the operator asks and say what was done. Raises ``NotReady`` or ``UsageError`` when it cannot be done now."""

@@ -46,6 +46,7 @@ from alchemiser.service.decision_market import DecisionMarket
 from alchemiser.service.metrics import DaemonMetrics
 from alchemiser.service.notify import SystemdNotifier
 from alchemiser.service.pre_trade import PreTrade
+from alchemiser.service.preview import PREVIEW, Preview, preview
 from alchemiser.service.reconciliations import Reconciliations
 from alchemiser.service.recovery import Recovered, recover
 from alchemiser.service.rules import ladder_rules, plan_rules, risk_limits, tactic_rules
@@ -154,23 +155,22 @@ class Daemon:
             mids=self._mid,
             allocations=settings.allocations(),
         )
-        self.rebalancer = Rebalancer(
-            PortfolioParts(
-                venue=parts.venue,
-                ledger=self.state.ledger,
-                clock=clock,
-                publish=self.bus.publish,
-                mids=self._mid,
-                assets=self.assets.of,
-                check=pre_trade.check,
-                rules=plan_rules(settings),
-                allocations=settings.allocations(),
-                unfinished=self.state.rebalances.unfinished_id,
-                standing=self.state.standing,
-                half_spreads=self._half_spread,
-                volatility=partial(self.market.volatility, sessions=settings.portfolio.volatility_sessions),
-            )
+        self._planning = PortfolioParts(
+            venue=parts.venue,
+            ledger=self.state.ledger,
+            clock=clock,
+            publish=self.bus.publish,
+            mids=self._mid,
+            assets=self.assets.of,
+            check=pre_trade.check,
+            rules=plan_rules(settings),
+            allocations=settings.allocations(),
+            unfinished=self.state.rebalances.unfinished_id,
+            standing=self.state.standing,
+            half_spreads=self._half_spread,
+            volatility=partial(self.market.volatility, sessions=settings.portfolio.volatility_sessions),
         )
+        self.rebalancer = Rebalancer(self._planning)
         self.execution = ExecutionHandler(
             ExecutionParts(
                 venue=parts.venue,
@@ -245,6 +245,7 @@ class Daemon:
             journal=journal,
             calendar=parts.calendar,
             clock=clock,
+            preview=self._preview,
             cut_off=settings.execution.cutoff.at,
             reconciliations=self.reconciliations,
             stop=self.stopping.told,
@@ -369,9 +370,15 @@ class Daemon:
         quote = self._quote(symbol, now)
         return quote.mid if isinstance(quote, Quote) else None
 
+    async def _preview(self) -> Preview:
+        now = self.parts.runtime.clock.now()
+        session = self.parts.calendar.session_at(now) or self.parts.calendar.next_session(now)
+        given = [answer async for answer in self.strategies.answers(PREVIEW)]
+        return await preview(self._planning, given, session)
+
     def _half_spread(self, symbol: str, now: datetime) -> float | None:
         quote = self._quote(symbol, now)
-        return (quote.ask - quote.bid) / 2 / quote.mid if isinstance(quote, Quote) else None
+        return quote.half_spread if isinstance(quote, Quote) else None
 
     def _session_of(self, day: date) -> Session:
         session = self.parts.calendar.session(day)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, Protocol, get_args
 
+import msgspec
 import orjson
 from aiohttp import web
 
@@ -43,6 +44,9 @@ class DaemonView(StateView, Protocol):
     def health(self) -> HealthReport:
         """Return whether the daemon is live and ready, and why not."""
 
+    async def plan(self) -> msgspec.Struct:
+        """Return what would be traded if a decision were due now."""
+
     async def control(self, action: Action, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Do ``action`` and return what was done and what was not. Raises an ``AlchemiserError`` when it is refused."""
 
@@ -65,6 +69,7 @@ class Door:
         app.router.add_get("/readyz", self.readyz)
         app.router.add_get("/healthz", self.healthz)
         app.router.add_get("/metrics", self.metrics)
+        app.router.add_get("/api/v1/plan", self.plan)
         app.router.add_get("/api/v1/{resource}", self.read)
         app.router.add_post("/api/v1/{action}", self.control)
         return app
@@ -107,6 +112,12 @@ class Door:
         resource: Resource = name
         after, limit = _whole_number(request, "after", -1), _whole_number(request, "limit", EVENTS_BY_DEFAULT)
         return _answer(document(self._view, resource, live=True, after=after, limit=limit))
+
+    async def plan(self, request: web.Request) -> web.Response:
+        """Answer what would be traded now: it asks the venue, so it takes a moment, and a wide door needs the token."""
+        if not self._is_private and (refusal := self._refusal(request)):
+            return refusal
+        return _answer({"live": True, **msgspec.structs.asdict(await self._view.plan())})
 
     async def control(self, request: web.Request) -> web.Response:
         """Do what the operator asks, if the request carries the token."""

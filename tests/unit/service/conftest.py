@@ -9,6 +9,7 @@ import pytest
 
 from alchemiser.domain.errors import NotReady, SafetyRefused, UsageError
 from alchemiser.service.health import HealthReport, Reason
+from alchemiser.service.preview import Preview
 
 
 class FakeView:
@@ -50,6 +51,10 @@ class FakeView:
     def health(self) -> HealthReport:
         """Return the report that the test set."""
         return self.report
+
+    async def plan(self) -> Preview:
+        """Return that there is no plan."""
+        return Preview(as_of=self.as_of(), reason="nothing is wanted")
 
     async def control(self, action: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Remember the request, or refuse it as the test wants."""

@@ -32,6 +32,7 @@ from alchemiser.service.answers import Answers
 from alchemiser.service.clock import VirtualClock
 from alchemiser.service.health import HealthReport
 from alchemiser.service.http import Action
+from alchemiser.service.preview import Preview
 from alchemiser.service.reconciliations import Reconciliations
 from alchemiser.service.state import JournaledState
 from alchemiser.service.view import RESOURCES, document, to_json
@@ -51,6 +52,11 @@ class Counting(Journal):
         """Count and wait."""
         self.waits += 1
         await super().durable(sequence)
+
+
+async def nothing_planned() -> Preview:
+    """Return that there is no plan."""
+    return Preview(as_of=NOON, reason="nothing is wanted")
 
 
 class House:
@@ -75,6 +81,7 @@ class House:
             journal=self.journal,
             calendar=TradingCalendar.new_york(),
             clock=self.clock,
+            preview=nothing_planned,
             cut_off=parse_schedule("close - 1m").at,
             reconciliations=self.reconciliations,
             stop=lambda reason: {"stopping": True, "why": reason},

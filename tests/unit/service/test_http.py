@@ -76,7 +76,7 @@ async def test_readiness_lists_its_reasons(view: FakeView, client: aiohttp.Clien
     assert [("orders_stream", "wait & see")] == [(reason["code"], reason["remedy"]) for reason in body["reasons"]]
 
 
-@pytest.mark.parametrize("resource", RESOURCES)
+@pytest.mark.parametrize("resource", [*RESOURCES, "plan"])
 async def test_questions_are_answered_without_a_token_on_loopback(client: aiohttp.ClientSession, resource: str) -> None:
     """Whoever is on this machine may look at everything."""
     async with client.get(f"/api/v1/{resource}") as response:

@@ -1,0 +1,62 @@
+"""The answers to a decision: every strategy gets the same prices and answers with a target or a reason.
+
+One failing strategy never touches another: each ends in its own ``TargetProposed`` or ``StrategyFailed``. Prices are asked for once, for
+all strategies together. A strategy that may take long is decided in a thread, so that quotes and fills keep flowing meanwhile.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Protocol
+
+from alchemiser.domain.errors import DataError, VenueError
+from alchemiser.domain.events import StrategyFailed, TargetProposed
+from alchemiser.domain.runtime import Clock
+from alchemiser.strategies.aside import RunAside, in_thread
+from alchemiser.strategies.base import LoadedStrategy
+from alchemiser.strategies.outcome import NotComputable
+from alchemiser.strategies.panel import Panel
+
+
+class DecisionMarket(Protocol):
+    """Where the prices of a decision come from."""
+
+    async def prepare(self, symbols: Sequence[str], rebalance_id: str) -> Panel:
+        """Return the daily closes of these symbols with their live prices as the last session.
+
+        A symbol without a price that may be used is absent, with the reason. Raises ``VenueError`` or ``DataError`` when nothing can
+        be had.
+        """
+
+
+async def answers(
+    strategies: Sequence[LoadedStrategy], market: DecisionMarket, rebalance_id: str, *, clock: Clock, run_aside: RunAside = in_thread
+) -> AsyncIterator[TargetProposed | StrategyFailed]:
+    """Yield the answer of each strategy, in their order, as soon as it is there."""
+    try:
+        panel = await market.prepare(sorted({symbol for strategy in strategies for symbol in strategy.symbols}), rebalance_id)
+        place = panel.last
+    except (VenueError, DataError) as error:
+        for strategy in strategies:
+            reason = f"the prices for the decision could not be had: {error}"
+            yield StrategyFailed(at=clock.now(), rebalance_id=rebalance_id, strategy=strategy.name, reason=reason)
+        return
+    for strategy in strategies:
+        deciding = partial(answer_of, strategy, panel, place, at=clock.now(), rebalance_id=rebalance_id)
+        yield await run_aside(deciding) if strategy.is_large else deciding()
+
+
+def answer_of(strategy: LoadedStrategy, panel: Panel, place: int, *, at: datetime, rebalance_id: str) -> TargetProposed | StrategyFailed:
+    """Return what one strategy answers on a session of a panel."""
+    outcome = strategy.on(panel).decide(place)
+    if isinstance(outcome, NotComputable):
+        return StrategyFailed(at=at, rebalance_id=rebalance_id, strategy=strategy.name, reason=str(outcome))
+    return TargetProposed(
+        at=at,
+        rebalance_id=rebalance_id,
+        strategy=strategy.name,
+        weights=dict(outcome.weights),
+        prices=panel.prices(strategy.symbols, place),
+        explanation=outcome.explanation,
+        header=strategy.header,
+    )
