@@ -59,18 +59,20 @@ class VenueSide(msgspec.Struct, frozen=True, kw_only=True):
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
     """What a comparison found: reports in the order in which they are applied, every difference, the venue's ids of orders to take back.
 
-    ``unresolved`` are the symbols of orders that have not ended although their rebalance has.
+    ``unresolved`` are the symbols of orders that have not ended although their rebalance has. A comparison is doubtful when an order has
+    not arrived and there is an execution of an unknown order that may be its: the look-up may only be late.
     """
 
     reports: tuple[ExecutionReport, ...]
     differences: tuple[Difference, ...]
     cancels: Mapping[str, str]
     unresolved: frozenset[str] = frozenset()
+    is_doubtful: bool = False
 
     @property
     def is_settled(self) -> bool:
         """Whether asking again would change nothing: no difference is one that the venue's lists may only be late about."""
-        return not any(difference.parks for difference in self.differences)
+        return not self.is_doubtful and not any(difference.parks for difference in self.differences)
 
 
 def to_look_up(orders: Iterable[Order], open_at_venue: Iterable[ExecutionReport]) -> tuple[str, ...]:
@@ -110,7 +112,13 @@ def reconcile(own: OwnSide, venue: VenueSide) -> Findings:
         if difference.code in _TAKEN_BACK and difference.subject in view.venue_ids
     }
     unresolved = frozenset(order.request.symbol for order in view if not order.is_terminal and not _is_owned(order, own.unfinished))
-    return Findings(reports=tuple(view.reports), differences=tuple(found), cancels=cancels, unresolved=unresolved)
+    return Findings(
+        reports=tuple(view.reports),
+        differences=tuple(found),
+        cancels=cancels,
+        unresolved=unresolved,
+        is_doubtful=_is_doubtful(found, venue, view),
+    )
 
 
 _TAKEN_BACK: Final = (
@@ -285,6 +293,12 @@ def _compare_ownership(own: OwnSide, view: _View) -> list[Difference]:
         elif (earlier := first.setdefault(parts[:3], order.client_order_id)) != order.client_order_id:
             found.append(_difference(DifferenceCode.INTENT_DOUBLED, order, f"{earlier} is live", "live"))
     return found
+
+
+def _is_doubtful(found: Iterable[Difference], venue: VenueSide, view: _View) -> bool:
+    strange = {(one.symbol, one.side) for one in venue.executions if view.by_venue_id(one.venue_order_id) is None}
+    missing = [view.get(difference.subject) for difference in found if difference.code is DifferenceCode.ORDER_NOT_ARRIVED]
+    return any((order.request.symbol, order.request.side.value) in strange for order in missing if order is not None)
 
 
 def _is_owned(order: Order, unfinished: str | None) -> bool:

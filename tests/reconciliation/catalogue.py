@@ -263,6 +263,20 @@ LATE: tuple[Case, ...] = (
         finds=("order_not_arrived",),
     ),
     Case(
+        "the look-up of an order that had not been confirmed is late, its executions are listed",
+        (Own("intended"),),
+        (There("filled", (10,)),),
+        late=(Late("look-up", 2),),
+        finds=_codes("cash_unsettled fill_foreign order_not_arrived position_unsettled"),
+        ends=_codes("fill_missed order_ended"),
+    ),
+    Case(
+        "an order has not arrived, and a person bought the same",
+        (Own("unknown"),),
+        by_hand=5,
+        finds=_codes("cash_unsettled fill_foreign order_not_arrived position_unsettled"),
+    ),
+    Case(
         "the look-up of a filled order never finds it",
         (Own("working"),),
         (There("filled", (10,)),),
