@@ -32,6 +32,7 @@ from alchemiser.exchange.handler import Driver
 from alchemiser.exchange.market_stream import FEEDS, MarketStream
 from alchemiser.exchange.order_stream import OrderStream
 from alchemiser.exchange.persistence import StateFile
+from alchemiser.exchange.rest_calendar import CalendarApi
 from alchemiser.exchange.rest_data import DataApi
 from alchemiser.exchange.rest_screener import ScreenerApi
 from alchemiser.exchange.rest_trading import Route, TradingApi
@@ -185,11 +186,14 @@ class ExchangeServer:
         )
         screener = ScreenerApi(driver=self._driver, tape=tape)
         watchlists = WatchlistApi(core=core, driver=self._driver)
+        calendars = CalendarApi(driver=self._driver, calendar=calendar)
         events: list[Route] = [
             ("GET", "/v2/events/trades", self.event_stream.trades),
             ("GET", "/v2beta1/events/activities", self.event_stream.activities),
         ]
-        self._app = self._application([*trading.routes(), *data.routes(), *screener.routes(), *watchlists.routes(), *events], control)
+        self._app = self._application(
+            [*trading.routes(), *data.routes(), *screener.routes(), *watchlists.routes(), *calendars.routes(), *events], control
+        )
         self._runner: web.AppRunner | None = None
 
     async def start(self, *, host: str = "127.0.0.1", port: int = 0, sock: socket.socket | Any | None = None) -> ExchangeAddress:

@@ -17,6 +17,7 @@ from tests.protocol.exchange.cards import (
     UNPROCESSABLE,
     WELCOME,
     Row,
+    asks,
     get,
     held,
     limit,
@@ -209,4 +210,70 @@ HOSTILE_ROWS: Final[list[Row]] = [
     ("7.2", "auctions before the first bar", (get("/v2/stocks/auctions?symbols=BIL&start=0001-01-01&end=2014-12-31", {"auctions": {}}),)),
 ]
 
-BROKER_ROWS: Final[list[Row]] = [*CORRECTION_ROWS, *MARGIN_ROWS, *HOSTILE_ROWS]
+CALENDAR_ROWS: Final[list[Row]] = [
+    (
+        "8.5",
+        "clock of version 3",
+        (
+            get(
+                "/v3/clock?markets=nyse",
+                {
+                    "clocks": [
+                        {
+                            "market": {"mic": "XNYS", "acronym": "NYSE", "timezone": "America/New_York"},
+                            "is_market_day": True,
+                            "phase": "core",
+                            "phase_until": "2025-03-03T16:00:00-05:00",
+                            "next_market_open": "2025-03-04T09:30:00-05:00",
+                            "next_market_close": "2025-03-03T16:00:00-05:00",
+                        }
+                    ]
+                },
+            ),
+        ),
+    ),
+    (
+        "8.5",
+        "phases of version 3",
+        tuple(
+            get(f"/v3/clock?markets=NASDAQ&time={time}", {"clocks": [{"phase": phase, "phase_until": until}]})
+            for time, phase, until in (
+                ("2025-03-04T09:00:00Z", "pre", "2025-03-04T09:30:00-05:00"),
+                ("2025-03-04T21:00:00Z", "post", "2025-03-04T20:00:00-05:00"),
+                ("2025-03-05T01:00:00Z", "closed", "2025-03-05T04:00:00-05:00"),
+                ("2025-03-08T15:00:00Z", "closed", "2025-03-10T04:00:00-04:00"),
+                ("2025-07-03T17:00:00Z", "post", "2025-07-03T17:00:00-04:00"),
+            )
+        ),
+    ),
+    ("8.5", "all markets of version 3", (get("/v3/clock", {"clocks": [{"phase": "core"}, {"phase": "core"}]}),)),
+    ("8.5", "a market that is none", (asks("/v3/clock?markets=MARS"), get("/v3/calendar/MARS", NOT_FOUND, 404))),
+    ("8.5", "times outside of the calendar", (asks("/v3/clock?time=0001-01-01"), asks("/v3/clock?time=9999-12-31"))),
+    (
+        "8.5",
+        "calendar of version 3",
+        (
+            get(
+                "/v3/calendar/NYSE?start=2025-07-03&end=2025-07-06",
+                {
+                    "market": {"acronym": "NYSE"},
+                    "calendar": [
+                        {
+                            "date": "2025-07-03",
+                            "pre_start": "2025-07-03T04:00:00-04:00",
+                            "core_start": "2025-07-03T09:30:00-04:00",
+                            "core_end": "2025-07-03T13:00:00-04:00",
+                            "post_end": "2025-07-03T17:00:00-04:00",
+                            "settlement_date": "2025-07-07",
+                        }
+                    ],
+                },
+            ),
+            get("/v3/calendar/NYSE?start=9999-12-31&end=9999-12-31", {"calendar": []}),
+            asks("/v3/calendar/NYSE?start=2025-03-05&end=2025-03-04"),
+        ),
+    ),
+    ("8.5", "calendar of version 3, a week from today", (get("/v3/calendar/NASDAQ", {"calendar": [ANYTHING] * 6}),)),
+]
+
+BROKER_ROWS: Final[list[Row]] = [*CORRECTION_ROWS, *MARGIN_ROWS, *HOSTILE_ROWS, *CALENDAR_ROWS]
