@@ -91,6 +91,11 @@ class History:
         self._until = until
         self._descending = descending
 
+    @property
+    def is_descending(self) -> bool:
+        """Whether the latest comes first."""
+        return self._descending
+
     def bars(self, symbol: str, frame: TimeFrame, adjustment: Adjustment, start: datetime, end: datetime) -> Iterator[TapeBar]:
         """Yield the bars that begin from ``start`` to ``end``, both included."""
         if symbol not in self._tape.symbols:

@@ -18,6 +18,7 @@ from alchemiser.exchange.bands import BandKeeper
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.market_stream import MarketStream
 from alchemiser.exchange.path import TapeBar, TapePrint
+from alchemiser.exchange.print_book import Mark, PrintBook
 from alchemiser.exchange.tape import MarketTape
 from alchemiser.exchange.ticks import MINUTE, SECOND, floor_to
 from alchemiser.exchange.wire import (
@@ -58,6 +59,7 @@ class MarketFeed:
         self._bands = BandKeeper(core.assets) if limit_bands else None
         self._tested_at: datetime | None = None
         self._prints_by_hand = 0
+        self.prints = PrintBook()
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -95,7 +97,7 @@ class MarketFeed:
             if _differs(before, quote):
                 messages.extend(self._take_quote(quote, now))
             trade = self._tape.trade_at(symbol, at)
-            if trade is not None and trade != self._trades.get(symbol):
+            if trade is not None and trade != self._trades.get(symbol) and not self.prints.is_amended(trade):
                 messages.extend(self._take_trade(trade, now))
         return messages
 
@@ -142,6 +144,7 @@ class MarketFeed:
         self._prints_by_hand += 1
         trade = TapePrint(symbol, price, size, now, _BY_HAND + self._prints_by_hand)
         self._trades[symbol] = trade
+        self.prints.add(trade)
         self._core.on_trade(symbol, price, size, now)
         self._stream.publish([trade_message(trade)], now)
         return trade
@@ -152,6 +155,7 @@ class MarketFeed:
         if before is None:
             return None
         after = self._trades[symbol] = TapePrint(symbol, price, before.size if size is None else size, before.at, before.number)
+        self.prints.correct(before, after, now)
         correction = CorrectionMessage(
             symbol=symbol,
             original_id=before.number,
@@ -169,6 +173,7 @@ class MarketFeed:
         """Say that the last trade of a symbol never was; return it, ``None`` when there was none."""
         trade = self._trades.get(symbol)
         if trade is not None:
+            self.prints.cancel(trade)
             self._stream.publish(
                 [CancelErrorMessage(symbol=symbol, trade_id=trade.number, price=trade.price, size=trade.size, action=action, at=now)], now
             )
@@ -285,9 +290,10 @@ def quote_message(quote: Quote) -> QuoteMessage:
     )
 
 
-def trade_fields(trade: TapePrint) -> TradeFields:
-    """Return a trade as REST sends it."""
-    return TradeFields(at=trade.at, price=trade.price, size=trade.size, trade_id=trade.number)
+def trade_fields(trade: TapePrint, mark: Mark | None = None) -> TradeFields:
+    """Return a trade as REST sends it, with what became of it."""
+    update = msgspec.UNSET if mark is None else mark
+    return TradeFields(at=trade.at, price=trade.price, size=trade.size, trade_id=trade.number, update=update)
 
 
 def trade_message(trade: TapePrint) -> TradeMessage:

@@ -22,6 +22,7 @@ from alchemiser.exchange.feed import MarketFeed, bar_fields, quote_fields, trade
 from alchemiser.exchange.handler import Driver
 from alchemiser.exchange.http_forms import answer, choice, day, moment, page_token, read_page_token, whole_number, words
 from alchemiser.exchange.path import TapeBar, TapePrint
+from alchemiser.exchange.print_book import MarkedPrint
 from alchemiser.exchange.reference_data import EXCHANGES, TAPES, conditions
 from alchemiser.exchange.rest_trading import Route
 from alchemiser.exchange.tape import MarketTape
@@ -50,8 +51,11 @@ _ACTION_TYPES: Final = {
 }
 _SYMBOL: Final = re.compile(r"[A-Z0-9][A-Z0-9./-]{0,19}")
 
-Row = TapeBar | TapePrint | Quote | AuctionDay
-Rows = Callable[[str, datetime, datetime], Iterator[TapeBar] | Iterator[TapePrint] | Iterator[Quote] | Iterator[AuctionDay]]
+Row = TapeBar | TapePrint | MarkedPrint | Quote | AuctionDay
+Rows = Callable[
+    [str, datetime, datetime],
+    Iterator[TapeBar] | Iterator[TapePrint | MarkedPrint] | Iterator[Quote] | Iterator[AuctionDay],
+]
 
 
 class DataApi:
@@ -106,7 +110,13 @@ class DataApi:
 
     async def trades(self, request: web.Request) -> web.Response:
         """``GET /v2/stocks/trades``."""
-        return self._page(request, "trades", lambda history: history.trades)
+
+        def rows(history: History) -> Rows:
+            return lambda symbol, start, end: self._feed.prints.among(
+                history.trades(symbol, start, end), symbol, start, end, descending=history.is_descending
+            )
+
+        return self._page(request, "trades", rows)
 
     async def quotes(self, request: web.Request) -> web.Response:
         """``GET /v2/stocks/quotes``."""
@@ -265,6 +275,8 @@ def _row(row: Row) -> msgspec.Struct | dict[str, Any]:
             return bar_fields(row)
         case TapePrint():
             return trade_fields(row)
+        case MarkedPrint(trade, mark):
+            return trade_fields(trade, mark)
         case Quote():
             return quote_fields(row)
         case AuctionDay():
@@ -278,7 +290,13 @@ def _auction(trade: TapePrint, condition: str) -> dict[str, Any]:
 
 
 def _time_of(row: Row) -> datetime:
-    return row.start if isinstance(row, TapeBar) else row.at
+    match row:
+        case TapeBar():
+            return row.start
+        case MarkedPrint(trade):
+            return trade.at
+        case _:
+            return row.at
 
 
 def _offset(token: str | None) -> int:

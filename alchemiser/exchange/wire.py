@@ -70,9 +70,10 @@ class TradeFields(
         "trade_id": "i",
         "tape": "z",
         "symbol": "S",
+        "update": "u",
     },
 ):
-    """A trade as REST returns it."""
+    """A trade as REST returns it; ``update`` is there only when it was corrected or cancelled since."""
 
     at: datetime
     exchange: str = _EXCHANGE
@@ -81,6 +82,7 @@ class TradeFields(
     conditions: tuple[str, ...] = (" ",)  # a regular sale on this tape
     trade_id: int
     tape: str = _TAPE
+    update: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class BarFields(

@@ -276,4 +276,59 @@ CALENDAR_ROWS: Final[list[Row]] = [
     ("8.5", "calendar of version 3, a week from today", (get("/v3/calendar/NASDAQ", {"calendar": [ANYTHING] * 6}),)),
 ]
 
-BROKER_ROWS: Final[list[Row]] = [*CORRECTION_ROWS, *MARGIN_ROWS, *HOSTILE_ROWS, *CALENDAR_ROWS]
+PRINTED: Final = (Control("trade", {"symbol": "SPY", "price": 400.5, "size": 7}), Forward(1))
+TRADES: Final = "/v2/stocks/SPY/trades?start=2025-03-03T14:30:00Z"
+FIRST_TRADE: Final = "/v2/stocks/BIL/trades?start=2025-03-03T14:30:00Z&limit=1"
+CANCELED: Final = {"trades": [{"p": 400.5, "u": "canceled"}]}
+
+PRINT_ROWS: Final[list[Row]] = [
+    (
+        "7.3",
+        "a trade that was corrected",
+        (
+            SPY,
+            *PRINTED,
+            Control("correction", {"symbol": "SPY", "price": 400.25}),
+            Forward(1),
+            Control("correction", {"symbol": "SPY", "price": 400.75, "size": 9}),
+            get(
+                f"{TRADES}&sort=desc&limit=4",
+                {
+                    "trades": [
+                        {"p": 400.75, "s": 9, "u": "corrected"},
+                        {"p": 400.25, "s": 7, "u": "incorrect"},
+                        {"p": 400.5, "s": 7, "u": "incorrect"},
+                        {"p": 500, "u": ABSENT},
+                    ]
+                },
+            ),
+            get("/v2/stocks/SPY/trades/latest", {"trade": {"p": 400.75, "s": 9}}),
+        ),
+    ),
+    (
+        "7.3",
+        "a trade that was cancelled",
+        (
+            SPY,
+            *PRINTED,
+            Control("cancel-trade", {"symbol": "SPY"}),
+            get(f"{TRADES}&sort=desc&limit=1", CANCELED),
+        ),
+    ),
+    (
+        "7.3",
+        "a trade of the tape that was corrected",
+        (
+            Control("correction", {"symbol": "BIL", "price": 90.5}),
+            Forward(1),
+            get(FIRST_TRADE, {"trades": [{"u": "incorrect"}]}),
+        ),
+    ),
+    (
+        "7.3",
+        "a trade that stands has no mark",
+        (get(FIRST_TRADE, {"trades": [{"u": ABSENT}]}),),
+    ),
+]
+
+BROKER_ROWS: Final[list[Row]] = [*CORRECTION_ROWS, *MARGIN_ROWS, *HOSTILE_ROWS, *CALENDAR_ROWS, *PRINT_ROWS]
