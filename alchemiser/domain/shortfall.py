@@ -25,18 +25,29 @@ class Slippage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderShortfall(msgspec.Struct, frozen=True, kw_only=True):
-    """One order that was filled, at least in part; prices in dollars."""
+    """One order that was filled, at least in part; prices in dollars. ``shares`` are the parts of its fills that strategies asked for."""
 
     client_order_id: str
     symbol: str
     side: Side
     tactic: str
     step: str
+    quantity: Decimal
     average_price: Decimal
     arrival_price: Decimal
     sent_mid: float | None
-    close: Decimal | None
-    slippage: Slippage
+    shares: dict[str, Decimal]
+    close: Decimal | None = None
+    slippage: Slippage | None = None
+
+
+class Unfilled(msgspec.Struct, frozen=True, kw_only=True):
+    """Shares of an intent that were wanted and not traded, and the arrival price in dollars."""
+
+    symbol: str
+    side: Side
+    quantity: Decimal
+    arrival_price: Decimal
 
 
 class Shortfall(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,8 +57,9 @@ class Shortfall(msgspec.Struct, frozen=True, kw_only=True):
     negative when it was luck.
     """
 
-    total: Slippage | None
+    total: Slippage | None = None
     orders: tuple[OrderShortfall, ...] = ()
     steps: dict[str, Slippage] = {}
     strategies: dict[str, Slippage] = {}
+    unfilled: tuple[Unfilled, ...] = ()
     unfilled_cost: Decimal | None = None

@@ -17,11 +17,12 @@ from alchemiser.domain.orders import NewOrder, OrderType, TimeInForce
 
 @dataclass(frozen=True)
 class Standing:
-    """A live order: since when, and on which rung it was sent."""
+    """A live order: since when, on which rung it was sent, and since when that rung is worked, earlier orders of it included."""
 
     order: NewOrder
     since: datetime
     rung: int
+    rung_since: datetime
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ from alchemiser.domain.orders import ExecutionReport, NewOrder, OrderState
 from alchemiser.domain.reconciliation import UNRESOLVED, Parking
 from alchemiser.domain.runtime import Clock
 from alchemiser.domain.venue import Venue
+from alchemiser.execution.costs import shortfall_of
 from alchemiser.execution.gate import SubmitGate
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.missed_fills import missed_fills
@@ -226,9 +227,10 @@ class ExecutionHandler:
         key = run.plan.rebalance_id
         open_ends = [f"{outcome.symbol}: {outcome.reason}" for outcome in outcomes if outcome.state != "filled"]
         reason = reason or "; ".join(open_ends)
-        event: Event = RebalanceCompleted(at=now, rebalance_id=key, outcomes=outcomes)
+        shortfall = shortfall_of(run.plan, self._parts.orders)
+        event: Event = RebalanceCompleted(at=now, rebalance_id=key, outcomes=outcomes, shortfall=shortfall)
         if reason:
-            event = RebalanceParked(at=now, rebalance_id=key, reason=reason, outcomes=outcomes)
+            event = RebalanceParked(at=now, rebalance_id=key, reason=reason, outcomes=outcomes, shortfall=shortfall)
         await self._park_unresolved(key, now)
         await self._parts.publish(event, correlation=key)
 

@@ -85,18 +85,20 @@ class Ladder:
         """Climb when the time of the rung is over, follow when the market has moved away."""
         live = situation.live
         assert live is not None
-        rest = situation.deadline - live.since
+        # Following the market does not start the rung anew: in a market that runs the ladder climbs all the same.
+        begun = live.rung_since
+        rest = situation.deadline - begun
         # Whatever the patience, every rung that is left and the last resort get their turn before the deadline.
         fair_share = rest.total_seconds() / (max(len(self.rungs) - live.rung, 0) + 1)
-        patience = stands_seconds(self.rules, situation.quote, live.since, situation.session)
+        patience = stands_seconds(self.rules, situation.quote, begun, situation.session)
         seconds = max(min(patience, fair_share), self.rules.minimum_repeg_seconds)
         if self.is_last_word(live.rung):
             return Keep(situation.deadline)
-        if situation.now >= live.since + timedelta(seconds=seconds):
+        if situation.now >= begun + timedelta(seconds=seconds):
             return Move(f"not filled within {seconds:g} s", live.rung + 1)
         if self.is_left_behind(situation):
             return Move("the market has moved away", live.rung)
-        return Keep(live.since + timedelta(seconds=seconds))
+        return Keep(begun + timedelta(seconds=seconds))
 
     def send(self, situation: Situation, rung: int, quantity: Decimal, step: str | None = None) -> Send | Wait | GiveUp:
         """Return the order of a rung for so many shares; ``step`` names it, by default after the rung."""

@@ -16,7 +16,7 @@ from alchemiser.domain.events import RebalancePlanned
 from alchemiser.domain.ids import client_order_id, split_client_order_id
 from alchemiser.domain.intents import Intent, IntentOutcome
 from alchemiser.domain.market import Quote, Session
-from alchemiser.domain.money import ONE, ZERO, truncate_shares
+from alchemiser.domain.money import ONE, ZERO, number_string, truncate_shares
 from alchemiser.domain.orders import Fill, NewOrder, Order, OrderState, OrderType, Side, TimeInForce
 from alchemiser.execution.decisions import Fall, GiveUp, Keep, Move, Send, Situation, Standing, Wait
 from alchemiser.execution.ladder import LadderRules
@@ -43,6 +43,9 @@ RETRY_SECONDS = 1.0
 
 CANCEL_REPEAT_SECONDS = 5.0
 """How long a confirmation of a cancel or a replacement is awaited before the order is asked about and the cancel repeated."""
+
+SHORTEST_PAUSE = timedelta(milliseconds=10)
+"""The least time after which it is worth looking again without any news."""
 
 Quotes = Callable[[str, datetime], Quote | str]
 """The usable quote of a symbol at a time, or the reason why there is none."""
@@ -249,6 +252,8 @@ class RebalanceRun:
         """Bring a live order to where its tactic wants it: not at all if it stands there already, by a replacement, or by a cancel."""
         current = work.current
         assert current is not None
+        if move.rung != current.rung:
+            work.rung_since = now
         work.rung = move.rung
         wanted = work.tactic.open(self._situation(work, now, has_live=False))
         if isinstance(wanted, Send) and _is_as_wanted(current, wanted):
@@ -287,10 +292,10 @@ class RebalanceRun:
 
     def _release(self, now: datetime, gate_reason: str) -> Iterator[Command]:
         """Send what may go now, in the order of the plan."""
-        for work in self.works.values():
-            if work.stage is not Stage.WAITING:
-                continue
+        waiting = [work for work in self.works.values() if work.stage is Stage.WAITING]
+        for work in waiting:
             work.wake = None
+        for work in waiting:
             if gate_reason:
                 work.reason = gate_reason
                 continue
@@ -311,45 +316,61 @@ class RebalanceRun:
         elif (parked := self.why_parked(work.intent.symbol)) is not None:
             self._end(work, parked)  # At once: buys wait for the cash of sells, and this one brings none.
         elif self.close_reason is not None:
-            self._end(work, work.reason or self.close_reason)
+            self._end(work, work.reason or work.shortage or self.close_reason)
         elif now >= min(work.deadline, self.cut_off):
-            self._end(work, work.reason or _DEADLINE)
+            self._end(work, work.reason or work.shortage or _DEADLINE)
 
     def _send(self, work: Work, now: datetime) -> Command | None:
         if work.resend and work.last is not None:
             return self._sent(work, work.last, now)
-        wanted = work.tactic.open(self._situation(work, now))
-        if isinstance(wanted, Fall):
-            self._fall(work, wanted.reason, now)
+        wanted = self._wanted(work, now)
+        if wanted is None:
+            return None
+        quote = self._quote(work, now)
+        if isinstance(quote, Quote):
+            if self._is_outside_collar(work, wanted, quote):
+                work.reason = f"the limit {wanted.limit_price} is outside the price collar around {quote.bid} x {quote.ask}"
+                return None
+            wanted = replace(wanted, quantity=self._bounded(work, wanted, quote))
+        if self.orders_left <= 0:
+            self._end(work, f"the session has had its {self.rules.max_orders_per_session} orders")
+            return None
+        if work.intent.side is Side.BUY:
+            quantity = self._payable(work, wanted, quote)
+            if quantity is None:
+                return None
+            wanted = replace(wanted, quantity=quantity)
+        return self._sent(work, self._next(work, wanted, quote), now)
+
+    def _wanted(self, work: Work, now: datetime) -> Send | None:
+        """Ask the tactic of an intent, or the one that takes over from it, what is to be sent; note why it is nothing."""
+        answer = work.tactic.open(self._situation(work, now))
+        if isinstance(answer, Fall):
+            self._fall(work, answer.reason, now)
             if work.stage is Stage.ENDED:
                 return None
-            wanted = work.tactic.open(self._situation(work, now))
-        match wanted:
+            answer = work.tactic.open(self._situation(work, now))
+        match answer:
             case Wait(reason=reason, until=until):
                 work.reason, work.wake = reason, until
                 return None
             case GiveUp(reason=reason) | Fall(reason=reason):
                 self._end(work, reason)
                 return None
-        quote = self._quote(work, now)
-        if isinstance(quote, Quote) and self._is_outside_collar(work, wanted, quote):
-            work.reason = f"the limit {wanted.limit_price} is outside the price collar around {quote.bid} x {quote.ask}"
+        return answer
+
+    def _payable(self, work: Work, wanted: Send, quote: Quote | str) -> Decimal | None:
+        """Return the shares of a buy that go now; note why it waits, or ends, when it is none."""
+        quantity = self._affordable(work, wanted, quote)
+        if quantity is None:
+            work.reason = _NO_CASH
             return None
-        if self.orders_left <= 0:
-            self._end(work, f"the session has had its {self.rules.max_orders_per_session} orders")
+        if quantity * work.intent.reference_price < ONE:
+            self._end(work, "the cash that was left is less than the smallest order")
             return None
-        if isinstance(quote, Quote):
-            wanted = replace(wanted, quantity=self._bounded(work, wanted, quote))
-        if work.intent.side is Side.BUY:
-            quantity = self._affordable(work, wanted, quote)
-            if quantity is None:
-                work.reason = _NO_CASH
-                return None
-            if quantity * work.intent.reference_price < ONE:
-                self._end(work, "the cash that was left is less than the smallest order")
-                return None
-            wanted = replace(wanted, quantity=quantity)
-        return self._sent(work, self._next(work, wanted, quote), now)
+        if quantity < wanted.quantity:
+            work.shortage = f"the cash reached for {number_string(quantity)} of {number_string(wanted.quantity)} shares"
+        return quantity
 
     def _next(self, work: Work, wanted: Send, quote: Quote | str) -> Submit:
         """Give an order its id, which uses up one attempt and one order of the session."""
@@ -370,7 +391,9 @@ class RebalanceRun:
     def _sent(self, work: Work, submit: Submit, now: datetime) -> Submit:
         work.live = {submit.order.client_order_id: LiveOrder(submit.order, submit.rung)}
         work.last, work.resend = submit, False
-        work.stage, work.stage_since, work.reason, work.wake = Stage.WORKING, now, None, now
+        work.stage, work.stage_since, work.reason = Stage.WORKING, now, None
+        work.wake = now + timedelta(seconds=self.rules.minimum_repeg_seconds)
+        work.rung_since = work.rung_since or now
         return submit
 
     def _count_refusal(self, work: Work, order: Order, now: datetime) -> None:
@@ -398,7 +421,7 @@ class RebalanceRun:
         if tactic is None:
             self._end(work, f"{work.tactic.name}: {reason}")
             return
-        work.tactic, work.rung = tactic, 0
+        work.tactic, work.rung, work.rung_since = tactic, 0, None
         work.deadline = tactic.deadline(self.plan.at, now, self.cut_off, self.session)
 
     def _end(self, work: Work, reason: str | None) -> None:
@@ -442,12 +465,14 @@ class RebalanceRun:
     def _due(self, work: Work, now: datetime) -> datetime | None:
         if work.stage is Stage.ENDED:
             return None
+        soon = now + timedelta(seconds=self.rules.minimum_repeg_seconds)
         if work.stage is Stage.WAITING or work.stage_since is None:
-            soon = now + timedelta(seconds=self.rules.minimum_repeg_seconds)
-            return min(max(work.wake or soon, now), max(work.deadline, now))
-        if work.stage is Stage.CANCELLING or len(work.live) > 1:
-            return max(work.stage_since + timedelta(seconds=CANCEL_REPEAT_SECONDS), now)
-        return max(min(work.wake or now, work.deadline), now)
+            due = min(work.wake or soon, work.deadline)
+        elif work.stage is Stage.CANCELLING or len(work.live) > 1:
+            due = work.stage_since + timedelta(seconds=CANCEL_REPEAT_SECONDS)
+        else:
+            due = min(work.wake or soon, work.deadline)
+        return max(due, now + SHORTEST_PAUSE)  # Never at once: what could be done at this moment has been done.
 
     def _quote(self, work: Work, now: datetime) -> Quote | str:
         return self.quotes(work.intent.symbol, now)
@@ -466,7 +491,7 @@ class RebalanceRun:
             deadline=work.deadline,
             cut_off=self.cut_off,
             session=self.session,
-            live=None if current is None else Standing(current.order, work.stage_since or now, current.rung),
+            live=None if current is None else Standing(current.order, work.stage_since or now, current.rung, work.rung_since or now),
         )
 
     def _new_work(self, intent: Intent) -> Work:

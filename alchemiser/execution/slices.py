@@ -71,14 +71,14 @@ def _cut(
 ) -> tuple[Slice, ...]:
     step = (ends - begins) / number
     bounds = [begins + step * index for index in range(number)] + [ends]
-    shares = [Decimal(index) / number for index in range(1, number + 1)]
+    parts = [intent.quantity * index / number for index in range(1, number)]
     if profile is not None:
         volumes = [volume_share(profile, session, bound) for bound in bounds]
         total = volumes[-1] - volumes[0]
         if total > 0:
-            shares = [from_float((volume - volumes[0]) / total) for volume in volumes[1:]]
+            parts = [intent.quantity * from_float((volume - volumes[0]) / total) for volume in volumes[1:-1]]
     whole = not intent.is_fractionable
-    parts = [truncate_shares(intent.quantity * share, whole=whole) for share in shares[:-1]]
+    parts = [truncate_shares(part, whole=whole) for part in parts]
     return tuple(Slice(due, part) for due, part in zip(bounds[:-1], (*parts, intent.quantity), strict=True))
 
 

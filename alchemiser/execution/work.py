@@ -109,6 +109,7 @@ class Work:
     last: Submit | None = None
     resend: bool = False
     stage_since: datetime | None = None
+    rung_since: datetime | None = None
     filled_quantity: Decimal = ZERO
     filled_value: Decimal = ZERO
     rejections: int = 0
@@ -118,6 +119,7 @@ class Work:
     not_replaceable: bool = False
     needs_look: bool = False
     reason: str | None = None
+    shortage: str | None = None
     fell_because: str | None = None
 
     @property

@@ -14,6 +14,7 @@ from alchemiser.domain.events import (
     DecisionDue,
     FlattenOrdered,
     LedgerCompared,
+    RebalanceCompleted,
     RebalanceParked,
     RebalancePlanned,
     ResultReported,
@@ -35,11 +36,12 @@ RESULT_PAUSES_SECONDS = (2.0, 8.0)
 class Rebalancer:
     """Plans one rebalance at a time."""
 
-    listens_to = (DecisionDue, FlattenOrdered, TargetProposed, StrategyFailed, SessionClosed)
+    listens_to = (DecisionDue, FlattenOrdered, TargetProposed, StrategyFailed, SessionClosed, RebalanceCompleted, RebalanceParked)
 
     def __init__(self, parts: PortfolioParts) -> None:
         self._parts = parts
         self._deciding: Decision | None = None
+        self._closing: date | None = None
 
     async def handle(self, envelope: Envelope) -> None:
         """Deal with a decision, a strategy's answer, or the end of a session."""
@@ -54,8 +56,13 @@ class Rebalancer:
                 await self._finish(Decision(rebalance_id, session, targets=nothing))
             case TargetProposed() | StrategyFailed() as answer:
                 await self._collect(answer)
+            case SessionClosed(session=session) if self._parts.unfinished() is not None:
+                self._closing = session.date  # What the closing auction filled is still on its way.
             case SessionClosed(session=session):
                 await self._close_books(session.date)
+            case RebalanceCompleted() | RebalanceParked() if self._closing is not None:
+                session_date, self._closing = self._closing, None
+                await self._close_books(session_date)
             case _:
                 pass
 

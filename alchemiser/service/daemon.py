@@ -35,6 +35,7 @@ from alchemiser.execution.gaps import GapKeeper
 from alchemiser.execution.gate import SubmitGate
 from alchemiser.execution.handler import ExecutionHandler, ExecutionParts
 from alchemiser.execution.reconciler import Reconciler, ReconcilerParts
+from alchemiser.execution.shortfall import ShortfallReporter
 from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.quotes import QuoteBook
@@ -188,6 +189,13 @@ class Daemon:
                 epoch=journal.epoch,
             )
         )
+        self.shortfall = ShortfallReporter(
+            venue=parts.venue,
+            clock=clock,
+            publish=self.bus.publish,
+            owed=self.state.overview.owed_shortfalls,
+            is_over=lambda day: clock.now() >= self._session_of(day).closes_at,
+        )
         self.gaps = GapKeeper(
             reconciler=Reconciler(
                 ReconcilerParts(
@@ -284,6 +292,7 @@ class Daemon:
         bus.subscribe("strategies", self.strategies.listens_to, self.strategies.handle, limit_seconds=120.0)
         bus.subscribe("rebalancer", self.rebalancer.listens_to, self.rebalancer.handle, limit_seconds=60.0)
         bus.subscribe("gap keeper", self.gaps.listens_to, self.gaps.handle, limit_seconds=120.0)
+        bus.subscribe("shortfall", ShortfallReporter.listens_to, self.shortfall.handle, limit_seconds=60.0)
         bus.subscribe("execution", self.execution.listens_to, self.execution.handle, capacity=4096, policy=by_symbol)
 
     # --- life ---

@@ -13,11 +13,14 @@ from alchemiser.domain.events import (
     Event,
     HandlerFailed,
     LedgerCompared,
+    RebalanceCompleted,
+    RebalanceParked,
     Reconciled,
     ReconciliationFailed,
     ResultReported,
     SessionClosed,
     SessionOpened,
+    ShortfallReported,
     StrategyFailed,
     StreamConnected,
     StreamLost,
@@ -25,6 +28,10 @@ from alchemiser.domain.events import (
 )
 from alchemiser.domain.market import Session
 from alchemiser.domain.memory import Remembering
+from alchemiser.domain.shortfall import Shortfall
+
+KEPT_SHORTFALLS = 10
+"""The costs of so many rebalances are remembered; the journal has them all."""
 
 
 class OverviewMemory(msgspec.Struct, kw_only=True):
@@ -66,6 +73,9 @@ class Overview(Remembering):
         ReconciliationFailed,
         ResultReported,
         HandlerFailed,
+        RebalanceCompleted,
+        RebalanceParked,
+        ShortfallReported,
     )
 
     def __init__(self) -> None:
@@ -83,6 +93,8 @@ class Overview(Remembering):
         self.reconciliation_failed: ReconciliationFailed | None = None
         self.failures = 0
         self.last_at: datetime | None = None
+        self.shortfalls: dict[str, Shortfall] = {}
+        self.unreported: dict[str, None] = {}
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
@@ -109,8 +121,26 @@ class Overview(Remembering):
                 self.result = event
             case HandlerFailed():
                 self.failures += 1
+            case RebalanceCompleted() | RebalanceParked() | ShortfallReported():
+                self._note_costs(event)
             case _:
                 self._compare(event)
+
+    def owed_shortfalls(self) -> dict[str, Shortfall]:
+        """Return the costs of rebalances that have not been compared with the close yet, by rebalance."""
+        return {key: self.shortfalls[key] for key in self.unreported}
+
+    def _note_costs(self, event: RebalanceCompleted | RebalanceParked | ShortfallReported) -> None:
+        if event.shortfall is None:
+            return
+        key = event.rebalance_id
+        self.shortfalls[key] = event.shortfall
+        self.unreported.pop(key, None)
+        if not isinstance(event, ShortfallReported) and (event.shortfall.orders or event.shortfall.unfilled):
+            self.unreported[key] = None
+        for oldest in list(self.shortfalls)[:-KEPT_SHORTFALLS]:
+            del self.shortfalls[oldest]
+            self.unreported.pop(oldest, None)
 
     def _compare(self, event: Event) -> None:
         """Apply what came of a comparison with the broker."""

@@ -14,6 +14,7 @@ from alchemiser.domain.ids import split_client_order_id
 from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import Order
 from alchemiser.domain.reconciliation import MEANINGS, Difference
+from alchemiser.domain.shortfall import OrderShortfall, Slippage
 from alchemiser.service.state import JournaledState
 from alchemiser.service.view import Plain
 
@@ -114,7 +115,12 @@ class JournaledView:
         """Return the orders of the current or last session, oldest first."""
         orders = list(self._state.orders)
         last = _session_of(orders[-1]) if orders else None
-        return [_order_row(order) for order in orders if not order.is_terminal or _session_of(order) == last]
+        costs = {row.client_order_id: row for shortfall in self._state.overview.shortfalls.values() for row in shortfall.orders}
+        return [
+            {**_order_row(order), **_order_cost(costs.get(order.client_order_id))}
+            for order in orders
+            if not order.is_terminal or _session_of(order) == last
+        ]
 
     def pnl(self) -> Plain:
         """Return equity, cash and profit, for the account and per strategy."""
@@ -138,6 +144,22 @@ class JournaledView:
             "unrealised": sum((book.unrealised(marks) for book in books.values()), ZERO),
             "strategies": strategies,
             "last_session": None if result is None else msgspec.structs.asdict(result),
+            "shortfall": self._shortfall(),
+        }
+
+    def _shortfall(self) -> Plain | None:
+        """Return what the last rebalance cost; against the close once that is known."""
+        shortfalls = self._state.overview.shortfalls
+        if not shortfalls:
+            return None
+        key, last = next(reversed(shortfalls.items()))
+        return {
+            "rebalance": key,
+            "total": _slippage(last.total),
+            "steps": {name: _slippage(slippage) for name, slippage in last.steps.items()},
+            "strategies": {name: _slippage(slippage) for name, slippage in last.strategies.items()},
+            "unfilled": [msgspec.structs.asdict(one) | {"side": one.side.value} for one in last.unfilled],
+            "unfilled_cost": last.unfilled_cost,
         }
 
     def events(self, after: int, limit: int) -> Sequence[Plain]:
@@ -247,4 +269,23 @@ def _order_row(order: Order) -> Plain:
         "average_price": order.average_price,
         "intended_at": order.intended_at,
         "reason": order.reason,
+        "tactic": order.tactic or None,
+        "step": order.step or None,
+        "sent_mid": order.sent_mid,
     }
+
+
+def _order_cost(cost: OrderShortfall | None) -> Plain:
+    """Return what an order cost, once its rebalance has ended; the columns are there before, without a value."""
+    slippage = cost.slippage if cost else None
+    return {
+        "arrival_price": cost.arrival_price if cost else None,
+        "close": cost.close if cost else None,
+        "arrival_bps": slippage.arrival_bps if slippage else None,
+        "mid_bps": slippage.mid_bps if slippage else None,
+        "close_bps": slippage.close_bps if slippage else None,
+    }
+
+
+def _slippage(slippage: Slippage | None) -> Plain | None:
+    return None if slippage is None else msgspec.structs.asdict(slippage)

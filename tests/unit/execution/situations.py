@@ -37,7 +37,13 @@ def wanted(side: Side = Side.BUY, quantity: str = "10", *, price: str = "100", i
 
 
 def standing(
-    limit: object, *, rung: int = 0, since: datetime = NOON, quantity: str = "10", time_in_force: TimeInForce = TimeInForce.DAY
+    limit: object,
+    *,
+    rung: int = 0,
+    since: datetime = NOON,
+    rung_since: datetime | None = None,
+    quantity: str = "10",
+    time_in_force: TimeInForce = TimeInForce.DAY,
 ) -> Standing:
     """Return a live order to buy at a limit."""
     order = NewOrder(
@@ -49,7 +55,7 @@ def standing(
         time_in_force=time_in_force,
         limit_price=None if limit is None else Decimal(str(limit)),
     )
-    return Standing(order, since, rung)
+    return Standing(order, since, rung, rung_since or since)
 
 
 def situation(

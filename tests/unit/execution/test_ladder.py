@@ -124,6 +124,12 @@ def test_a_market_order_is_never_behind() -> None:
         order_type=OrderType.MARKET,
         time_in_force=TimeInForce.DAY,
     )
-    live = type(base)(order, NOON, 3)
+    live = type(base)(order, NOON, 3, NOON)
     far = Quote(symbol="SPY", bid=200, bid_size=1, ask=201, ask_size=1, at=NOON)
     assert isinstance(ladder().watch(situation(now=NOON + timedelta(seconds=2), live=live, quote=far)), Keep)
+
+
+def test_following_the_market_does_not_start_the_rung_anew() -> None:
+    """In a market that runs away every second the ladder climbs when the time of its rung is over."""
+    live = standing("100", rung=0, since=NOON + timedelta(seconds=4.5), rung_since=NOON)
+    assert Move("not filled within 5 s", 1) == ladder().watch(situation(now=NOON + timedelta(seconds=5), live=live))
