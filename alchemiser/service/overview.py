@@ -51,6 +51,8 @@ class OverviewMemory(msgspec.Struct, kw_only=True):
     last_at: datetime | None
     reconciled: Reconciled | None = None
     reconciliation_failed: ReconciliationFailed | None = None
+    shortfalls: dict[str, Shortfall] = {}
+    unreported: dict[str, None] = {}
 
 
 class Overview(Remembering):
