@@ -5,7 +5,9 @@ generator that yields the forms it contains and is sent their nodes, and :meth:`
 reader makes equal forms one, so each distinct form is built once however often it is written.
 """
 
-from collections.abc import Callable, Generator, Sequence
+import gc
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -53,21 +55,44 @@ Building = Generator[Item, Node, Node]
 
 def check_file(path: Path) -> Symphony:
     """Read and check a symphony file. Raises ``StrategyError`` when it cannot be opened, ``SymphonyError`` when it is refused."""
-    return check(read_file(path))
+    with _collector_at_rest():
+        return check(read_file(path))
 
 
 def check_bytes(raw: bytes) -> Symphony:
     """Read and check the bytes of a symphony file. Raises ``SymphonyError`` when it is refused."""
-    return check(read_bytes(raw))
+    with _collector_at_rest():
+        return check(read_bytes(raw))
 
 
 def check_text(text: str) -> Symphony:
     """Read and check the text of a symphony. Raises ``SymphonyError`` when it is refused."""
-    return check(read_text(text))
+    with _collector_at_rest():
+        return check(read_text(text))
 
 
 def check(read: ReadSymphony) -> Symphony:
     """Return the checked tree of a file that was read. Raises ``SymphonyError`` when it is refused."""
+    with _collector_at_rest():
+        return _checked(read)
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Keep the garbage collector from looking through a growing tree, in which nothing is garbage, again and again.
+
+    That takes half of the time of a large file.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _checked(read: ReadSymphony) -> Symphony:
     form, source = read.form, read.source
     if form.opening != "(" or not form.items or not isinstance(form.items[0], Word) or form.items[0].text != "defsymphony":
         found = f"({form.items[0]} ...)" if form.items else "()"

@@ -14,7 +14,11 @@ def header_form(source: Source, item: Item, warnings: list[CheckWarning]) -> Hea
         raise source.refuse(item.place, "the header has a key without a value")
     frequency: Frequency | None = None
     threshold: float | None = None
+    seen: set[str] = set()
     for key, value in zip(item.items[::2], item.items[1::2], strict=True):
+        if str(key) in seen:
+            raise source.refuse(key.place, f"the header has {key} twice")
+        seen.add(str(key))
         match str(key):
             case ":asset-class":
                 _check_asset_class(source, value)

@@ -17,6 +17,14 @@ from alchemiser.domain.errors import StrategyError, SymphonyError
 MAX_FILE_BYTES = 10_000_000
 MAX_DEPTH = 300
 
+SHOWN_CHARACTERS = 60
+"""So much of a word or a string is shown in a message."""
+
+
+def shortened(text: str) -> str:
+    """Return a text as a message shows it, cut when it is long."""
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
+
 
 class Word(msgspec.Struct, frozen=True, gc=False):
     """A bare word: an operator, a keyword with its colon, a number as it is written, or ``nil``. ``place`` counts tokens."""
@@ -25,7 +33,7 @@ class Word(msgspec.Struct, frozen=True, gc=False):
     place: int
 
     def __str__(self) -> str:
-        return self.text
+        return shortened(self.text)
 
 
 class Text(msgspec.Struct, frozen=True, gc=False):
@@ -35,7 +43,7 @@ class Text(msgspec.Struct, frozen=True, gc=False):
     place: int
 
     def __str__(self) -> str:
-        return f'"{self.value}"'
+        return f'"{shortened(self.value)}"'
 
 
 class Form(msgspec.Struct, frozen=True, eq=False):
@@ -135,7 +143,8 @@ def read_text(text: str) -> ReadSymphony:
     if not isinstance(first, Form):
         raise source.refuse(first.place, f"expected (defsymphony ...), found {first}")
     if len(top) > 1:
-        raise source.refuse(top[1].place, f"{top[1]} after the end of the symphony; a file holds exactly one")
+        # Not the place of the second: a form that equals the first is the first.
+        raise source.refuse(first.place + first.tokens, f"{top[1]} after the end of the symphony; a file holds exactly one")
     return ReadSymphony(form=first, source=source, depth=depth)
 
 
@@ -146,7 +155,7 @@ _TOKEN = re.compile(
 )
 _CLOSED_BY = {")": "(", "]": "[", "}": "{"}
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\", "/": "/"}
 
 _Raw = str | Form
@@ -219,6 +228,8 @@ class _Reading:
 
         def replace(match: re.Match[str]) -> str:
             letter = match.group(1)
+            if len(letter) > 1 and not "d800" <= letter[1:].lower() <= "dfff":  # Halves of a pair are no character.
+                return chr(int(letter[1:], 16))
             if letter not in _ESCAPES:
                 raise self._source.refuse(place, f"unknown escape \\{letter} in a string", within=1 + match.start())
             return _ESCAPES[letter]

@@ -38,6 +38,7 @@ _UNSUPPORTED = {
 }
 _NUMBER = re.compile(r"-?(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})")
 _INTEGER = re.compile(r"[0-9]{1,9}")
+_TOO_LARGE = re.compile(r"[0-9]{10,}")
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,9}(?:[./][A-Z]{1,3})?")
 _QUALIFIED = re.compile(r"(?P<kind>[A-Z]+)::(?P<symbol>[^:]*?)(?://(?P<currency>[A-Z]+))?")
 
@@ -57,7 +58,7 @@ def refuse_word(source: Source, word: Word, kind: str, known: Iterable[str]) -> 
     names = list(known)
     close = get_close_matches(word.text, names, n=1)
     hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(names)}"
-    return source.refuse(word.place, f"unknown {kind} {word.text!r}; {hint}")
+    return source.refuse(word.place, f"unknown {kind} '{word}'; {hint}")
 
 
 def warning_at(source: Source, item: Item, message: str) -> CheckWarning:
@@ -75,6 +76,8 @@ def parse_number(source: Source, item: Item, what: str) -> Decimal:
 
 def parse_integer(source: Source, item: Item, what: str) -> int:
     """Return a positive integer."""
+    if isinstance(item, Word) and _TOO_LARGE.fullmatch(item.text):
+        raise source.refuse(item.place, f"{what} is too large, found {item}")
     if not isinstance(item, Word) or not _INTEGER.fullmatch(item.text) or int(item.text) == 0:
         raise source.refuse(item.place, f"{what} is a positive integer, found {item}")
     return int(item.text)

@@ -299,6 +299,8 @@ def test_sensible_trees_have_no_warnings() -> None:
         (f"(if (> ([a] 1) 1) [{A}] [{B}])", "expected the name of an indicator"),
         (f'(if (> (rsi "SPY" {{:window -3}}) 1) [{A}] [{B}])', "the window is a positive integer, found -3"),
         (f'(if (> (rsi "SPY" {{:window 99999}}) 1) [{A}] [{B}])', "longer than 10000 bars"),
+        (f'(if (> (rsi "SPY" {{:window 99999999999}}) 1) [{A}] [{B}])', "the window is too large, found 99999999999"),
+        (f"(if (> {'9' * 5000} 1) [{A}] [{B}])", "found " + "9" * 60 + "..."),
         (f'(if (> (rsi "SPY" {{:window}}) 1) [{A}] [{B}])', "a key without a value"),
         (f'(if (> (rsi "SPY" {{"window" 3}}) 1) [{A}] [{B}])', "expected a keyword"),
         (f'(if (> (rsi "SPY" {{:window 3 :window 4}}) 1) [{A}] [{B}])', "given twice"),
@@ -331,6 +333,7 @@ def test_refusals(root: str, words: str) -> None:
         ('{:rebalance-frequency "daily"}', "one of :daily"),
         ("{:rebalance-threshold 10}", "between 0 and 1"),
         ("{:rebalance-frequency :daily :rebalance-threshold 0.1}", "only one of them"),
+        ("{:rebalance-frequency :daily :rebalance-frequency :weekly}", "the header has :rebalance-frequency twice"),
         ('{:asset-class "CRYPTO"}', "only the asset class"),
     ],
 )

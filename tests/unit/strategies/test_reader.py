@@ -29,6 +29,7 @@ def plain(item: Item) -> object:
         ("(a(b)c)", ["(", "a", ["(", "b"], "c"]),
         ("\ufeff(a)".removeprefix("\ufeff"), ["(", "a"]),
         ('(asset "BRK/B" nil)', ["(", "asset", "BRK/B", "nil"]),
+        ('(group "\\u00e9\\u00E9")', ["(", "group", "éé"]),
     ],
 )
 def test_lexical_rules(text: str, expected: object) -> None:
@@ -48,6 +49,8 @@ def test_lexical_rules(text: str, expected: object) -> None:
         ("(a\n [b)", 2, 4, "')' does not close '[' of line 2, column 2"),
         ('(a\n "b)', 2, 2, "string is never closed"),
         ("(a)\n (b)", 2, 2, "after the end"),
+        ("(a)\n (a)", 2, 2, "after the end"),
+        ('(a "b\\ud800")', 1, 6, "unknown escape"),
         ("(a)\nb", 2, 1, "after the end"),
         ('(a "b\\q")', 1, 6, "unknown escape \\q"),
         ("(a\n\0)", 2, 1, "NUL"),
