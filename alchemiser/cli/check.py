@@ -1,15 +1,26 @@
 """``alchemiser check``: read and check symphony files without trading them."""
 
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 from rich.console import Console
 
-from alchemiser.cli.options import JsonOption
-from alchemiser.domain.errors import StrategyError, SymphonyError
+from alchemiser.cli.options import ConfigOption, JsonOption, load
+from alchemiser.domain.account import Asset
+from alchemiser.domain.errors import ConfigError, StrategyError, SymphonyError, VenueError
+from alchemiser.service.clock import WallClock
+from alchemiser.service.deferred import load as load_attribute
+from alchemiser.service.roster import broker_remarks
+from alchemiser.service.settings import Settings
 from alchemiser.strategies.symphony.check import check_file
+
+if TYPE_CHECKING:
+    from alchemiser.alpaca.venue import AlpacaVenue
 
 REFUSED = 3
 
@@ -40,22 +51,48 @@ class CheckedFile(msgspec.Struct, frozen=True, kw_only=True):
     error: Refusal | None = None
 
 
+@dataclass(frozen=True)
+class BrokerAnswer:
+    """What the broker knows of the symbols, ``None`` when it was not asked or did not answer; ``answer`` says which."""
+
+    answer: str
+    assets: Mapping[str, Asset] | None = None
+
+    def remarked(self, file: CheckedFile) -> CheckedFile:
+        """Return what is known of a file with what the broker says of its symbols."""
+        if self.assets is None or file.status != "ok":
+            return file
+        remarks = broker_remarks((*file.symbols_held, *file.symbols_watched), file.symbols_held, self.assets)
+        return msgspec.structs.replace(file, warnings=(*file.warnings, *remarks))
+
+
+NOT_ASKED = BrokerAnswer("not asked")
+
+
 def check_command(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Symphony files (.clj).", show_default=False)],
     *,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the broker of the settings which symbols it trades.")] = False,
+    config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Check symphony files: symbols, windows, history needed, warnings. Nothing is traded.
 
+    With the credentials of a broker in the settings it is asked which of the symbols it knows and trades.
+
     Example: alchemiser check strategies/*.clj
     """
     checked = [check_one(path) for path in files]
+    broker = NOT_ASKED if offline else ask_broker(checked, config)
+    checked = [broker.remarked(file) for file in checked]
     if json:
-        typer.echo(msgspec.json.encode({"files": checked}))
+        typer.echo(msgspec.json.encode({"files": checked, "broker": broker.answer}))
     else:
         console = Console(highlight=False, soft_wrap=True)
         for file in checked:
             _show(console, file)
+        if broker.assets is None and broker is not NOT_ASKED:
+            console.print(f"the broker was not asked about the symbols: {broker.answer}", style="yellow", markup=False)
     if any(file.status == "refused" for file in checked):
         raise typer.Exit(REFUSED)
 
@@ -83,6 +120,29 @@ def check_one(path: Path) -> CheckedFile:
         rebalance=str(header.frequency) if header.threshold is None else f"threshold {header.threshold:g}",
         warnings=tuple(str(warning) for warning in symphony.warnings),
     )
+
+
+def ask_broker(checked: Sequence[CheckedFile], config: Path | None) -> BrokerAnswer:
+    """Ask the broker that the settings name, if they name one, about all symbols at once.
+
+    A file is right or wrong whether or not a broker answers, so what goes wrong with it is only said.
+    """
+    symbols = sorted({symbol for file in checked for symbol in (*file.symbols_held, *file.symbols_watched)})
+    try:
+        settings = load(config).settings
+        if not symbols or settings.alpaca.mode == "embedded":
+            return NOT_ASKED
+        return BrokerAnswer("asked", asyncio.run(_assets(settings, symbols)))
+    except (ConfigError, VenueError) as error:
+        return BrokerAnswer(str(error))
+
+
+async def _assets(settings: Settings, symbols: Sequence[str]) -> dict[str, Asset]:
+    broker: AlpacaVenue | None = load_attribute("alchemiser.service.checkup:broker_of")(settings, WallClock())
+    if broker is None:
+        raise ConfigError(f"there are no credentials for {settings.alpaca.mode} trading")
+    async with broker:
+        return await broker.assets(symbols)
 
 
 def _show(console: Console, file: CheckedFile) -> None:

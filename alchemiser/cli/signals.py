@@ -12,10 +12,13 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from alchemiser.cli.options import ConfigOption, JsonOption, StrategyOption
+from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, StrategyOption, load
 from alchemiser.cli.price_files import read_day, read_panel, wanted_strategies
-from alchemiser.domain.errors import DataError
+from alchemiser.domain.errors import DataError, UsageError
+from alchemiser.domain.events import DaemonStarted, DecisionDue, StrategyFailed, TargetProposed
+from alchemiser.journal.reader import JournalReader
 from alchemiser.market.calendar import TradingCalendar
+from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.outcome import NotComputable
 from alchemiser.strategies.panel import PricePanel
@@ -60,6 +63,10 @@ def signals_command(
     strategy: StrategyOption = None,
     bars: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder with one SYMBOL.csv or SYMBOL.parquet each.")] = None,
     as_of: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The day to decide. Default: the last one with a bar.")] = None,
+    decision: Annotated[
+        str | None, typer.Option(metavar="ID", help="Show a decision of the daemon from its journal instead, as 20250303.1.")
+    ] = None,
+    state: StateOption = None,
     explain: Annotated[bool, typer.Option("--explain/--no-explain", help="Show the path of every decision.")] = True,
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -68,12 +75,18 @@ def signals_command(
 
     Example: alchemiser signals --strategy tecl --bars data/daily --as-of 2025-03-31
     """
-    wanted, folder = wanted_strategies(strategy, bars, config)
-    signals = signals_of(wanted, folder, read_day("--as-of", as_of))
+    if decision is not None:
+        if strategy or bars or as_of:
+            raise UsageError("--decision shows what was decided; it goes with --state, not with --strategy, --bars or --as-of")
+        signals = decided(load(config, state=state).settings.service.state / JOURNAL_FILE, decision)
+    else:
+        wanted, folder = wanted_strategies(strategy, bars, config)
+        signals = signals_of(wanted, folder, read_day("--as-of", as_of))
     if json:
         typer.echo(msgspec.json.encode(signals))
     else:
-        _show(signals, explain=explain)
+        heading = f"Targets on the closes of {signals.session or 'no session'}" if decision is None else f"Targets of decision {decision}"
+        _show(signals, heading, explain=explain)
     if any(signal.status != "ok" for signal in signals.strategies):
         raise typer.Exit(FAILED)
 
@@ -95,6 +108,40 @@ def signals_of(wanted: Sequence[StrategySource], folder: Path, as_of: date | Non
         strategies=[answers[source.name] for source in wanted],
         target=_account_target(answers, shares),
     )
+
+
+def decided(journal: Path, decision: str) -> Signals:
+    """Return what the strategies answered to a decision of the daemon, with the path and the live prices' numbers of that moment.
+
+    Raises ``DataError`` when the journal has no answers to it.
+    """
+    answers: dict[str, Signal] = {}
+    session: date | None = None
+    shares: dict[str, float] = {}
+    with JournalReader.open(journal) as reader:
+        due = 0
+        for envelope in reader.read_named(("DecisionDue", "TargetProposed", "StrategyFailed"), correlation=decision):
+            match envelope.event:
+                case DecisionDue(session=day):
+                    session, due = day, envelope.sequence
+                case TargetProposed() as answer:
+                    answers[answer.strategy] = Signal(
+                        name=answer.strategy,
+                        status="ok",
+                        weights=answer.weights,
+                        explanation=answer.explanation,
+                        is_fragile=answer.is_fragile,
+                        tree=answer.tree,
+                    )
+                case StrategyFailed() as answer:
+                    answers[answer.strategy] = Signal(name=answer.strategy, status="failed", reason=answer.reason)
+        for envelope in reader.read_named(("DaemonStarted",)):
+            if isinstance(envelope.event, DaemonStarted) and envelope.sequence < due:
+                shares = envelope.event.strategies
+    if not answers:
+        raise DataError(f"{journal}: no strategy has answered to a decision {decision}; see journal show --type DecisionDue")
+    shares = {name: shares.get(name, 0.0) for name in answers}
+    return Signals(as_of=session, session=session, strategies=list(answers.values()), target=_account_target(answers, shares))
 
 
 def _staleness(session: date | None, as_of: date | None) -> str | None:
@@ -141,9 +188,9 @@ def _account_target(answers: Mapping[str, Signal], shares: Mapping[str, float]) 
     return {symbol: merged[symbol] for symbol in sorted(merged)}
 
 
-def _show(signals: Signals, *, explain: bool) -> None:
+def _show(signals: Signals, heading: str, *, explain: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"Targets on the closes of {signals.session or 'no session'}")
+    console.print(heading, markup=False)
     for signal in signals.strategies:
         console.print(f"\n{signal.name}: ", end="", style="bold")
         if signal.weights is None:

@@ -7,7 +7,7 @@ Who publishes and who listens is in ``service/daemon.py``.
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -339,7 +339,8 @@ class StrategyNotReloaded(Event, frozen=True, kw_only=True):
 class TargetProposed(Event, frozen=True, kw_only=True):
     """A strategy computed its target weights; ``prices`` are the last prices it used, ``explanation`` is the path it took.
 
-    ``header`` says when it is acted upon: the strategy decides every day, and may keep what it holds.
+    ``header`` says when it is acted upon: the strategy decides every day, and may keep what it holds. ``tree`` is the path with its
+    numbers, ``None`` for a strategy in Python and for a path too long to keep every day. ``is_fragile`` says that it was close.
     """
 
     rebalance_id: str
@@ -348,6 +349,8 @@ class TargetProposed(Event, frozen=True, kw_only=True):
     prices: dict[str, float]
     explanation: tuple[str, ...]
     header: Header = Header(Frequency.DAILY)
+    tree: dict[str, Any] | None = None
+    is_fragile: bool = False
 
 
 class StrategyFailed(Event, frozen=True, kw_only=True):

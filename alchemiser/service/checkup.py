@@ -21,14 +21,14 @@ from alchemiser.alpaca.credentials import Credentials
 from alchemiser.alpaca.rest import RestLimits
 from alchemiser.alpaca.venue import AlpacaVenue
 from alchemiser.domain.account import Account
-from alchemiser.domain.errors import AlchemiserError, ConfigError, CredentialsRefused, DataError, SafetyRefused, VenueError
+from alchemiser.domain.errors import AlchemiserError, ConfigError, CredentialsRefused, DataError, SafetyRefused, StrategyError, VenueError
 from alchemiser.domain.runtime import Clock
 from alchemiser.exchange.bars import BarFolder
 from alchemiser.journal.reader import JournalReader
 from alchemiser.market.calendar import TradingCalendar, new_york_date
 from alchemiser.service.http_address import split_address
 from alchemiser.service.offline import JOURNAL_FILE
-from alchemiser.service.roster import load_roster
+from alchemiser.service.roster import broker_remarks, load_roster
 from alchemiser.service.safety import require_live_agreement, require_private_door
 from alchemiser.service.settings import Settings
 from alchemiser.service.settings_load import LoadedSettings
@@ -196,12 +196,12 @@ def _is_running(pid: int) -> bool:
     return True
 
 
-async def _venue(settings: Settings, clock: Clock) -> list[Finding]:
-    """Ask the broker for the account, its clock and its calendar; nothing is changed there."""
+def broker_of(settings: Settings, clock: Clock) -> AlpacaVenue | None:
+    """Return the broker that the settings name, for a few questions; ``None`` when they name none."""
     alpaca = settings.alpaca
     if alpaca.mode == "embedded" or not (alpaca.key_id and alpaca.secret_key and alpaca.trading_url and alpaca.data_url):
-        return [_ok("venue", "the embedded exchange starts with the daemon")] if alpaca.mode == "embedded" else []
-    venue = AlpacaVenue(
+        return None
+    return AlpacaVenue(
         Credentials(key_id=alpaca.key_id, secret_key=alpaca.secret_key),
         trading_url=alpaca.trading_url,
         data_url=alpaca.data_url,
@@ -210,10 +210,18 @@ async def _venue(settings: Settings, clock: Clock) -> list[Finding]:
         feed=alpaca.feed,
         limits=RestLimits(deadline_seconds=alpaca.request_deadline_seconds),
     )
+
+
+async def _venue(settings: Settings, clock: Clock) -> list[Finding]:
+    """Ask the broker for the account, its clock, its calendar and the strategies' symbols; nothing is changed there."""
+    venue = broker_of(settings, clock)
+    if venue is None:
+        return [_ok("venue", "the embedded exchange starts with the daemon")] if settings.alpaca.mode == "embedded" else []
     try:
         async with venue:
             findings = _account(await venue.account(), settings)
-            return findings + await _time(venue, clock) + await _calendar(venue, clock)
+            findings += await _time(venue, clock) + await _calendar(venue, clock)
+            return findings + await _symbols(venue, settings)
     except CredentialsRefused as error:
         return [_problem("venue", error, "check that the key belongs to this mode: paper and live have keys of their own")]
     except VenueError as error:
@@ -230,6 +238,23 @@ def _account(account: Account, settings: Settings) -> list[Finding]:
         problem = SafetyRefused(f"the credentials belong to {account.account_number}, the settings expect {expected}")
         findings.append(_problem("venue", problem, "mend alpaca.account_number or the credentials"))
     return findings
+
+
+async def _symbols(venue: AlpacaVenue, settings: Settings) -> list[Finding]:
+    """Say which symbols of the strategies the broker does not know or does not trade."""
+    try:
+        roster = load_roster(settings)
+    except StrategyError:
+        return []  # Said by the check of the strategies.
+    try:
+        assets = await venue.assets(sorted({symbol for strategy in roster for symbol in strategy.symbols}))
+    except VenueError as error:
+        return [_warning("symbols", f"whether the broker trades them is not known: {error}", "ask again later")]
+    findings = []
+    for strategy in roster:
+        for remark in broker_remarks(strategy.symbols, strategy.symbols_held, assets):
+            findings.append(_warning("symbols", f"{strategy.name}: {remark}", "take it out of the strategy, or trade it elsewhere"))
+    return findings or [_ok("symbols", f"{len(assets)} symbols are known to the broker, and those that may be held are traded there")]
 
 
 async def _time(venue: AlpacaVenue, clock: Clock) -> list[Finding]:

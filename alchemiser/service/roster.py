@@ -76,10 +76,15 @@ def untradable_symbols(roster: Sequence[LoadedStrategy], assets: Mapping[str, As
     """Return in words, by strategy, the symbols that it may hold and the broker does not trade; strategies without any are left out."""
     found: dict[str, list[str]] = {}
     for strategy in roster:
-        untradable = [symbol for symbol in strategy.symbols_held if symbol in assets and not assets[symbol].is_tradable]
-        if untradable:
-            found[strategy.name] = [f"{symbol} cannot be traded at the broker" for symbol in untradable]
+        if remarks := broker_remarks((), strategy.symbols_held, assets):
+            found[strategy.name] = remarks
     return found
+
+
+def broker_remarks(symbols: Sequence[str], held: Sequence[str], assets: Mapping[str, Asset]) -> list[str]:
+    """Return in words which of the symbols the broker does not know, and which of those that may be held it does not trade."""
+    unknown = [f"{symbol} is unknown to the broker" for symbol in symbols if symbol not in assets]
+    return unknown + [f"{symbol} cannot be traded at the broker" for symbol in held if symbol in assets and not assets[symbol].is_tradable]
 
 
 def _with_refused(

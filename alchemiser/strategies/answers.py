@@ -4,10 +4,12 @@ One failing strategy never touches another: each ends in its own ``TargetPropose
 all strategies together. A strategy that may take long is decided in a thread, so that quotes and fills keep flowing meanwhile.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from alchemiser.domain.errors import DataError, VenueError
 from alchemiser.domain.events import StrategyFailed, TargetProposed
@@ -16,6 +18,9 @@ from alchemiser.strategies.aside import RunAside, in_thread
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.outcome import NotComputable
 from alchemiser.strategies.panel import Panel
+
+TREE_BYTES_AT_MOST = 65_536
+"""Longer paths are not journaled with their numbers; those of the shipped strategies have one to four thousand bytes."""
 
 
 class DecisionMarket(Protocol):
@@ -59,4 +64,13 @@ def answer_of(strategy: LoadedStrategy, panel: Panel, place: int, *, at: datetim
         prices=panel.prices(strategy.symbols, place),
         explanation=outcome.explanation,
         header=strategy.header,
+        tree=_journaled(outcome.tree),
+        is_fragile=outcome.is_fragile,
     )
+
+
+def _journaled(tree: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the path as the event keeps it. One through thousands of parts is kept in words only."""
+    if tree is None or len(msgspec.json.encode(tree)) > TREE_BYTES_AT_MOST:
+        return None
+    return dict(tree)

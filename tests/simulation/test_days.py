@@ -1,5 +1,6 @@
 """The main job on virtual time: a day is traded end to end through real protocol stacks, and the same seed writes the same journal."""
 
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
@@ -8,6 +9,8 @@ import msgspec
 import pytest
 
 from alchemiser.bus.envelope import Envelope
+from alchemiser.cli.signals import decided
+from alchemiser.domain.errors import DataError
 from alchemiser.domain.events import (
     DaemonStopped,
     Event,
@@ -21,6 +24,7 @@ from alchemiser.domain.events import (
     ResultReported,
     TargetProposed,
 )
+from alchemiser.service.offline import JOURNAL_FILE
 from tests.simulation.days import journal_of, simulate
 
 E = TypeVar("E", bound=Event)
@@ -52,6 +56,24 @@ def test_days_are_traded_end_to_end(tmp_path: Path) -> None:
     first = of_type(journal, RebalancePlanned)[0]
     own = [fill for fill in fills if f"-{first.rebalance_id}-" in fill.client_order_id]
     assert sum((fill.quantity * fill.price for fill in own), Decimal(0)) > first.equity * Decimal("0.9")
+
+
+def test_a_past_decision_is_told_from_the_journal(tmp_path: Path) -> None:
+    """With the numbers it saw, live prices among them, in the shape of ``signals``; a decision that never was is refused by name."""
+    simulate(tmp_path)
+    (proposed,) = of_type(journal_of(tmp_path), TargetProposed)
+    told = decided(tmp_path / JOURNAL_FILE, proposed.rebalance_id)
+    (signal,) = told.strategies
+
+    assert (told.session, told.target) == (date(2025, 1, 2), proposed.weights)
+    assert (signal.name, signal.status, signal.weights) == ("tecl", "ok", proposed.weights)
+    assert signal.tree is not None
+    assert [step["text"] for step in signal.tree["path"] if step["kind"] == "condition"] == [
+        line.split(": ", 1)[1] for line in proposed.explanation
+    ]
+    assert signal.tree["path"][0]["left"] == proposed.prices["SPY"]
+    with pytest.raises(DataError, match=r"has answered to a decision 20250102\.9"):
+        decided(tmp_path / JOURNAL_FILE, "20250102.9")
 
 
 def test_an_intent_is_journaled_before_its_order_can_fill(tmp_path: Path) -> None:

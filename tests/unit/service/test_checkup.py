@@ -1,5 +1,6 @@
 """What would stop a good start, found before it: real directories, real sockets, a broker on loopback."""
 
+import json
 import os
 import shutil
 import socket
@@ -13,7 +14,11 @@ import pytest
 from aiohttp import web
 
 from alchemiser.bus.envelope import Envelope
+from alchemiser.cli.app import run
+from alchemiser.cli.check import BrokerAnswer, check_one
+from alchemiser.domain.account import Asset
 from alchemiser.domain.events import DaemonStopping
+from alchemiser.exchange.assets import asset_json, listed
 from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar, new_york_date
 from alchemiser.service.checkup import CALENDAR_AHEAD, Finding, check_up
@@ -21,6 +26,8 @@ from alchemiser.service.clock import WallClock
 from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.settings_load import load_settings
 from alchemiser.service.state_file import HttpAddress, write_http_address
+from alchemiser.strategies.catalog import shipped_symphony
+from alchemiser.strategies.symphony.check import check_bytes
 
 CREDENTIALS = {"APCA_API_KEY_ID": "PKTESTTESTTEST", "APCA_API_SECRET_KEY": "secret-secret"}
 
@@ -32,12 +39,14 @@ def account(**changes: Any) -> dict[str, Any]:
 
 
 class Broker:
-    """Answers account, clock and calendar as a test wants."""
+    """Answers account, clock, calendar and assets as a test wants; it knows the symbols of the TECL strategy."""
 
     def __init__(self) -> None:
         self.account = account()
         self.status = 200
         self.sessions: list[dict[str, str]] = []
+        self.untradable: set[str] = set()
+        self.unknown: set[str] = set()
         self.now: Callable[[], datetime] = WallClock().now
 
     def application(self) -> web.Application:
@@ -46,6 +55,7 @@ class Broker:
         app.router.add_get("/v2/account", self._account)
         app.router.add_get("/v2/clock", self._clock)
         app.router.add_get("/v2/calendar", self._calendar)
+        app.router.add_get("/v2/assets", self._assets)
         return app
 
     async def _account(self, request: web.Request) -> web.Response:
@@ -57,6 +67,10 @@ class Broker:
 
     async def _calendar(self, request: web.Request) -> web.Response:
         return web.json_response(self.sessions)
+
+    async def _assets(self, request: web.Request) -> web.Response:
+        symbols = [symbol for symbol in check_bytes(shipped_symphony("tecl")).symbols if symbol not in self.unknown]
+        return web.json_response([asset_json(listed(symbol, tradable=symbol not in self.untradable)) for symbol in symbols])
 
 
 class Desk(NamedTuple):
@@ -107,6 +121,39 @@ async def test_a_machine_without_an_account_can_start() -> None:
     assert {"settings", "secrets", "agreement", "strategies", "state", "journal", "door", "venue"} == {
         finding.check for finding in findings
     }
+
+
+@pytest.mark.usefixtures("place")
+async def test_symbols_that_the_broker_does_not_trade_are_warnings(desk: Desk) -> None:
+    """By name, with the strategy; one that is only looked at need not be tradable."""
+    desk.broker.untradable = {"TECL", "XLK"}
+    desk.broker.unknown = {"KMLM"}
+    warnings = texts(await findings_of(desk.environ), "warning")
+
+    assert [text for text in warnings if text.startswith("symbols")] == [
+        "symbols: tecl: KMLM is unknown to the broker",
+        "symbols: tecl: TECL cannot be traded at the broker",
+    ]
+
+
+def test_check_tells_what_the_broker_says(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A warning of the file where a broker answers; where none does, the file is checked all the same and why is said."""
+    (place / "mine.clj").write_text('(defsymphony "Mine" {} (asset "TECL"))')
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    for name in ("TRADING", "DATA"):
+        monkeypatch.setenv(f"ALCHEMISER_ALPACA__{name}_URL", "http://127.0.0.1:9")
+
+    assert run(("check", "mine.clj", "--json")) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert "list of assets" in answer["broker"]
+    assert run(("check", "mine.clj", "--json", "--offline")) == 0
+    assert json.loads(capsys.readouterr().out)["broker"] == "not asked"
+
+    assets = {"TECL": Asset(symbol="TECL", is_tradable=False, is_fractionable=True)}
+    checked = check_one(place / "mine.clj")
+    assert BrokerAnswer("asked", assets).remarked(checked).warnings == ("TECL cannot be traded at the broker",)
+    assert BrokerAnswer("asked", {}).remarked(checked).warnings == ("TECL is unknown to the broker",)
 
 
 @pytest.mark.usefixtures("place")
