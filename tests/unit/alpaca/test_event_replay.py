@@ -59,9 +59,7 @@ def test_an_answer_that_is_not_whole_is_not_used(body: bytes) -> None:
         replayed(body)
 
 
-async def test_the_venue_is_asked_from_the_instant_of_the_last_event_on(
-    venue: AlpacaVenue, server: ScriptedVenue, clock: InstantClock
-) -> None:
+async def test_the_venue_is_asked_from_the_instant_of_the_last_event_on(venue: AlpacaVenue, server: ScriptedVenue) -> None:
     """With an end, so that the answer is finite."""
     server.answer(Answer(200, line(SECOND)))
     reports = await venue.replay_since(FIRST)
