@@ -34,6 +34,7 @@ from alchemiser.service.runtime import SeededRuntime
 from alchemiser.service.settings import Settings
 from alchemiser.service.settings_load import load_settings
 from alchemiser.service.start import SWITCH_SECONDS
+from alchemiser.strategies.reload import Reloader
 
 STRATEGY = "benchmark"
 PRICE = Decimal(100)
@@ -84,6 +85,7 @@ async def _trade(address: Address, state: Path, script: Script) -> None:
                     venue=venue,
                     calendar=TradingCalendar.new_york(),
                     roster=(),
+                    reloader=Reloader(()),
                     account_number=ACCOUNT["account_number"],
                     metrics=metrics,
                 )

@@ -42,12 +42,12 @@ from alchemiser.domain.orders import Side
 AT_LEAST = 2.0
 """At 200 quotes a second, how many times as fast as the peer the median and the 99th percentile must be."""
 
-RATES = {200: (6, 5), 2_000: (4, 5)}
+RATES = {200: (6, 3), 2_000: (4, 3)}
 """Quotes a second: rounds, and rebalances (of forty orders each) in a round."""
 
 LATE_SECONDS = 0.25
 PATIENCE_SECONDS = 15.0
-START_SECONDS = 60.0
+START_SECONDS = 30.0
 EVERY = 10
 RESTING = tuple(f"R{number}" for number in range(10))
 WAITING = tuple(f"W{number:02}" for number in range(40))
