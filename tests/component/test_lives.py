@@ -154,7 +154,7 @@ def test_a_request_becomes_what_the_page_says(row: tuple[str, ...]) -> None:
             floor.fill(order)
             return report
 
-        venue.submit = submit  # type: ignore[method-assign, assignment]
+        venue.submit = submit  # type: ignore[method-assign]
 
         async def play() -> None:
             await floor.plan(buy())
