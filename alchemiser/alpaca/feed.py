@@ -185,7 +185,8 @@ async def _connect(
         raise FeedLost(f"the handshake was answered with HTTP {status}", is_crowded=status == _TOO_MANY) from error
     except InvalidURI as error:
         raise ConfigError(f"{url} is not the address of a web socket; expected ws://... or wss://...") from error
-    except (InvalidHandshake, OSError) as error:
+    except (InvalidHandshake, ConnectionClosed, OSError) as error:
+        # Cut off at the right moment, a connection is closed before its handshake has begun.
         raise FeedLost(f"cannot connect: {str(error) or type(error).__name__}") from error
 
 

@@ -25,3 +25,9 @@ class SmallRotation(Rotation):
     """The same over four symbols, some of them those of :class:`Rotation`: the two meet on one symbol, and cross."""
 
     symbols = ("CCZ", "DDX", "GGX", "HHY")
+
+
+class ShippedRotation(Rotation):
+    """The same over symbols that an exchange of its own lists without being told."""
+
+    symbols = ("BIL", "SPY", "TECL", "TQQQ", "UVXY", "XLK")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
 from websockets.utils import accept_key
@@ -48,6 +49,21 @@ async def test_nobody_listens() -> None:
     with pytest.raises(FeedLost, match="cannot connect"):
         async with open_feed(url, limits=LIMITS):
             pass
+
+
+async def test_a_connection_that_is_cut_before_the_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network may let somebody connect and cut him off before he has said a word; that is a lost connection too."""
+    made = ClientConnection.connection_made
+
+    def cut(connection: ClientConnection, transport: Any) -> None:
+        made(connection, transport)
+        transport.abort()
+
+    async with stream_venue(idle) as url:
+        monkeypatch.setattr(ClientConnection, "connection_made", cut)
+        with pytest.raises(FeedLost, match="cannot connect"):
+            async with open_feed(url, limits=LIMITS):
+                pass
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/stream", "nonsense", "ws://"])
