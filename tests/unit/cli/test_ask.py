@@ -139,6 +139,14 @@ async def test_control_reaches_the_daemon(alchemiser_beside: AsyncCommand, view:
     assert [(action, {"reason": "drill"}), (action, {"reason": "operator"})] == view.asked
 
 
+async def test_parked_symbols_are_cleared_by_name(alchemiser_beside: AsyncCommand, view: FakeView, state: str) -> None:
+    """The option may be repeated; without it a comparison is asked for."""
+    ended = await alchemiser_beside("reconcile", "--state", state, "--clear", "SPY", "--clear", "QQQ")
+
+    assert ended.code == 0
+    assert [("reconcile", {"reason": "operator", "clear": ["SPY", "QQQ"]})] == view.asked
+
+
 async def test_flatten_asks_first(alchemiser_beside: AsyncCommand, view: FakeView, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Selling everything needs a yes; without anybody to give it, it is not done."""
     monkeypatch.setattr("sys.stdin", io.StringIO(""))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from alchemiser.bus.bus import Bus
+from alchemiser.bus.envelope import Envelope
 from alchemiser.bus.reports import TurnReport
 from alchemiser.domain.errors import NotReady, UsageError
 from alchemiser.domain.events import (
@@ -17,12 +18,18 @@ from alchemiser.domain.events import (
     FlattenOrdered,
     LedgerCompared,
     QuoteUpdated,
+    Reconciled,
+    ReconciliationDue,
+    ReconciliationFailed,
     RecoveryCompleted,
     SessionClosed,
     StreamConnected,
     StreamLost,
+    SymbolCleared,
+    SymbolParked,
     TradingStateChanged,
 )
+from alchemiser.domain.reconciliation import Difference, DifferenceCode, Parking
 from alchemiser.execution.gate import SubmitGate
 from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar
@@ -87,7 +94,16 @@ class House:
             stop=lambda reason: {"stopping": True, "why": reason},
         )
         self.bus.subscribe_inline("quotes", (QuoteUpdated,), self.quotes)
-        for part in (self.state.orders, self.state.ledger, self.state.rebalances, self.state.trading, self.state.overview, self.gate):
+        for part in (
+            self.state.orders,
+            self.state.parked,
+            self.reconciliations,
+            self.state.ledger,
+            self.state.rebalances,
+            self.state.trading,
+            self.state.overview,
+            self.gate,
+        ):
             self.bus.subscribe_inline(type(part).__name__, part.listens_to, part)
 
     def live(self, *events: Event) -> None:
@@ -347,5 +363,68 @@ def test_a_stop_is_passed_on_with_its_reason_at_any_time(tmp_path: Path) -> None
 
     async def play(house: House) -> None:
         assert {"stopping": True, "why": "new kernel"} == await house.answers.control("stop", {"reason": "new kernel"})
+
+    asked(tmp_path, play)
+
+
+PARKING = Parking(code="position_less", reason="the broker has less", since=NOON)
+SHORT = Difference(code=DifferenceCode.POSITION_LESS, subject="SPY", symbol="SPY", ours="10", theirs="6")
+
+
+def test_a_comparison_is_asked_for_and_its_answer_awaited(tmp_path: Path) -> None:
+    """At any time of the day; the operator sees each difference with both sides, its meaning and what is done about it."""
+
+    async def play(house: House) -> None:
+        house.live(*MORNING)
+
+        def compare(envelope: Envelope) -> None:
+            done = Reconciled(at=NOON, reason="drill", attempts=4, reports=(), differences=(SHORT,), parked={"SPY": PARKING})
+            house.bus.post(done)
+
+        house.bus.subscribe_inline("venue", (ReconciliationDue,), compare)
+        answer = await house.answers.control("reconcile", {"reason": "drill"})
+        (row,) = answer["reconciliation"]["differences"]
+        assert answer["parked"] == ["SPY"]
+        assert (4, "drill", None) == tuple(answer["reconciliation"][name] for name in ("attempts", "reason", "failed"))
+        assert ("position_less", "parked", "10", "6") == tuple(row[name] for name in ("code", "remedy", "ours", "theirs"))
+        assert row["meaning"]
+        assert answer["reconciliation"] == house.answers.status()["reconciliation"]
+        assert ["SPY"] == list(house.answers.status()["parked"])
+        assert "parked" in codes(house.answers.health())
+        assert "since" not in (house.gate.why_not("QQQ") or "")
+
+    asked(tmp_path, play)
+
+
+def test_a_comparison_that_failed_or_takes_too_long_is_refused_in_words(tmp_path: Path) -> None:
+    """The venue's error is passed on; what is still going on is said to be."""
+
+    async def play(house: House) -> None:
+        house.live(*MORNING)
+        with pytest.raises(NotReady, match="has not ended within 45 s"):
+            await house.answers.control("reconcile", {})
+        failed = ReconciliationFailed(at=NOON, reason="x", code="credentials_refused", error="unauthorized.", retries=False)
+        house.bus.subscribe_inline("venue", (ReconciliationDue,), lambda envelope: house.live(failed))
+        with pytest.raises(NotReady, match="could not be compared with: unauthorized"):
+            await house.answers.control("reconcile", {})
+        assert house.answers.status()["reconciliation"]["failed"]["code"] == "credentials_refused"
+
+    asked(tmp_path, play)
+
+
+def test_a_parked_symbol_is_cleared_by_hand(tmp_path: Path) -> None:
+    """Only one that is parked; it is durable before the answer says so, and nothing else happens."""
+
+    async def play(house: House) -> None:
+        house.live(*MORNING, SymbolParked(at=NOON, symbol="SPY", parking=PARKING))
+        assert house.state.parked.why("SPY") == "SPY is parked: the broker has less"
+        for clear in (["QQQ"], "SPY", [1]):
+            with pytest.raises(UsageError):
+                await house.answers.control("reconcile", {"clear": clear})
+        assert "parked" in codes(house.answers.health())
+        assert {"cleared": ["SPY"]} == await house.answers.control("reconcile", {"clear": ["SPY"], "reason": "counted by hand"})
+        assert [SymbolCleared(at=NOON, symbol="SPY", by="operator", reason="counted by hand")] == await house.of(SymbolCleared)
+        assert house.state.parked.why("SPY") is None
+        assert "parked" not in codes(house.answers.health())
 
     asked(tmp_path, play)
