@@ -53,7 +53,10 @@ class MarketView:
         closes = self._panel.closes(symbol, self._place)
         if len(closes) < self._bars_needed:
             raise DataError(f"{symbol} has {len(closes)} closes up to {self.session}, {self._bars_needed} are needed")
-        return closes
+        # A copy: the history is that of all strategies, and who wants to can write into a view of it.
+        own = closes.copy()
+        own.flags.writeable = False
+        return own
 
     def measure(self, name: str, symbol: str, *windows: int) -> float:
         """Return an indicator of the symphony language, for example ``measure("rsi", "SPY", 10)``.
@@ -135,7 +138,7 @@ class PythonDecider:
             weights = self._loaded.strategy.decide(view)
         except DataError as error:
             return NotComputable((str(error),))
-        except Exception as error:  # noqa: BLE001 - somebody else's code: whatever it raises is the reason why it has no target
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's code: whatever it raises is the reason why it has no target
             return NotComputable((f"{type(self._loaded.strategy).__name__}.decide raised {type(error).__name__}", str(error)))
         fault = _fault_of(weights, self._loaded.symbols)
         if fault is not None:

@@ -83,14 +83,14 @@ def _instance(source: str) -> Strategy:
     # Importing and making run somebody else's code: whatever that raises refuses this strategy only.
     try:
         module = _module(match["module"])
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StrategyError(f"{source}: importing {match['module']} raised {type(error).__name__}: {error}") from error
     made = getattr(module, match["name"], None)
     if not isinstance(made, type) or not issubclass(made, Strategy):
         raise StrategyError(f"{source}: {match['name']} is not a subclass of alchemiser.strategies.python.Strategy")
     try:
         strategy = made()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StrategyError(f"{source}: making a {match['name']} raised {type(error).__name__}: {error}") from error
     _check_declared(source, strategy)
     return strategy

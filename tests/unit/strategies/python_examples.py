@@ -27,7 +27,7 @@ class Saying(Strategy):
 
     def decide(self, market: MarketView) -> Mapping[str, float]:
         """Return the answer, or raise it."""
-        if isinstance(self.answer, Exception):
+        if isinstance(self.answer, BaseException):
             raise self.answer
         if callable(self.answer):
             return self.answer(market)  # type: ignore[no-any-return]

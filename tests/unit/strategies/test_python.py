@@ -54,6 +54,7 @@ def test_too_short_a_history_is_a_reason() -> None:
         ({"XLK": 1.0}, "'XLK', which is not among the symbols it declares"),
         ({}, "weights that add up to 0"),
         (ZeroDivisionError("by zero"), "Saying.decide raised ZeroDivisionError: by zero"),
+        (SystemExit(0), "Saying.decide raised SystemExit: 0"),
         (lambda market: market.measure("rsi", "XLK", 3), "XLK is not among the symbols"),
         (lambda market: market.measure("rsj", "SPY", 3), "raised ValueError: 'rsj' is not an indicator"),
     ],
@@ -85,6 +86,16 @@ def test_closes_are_as_many_as_needed_and_read_only() -> None:
     assert view.closes("SPY").tolist() == list(range(100, 107))
     assert "read-only" in str(outcome_of(writes))
     assert "SPY has 4 closes up to" in str(outcome_of(asks_too_early))
+
+
+def test_the_history_of_all_strategies_is_out_of_reach() -> None:
+    """Who makes what he was given writable writes into his own copy."""
+    mine = MarketView(PANEL, 6, ("SPY",), bars_needed=7).closes("SPY")
+    mine.flags.writeable = True
+    mine[:] = 1.0
+
+    assert mine.base is None
+    assert MarketView(PANEL, 6, ("SPY",), bars_needed=7).closes("SPY").tolist() == list(range(100, 107))
 
 
 def test_declared_needs() -> None:

@@ -55,6 +55,9 @@ def test_a_class_beside_the_settings_is_found(tmp_path: Path, monkeypatch: pytes
     """A module in the working directory can be named, and one that raises while it is imported refuses only itself."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", ["/nowhere"])
+    (tmp_path / "leaves.py").write_text("raise SystemExit(0)")
+    with pytest.raises(StrategyError, match="importing leaves raised SystemExit: 0"):
+        load_strategy(wanted("leaves:Thing"))
     (tmp_path / "beside.py").write_text("raise RuntimeError('half written')")
 
     with pytest.raises(StrategyError, match="importing beside raised RuntimeError: half written"):
