@@ -7,11 +7,11 @@ The faces call :meth:`Driver.read` and :meth:`Driver.act`, which first catch up 
 :meth:`Driver.run`, so a change, its record on disk and the news of it are one step that nothing can interrupt.
 """
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeVar, runtime_checkable
-
-import anyio
 
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.market import Session
@@ -101,7 +101,7 @@ class Driver:
         self._failure: DataError | None = None
         self._release: Release | None = None
         self._session: Session | None = None
-        self._sleep: anyio.CancelScope | None = None
+        self._sleep: asyncio.Timeout | None = None
         self._sleeps_until = self._now
         self._open_market()
 
@@ -118,9 +118,10 @@ class Driver:
                 if self._next_tick(now) is None and not linger:
                     return
                 self._sleeps_until = self._next_moment(now)
-                with anyio.CancelScope() as scope:
-                    self._sleep = scope
-                    await self._clock.sleep_until(self._sleeps_until)
+                # A time-out without a time, which wake() lets expire; the scopes of anyio would load their back end at the first request.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(None) as self._sleep:
+                        await self._clock.sleep_until(self._sleeps_until)
                 self._sleep = None
         finally:
             self._sleep = None
@@ -173,7 +174,8 @@ class Driver:
     def wake(self) -> None:
         """Make :meth:`run` look again at what is due, if anything is earlier than what it sleeps for."""
         if self._sleep is not None and (self._failure is not None or self._next_moment(self._now) < self._sleeps_until):
-            self._sleep.cancel()
+            self._sleep.reschedule(0.0)
+            self._sleep = None
 
     def keep(self) -> None:
         """Write the state as it is, unless that has failed before."""

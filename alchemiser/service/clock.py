@@ -6,6 +6,7 @@ This is the one module that reads the machine's clock. All of them keep the prom
 import asyncio
 import heapq
 import itertools
+import math
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,9 @@ from alchemiser.domain.runtime import Release
 
 _SHORTEST_TIMER_SECONDS = 1e-6
 """A wait that floats made shorter than the loop's resolution would end where it began."""
+
+_TIMER_STEP_SECONDS = 0.001
+"""The timers of the loop are whole milliseconds, rounded down as often as up: a shorter wait would be a spin of the processor."""
 
 _LONGEST_TIMER_SECONDS = 43_200.0
 """Longer waits are made of several: a loop whose time jumps takes a timer of a day for a deadlock."""
@@ -41,7 +45,7 @@ class WallClock:
         """Wait until the machine's clock shows ``when``, also when it was stepped meanwhile."""
         while (left := (when - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - this is the clock
             # Short stretches, because a suspended or stepped machine moves the goal.
-            await asyncio.sleep(min(left, 30.0))
+            await asyncio.sleep(max(min(left, 30.0), _TIMER_STEP_SECONDS))
 
     def hold(self, reason: str) -> Release:
         """Do nothing: wall time cannot leap."""
@@ -186,8 +190,11 @@ class LeapClock:
         left = (self._waiters[0][0] - self.monotonic()) / self._speed
         if self._leaps and not self._holds and left > self._settle_seconds:
             self._timer = loop.call_later(self._settle_seconds, self._settle, 4)
-        else:
+        elif self._speed > 1.0 or left <= 0.0:
             self._timer = loop.call_later(max(left, 0.0), self._wake)
+        else:
+            # Somebody who runs faster than real time is in a hurry, and may spin for a fraction of a millisecond; a server may not.
+            self._timer = loop.call_later(math.ceil(left / _TIMER_STEP_SECONDS) * _TIMER_STEP_SECONDS, self._wake)
 
     def _settle(self, rounds: int) -> None:
         """Let the loop poll its sockets a few more times, then leap; a hold or a new waiter meanwhile starts over."""

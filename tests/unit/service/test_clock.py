@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import uvloop
 
 from alchemiser.service.clock import LeapClock, VirtualClock, WallClock
 from alchemiser.service.runtime import SeededRuntime
@@ -37,6 +38,36 @@ async def test_wall_time_is_the_machines() -> None:
     clock.hold("nothing")()
     assert clock.now().utcoffset() == timedelta(0)
     assert clock.monotonic() >= before
+
+
+@pytest.mark.parametrize("kind", [WallClock, LeapClock])
+def test_a_wait_in_real_time_does_not_spin(kind: type[WallClock | LeapClock]) -> None:
+    """The timers of a fast loop are whole milliseconds: a fraction is waited out in one of them, not looked at again and again."""
+    looks = 0
+
+    class Counted(kind):  # type: ignore[misc, valid-type]
+        def now(self) -> datetime:
+            nonlocal looks
+            looks += 1
+            found: datetime = super().now()
+            return found
+
+        def monotonic(self) -> float:
+            nonlocal looks
+            looks += 1
+            found: float = super().monotonic()
+            return found
+
+    async def main() -> None:
+        clock = Counted() if kind is WallClock else Counted(START, speed=1.0, leaps=False)
+        for tenths in range(1, 28, 3):
+            due = clock.now() + timedelta(milliseconds=tenths / 10)
+            await clock.sleep_until(due)
+            assert clock.now() >= due
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+    assert looks < 9 * 40
 
 
 async def test_a_leap_goes_to_the_next_waiter_and_no_further() -> None:
