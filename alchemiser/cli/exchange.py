@@ -140,13 +140,13 @@ async def serve_exchange(options: ExchangeOptions, *, announce: Announce | None 
 
 def _make_server(options: ExchangeOptions) -> ExchangeServer:
     calendar = TradingCalendar.new_york()
-    tape = open_tape(bars=options.bars, calendar=calendar, seed=options.seed, units_of=options.day)
+    leaps = options.speed is None
+    core_settings, server_settings = _settings(options, leaps=leaps)
+    tape = open_tape(bars=options.bars, calendar=calendar, seed=options.seed, units_of=options.day, dividends=core_settings.dividends)
     sessions = chosen_sessions(tape, start=options.day, days=options.days, is_synthetic=options.bars is None)
     state = StateFile(None if options.state is None else options.state / STATE_FILE)
     saved = state.load()
     begins_at = sessions[0].opens_at if saved is None else saved.at
-    leaps = options.speed is None
-    core_settings, server_settings = _settings(options, leaps=leaps)
     clock = LeapClock(begins_at, speed=options.speed or LEAP_SPEED, leaps=leaps)
     return ExchangeServer(
         core=open_core(settings=core_settings, tape=tape, seed=options.seed, opened_at=begins_at, saved=saved),

@@ -22,13 +22,16 @@ SYNTHETIC_LAST_DAY: Final = date(2025, 3, 31)
 """The last session that a synthetic market plays when nobody says which."""
 
 
-def open_tape(*, bars: Path | None, calendar: TradingCalendar, seed: int, units_of: date | None = None) -> MarketTape:
+def open_tape(
+    *, bars: Path | None, calendar: TradingCalendar, seed: int, units_of: date | None = None, dividends: bool = False
+) -> MarketTape:
     """Return the market of every symbol of a folder, or without one the synthetic market of the shipped strategies' symbols.
 
-    Prices of a folder are in the units of the day ``units_of``, or in those of its files. Raises ``DataError`` for a folder or a file
+    Prices of a folder are in the units of the day ``units_of``, or in those of its files. ``dividends`` lets the synthetic market pay some.
+    Raises ``DataError`` for a folder or a file
     that cannot be read.
     """
-    source: DailySource = SyntheticMarket(calendar, seed) if bars is None else BarFolder(bars, units_of=units_of)
+    source: DailySource = SyntheticMarket(calendar, seed, dividends=dividends) if bars is None else BarFolder(bars, units_of=units_of)
     return MarketTape(source, calendar, source.symbols, seed)
 
 

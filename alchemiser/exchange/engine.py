@@ -121,18 +121,18 @@ class Exchange:
             raise unprocessable(f'order is already in "{order.status.value}" state')
         self._ask_cancel(order, at)
 
-    def cancel_all(self, now: datetime) -> list[tuple[str, int]]:
-        """Ask for the cancel of every open order; return (order id, status) of each."""
+    def cancel_all(self, now: datetime) -> list[dict[str, Any]]:
+        """Ask for the cancel of every open order; return the rows of the 207 answer, with the error of those that are refused."""
         at = self._advance(now)
-        rows = []
+        rows: list[dict[str, Any]] = []
         for order in self._blotter.open_orders():
             try:
                 # An earlier order of its group may have taken it along.
                 if order.is_open:
                     self._ask_cancel(order, at)
-                rows.append((order.id, 200))
+                rows.append({"id": order.id, "status": 200})
             except ApiError as refusal:
-                rows.append((order.id, refusal.status))
+                rows.append({"id": order.id, "status": refusal.status, "body": refusal.body()})
         return rows
 
     def order(self, order_id: str) -> VenueOrder:

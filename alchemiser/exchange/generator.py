@@ -6,15 +6,17 @@ get parameters from their name and the seed.
 
 Promises: the bars of a symbol and day depend on the seed and on these two only, not on which other symbols are asked for, their order, or
 the last day of the market; prices are rounded to cents, far coarser than what processors differ in, so the same seed gives the same bytes.
-There are no dividends, splits or missing days.
+There are no splits and no missing days, and no dividends unless they are asked for: then index funds and stocks pay each quarter, bond
+funds each month, on the first session from the fifteenth on; what is paid shows in the dividend-adjusted closes only.
 It is not a model of any real year, and its prices carry no information about one.
 """
 
 from datetime import date
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alchemiser.domain.errors import DataError
 from alchemiser.exchange.noise import bells_at, noise_key, uniforms_at
@@ -41,6 +43,16 @@ _FAST_CYCLE_SESSIONS: Final = 62
 _MARKET_PULL: Final = 0.004
 _TECHNOLOGY_PULL: Final = 0.002
 _OWN_PULL: Final = 0.003
+
+
+# What pays which dividends.
+_BOND_YIELD: Final = 0.03
+_STOCK_YIELD: Final = 0.015
+_BOND_DEVIATION: Final = 0.01
+_UNLEVERAGED: Final = 1.5
+_EX_DAY: Final = 15
+_MONTHS: Final = 12
+_QUARTERS: Final = 4
 
 
 class Traits(NamedTuple):
@@ -181,9 +193,16 @@ class SyntheticMarket:
     """
 
     def __init__(
-        self, calendar: TradingCalendar, seed: int, *, symbols: tuple[str, ...] = tuple(TRAITS), last_day: date | None = None
+        self,
+        calendar: TradingCalendar,
+        seed: int,
+        *,
+        symbols: tuple[str, ...] = tuple(TRAITS),
+        last_day: date | None = None,
+        dividends: bool = False,
     ) -> None:
         self._seed = seed
+        self._pays_dividends = dividends
         self._symbols = tuple(sorted(symbols))
         sessions = calendar.sessions(FIRST_DAY, calendar.last_day if last_day is None else last_day)
         if len(sessions) <= HISTORY_SESSIONS:
@@ -223,7 +242,25 @@ class SyntheticMarket:
         excitement = 0.5 + 0.5 * np.minimum(self._calm / _DEVIATION, 4.0) + 8 * np.minimum(np.abs(steps), 0.1)
         volume = np.floor(traits.shares * excitement * (0.7 + 0.6 * self._draws(f"volume {symbol}")))
         nothing = np.zeros(len(close), np.bool_)
-        return DailySeries(symbol, self._days, opens, high, low, close, volume, close, np.ones(len(close)), nothing)
+        total_return = self._adjusted(close, traits) if self._pays_dividends else close
+        return DailySeries(symbol, self._days, opens, high, low, close, volume, total_return, np.ones(len(close)), nothing)
+
+    def _adjusted(self, close: Floats, traits: Traits) -> Floats:
+        """Return the closes adjusted for the dividends that the symbol pays, if it pays any."""
+        a_year, periods = _dividend_of(traits)
+        if not a_year:
+            return close
+        before = np.concatenate((close[:1], close[:-1]))
+        rates = np.where(self._ex_days(periods), np.rint(before * a_year / periods * 100) / 100, 0.0)
+        kept = np.cumprod(1 - rates / before)
+        adjusted: Floats = close * (kept[-1] / kept)
+        return adjusted
+
+    def _ex_days(self, periods: int) -> NDArray[np.bool_]:
+        """Return which days are the first from the fifteenth of their month on, of every month or of the last one of a quarter."""
+        days = [date.fromordinal(ordinal) for ordinal in self._days.tolist()]
+        months = [(day.year, day.month) if day.day >= _EX_DAY and (periods == _MONTHS or day.month % 3 == 0) else None for day in days]
+        return np.array([month is not None and month != before for before, month in pairwise([None, *months])], np.bool_)
 
     def _volatility(self) -> Floats:
         """Return the daily deviation of the market: mean-reverting in its logarithm, between sleepy and alarmed."""
@@ -266,6 +303,15 @@ class SyntheticMarket:
 
     def _draws(self, name: str) -> Floats:
         return uniforms_at(noise_key(self._seed, name), self._indexes)
+
+
+def _dividend_of(traits: Traits) -> tuple[float, int]:
+    """Return what a symbol pays, as a share of its price in a year, and in how many parts; leveraged funds and commodities pay nothing."""
+    if traits.market <= 0 and traits.technology == 0 and traits.drift > 0 and traits.own < _BOND_DEVIATION:
+        return _BOND_YIELD, _MONTHS
+    if 0 < traits.market <= _UNLEVERAGED:
+        return _STOCK_YIELD, _QUARTERS
+    return 0.0, 0
 
 
 def _cents(prices: Floats) -> Floats:

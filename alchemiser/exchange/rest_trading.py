@@ -82,8 +82,7 @@ class TradingApi:
 
     async def cancel_all(self, request: web.Request) -> web.Response:
         """``DELETE /v2/orders``: 207 with one row per order."""
-        rows = self._driver.act(self._core.cancel_all)
-        return answer([{"id": order_id, "status": status} for order_id, status in rows], 207)
+        return answer(self._driver.act(self._core.cancel_all), 207)
 
     async def order(self, request: web.Request) -> web.Response:
         """``GET /v2/orders/{id}``."""

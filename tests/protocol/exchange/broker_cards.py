@@ -186,6 +186,41 @@ MARGIN_ROWS: Final[list[Row]] = [
     ),
 ]
 
+CANCEL_ROWS: Final[list[Row]] = [
+    (
+        "3.1",
+        "cancel all, one of them refused",
+        (
+            SPY,
+            send(limit("400.00"), "first"),
+            FILLS,
+            Call("PATCH", "/v2/orders/{first}", {"qty": 2}, save="second"),
+            Call(
+                "DELETE",
+                "/v2/orders",
+                status=207,
+                has=[
+                    {"id": "{first}", "status": 422, "body": {**UNPROCESSABLE, "message": Has("replace is pending")}},
+                    {"id": "{second}", "status": 422, "body": UNPROCESSABLE},
+                ],
+            ),
+        ),
+        {"core": ExchangeSettings(replace_ms=60_000)},
+    ),
+    (
+        "3.1",
+        "cancel all, none of them refused",
+        (
+            SPY,
+            send(limit("400.00"), "first"),
+            FILLS,
+            Call("DELETE", "/v2/orders", status=207, has=[{"id": "{first}", "status": 200, "body": ABSENT}]),
+            FILLS,
+            Call("DELETE", "/v2/orders", status=207, has=[]),
+        ),
+    ),
+]
+
 HOSTILE_ROWS: Final[list[Row]] = [
     ("2.1", "a position intent that is an empty list", (refuse(order(position_intent=[]), 422, INVALID),)),
     (
@@ -331,4 +366,4 @@ PRINT_ROWS: Final[list[Row]] = [
     ),
 ]
 
-BROKER_ROWS: Final[list[Row]] = [*CORRECTION_ROWS, *MARGIN_ROWS, *HOSTILE_ROWS, *CALENDAR_ROWS, *PRINT_ROWS]
+BROKER_ROWS: Final[list[Row]] = [*CORRECTION_ROWS, *MARGIN_ROWS, *CANCEL_ROWS, *HOSTILE_ROWS, *CALENDAR_ROWS, *PRINT_ROWS]

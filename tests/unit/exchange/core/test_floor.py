@@ -402,7 +402,9 @@ def test_cancel_all_answers_for_each_order(scene: Scene) -> None:
     first, second = scene.submit(limit_price=90), scene.submit(limit_price=91)
     scene.settle()
     new = scene.replace(second, limit_price=92)
-    assert [(first.id, 200), (second.id, 422), (new.id, 422)] == scene.exchange.cancel_all(scene.now)
+    rows = scene.exchange.cancel_all(scene.now)
+    assert [(first.id, 200), (second.id, 422), (new.id, 422)] == [(row["id"], row["status"]) for row in rows]
+    assert [None, 42210000, 42210000] == [row.get("body", {}).get("code") for row in rows]
 
 
 def test_a_replacement_makes_a_new_order(scene: Scene) -> None:

@@ -226,11 +226,11 @@ def test_cancel_all_answers_for_every_order_of_a_group(scene: Scene) -> None:
     """3.1: also when the first cancel has taken the others along, at once while the market is closed."""
     orders = bracket(scene, limit_price=95, time_in_force="gtc")
     scene.settle()
-    assert [(order.id, 200) for order in orders] == scene.exchange.cancel_all(scene.now)
+    assert [{"id": order.id, "status": 200} for order in orders] == scene.exchange.cancel_all(scene.now)
     scene.go(utc(22))
     late = bracket(scene, limit_price=95)
     assert ["accepted", "held", "held"] == statuses(*late)
-    assert [(order.id, 200) for order in late] == scene.exchange.cancel_all(scene.now)
+    assert [{"id": order.id, "status": 200} for order in late] == scene.exchange.cancel_all(scene.now)
     assert ["canceled"] * 3 == statuses(*late)
 
 

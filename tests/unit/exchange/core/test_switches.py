@@ -98,7 +98,7 @@ def test_a_second_cancel_may_be_refused() -> None:
     scene.exchange.cancel(order.id, scene.now)
     body = refusal(lambda: scene.exchange.cancel(order.id, scene.now))
     assert (422, 'order is already in "pending_cancel" state') == (body["status"], body["message"])
-    assert [(order.id, 200)] == scene.exchange.cancel_all(scene.now)
+    assert [{"id": order.id, "status": 200}] == scene.exchange.cancel_all(scene.now)
 
 
 def test_the_decimals_and_types_of_an_amount() -> None:

@@ -3,14 +3,21 @@
 import os
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import numpy as np
 import pytest
 
 from alchemiser.domain.errors import DataError
+from alchemiser.domain.market import Quote
+from alchemiser.exchange.assembly import open_core
+from alchemiser.exchange.corporate_actions import corporate_actions
 from alchemiser.exchange.generator import FIRST_DAY, HISTORY_SESSIONS, TRAITS, SyntheticMarket
+from alchemiser.exchange.requests import ActivityFilter, parse_order
 from alchemiser.exchange.series import DailySeries
+from alchemiser.exchange.settings import ExchangeSettings
+from alchemiser.exchange.tape import MarketTape
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.indicators import Measure, tail
 
@@ -133,3 +140,39 @@ def test_the_market_gives_a_strategy_something_to_do(calendar: TradingCalendar, 
     assert (strength["SPY"] > 80).any()
     assert (strength["UVXY"] > 74).any()
     assert (strength["XLK"] > strength["KMLM"]).mean() == pytest.approx(0.5, abs=0.25)
+
+
+def test_dividends_are_paid_when_they_are_asked_for(calendar: TradingCalendar) -> None:
+    """Adjusted closes, and nothing else, tell of them: index funds pay four times a year, bonds twelve times, leveraged funds never."""
+    plain = SyntheticMarket(calendar, 7, last_day=date(2025, 3, 31))
+    paying = SyntheticMarket(calendar, 7, last_day=date(2025, 3, 31), dividends=True)
+    tape = MarketTape(paying, calendar, ("BIL", "SPY", "TQQQ", "UVXY"), 7)
+    until = datetime(2025, 1, 1, tzinfo=UTC)
+    groups = corporate_actions(tape, tape.symbols, date(2024, 1, 1), date(2024, 12, 31), until)
+    assert {"cash_dividends"} == set(groups)
+    paid = {symbol: [row for row in groups["cash_dividends"] if row["symbol"] == symbol] for symbol in tape.symbols}
+    assert {"BIL": 12, "SPY": 4, "TQQQ": 0, "UVXY": 0} == {symbol: len(rows) for symbol, rows in paid.items()}
+    assert ["2024-03-15", "2024-06-17", "2024-09-16", "2024-12-16"] == [row["ex_date"] for row in paid["SPY"]]
+    for symbol in ("BIL", "SPY", "TQQQ"):
+        with_them, without = paying.series(symbol), plain.series(symbol)
+        for name in ("open", "high", "low", "close", "volume"):
+            assert np.array_equal(getattr(with_them, name), getattr(without, name))
+        assert np.array_equal(without.total_return, without.close)
+    spy = paying.series("SPY")
+    close = spy.close[spy.index_through(date(2024, 12, 13))]
+    assert paid["SPY"][-1]["rate"] == round(close * 0.015 / 4, 2)
+
+
+def test_whoever_holds_shares_is_paid(calendar: TradingCalendar) -> None:
+    """The exchange owes what REST announces: shares held before the ex-date bring cash and an activity on the day."""
+    tape = MarketTape(SyntheticMarket(calendar, 7, last_day=date(2025, 3, 31), dividends=True), calendar, ("BIL",), 7)
+    friday, monday = (datetime(2025, 3, day, 15, tzinfo=UTC) for day in (14, 17))
+    core = open_core(settings=ExchangeSettings(dividends=True), tape=tape, seed=7, opened_at=friday)
+    core.on_quote(Quote(symbol="BIL", bid=90.0, ask=90.0, bid_size=5_000, ask_size=5_000, at=friday), friday)
+    core.submit(parse_order({"symbol": "BIL", "qty": "100", "side": "buy", "type": "market", "time_in_force": "day"}), friday)
+    core.advance(monday)
+    (row,) = core.activities(ActivityFilter(types=("DIV",)))
+    (announced,) = corporate_actions(tape, ("BIL",), monday.date(), monday.date(), monday)["cash_dividends"]
+    assert ("2025-03-17", "100") == (row["date"], row["qty"])
+    assert Decimal(row["net_amount"]) == 100 * Decimal(str(announced["rate"]))
+    assert Decimal(core.account_json()["cash"]) == 100_000 - 9_000 + Decimal(row["net_amount"])
