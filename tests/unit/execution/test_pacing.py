@@ -392,3 +392,13 @@ def test_an_order_whose_executions_are_still_missing_is_not_sent_again() -> None
 
     assert [Ask(key), Cancel(key, "the cancel was not confirmed")] == again.step()
     assert not again.run.is_ended
+
+
+def test_a_parked_symbol_ends_at_once_and_holds_nobody_up() -> None:
+    """Buys wait for the cash of sells: a sell that may not be sent brings none, so it ends with its reason, and the buys go."""
+    desk = Desk(intent("OLD", Side.SELL, "20"), intent("NEW", Side.BUY, "9"), cash="900")
+    desk.run.why_parked = lambda symbol: "OLD is parked: fewer shares" if symbol == "OLD" else None
+    desk.step()
+
+    assert {order.symbol for order in desk.live.values()} == {"NEW"}
+    assert ("unfilled", "OLD is parked: fewer shares") == (desk.run.outcomes()[0].state, desk.run.outcomes()[0].reason)
