@@ -24,6 +24,11 @@ class Alarm:
                 # The wait is ended as if it had timed out, and begins anew with the new deadline.
                 self._wait.reschedule(asyncio.get_running_loop().time())
 
+    def bring_forward(self, when: datetime) -> None:
+        """Move the deadline to ``when`` if that is sooner."""
+        if self._when is None or when < self._when:
+            self.set(when)
+
     async def run(self) -> None:
         """Wait and ring, until cancelled."""
         while True:

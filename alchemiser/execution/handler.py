@@ -154,7 +154,9 @@ class ExecutionHandler:
                 self._run.close("the session has closed")
             case AccountObserved(account=account, reason=reason) if self._run is not None and reason == LOOK_REASON:
                 self._run.on_account(account)
-            case QuoteUpdated(symbol=symbol) if self._run is None or symbol not in self._run.works:
+            case QuoteUpdated(symbol=symbol):
+                if self._run is not None and symbol in self._run.works:
+                    await self._follow(self._run, symbol)
                 return
             case _:
                 pass
@@ -209,6 +211,20 @@ class ExecutionHandler:
             orders_before=self._parts.orders.count_of_session(plan.session),
             why_parked=self._parts.gate.why_parked,
         )
+
+    async def _follow(self, run: RebalanceRun, symbol: str) -> None:
+        """Carry out what a new quote of a symbol leads to. Mostly that is nothing, and quotes are many: only that symbol is looked at."""
+        now = self._parts.clock.now()
+        if not run.is_working(symbol):
+            await self._step()
+            return
+        commands = run.watch(symbol, now, self._parts.gate.reasons)
+        for command in commands:
+            await self._carry_out(command, run.plan.rebalance_id)
+        if commands:
+            await self._step()
+        else:
+            self._alarm.bring_forward(run.due_of(symbol, now))
 
     async def _step(self) -> None:
         """Carry out what is to be done now, and arrange to look again in time."""

@@ -191,6 +191,18 @@ class RebalanceRun:
             commands.append(LookAtAccount("a buy was refused: the broker may have less than we count"))
         return commands
 
+    def is_working(self, intent_id: str) -> bool:
+        """Whether an order of the intent is live and stays, as far as is known."""
+        return self.works[intent_id].stage is Stage.WORKING
+
+    def watch(self, intent_id: str, now: datetime, gate_reasons: dict[str, str]) -> list[Command]:
+        """Return what is to be done about the live order of one intent: the part of :meth:`advance` that a new quote of it can change."""
+        return list(self._watch(self.works[intent_id], now, is_open=not gate_reasons))
+
+    def due_of(self, intent_id: str, now: datetime) -> datetime:
+        """Return when there is something to do about an intent with a live order even if nothing happens before."""
+        return self._due(self.works[intent_id], now) or now + SHORTEST_PAUSE
+
     def outcomes(self) -> tuple[IntentOutcome, ...]:
         """Return how each intent stands or ended, in the order of the plan."""
         return tuple(work.outcome() for work in self.works.values())

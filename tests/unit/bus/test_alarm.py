@@ -130,3 +130,14 @@ async def test_it_can_be_set_while_it_rings(clock: VirtualClock) -> None:
         task.cancel()
 
     assert [10.0, 20.0, 30.0] == rung
+
+
+async def test_it_can_be_brought_forward_and_not_put_off(clock: VirtualClock) -> None:
+    """Whoever has something to do sooner says so; who has time changes nothing for the others."""
+    async with waiting(clock) as (alarm, bell):
+        alarm.bring_forward(after(5))
+        alarm.bring_forward(after(7))
+        alarm.bring_forward(after(3))
+        await clock.sleep(60)
+
+        assert [3.0] == bell.rung

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -29,11 +29,13 @@ from alchemiser.domain.events import (
     OrderOutcomeUnknown,
     OrderRejected,
     OrderWithheld,
+    QuoteUpdated,
     RebalanceCompleted,
     RebalanceParked,
     SessionClosed,
     TradingStateChanged,
 )
+from alchemiser.domain.market import Quote
 from alchemiser.domain.orders import NewOrder
 from alchemiser.domain.venue import After
 from alchemiser.execution.handler import NOT_FOUND_ANSWERS
@@ -392,6 +394,44 @@ def test_an_order_that_never_arrived_ends_although_an_earlier_start_asked_for_it
     floor = virtual(main)
     assert ["e-20250303.1-A-1"] == [event.client_order_id for event in floor.of(OrderNotFound) if isinstance(event, OrderNotFound)]
     assert floor.orders.open_orders() == ()
+
+
+def test_quotes_move_a_working_order_and_nothing_else() -> None:
+    """A thousand quotes that change nothing send nothing; one that leaves the order behind pegs it anew; others are nobody's business."""
+    venue = ScriptedVenue()
+
+    async def main() -> None:
+        floor = Floor(venue)
+        bid = [99.99]
+
+        def quote(symbol: str, now: datetime) -> Quote:
+            return Quote(symbol=symbol, bid=bid[0], bid_size=100, ask=bid[0] + 0.02, ask_size=100, at=now)
+
+        object.__setattr__(floor.handler._parts, "quotes", quote)
+        venue.on_cancel = lambda key: floor.report(venue.sent[0], "canceled", "canceled")
+
+        def say(symbol: str) -> None:
+            floor.bus.post(QuoteUpdated(at=floor.clock.now(), symbol=symbol, bid=bid[0], bid_size=1, ask=bid[0] + 0.02, ask_size=1))
+
+        async def play() -> None:
+            say("SPY")
+            await floor.plan(buy())
+            for number in range(1_000):
+                say("SPY" if number % 2 else "OTHER")
+                await floor.clock.sleep(0.001)
+            assert len(venue.sent) == 1
+            assert venue.cancelled == []
+            bid[0] = 100.2
+            await floor.clock.sleep(0.5)
+            say("SPY")
+            await floor.clock.sleep(0.2)
+            assert len(venue.sent) == 2
+            await floor.handler.stop("the test is over", cancel_orders=False)
+            say("SPY")
+
+        await floor.run(play)
+
+    virtual(main)
 
 
 def test_the_deadline_of_an_intent_is_kept_when_nothing_happens() -> None:

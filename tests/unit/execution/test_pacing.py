@@ -203,6 +203,24 @@ def test_an_order_that_the_market_left_behind_is_pegged_anew() -> None:
     assert desk.live[desk.only].limit_price == Decimal("100.41")
 
 
+def test_a_quote_is_looked_at_for_its_own_order_only() -> None:
+    """What the whole round would do about that order is done, and about no other; a quote that changes nothing leads to nothing."""
+    desk = Desk(intent("OLD", Side.BUY, "5"), intent("NEW", Side.BUY, "5"), cash="2000")
+    desk.step()
+    assert desk.run.is_working("NEW")
+    assert desk.run.watch("NEW", desk.now, {}) == []
+    assert desk.run.next_due(desk.now) == min(desk.run.due_of(symbol, desk.now) for symbol in ("OLD", "NEW"))
+    for symbol in ("OLD", "NEW"):
+        desk.market.quotes[symbol] = Quote(symbol=symbol, bid=100.4, bid_size=9, ask=100.42, ask_size=9, at=START)
+    desk.now += timedelta(seconds=RULES.minimum_repeg_seconds)
+
+    (cancel,) = desk.run.watch("NEW", desk.now, {})
+    assert isinstance(cancel, Cancel)
+    assert "-NEW-" in cancel.client_order_id
+    assert not desk.run.is_working("NEW")
+    assert desk.run.is_working("OLD")
+
+
 def test_no_limit_goes_beyond_the_allowed_slippage() -> None:
     """However far the market runs, the limit stays within the bound from the arrival price."""
     desk = Desk(intent("NEW", Side.BUY, "5"), cash="10000")
