@@ -196,6 +196,22 @@ def test_fees_and_unsettled_proceeds_are_given_back() -> None:
     assert {"SEC", "TAF"} == {row["activity_sub_type"] for row in refunds}
 
 
+@pytest.mark.parametrize("cap", ["execution", "order"])
+def test_a_correction_is_charged_as_if_it_had_been_right_at_once(cap: str) -> None:
+    """The fees of the day are those of the executions that stand, whichever of them came first."""
+    corrected, right = (Scene(fees=True, taf_cap_per=cap) for _ in range(2))
+    for scene, price in ((corrected, 90.0), (right, 110.0)):
+        trade(scene, "200")
+        execution = trade(scene, "100", side="sell", price=price)
+        if scene is corrected:
+            scene.exchange.correct(execution, scene.now, price=Decimal(110))
+    assert account(right).fees == account(corrected).fees
+    assert right.cash == corrected.cash
+    for scene in (corrected, right):
+        scene.go(utc(15) + TUESDAY)
+    assert right.cash == corrected.cash
+
+
 def test_a_change_of_an_order_that_was_sealed_survives() -> None:
     """An order that ended long ago is saved anew, once."""
     scene = Scene()
