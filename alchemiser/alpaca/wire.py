@@ -16,7 +16,7 @@ import msgspec
 from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosition
 from alchemiser.domain.market import Session
 from alchemiser.domain.money import ZERO, number_string
-from alchemiser.domain.orders import ExecutionReport, NewOrder, Side
+from alchemiser.domain.orders import CORRECTIONS, ExecutionReport, NewOrder, Side
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
 """Where the exchange's days and clock times are."""
@@ -65,6 +65,7 @@ class WireUpdate(Exact, frozen=True):
     order: WireOrder
     event_id: str | int | None = None
     execution_id: str | None = None
+    previous_execution_id: str | None = None
     timestamp: Moment | None = None
     at: Moment | None = None
     price: Decimal | None = None
@@ -116,6 +117,12 @@ class WireActivity(Exact, frozen=True):
     price: Decimal
     cum_qty: Decimal
     transaction_time: Moment
+    type: str = "fill"
+
+    @property
+    def is_correction(self) -> bool:
+        """Whether the row takes an execution back instead of telling of one."""
+        return self.type in CORRECTIONS
 
 
 class WireSession(msgspec.Struct, frozen=True):
@@ -169,6 +176,7 @@ def update_report(update: WireUpdate, *, fallback_at: datetime) -> ExecutionRepo
         last_quantity=update.qty if is_execution else None,
         last_price=update.price if is_execution else None,
         position_quantity=update.position_qty,
+        previous_execution_id=update.previous_execution_id,
         **_identity(order),
     )
 

@@ -444,6 +444,14 @@ class OrderFilled(Event, frozen=True, kw_only=True):
     fill: Fill
 
 
+class FillBroken(Event, frozen=True, kw_only=True):
+    """The venue took an execution back; ``replaced_by`` is the corrected one that stands in its place, if any."""
+
+    fill: Fill
+    replaced_by: str | None
+    reason: str
+
+
 class OrderRejected(Event, frozen=True, kw_only=True):
     """The venue proved that it refused the order."""
 
@@ -589,6 +597,7 @@ AnyEvent = (
     | OrderIntended
     | ExecutionReported
     | OrderFilled
+    | FillBroken
     | OrderRejected
     | OrderOutcomeUnknown
     | OrderNotFound

@@ -1,8 +1,9 @@
 """Orders and their state machine: what an execution report does to an order, and nothing else.
 
-Promises: a report is applied at most once, in whatever order reports arrive; cumulative plus leaves is the quantity; cumulative
-never falls; nothing but a bust or a correction changes an order after its last state. The venue's rules are those of section 4 of the
-protocol reference; values that the venue may add later are kept as plain text and change nothing.
+Promises: a report is applied at most once, in whatever order reports arrive; cumulative plus leaves is the quantity of a live order; an
+order that has ended stays ended. Only a bust or a correction takes back what was filled: then the execution it names never counts
+again, also when it is heard of later. What is filled in the end depends on the reports alone and not on their order. The venue's rules
+are those of section 4 of the protocol reference; values that the venue may add later are kept as plain text and change nothing.
 """
 
 from datetime import datetime
@@ -69,6 +70,11 @@ TERMINAL: Final = frozenset(
     }
 )
 
+CORRECTIONS: Final = frozenset({"trade_bust", "trade_correct"})
+"""The events that take an execution back; a correction brings another in its place."""
+
+_EXECUTIONS: Final = frozenset({"fill", "partial_fill", "trade", "trade_correct"})
+
 _VENUE_STATES: Final = {
     "filled": OrderState.FILLED,
     "canceled": OrderState.CANCELLED,
@@ -97,6 +103,7 @@ class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
     ``event`` is the venue's word for what happened (``new``, ``partial_fill``, ``fill``, ``canceled``, ...; ``query`` for the
     answer to a question) and ``status`` its word for the state after it. ``execution_id``, ``last_quantity`` and ``last_price`` describe
     one execution and are set only when there is one. ``cumulative_quantity`` and ``average_price`` are totals of the order.
+    ``previous_execution_id`` names the execution that a bust or a correction takes back.
     """
 
     event: str
@@ -118,6 +125,7 @@ class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
     limit_price: Decimal | None = None
     replaced_by: str | None = None
     replaces: str | None = None
+    previous_execution_id: str | None = None
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,9 +141,19 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
+class Execution(msgspec.Struct, frozen=True):
+    """One execution that counts: so many shares at that price."""
+
+    execution_id: str
+    quantity: Decimal
+    price: Decimal
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One order and everything known of it. ``filled_value`` is the exact sum of quantity times price of its fills.
 
+    ``executions`` are those that count; ``execution_ids`` those that do not count again, the broken ones included, which count no more.
+    ``corrected_at`` is when the venue last took an execution back: its totals from before are of no use any more.
     ``tactic``, ``step`` and ``rung`` say why it was sent as it was, ``sent_mid`` is the mid, in dollars, that was seen then;
     ``replaces`` is the client order id of the order whose place it takes.
     """
@@ -148,7 +166,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     cumulative_quantity: Decimal = ZERO
     filled_value: Decimal = ZERO
     execution_ids: tuple[str, ...] = ()
+    executions: tuple[Execution, ...] = ()
     reported_quantity: Decimal = ZERO
+    corrected_at: datetime | None = None
     replaced_by: str | None = None
     reason: str | None = None
     tactic: str = ""
@@ -199,32 +219,35 @@ def fill_of(report: ExecutionReport) -> Fill | None:
     )
 
 
+def broken_by(order: Order, report: ExecutionReport) -> Execution | None:
+    """Return the execution that counts in ``order`` and that ``report`` takes back, if it does that."""
+    if report.event not in CORRECTIONS:
+        return None
+    return next((one for one in order.executions if one.execution_id == report.previous_execution_id), None)
+
+
 def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | None]:
-    """Return the order after ``report`` and the fill that is new in it, if any.
+    """Return the order after ``report`` and the fill that is new in it, if any; what it takes back is told by :func:`broken_by`.
 
     A duplicate execution changes nothing. A late report never takes an order back: what is terminal stays terminal, and a fill that
-    arrives after a cancel is still a fill. An order whose fills add up to its quantity is filled whatever the report says.
+    arrives after a cancel is still a fill. A live order whose fills add up to its quantity is filled whatever the report says, and a
+    cancel or an expiry of an order that turns out to be all filled was none.
     """
-    fill = fill_of(report) if report.event in ("fill", "partial_fill", "trade") else None
-    if fill is not None and fill.execution_id in order.execution_ids:
+    known, standing = order.execution_ids, order.executions
+    if report.event in CORRECTIONS and report.previous_execution_id is not None:
+        # Broken before it was heard of: it must not count when it is.
+        known = known if report.previous_execution_id in known else (*known, report.previous_execution_id)
+        standing = tuple(one for one in standing if one.execution_id != report.previous_execution_id)
+    fill = fill_of(report) if report.event in _EXECUTIONS else None
+    if fill is not None and (fill.execution_id in known or fill.quantity <= 0):
         fill = None
-
-    cumulative, value, executions = order.cumulative_quantity, order.filled_value, order.execution_ids
     if fill is not None:
-        cumulative += fill.quantity
-        value += fill.quantity * fill.price
-        executions = (*executions, fill.execution_id)
-    reported = max(order.reported_quantity, report.cumulative_quantity, cumulative)
+        known = (*known, fill.execution_id)
+        standing = (*standing, Execution(fill.execution_id, fill.quantity, fill.price))
 
-    state = order.state
-    if cumulative >= order.request.quantity:
-        state = OrderState.FILLED
-    elif not order.is_terminal:
-        state = _VENUE_STATES.get(report.status, OrderState.WORKING)
-        if state is OrderState.WORKING and order.state is OrderState.CANCELLING:
-            refused = report.event == "order_cancel_rejected"
-            state = OrderState.WORKING if refused else OrderState.CANCELLING
-
+    cumulative = sum((one.quantity for one in standing), ZERO)
+    reported, corrected_at = _reported(order, report, cumulative)
+    state = _state_after(order, report, cumulative)
     return (
         msgspec.structs.replace(
             order,
@@ -232,12 +255,36 @@ def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | N
             venue_order_id=order.venue_order_id or report.venue_order_id,
             venue_status=order.venue_status if order.is_terminal else report.status,
             cumulative_quantity=cumulative,
-            filled_value=value,
-            execution_ids=executions,
+            filled_value=sum((one.quantity * one.price for one in standing), ZERO),
+            execution_ids=known,
+            executions=standing,
             reported_quantity=reported,
+            corrected_at=corrected_at,
             replaced_by=report.replaced_by or order.replaced_by,
             # Why a cancel was asked for is no news of an order that filled all the same.
             reason=None if state is OrderState.FILLED else order.reason,
         ),
         fill,
     )
+
+
+def _reported(order: Order, report: ExecutionReport, cumulative: Decimal) -> tuple[Decimal, datetime | None]:
+    """Return what the venue counts as filled, and since when that may be believed."""
+    since = order.corrected_at
+    if report.event in CORRECTIONS and (since is None or report.at >= since):
+        return max(report.cumulative_quantity, cumulative), report.at
+    if since is not None and report.at < since:
+        return max(order.reported_quantity, cumulative), since
+    return max(order.reported_quantity, report.cumulative_quantity, cumulative), since
+
+
+def _state_after(order: Order, report: ExecutionReport, cumulative: Decimal) -> OrderState:
+    """Return the state that a report leads to: never out of a last state but into that of an order which is all filled."""
+    if cumulative >= order.request.quantity:
+        return OrderState.FILLED
+    if order.is_terminal:
+        return order.state
+    state = _VENUE_STATES.get(report.status, OrderState.WORKING)
+    if state is OrderState.WORKING and order.state is OrderState.CANCELLING and report.event != "order_cancel_rejected":
+        return OrderState.CANCELLING  # Only the venue's refusal takes it back.
+    return state

@@ -18,6 +18,7 @@ from alchemiser.domain.events import (
     CancelRequested,
     Event,
     ExecutionReported,
+    FillBroken,
     OrderClosed,
     OrderFilled,
     OrderIntended,
@@ -30,20 +31,22 @@ from alchemiser.domain.events import (
 )
 from alchemiser.domain.market import Session
 from alchemiser.domain.memory import Remembering
-from alchemiser.domain.orders import ExecutionReport, Fill, Order, OrderState, apply_report
+from alchemiser.domain.orders import ExecutionReport, Fill, Order, OrderState, apply_report, broken_by
 
 
 class OrdersMemory(msgspec.Struct, kw_only=True):
     """What the order states remember.
 
-    ``unannounced`` are executions whose ``OrderFilled`` has not come yet, by their ids; ``closed`` the orders whose end has been announced;
-    ``of_session`` counts the orders intended in a session, by its day. ``fills`` are the executions of the orders that are remembered.
+    ``unannounced`` are executions whose ``OrderFilled`` has not come yet, by their ids, ``broken`` those taken back whose ``FillBroken``
+    has not; ``closed`` are the orders whose end has been announced, ``of_session`` counts those intended in a session, by its day.
+    ``fills`` are the executions of the orders that are remembered.
     """
 
     orders: dict[str, Order]
     by_venue_id: dict[str, str]
     open: dict[str, None]
     unannounced: dict[str, OrderFilled]
+    broken: dict[str, FillBroken]
     closed: dict[str, None]
     of_session: dict[str, int]
     session: Session | None
@@ -66,6 +69,7 @@ class OrderStates(Remembering):
         OrderWithheld,
         CancelRequested,
         OrderFilled,
+        FillBroken,
         OrderClosed,
         Reconciled,
         SessionOpened,
@@ -78,6 +82,7 @@ class OrderStates(Remembering):
         self._by_venue_id: dict[str, str] = {}
         self._open: dict[str, None] = {}
         self._unannounced: dict[str, OrderFilled] = {}
+        self._broken: dict[str, FillBroken] = {}
         self._closed: dict[str, None] = {}
         self._of_session: dict[str, int] = {}
         self._session: Session | None = None
@@ -134,7 +139,7 @@ class OrderStates(Remembering):
 
     def settle(self) -> int:
         """Publish the fills and endings that follow from the journal and that it does not hold (it was cut short); return how many."""
-        missing = list(self._unannounced.values())
+        missing: list[Event] = [*self._broken.values(), *self._unannounced.values()]
         for event in missing:
             self._post(event)
         ended = [
@@ -164,7 +169,7 @@ class OrderStates(Remembering):
                 self._move(key, (OrderState.INTENDED,), OrderState.UNKNOWN, reason, at)
             case CancelRequested(client_order_id=key, reason=reason, at=at):
                 self._move(key, (OrderState.WORKING, OrderState.INTENDED, OrderState.UNKNOWN), OrderState.CANCELLING, reason, at)
-            case OrderFilled() | OrderClosed() as announcement:
+            case OrderFilled() | FillBroken() | OrderClosed() as announcement:
                 self._announced(announcement)
             case SessionOpened(session=session):
                 self._turn_to(session)
@@ -176,7 +181,6 @@ class OrderStates(Remembering):
         if key not in self._orders:
             day = intended.rebalance_id.split(".")[0]
             self._of_session[day] = self._of_session.get(day, 0) + 1
-        self._closed.pop(key, None)  # It may go again after it was withheld.
         order = Order(
             request=intended.order,
             state=OrderState.INTENDED,
@@ -187,12 +191,29 @@ class OrderStates(Remembering):
             sent_mid=None if intended.quote is None else intended.quote.mid,
             replaces=intended.replaces,
         )
+        before = self._orders.get(key)
+        if before is not None:
+            # It goes again after it was withheld. What was heard of it all the same, a broken execution for one, does not count twice.
+            self._closed.pop(key, None)
+            order = msgspec.structs.replace(
+                order,
+                venue_order_id=before.venue_order_id,
+                cumulative_quantity=before.cumulative_quantity,
+                filled_value=before.filled_value,
+                execution_ids=before.execution_ids,
+                executions=before.executions,
+                reported_quantity=before.reported_quantity,
+                corrected_at=before.corrected_at,
+            )
         self._store(order, intended.at)
 
-    def _announced(self, event: OrderFilled | OrderClosed) -> None:
+    def _announced(self, event: OrderFilled | FillBroken | OrderClosed) -> None:
         """Take note that what follows from a report is in the journal too."""
         if isinstance(event, OrderFilled):
             self._unannounced.pop(event.fill.execution_id, None)
+            return
+        if isinstance(event, FillBroken):
+            self._broken.pop(event.fill.execution_id, None)
             return
         self._closing.discard(event.client_order_id)
         if event.client_order_id in self._orders:
@@ -205,19 +226,38 @@ class OrderStates(Remembering):
         if order is None:
             self.foreign_reports += 1
             return
+        broken = broken_by(order, report)
         changed, fill = apply_report(order, report)
         self._by_venue_id[report.venue_order_id] = order.client_order_id
+        # The order is stored first: whoever hears of a fill sees the order after it.
+        self._orders[order.client_order_id] = changed
+        if broken is not None:
+            was = Fill(
+                execution_id=broken.execution_id,
+                client_order_id=order.client_order_id,
+                venue_order_id=report.venue_order_id,
+                symbol=order.request.symbol,
+                side=order.request.side,
+                quantity=broken.quantity,
+                price=broken.price,
+                at=report.at,
+            )
+            taken = FillBroken(at=report.at, fill=was, replaced_by=fill.execution_id if fill else None, reason=report.event)
+            self._broken[broken.execution_id] = taken
+            self._fills.pop(broken.execution_id, None)
+            self._announce(taken)
         if fill is not None:
             fill = msgspec.structs.replace(fill, client_order_id=order.client_order_id)
             event = OrderFilled(at=fill.at, fill=fill)
             self._unannounced[fill.execution_id] = event
             self._fills[fill.execution_id] = fill
             self._last_fill_at = event.at if self._last_fill_at is None else max(self._last_fill_at, event.at)
-            # The order is stored first: whoever hears of the fill sees the order after it.
-            self._orders[order.client_order_id] = changed
-            if not self._replaying:
-                self._post(event)
+            self._announce(event)
         self._store(changed, report.at)
+
+    def _announce(self, event: Event) -> None:
+        if not self._replaying:
+            self._post(event)
 
     def _end(self, key: str, state: OrderState, reason: str, at: datetime) -> None:
         order = self._orders.get(key)

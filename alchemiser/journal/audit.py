@@ -13,8 +13,8 @@ import msgspec
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
     Event,
-    ExecutionReported,
     FillBooked,
+    FillBroken,
     OrderClosed,
     OrderFilled,
     OrderIntended,
@@ -37,7 +37,7 @@ class _Seen(msgspec.Struct):
 class Audit:
     """Reads events in order and collects what breaks a rule, each in words, in ``problems``."""
 
-    listens_to = (OrderIntended, ExecutionReported, OrderFilled, OrderClosed, FillBooked, RebalancePlanned, ResultReported)
+    listens_to = (OrderIntended, OrderFilled, FillBroken, OrderClosed, FillBooked, RebalancePlanned, ResultReported)
 
     def __init__(self) -> None:
         self.problems: list[str] = []
@@ -45,6 +45,7 @@ class Audit:
         self._live: dict[tuple[str, str], str] = {}
         self._fills: dict[str, Fill] = {}
         self._booked: set[str] = set()
+        self._broken: set[str] = set()
         self._unbooked: deque[str] = deque()
         self._books = _Books()
 
@@ -59,6 +60,8 @@ class Audit:
                 return self._intended(event)
             case OrderFilled(fill=fill):
                 return self._filled(fill)
+            case FillBroken(fill=fill):
+                return self._broken_fill(fill)
             case OrderClosed():
                 return self._closed(event)
             case FillBooked():
@@ -109,6 +112,17 @@ class Audit:
         if order.filled > request.quantity:
             problems.append(f"{order.filled} shares of order {fill.client_order_id} are filled, {request.quantity} were ordered")
         return problems
+
+    def _broken_fill(self, fill: Fill) -> list[str]:
+        standing = self._fills.get(fill.execution_id)
+        if standing is None or fill.execution_id in self._broken:
+            return [f"execution {fill.execution_id} is taken back, and did not count"]
+        self._broken.add(fill.execution_id)
+        if fill.client_order_id in self._orders:
+            self._orders[fill.client_order_id].filled -= standing.quantity
+        # What it had earned, and from which lots, is not worked out a second time: from here on the books of this symbol are not compared.
+        self._books.forget(standing.symbol)
+        return []
 
     def _closed(self, event: OrderClosed) -> list[str]:
         order = self._orders.get(event.client_order_id)
@@ -162,6 +176,11 @@ class _Books:
     def __init__(self) -> None:
         self._lots: dict[tuple[str, str], deque[tuple[Decimal, Decimal]]] = {}
         self._realised: dict[str, Decimal] = {}
+        self._forgotten: set[str] = set()
+
+    def forget(self, symbol: str) -> None:
+        """Compare the lots of a symbol no more, nor what strategies have earned in all."""
+        self._forgotten.add(symbol)
 
     def buy(self, strategy: str, symbol: str, quantity: Decimal, price: Decimal) -> list[str]:
         """Take shares in."""
@@ -179,7 +198,9 @@ class _Books:
             if taken < held:
                 lots.appendleft((held - taken, cost))
         self._realised[strategy] = self._realised.get(strategy, ZERO) + realised
-        problems = []
+        problems: list[str] = []
+        if symbol in self._forgotten:
+            return problems
         if left > 0:
             problems.append(f"{strategy} sells {quantity} {symbol} and holds {quantity - left}")
         if said is not None and said != realised:
@@ -188,6 +209,8 @@ class _Books:
 
     def compare(self, said: dict[str, Decimal]) -> list[str]:
         """Compare the profit that a result claims."""
+        if self._forgotten:
+            return []
         return [
             f"the result of {strategy} is {amount}, its sales make {self._realised.get(strategy, ZERO)}"
             for strategy, amount in said.items()

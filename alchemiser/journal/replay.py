@@ -16,6 +16,7 @@ from alchemiser.domain.events import (
     CancelRequested,
     ExecutionReported,
     FillBooked,
+    FillBroken,
     OrderClosed,
     OrderFilled,
     OrderIntended,
@@ -70,6 +71,7 @@ class _Fold:
         self._fill_order: dict[str, int] = {}
         self._newest_booked = 0
         self._booked: dict[str, Decimal] = {}
+        self._shares: dict[str, dict[str, Decimal]] = {}
         self._positions: dict[str, Decimal] = {}
         self._strategy_positions: dict[str, dict[str, Decimal]] = {}
         self._cash = ZERO
@@ -96,6 +98,8 @@ class _Fold:
                 self._filled(envelope.sequence, event.fill)
             case FillBooked():
                 self._book(envelope.sequence, event)
+            case FillBroken():
+                self._break(event.fill)
             case RebalancePlanned():
                 self._cross(event)
             case TradingStateChanged():
@@ -190,6 +194,12 @@ class _Fold:
         self._positions[fill.symbol] = self._positions.get(fill.symbol, ZERO) + fill.side.sign * fill.quantity
         self._cash -= fill.side.sign * fill.quantity * fill.price
 
+    def _break(self, fill: Fill) -> None:
+        self._positions[fill.symbol] = self._positions.get(fill.symbol, ZERO) - fill.side.sign * fill.quantity
+        self._cash += fill.side.sign * fill.quantity * fill.price
+        for strategy, quantity in self._shares.get(fill.execution_id, {}).items():
+            self._move(strategy, fill.symbol, -quantity)
+
     def _book(self, sequence: int, event: FillBooked) -> None:
         booked = sum((entry.quantity for entry in event.entries), ZERO)
         fill = self._fills.get(event.execution_id)
@@ -199,6 +209,7 @@ class _Fold:
             )
         self._booked[event.execution_id] = booked
         self._newest_booked = max(self._newest_booked, self._fill_order.get(event.execution_id, 0))
+        self._shares[event.execution_id] = {entry.strategy: entry.quantity for entry in event.entries}
         for entry in event.entries:
             self._move(entry.strategy, event.symbol, entry.quantity)
 

@@ -5,6 +5,7 @@ knows follows from journaled events alone, so replaying them gives the same book
 the books when its booking comes back as an event: after each event the state is that of a replay up to it.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -19,6 +20,7 @@ from alchemiser.domain.events import (
     DaemonStarted,
     Event,
     FillBooked,
+    FillBroken,
     OrderClosed,
     OrderFilled,
     OrderIntended,
@@ -31,7 +33,7 @@ from alchemiser.domain.memory import Remembering
 from alchemiser.domain.money import ZERO, number_string
 from alchemiser.domain.orders import Fill, Side
 from alchemiser.portfolio.attribution import split_fill
-from alchemiser.portfolio.lots import Book
+from alchemiser.portfolio.lots import Book, Lot
 
 
 class OwnOrder(msgspec.Struct, kw_only=True):
@@ -42,18 +44,27 @@ class OwnOrder(msgspec.Struct, kw_only=True):
     has_ended: bool = False
 
 
+class Booking(msgspec.Struct, kw_only=True):
+    """How an execution was booked: for which order, who got what, and the lots that a sale took from each strategy."""
+
+    order: str
+    symbol: str
+    entries: tuple[BookEntry, ...]
+    taken: dict[str, tuple[Lot, ...]]
+
+
 class LedgerMemory(msgspec.Struct, kw_only=True):
     """What the ledger remembers.
 
-    ``waiting`` is what each strategy still waits for, by intent; ``orders`` are ours, ``booked`` maps executions to them; ``unbooked`` are
-    fills whose booking has not come yet, by execution.
+    ``waiting`` is what each strategy still waits for, by intent; ``orders`` are ours, ``booked`` is how each of their executions was
+    booked; ``unbooked`` are fills whose booking has not come yet, by execution.
     """
 
     books: dict[str, Book]
     opening_cash: Decimal | None
     waiting: dict[str, dict[str, Decimal]]
     orders: dict[str, OwnOrder]
-    booked: dict[str, str]
+    booked: dict[str, Booking]
     unbooked: dict[str, Fill]
     session: Session | None
 
@@ -65,7 +76,17 @@ class Ledger(Remembering):
     """
 
     memory_type = LedgerMemory
-    listens_to = (DaemonStarted, AccountObserved, RebalancePlanned, OrderIntended, OrderFilled, FillBooked, OrderClosed, SessionOpened)
+    listens_to = (
+        DaemonStarted,
+        AccountObserved,
+        RebalancePlanned,
+        OrderIntended,
+        OrderFilled,
+        FillBooked,
+        FillBroken,
+        OrderClosed,
+        SessionOpened,
+    )
 
     def __init__(self, post: Callable[[Event], object]) -> None:
         self._post = post
@@ -74,9 +95,12 @@ class Ledger(Remembering):
         self._opening_cash: Decimal | None = None
         self._waiting: dict[str, dict[str, Decimal]] = {}
         self._orders: dict[str, OwnOrder] = {}
-        self._booked: dict[str, str] = {}
+        self._booked: dict[str, Booking] = {}
         self._unbooked: dict[str, Fill] = {}
         self._session: Session | None = None
+        # Fills that wait until the booking before theirs has come back: it decides what is still waited for. Between events it is empty.
+        self._to_book: deque[Fill] = deque()
+        self._booking: str | None = None
 
     @property
     def books(self) -> Mapping[str, Book]:
@@ -109,8 +133,8 @@ class Ledger(Remembering):
     def settle(self) -> int:
         """Book the fills whose booking the journal does not hold (it was cut short); return how many."""
         fills = list(self._unbooked.values())
-        for fill in fills:
-            self._book(fill)
+        self._to_book.extend(fills)
+        self._book_next()
         return len(fills)
 
     def __call__(self, envelope: Envelope) -> None:
@@ -130,6 +154,8 @@ class Ledger(Remembering):
                 self._take(fill)
             case FillBooked() as booked:
                 self._apply(booked)
+            case FillBroken(fill=fill):
+                self._undo(fill)
             case SessionOpened(session=session):
                 self._turn_to(session)
             case _:
@@ -170,7 +196,12 @@ class Ledger(Remembering):
             return
         self._unbooked[fill.execution_id] = fill
         if not self._replaying:
-            self._book(fill)
+            self._to_book.append(fill)
+            self._book_next()
+
+    def _book_next(self) -> None:
+        while self._to_book and self._booking is None:
+            self._book(self._to_book.popleft())
 
     def _book(self, fill: Fill) -> None:
         """Say who gets which part of a fill. The books change when that comes back as an event."""
@@ -182,10 +213,17 @@ class Ledger(Remembering):
                 _, realised = self._books[strategy].sell(fill.symbol, quantity, fill.price)
             signed = fill.side.sign * quantity
             entries.append(BookEntry(strategy=strategy, quantity=signed, price=fill.price, cash=-signed * fill.price, realised=realised))
+        self._booking = fill.execution_id
         self._post(FillBooked(at=fill.at, execution_id=fill.execution_id, symbol=fill.symbol, entries=tuple(entries)))
 
     def _apply(self, booked: FillBooked) -> None:
-        """Change the books, once per execution."""
+        """Change the books, once per execution, and let the next booking be made."""
+        if self._booking == booked.execution_id:
+            self._booking = None
+        self._change_once(booked)
+        self._book_next()
+
+    def _change_once(self, booked: FillBooked) -> None:
         if booked.execution_id in self._booked:
             return
         fill = self._unbooked.pop(booked.execution_id, None)
@@ -193,12 +231,36 @@ class Ledger(Remembering):
             raise InvariantBroken(
                 f"execution {booked.execution_id} of {booked.symbol} is booked, but it was never a fill of ours; the daemon stops"
             )
-        self._booked[booked.execution_id] = fill.client_order_id
+        sold = {entry.strategy: -entry.quantity for entry in booked.entries if entry.quantity < 0}
+        taken = {name: self._books.get(name, Book()).first(booked.symbol, quantity) for name, quantity in sold.items()}
+        self._booked[booked.execution_id] = Booking(order=fill.client_order_id, symbol=booked.symbol, entries=booked.entries, taken=taken)
         waiting = self._waiting.get(self._orders[fill.client_order_id].intent, {})
         for entry in booked.entries:
             if entry.strategy in waiting:
                 waiting[entry.strategy] -= abs(entry.quantity)
         self._change(booked, fill)
+
+    def _undo(self, broken: Fill) -> None:
+        """Take an execution out of the books that the venue took back; its shares are waited for again."""
+        waiting_for_it = self._unbooked.pop(broken.execution_id, None)
+        if waiting_for_it is not None:
+            self._to_book = deque(fill for fill in self._to_book if fill.execution_id != broken.execution_id)
+            nothing = Booking(order=broken.client_order_id, symbol=broken.symbol, entries=(), taken={})
+            self._booked[broken.execution_id] = nothing
+        booking = self._booked.get(broken.execution_id)
+        if booking is None or not booking.entries:
+            return  # Not ours, or taken back already.
+        self._booked[broken.execution_id] = msgspec.structs.replace(booking, entries=(), taken={})
+        waiting = self._waiting.get(self._orders[booking.order].intent, {})
+        for entry in booking.entries:
+            book = self._books[entry.strategy]
+            if entry.quantity > 0:
+                book = book.without_purchase(booking.symbol, entry.quantity, entry.price, broken.execution_id)
+            else:
+                book = book.without_sale(booking.symbol, booking.taken[entry.strategy], entry.price)
+            self._books[entry.strategy] = book
+            if entry.strategy in waiting:
+                waiting[entry.strategy] += abs(entry.quantity)
 
     def _turn_to(self, session: Session) -> None:
         """Forget, at the first opening of a session, the orders that had ended before the session before it; the books stay."""
@@ -214,7 +276,7 @@ class Ledger(Remembering):
             for key, order in self._orders.items()
             if not order.has_ended or order.intended_at >= before.opens_at or key in unbooked
         }
-        self._booked = {execution: key for execution, key in self._booked.items() if key in self._orders}
+        self._booked = {execution: booking for execution, booking in self._booked.items() if booking.order in self._orders}
         in_use = {order.intent for order in self._orders.values()}
         first = f"{before.date:%Y%m%d}"
         self._waiting = {intent: left for intent, left in self._waiting.items() if intent in in_use or intent >= first}

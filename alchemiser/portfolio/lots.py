@@ -72,6 +72,46 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
         flow = self.cash_flow + quantity * price
         return msgspec.structs.replace(self, lots=lots, cash_flow=flow, realised=self.realised + realised), realised
 
+    def first(self, symbol: str, quantity: Decimal) -> tuple[Lot, ...]:
+        """Return the lots, or parts of lots, that a sale of so many shares takes."""
+        taken: list[Lot] = []
+        left = quantity
+        for lot in self.lots.get(symbol, ()):
+            part = min(left, lot.quantity)
+            if part > 0:
+                taken.append(msgspec.structs.replace(lot, quantity=part))
+            left -= part
+        return tuple(taken)
+
+    def without_purchase(self, symbol: str, quantity: Decimal, price: Decimal, execution_id: str) -> "Book":
+        """Return the book as if that purchase had not been made.
+
+        Its own lots go first. What has been sold of them by now was sold from the next lots, and earned what those cost. Shares that the
+        book does not hold any more cannot be given back: they stay booked, and the comparison with the broker names them.
+        """
+        own = [lot for lot in self.lots.get(symbol, ()) if lot.execution_id == execution_id]
+        others = [lot for lot in self.lots.get(symbol, ()) if lot.execution_id != execution_id]
+        left, realised, kept = quantity, ZERO, dict[int, Lot]()
+        for lot in (*own, *others):
+            taken = min(left, lot.quantity)
+            left -= taken
+            realised += taken * (price - lot.price)
+            if taken < lot.quantity:
+                kept[id(lot)] = msgspec.structs.replace(lot, quantity=lot.quantity - taken)
+        lots = {**self.lots, symbol: tuple(kept[id(lot)] for lot in self.lots.get(symbol, ()) if id(lot) in kept)}
+        if not lots[symbol]:
+            del lots[symbol]
+        flow = self.cash_flow + (quantity - left) * price
+        return msgspec.structs.replace(self, lots=lots, cash_flow=flow, realised=self.realised + realised)
+
+    def without_sale(self, symbol: str, taken: tuple[Lot, ...], price: Decimal) -> "Book":
+        """Return the book as if the sale that took these lots had not been made: they are its oldest again."""
+        quantity = sum((lot.quantity for lot in taken), ZERO)
+        realised = sum((lot.quantity * (price - lot.price) for lot in taken), ZERO)
+        lots = {**self.lots, symbol: (*taken, *self.lots.get(symbol, ()))}
+        flow = self.cash_flow - quantity * price
+        return msgspec.structs.replace(self, lots=lots, cash_flow=flow, realised=self.realised - realised)
+
     def unrealised(self, prices: dict[str, Decimal]) -> Decimal:
         """Return the profit not yet realised at these prices; a symbol without a price counts at cost."""
         total = ZERO

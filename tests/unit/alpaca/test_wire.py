@@ -103,6 +103,15 @@ def test_a_bust_keeps_its_negative_quantity() -> None:
     """A broken execution says how much it takes back."""
     report = wire.update_report(update(event="trade_bust", qty="-5"), fallback_at=START)
     assert (report.last_quantity, report.execution_id) == (Decimal(-5), "98e9d0ca-abe1-4d6d-8b5c-493b1ef6a8af")
+    assert report.previous_execution_id is None
+
+
+@pytest.mark.parametrize(("word", "is_one"), [("fill", False), ("partial_fill", False), ("trade_bust", True), ("trade_correct", True)])
+def test_a_row_that_takes_a_fill_back_is_no_fill(word: str, *, is_one: bool) -> None:
+    """The list of fills has rows of both kinds; read as a fill, a bust would count the same shares again."""
+    row = {"id": "1::e", "order_id": "o", "symbol": "SPY", "side": "buy", "qty": "-1", "price": "1", "cum_qty": "0"}
+    found = msgspec.convert(row | {"transaction_time": "2025-03-03T20:50:00Z", "type": word}, wire.WireActivity, strict=False)
+    assert found.is_correction is is_one
 
 
 def test_old_updates_have_no_event_id() -> None:

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import product
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,12 +82,6 @@ def run(reports: tuple[ExecutionReport, ...]) -> tuple[Order, Decimal]:
         if before.is_terminal and order.cumulative_quantity == before.cumulative_quantity:
             assert order.state is before.state, "what has ended stays as it ended"
     return order, announced
-
-
-def test_every_sequence_of_five_reports_keeps_the_quantities_right() -> None:
-    """Whatever the venue says in whatever order, a fill is applied once and an ended order stays ended."""
-    for reports in product(ALL, repeat=4):
-        run(reports)
 
 
 @given(st.lists(st.sampled_from(ALL), max_size=12))

@@ -10,6 +10,7 @@ import pytest
 from alchemiser.domain.events import (
     Event,
     FillBooked,
+    FillBroken,
     OrderClosed,
     OrderFilled,
     OrderIntended,
@@ -157,6 +158,18 @@ def test_a_withheld_order_may_go_again_under_its_id_with_its_body() -> None:
     assert isinstance(end, OrderClosed)
     never = replace(end, state="never_sent", cumulative_quantity=Decimal(0))
     assert audited([intended(order()), never, *a_day()[1:]]) == []
+
+
+def broken(execution_id: str, quantity: str) -> FillBroken:
+    """Return that an execution was taken back."""
+    return FillBroken(at=START, fill=fill(execution_id, quantity).fill, replaced_by=None, reason="trade_bust")
+
+
+def test_an_execution_may_be_taken_back_once() -> None:
+    """Then it does not count: the order may be filled anew, and what the lots earned is not worked out a second time."""
+    assert audited([*a_day(), broken("e2", "6"), fill("e3", "6"), booked("e3", one="6"), result(one="77")]) == []
+    assert ["event 12: execution e2 is taken back, and did not count"] == audited([*a_day(), broken("e2", "6"), broken("e2", "6")])
+    assert ["event 1: execution e2 is taken back, and did not count"] == audited([broken("e2", "6")])
 
 
 def test_a_crossing_moves_lots_between_books() -> None:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from alchemiser.domain.events import (
     CancelRequested,
     Event,
+    FillBroken,
     OrderClosed,
     OrderNotFound,
     OrderOutcomeUnknown,
@@ -112,3 +113,13 @@ def test_the_trading_state_is_the_last_one() -> None:
 
     assert "halted" == replayed(halted).trading_state
     assert replayed().trading_state is None
+
+
+def test_what_was_taken_back_does_not_add_up_any_more() -> None:
+    """Shares, cash and the strategies' parts are those of the executions that still count."""
+    state = replayed(*a_day(), FillBroken(at=START, fill=fill("e2", "6").fill, replaced_by=None, reason="trade_bust"))
+
+    assert () == state.problems
+    assert {"TECL": Decimal(4)} == state.positions
+    assert {"one": {"TECL": Decimal(3)}, "two": {"TECL": Decimal(1)}} == state.strategy_positions
+    assert Decimal(-280) == state.cash

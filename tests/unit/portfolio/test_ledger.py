@@ -16,6 +16,7 @@ from alchemiser.domain.events import (
     DaemonStarted,
     Event,
     FillBooked,
+    FillBroken,
     OrderFilled,
     OrderIntended,
     RebalancePlanned,
@@ -94,6 +95,11 @@ class Tape:
             at=AT,
         )
         self.feed(OrderFilled(at=AT, fill=fill))
+
+    def broken(self, execution: str) -> None:
+        """Let the venue take an execution back."""
+        (fill,) = [event.fill for event in self.events if isinstance(event, OrderFilled) and event.fill.execution_id == execution]
+        self.feed(FillBroken(at=AT, fill=fill, replaced_by=None, reason="trade_bust"))
 
     def state(self) -> bytes:
         """Return the books as bytes."""
@@ -245,3 +251,127 @@ def test_a_replay_gives_the_same_books_and_the_sum_is_the_account(data: st.DataO
     assert tape.ledger.holdings().get("SPY", Decimal(0)) == position
     assert tape.ledger.cash == 100_000 + cash
     assert tape.state() == replayed(tape.events).state()
+
+
+def balanced(tape: Tape) -> None:
+    """Check that in each book cash, lots at cost and profit add up, and that a replay tells the same."""
+    for book in tape.ledger.books.values():
+        assert book.cash_flow + sum((book.cost(symbol) for symbol in book.lots), Decimal(0)) == book.realised
+    assert replayed(tape.events).state() == tape.state()
+
+
+def test_a_broken_purchase_is_as_if_it_had_never_been() -> None:
+    """Shares and cash go back to where they came from, and the order may be filled anew, to the same strategies."""
+    tape = Tape()
+    tape.start()
+    key = tape.plan(1, Side.BUY, {"a": "3", "b": "1"})
+    before = (dict(tape.ledger.books), tape.ledger.cash)
+    tape.fill(key, Side.BUY, "4", "10.01", execution="x")
+    tape.broken("x")
+    tape.broken("x")
+    assert before == (dict(tape.ledger.books), tape.ledger.cash)
+    balanced(tape)
+
+    tape.fill(key, Side.BUY, "4", "10", execution="y")
+    assert {"a": Decimal(3), "b": Decimal(1)} == {name: book.quantity("SPY") for name, book in tape.ledger.books.items()}
+    balanced(tape)
+
+
+def test_a_broken_sale_gives_the_very_lots_back() -> None:
+    """At their own cost, oldest first, and the profit is taken back."""
+    tape = Tape()
+    tape.start()
+    for number, price in ((1, "10"), (2, "13")):
+        tape.fill(tape.plan(number, Side.BUY, {"a": "2"}), Side.BUY, "2", price)
+    tape.fill(tape.plan(3, Side.SELL, {"a": "3"}), Side.SELL, "3", "12", execution="s")
+    assert tape.ledger.books["a"].realised == 3
+    tape.broken("s")
+
+    # The lot that was sold in part comes back in two parts of one cost.
+    book = tape.ledger.books["a"]
+    assert (Decimal(0), Decimal(-46), Decimal(4)) == (book.realised, book.cash_flow, book.quantity("SPY"))
+    assert [10, 13, 13] == [lot.price for lot in book.lots["SPY"]]
+    balanced(tape)
+
+
+def test_a_broken_purchase_that_was_sold_in_part_was_sold_from_the_next_lots() -> None:
+    """What earned its profit cost something else, as it turns out."""
+    tape = Tape()
+    tape.start()
+    tape.fill(tape.plan(1, Side.BUY, {"a": "2"}), Side.BUY, "2", "10", execution="x")
+    tape.fill(tape.plan(2, Side.BUY, {"a": "2"}), Side.BUY, "2", "13")
+    tape.fill(tape.plan(3, Side.SELL, {"a": "1"}), Side.SELL, "1", "15")
+    assert tape.ledger.books["a"].realised == 5
+    tape.broken("x")
+
+    book = tape.ledger.books["a"]
+    assert (Decimal(2), Decimal(1)) == (book.realised, book.quantity("SPY"))
+    balanced(tape)
+
+
+def test_shares_that_are_not_held_any_more_cannot_be_given_back_and_are_named() -> None:
+    """A book never holds less than nothing; the comparison with the broker says what is wrong."""
+    tape = Tape()
+    tape.start()
+    tape.fill(tape.plan(1, Side.BUY, {"a": "2"}), Side.BUY, "2", "10", execution="x")
+    tape.fill(tape.plan(2, Side.SELL, {"a": "2"}), Side.SELL, "2", "15")
+    tape.broken("x")
+    assert {} == tape.ledger.holdings()
+    assert ("cash: the books hold 1010.00, the broker 1030.00",) == tape.ledger.differences({"SPY": Decimal(-2)}, Decimal(1030))
+    balanced(tape)
+
+
+def test_an_execution_that_is_broken_before_it_is_booked_is_not_booked() -> None:
+    """The journal was cut between the fill and its booking; the next process hears of the bust before it has booked."""
+    tape = Tape()
+    tape.start()
+    key = tape.plan(1, Side.BUY, {"a": "4"})
+    tape.fill(key, Side.BUY, "4", execution="x")
+    broken = FillBroken(at=AT, fill=next(e.fill for e in tape.events if isinstance(e, OrderFilled)), replaced_by=None, reason="trade_bust")
+    cut = replayed([*tape.events[:-1], broken])
+    assert 0 == cut.ledger.settle()
+    assert {} == cut.ledger.holdings()
+    assert replayed([*tape.events[:-1], broken, tape.events[-1]]).state() == cut.state()
+
+
+def test_a_break_of_what_is_not_ours_is_left_alone() -> None:
+    """A manual trade in the account belongs to no strategy."""
+    tape = Tape()
+    tape.start()
+    before = tape.state()
+    tape.fill("somebody-elses-id", Side.BUY, "2", execution="theirs")
+    tape.broken("theirs")
+    assert before == tape.state()
+
+
+def test_fills_that_come_at_once_are_booked_one_after_the_other() -> None:
+    """A reconciliation brings many in one event: each booking knows what the one before it left to be waited for, and what it sold."""
+    tape = Tape()
+    tape.start()
+    tape.fill(tape.plan(1, Side.BUY, {"a": "2"}), Side.BUY, "2", "10")
+    tape.fill(tape.plan(2, Side.BUY, {"a": "2"}), Side.BUY, "2", "13")
+    key = tape.plan(3, Side.SELL, {"a": "4"})
+    queue: list[Event] = []
+    ledger = Ledger(queue.append)
+    for number, event in enumerate(tape.events, start=1):
+        ledger.replay(Envelope(number, event, 0.0))
+    for name in ("s1", "s2"):
+        fill = Fill(
+            execution_id=name,
+            client_order_id=key,
+            venue_order_id="v",
+            symbol="SPY",
+            side=Side.SELL,
+            quantity=Decimal(2),
+            price=Decimal(15),
+            at=AT,
+        )
+        ledger(Envelope(100, OrderFilled(at=AT, fill=fill), 0.0))
+    said = []
+    while queue:
+        booked = queue.pop(0)
+        assert isinstance(booked, FillBooked)
+        said.append(booked.entries[0].realised)
+        ledger(Envelope(200, booked, 0.0))
+    assert [Decimal(10), Decimal(4)] == said
+    assert ledger.books["a"].realised == 14

@@ -24,7 +24,7 @@ from alchemiser.domain.market import Session
 from alchemiser.service.state import JournaledState
 from tests.unit.service.trading_day import DAY, DECIDED_AT, DECISION, KEY, MORNING, ORDER, ORDER_ID, SESSION, WHOLE_DAY, Life, report
 
-WIRING = {"_post", "_replaying", "_closing"}
+WIRING = {"_post", "_replaying", "_closing", "_to_book", "_booking"}
 """Attributes of the components that are no state: who is told, whether this is a replay, and what is between two events."""
 
 
