@@ -17,6 +17,11 @@ Json = dict[str, Any]
 DECISION_MINUTES = (10, 10, 10, 2)
 """How many minutes before the close a run may decide: mostly with time to spare, sometimes with the cut-off a minute away."""
 
+TACTICS = ("ladder", "ladder", "ladder", "marketable_limit", "twap", "vwap", "moc", "loc")
+AUCTIONS = ("moc", "loc")
+BEFORE_AUCTION_MINUTES = 14
+"""How many minutes before the close a run decides whose orders go into the closing auction: before its cut-off."""
+
 BUSY_SECONDS = 45.0
 """How long after its decision a rebalance is usually at work: where faults do the most harm."""
 
@@ -129,7 +134,11 @@ def scenario(seed: int, sessions: tuple[Session, ...]) -> Scenario:
     if random.random() < 0.4:
         strategies["small"] = "tests.simulation.traders:SmallRotation"
     days = sessions[: random.choice((1, 1, 2, 2, 3))]
+    # From a source of its own: what a seed throws stays what it was before there were tactics.
+    tactic = Random(f"tactic {seed}").choice(TACTICS)
     minutes = random.choice(DECISION_MINUTES)
+    if tactic in AUCTIONS:
+        minutes = BEFORE_AUCTION_MINUTES
     lead = timedelta(minutes=minutes)
     storm = random.choice((0, 1, 1, 2, 2, 3, 4, 6)) if seed % 16 else 0
     faults: list[Json] = []
@@ -165,6 +174,7 @@ def scenario(seed: int, sessions: tuple[Session, ...]) -> Scenario:
             "schedule.decision": f"close - {minutes}m",
             "portfolio.fractional": random.random() < 0.7,
             "execution.fallback": random.choice(("market", "market", "park")),
+            "execution.tactic": tactic,
         },
     )
 
