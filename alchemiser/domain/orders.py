@@ -85,6 +85,9 @@ _VENUE_STATES: Final = {
 }
 
 
+_BEFORE_THE_MARKET: Final = ("accepted", "pending_new")
+
+
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order as it is to be sent. ``limit_price`` is set exactly for limit orders; quantities are shares, always positive."""
 
@@ -226,6 +229,12 @@ def broken_by(order: Order, report: ExecutionReport) -> Execution | None:
     return next((one for one in order.executions if one.execution_id == report.previous_execution_id), None)
 
 
+def _status_after(order: Order, report: ExecutionReport) -> str | None:
+    """Return the venue's word for the order after a report; the late answer to a submit is not news of an order that is at work."""
+    is_late = report.status in _BEFORE_THE_MARKET and order.venue_status not in (None, *_BEFORE_THE_MARKET)
+    return order.venue_status if order.is_terminal or is_late else report.status
+
+
 def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | None]:
     """Return the order after ``report`` and the fill that is new in it, if any; what it takes back is told by :func:`broken_by`.
 
@@ -253,7 +262,7 @@ def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | N
             order,
             state=state,
             venue_order_id=order.venue_order_id or report.venue_order_id,
-            venue_status=order.venue_status if order.is_terminal else report.status,
+            venue_status=_status_after(order, report),
             cumulative_quantity=cumulative,
             filled_value=sum((one.quantity * one.price for one in standing), ZERO),
             execution_ids=known,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import msgspec
+
 from alchemiser.bus.bus import Bus
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosition
@@ -69,6 +71,7 @@ class ScriptedVenue:
 
     submits: deque[VenueError | Callable[[NewOrder], None]] = field(default_factory=deque)
     look_ups: deque[VenueError] = field(default_factory=deque)
+    replaces: deque[VenueError] = field(default_factory=deque)
     cancels: deque[VenueError] = field(default_factory=deque)
     known: dict[str, ExecutionReport] = field(default_factory=dict)
     activities: list[BrokerActivity] = field(default_factory=list)
@@ -76,6 +79,7 @@ class ScriptedVenue:
     failing: deque[VenueError] = field(default_factory=deque)
     sent: list[NewOrder] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
+    on_replace: Callable[[NewOrder, NewOrder], None] = lambda old, new: None
     on_cancel: Callable[[str], None] = lambda venue_order_id: None
 
     def guard(self, why_not: WhyNot) -> None:
@@ -96,8 +100,16 @@ class ScriptedVenue:
         return accepted
 
     async def replace(self, venue_order_id: str, *, client_order_id: str, quantity: Decimal, limit_price: Decimal) -> ExecutionReport:
-        """Never asked for: the handler cancels and submits."""
-        raise AssertionError("replace was called")
+        """Do what the script says, by default put the new order in the place of the old one."""
+        if self.replaces:
+            raise self.replaces.popleft()
+        old = next(order for order in self.sent if f"v-{order.client_order_id}" == venue_order_id)
+        order = msgspec.structs.replace(old, client_order_id=client_order_id, quantity=quantity, limit_price=limit_price)
+        self.sent.append(order)
+        accepted = report_of(order, "query", "new")
+        self.known[client_order_id] = accepted
+        self.on_replace(old, order)
+        return accepted
 
     async def cancel(self, venue_order_id: str) -> None:
         """Take the cancel."""

@@ -19,7 +19,9 @@ from alchemiser.domain.errors import (
 )
 from alchemiser.domain.errors import OrderRejected as RejectedByVenue
 from alchemiser.domain.events import (
+    AccountObserved,
     CancelRequested,
+    Event,
     ExecutionReported,
     GapOpened,
     OrderClosed,
@@ -38,7 +40,8 @@ from alchemiser.domain.events import (
 from alchemiser.domain.market import Quote
 from alchemiser.domain.orders import NewOrder
 from alchemiser.domain.venue import After
-from alchemiser.execution.handler import NOT_FOUND_ANSWERS
+from alchemiser.execution.handler import LOOK_REASON, NOT_FOUND_ANSWERS
+from alchemiser.execution.ladder import LadderRules
 from tests.solipsism import virtual
 from tests.unit.execution.desk import SESSION, START, Floor, ScriptedVenue, buy, order_of, plan_of, report_of
 
@@ -453,3 +456,97 @@ def test_the_deadline_of_an_intent_is_kept_when_nothing_happens() -> None:
         return parked.at - START
 
     assert virtual(main) < timedelta(minutes=5)
+
+
+def replacing(venue: ScriptedVenue, *, reached: int = 1) -> Floor:
+    """Run one rebalance of one buy whose first order does not fill; the ``reached``-th replacement fills, or what is sent instead."""
+
+    async def main() -> Floor:
+        floor = Floor(venue, LadderRules(rungs=(Decimal(0), Decimal("0.5"), Decimal(1))))
+        replaced: list[NewOrder] = []
+
+        def put(old: NewOrder, new: NewOrder) -> None:
+            replaced.append(new)
+            floor.report(old, "replaced", "replaced")
+            if len(replaced) == reached:
+                floor.fill(new)
+
+        venue.on_replace = put
+        venue.on_cancel = lambda key: floor.report(
+            next(order for order in venue.sent if f"v-{order.client_order_id}" == key), "canceled", "canceled"
+        )
+        accept = venue.submit
+
+        async def submit(order: NewOrder, *, after: After | None = None) -> object:
+            report = await accept(order, after=after)
+            floor.report(order, "new", "new")
+            if len(venue.sent) > 1:
+                floor.fill(order)
+            return report
+
+        venue.submit = submit  # type: ignore[method-assign, assignment]
+
+        async def play() -> None:
+            await floor.plan(buy())
+            await floor.ended.wait()
+
+        await floor.run(play)
+        return floor
+
+    return virtual(main)
+
+
+def test_a_working_order_is_replaced_by_one_request() -> None:
+    """Nothing is cancelled; the new order is intended, durable, before the request leaves, and names the one it replaces."""
+    venue = ScriptedVenue()
+    floor = replacing(venue, reached=2)
+
+    assert venue.cancelled == []
+    assert [f"e-20250303.1-SPY-{number}" for number in (1, 2, 3)] == [order.client_order_id for order in venue.sent]
+    intended = [event for event in floor.events if isinstance(event, OrderIntended)]
+    assert [None, "e-20250303.1-SPY-1", "e-20250303.1-SPY-2"] == [event.replaces for event in intended]
+    assert ["rung 1", "rung 2", "rung 3"] == [event.step for event in intended]
+    closed = {event.client_order_id: event.state for event in floor.events if isinstance(event, OrderClosed)}
+    assert {"e-20250303.1-SPY-1": "replaced", "e-20250303.1-SPY-2": "replaced", "e-20250303.1-SPY-3": "filled"} == closed
+    assert len(floor.of(RebalanceCompleted)) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "event"),
+    [
+        (RejectedByVenue("cannot replace order", code=42210000, status=422), OrderRejected),
+        (NotFoundAtVenue("order not found"), OrderWithheld),
+        (VenueUnavailable("no connection"), OrderWithheld),
+        (OutcomeUnknown("timed out"), OrderOutcomeUnknown),
+    ],
+)
+def test_a_replacement_that_fails_falls_back_to_cancel_and_submit(error: VenueError, event: type[Event]) -> None:
+    """Whatever the venue says or keeps silent about: the old order is cancelled, awaited, and only then a new one is sent."""
+    venue = ScriptedVenue(replaces=deque([error]))
+    floor = replacing(venue)
+
+    assert len(floor.of(event)) == 1
+    assert ["v-e-20250303.1-SPY-1"] == list(dict.fromkeys(venue.cancelled))
+    assert ["e-20250303.1-SPY-1", "e-20250303.1-SPY-3"] == [order.client_order_id for order in venue.sent]
+    assert len(floor.of(OrderFilled)) == 1
+    assert len(floor.of(RebalanceCompleted)) == 1
+
+
+def test_the_end_of_a_rebalance_states_its_cost() -> None:
+    """Per order against the arrival price and the mid that was seen when it was sent."""
+    floor = replacing(ScriptedVenue())
+    (completed,) = floor.of(RebalanceCompleted)
+    assert isinstance(completed, RebalanceCompleted)
+    assert completed.shortfall is not None
+    assert ["ladder: rung 2"] == list(completed.shortfall.steps)
+    assert completed.shortfall.total is not None
+    assert completed.shortfall.total.mid_bps == pytest.approx(0.0)
+
+
+def test_a_refused_buy_is_followed_by_a_look_at_the_account() -> None:
+    """Once for each refusal, and told as an event; a broker that cannot be asked changes nothing."""
+    refusal = RejectedByVenue("insufficient buying power", code=40310000, status=403)
+    floor = played(ScriptedVenue(submits=deque([refusal])))
+    looks = [event for event in floor.events if isinstance(event, AccountObserved)]
+    assert [LOOK_REASON] == [event.reason for event in looks]
+    assert len(floor.of(RebalanceCompleted)) == 1

@@ -1,5 +1,6 @@
 """The pacing of a rebalance: sells first, buys as cash lands, one live order per intent, an end by the deadline."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import msgspec

@@ -22,6 +22,7 @@ from alchemiser.domain.events import (
     LedgerCompared,
     OrderFilled,
     OrderIntended,
+    RebalanceCompleted,
     RebalanceParked,
     RebalancePlanned,
     ResultReported,
@@ -504,6 +505,23 @@ def test_each_session_ends_with_its_result() -> None:
     assert {"a": Decimal(15), "b": Decimal(0)} == result.unrealised
     assert {"a": Decimal(0), "b": Decimal(0)} == result.realised
     assert compared.session == DAY
+
+
+def test_the_books_are_closed_when_the_auction_has_spoken() -> None:
+    """A rebalance that still waits for the closing auction: its fills come first, then the result, and only once."""
+
+    async def play(desk: Desk) -> None:
+        desk.unfinished = "20250303.1"
+        desk.bus.post(SessionClosed(at=desk.clock.now(), session=SESSION))
+        await desk.clock.sleep(3)
+        assert desk.of(ResultReported) == []
+        desk.unfinished = None
+        desk.bus.post(RebalanceCompleted(at=desk.clock.now(), rebalance_id="20250303.1", outcomes=()))
+        await desk.clock.sleep(1)
+        desk.bus.post(RebalanceCompleted(at=desk.clock.now(), rebalance_id="20250303.2", outcomes=()))
+
+    desk = played(play)
+    assert [DAY] == [result.session for result in desk.of(ResultReported)]
 
 
 def test_the_result_of_a_session_is_worth_asking_again() -> None:
