@@ -231,7 +231,8 @@ def broken_by(order: Order, report: ExecutionReport) -> Execution | None:
 
 def _status_after(order: Order, report: ExecutionReport) -> str | None:
     """Return the venue's word for the order after a report; the late answer to a submit is not news of an order that is at work."""
-    is_late = report.status in _BEFORE_THE_MARKET and order.venue_status not in (None, *_BEFORE_THE_MARKET)
+    is_answer = report.source in ("submit", "replace") and report.status in _BEFORE_THE_MARKET
+    is_late = is_answer and order.venue_status not in (None, *_BEFORE_THE_MARKET)
     return order.venue_status if order.is_terminal or is_late else report.status
 
 

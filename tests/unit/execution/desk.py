@@ -93,7 +93,7 @@ class ScriptedVenue:
         step = self.submits.popleft() if self.submits else None
         if isinstance(step, VenueError):
             raise step
-        accepted = report_of(order, "query", "pending_new")
+        accepted = msgspec.structs.replace(report_of(order, "query", "pending_new"), source="submit")
         self.known.setdefault(order.client_order_id, accepted)
         if step is not None:
             step(order)
