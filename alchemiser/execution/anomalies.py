@@ -86,6 +86,10 @@ class Awaited:
         self._since.pop(client_order_id, None)
         self._mentioned.pop(client_order_id, None)
 
+    def begin(self, at: datetime) -> None:
+        """Give a new connection its own time for what the last one owed."""
+        self._since = dict.fromkeys(self._since, at)
+
     def settle(self) -> None:
         """Owe nothing: the venue has been asked about every order."""
         self._since.clear()

@@ -85,9 +85,10 @@ class GapKeeper:
     def note(self, envelope: Envelope) -> None:
         """Take note at once of a break of the order stream and of what was known before it."""
         match envelope.event:
-            case StreamConnected(stream="orders"):
+            case StreamConnected(stream="orders", at=at):
                 self._is_connected = True
                 self._auditor.begin()
+                self._awaited.begin(at)
             case StreamLost(stream="orders", reason=reason, at=at):
                 self._is_connected = False
                 self._break(at, reason)

@@ -643,7 +643,16 @@ def test_the_stream_owes_a_word_about_each_order() -> None:
         assert owed(floor) == (QQQ.client_order_id, asked)
         floor.bus.post(StreamSilent(at=floor.clock.now(), stream="orders", since=since, reason="silent"))
         assert "silent" in floor.gate.reasons["gap orders"]
-        await floor.clock.sleep(1)
+        venue.failing = deque([VenueUnavailable("503")])
+        floor.lose()
+        assert owed(floor) is None
+        await floor.clock.sleep(20)
+        venue.failing = deque([VenueUnavailable("503")])
+        floor.bus.post(CancelRequested(at=asked, client_order_id=QQQ.client_order_id, reason="drill"))
+        connected = floor.clock.now()
+        floor.bus.post(StreamConnected(at=connected, stream="orders"))
+        assert owed(floor) == (QQQ.client_order_id, connected)
+        await floor.clock.sleep(3)
         assert owed(floor) is None
 
     played(lambda: Floor(venue, SPY, QQQ), play)
