@@ -4,13 +4,14 @@ Each server is a process of its own; one bare client, the same for both, keeps a
 
 - Orders: limit orders sent over four kept-alive connections, accepted per second and the 99th percentile of an answer. The peer reads
   the body as JSON and answers a constant of the same size. Target: at least half of the peer's rate.
+- The same with ten thousand orders open in the account, next to an exchange without any. Target: at least 0.8 of its rate.
 - Quotes: how many quote messages a second reach one client, and twenty together, in JSON and in msgpack, from the moment they are asked
   for to the last one read. Target: 200,000 a second to one client.
 - A day of sixty symbols without any client, as fast as it goes.
 
 Answers are checked before anything is timed: orders are accepted with ids of their own, and every quote that was sent arrives.
 ``python benchmarks/exchange.py`` prints a table and exits with 1 when a target is missed; ``--quick`` takes a tenth of the load,
-and the name of a part (``compare_orders``, ``compare_quotes``, ``play_day``) only that one.
+and the name of a part (``compare_orders``, ``compare_full_account``, ``compare_quotes``, ``play_day``) only that one.
 """
 
 import asyncio
@@ -44,9 +45,11 @@ QUICK = "--quick" in sys.argv
 ONLY = [word for word in sys.argv[1:] if not word.startswith("-")]
 ORDERS = 400 if QUICK else 2_000
 QUOTES = 20_000 if QUICK else 200_000
+OPEN_ORDERS = 1_000 if QUICK else 10_000
 REPEATS = 3 if QUICK else 5
 CONNECTIONS = 4
 LEAST_SHARE_OF_PEER = 0.5
+LEAST_SHARE_OF_EMPTY = 0.8
 LEAST_QUOTES_A_SECOND = 200_000
 DAY = date(2025, 3, 3)
 CREDENTIALS = Credentials("PKBENCHMARK", "a-secret-of-the-benchmark")
@@ -119,7 +122,7 @@ def process(target: Callable[[Connection], None]) -> Iterator[str]:
 # --- orders ---
 
 
-def order_request() -> bytes:
+def order_request(time_in_force: str = "ioc") -> bytes:
     """Return the bytes of a request that submits an order with an id of its own."""
     number = next(NUMBERS)
     body = msgspec.json.encode(
@@ -129,7 +132,7 @@ def order_request() -> bytes:
             "side": "buy",
             "type": "limit",
             "limit_price": "1.00",
-            "time_in_force": "ioc",
+            "time_in_force": time_in_force,
             "client_order_id": f"bench-{number}",
         }
     )
@@ -140,16 +143,16 @@ def order_request() -> bytes:
     return head.encode() + body
 
 
-async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, time_in_force: str = "ioc") -> bytes:
     """Send one order and return the body of its answer."""
-    writer.write(order_request())
+    writer.write(order_request(time_in_force))
     head = await reader.readuntil(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200"), head
     length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
     return await reader.readexactly(length)
 
 
-async def send_orders(rest: str, orders: int) -> tuple[float, float]:
+async def send_orders(rest: str, orders: int, time_in_force: str = "ioc") -> tuple[float, float]:
     """Return orders per second and the 99th percentile of an answer in milliseconds."""
     host, port = rest.removeprefix("http://").split(":")
     seconds: list[float] = []
@@ -158,7 +161,7 @@ async def send_orders(rest: str, orders: int) -> tuple[float, float]:
         reader, writer = await asyncio.open_connection(host, int(port))
         for _ in range(orders // CONNECTIONS):
             began = time.perf_counter()
-            await ask(reader, writer)
+            await ask(reader, writer, time_in_force)
             seconds.append(time.perf_counter() - began)
         writer.close()
 
@@ -198,6 +201,33 @@ async def compare_orders() -> bool:
     share = spread_of([rate for rate, _ in ours]).median / spread_of([rate for rate, _ in peer]).median
     print(f"{'share of the constant server':28} {share:9.2f}   target {LEAST_SHARE_OF_PEER}")
     return share >= LEAST_SHARE_OF_PEER
+
+
+async def compare_full_account() -> bool:
+    """Fill an account with open orders, measure it and an empty one in turn, and return whether the target is met."""
+    full: list[tuple[float, float]] = []
+    empty: list[tuple[float, float]] = []
+    with process(serve_exchange) as crowded:
+        await send_orders(crowded, OPEN_ORDERS, "gtc")
+        for turn in range(REPEATS + 1):
+            with process(serve_exchange) as fresh:
+                found = await send_orders(crowded, ORDERS), await send_orders(fresh, ORDERS)
+                if turn > 0:
+                    full.append(found[0])
+                    empty.append(found[1])
+        assert await open_orders(crowded) == 500, "the account is not full"
+    for name, values in ((f"with {OPEN_ORDERS:,} open orders", full), ("with none", empty)):
+        print(f"{name:28} {spread_of([rate for rate, _ in values])}   p99 {spread_of([late for _, late in values])} ms")
+    share = spread_of([rate for rate, _ in full]).median / spread_of([rate for rate, _ in empty]).median
+    print(f"{'share of an empty account':28} {share:9.2f}   target {LEAST_SHARE_OF_EMPTY}")
+    return share >= LEAST_SHARE_OF_EMPTY
+
+
+async def open_orders(rest: str) -> int:
+    """Return how many open orders the longest page holds that may be asked for, which is 500."""
+    headers = {"APCA-API-KEY-ID": CREDENTIALS.key_id, "APCA-API-SECRET-KEY": CREDENTIALS.secret_key}
+    async with aiohttp.ClientSession(headers=headers) as http, http.get(f"{rest}/v2/orders?status=open&limit=500") as response:
+        return len(await response.json())
 
 
 # --- quotes ---
@@ -281,7 +311,7 @@ async def play_day() -> bool:
 async def main() -> int:
     """Print every table; return the exit code."""
     print(environment("aiohttp", "msgspec", "uvloop"))
-    parts: tuple[Callable[[], Awaitable[bool]], ...] = (compare_orders, compare_quotes, play_day)
+    parts: tuple[Callable[[], Awaitable[bool]], ...] = (compare_orders, compare_full_account, compare_quotes, play_day)
     chosen = [part for part in parts if not ONLY or part.__name__ in ONLY]
     results = [await part() for part in chosen]
     return 0 if all(results) else 1

@@ -23,6 +23,7 @@ from alchemiser.exchange.matching import (
     Execution,
     auction_execution,
     elects,
+    is_behind,
     is_marketable,
     is_triggered,
     join_queue,
@@ -145,8 +146,14 @@ class Floor:
 
     def look_at_all(self, symbol: str, at: datetime) -> None:
         """Look at every open order of a symbol, oldest first."""
-        if self._blotter.has_open(symbol):
-            for order in self._blotter.open_of(symbol):
+        if not self._blotter.has_open(symbol):
+            return
+        book = self._standing.book(symbol)
+        near = {"buy": book.near(1), "sell": book.near(-1)}
+        for order in self._blotter.open_of(symbol):
+            level = near[order.side]
+            # Thousands may rest behind the best price of their own side: none of them trades, and none has a queue to join.
+            if not (order.is_resting and level is not None and is_behind(order, level.price)):
                 self.look(order, at)
 
     def take_trade(self, symbol: str, price: float, size: float, at: datetime) -> None:
@@ -157,6 +164,8 @@ class Floor:
             return
         exact, left = from_float(price, decimals=4), from_float(size)
         for order in self._blotter.open_of(symbol):
+            if is_behind(order, exact):
+                continue
             if not order.is_matchable or not self.is_session_open_for(order):
                 continue
             if not is_triggered(order):

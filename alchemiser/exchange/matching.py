@@ -57,6 +57,14 @@ def trail(order: VenueOrder, price: Decimal) -> None:
     order.stop_price = max((best + order.sign * distance).quantize(CENT), CENT)
 
 
+def is_behind(order: VenueOrder, price: Decimal) -> bool:
+    """Whether a limit keeps an order from trading at ``price`` or at any better one; of stops nothing is said."""
+    limit = order.limit_price
+    if order.type != "limit" or limit is None:
+        return False
+    return limit < price if order.side == "buy" else limit > price
+
+
 def is_marketable(order: VenueOrder, price: Decimal) -> bool:
     """Whether the order's limit, if it has one, allows a trade at ``price``."""
     limit = working_limit(order)

@@ -1,6 +1,7 @@
 """The running totals and indexes of open orders: always what walking through all of them would find, at a cost that does not grow."""
 
 import sys
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from random import Random
@@ -180,7 +181,18 @@ def test_amounts_that_no_context_holds_leave_nothing_behind() -> None:
 
 
 def calls_of(scene: Scene, **fields: Any) -> int:
-    """Count every call that a submit, its acknowledgement and its end take, those of built-in functions included."""
+    """Count every call that a submit, its acknowledgement and its end take."""
+
+    def submit() -> None:
+        scene.submit(**fields)
+        scene.settle()
+        scene.exchange.account_json()
+
+    return counted(submit)
+
+
+def counted(work: Callable[[], None]) -> int:
+    """Count every call that something takes, those of built-in functions included."""
     count = 0
 
     def note(frame: FrameType, event: str, argument: object) -> None:
@@ -189,9 +201,7 @@ def calls_of(scene: Scene, **fields: Any) -> int:
 
     sys.setprofile(note)
     try:
-        scene.submit(**fields)
-        scene.settle()
-        scene.exchange.account_json()
+        work()
     finally:
         sys.setprofile(None)
     return count
@@ -214,3 +224,21 @@ def test_an_order_costs_the_same_however_many_are_open(side: str) -> None:
         counts.append(min(calls_of(scene, side=side, qty=1, limit_price=price, time_in_force="ioc") for _ in range(3)))
     # Caches and heaps make a few calls more or less; a walk would make a thousand.
     assert abs(counts[1] - counts[0]) < 20 < counts[0]
+
+
+def test_the_market_hardly_looks_at_orders_far_behind_it() -> None:
+    """A quote and a trade take two calls for each of a thousand orders that rest behind the best price; one that is reached is filled."""
+    scene = Scene()
+    for _ in range(1_000):
+        scene.submit(qty=1, limit_price="1.00", time_in_force="gtc")
+    reached = scene.submit(qty=1, limit_price="99.00", time_in_force="gtc")
+    scene.settle()
+    scene.quote()
+
+    def move() -> None:
+        scene.quote(bid=99.5, ask=99.6)
+        scene.trade(99.55)
+
+    assert counted(move) < 2_200
+    scene.quote(bid=98.9, ask=98.95)
+    assert reached.status == "filled"
