@@ -124,7 +124,9 @@ class AlpacaVenue:
         )
         return await self._place(request, order.client_order_id, source="submit")
 
-    async def replace(self, venue_order_id: str, *, client_order_id: str, quantity: Decimal, limit_price: Decimal) -> ExecutionReport:
+    async def replace(
+        self, venue_order_id: str, *, symbol: str, client_order_id: str, quantity: Decimal, limit_price: Decimal
+    ) -> ExecutionReport:
         """Replace an open order by one of that total quantity and price, and return the new one. Raises as :meth:`submit` does."""
         body = {"qty": number_string(quantity), "limit_price": number_string(limit_price), "client_order_id": client_order_id}
         request = Request(
@@ -133,7 +135,7 @@ class AlpacaVenue:
             template="/v2/orders/{id}",
             what=f"replacement of order {venue_order_id} by {client_order_id}",
             body=msgspec.json.encode(body),
-            may_leave=partial(self._why_withheld, ""),
+            may_leave=partial(self._why_withheld, symbol),
         )
         return await self._place(request, client_order_id, source="replace")
 

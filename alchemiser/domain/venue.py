@@ -34,7 +34,9 @@ class Venue(Protocol):
         Raises ``OrderRejected`` on a proven refusal and ``OutcomeUnknown`` when no readable answer came.
         """
 
-    async def replace(self, venue_order_id: str, *, client_order_id: str, quantity: Decimal, limit_price: Decimal) -> ExecutionReport:
+    async def replace(
+        self, venue_order_id: str, *, symbol: str, client_order_id: str, quantity: Decimal, limit_price: Decimal
+    ) -> ExecutionReport:
         """Replace an open order by one of that total quantity and price, and return the new one."""
 
     async def cancel(self, venue_order_id: str) -> None:

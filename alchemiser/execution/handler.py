@@ -315,6 +315,7 @@ class ExecutionHandler:
             try:
                 return await self._parts.venue.replace(
                     old.venue_order_id,
+                    symbol=order.symbol,
                     client_order_id=order.client_order_id,
                     quantity=order.quantity,
                     limit_price=order.limit_price,

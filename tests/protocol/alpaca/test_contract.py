@@ -48,7 +48,7 @@ COMPATIBLE: Final[dict[type, set[Any]]] = {
 TRADING: Final[list[tuple[type[msgspec.Struct], type[BaseModel], set[str]]]] = [
     # ours, theirs, members of the protocol reference that the model does not have
     (wire.WireOrder, models.Order, set()),
-    (wire.WireUpdate, models.TradeUpdate, {"event_id", "at"}),
+    (wire.WireUpdate, models.TradeUpdate, {"event_id", "at", "previous_execution_id"}),
     (wire.WireAccount, models.TradeAccount, set()),
     (wire.WirePosition, models.Position, set()),
     (wire.WireAsset, models.Asset, set()),

@@ -99,7 +99,9 @@ class ScriptedVenue:
             step(order)
         return accepted
 
-    async def replace(self, venue_order_id: str, *, client_order_id: str, quantity: Decimal, limit_price: Decimal) -> ExecutionReport:
+    async def replace(
+        self, venue_order_id: str, *, symbol: str, client_order_id: str, quantity: Decimal, limit_price: Decimal
+    ) -> ExecutionReport:
         """Do what the script says, by default put the new order in the place of the old one."""
         if self.replaces:
             raise self.replaces.popleft()
