@@ -76,15 +76,17 @@ class Awaited:
         """Take note that a cancel was asked for."""
         self._since.setdefault(client_order_id, at)
 
-    def mentioned(self, client_order_id: str) -> None:
-        """Take note that the stream said something about an order."""
+    def mentioned(self, client_order_id: str, *, has_ended: bool) -> None:
+        """Take note that the stream said something about an order, perhaps that it has ended."""
         self._since.pop(client_order_id, None)
-        self._mentioned[client_order_id] = None
+        if not has_ended:
+            self._mentioned[client_order_id] = None
 
-    def ended(self, client_order_id: str) -> None:
-        """Take note that nothing more has to be said about an order."""
-        self._since.pop(client_order_id, None)
+    def ended(self, client_order_id: str, *, was_there: bool) -> None:
+        """Take note that an order has ended; if the venue had it, and told so by another road, the stream owes its word all the same."""
         self._mentioned.pop(client_order_id, None)
+        if not was_there:
+            self._since.pop(client_order_id, None)
 
     def begin(self, at: datetime) -> None:
         """Give a new connection its own time for what the last one owed."""

@@ -32,6 +32,7 @@ from alchemiser.domain.events import (
     StreamLost,
     StreamSilent,
 )
+from alchemiser.domain.orders import OrderState
 from alchemiser.domain.runtime import Clock
 from alchemiser.execution.anomalies import Awaited, StreamAuditor
 from alchemiser.execution.order_states import OrderStates
@@ -41,6 +42,9 @@ STREAM = "orders"
 
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses between attempts to close a gap while the venue does not answer; the last repeats."""
+
+_NEVER_THERE = (OrderState.NEVER_SENT.value, OrderState.REJECTED.value)
+"""The ends of orders about which the stream has nothing to say."""
 
 _log = structlog.get_logger(__name__)
 
@@ -100,8 +104,8 @@ class GapKeeper:
                 self._hear(heard)
             case CancelRequested(client_order_id=key, at=at):
                 self._awaited.cancel_requested(key, at)
-            case OrderClosed(client_order_id=key):
-                self._awaited.ended(key)
+            case OrderClosed(client_order_id=key, state=state):
+                self._awaited.ended(key, was_there=state not in _NEVER_THERE)
             case _:
                 pass
 
@@ -120,8 +124,8 @@ class GapKeeper:
         report = heard.report
         order = self._orders.get(report.client_order_id) or self._orders.by_venue_id(report.venue_order_id)
         if report.source == "stream":
-            if order is not None and not order.is_terminal:
-                self._awaited.mentioned(order.client_order_id)
+            if order is not None:
+                self._awaited.mentioned(order.client_order_id, has_ended=order.is_terminal)
             wrong = self._auditor.judge(report, order)
             if wrong is not None:
                 self._break(heard.at, wrong)

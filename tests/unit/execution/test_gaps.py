@@ -22,6 +22,7 @@ from alchemiser.domain.events import (
     GapOpened,
     OrderFilled,
     OrderIntended,
+    OrderRejected,
     Reconciled,
     ReconciliationDue,
     ReconciliationFailed,
@@ -612,6 +613,25 @@ def test_what_cannot_be_opens_a_gap(heard: list[dict[str, object]], words: str |
     assert len(floor.of(GapOpened)) == len(floor.of(GapClosed)) == (words is not None)
     assert floor.gate.is_open
     assert ["lost"] * ("cumulative_quantity" in heard[0]) == executions(floor)
+
+
+def test_an_end_that_the_stream_did_not_tell_is_owed_all_the_same() -> None:
+    """Somebody asked and was told by the venue: the order has ended, and the stream is no better for it. A refused order owes nothing."""
+    venue = ListingVenue()
+
+    async def play(floor: Floor) -> None:
+        await started(floor)
+        since = floor.clock.now()
+        floor.hear(stream_report(SPY, "query", "new", source="submit"))
+        floor.hear(stream_report(SPY, "query", "canceled", source="query"))
+        assert owed(floor) == (SPY.client_order_id, since)
+        floor.hear(stream_report(SPY, "canceled", "canceled"))
+        assert owed(floor) is None
+        floor.bus.post(CancelRequested(at=since, client_order_id=QQQ.client_order_id, reason="drill"))
+        floor.bus.post(OrderRejected(at=since, client_order_id=QQQ.client_order_id, code=1, message="no"))
+        assert owed(floor) is None
+
+    played(lambda: Floor(venue, SPY, QQQ), play)
 
 
 def owed(floor: Floor) -> tuple[str, datetime] | None:
