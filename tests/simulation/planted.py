@@ -134,13 +134,17 @@ def deaf_recovery() -> Iterator[None]:
 
 @contextmanager
 def missed_cut_off() -> Iterator[None]:
-    """The cut-off of the session is taken for that of the next day."""
-    cut_off = Daemon._cut_off_on
+    """The cut-off of the session is taken for that of the next day, by the pacing and by the gate that is behind it."""
+    cut_off, begin = Daemon._cut_off_on, SubmitGate.__init__
 
     def late(daemon: Daemon, day: date) -> datetime:
         return cut_off(daemon, day) + timedelta(days=1)
 
-    with patch.object(Daemon, "_cut_off_on", late):
+    def lenient(gate: SubmitGate, **parts: Any) -> None:
+        at = parts.pop("cut_off")
+        begin(gate, cut_off=lambda session: at(session) + timedelta(days=1), **parts)
+
+    with patch.object(Daemon, "_cut_off_on", late), patch.object(SubmitGate, "__init__", lenient):
         yield
 
 
