@@ -10,7 +10,7 @@ import socket
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Final, Literal
@@ -22,6 +22,7 @@ from alchemiser.alpaca.rest import RestLimits
 from alchemiser.alpaca.venue import AlpacaVenue
 from alchemiser.domain.account import Account
 from alchemiser.domain.errors import AlchemiserError, ConfigError, CredentialsRefused, DataError, SafetyRefused, StrategyError, VenueError
+from alchemiser.domain.market import Session
 from alchemiser.domain.runtime import Clock
 from alchemiser.exchange.bars import BarFolder
 from alchemiser.journal.reader import JournalReader
@@ -39,6 +40,8 @@ FREE_BYTES_NEEDED: Final = 100_000_000
 OFFSET_SECONDS_WANTED: Final = 1.0
 OFFSET_SECONDS_AT_MOST: Final = 10.0
 CALENDAR_AHEAD: Final = timedelta(days=60)
+
+_AUCTIONS: Final = frozenset({"moc", "loc"})
 
 Verdict = Literal["ok", "warning", "problem"]
 
@@ -61,6 +64,7 @@ async def check_up(loaded: LoadedSettings, clock: Clock) -> list[Finding]:
         ("secrets", lambda: _secrets(loaded)),
         ("agreement", lambda: _agreement(settings)),
         ("strategies", lambda: _strategies(settings)),
+        ("tactics", lambda: _tactics(settings)),
         ("bars", lambda: _bars(settings)),
         ("state", lambda: _state(settings.service.state)),
         ("journal", lambda: _journal(settings.service.state)),
@@ -117,6 +121,23 @@ def _strategies(settings: Settings) -> Iterator[Finding]:
     for strategy in load_roster(settings):
         needs = f"{len(strategy.symbols)} symbols, {strategy.bars_needed} sessions of history"
         yield _ok("strategies", f"{strategy.name}: {float(strategy.allocation):.4g} of the account, {needs}")
+
+
+def _tactics(settings: Settings) -> Iterator[Finding]:
+    """Warn of a decision that comes when the closing auction takes no more orders, on a full day or on a half one."""
+    execution = settings.execution
+    by_strategy = [strategy.tactic for strategy in settings.strategies.values()]
+    if not {execution.tactic, *by_strategy, *execution.symbol_tactics.values()} & _AUCTIONS:
+        return
+    opens_at = datetime(2025, 1, 2, 14, 30, tzinfo=UTC)
+    for hours, day in ((6.5, "a full day"), (3.5, "a half day")):
+        session = Session(date=opens_at.date(), opens_at=opens_at, closes_at=opens_at + timedelta(hours=hours))
+        if settings.schedule.decision.at(session) >= execution.auction_cutoff.at(session):
+            text = f"on {day} the decision at {settings.schedule.decision} comes after the auction's cut-off at {execution.auction_cutoff}"
+            remedy = 'decide earlier, for example schedule.decision = "close - 15m"'
+            yield _warning("tactics", f"{text}: every order falls to {execution.auction_fallback}", remedy)
+            return
+    yield _ok("tactics", f"decisions at {settings.schedule.decision} are in time for the closing auction")
 
 
 def _bars(settings: Settings) -> Iterator[Finding]:

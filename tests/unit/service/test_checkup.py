@@ -269,6 +269,23 @@ async def test_a_strategy_that_cannot_be_loaded_is_a_problem() -> None:
     assert (problem.check, problem.exit_code) == ("strategies", 3)
 
 
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize(
+    ("decision", "tactic", "verdicts"),
+    [
+        ("close - 10m", "moc", ["warning"]),
+        ("close - 11m", "moc", ["ok"]),
+        ("15:45", "loc", ["ok"]),
+        ("open + 205m", "moc", ["warning"]),
+        ("close - 10m", "twap", []),
+    ],
+)
+async def test_a_decision_too_late_for_the_auction_is_a_warning(decision: str, tactic: str, verdicts: list[str]) -> None:
+    """On a full day or on a half one: every order would fall to the alternative."""
+    findings = await findings_of({}, schedule__decision=decision, execution__tactic=tactic)
+    assert verdicts == [finding.verdict for finding in findings if finding.check == "tactics"]
+
+
 async def test_bars_must_cover_the_strategies(place: Path) -> None:
     """A folder that lacks a symbol is named with what it lacks; one that cannot be read too."""
     (place / "bars").mkdir()
