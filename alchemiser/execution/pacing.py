@@ -17,13 +17,12 @@ from alchemiser.domain.ids import client_order_id, split_client_order_id
 from alchemiser.domain.intents import Intent, IntentOutcome
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import ONE, ZERO, number_string, truncate_shares
-from alchemiser.domain.orders import Fill, NewOrder, Order, OrderState, OrderType, Side, TimeInForce
+from alchemiser.domain.orders import Fill, NewOrder, Order, OrderState, Side, TimeInForce
+from alchemiser.execution.bounds import bounded_quantity, dearest_price, is_beyond_collar, stands_as_wanted, venue_replaces
 from alchemiser.execution.decisions import Fall, GiveUp, Keep, Move, Send, Situation, Standing, Wait
 from alchemiser.execution.ladder import LadderRules
-from alchemiser.execution.pricing import is_outside_collar, takes_liquidity, within_displayed
 from alchemiser.execution.tactics import AUCTIONS, TacticRules, alternative, make, name_for
 from alchemiser.execution.work import (
-    MARKET_CUSHION,
     Ask,
     Cancel,
     Command,
@@ -268,7 +267,7 @@ class RebalanceRun:
             work.rung_since = now
         work.rung = move.rung
         wanted = work.tactic.open(self._situation(work, now, has_live=False))
-        if isinstance(wanted, Send) and _is_as_wanted(current, wanted):
+        if isinstance(wanted, Send) and stands_as_wanted(current, wanted):
             if wanted.rung != current.rung:
                 current.rung, work.stage_since = wanted.rung, now
             work.wake = now + timedelta(seconds=self.rules.minimum_repeg_seconds)
@@ -282,23 +281,17 @@ class RebalanceRun:
         yield from self._take_back(work, move.reason, now)
 
     def _may_replace(self, work: Work, current: LiveOrder, wanted: Send, now: datetime) -> bool:
-        """Whether the venue lets this order be replaced, and the account bears the new one.
-
-        The venue replaces whole shares of working limit orders. One that is filled in part is cancelled instead: it is on record that a
-        replacement of such an order traded the old total (Alpaca-API#165).
-        """
-        known = self.order_of(current.order.client_order_id)
-        if not self.rules.replaces or work.not_replaceable or self.orders_left <= 0 or known is None:
+        """Whether the venue lets this order be replaced, and settings and account bear the new one."""
+        known, quote = self.order_of(current.order.client_order_id), self._quote(work, now)
+        if not self.rules.replaces or work.not_replaceable or self.orders_left <= 0 or known is None or not isinstance(quote, Quote):
             return False
-        is_untouched = known.state is OrderState.WORKING and known.venue_status == "new" and not known.reported_quantity
-        is_alike = wanted.order_type is OrderType.LIMIT is current.order.order_type and current.order.time_in_force is wanted.time_in_force
-        is_whole = wanted.quantity == wanted.quantity.to_integral_value() and current.order.quantity % 1 == 0
-        quote = self._quote(work, now)
-        if not (is_untouched and is_alike and is_whole and wanted.limit_price and isinstance(quote, Quote)):
+        intent = work.intent
+        if not venue_replaces(known, current, wanted) or is_beyond_collar(wanted, intent, quote, self.rules):
             return False
-        if self._is_outside_collar(work, wanted, quote) or self._bounded(work, wanted, quote) != wanted.quantity:
+        if bounded_quantity(wanted, intent, quote, self.rules) != wanted.quantity:
             return False
-        return work.intent.side is Side.SELL or wanted.quantity * wanted.limit_price <= self._free_cash() + work.reserved
+        cost = wanted.quantity * dearest_price(wanted, intent, quote)
+        return intent.side is Side.SELL or cost <= self._free_cash() + work.reserved
 
     # --- an intent with none ---
 
@@ -340,10 +333,10 @@ class RebalanceRun:
             return None
         quote = self._quote(work, now)
         if isinstance(quote, Quote):
-            if self._is_outside_collar(work, wanted, quote):
+            if is_beyond_collar(wanted, work.intent, quote, self.rules):
                 work.reason = f"the limit {wanted.limit_price} is outside the price collar around {quote.bid} x {quote.ask}"
                 return None
-            wanted = replace(wanted, quantity=self._bounded(work, wanted, quote))
+            wanted = replace(wanted, quantity=bounded_quantity(wanted, work.intent, quote, self.rules))
         if self.orders_left <= 0:
             self._end(work, f"the session has had its {self.rules.max_orders_per_session} orders")
             return None
@@ -446,33 +439,13 @@ class RebalanceRun:
 
     def _affordable(self, work: Work, wanted: Send, quote: Quote | str) -> Decimal | None:
         """Return the shares of a buy that may go now, ``None`` while it has to wait for cash."""
-        price = wanted.limit_price
-        if price is None:
-            dearest = work.intent.reference_price
-            if isinstance(quote, Quote):
-                dearest = max(dearest, Decimal(repr(quote.ask)))
-            price = truncate_shares(dearest * MARKET_CUSHION)
-        free = self._free_cash()
+        price, free = dearest_price(wanted, work.intent, quote), self._free_cash()
         if wanted.quantity * price <= free:
             return wanted.quantity
         if any(other.intent.side is Side.SELL and other.stage is not Stage.ENDED for other in self.works.values()):
             return None
         whole = not work.intent.is_fractionable or wanted.time_in_force is TimeInForce.CLS
         return truncate_shares(max(free, ZERO) / price, whole=whole)
-
-    def _bounded(self, work: Work, wanted: Send, quote: Quote) -> Decimal:
-        """Return the shares that an order may ask for without taking more of the far side than the settings allow."""
-        share = self.rules.max_displayed_share
-        if share is None or wanted.time_in_force is TimeInForce.CLS:
-            return wanted.quantity
-        if not takes_liquidity(work.intent.side, wanted.limit_price, quote):
-            return wanted.quantity
-        return within_displayed(work.intent.side, wanted.quantity, quote, share, whole=not work.intent.is_fractionable)
-
-    def _is_outside_collar(self, work: Work, wanted: Send, quote: Quote) -> bool:
-        if wanted.time_in_force is TimeInForce.CLS:
-            return False  # Its limit is reckoned from the arrival price; the auction has its own price.
-        return is_outside_collar(work.intent.side, wanted.limit_price, quote, self.rules.price_collar_bps)
 
     def _due(self, work: Work, now: datetime) -> datetime | None:
         if work.stage is Stage.ENDED:
@@ -523,14 +496,3 @@ class RebalanceRun:
 
 _NO_CASH = "the cash it needs has not landed"
 _DEADLINE = "the deadline of the intent has passed"
-
-
-def _is_as_wanted(live: LiveOrder, wanted: Send) -> bool:
-    """Whether the live order is just what would be sent: its place in the queue is worth more than a new one."""
-    order = live.order
-    return (order.order_type, order.time_in_force, order.limit_price, live.leaves) == (
-        wanted.order_type,
-        wanted.time_in_force,
-        wanted.limit_price,
-        wanted.quantity,
-    )
