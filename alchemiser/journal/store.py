@@ -16,6 +16,9 @@ from alchemiser.journal.migrate import Migration, bring_forward
 MAX_WAL_BYTES = 64 * 1024 * 1024
 """Above this the log is checkpointed even while events keep coming."""
 
+BUSY_SECONDS = 5.0
+"""How long another process may keep the file locked, a backup for example, before a commit fails."""
+
 KEPT_SNAPSHOTS = 2
 """Snapshots kept per name: the newest, and the one before in case the newest is damaged."""
 
@@ -40,7 +43,7 @@ class Store:
         is_new = not path.exists()
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {'FULL' if is_synchronous else 'OFF'}")
             connection.execute("PRAGMA wal_autocheckpoint = 0")

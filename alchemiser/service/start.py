@@ -3,6 +3,7 @@
 ``run_daemon`` is what ``alchemiser run`` calls, and what a simulation calls with surroundings of its own.
 """
 
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -24,6 +25,7 @@ from alchemiser.domain.events import FillBooked
 from alchemiser.domain.runtime import Clock
 from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar, new_york_date
+from alchemiser.service.account_lock import lock_directory, take_account_lock
 from alchemiser.service.clock import WallClock
 from alchemiser.service.daemon import Daemon, DaemonParts
 from alchemiser.service.deferred import load
@@ -158,6 +160,11 @@ async def _trade(
     )
     account = await venue.account()
     require_live_agreement(settings, live_agreed=options.live_agreed, account_number=account.account_number)
+    if market is None:
+        directory = surroundings.lock_directory or lock_directory(os.environ)
+        lock = take_account_lock(directory, connection.trading_url, account.account_number)
+        if lock is not None:
+            stack.callback(lock.release)
     calendar = TradingCalendar.new_york()
     await _compare_calendars(venue, calendar, clock)
     warnings: dict[str, list[str]] = {}

@@ -5,6 +5,7 @@ A service uses the defaults: the wall clock, real sockets, a thread for the jour
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -21,6 +22,7 @@ class Surroundings(Struct, frozen=True):
     ``exchange_listener`` and ``door_listener`` are listening sockets for the embedded exchange and for the daemon's own HTTP.
     ``seed`` makes ids and jitter repeatable; ``ping_seconds`` is how often a stream is probed, ``turn_seconds`` how often the bus is.
     ``masker`` is told the secrets that the run makes itself, so that no log line shows them.
+    ``lock_directory`` is where accounts are locked, by default a directory of the user.
     """
 
     make_clock: Callable[[datetime], Clock] | None = None
@@ -33,3 +35,4 @@ class Surroundings(Struct, frozen=True):
     ping_seconds: float = 10.0
     turn_seconds: float | None = None
     masker: SecretMasker | None = None
+    lock_directory: Path | None = None

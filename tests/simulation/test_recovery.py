@@ -1,7 +1,9 @@
 """What a restart finds is what the daemon was: every prefix of a journal replays to a state that the whole daemon really passed."""
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import get_args
 from unittest.mock import patch
@@ -9,9 +11,15 @@ from unittest.mock import patch
 import pytest
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.events import AnyEvent, Event, OrderFilled
+from alchemiser.domain.errors import JournalFailed
+from alchemiser.domain.events import AnyEvent, Event, LedgerCompared, OrderFilled
+from alchemiser.journal.format import Row, Snapshot
+from alchemiser.journal.reader import JournalReader
+from alchemiser.journal.store import Store
 from alchemiser.service.daemon import Daemon
+from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.state import JournaledState
+from alchemiser.service.verification import verify_journal
 from tests.simulation.campaign import play, scenario_of
 from tests.simulation.days import journal_of, simulate
 
@@ -73,3 +81,23 @@ def test_every_prefix_replays_to_a_state_that_was_lived_whatever_went_wrong(tmp_
     (last,) = sorted(tmp_path.glob("life-*"), key=lambda path: int(path.name.split("-")[1]))[-1:]
 
     assert [] == differing(journal_of(last), lived)
+
+
+@pytest.mark.parametrize("commits", [1, 2, 3, 4])
+def test_a_disk_that_fills_up_ends_the_daemon_and_the_next_one_carries_on(tmp_path: Path, commits: int) -> None:
+    """The process ends with an error in words; nothing was sent that the journal does not hold, and the next start settles the rest."""
+    commit, left = Store.commit, count(commits, -1)
+
+    def filling(store: Store, rows: Sequence[Row], snapshots: Sequence[Snapshot]) -> None:
+        if next(left) <= 0:
+            raise sqlite3.OperationalError("database or disk is full")
+        commit(store, rows, snapshots)
+
+    with patch.object(Store, "commit", filling), pytest.raises(JournalFailed, match=r"disk is full.*the daemon stops"):
+        simulate(tmp_path)
+    assert simulate(tmp_path) == 0
+
+    with JournalReader.open(tmp_path / JOURNAL_FILE) as reader:
+        assert verify_journal(reader).first_problem is None
+    last = [envelope.event for envelope in journal_of(tmp_path) if isinstance(envelope.event, LedgerCompared)][-1]
+    assert last.differences == ()
