@@ -5,6 +5,7 @@ When no daemon answers and the state directory has a journal, the journal answer
 
 import json
 import sys
+from datetime import date
 from typing import Annotated, Any, Final
 
 import typer
@@ -19,6 +20,9 @@ from alchemiser.service.view import EVENTS_BY_DEFAULT, Resource, StateView, docu
 
 OFFLINE: Final = "alchemiser.service.offline:view_from_journal"
 
+SESSION_ORDERS: Final = "alchemiser.service.offline:orders_of_session"
+
+SessionOption = Annotated[str | None, typer.Option("--session", metavar="YYYY-MM-DD", help="The orders of that session, from the journal.")]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many events at most.")]
 AfterOption = Annotated[int | None, typer.Option("--after", min=0, help="Only events with a higher sequence number, oldest first.")]
 
@@ -39,11 +43,16 @@ def positions_command(*, state: StateOption = None, config: ConfigOption = None,
     _answer("positions", load(config, state=state).settings, as_json=as_json)
 
 
-def orders_command(*, state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show the orders of the present or last session.
+def orders_command(
+    *, session: SessionOption = None, state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Show the orders of the present or last session, or those of an earlier one as the journal has them.
 
-    Example: alchemiser orders --state state
+    Example: alchemiser orders --session 2025-03-03
     """
+    if session is not None:
+        _show_session(session, load(config, state=state).settings, as_json=as_json)
+        return
     _answer("orders", load(config, state=state).settings, as_json=as_json)
 
 
@@ -99,6 +108,18 @@ def _from_journal(resource: Resource, settings: Settings, nobody: NoDaemon, afte
     # Through JSON and back, so that both roads print the same.
     plain: dict[str, Any] = json.loads(to_json(document(view, resource, live=False, after=after, limit=limit)))
     return plain
+
+
+def _show_session(text: str, settings: Settings, *, as_json: bool) -> None:
+    try:
+        session = date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"--session {text}: expected a date like 2025-03-03 ({error})") from error
+    found = json.loads(to_json({"session": session, "orders": load_attribute(SESSION_ORDERS)(settings.service.state, session)}))
+    if as_json:
+        sys.stdout.buffer.write(to_json(found) + b"\n")
+    else:
+        sys.stdout.write(render(found))
 
 
 def _answer(resource: Resource, settings: Settings, *, as_json: bool, after: int = -1, limit: int = EVENTS_BY_DEFAULT) -> None:

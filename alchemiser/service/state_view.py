@@ -117,7 +117,7 @@ class JournaledView:
         last = _session_of(orders[-1]) if orders else None
         costs = {row.client_order_id: row for shortfall in self._state.overview.shortfalls.values() for row in shortfall.orders}
         return [
-            {**_order_row(order), **_order_cost(costs.get(order.client_order_id))}
+            {**order_row(order), **_order_cost(costs.get(order.client_order_id))}
             for order in orders
             if not order.is_terminal or _session_of(order) == last
         ]
@@ -253,7 +253,8 @@ def _session_of(order: Order) -> str | None:
     return None if parts is None else parts[1].split(".")[0]
 
 
-def _order_row(order: Order) -> Plain:
+def order_row(order: Order) -> Plain:
+    """Return an order as plain data."""
     request = order.request
     return {
         "client_order_id": order.client_order_id,

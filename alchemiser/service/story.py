@@ -12,6 +12,7 @@ from alchemiser.domain.events import (
     DaemonStopping,
     DecisionMissed,
     Event,
+    FillBroken,
     GapClosed,
     GapOpened,
     LedgerCompared,
@@ -59,6 +60,7 @@ _WARNINGS = (
     OrderNotFound,
     OrderWithheld,
     RebalanceParked,
+    FillBroken,
     DecisionMissed,
     MailboxFilled,
     StrategyNotReloaded,
@@ -142,6 +144,15 @@ def _words(event: Event) -> dict[str, Any]:
             return {"order": order.client_order_id, "side": order.side.value, "quantity": number_string(order.quantity), "limit": price}
         case OrderFilled(fill=fill):
             return {"order": fill.client_order_id, "quantity": number_string(fill.quantity), "price": number_string(fill.price)}
+        case FillBroken(fill=fill, reason=reason):
+            return {
+                "order": fill.client_order_id,
+                "quantity": number_string(fill.quantity),
+                "price": number_string(fill.price),
+                "reason": reason,
+            }
+        case DaemonStopped(open_orders=open_orders):
+            return {"open_orders": open_orders}  # The stages have lines of their own.
         case OrderClosed():
             return {"order": event.client_order_id, "state": event.state} | ({"reason": event.reason} if event.reason else {})
         case ResultReported():

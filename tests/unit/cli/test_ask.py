@@ -12,11 +12,13 @@ import pytest
 
 from alchemiser.cli import ask as ask_module
 from alchemiser.domain.errors import NoDaemon
+from alchemiser.journal.journal import Journal
 from alchemiser.service.http import ACTIONS, open_door
 from alchemiser.service.settings import Settings
 from alchemiser.service.state_file import HttpAddress, write_http_address
 from tests.unit.cli.conftest import AsyncCommand, Command
 from tests.unit.service.conftest import NOT_READY, FakeView
+from tests.unit.service.trading_day import ORDER_ID, WHOLE_DAY, Life
 
 QUESTIONS = ("status", "positions", "orders", "pnl", "events", "strategies")
 TOKEN = "a-token-for-tests"
@@ -225,3 +227,17 @@ def test_another_program_is_not_healthy(alchemiser: Command, stranger: str) -> N
     Stranger.answer = b"{}"
 
     assert alchemiser("health", "--state", stranger).code == 7
+
+
+def test_orders_of_an_earlier_session_come_from_the_journal(alchemiser: Command, tmp_path: Path) -> None:
+    """Whether a daemon runs or not; a date that is none is the caller's mistake, no journal is said."""
+    asked = ("orders", "--state", str(tmp_path), "--session")
+    assert 2 == alchemiser(*asked, "yesterday").code
+    assert 7 == alchemiser(*asked, "2025-03-03").code
+
+    with Journal.open(tmp_path / "journal.sqlite", new_epoch=lambda: "abc123", threaded=False) as journal:
+        for envelope in Life(WHOLE_DAY).envelopes:
+            journal.append(envelope)
+    answer = json.loads(alchemiser(*asked, "2025-03-03", "--json").out)
+    assert ("2025-03-03", [ORDER_ID]) == (answer["session"], [row["client_order_id"] for row in answer["orders"]])
+    assert ORDER_ID in alchemiser(*asked, "2025-03-03").out

@@ -1,6 +1,6 @@
 """The state of a stopped daemon: its journal answers the same questions, true as of its last event."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,9 +9,10 @@ import pytest
 from alchemiser.domain.errors import NoDaemon
 from alchemiser.domain.events import Event
 from alchemiser.journal.journal import Journal
-from alchemiser.service.offline import JOURNAL_FILE, view_from_journal
+from alchemiser.service.offline import JOURNAL_FILE, orders_of_session, view_from_journal
 from alchemiser.service.view import RESOURCES, document, to_json
-from tests.unit.service.trading_day import DAY, WHOLE_DAY, Life
+from tests.unit.service.test_state import later, later_order
+from tests.unit.service.trading_day import DAY, ORDER_ID, WHOLE_DAY, Life
 
 
 def written(state: Path, *events: Event) -> Life:
@@ -62,3 +63,18 @@ def test_without_a_journal_there_is_no_daemon(tmp_path: Path) -> None:
     """The error names the directory, which may be the wrong one."""
     with pytest.raises(NoDaemon, match=str(tmp_path)):
         view_from_journal(tmp_path)
+
+
+def test_orders_that_have_left_memory_are_still_in_the_journal(tmp_path: Path) -> None:
+    """A week later the state knows nothing of them; asked for their session the journal tells all, and nothing of another session."""
+    life = written(tmp_path, *WHOLE_DAY, *(event for day in range(1, 6) for event in (later(day), later_order(day))))
+    assert life.state.orders.get(ORDER_ID) is None
+
+    (row,) = orders_of_session(tmp_path, DAY)
+    assert (ORDER_ID, "filled", Decimal(10)) == (row["client_order_id"], row["state"], row["cumulative_quantity"])
+    assert [later_order(3).order.client_order_id] == [
+        row["client_order_id"] for row in orders_of_session(tmp_path, DAY + timedelta(days=3))
+    ]
+    assert [] == orders_of_session(tmp_path, DAY - timedelta(days=1))
+    with pytest.raises(NoDaemon):
+        orders_of_session(tmp_path / "nowhere", DAY)

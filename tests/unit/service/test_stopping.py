@@ -1,6 +1,7 @@
 """The daemon's stop: every stage with its limit, what is left is named and journaled, and the exit code tells it."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from tests.solipsism import virtual
 from tests.unit.service.trading_day import DECIDED_AT, DECISION, MORNING, ORDER_ID, report
 
 SECONDS = 20.0
+DOCUMENTED = Path(__file__).parents[3] / "docs" / "journal.md"
 
 
 class Leaving:
@@ -129,8 +131,10 @@ CANCELLED = report("canceled", "canceled")
 
 
 def test_the_shares_of_the_stages_are_all_of_the_time() -> None:
-    """The sum of the limits is what the operator set."""
+    """The sum of the limits is what the operator set, and each is the documented one."""
     assert sum(SHARES.values()) == pytest.approx(1.0)
+    rows = re.findall(r"^\| `([a-z ]+)` \| (\d+) % \|", DOCUMENTED.read_text(), flags=re.MULTILINE)
+    assert {name: f"{share:.0%}" for name, share in SHARES.items()} == {name: f"{share}%" for name, share in rows}
 
 
 def test_a_stop_with_nothing_open_takes_no_time(tmp_path: Path) -> None:
