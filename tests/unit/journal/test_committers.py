@@ -70,7 +70,8 @@ async def test_the_log_is_checkpointed_when_idle(path: Path, monkeypatch: pytest
     class WatchedStore(Store):
         def checkpoint(self) -> None:
             super().checkpoint()
-            checkpointed.set()
+            if self.head[0]:  # The tables may be moved before the event is written.
+                checkpointed.set()
 
     monkeypatch.setattr("alchemiser.journal.journal.Store", WatchedStore)
     with filled(open_journal(path, threaded=True), [1]) as journal:
