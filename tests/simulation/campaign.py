@@ -7,6 +7,7 @@ that copy. When the sessions are over the faults are taken away and one last dae
 
 import asyncio
 import shutil
+import sqlite3
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -101,6 +102,7 @@ class _Life:
     counted: int = 0
     doomed_at: int | None = None
     struck: list[str] = field(default_factory=list)
+    commits: int = 0
     tears: bool = False
     fills_disk: bool = False
 
@@ -249,6 +251,7 @@ class _Run:
                 started=life.daemon is not None,
                 error=None if life.error is None or life.fills_disk else f"{type(life.error).__name__}: {life.error}",
                 is_last=days_over,
+                commits=life.commits,
             )
         )
         return life
@@ -392,7 +395,15 @@ class _Run:
     def _commit(self, commit: Callable[..., None]) -> Callable[..., None]:
         def watched(store: Store, *what: Any) -> None:
             self.conditions.commits(self.clock.now())
+            life = self.lives[-1]
+            life.commits += 1
+            if life.counts(("crash before boundary",), "commit"):
+                life.end_by_scenario()
+                # Nothing follows from what was never written: not even what a dying process would do before its cancellation arrives.
+                raise sqlite3.OperationalError("the process has been killed")
             commit(store, *what)
+            if life.counts(("crash after boundary",), "commit"):
+                life.end_by_scenario()
 
         return watched
 

@@ -27,7 +27,16 @@ BUSY_SECONDS = 45.0
 
 BODY_OF_A_PROXY = "<html><body><h1>502 Bad Gateway</h1></body></html>"
 
-EndKind = Literal["stop", "crash", "crash at event", "crash at commit", "crash before request", "crash after effect"]
+EndKind = Literal[
+    "stop",
+    "crash",
+    "crash at event",
+    "crash at commit",
+    "crash before request",
+    "crash after effect",
+    "crash before boundary",
+    "crash after boundary",
+]
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class SessionHours(Protocol):
 
 @dataclass(frozen=True)
 class Life:
-    """One daemon of the run: from when to when, and how it ended."""
+    """One daemon of the run: from when to when, how it ended, and how often its journal was committed."""
 
     began: datetime
     ended: datetime
@@ -38,6 +38,7 @@ class Life:
     started: bool
     error: str | None
     is_last: bool
+    commits: int = 0
 
 
 @dataclass(frozen=True)
