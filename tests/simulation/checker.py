@@ -290,10 +290,10 @@ def _books_equal_the_exchange(record: Record) -> Iterator[str]:
 
 def _named_differences(record: Record) -> set[str]:
     """Return what the daemon itself says is different, where an issuer has changed the shares: nobody has told it of that."""
-    compared = record.of("LedgerCompared")
-    if not record.issuers or not compared:
+    reconciled = record.of("Reconciled")
+    if not record.issuers or not reconciled:
         return set()
-    return {difference.partition(":")[0] for difference in compared[-1].event["differences"]}
+    return {difference["symbol"] or difference["subject"] for difference in reconciled[-1].event["differences"]}
 
 
 def _every_order_ends(record: Record) -> Iterator[str]:

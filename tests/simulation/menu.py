@@ -309,9 +309,3 @@ def _partial_then_cancelled(record: Record) -> bool:
 
 MENU: dict[str, Line] = dict(_lines())
 """Every line of the menu by its name."""
-
-UNNAMED: dict[str, str] = {
-    "forward split overnight": "more shares at the broker than in the books count as somebody else's",
-    "rename overnight": "shares under a new name count as somebody else's",
-}
-"""Lines after which the books differ from the broker's positions and the daemon does not say so yet, with why."""

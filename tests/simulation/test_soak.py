@@ -89,17 +89,22 @@ def test_thirty_days_leave_nothing_behind(tmp_path: Path) -> None:
     assert kinds.count("RebalanceCompleted") + kinds.count("RebalanceParked") == DAYS
     settled = levels[SETTLED_AFTER:]
 
-    assert len({one.tasks for one in settled}) == 1, [one.tasks for one in levels]
-    assert max(one.handles for one in settled) <= settled[0].handles, [one.handles for one in levels]
-    assert growth([one.objects for one in settled]) < OBJECTS_A_DAY, [one.objects for one in levels]
-    assert growth([one.megabytes for one in settled]) < MEGABYTES_A_DAY, [one.megabytes for one in levels]
-    assert settled[-1].megabytes < settled[0].megabytes + MEGABYTES_IN_ALL, [one.megabytes for one in levels]
+    told = "\n".join(map(str, levels))
+    assert growth([one.tasks for one in settled]) == 0, told
+    assert settled[-1].tasks <= settled[0].tasks + TASKS_PASSING, told
+    assert max(one.handles for one in settled) <= settled[0].handles, told
+    assert growth([one.objects for one in settled]) < OBJECTS_A_DAY, told
+    assert growth([one.megabytes for one in settled]) < MEGABYTES_A_DAY, told
+    assert settled[-1].megabytes < settled[0].megabytes + MEGABYTES_IN_ALL, told
 
 
 def growth(counts: list[float] | list[int]) -> float:
     """Return by how much a count grows in a typical day."""
     return median(after - before for before, after in pairwise(counts))
 
+
+TASKS_PASSING = 2
+"""Requests and probes that may be under way while tasks are counted."""
 
 OBJECTS_A_DAY = 400
 """What the record of a day takes: the exchange's orders and executions, which are its to keep, and the result in the overview."""
