@@ -22,6 +22,7 @@ from alchemiser.domain.events import (
     OrderOutcomeUnknown,
     OrderRejected,
     OrderWithheld,
+    Reconciled,
 )
 from alchemiser.domain.orders import OrderState
 from alchemiser.execution.order_states import OrdersMemory, OrderStates
@@ -200,3 +201,23 @@ def test_a_correction_is_a_break_and_a_fill() -> None:
     assert isinstance(filled, OrderFilled)
     assert ("e1", "e9") == (broken.fill.execution_id, broken.replaced_by)
     assert ("e9", Decimal(5)) == (filled.fill.execution_id, filled.fill.quantity)
+
+
+def test_what_a_reconciliation_found_is_applied_report_by_report() -> None:
+    """Several executions in one event of the journal: each is announced, in order, and then the end."""
+    tape = Tape()
+    tape.intend()
+    reports = tuple(event.report for event in SAID.values() if isinstance(event, ExecutionReported) and event.report.execution_id)
+    tape.feed(Reconciled(at=AT, reason="start", attempts=1, reports=reports[:2], differences=(), parked={}))
+    assert ["filled 4", "filled 6", "closed filled"] == tape.announced()
+
+
+def test_an_end_of_what_was_never_intended_is_harmless() -> None:
+    """An older process may have closed an order that has left memory."""
+    tape = Tape()
+    tape.intend()
+    closed = OrderClosed(
+        at=AT, client_order_id="another", symbol="SPY", state="filled", cumulative_quantity=Decimal(1), average_price=None, reason=None
+    )
+    tape.feed(closed)
+    assert [KEY] == [order.client_order_id for order in tape.states.open_orders()]
