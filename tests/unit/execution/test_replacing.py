@@ -253,7 +253,7 @@ def test_a_restart_goes_on_at_the_rung_that_was_reached() -> None:
     assert ("rung 3", 2) == (submit.step, submit.attempt)
 
 
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 @given(data=st.data(), tactic=st.sampled_from([name.value for name in TacticName]), share=st.sampled_from([None, Decimal("0.01")]))
 def test_whatever_happens_nothing_is_ordered_twice_or_priced_by_a_bad_quote(
     data: st.DataObject, tactic: str, share: Decimal | None

@@ -5,7 +5,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alchemiser.domain.market import Session
@@ -24,6 +24,7 @@ def sliced(*, count: int = 4, window: float = 240.0, profile: tuple[float, ...] 
     return Sliced(Ladder(rules, rules.rungs), "vwap" if profile else "twap", window, count, profile)
 
 
+@settings(deadline=None)
 @given(
     quantity=st.decimals("0.000000001", "5000", places=9),
     price=st.sampled_from(["0.75", "3", "100", "4200"]),
@@ -161,6 +162,7 @@ def test_the_window_ends_before_the_cut_off() -> None:
     assert (OrderType.LIMIT, OrderType.MARKET) == (in_time.order_type, at_last.order_type)
 
 
+@settings(deadline=None)
 @given(seconds=st.floats(0, 400), filled=st.integers(0, 10), since=st.floats(0, 400))
 def test_a_look_is_never_for_the_past(seconds: float, filled: int, since: float) -> None:
     """Whatever the moment, asking again is asked for later than now: nobody spins."""
