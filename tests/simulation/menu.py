@@ -197,9 +197,7 @@ def _of_the_venue() -> Iterator[tuple[str, Line]]:
         pins = tuple(Pin(symbol, shape, decided(quiet, -3.0), decided(quiet, 25.0)) for symbol in SYMBOLS)
         seen = _partial_then_cancelled if shape == "thin" else _always
         name = "partial fill, then cancel" if shape == "thin" else f"quotes {shape}"
-        # Nothing is paid that a wide quote asks for.
-        chosen = replace(quiet, settings={**quiet.settings, "execution.fallback": "park"}) if shape == "wide" else quiet
-        yield name, Line(replace(chosen, pins=pins), f"pin {shape}", seen)
+        yield name, Line(replace(quiet, pins=pins), f"pin {shape}", seen)
 
 
 def _of_issuers() -> Iterator[tuple[str, Line]]:
