@@ -46,6 +46,7 @@ def size(one: Scenario) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_seed_leaves_the_same_trace_in_two_processes_with_other_hashes(tmp_path: Path) -> None:
     """What was said on the wire and written to the journal depends on the seed alone: not on hashes, not on what ran before."""
     one, other = (
@@ -211,6 +212,7 @@ def test_wrong_usage_is_told_apart(words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("jobs", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_campaign_tells_how_far_it_came(tmp_path: Path, jobs: str, number: signal.Signals) -> None:
@@ -219,7 +221,7 @@ def test_an_interrupted_campaign_tells_how_far_it_came(tmp_path: Path, jobs: str
     while not list(tmp_path.glob("kept/seed-3/*")):
         assert process.poll() is None
     process.send_signal(number)
-    told, _ = process.communicate(timeout=30)
+    told, _ = process.communicate(timeout=120)
 
     assert process.returncode == 130
     assert "days simulated" in told
