@@ -23,6 +23,7 @@ from typing import Literal
 import msgspec
 
 from alchemiser.backtest.metrics import Metrics, metrics_of
+from alchemiser.backtest.record import Contribution, Recorder
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.rebalancing import is_due
 from alchemiser.strategies.base import Decider, LoadedStrategy
@@ -91,18 +92,22 @@ def run_vector(
     start: date | None = None,
     end: date | None = None,
     opens: Opens | None = None,
+    recorder: Recorder | None = None,
 ) -> BacktestResult:
     """Run the strategies from ``start`` (default: the first session with a target) to ``end`` (default: the last session).
 
-    ``opens`` are needed to fill at the next open. ``timer`` counts seconds. Raises ``DataError`` when there is no session in that range.
+    ``opens`` are needed to fill at the next open. ``timer`` counts seconds. A ``recorder`` is told every fill and has the book of the
+    run afterwards. Raises ``DataError`` when there is no session in that range.
     """
     began = timer()
     sleeves = [_Sleeve(strategy, strategy.on(panel), strategy.allocation * terms.cash) for strategy in strategies]
     first, last = _range(panel, sleeves, start, end)
-    run = _Run(sleeves, panel, terms, opens or Opens({}))
+    run = _Run(sleeves, panel, terms, opens or Opens({}), recorder)
     for place in range(first, last + 1):
         run.session(place)
     dates = [panel.session(place) for place in range(first, last + 1)]
+    if recorder is not None:
+        run.hand_over(recorder, dates, first)
     return BacktestResult(
         engine="vector",
         start=dates[0],
@@ -128,6 +133,13 @@ class _Sleeve:
     target: Mapping[str, float] = field(default_factory=dict)
     acted_on: date | None = None
     pending: Mapping[str, float] | None = None
+    costs: float = 0.0
+    profit: float = 0.0
+    base: float = 0.0
+    """Its value after its last fill: what it is worth more by now has not been added to its profit yet."""
+
+    def __post_init__(self) -> None:
+        self.base = self.cash
 
     def value(self, prices: Mapping[str, float]) -> float:
         return self.cash + sum(shares * prices[symbol] for symbol, shares in self.shares.items())
@@ -136,7 +148,8 @@ class _Sleeve:
 class _Run:
     """The state of a run; :meth:`session` is one step of it."""
 
-    def __init__(self, sleeves: Sequence[_Sleeve], panel: PricePanel, terms: Terms, opens: Opens) -> None:
+    def __init__(self, sleeves: Sequence[_Sleeve], panel: PricePanel, terms: Terms, opens: Opens, recorder: Recorder | None) -> None:
+        self._recorder = recorder
         self._sleeves = sleeves
         self._panel = panel
         self._terms = terms
@@ -202,6 +215,7 @@ class _Run:
         equity = sum(sleeve.value(prices) for sleeve in self._sleeves)
         pool = sum(sleeve.value(prices) for sleeve, _ in acting)
         parts = sum(sleeve.strategy.allocation for sleeve, _ in acting)
+        before = self._shares() if self._recorder is not None else {}
         changes: dict[str, float] = {}
         wanted: list[tuple[_Sleeve, dict[str, float]]] = []
         for sleeve, target in acting:
@@ -211,13 +225,46 @@ class _Run:
                 changes[symbol] = changes.get(symbol, 0.0) + shares.get(symbol, 0.0) - sleeve.shares.get(symbol, 0.0)
             wanted.append((sleeve, shares))
         traded = sum(abs(change) * prices[symbol] for symbol, change in changes.items())
-        cost = traded * self._terms.slippage_bps / _BASIS_POINTS
+        rate = self._terms.slippage_bps / _BASIS_POINTS
+        cost = traded * rate
         kept = 1.0 - cost / pool
         for sleeve, shares in wanted:
+            portion = sleeve.strategy.allocation / parts
+            sleeve.profit += sleeve.value(prices) - sleeve.base - cost * portion
+            sleeve.costs += cost * portion
+            sleeve.base = (pool - cost) * portion
             sleeve.shares = {symbol: count * kept for symbol, count in shares.items()}
             sleeve.cash = 0.0
         self.costs += cost
         self.traded_shares.append(traded / equity)
+        if self._recorder is not None:
+            costs = {symbol: abs(change) * prices[symbol] * rate for symbol, change in changes.items()}
+            self._recorder.filled(self._panel.session(place), before=before, after=self._shares(), prices=prices, costs=costs)
+
+    def _shares(self) -> dict[str, float]:
+        """Return the shares of the account, summed over the strategies."""
+        held: dict[str, float] = {}
+        for sleeve in self._sleeves:
+            for symbol, shares in sleeve.shares.items():
+                held[symbol] = held.get(symbol, 0.0) + shares
+        return held
+
+    def hand_over(self, recorder: Recorder, dates: Sequence[date], first: int) -> None:
+        """Give the recorder what it needs beside the fills, at the end of the run."""
+        traded = sorted({trade.symbol for trade in recorder.trades})
+        last = first + len(dates) - 1
+        closes = self._last_closes(last)
+        earned = []
+        for sleeve in self._sleeves:
+            profit = sleeve.profit + sleeve.value(closes) - sleeve.base
+            earned.append(Contribution(sleeve.strategy.name, profit, profit / self._terms.cash, sleeve.costs))
+        recorder.ended(
+            initial=self._terms.cash,
+            dates=dates,
+            equity=self.equity,
+            closes={symbol: self._marks_of(symbol)[first : last + 1] for symbol in traded},
+            strategies=earned,
+        )
 
     # --- prices ---
 

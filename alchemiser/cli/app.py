@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "check": Target("alchemiser.cli.check:check_command", "Check symphony files; nothing is traded."),
     "plan": Target("alchemiser.cli.plan:plan_command", "What would be traded now, with costs and denials; nothing is sent."),
     "backtest": Target("alchemiser.cli.backtest:backtest_command", "Run strategies over history."),
+    "backtest compare": Target("alchemiser.cli.backtest_compare:backtest_compare", "Two results of backtest, side by side."),
     "strategy graph": Target("alchemiser.cli.strategy:strategy_graph", "Draw a symphony, with the path of a day."),
     "status": Target("alchemiser.cli.ask:status_command", "What the daemon is doing."),
     "positions": Target("alchemiser.cli.ask:positions_command", "What the account holds, and for which strategy."),
@@ -39,7 +40,7 @@ COMMANDS: Final = {
     "doctor": Target("alchemiser.cli.doctor:doctor_command", "Everything that would stop a good start, with what to do."),
     "health": Target("alchemiser.cli.health:health_command", "Exit 0 when the running daemon is ready."),
 }
-"""Every command. Two words are a command of a group."""
+"""Every command. Two words are a command of a group, or below a command that exists by itself too."""
 
 GROUPS: Final = {
     "strategy": "A symphony, looked at.",

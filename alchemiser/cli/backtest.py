@@ -7,16 +7,18 @@ from typing import Annotated, Literal
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from alchemiser.backtest.vector import BacktestResult, FillAt, Terms, run_vector
+from alchemiser.backtest.analysis import Questions, analyse
+from alchemiser.backtest.data_version import data_version
+from alchemiser.backtest.document import document_of
+from alchemiser.backtest.periods import ROLLING_SESSIONS
+from alchemiser.backtest.record import Recorder
+from alchemiser.backtest.vector import FillAt, Terms, run_vector
+from alchemiser.cli.backtest_text import show
 from alchemiser.cli.options import ConfigOption, JsonOption, StrategyOption
-from alchemiser.cli.price_files import read_day, read_opens, read_panel, wanted_strategies
+from alchemiser.cli.price_files import read_benchmark, read_day, read_history, read_opens, wanted_strategies
 from alchemiser.domain.errors import UsageError
 from alchemiser.strategies.sources import load_strategy
-
-STRETCHES_SHOWN = 5
 
 
 def backtest_command(
@@ -30,13 +32,18 @@ def backtest_command(
     slippage_bps: Annotated[float, typer.Option(min=0.0, max=1_000.0, help="Cost of what is traded, in basis points.")] = 0.0,
     fill: Annotated[FillAt, typer.Option(help="The price at which a decision is filled.")] = "close",
     risk_free: Annotated[float, typer.Option(min=0.0, max=1.0, help="Yearly risk-free rate for the ratios, as a fraction.")] = 0.0,
-    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Also write a page with the curve.")] = None,
+    benchmark: Annotated[str | None, typer.Option(metavar="SYMBOL", help="Compare with buying and holding this symbol.")] = None,
+    bootstrap: Annotated[int, typer.Option(min=0, max=100_000, help="Resampled curves for the intervals; 0 leaves them out.")] = 1_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
+    trials: Annotated[int, typer.Option(min=1, help="Variants tried before this one, for the deflated Sharpe ratio.")] = 1,
+    window: Annotated[int, typer.Option(min=2, help="Sessions of the rolling figures.")] = ROLLING_SESSIONS,
+    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Also write a page of charts and tables.")] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Run strategies over the bars of a folder and report the figures.
+    """Run strategies over the bars of a folder and report the figures. Two results: alchemiser backtest compare A.json B.json.
 
-    Example: alchemiser backtest --strategy tecl --bars data/daily --start 2021-01-04
+    Example: alchemiser backtest --strategy tecl --bars data/daily --start 2021-01-04 --benchmark SPY
     """
     if engine == "event":
         raise UsageError("--engine event is not available yet; use --engine vector")
@@ -45,50 +52,19 @@ def backtest_command(
     first, last = read_day("--start", start), read_day("--end", end)
     if first is not None and last is not None and first > last:
         raise UsageError(f"--start {first} is after --end {last}")
-    result = _run(strategy, bars, config, Terms(cash=cash, slippage_bps=slippage_bps, fill=fill, risk_free=risk_free), first, last)
-    if json:
-        typer.echo(msgspec.json.encode(result))
-    else:
-        _show(result)
-
-
-def _run(
-    strategy: list[str] | None, bars: Path | None, config: Path | None, terms: Terms, start: date | None, end: date | None
-) -> BacktestResult:
+    terms = Terms(cash=cash, slippage_bps=slippage_bps, fill=fill, risk_free=risk_free)
     wanted, folder = wanted_strategies(strategy, bars, config)
     loaded = [load_strategy(source) for source in wanted]
-    as_of = end or date.max
-    panel = read_panel(folder, loaded, as_of=as_of)
-    opens = read_opens(folder, loaded, as_of=as_of) if terms.fill == "next-open" else None
-    return run_vector(loaded, panel, terms, timer=time.perf_counter, start=start, end=end, opens=opens)
-
-
-def _show(result: BacktestResult) -> None:
-    console = Console(highlight=False)
-    console.print(f"{result.start} to {result.end}, {result.sessions} sessions, {result.seconds:.2f} s")
-    figures = result.metrics
-    table = Table(show_header=False, box=None)
-    for label, text in (
-        ("final equity", f"{result.equity[-1]:,.2f}"),
-        ("total return", f"{figures.total_return:.2%}"),
-        ("yearly return", f"{figures.cagr:.2%}"),
-        ("volatility", f"{figures.volatility:.2%}"),
-        ("sharpe", _ratio(figures.sharpe)),
-        ("sortino", _ratio(figures.sortino)),
-        ("largest drawdown", f"{figures.max_drawdown:.2%}"),
-        ("calmar", _ratio(figures.calmar)),
-        ("yearly turnover", f"{figures.turnover:.2f}"),
-        ("costs", f"{figures.costs:,.2f}"),
-    ):
-        table.add_row(label, text)
-    console.print(table)
-    for failure in result.failures[:STRETCHES_SHOWN]:
-        stretch = f"{failure.first} to {failure.last} ({failure.sessions} sessions)"
-        console.print(f"{failure.strategy} had no target {stretch}: {failure.reason}", style="yellow", markup=False, soft_wrap=True)
-    if len(result.failures) > STRETCHES_SHOWN:
-        sessions = sum(failure.sessions for failure in result.failures[STRETCHES_SHOWN:])
-        console.print(f"and {len(result.failures) - STRETCHES_SHOWN} more such stretches, {sessions} sessions in all; --json has them")
-
-
-def _ratio(value: float | None) -> str:
-    return "none" if value is None else f"{value:.2f}"
+    as_of = last or date.max
+    history, panel = read_history(folder, {symbol for one in loaded for symbol in one.symbols}, as_of=as_of)
+    opens = read_opens(folder, loaded, as_of=as_of) if fill == "next-open" else None
+    recorder = Recorder()
+    result = run_vector(loaded, panel, terms, timer=time.perf_counter, start=first, end=last, opens=opens, recorder=recorder)
+    closes = {symbol: (history.days(symbol), history.closes(symbol)) for symbol in history.symbols}
+    questions = Questions(bootstrap=bootstrap, seed=seed, trials=trials, window=window, risk_free=risk_free)
+    held = None if benchmark is None else (benchmark.upper(), read_benchmark(folder, benchmark.upper(), result.dates))
+    analysis = analyse(recorder.book, data_version(closes, opens.by_symbol if opens else None), questions, held)
+    if json:
+        typer.echo(msgspec.json.encode(document_of(result, analysis)))
+    else:
+        show(result, analysis)

@@ -20,12 +20,14 @@ class Target(msgspec.Struct, frozen=True):
 class LazyGroup(TyperGroup):
     """A group that lists its commands without importing them and imports the one that is called.
 
-    A key of two words, as in ``journal verify``, is a command of a group below this one.
+    A key of two words, as in ``journal verify``, is a command of a group below this one. Where the first word is a command itself, as
+    in ``backtest compare``, the second word chooses between the two.
     """
 
     def __init__(self, *, name: str, targets: Mapping[str, Target], help: str, summaries: Mapping[str, str] | None = None) -> None:  # noqa: A002
         """``summaries`` describe the groups below."""
         self._targets = {key: target for key, target in targets.items() if " " not in key}
+        self._below_commands = {key: target for key, target in targets.items() if key.partition(" ")[0] in self._targets and " " in key}
         stubs: dict[str, Any] = {}
         for key, target in targets.items():
             first, _, rest = key.partition(" ")
@@ -38,6 +40,8 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Return the command that is called, imported now."""
+        if (both := " ".join(args[:2])) in self._below_commands:
+            return both, command_of(both, load(self._below_commands[both].path)), args[2:]
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and name in self._targets:
             command = command_of(name, load(self._targets[name].path))

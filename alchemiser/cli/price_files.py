@@ -74,6 +74,20 @@ def read_opens(folder: Path, strategies: Sequence[LoadedStrategy], *, as_of: dat
     return Opens(opens)
 
 
+def read_benchmark(folder: Path, symbol: str, sessions: Sequence[date]) -> list[float]:
+    """Return the adjusted close of a symbol on each session, the one before where a day has none.
+
+    Raises ``DataError`` when its bars cannot be read or begin after the first session.
+    """
+    closes = BarFolder(folder).adjusted_closes(symbol, sessions[-1])
+    places = np.searchsorted(closes.days, [day.toordinal() for day in sessions], side="right") - 1
+    if places[0] < 0:
+        begin = date.fromordinal(int(closes.days[0])) if len(closes.days) else "never"
+        raise DataError(f"--benchmark {symbol}: its bars begin {begin}, the run on {sessions[0]}; start later or take another symbol")
+    levels: list[float] = closes.closes[places].tolist()
+    return levels
+
+
 def read_day(option: str, text: str | None) -> date | None:
     """Return the date an option gives. Raises ``UsageError`` when it is not one."""
     if text is None:

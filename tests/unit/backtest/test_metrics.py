@@ -22,6 +22,7 @@ def test_a_curve_whose_figures_are_known() -> None:
     assert figures.sharpe == pytest.approx(mean * 252 / (deviation * math.sqrt(252)))
     assert figures.sortino == pytest.approx(mean * 252 / (math.sqrt(0.04 / 3) * math.sqrt(252)))
     assert figures.max_drawdown == pytest.approx(0.2)
+    assert figures.cagr is not None
     assert figures.calmar == pytest.approx(figures.cagr / 0.2)
     assert figures.turnover == pytest.approx(1.5 / years)
     assert figures.costs == 7.5
@@ -47,6 +48,13 @@ def test_a_flat_curve_has_no_ratios() -> None:
     assert single.total_return == pytest.approx(-0.01)
     assert (single.cagr, single.turnover) == (0.0, 0.0)
     assert single.max_drawdown == pytest.approx(0.01)
+
+
+def test_a_yearly_return_too_large_for_a_number() -> None:
+    """Of two wild sessions nothing yearly is said; the rest is."""
+    wild = metrics_of([1.0, 16_720.0], initial=1_000.0)
+
+    assert (wild.cagr, wild.calmar, wild.max_drawdown) == (None, None, 0.999)
 
 
 def test_the_drawdown_counts_from_the_first_dollar() -> None:

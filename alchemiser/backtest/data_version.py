@@ -1,0 +1,48 @@
+"""Which bars a run was made of: one hash over all of them, and one per symbol to find what differs.
+
+The same days and prices give the same version on every machine, whatever files they came from; one changed close changes it. What is
+hashed is what was used: adjusted closes through the last session, and the adjusted opens where fills are made at them.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import date
+
+import msgspec
+import numpy as np
+
+from alchemiser.market.arrays import Days, Floats
+
+
+class SymbolData(msgspec.Struct, frozen=True):
+    """The bars of one symbol."""
+
+    symbol: str
+    bars: int
+    first: date
+    last: date
+    sha256: str
+
+
+class DataVersion(msgspec.Struct, frozen=True):
+    """The bars of a run; ``version`` covers all symbols."""
+
+    version: str
+    symbols: list[SymbolData]
+
+
+def data_version(closes: Mapping[str, tuple[Days, Floats]], opens: Mapping[str, Mapping[int, float]] | None = None) -> DataVersion:
+    """Return the version of days (as ordinals) and closes per symbol, with the opens by day where those were used."""
+    symbols = [_symbol(symbol, *closes[symbol], (opens or {}).get(symbol, {})) for symbol in sorted(closes)]
+    whole = hashlib.sha256("".join(f"{entry.symbol} {entry.sha256}\n" for entry in symbols).encode())
+    return DataVersion(f"sha256:{whole.hexdigest()}", symbols)
+
+
+def _symbol(symbol: str, days: Days, closes: Floats, opens: Mapping[int, float]) -> SymbolData:
+    digest = hashlib.sha256()
+    digest.update(np.ascontiguousarray(days, dtype="<i8").tobytes())
+    digest.update(np.ascontiguousarray(closes, dtype="<f8").tobytes())
+    ordered = sorted(opens.items())
+    digest.update(np.array([day for day, _ in ordered], dtype="<i8").tobytes())
+    digest.update(np.array([price for _, price in ordered], dtype="<f8").tobytes())
+    return SymbolData(symbol, len(days), date.fromordinal(int(days[0])), date.fromordinal(int(days[-1])), digest.hexdigest())

@@ -1,0 +1,24 @@
+"""The JSON document of a run: what ``backtest --json`` prints and ``backtest compare`` reads.
+
+``digest`` is the hash of everything in it but ``seconds``: two runs of the same inputs differ in nothing else.
+"""
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from alchemiser.backtest.analysis import Analysis
+from alchemiser.backtest.vector import BacktestResult
+
+
+def document_of(result: BacktestResult, analysis: Analysis) -> dict[str, Any]:
+    """Return the document: the fields of the result, then those of the analysis, then the digest."""
+    document: dict[str, Any] = {**msgspec.to_builtins(result), **msgspec.to_builtins(analysis)}
+    return {**document, "digest": digest_of(document)}
+
+
+def digest_of(document: dict[str, Any]) -> str:
+    """Return the hash of a document, its wall time and its own digest left out."""
+    kept = {key: value for key, value in document.items() if key not in ("seconds", "digest")}
+    return f"sha256:{hashlib.sha256(msgspec.json.encode(kept, order='sorted')).hexdigest()}"

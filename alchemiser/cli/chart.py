@@ -1,0 +1,30 @@
+"""A curve as a few lines of text."""
+
+import math
+from collections.abc import Sequence
+
+_EIGHTHS = " ▁▂▃▄▅▆▇█"
+
+
+def line_chart(values: Sequence[float], *, label: str = "{:,.0f}", width: int = 64, height: int = 7, is_plain: bool = False) -> str:
+    """Return the area under a curve of positive values, the last of each column, between its lowest and highest.
+
+    A curve that grows more than fivefold is drawn on a logarithmic scale, and says so. ``is_plain`` uses ASCII alone.
+    """
+    columns = min(width, len(values))
+    shown = [values[(place + 1) * len(values) // columns - 1] for place in range(columns)]
+    low, high = min(shown), max(shown)
+    is_log = high > 5.0 * low
+    rise = math.log(high / low) if is_log else high - low
+    scale = (height * 8 - 1) / rise if rise > 0.0 else 0.0
+    levels = [1 + round((math.log(value / low) if is_log else value - low) * scale) for value in shown]
+    ends = {height - 1: label.format(high), 0: label.format(low)}
+    margin = max(map(len, ends.values()))
+    lines = []
+    for row in range(height - 1, -1, -1):
+        cells = (min(max(level - row * 8, 0), 8) for level in levels)
+        drawn = "".join(("#" if cell >= 4 else " ") if is_plain else _EIGHTHS[cell] for cell in cells)
+        lines.append(f"{ends.get(row, ''):>{margin}} {'|' if is_plain else '┤'}{drawn}".rstrip())
+    if is_log:
+        lines.append(f"{'log':>{margin}}")
+    return "\n".join(lines)
