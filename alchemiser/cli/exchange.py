@@ -142,7 +142,9 @@ def _make_server(options: ExchangeOptions) -> ExchangeServer:
     calendar = TradingCalendar.new_york()
     leaps = options.speed is None
     core_settings, server_settings = _settings(options, leaps=leaps)
-    tape = open_tape(bars=options.bars, calendar=calendar, seed=options.seed, units_of=options.day, dividends=core_settings.dividends)
+    tape = open_tape(
+        bars=options.bars, calendar=calendar, seed=options.seed, dividends=core_settings.dividends, splits=core_settings.splits
+    )
     sessions = chosen_sessions(tape, start=options.day, days=options.days, is_synthetic=options.bars is None)
     state = StateFile(None if options.state is None else options.state / STATE_FILE)
     saved = state.load()

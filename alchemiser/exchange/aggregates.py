@@ -150,11 +150,11 @@ class History:
 
     def _minutes(self, symbol: str, frame: TimeFrame, adjustment: Adjustment, start: datetime, end: datetime) -> Iterator[TapeBar]:
         for session in self._sessions(symbol, start, end):
-            factor = self._factor(symbol, session.date, adjustment)
+            price_factor, share_factor = self._factors(symbol, session.date, adjustment)
             # From the beginning of the bar that holds the start, so that a bar is never cut at its front.
             bars = self._tape.minute_bars(symbol, frame.bucket(max(start, session.opens_at)), session.closes_at, until=self._until)
             for bar in reversed(bars) if self._descending else bars:
-                yield bar if factor == 1 else _scaled(bar, factor)
+                yield bar if price_factor == share_factor == 1 else _scaled(bar, price_factor, share_factor)
 
     def _days(self, symbol: str, frame: TimeFrame, adjustment: Adjustment, start: datetime, end: datetime) -> Iterator[TapeBar]:
         longest = timedelta(days=0 if frame.unit == "Day" else 7 if frame.unit == "Week" else 31 * frame.amount)
@@ -163,18 +163,21 @@ class History:
         bars = self._tape.daily_bars(symbol, first, last, adjustment, until=self._until)
         yield from reversed(bars) if self._descending else bars
 
-    def _factor(self, symbol: str, on: date, adjustment: Adjustment) -> float:
-        """Return what turns the prices that were traded on a day into adjusted ones."""
-        if adjustment is Adjustment.SPLIT:
-            return 1.0
-        traded = self._tape.daily_bars(symbol, on, on, Adjustment.SPLIT, until=self._until)
-        adjusted = self._tape.daily_bars(symbol, on, on, adjustment, until=self._until)
-        return adjusted[0].close / traded[0].close if traded and adjusted else 1.0
+    def _factors(self, symbol: str, on: date, adjustment: Adjustment) -> tuple[float, float]:
+        """Return what turns the prices, and the volumes, that were traded on a day into adjusted ones."""
+        if adjustment is Adjustment.RAW:
+            return 1.0, 1.0
+        wanted = Adjustment.RAW, Adjustment.SPLIT, adjustment
+        bars = [self._tape.daily_bars(symbol, on, on, kind, until=self._until) for kind in wanted]
+        if not all(bars):
+            return 1.0, 1.0
+        traded, split, adjusted = (found[0].close for found in bars)
+        return adjusted / traded, traded / split if adjustment in (Adjustment.SPLIT, Adjustment.ALL) else 1.0
 
 
-def _scaled(bar: TapeBar, factor: float) -> TapeBar:
-    prices = {name: round(getattr(bar, name) * factor, 6) for name in ("open", "high", "low", "close", "vwap")}
-    return msgspec.structs.replace(bar, **prices)
+def _scaled(bar: TapeBar, price_factor: float, share_factor: float) -> TapeBar:
+    prices = {name: round(getattr(bar, name) * price_factor, 6) for name in ("open", "high", "low", "close", "vwap")}
+    return msgspec.structs.replace(bar, volume=round(bar.volume * share_factor), **prices)
 
 
 def _merged(start: datetime, bars: Sequence[TapeBar]) -> TapeBar:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from alchemiser.domain.market import Session
 from alchemiser.exchange.assets import listed, listing
 from alchemiser.exchange.bars import BarFolder, DailySource
-from alchemiser.exchange.corporate_actions import corporate_actions
+from alchemiser.exchange.corporate_actions import corporate_actions, splits
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.generator import SyntheticMarket
 from alchemiser.exchange.issuer_actions import actions_of
@@ -22,16 +22,13 @@ SYNTHETIC_LAST_DAY: Final = date(2025, 3, 31)
 """The last session that a synthetic market plays when nobody says which."""
 
 
-def open_tape(
-    *, bars: Path | None, calendar: TradingCalendar, seed: int, units_of: date | None = None, dividends: bool = False
-) -> MarketTape:
+def open_tape(*, bars: Path | None, calendar: TradingCalendar, seed: int, dividends: bool = False, splits: bool = False) -> MarketTape:
     """Return the market of every symbol of a folder, or without one the synthetic market of the shipped strategies' symbols.
 
-    Prices of a folder are in the units of the day ``units_of``, or in those of its files. ``dividends`` lets the synthetic market pay some.
-    Raises ``DataError`` for a folder or a file
-    that cannot be read.
+    ``dividends`` and ``splits`` let the synthetic market have some; a folder has those of its files. Raises ``DataError`` for a folder or a
+    file that cannot be read.
     """
-    source: DailySource = SyntheticMarket(calendar, seed, dividends=dividends) if bars is None else BarFolder(bars, units_of=units_of)
+    source: DailySource = SyntheticMarket(calendar, seed, dividends=dividends, splits=splits) if bars is None else BarFolder(bars)
     return MarketTape(source, calendar, source.symbols, seed)
 
 
@@ -59,10 +56,10 @@ def open_core(*, settings: ExchangeSettings, tape: MarketTape, seed: int, opened
     assets = listing(tape.symbols)
     if saved is not None:
         core = Exchange.restore(saved.core, settings=settings, assets=assets, sessions=sessions, random=random)
-        _announce_dividends(core, settings, tape, tape.symbols, saved.at)
+        _announce_actions(core, settings, tape, tape.symbols, saved.at)
         return core
     core = Exchange(settings=settings, assets=assets, sessions=sessions, random=random, opened_at=opened_at)
-    _announce_dividends(core, settings, tape, tape.symbols, opened_at)
+    _announce_actions(core, settings, tape, tape.symbols, opened_at)
     for symbol in tape.symbols:
         before = _last_close(tape, symbol, opened_at)
         if before is not None:
@@ -82,27 +79,30 @@ def list_symbols(
     for symbol in more:
         core.list_asset(listed(symbol), _last_close(tape, symbol, now))
     if more:
-        _announce_dividends(core, settings, tape, more, now)
+        _announce_actions(core, settings, tape, more, now)
     return more
 
 
 def _last_close(tape: MarketTape, symbol: str, now: datetime) -> float | None:
     """Return what a symbol closed at before the session that is open, or the next one."""
     session = tape.calendar.session_at(now) or tape.calendar.next_session(now)
-    before = tape.previous_bar(symbol, session.opens_at)
+    before = tape.previous_bar(symbol, session.opens_at, seen_at=now)
     return None if before is None else before.close
 
 
-def _announce_dividends(core: Exchange, settings: ExchangeSettings, tape: MarketTape, symbols: Sequence[str], now: datetime) -> None:
-    """Schedule the dividends to come, where they are paid at all.
-
-    Splits are not: the tape's prices are in the units of one day, so that a position never sees one.
-    """
-    if not settings.dividends:
-        return
+def _announce_actions(core: Exchange, settings: ExchangeSettings, tape: MarketTape, symbols: Sequence[str], now: datetime) -> None:
+    """Schedule the splits to come, and the dividends where they are paid at all."""
     last = max((tape.bounds([symbol]).last for symbol in symbols), key=lambda session: session.date)
-    groups = corporate_actions(tape, symbols, new_york_date(now), last.date, last.closes_at)
-    core.announce(actions_of({"cash_dividends": groups.get("cash_dividends", [])}), now)
+    today = new_york_date(now)
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for symbol in symbols:
+        for group, row in splits(tape, symbol, today, last.date):
+            groups.setdefault(group, []).append(row)
+    if settings.dividends:
+        paid = corporate_actions(tape, symbols, today, last.date, last.closes_at)
+        groups["cash_dividends"] = paid.get("cash_dividends", [])
+    if groups:
+        core.announce(actions_of(groups), now)
 
 
 def _longest(tape: MarketTape) -> Sequence[str]:

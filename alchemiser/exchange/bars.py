@@ -52,13 +52,11 @@ class AdjustedCloses:
 class BarFolder:
     """The bars of a folder, file by file when they are needed.
 
-    With ``units_of`` prices and share counts are in the units of that day instead of those of the files; see
-    :meth:`alchemiser.exchange.series.DailySeries.with_units_of`. Raises ``DataError`` when the folder cannot be read or has no bar file.
+    Raises ``DataError`` when the folder cannot be read or has no bar file.
     """
 
-    def __init__(self, path: Path, *, units_of: date | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._units_of = units_of
         self._files = _bar_files(path)
         self._loaded: dict[str, tuple[DailySeries | None, AdjustedCloses]] = {}
 
@@ -96,8 +94,6 @@ class BarFolder:
             if path is None:
                 raise DataError(f"{self.path}: no bars of {symbol}: neither {symbol}.csv nor {symbol}.parquet; there are {self._listing()}")
             series, closes = _series_of(symbol, path)
-            if self._units_of is not None and series is not None:
-                series = series.with_units_of(self._units_of)
             found = self._loaded[symbol] = series, closes
         return found
 

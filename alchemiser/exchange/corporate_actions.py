@@ -1,12 +1,11 @@
 """Dividends and splits, read off the daily bars: what section 7.4 calls cash dividends, forward splits and reverse splits.
 
-A dividend is what the dividend-adjusted close lost against the traded one over night, a split what the as-traded close did. Rates are
-exact for splits and good to about a hundredth of a cent for dividends. The process date is taken to be the ex-date.
+A dividend is what the dividend-adjusted close lost against the traded one over night; its rate is dollars per share of the ex-date. Rates
+are exact for splits and good to about a hundredth of a cent for dividends. The process date is taken to be the ex-date.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from fractions import Fraction
 from itertools import pairwise
 from typing import Any, Final
 
@@ -17,7 +16,6 @@ from alchemiser.market.calendar import new_york_date
 
 _LOOK_BACK: Final = timedelta(days=10)
 _SMALLEST_YIELD: Final = 1e-5
-_LARGEST_RATE: Final = 1_000
 
 
 class ActionBook:
@@ -67,24 +65,28 @@ def corporate_actions(tape: MarketTape, symbols: Iterable[str], start: date, end
             for kind in (Adjustment.RAW, Adjustment.SPLIT, Adjustment.ALL)
         }
         rows = zip(*bars.values(), strict=True)
-        for (raw_before, before, paid_before), (raw, bar, paid) in pairwise(rows):
+        for (_, before, paid_before), (raw, bar, paid) in pairwise(rows):
             on = new_york_date(bar.start)
             if on < start:
                 continue
             loss = 1 - (paid_before.close / before.close) / (paid.close / bar.close)
             if loss > _SMALLEST_YIELD:
-                row = {**_named(symbol, on, "dividend"), "rate": round(before.close * loss, 4), "special": False, "foreign": False}
+                rate = round(before.close * (raw.close / bar.close) * loss, 4)
+                row = {**_named(symbol, on, "dividend"), "rate": rate, "special": False, "foreign": False}
                 groups.setdefault("cash_dividends", []).append({**row, "cusip": ""})
-            new, old = (
-                Fraction((raw_before.close / before.close) / (raw.close / bar.close)).limit_denominator(_LARGEST_RATE).as_integer_ratio()
-            )
-            if new > old:
-                row = {**_named(symbol, on, "split"), "new_rate": new, "old_rate": old, "cusip": ""}
-                groups.setdefault("forward_splits", []).append(row)
-            elif new < old:
-                row = {**_named(symbol, on, "split"), "new_rate": new, "old_rate": old, "old_cusip": "", "new_cusip": ""}
-                groups.setdefault("reverse_splits", []).append(row)
+        for group, row in splits(tape, symbol, start, end):
+            groups.setdefault(group, []).append(row)
     return groups
+
+
+def splits(tape: MarketTape, symbol: str, start: date, end: date) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the splits of a symbol with an ex-date from ``start`` to ``end``, both included, each with its group."""
+    for on, ratio in tape.splits(symbol, start, end):
+        row = {**_named(symbol, on, "split"), "new_rate": ratio.numerator, "old_rate": ratio.denominator}
+        if ratio > 1:
+            yield "forward_splits", {**row, "cusip": ""}
+        elif ratio < 1:
+            yield "reverse_splits", {**row, "old_cusip": "", "new_cusip": ""}
 
 
 def _named(symbol: str, on: date, kind: str) -> dict[str, Any]:

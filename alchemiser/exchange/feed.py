@@ -8,7 +8,7 @@ The test symbol has a market of its own, which never closes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final, Literal
 
 import msgspec
@@ -42,6 +42,7 @@ TEST_SYMBOL: Final = "FAKEPACA"
 _TEST_PRICE: Final = 134.0
 _TEST_TURN_SECONDS: Final = 30
 _IMBALANCES: Final = timedelta(minutes=10)  # how long before the close the closing auction shows what it would do
+_ONE_DAY: Final = timedelta(days=1)
 _BY_HAND: Final = 9_000_000  # where the numbers of prints begin that the tape does not know
 
 
@@ -59,6 +60,7 @@ class MarketFeed:
         self._bands = BandKeeper(core.assets) if limit_bands else None
         self._tested_at: datetime | None = None
         self._prints_by_hand = 0
+        self._units_of: date | None = None
         self.prints = PrintBook()
 
     @property
@@ -100,6 +102,20 @@ class MarketFeed:
             if trade is not None and trade != self._trades.get(symbol) and not self.prints.is_amended(trade):
                 messages.extend(self._take_trade(trade, now))
         return messages
+
+    def begin_units(self, now: datetime) -> None:
+        """Restate what stands of the symbols that split today, once, when the units of the day have begun; the core does so by itself."""
+        today = self._tape.units_of(now)
+        if today == self._units_of:
+            return
+        before, self._units_of = self._units_of or today, today
+        for symbol in [symbol for symbol in self._tape.symbols if self._tape.splits(symbol, before + _ONE_DAY, today)]:
+            quote, trade = self._tape.quote_at(symbol, now), self._tape.trade_at(symbol, now)
+            if quote is not None:
+                self._quotes[symbol] = quote
+            if trade is not None:
+                self._trades[symbol] = trade
+            self._pinned.pop(symbol, None)
 
     def next_pulse(self, now: datetime) -> datetime | None:
         """Return when the test symbol says something next, ``None`` when nobody listens."""

@@ -6,11 +6,13 @@ get parameters from their name and the seed.
 
 Promises: the bars of a symbol and day depend on the seed and on these two only, not on which other symbols are asked for, their order, or
 the last day of the market; prices are rounded to cents, far coarser than what processors differ in, so the same seed gives the same bytes.
-There are no splits and no missing days, and no dividends unless they are asked for: then index funds and stocks pay each quarter, bond
-funds each month, on the first session from the fifteenth on; what is paid shows in the dividend-adjusted closes only.
+There are no missing days, and no dividends and no splits unless they are asked for. Then index funds and stocks pay each quarter, bond
+funds each month, on the first session from the fifteenth on; what is paid shows in the dividend-adjusted closes only. Splits come about
+twice a year and symbol, forward where a share is dear and in reverse where it is cheap, and each day's prices are in its own units.
 It is not a model of any real year, and its prices carry no information about one.
 """
 
+from dataclasses import replace
 from datetime import date
 from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
@@ -53,6 +55,12 @@ _UNLEVERAGED: Final = 1.5
 _EX_DAY: Final = 15
 _MONTHS: Final = 12
 _QUARTERS: Final = 4
+
+_SPLITS_PER_SESSION: Final = 1 / 126
+_DEAR: Final = 30.0
+"""From this price in dollars up a split is a forward one."""
+_FORWARD: Final = (1.5, 2.0, 3.0, 4.0)
+_REVERSE: Final = (0.5, 0.25, 0.2, 0.1)
 
 
 class Traits(NamedTuple):
@@ -200,8 +208,10 @@ class SyntheticMarket:
         symbols: tuple[str, ...] = tuple(TRAITS),
         last_day: date | None = None,
         dividends: bool = False,
+        splits: bool = False,
     ) -> None:
         self._seed = seed
+        self._has_splits = splits
         self._pays_dividends = dividends
         self._symbols = tuple(sorted(symbols))
         sessions = calendar.sessions(FIRST_DAY, calendar.last_day if last_day is None else last_day)
@@ -243,7 +253,35 @@ class SyntheticMarket:
         volume = np.floor(traits.shares * excitement * (0.7 + 0.6 * self._draws(f"volume {symbol}")))
         nothing = np.zeros(len(close), np.bool_)
         total_return = self._adjusted(close, traits) if self._pays_dividends else close
-        return DailySeries(symbol, self._days, opens, high, low, close, volume, total_return, np.ones(len(close)), nothing)
+        series = DailySeries(symbol, self._days, opens, high, low, close, volume, total_return, np.ones(len(close)), nothing)
+        return self._with_splits(series) if self._has_splits else series
+
+    def _with_splits(self, series: DailySeries) -> DailySeries:
+        """Return the series as it would have been traded with splits: later ones never show in the prices of a day."""
+        chances, choices = (self._draws(f"{name} {series.symbol}").tolist() for name in ("split", "ratio"))
+        split, shares = np.ones(len(series)), np.ones(len(series))
+        held = 1.0
+        before = series.close.item(0)
+        for place, close in enumerate(series.close.tolist()):
+            if place and chances[place] < _SPLITS_PER_SESSION:
+                ratios = _FORWARD if before / held >= _DEAR else _REVERSE
+                split[place] = ratios[int(choices[place] * len(ratios))]
+                held *= split.item(place)
+            shares[place] = held
+            before = close
+        adjusted = series.open, series.high, series.low, series.close
+        opens, high, low, close = (np.maximum(_cents(prices / shares), 0.01) for prices in adjusted)
+        return replace(
+            series,
+            open=opens,
+            high=high,
+            low=low,
+            close=close,
+            volume=np.floor(series.volume * shares),
+            total_return=series.total_return / series.close * close,
+            split=split,
+            is_as_traded=True,
+        )
 
     def _adjusted(self, close: Floats, traits: Traits) -> Floats:
         """Return the closes adjusted for the dividends that the symbol pays, if it pays any."""

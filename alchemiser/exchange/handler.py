@@ -141,6 +141,7 @@ class Driver:
         if now > self._now:
             self._core.advance(now)
             self._now = now
+        self._feed.begin_units(now)
         self._commit(changed=due is not None and due <= now)
         self._feed.pulse(now)
         for fault in self._faults.due(now):

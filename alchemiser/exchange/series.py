@@ -1,7 +1,7 @@
 """The daily bars of one symbol as columns, and what adjusting them for splits and dividends means.
 
-The *trade basis*: the exchange trades at the split-adjusted prices of its source, all days in the units of one day, so a position is
-never split in the middle of a run. As-traded prices of the past can still be asked for with the adjustment ``raw``.
+Sources give split-adjusted prices, all days in the units of one day; the exchange trades each day in its own units, which
+:meth:`DailySeries.as_traded` brings back: what was worth 100 dollars before a split of one share into two is worth 50 after it.
 
 Every adjustment is relative to a day, ``as_of``: the factor of the last bar on or before it is 1, so its prices are those that are traded
 then, and nothing that happens later, no dividend and no split, shows in the answer.
@@ -23,6 +23,9 @@ Days = NDArray[np.int64]
 
 INVENTED_RANGE: Final = 0.006
 INVENTED_SHARES: Final = 1_000_000.0
+
+_RESTORED_PER_DOLLAR: Final = 1_000_000
+_LEAST_PRICE: Final = 1 / _RESTORED_PER_DOLLAR
 
 
 class Adjustment(StrEnum):
@@ -54,9 +57,10 @@ class DailyBars:
 class DailySeries:
     """All that is known of one symbol's days, oldest first, as columns of equal length.
 
-    Prices and volume are in the trade basis. ``total_return`` is the dividend-adjusted close; only its ratio to ``close`` is used, and only
-    relative to another day. ``split`` is new shares per old share, effective before that day's open, 1 for none.
-    Where ``is_close_only`` the source gave no range: open, high and low are the close.
+    Prices and volume are split-adjusted, all in the units of one day, or each in those of its own day where the series ``is_as_traded``.
+    ``total_return`` is the dividend-adjusted close; only its ratio to ``close`` is used, and only relative to another day. ``split`` is new
+    shares per old share, effective before that day's open, 1 for none. Where ``is_close_only`` the source gave no range: open, high and low
+    are the close.
     """
 
     symbol: str
@@ -69,6 +73,7 @@ class DailySeries:
     total_return: Floats
     split: Floats
     is_close_only: NDArray[np.bool_]
+    is_as_traded: bool = False
 
     def __len__(self) -> int:
         return len(self.days)
@@ -92,8 +97,16 @@ class DailySeries:
         index = self.index_through(day)
         return index if index >= 0 and self.days[index] == day.toordinal() else None
 
-    def between(self, start: date, end: date, adjustment: Adjustment, as_of: date) -> DailyBars:
-        """Return the bars from ``start`` to ``end``, both included, adjusted as seen on ``as_of``; there are none after ``as_of``."""
+    def shares_between(self, first: date, last: date) -> float:
+        """Return what one share of the day ``first`` has become by the day ``last``: the product of the splits after ``first``."""
+        begin, end = self.index_through(first) + 1, self.index_through(last) + 1
+        return float(np.prod(self.split[begin:end]))
+
+    def between(self, start: date, end: date, adjustment: Adjustment, as_of: date, *, units_of: date | None = None) -> DailyBars:
+        """Return the bars from ``start`` to ``end``, both included, adjusted as seen on ``as_of``; there are none after ``as_of``.
+
+        Splits may be adjusted to the units of a later day, ``units_of``: of one whose session has not begun, but whose split has.
+        """
         base = self.index_through(as_of)
         low = int(np.searchsorted(self.days, start.toordinal()))
         chosen = slice(low, max(low, min(self.index_through(end), base) + 1))
@@ -101,10 +114,12 @@ class DailySeries:
         share_factor: Floats | float = 1.0
         if adjustment in (Adjustment.DIVIDEND, Adjustment.ALL):
             price_factor = (self.total_return[chosen] / self.close[chosen]) * (self.close[base] / self.total_return[base])
-        if adjustment in (Adjustment.RAW, Adjustment.DIVIDEND):
+        wants_as_traded = adjustment in (Adjustment.RAW, Adjustment.DIVIDEND)
+        if wants_as_traded != self.is_as_traded:
             shares = np.cumprod(self.split)
-            undone = shares[base] / shares[chosen]
-            price_factor, share_factor = price_factor * undone, 1 / undone
+            in_units = shares[base if units_of is None else self.index_through(units_of)]
+            share_factor = shares[chosen] / in_units if wants_as_traded else in_units / shares[chosen]
+            price_factor = price_factor / share_factor
         return DailyBars(
             symbol=self.symbol,
             days=self.days[chosen],
@@ -115,22 +130,26 @@ class DailySeries:
             volume=self.volume[chosen] * share_factor,
         )
 
-    def with_units_of(self, day: date) -> "DailySeries":
-        """Return the series with the splits after that day undone: its trade basis is then the prices as they were traded on that day.
+    def as_traded(self) -> "DailySeries":
+        """Return the series with each day in the units of its own: prices and share counts as they were on that day.
 
-        Splits up to that day stay history, those after it never happen.
+        Split-adjusted prices of a source are rounded, so what comes back is rounded to a millionth of a dollar.
         """
-        after = self.days > day.toordinal()
-        factor = float(np.prod(self.split[after]))
+        if self.is_as_traded or (self.split == 1).all():
+            return replace(self, is_as_traded=True)
+        shares = np.cumprod(self.split)
+        factor = shares[-1] / shares
+        close = _restored(self.close, factor)
         return replace(
             self,
-            open=self.open * factor,
-            high=self.high * factor,
-            low=self.low * factor,
-            close=self.close * factor,
-            volume=self.volume / factor,
-            total_return=self.total_return * factor,
-            split=np.where(after, 1.0, self.split),
+            open=_restored(self.open, factor),
+            high=_restored(self.high, factor),
+            low=_restored(self.low, factor),
+            close=close,
+            volume=np.where(factor == 1, self.volume, np.rint(self.volume / factor)),
+            # The ratio to the close is what tells of dividends, so it has to survive the rounding.
+            total_return=self.total_return / self.close * close,
+            is_as_traded=True,
         )
 
     def with_invented_ranges(self, seed: int) -> "DailySeries":
@@ -162,3 +181,8 @@ class DailySeries:
 
 def _rounded(prices: Floats, ticks_per_dollar: Floats) -> Floats:
     return np.rint(prices * ticks_per_dollar) / ticks_per_dollar
+
+
+def _restored(prices: Floats, factor: Floats) -> Floats:
+    """Return prices in other units; those whose units stay are left to the last bit."""
+    return np.where(factor == 1, prices, np.maximum(np.rint(prices * factor * _RESTORED_PER_DOLLAR) / _RESTORED_PER_DOLLAR, _LEAST_PRICE))

@@ -19,6 +19,9 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     Money that the paper engine leaves out and that may be switched on: ``fees``, ``dividends``, ``margin_interest``. With
     ``settled_cash_only`` an account without margin spends only what has settled; the venue lets it spend unsettled proceeds.
 
+    ``splits`` and ``halts`` let the synthetic market split shares about twice a year and symbol, and halt one now and then; the splits in
+    the bars of a folder always happen.
+
     The open questions of the reference (section 11) each have a switch, the documented reading first:
 
     - ``extended_gtc``: whether gtc orders may ask for extended hours (5).
@@ -53,6 +56,8 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     fees: bool = False
     dividends: bool = False
+    splits: bool = False
+    halts: bool = False
     margin_interest: bool = False
     interest_rate: Decimal = Decimal("0.0625")
     settled_cash_only: bool = False

@@ -4,12 +4,17 @@ Promises: the same source, calendar, symbols and seed give the same market, in w
 asked for shows in an answer; there is no I/O but when symbols are put on it. Every other method is a question: the tape keeps no time, and
 no state but a cache of two paths per symbol.
 
+Each day is traded in its own units: a split shows in the prices of its ex-day, from the beginning of that day's pre-market on, when what
+stands from the session before is restated.
+
 A symbol is on the tape from its first bar to its last. In a session without a bar its quotes stand at the last close and nothing
 is printed. Asking for a symbol that is not on the tape raises ``DataError``.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from fractions import Fraction
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -17,9 +22,14 @@ import numpy as np
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.market import Bar, Quote, Session
 from alchemiser.exchange.bars import DailySource
-from alchemiser.exchange.path import DayPath, TapeBar, TapePrint, trade_count_of
+from alchemiser.exchange.path import DayPath, TapeBar, TapePrint, ticks_per_dollar, trade_count_of
 from alchemiser.exchange.series import Adjustment, DailyBars, DailySeries
 from alchemiser.market.calendar import TradingCalendar, midnight, new_york_date
+
+_PRE_MARKET: Final = timedelta(hours=4)
+"""Where in New York's day the pre-market begins, and with it the units of that day."""
+
+_LARGEST_RATE: Final = 1_000
 
 
 class TapeBounds(msgspec.Struct, frozen=True):
@@ -59,7 +69,8 @@ class MarketTape:
         Raises ``DataError`` as the constructor does, and when the bars of one do not go from the first to the last of the days
         ``reaching``; then none of them is added.
         """
-        more = {symbol: self._source.series(symbol).with_invented_ranges(self._seed) for symbol in symbols if symbol not in self._series}
+        new = [symbol for symbol in symbols if symbol not in self._series]
+        more = {symbol: self._source.series(symbol).with_invented_ranges(self._seed).as_traded() for symbol in new}
         if reaching is not None:
             first, last = reaching
             for symbol, series in more.items():
@@ -112,7 +123,7 @@ class MarketTape:
         """Return the best bid and offer: live during the session, that of the last close otherwise; ``None`` when it is not on the tape."""
         session = self._started_session(at)
         path = self._path(symbol, session)
-        return None if path is None else path.quote(at)
+        return None if path is None else self._in_units(path.quote(at), session, at)
 
     def quotes_at(self, at: datetime, symbols: Sequence[str] | None = None) -> dict[str, Quote]:
         """Return the quotes of the symbols, or of all; those not on the tape at that moment are left out."""
@@ -121,19 +132,24 @@ class MarketTape:
         for symbol in self._series if symbols is None else symbols:
             path = self._path(symbol, session)
             if path is not None:
-                quotes[symbol] = path.quote(at)
+                quotes[symbol] = self._in_units(path.quote(at), session, at)
         return quotes
 
     def mid_at(self, symbol: str, at: datetime) -> float | None:
         """Return the middle of the market before it is put on the tick, ``None`` when the symbol is not on the tape."""
-        path = self._path(symbol, self._started_session(at))
-        return None if path is None else path.mid(at)
+        session = self._started_session(at)
+        path = self._path(symbol, session)
+        return None if path is None else path.mid(at) / self._shares_since(symbol, session, at)
 
     def trade_at(self, symbol: str, at: datetime) -> TapePrint | None:
         """Return the last print at or before that moment, of an earlier session when this one has none; ``None`` before the first."""
-        path = self._path(symbol, self._started_session(at))
-        found = None if path is None else path.trade(at)
-        return found or self._closing_print(symbol, at)
+        session = self._started_session(at)
+        path = self._path(symbol, session)
+        found = (None if path is None else path.trade(at)) or self._closing_print(symbol, at)
+        shares = self._shares_since(symbol, session, at)
+        if found is None or shares == 1:
+            return found
+        return msgspec.structs.replace(found, price=_on_tick(found.price / shares), size=max(1, round(found.size * shares)))
 
     def trades_between(self, symbol: str, after: datetime, until: datetime) -> tuple[TapePrint, ...]:
         """Return the prints after one moment up to and including another, both in the same session or outside any."""
@@ -148,15 +164,35 @@ class MarketTape:
         path = self._path(symbol, session)
         return None if path is None else path.running_bar(at)
 
-    def previous_bar(self, symbol: str, at: datetime) -> TapeBar | None:
-        """Return the last daily bar before the session that began last, in the trade basis; ``None`` when there is none."""
+    def previous_bar(self, symbol: str, at: datetime, *, seen_at: datetime | None = None) -> TapeBar | None:
+        """Return the last daily bar before the session that began last, ``None`` when there is none.
+
+        It is in the units of that moment, or of another one, ``seen_at``.
+        """
         session = self._started_session(at)
         series = self._of(symbol)
         index = series.index_through(session.date - timedelta(days=1))
         if index < 0:
             return None
         day = date.fromordinal(int(series.days[index]))
-        return _tape_bars(series.between(day, day, Adjustment.SPLIT, session.date))[0]
+        bars = series.between(day, day, Adjustment.SPLIT, session.date, units_of=self.units_of(at if seen_at is None else seen_at))
+        return _tape_bars(bars)[0]
+
+    def splits(self, symbol: str, start: date, end: date) -> tuple[tuple[date, Fraction], ...]:
+        """Return the splits with an ex-day from ``start`` to ``end``, both included: new shares for each old one."""
+        series = self._of(symbol)
+        inside = (series.days >= start.toordinal()) & (series.days <= end.toordinal()) & (series.split != 1)
+        return tuple(
+            (date.fromordinal(int(series.days[place])), Fraction(float(series.split[place])).limit_denominator(_LARGEST_RATE))
+            for place in np.flatnonzero(inside)
+        )
+
+    def units_of(self, at: datetime) -> date:
+        """Return the day in whose units shares are counted: today when its pre-market has begun, else that of the session before."""
+        today = new_york_date(at)
+        if self.calendar.session(today) is not None and at >= midnight(today) + _PRE_MARKET:
+            return today
+        return self._started_session(at).date
 
     def daily_bars(self, symbol: str, start: date, end: date, adjustment: Adjustment, *, until: datetime) -> tuple[TapeBar, ...]:
         """Return the daily bars from ``start`` to ``end``, both included, as the venue would answer at ``until``.
@@ -167,12 +203,12 @@ class MarketTape:
         session = self._started_session(until)
         is_running = until < session.closes_at and series.index_of(session.date) is not None and start <= session.date <= end
         last_whole = session.date - timedelta(days=1) if is_running else session.date
-        bars = _tape_bars(series.between(start, min(end, last_whole), adjustment, session.date))
+        bars = _tape_bars(series.between(start, min(end, last_whole), adjustment, session.date, units_of=self.units_of(until)))
         running = self.day_bar(symbol, until) if is_running else None
         return bars if running is None else (*bars, running)
 
     def minute_bars(self, symbol: str, start: datetime, end: datetime, *, until: datetime) -> tuple[TapeBar, ...]:
-        """Return the minute bars that start from ``start`` to ``end``, both included, and have ended by ``until``, in the trade basis."""
+        """Return the minute bars that start from ``start`` to ``end``, both included, and have ended by ``until``, as traded."""
         series = self._of(symbol)
         first = max(new_york_date(start), series.first_day)
         last = min(new_york_date(end), new_york_date(until), series.last_day)
@@ -205,6 +241,19 @@ class MarketTape:
         self._session = today
         return today
 
+    def _shares_since(self, symbol: str, session: Session, at: datetime) -> float:
+        """Return how many shares one share of the session that began last has become."""
+        return 1.0 if at < session.closes_at else self._of(symbol).shares_between(session.date, self.units_of(at))
+
+    def _in_units(self, quote: Quote, session: Session, at: datetime) -> Quote:
+        shares = self._shares_since(quote.symbol, session, at)
+        if shares == 1:
+            return quote
+        bid = _on_tick(quote.bid / shares)
+        ask = max(_on_tick(quote.ask / shares), round(bid + 1 / ticks_per_dollar(bid), 4))
+        sizes = {name: max(1, round(size * shares)) for name, size in (("bid_size", quote.bid_size), ("ask_size", quote.ask_size))}
+        return Quote(symbol=quote.symbol, bid=bid, ask=ask, at=quote.at, **sizes)
+
     def _path(self, symbol: str, session: Session) -> DayPath | None:
         latest = self._latest.get(symbol)
         if latest is not None and latest.session is session:
@@ -226,13 +275,16 @@ class MarketTape:
     def _closing_print(self, symbol: str, at: datetime) -> TapePrint | None:
         """Return the closing print of the last day with volume before the session that began last."""
         series = self._of(symbol)
-        index = series.index_through(self._started_session(at).date - timedelta(days=1))
+        today = self._started_session(at).date
+        index = series.index_through(today - timedelta(days=1))
         printed = np.flatnonzero(series.volume[: index + 1])
         if not printed.size:
             return None
         day = date.fromordinal(int(series.days[printed[-1]]))
         session = self.calendar.session(day)
-        return None if session is None else TapePrint(symbol, float(series.close[printed[-1]]), 1, session.closes_at, 1)
+        shares = series.shares_between(day, today)
+        price = float(series.close[printed[-1]])
+        return None if session is None else TapePrint(symbol, price if shares == 1 else _on_tick(price / shares), 1, session.closes_at, 1)
 
     def _refuse_bars_outside_sessions(self, of: Mapping[str, DailySeries]) -> None:
         start = max(min(series.first_day for series in of.values()), self.calendar.first_day)
@@ -243,6 +295,12 @@ class MarketTape:
             strange = inside[~np.isin(inside, sessions, assume_unique=True)]
             if strange.size:
                 raise DataError(f"{symbol}: there is a bar on {date.fromordinal(int(strange[0]))}, which is no session of the exchange")
+
+
+def _on_tick(price: float) -> float:
+    """Return a restated price as somebody could quote it."""
+    per_dollar = ticks_per_dollar(price)
+    return max(round(price * per_dollar), 1) / per_dollar
 
 
 def _bar_of_session(series: DailySeries, index: int, session: Session) -> Bar:

@@ -266,11 +266,11 @@ def test_an_end_date_is_included() -> None:
 
 
 def test_dividends_and_splits_are_read_off_the_bars(dividend_tape: MarketTape) -> None:
-    """7.4: a dividend is what the adjusted close lost over night, a split what the as-traded close did; both have their ex-date."""
+    """7.4: a dividend is what the adjusted close lost over night, per share of that day; a split is what its row says."""
     groups = corporate_actions(dividend_tape, ["XYZ"], date(2025, 2, 20), date(2025, 3, 3), at("22:00:00"))
 
     (dividend,), (forward,), (reverse,) = groups["cash_dividends"], groups["forward_splits"], groups["reverse_splits"]
-    assert (dividend["ex_date"], dividend["rate"]) == ("2025-02-25", 0.5)
+    assert (dividend["ex_date"], dividend["rate"]) == ("2025-02-25", 0.075)
     assert (forward["ex_date"], forward["new_rate"], forward["old_rate"]) == ("2025-02-26", 3, 2)
     assert (reverse["ex_date"], reverse["new_rate"], reverse["old_rate"]) == ("2025-02-27", 1, 10)
     assert corporate_actions(market(), ["SPY"], date(2025, 2, 20), date(2025, 3, 3), at("22:00:00")) == {}

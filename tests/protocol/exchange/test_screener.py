@@ -67,7 +67,7 @@ async def test_announcements_of_dividends_and_splits(dividend_tape: MarketTape) 
             ("split", "stock_split", "2025-02-26"),
             ("split", "reverse_split", "2025-02-27"),
         ]
-        assert (rows[0]["cash"], rows[1]["new_rate"], rows[1]["old_rate"]) == ("0.5", "3", "2")
+        assert (rows[0]["cash"], rows[1]["new_rate"], rows[1]["old_rate"]) == ("0.075", "3", "2")
         assert [await ask(exchange, f"{ANNOUNCEMENTS}/{row['id']}") for row in rows] == rows
         assert await ask(exchange, f"{ANNOUNCEMENTS}?ca_types=merger&{RANGE}") == []
         assert await ask(exchange, f"{ANNOUNCEMENTS}?ca_types=split&symbol=NOPE&{RANGE}") == []

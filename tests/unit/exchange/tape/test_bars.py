@@ -84,16 +84,25 @@ def test_a_range_of_days_is_cut_on_both_sides(write_bars: WriteBars) -> None:
     assert len(folder.daily("SPY", FAR_AHEAD, FAR_BACK, Adjustment.ALL, FAR_AHEAD)) == 0
 
 
-def test_units_of_an_earlier_day_undo_later_splits(write_bars: WriteBars) -> None:
-    """In the units of a day prices are those traded on it, and a later split never happens."""
-    path = write_bars("SPY", *ACTIONS)
-    folder = BarFolder(path, units_of=date(2025, 3, 27))
-    assert closes(folder, Adjustment.SPLIT, "2025-03-31") == [200, 202, 204, 206]
-    assert closes(folder, Adjustment.RAW, "2025-03-31") == [200, 202, 204, 206]
-    assert closes(folder, Adjustment.ALL, "2025-03-31") == [198, 202, 204, 206]
-    assert folder.series("SPY").volume.tolist() == [500] * 4
-    assert folder.adjusted_closes("SPY", date(2025, 3, 27)).closes.tolist() == pytest.approx([198, 202])
-    assert closes(BarFolder(path, units_of=date(2025, 3, 28)), Adjustment.RAW, "2025-03-31") == [200, 202, 102, 103]
+@pytest.mark.parametrize(
+    ("adjustment", "as_of", "expected"),
+    [
+        ("raw", "2025-03-31", [200, 202, 102, 103]),
+        ("split", "2025-03-31", [100, 101, 102, 103]),
+        ("split", "2025-03-27", [200, 202]),
+        ("dividend", "2025-03-31", [198, 202, 102, 103]),
+        ("all", "2025-03-31", [99, 101, 102, 103]),
+        ("all", "2025-03-27", [198, 202]),
+    ],
+)
+def test_as_traded_every_day_has_its_own_units(write_bars: WriteBars, adjustment: str, as_of: str, expected: list[float]) -> None:
+    """What is adjusted for splits is in the units of the day it is seen on; raw prices are those that were traded."""
+    series = BarFolder(write_bars("SPY", *ACTIONS)).series("SPY").as_traded()
+    seen = series.between(FAR_BACK, FAR_AHEAD, Adjustment(adjustment), date.fromisoformat(as_of))
+    assert seen.close.tolist() == pytest.approx(expected)
+    assert series.close.tolist() == [200, 202, 102, 103]
+    assert series.volume.tolist() == [500, 500, 1000, 1000]
+    assert series.as_traded().close.tolist() == series.close.tolist()
 
 
 def test_date_and_close_are_enough(write_bars: WriteBars) -> None:
@@ -309,7 +318,7 @@ def test_invented_ranges_hold_their_bars_and_leave_the_others(write_bars: WriteB
     assert (made.open[5], made.high[5], made.low[5], made.volume[5]) == (1, 2, 0.5, 7)
     assert made.open.tolist() == series.with_invented_ranges(3).open.tolist()
     assert made.open.tolist() != series.with_invented_ranges(4).open.tolist()
-    assert made.with_units_of(date(2030, 1, 1)).open.tolist() == made.open.tolist()
+    assert made.as_traded().open.tolist() == made.open.tolist()
 
 
 @pytest.mark.skipif(not REAL_BARS.is_dir(), reason=f"no real bars at {REAL_BARS}")
