@@ -200,7 +200,7 @@ class AlpacaVenue:
 
         The venue keeps these times to the millisecond only, so the whole millisecond of ``after`` is included: a fill may be
         returned that is known already, and is recognised by its execution id, but none is left out. Rows that break or correct a fill
-        are no fills; that less is filled than was known shows in the order itself.
+        are among them.
         """
         floor = None if after is None else after - timedelta(microseconds=after.microsecond % 1000)
         bound = None if floor is None else floor - timedelta(milliseconds=1)
@@ -216,7 +216,7 @@ class AlpacaVenue:
             )
             rows = await self._ask(request, _ACTIVITIES)
             for row in rows:
-                if not row.is_correction and (floor is None or row.transaction_time >= floor):
+                if floor is None or row.transaction_time >= floor:
                     found[row.id] = _meaning(request, wire.activity_of, row)
             if len(rows) < FILLS_PER_PAGE:
                 return tuple(sorted(found.values(), key=lambda fill: fill.at))

@@ -107,7 +107,7 @@ class WireAsset(msgspec.Struct, frozen=True, gc=False):
 
 
 class WireActivity(Exact, frozen=True):
-    """An account activity that is a fill."""
+    """An account activity that is a fill, or takes one back."""
 
     id: str
     order_id: str
@@ -118,11 +118,7 @@ class WireActivity(Exact, frozen=True):
     cum_qty: Decimal
     transaction_time: Moment
     type: str = "fill"
-
-    @property
-    def is_correction(self) -> bool:
-        """Whether the row takes an execution back instead of telling of one."""
-        return self.type in CORRECTIONS
+    previous_id: str | None = None
 
 
 class WireSession(msgspec.Struct, frozen=True):
@@ -246,7 +242,7 @@ def asset_of(wire: WireAsset) -> Asset:
 
 
 def activity_of(wire: WireActivity) -> BrokerActivity:
-    """Return the fill; the part of its id behind ``::`` is the id of the execution."""
+    """Return the fill, or what takes one back; the part of an id behind ``::`` is the id of the execution."""
     return BrokerActivity(
         activity_id=wire.id,
         execution_id=wire.id.rpartition("::")[2],
@@ -257,6 +253,8 @@ def activity_of(wire: WireActivity) -> BrokerActivity:
         price=wire.price,
         cumulative_quantity=wire.cum_qty,
         at=wire.transaction_time.astimezone(UTC),
+        correction=wire.type if wire.type in CORRECTIONS else None,
+        previous_execution_id=None if wire.previous_id is None else wire.previous_id.rpartition("::")[2],
     )
 
 

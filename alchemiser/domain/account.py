@@ -37,7 +37,11 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BrokerActivity(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the broker's account activities that is a fill; ``activity_id`` is its paging cursor."""
+    """One row of the broker's account activities that is a fill; ``activity_id`` is its paging cursor.
+
+    A row that takes an execution back, and perhaps brings another in its place, has ``correction`` set to the venue's word for that, and
+    ``previous_execution_id`` to the execution it is about; ``cumulative_quantity`` is what the venue counts after it.
+    """
 
     activity_id: str
     execution_id: str
@@ -48,3 +52,5 @@ class BrokerActivity(msgspec.Struct, frozen=True, kw_only=True):
     price: Decimal
     cumulative_quantity: Decimal
     at: datetime
+    correction: str | None = None
+    previous_execution_id: str | None = None

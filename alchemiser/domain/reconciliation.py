@@ -25,6 +25,7 @@ class DifferenceCode(StrEnum):
     INTENT_DOUBLED = "intent_doubled"
     FILL_MISSED = "fill_missed"
     FILL_ALTERED = "fill_altered"
+    FILL_BROKEN = "fill_broken"
     FILL_FOREIGN = "fill_foreign"
     FILLS_UNLISTED = "fills_unlisted"
     FILLS_EXCESS = "fills_excess"
@@ -34,6 +35,7 @@ class DifferenceCode(StrEnum):
     POSITION_MORE = "position_more"
     POSITION_FOREIGN = "position_foreign"
     POSITION_FOREIGN_SHORT = "position_foreign_short"
+    POSITION_OWED = "position_owed"
     POSITION_HELD = "position_held"
     POSITION_UNSETTLED = "position_unsettled"
     BOOKS_SHORT = "books_short"
@@ -77,6 +79,7 @@ MEANINGS: Final[dict[DifferenceCode, Meaning]] = {
     DifferenceCode.ORDER_UNRECORDED: Meaning(Remedy.CANCELLED, "a live order of this journal that this journal does not hold"),
     DifferenceCode.INTENT_DOUBLED: Meaning(Remedy.CANCELLED, "a second live order of one intent"),
     DifferenceCode.FILL_MISSED: Meaning(Remedy.APPLIED, "an execution that we had not heard of"),
+    DifferenceCode.FILL_BROKEN: Meaning(Remedy.APPLIED, "an execution was taken back or corrected, and we had not heard of it"),
     DifferenceCode.FILL_ALTERED: Meaning(Remedy.PARKED, "an execution has another price or quantity at the venue"),
     DifferenceCode.FILL_FOREIGN: Meaning(Remedy.LEFT_ALONE, "an execution of an order that the daemon did not send"),
     DifferenceCode.FILLS_UNLISTED: Meaning(Remedy.PARKED, "the venue counts more filled than its list of executions has"),
@@ -87,9 +90,12 @@ MEANINGS: Final[dict[DifferenceCode, Meaning]] = {
     DifferenceCode.POSITION_MORE: Meaning(Remedy.LEFT_ALONE, "the broker has more shares than the books: the rest is somebody else's"),
     DifferenceCode.POSITION_FOREIGN: Meaning(Remedy.LEFT_ALONE, "the account holds shares of which the books have none"),
     DifferenceCode.POSITION_FOREIGN_SHORT: Meaning(Remedy.LEFT_ALONE, "the account is short of shares of which the books have none"),
+    DifferenceCode.POSITION_OWED: Meaning(
+        Remedy.SHOWN, "shares were sold before their purchase was taken back: books and broker are short alike until the next decision"
+    ),
     DifferenceCode.POSITION_HELD: Meaning(Remedy.SHOWN, "an order that is not ours holds shares of the books"),
     DifferenceCode.POSITION_UNSETTLED: Meaning(Remedy.SHOWN, "shares differ while orders of the symbol are at work; judged when they end"),
-    DifferenceCode.BOOKS_SHORT: Meaning(Remedy.PARKED, "the books are short of shares, which they never may be"),
+    DifferenceCode.BOOKS_SHORT: Meaning(Remedy.PARKED, "the books are short of shares, and the broker says otherwise"),
     DifferenceCode.CASH_LESS: Meaning(Remedy.SHOWN, "the broker has less cash than the books make it"),
     DifferenceCode.CASH_MORE: Meaning(Remedy.SHOWN, "the broker has more cash than the books make it"),
     DifferenceCode.CASH_UNSETTLED: Meaning(Remedy.SHOWN, "cash differs while orders are at work; judged when they end"),

@@ -55,7 +55,7 @@ class Venue(Protocol):
         """Return all positions."""
 
     async def fills_since(self, after: datetime | None) -> tuple[BrokerActivity, ...]:
-        """Return the fills after that time, oldest first; all of them when ``after`` is ``None``."""
+        """Return the fills after that time, and what took fills back, oldest first; all of them when ``after`` is ``None``."""
 
     async def replay_since(self, event_id: str) -> tuple[ExecutionReport, ...] | None:
         """Return what was told of our orders after that event, oldest first; ``None`` where the venue does not tell anything again."""

@@ -79,7 +79,8 @@ class Reconciler:
         attempt = 0
         while True:
             attempt += 1
-            venue, observed = await self._ask(reason, since, since_event)
+            # What does not fit may be older than what was asked for: an execution taken back long after it was made, for one.
+            venue, observed = await self._ask(reason, since if attempt == 1 else None, since_event)
             findings = reconcile(self._own(), venue)
             if findings.is_settled or attempt >= parts.attempts:
                 break

@@ -17,7 +17,7 @@ import msgspec
 from alchemiser.domain.account import BrokerActivity, BrokerPosition
 from alchemiser.domain.ids import split_client_order_id
 from alchemiser.domain.money import ZERO, number_string
-from alchemiser.domain.orders import ExecutionReport, Fill, Order, OrderState, Side, apply_report
+from alchemiser.domain.orders import Execution, ExecutionReport, Fill, Order, OrderState, Side, apply_report, broken_by
 from alchemiser.domain.reconciliation import Difference, DifferenceCode
 from alchemiser.execution.missed_fills import missed_fills
 
@@ -136,7 +136,9 @@ class _View:
         self._orders = {order.client_order_id: order for order in own.orders}
         self._by_venue_id = {order.venue_order_id: key for key, order in self._orders.items() if order.venue_order_id is not None}
         self.reports: list[ExecutionReport] = []
-        self.missed: list[Fill] = []
+        self.shares: dict[str, Decimal] = {}
+        self.cash = ZERO
+        self.counted: dict[str, Decimal] = {}
         self.live: dict[str, None] = {}
         self.venue_ids: dict[str, str] = {}
         self.unclear: set[str] = set()
@@ -154,16 +156,26 @@ class _View:
     def __iter__(self) -> Iterator[Order]:
         return iter(self._orders.values())
 
-    def apply(self, order: Order, report: ExecutionReport) -> Fill | None:
-        """Let an order follow a report; one that changes nothing is forgotten."""
+    def apply(self, order: Order, report: ExecutionReport) -> Iterator[Difference]:
+        """Let an order follow a report, and yield what that moves; a report that changes nothing is forgotten."""
         self._by_venue_id[report.venue_order_id] = order.client_order_id
+        broken = broken_by(order, report)
         changed, fill = apply_report(order, report)
         if changed != order:
             self._orders[order.client_order_id] = changed
             self.reports.append(report)
+        if broken is not None:
+            self._move(order, -broken.quantity, broken.price)
+            yield _broken(order, broken, fill)
         if fill is not None:
-            self.missed.append(fill)
-        return fill
+            self._move(order, fill.quantity, fill.price)
+            if broken is None:
+                yield _missed(order, fill)
+
+    def _move(self, order: Order, quantity: Decimal, price: Decimal) -> None:
+        symbol, signed = order.request.symbol, order.request.side.sign * quantity
+        self.shares[symbol] = self.shares.get(symbol, ZERO) + signed
+        self.cash -= signed * price
 
 
 def _compare_orders(own: OwnSide, venue: VenueSide, view: _View) -> Iterator[Difference]:
@@ -201,15 +213,12 @@ def _of_ours(order: Order, report: ExecutionReport, listed: set[str], view: _Vie
         yield _difference(code.ORDER_REVIVED, order, order.state.value, report.status)
     if limit is not None and report.limit_price is not None and limit != report.limit_price:
         yield _difference(code.ORDER_REPRICED, order, number_string(limit), number_string(report.limit_price))
-    if report.cumulative_quantity < order.cumulative_quantity:
-        view.unclear.add(order.request.symbol)
-        theirs = number_string(report.cumulative_quantity)
-        yield _difference(code.FILLS_EXCESS, order, number_string(order.cumulative_quantity), theirs)
+    view.counted[order.client_order_id] = report.cumulative_quantity
     successor = report.replaced_by
     if report.status == "replaced" and successor is not None and successor not in listed and view.by_venue_id(successor) is None:
         view.unclear.add(order.request.symbol)
         yield _difference(code.ORDER_REPLACED, order, order.state.value, f"replaced by {successor}")
-    view.apply(order, report)
+    yield from view.apply(order, report)
 
 
 def _of_nobody(own: OwnSide, report: ExecutionReport, view: _View) -> Iterator[Difference]:
@@ -244,9 +253,7 @@ def _compare_executions(own: OwnSide, venue: VenueSide, view: _View) -> Iterator
     for report in venue.replayed:
         order = view.of(report)
         if order is not None and not _is_altered(order, report):
-            fill = view.apply(order, report)
-            if fill is not None:
-                yield _missed(order, fill)
+            yield from view.apply(order, report)
     for activity in venue.executions:
         known = own.fills.get(activity.execution_id)
         if known is not None and (known.quantity, known.price) != (activity.quantity, activity.price):
@@ -261,9 +268,7 @@ def _compare_executions(own: OwnSide, venue: VenueSide, view: _View) -> Iterator
     for report in missed_fills(venue.executions, view):
         order = view.of(report)
         assert order is not None, "a missed execution is one of our orders"
-        fill = view.apply(order, report)
-        if fill is not None:
-            yield _missed(order, fill)
+        yield from view.apply(order, report)
 
 
 def _compare_states(own: OwnSide, view: _View) -> Iterator[Difference]:
@@ -274,6 +279,10 @@ def _compare_states(own: OwnSide, view: _View) -> Iterator[Difference]:
         if after.state is not before.state:
             code = DifferenceCode.ORDER_ENDED if after.is_terminal else DifferenceCode.ORDER_BEHIND
             yield _difference(code, before, before.state.value, after.state.value)
+        counted = view.counted.get(before.client_order_id, after.cumulative_quantity)
+        if counted < min(before.cumulative_quantity, after.cumulative_quantity):
+            view.unclear.add(before.request.symbol)
+            yield _difference(DifferenceCode.FILLS_EXCESS, before, number_string(before.cumulative_quantity), number_string(counted))
         if after.missing_quantity:
             view.unclear.add(before.request.symbol)
             ours, theirs = number_string(after.cumulative_quantity), number_string(after.reported_quantity)
@@ -308,9 +317,7 @@ def _is_owned(order: Order, unfinished: str | None) -> bool:
 
 def _compare_positions(own: OwnSide, venue: VenueSide, view: _View) -> Iterator[Difference]:
     """Yield where the shares of the books, missed executions included, are not those of the broker."""
-    books = dict(own.holdings)
-    for fill in view.missed:
-        books[fill.symbol] = books.get(fill.symbol, ZERO) + fill.side.sign * fill.quantity
+    books = {symbol: own.holdings.get(symbol, ZERO) + view.shares.get(symbol, ZERO) for symbol in sorted({*own.holdings, *view.shares})}
     at_broker = {position.symbol: position for position in venue.positions}
     at_work = view.unclear | {order.request.symbol for order in view if not order.is_terminal}
     for symbol in sorted({*books, *at_broker}):
@@ -327,8 +334,8 @@ def _compare_positions(own: OwnSide, venue: VenueSide, view: _View) -> Iterator[
 
 
 def _position_code(ours: Decimal, theirs: Decimal, *, is_at_work: bool) -> DifferenceCode | None:
-    if ours == theirs and ours >= 0:
-        return None
+    if ours == theirs:
+        return None if ours >= 0 else DifferenceCode.POSITION_OWED
     table: tuple[tuple[bool, DifferenceCode], ...] = (
         (ours < 0, DifferenceCode.BOOKS_SHORT),
         (ours == 0 and theirs > 0 and not is_at_work, DifferenceCode.POSITION_FOREIGN),
@@ -345,7 +352,7 @@ def _compare_cash(own: OwnSide, venue: VenueSide, view: _View) -> Iterator[Diffe
     """Yield where the cash of the books, missed executions included, is not the broker's."""
     if own.cash is None:
         return
-    ours = own.cash - sum((fill.side.sign * fill.quantity * fill.price for fill in view.missed), ZERO)
+    ours = own.cash + view.cash
     if abs(ours - venue.cash) < CENT:
         return
     code = DifferenceCode.CASH_MORE if venue.cash > ours else DifferenceCode.CASH_LESS
@@ -363,6 +370,12 @@ def _missed(order: Order, fill: Fill) -> Difference:
     return Difference(
         code=DifferenceCode.FILL_MISSED, subject=fill.execution_id, symbol=order.request.symbol, ours="unknown", theirs=theirs
     )
+
+
+def _broken(order: Order, broken: Execution, instead: Fill | None) -> Difference:
+    theirs = "taken back" if instead is None else _shares(instead.quantity, instead.price)
+    ours = _shares(broken.quantity, broken.price)
+    return Difference(code=DifferenceCode.FILL_BROKEN, subject=broken.execution_id, symbol=order.request.symbol, ours=ours, theirs=theirs)
 
 
 def _is_altered(order: Order, report: ExecutionReport) -> bool:

@@ -5,7 +5,9 @@ shares balance; an execution counts once; an intent has one live order, and an i
 what was ordered. A journal may end anywhere: what its end does not hold yet is no fault.
 """
 
+from bisect import bisect_right
 from collections import deque
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -22,7 +24,7 @@ from alchemiser.domain.events import (
     ResultReported,
 )
 from alchemiser.domain.money import ZERO
-from alchemiser.domain.orders import Fill, NewOrder, Side
+from alchemiser.domain.orders import Fill, NewOrder
 
 
 class _Seen(msgspec.Struct):
@@ -60,20 +62,18 @@ class Audit:
                 return self._intended(event)
             case OrderFilled(fill=fill):
                 return self._filled(fill)
-            case FillBroken(fill=fill):
-                return self._broken_fill(fill)
+            case FillBroken(fill=fill, replaced_by=replaced_by):
+                return self._broken_fill(fill, replaced_by)
             case OrderClosed():
                 return self._closed(event)
             case FillBooked():
                 return self._booking(event)
-            case RebalancePlanned(crossings=crossings):
+            case RebalancePlanned(crossings=crossings, at=at):
                 return [
                     problem
                     for crossing in crossings
-                    for problem in (
-                        *self._books.sell(crossing.seller, crossing.symbol, crossing.quantity, crossing.price),
-                        *self._books.buy(crossing.buyer, crossing.symbol, crossing.quantity, crossing.price),
-                    )
+                    for name, quantity in ((crossing.seller, -crossing.quantity), (crossing.buyer, crossing.quantity))
+                    for problem in self._books.trade((name, crossing.symbol), _Traded("", quantity, crossing.price, at))
                 ]
             case ResultReported(realised=realised):
                 return self._books.compare(realised)
@@ -113,15 +113,14 @@ class Audit:
             problems.append(f"{order.filled} shares of order {fill.client_order_id} are filled, {request.quantity} were ordered")
         return problems
 
-    def _broken_fill(self, fill: Fill) -> list[str]:
+    def _broken_fill(self, fill: Fill, replaced_by: str | None) -> list[str]:
         standing = self._fills.get(fill.execution_id)
         if standing is None or fill.execution_id in self._broken:
             return [f"execution {fill.execution_id} is taken back, and did not count"]
         self._broken.add(fill.execution_id)
         if fill.client_order_id in self._orders:
             self._orders[fill.client_order_id].filled -= standing.quantity
-        # What it had earned, and from which lots, is not worked out a second time: from here on the books of this symbol are not compared.
-        self._books.forget(standing.symbol)
+        self._books.take_back(standing, replaced_by)
         return []
 
     def _closed(self, event: OrderClosed) -> list[str]:
@@ -162,57 +161,110 @@ class Audit:
             problems.append(
                 f"{cash} dollars are booked for execution {event.execution_id}, which moved {-sign * fill.quantity * fill.price}"
             )
-        for entry in event.entries:
-            if fill.side is Side.BUY:
-                problems += self._books.buy(entry.strategy, event.symbol, entry.quantity, entry.price)
-            else:
-                problems += self._books.sell(entry.strategy, event.symbol, -entry.quantity, entry.price, entry.realised)
+        for entry in event.entries if event.execution_id not in self._broken else ():
+            traded = _Traded(event.execution_id, entry.quantity, entry.price, fill.at)
+            problems += self._books.trade((entry.strategy, event.symbol), traded, entry.realised)
         return problems
+
+
+class _Traded(msgspec.Struct, frozen=True):
+    """Signed shares of one strategy that changed hands at a price, then; nameless when they were crossed inside."""
+
+    execution_id: str
+    quantity: Decimal
+    price: Decimal
+    at: datetime
+
+
+class _Position(msgspec.Struct):
+    """What a strategy traded of one symbol, in the order of the times, and what that leaves: first in, first out."""
+
+    trades: list[_Traded] = []
+    lots: deque[tuple[Decimal, Decimal]] = msgspec.field(default_factory=deque)
+    realised: Decimal = ZERO
+    is_changed: bool = False
+
+    def take_in(self, one: _Traded) -> None:
+        """Count one more trade, at its place."""
+        if not self.is_changed and (not self.trades or one.at >= self.trades[-1].at):
+            self.trades.append(one)
+            self._count(one)
+            return
+        place = next(
+            (place for place, other in enumerate(self.trades) if one.execution_id and other.execution_id == one.execution_id), None
+        )
+        if place is not None:
+            self.trades[place] = msgspec.structs.replace(one, at=self.trades[place].at)
+        else:
+            self.trades.insert(bisect_right(self.trades, one.at, key=lambda other: other.at), one)
+        self.count_again()
+
+    def count_again(self) -> None:
+        """Count all trades from the first."""
+        self.lots, self.realised = deque(), ZERO
+        for one in self.trades:
+            self._count(one)
+
+    def _count(self, one: _Traded) -> None:
+        left = one.quantity
+        while left and self.lots and (self.lots[0][0] > 0) != (left > 0):
+            held, cost = self.lots.popleft()
+            taken = min(abs(held), abs(left)) * (1 if held > 0 else -1)
+            left += taken
+            self.realised += taken * (one.price - cost)
+            if taken != held:
+                self.lots.appendleft((held - taken, cost))
+        if left:
+            self.lots.append((left, one.price))
 
 
 class _Books:
-    """Lots of each strategy, first in first out, once more and on their own."""
+    """What each strategy holds and has earned, once more and on its own."""
 
     def __init__(self) -> None:
-        self._lots: dict[tuple[str, str], deque[tuple[Decimal, Decimal]]] = {}
-        self._realised: dict[str, Decimal] = {}
-        self._forgotten: set[str] = set()
+        self._positions: dict[tuple[str, str], _Position] = {}
 
-    def forget(self, symbol: str) -> None:
-        """Compare the lots of a symbol no more, nor what strategies have earned in all."""
-        self._forgotten.add(symbol)
-
-    def buy(self, strategy: str, symbol: str, quantity: Decimal, price: Decimal) -> list[str]:
-        """Take shares in."""
-        self._lots.setdefault((strategy, symbol), deque()).append((quantity, price))
-        return []
-
-    def sell(self, strategy: str, symbol: str, quantity: Decimal, price: Decimal, said: Decimal | None = None) -> list[str]:
-        """Give shares out; ``said`` is the profit that the booking claims."""
-        lots, left, realised = self._lots.setdefault((strategy, symbol), deque()), quantity, ZERO
-        while left > 0 and lots:
-            held, cost = lots.popleft()
-            taken = min(held, left)
-            left -= taken
-            realised += taken * (price - cost)
-            if taken < held:
-                lots.appendleft((held - taken, cost))
-        self._realised[strategy] = self._realised.get(strategy, ZERO) + realised
-        problems: list[str] = []
-        if symbol in self._forgotten:
-            return problems
-        if left > 0:
-            problems.append(f"{strategy} sells {quantity} {symbol} and holds {quantity - left}")
-        if said is not None and said != realised:
-            problems.append(f"{strategy} is said to have earned {said} with {quantity} {symbol}, its lots say {realised}")
+    def trade(self, key: tuple[str, str], one: _Traded, said: Decimal | None = None) -> list[str]:
+        """Count a trade of a strategy in a symbol; ``said`` is the profit that its booking claims."""
+        (strategy, symbol), position = key, self._positions.setdefault(key, _Position())
+        before = position.realised
+        position.take_in(one)
+        problems = []
+        if one.quantity < 0 and position.lots and position.lots[0][0] < 0 and not position.is_changed:
+            held = sum((quantity for quantity, _ in position.lots), ZERO) - one.quantity
+            problems.append(f"{strategy} sells {-one.quantity} {symbol} and holds {held}")
+        if said is not None and said != position.realised - before:
+            problems.append(
+                f"{strategy} is said to have earned {said} with {abs(one.quantity)} {symbol}, its lots say {position.realised - before}"
+            )
         return problems
+
+    def take_back(self, fill: Fill, replaced_by: str | None) -> None:
+        """Count an execution no more; its place is kept for the one that replaces it. What was sold of it since is owed."""
+        for (_, symbol), position in self._positions.items():
+            if symbol != fill.symbol or all(one.execution_id != fill.execution_id for one in position.trades):
+                continue
+            kept = [] if replaced_by is None else [replaced_by]
+            position.trades = [
+                one
+                for traded in position.trades
+                for one in (
+                    [traded]
+                    if traded.execution_id != fill.execution_id
+                    else [msgspec.structs.replace(traded, execution_id=name, quantity=ZERO) for name in kept]
+                )
+            ]
+            position.is_changed = True
+            position.count_again()
 
     def compare(self, said: dict[str, Decimal]) -> list[str]:
         """Compare the profit that a result claims."""
-        if self._forgotten:
-            return []
+        made = dict.fromkeys(said, ZERO)
+        for (strategy, _), position in self._positions.items():
+            if strategy in made:
+                made[strategy] += position.realised
         return [
-            f"the result of {strategy} is {amount}, its sales make {self._realised.get(strategy, ZERO)}"
+            f"the result of {strategy} is {amount}, its sales make {made[strategy]}"
             for strategy, amount in said.items()
-            if amount != self._realised.get(strategy, ZERO)
+            if amount != made[strategy]
         ]

@@ -31,9 +31,10 @@ from alchemiser.domain.intents import Crossing
 from alchemiser.domain.market import Session
 from alchemiser.domain.memory import Remembering
 from alchemiser.domain.money import ZERO, number_string
-from alchemiser.domain.orders import Fill, Side
+from alchemiser.domain.orders import Fill
 from alchemiser.portfolio.attribution import split_fill
-from alchemiser.portfolio.lots import Book, Lot
+from alchemiser.portfolio.lots import Book, Trade
+from alchemiser.portfolio.trails import Trail
 
 
 class OwnOrder(msgspec.Struct, kw_only=True):
@@ -45,19 +46,19 @@ class OwnOrder(msgspec.Struct, kw_only=True):
 
 
 class Booking(msgspec.Struct, kw_only=True):
-    """How an execution was booked: for which order, who got what, and the lots that a sale took from each strategy."""
+    """How an execution was booked: for which order, and who got what; nobody anything when it was taken back."""
 
     order: str
     symbol: str
     entries: tuple[BookEntry, ...]
-    taken: dict[str, tuple[Lot, ...]]
 
 
 class LedgerMemory(msgspec.Struct, kw_only=True):
     """What the ledger remembers.
 
     ``waiting`` is what each strategy still waits for, by intent; ``orders`` are ours, ``booked`` is how each of their executions was
-    booked; ``unbooked`` are fills whose booking has not come yet, by execution.
+    booked; ``unbooked`` are fills whose booking has not come yet, by execution. ``trails`` are the trades that may still be taken back, by
+    strategy and symbol, ``instead`` is who had what of an execution that was corrected, by the execution that stands in its place.
     """
 
     books: dict[str, Book]
@@ -67,6 +68,8 @@ class LedgerMemory(msgspec.Struct, kw_only=True):
     booked: dict[str, Booking]
     unbooked: dict[str, Fill]
     session: Session | None
+    trails: dict[str, dict[str, Trail]]
+    instead: dict[str, dict[str, Decimal]]
 
 
 class Ledger(Remembering):
@@ -98,6 +101,8 @@ class Ledger(Remembering):
         self._booked: dict[str, Booking] = {}
         self._unbooked: dict[str, Fill] = {}
         self._session: Session | None = None
+        self._trails: dict[str, dict[str, Trail]] = {}
+        self._instead: dict[str, dict[str, Decimal]] = {}
         # Fills that wait until the booking before theirs has come back: it decides what is still waited for. Between events it is empty.
         self._to_book: deque[Fill] = deque()
         self._booking: str | None = None
@@ -154,8 +159,8 @@ class Ledger(Remembering):
                 self._take(fill)
             case FillBooked() as booked:
                 self._apply(booked)
-            case FillBroken(fill=fill):
-                self._undo(fill)
+            case FillBroken(fill=fill, replaced_by=replaced_by):
+                self._undo(fill, replaced_by)
             case SessionOpened(session=session):
                 self._turn_to(session)
             case _:
@@ -186,10 +191,8 @@ class Ledger(Remembering):
 
     def _cross(self, plan: RebalancePlanned, crossing: Crossing, number: int) -> None:
         name = f"{plan.rebalance_id}/crossing/{number}"
-        seller, _ = self._books.get(crossing.seller, Book()).sell(crossing.symbol, crossing.quantity, crossing.price)
-        buyer = self._books.get(crossing.buyer, Book())
-        self._books[crossing.seller] = seller
-        self._books[crossing.buyer] = buyer.buy(crossing.symbol, crossing.quantity, crossing.price, at=plan.at, execution_id=name)
+        for strategy, quantity in ((crossing.seller, -crossing.quantity), (crossing.buyer, crossing.quantity)):
+            self._trade(strategy, crossing.symbol, Trade(execution_id=name, quantity=quantity, price=crossing.price, at=plan.at))
 
     def _take(self, fill: Fill) -> None:
         if fill.execution_id in self._booked or fill.execution_id in self._unbooked:
@@ -205,16 +208,23 @@ class Ledger(Remembering):
 
     def _book(self, fill: Fill) -> None:
         """Say who gets which part of a fill. The books change when that comes back as an event."""
-        waiting = self._waiting.get(self._orders[fill.client_order_id].intent, {})
         entries = []
-        for strategy, quantity in split_fill(fill.quantity, waiting).items():
-            realised = ZERO
-            if fill.side is Side.SELL:
-                _, realised = self._books[strategy].sell(fill.symbol, quantity, fill.price)
+        for strategy, quantity in self._split(fill).items():
             signed = fill.side.sign * quantity
-            entries.append(BookEntry(strategy=strategy, quantity=signed, price=fill.price, cash=-signed * fill.price, realised=realised))
+            earned = self._after(strategy, fill.symbol, _trade_of(fill, signed)).realised - self._book_of(strategy).realised
+            entries.append(BookEntry(strategy=strategy, quantity=signed, price=fill.price, cash=-signed * fill.price, realised=earned))
         self._booking = fill.execution_id
         self._post(FillBooked(at=fill.at, execution_id=fill.execution_id, symbol=fill.symbol, entries=tuple(entries)))
+
+    def _split(self, fill: Fill) -> dict[str, Decimal]:
+        """Return who gets how much: what stands in the place of a corrected execution goes first to who had that."""
+        waiting = self._waiting.get(self._orders[fill.client_order_id].intent, {})
+        had = {name: min(quantity, waiting.get(name, ZERO)) for name, quantity in self._instead.get(fill.execution_id, {}).items()}
+        again = min(fill.quantity, sum(had.values(), ZERO))
+        parts = split_fill(again, had)
+        left = {name: quantity - parts.get(name, ZERO) for name, quantity in waiting.items()}
+        more = split_fill(fill.quantity - again, left)
+        return {name: parts.get(name, ZERO) + more.get(name, ZERO) for name in sorted({*parts, *more})}
 
     def _apply(self, booked: FillBooked) -> None:
         """Change the books, once per execution, and let the next booking be made."""
@@ -231,36 +241,37 @@ class Ledger(Remembering):
             raise InvariantBroken(
                 f"execution {booked.execution_id} of {booked.symbol} is booked, but it was never a fill of ours; the daemon stops"
             )
-        sold = {entry.strategy: -entry.quantity for entry in booked.entries if entry.quantity < 0}
-        taken = {name: self._books.get(name, Book()).first(booked.symbol, quantity) for name, quantity in sold.items()}
-        self._booked[booked.execution_id] = Booking(order=fill.client_order_id, symbol=booked.symbol, entries=booked.entries, taken=taken)
+        self._booked[booked.execution_id] = Booking(order=fill.client_order_id, symbol=booked.symbol, entries=booked.entries)
+        self._instead.pop(booked.execution_id, None)
         waiting = self._waiting.get(self._orders[fill.client_order_id].intent, {})
         for entry in booked.entries:
             if entry.strategy in waiting:
                 waiting[entry.strategy] -= abs(entry.quantity)
-        self._change(booked, fill)
+            self._trade(entry.strategy, booked.symbol, _trade_of(fill, entry.quantity))
 
-    def _undo(self, broken: Fill) -> None:
-        """Take an execution out of the books that the venue took back; its shares are waited for again."""
-        waiting_for_it = self._unbooked.pop(broken.execution_id, None)
-        if waiting_for_it is not None:
-            self._to_book = deque(fill for fill in self._to_book if fill.execution_id != broken.execution_id)
-            nothing = Booking(order=broken.client_order_id, symbol=broken.symbol, entries=(), taken={})
-            self._booked[broken.execution_id] = nothing
-        booking = self._booked.get(broken.execution_id)
+    def _undo(self, broken: Fill, replaced_by: str | None) -> None:
+        """Take an execution that the venue took back out of the books: they become what they would be without it.
+
+        Its shares are waited for again by who had them. Shares of it that have been sold since are owed.
+        """
+        key = broken.execution_id
+        if self._unbooked.pop(key, None) is not None:
+            self._to_book = deque(fill for fill in self._to_book if fill.execution_id != key)
+            self._booked[key] = Booking(order=broken.client_order_id, symbol=broken.symbol, entries=())
+        booking = self._booked.get(key)
         if booking is None or not booking.entries:
             return  # Not ours, or taken back already.
-        self._booked[broken.execution_id] = msgspec.structs.replace(booking, entries=(), taken={})
+        self._booked[key] = msgspec.structs.replace(booking, entries=())
         waiting = self._waiting.get(self._orders[booking.order].intent, {})
         for entry in booking.entries:
-            book = self._books[entry.strategy]
-            if entry.quantity > 0:
-                book = book.without_purchase(booking.symbol, entry.quantity, entry.price, broken.execution_id)
-            else:
-                book = book.without_sale(booking.symbol, booking.taken[entry.strategy], entry.price)
-            self._books[entry.strategy] = book
+            trail = self._trails[entry.strategy][booking.symbol]
+            shorter = trail.without(key, replaced_by=replaced_by)
+            self._trails[entry.strategy][booking.symbol] = shorter
+            self._books[entry.strategy] = self._reworked(entry.strategy, booking.symbol, trail, shorter, cash=-entry.cash)
             if entry.strategy in waiting:
                 waiting[entry.strategy] += abs(entry.quantity)
+        if replaced_by is not None:
+            self._instead[replaced_by] = {entry.strategy: abs(entry.quantity) for entry in booking.entries}
 
     def _turn_to(self, session: Session) -> None:
         """Forget, at the first opening of a session, the orders that had ended before the session before it; the books stay."""
@@ -277,18 +288,58 @@ class Ledger(Remembering):
             if not order.has_ended or order.intended_at >= before.opens_at or key in unbooked
         }
         self._booked = {execution: booking for execution, booking in self._booked.items() if booking.order in self._orders}
+        self._instead = {execution: had for execution, had in self._instead.items() if execution in self._unbooked}
+        self._trails = {
+            strategy: {
+                symbol: settled for symbol, trail in trails.items() if (settled := trail.settled(symbol, self._booked.__contains__)).trades
+            }
+            for strategy, trails in self._trails.items()
+        }
         in_use = {order.intent for order in self._orders.values()}
         first = f"{before.date:%Y%m%d}"
         self._waiting = {intent: left for intent, left in self._waiting.items() if intent in in_use or intent >= first}
 
-    def _change(self, booked: FillBooked, fill: Fill) -> None:
-        for entry in booked.entries:
-            book = self._books.get(entry.strategy, Book())
-            if entry.quantity > 0:
-                book = book.buy(booked.symbol, entry.quantity, entry.price, at=fill.at, execution_id=fill.execution_id)
-            else:
-                book, _ = book.sell(booked.symbol, -entry.quantity, entry.price)
-            self._books[entry.strategy] = book
+    def _book_of(self, strategy: str) -> Book:
+        return self._books.get(strategy, Book())
+
+    def _trail_of(self, strategy: str, symbol: str) -> Trail:
+        return self._trails.get(strategy, {}).get(symbol) or Trail(before=self._book_of(strategy).lots.get(symbol, ()))
+
+    def _trade(self, strategy: str, symbol: str, trade: Trade) -> None:
+        """Change a strategy's book by a trade, and keep the trade for as long as it may be taken back."""
+        book, trail = self._after(strategy, symbol, trade), self._trail_of(strategy, symbol)
+        if trail.is_next(trade):
+            trail.trades.append(trade)
+        else:
+            trail = trail.with_trade(trade)
+        self._books[strategy] = book
+        self._trails.setdefault(strategy, {})[symbol] = trail
+
+    def _after(self, strategy: str, symbol: str, trade: Trade) -> Book:
+        """Return a strategy's book after a trade.
+
+        Raises ``InvariantBroken`` when it does not hold what is sold: selling what a strategy does not own is never booked, but where the
+        market has taken back what it did own.
+        """
+        book, trail = self._book_of(strategy), self._trail_of(strategy, symbol)
+        if trail.is_next(trade):
+            after = book.after(symbol, trade)
+        else:
+            after = self._reworked(strategy, symbol, trail, trail.with_trade(trade), cash=-trade.quantity * trade.price)
+        if trade.quantity < 0 and not trail.has_broken and after.quantity(symbol) < 0:
+            held = book.quantity(symbol)
+            raise InvariantBroken(f"a sale of {-trade.quantity} {symbol} was to be booked where only {held} are held; the daemon stops")
+        return after
+
+    def _reworked(self, strategy: str, symbol: str, before: Trail, after: Trail, *, cash: Decimal) -> Book:
+        """Return a strategy's book when the trades of a symbol are ``after`` and no longer ``before``."""
+        _, realised_before = before.worked_out(symbol)
+        lots, realised = after.worked_out(symbol)
+        return self._book_of(strategy).changed(symbol, lots, realised=realised - realised_before, cash=cash)
+
+
+def _trade_of(fill: Fill, quantity: Decimal) -> Trade:
+    return Trade(execution_id=fill.execution_id, quantity=quantity, price=fill.price, at=fill.at)
 
 
 def _waiting_key(rebalance_id: str, intent_id: str) -> str:

@@ -1,25 +1,64 @@
 """The book of one strategy: lots bought and not yet sold, cash that flowed, profit realised. Exact, first in first out.
 
-Values and pure transitions: :meth:`Book.apply` returns a new book and leaves the old one as it was.
+Values and pure transitions: :meth:`Book.after` returns a new book and leaves the old one as it was. A lot of less than nothing is of shares
+that are owed: they were sold, and then the market took back the purchase they came from. The next purchase returns them first.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
-from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.money import ZERO
 
 
+class Trade(msgspec.Struct, frozen=True, kw_only=True):
+    """One strategy's part of an execution or a crossing: signed shares, dollars per share, and when shares changed hands."""
+
+    execution_id: str
+    quantity: Decimal
+    price: Decimal
+    at: datetime
+
+
 class Lot(msgspec.Struct, frozen=True, kw_only=True):
-    """Shares of one symbol bought in one execution and still held; ``price`` in dollars per share."""
+    """Shares of one symbol bought in one execution and still held; ``price`` in dollars per share. Negative when they are owed."""
 
     symbol: str
     quantity: Decimal
     price: Decimal
     opened_at: datetime
     execution_id: str
+
+
+Lots = tuple[Lot, ...]
+
+
+def traded(symbol: str, lots: Lots, trade: Trade) -> tuple[Lots, Decimal]:
+    """Return the lots after a trade and the profit it realised: it closes the oldest lots of the other sign, the rest is a new lot."""
+    left, realised = trade.quantity, ZERO
+    kept = list(lots)
+    if lots and (lots[0].quantity > 0) != (left > 0):  # All lots of a symbol have one sign.
+        kept = []
+        for lot in lots:
+            closed = min(lot.quantity, -left) if lot.quantity > 0 else max(lot.quantity, -left)
+            left += closed
+            realised += closed * (trade.price - lot.price)
+            if closed != lot.quantity:
+                kept.append(msgspec.structs.replace(lot, quantity=lot.quantity - closed))
+    if left:
+        kept.append(Lot(symbol=symbol, quantity=left, price=trade.price, opened_at=trade.at, execution_id=trade.execution_id))
+    return tuple(kept), realised
+
+
+def traded_all(symbol: str, lots: Lots, trades: Iterable[Trade]) -> tuple[Lots, Decimal]:
+    """Return the lots after some trades, in that order, and the profit that they realised together."""
+    realised = ZERO
+    for trade in trades:
+        lots, earned = traded(symbol, lots, trade)
+        realised += earned
+    return lots, realised
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,73 +83,17 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
         """Return what the shares of a symbol cost, in dollars."""
         return sum((lot.quantity * lot.price for lot in self.lots.get(symbol, ())), ZERO)
 
-    def buy(self, symbol: str, quantity: Decimal, price: Decimal, *, at: datetime, execution_id: str) -> "Book":
-        """Return the book after a purchase."""
-        lot = Lot(symbol=symbol, quantity=quantity, price=price, opened_at=at, execution_id=execution_id)
-        lots = {**self.lots, symbol: (*self.lots.get(symbol, ()), lot)}
-        return msgspec.structs.replace(self, lots=lots, cash_flow=self.cash_flow - quantity * price)
+    def after(self, symbol: str, trade: Trade) -> "Book":
+        """Return the book after a trade."""
+        lots, realised = traded(symbol, self.lots.get(symbol, ()), trade)
+        return self.changed(symbol, lots, realised=realised, cash=-trade.quantity * trade.price)
 
-    def sell(self, symbol: str, quantity: Decimal, price: Decimal) -> tuple["Book", Decimal]:
-        """Return the book after a sale and the profit it realised.
-
-        Raises ``InvariantBroken`` when the book does not hold that many shares: selling what a strategy does not own is never booked.
-        """
-        left, realised = quantity, ZERO
-        kept: list[Lot] = []
-        for lot in self.lots.get(symbol, ()):
-            taken = min(left, lot.quantity)
-            left -= taken
-            realised += taken * (price - lot.price)
-            if taken < lot.quantity:
-                kept.append(msgspec.structs.replace(lot, quantity=lot.quantity - taken))
-        if left:
-            held = self.quantity(symbol)
-            raise InvariantBroken(f"a sale of {quantity} {symbol} was to be booked where only {held} are held; the daemon stops")
-        lots = {**self.lots, symbol: tuple(kept)}
-        if not kept:
-            del lots[symbol]
-        flow = self.cash_flow + quantity * price
-        return msgspec.structs.replace(self, lots=lots, cash_flow=flow, realised=self.realised + realised), realised
-
-    def first(self, symbol: str, quantity: Decimal) -> tuple[Lot, ...]:
-        """Return the lots, or parts of lots, that a sale of so many shares takes."""
-        taken: list[Lot] = []
-        left = quantity
-        for lot in self.lots.get(symbol, ()):
-            part = min(left, lot.quantity)
-            if part > 0:
-                taken.append(msgspec.structs.replace(lot, quantity=part))
-            left -= part
-        return tuple(taken)
-
-    def without_purchase(self, symbol: str, quantity: Decimal, price: Decimal, execution_id: str) -> "Book":
-        """Return the book as if that purchase had not been made.
-
-        Its own lots go first. What has been sold of them by now was sold from the next lots, and earned what those cost. Shares that the
-        book does not hold any more cannot be given back: they stay booked, and the comparison with the broker names them.
-        """
-        own = [lot for lot in self.lots.get(symbol, ()) if lot.execution_id == execution_id]
-        others = [lot for lot in self.lots.get(symbol, ()) if lot.execution_id != execution_id]
-        left, realised, kept = quantity, ZERO, dict[int, Lot]()
-        for lot in (*own, *others):
-            taken = min(left, lot.quantity)
-            left -= taken
-            realised += taken * (price - lot.price)
-            if taken < lot.quantity:
-                kept[id(lot)] = msgspec.structs.replace(lot, quantity=lot.quantity - taken)
-        lots = {**self.lots, symbol: tuple(kept[id(lot)] for lot in self.lots.get(symbol, ()) if id(lot) in kept)}
-        if not lots[symbol]:
-            del lots[symbol]
-        flow = self.cash_flow + (quantity - left) * price
-        return msgspec.structs.replace(self, lots=lots, cash_flow=flow, realised=self.realised + realised)
-
-    def without_sale(self, symbol: str, taken: tuple[Lot, ...], price: Decimal) -> "Book":
-        """Return the book as if the sale that took these lots had not been made: they are its oldest again."""
-        quantity = sum((lot.quantity for lot in taken), ZERO)
-        realised = sum((lot.quantity * (price - lot.price) for lot in taken), ZERO)
-        lots = {**self.lots, symbol: (*taken, *self.lots.get(symbol, ()))}
-        flow = self.cash_flow - quantity * price
-        return msgspec.structs.replace(self, lots=lots, cash_flow=flow, realised=self.realised - realised)
+    def changed(self, symbol: str, lots: Lots, *, realised: Decimal, cash: Decimal) -> "Book":
+        """Return the book with these lots of a symbol, and with so much more realised and flowed, in dollars."""
+        by_symbol = {**self.lots, symbol: lots}
+        if not lots:
+            del by_symbol[symbol]
+        return msgspec.structs.replace(self, lots=by_symbol, cash_flow=self.cash_flow + cash, realised=self.realised + realised)
 
     def unrealised(self, prices: dict[str, Decimal]) -> Decimal:
         """Return the profit not yet realised at these prices; a symbol without a price counts at cost."""

@@ -23,6 +23,7 @@ from alchemiser.bus.envelope import Envelope
 from alchemiser.bus.reports import HandlerStatistics
 from alchemiser.domain.events import (
     Event,
+    FillBroken,
     FrameUnreadable,
     GapOpened,
     HandlerFailed,
@@ -94,6 +95,7 @@ class DaemonMetrics:
         self._closed = self._counter("orders_closed", "Orders by the state they ended in.", "state")
         self._fills = self._counter("fills", "Executions seen for the first time.", "side")
         self._filled_dollars = self._counter("filled_dollars", "Dollars traded.", "side")
+        self._broken = self._counter("fills_broken", "Executions that the venue took back or corrected.", "reason")
         self._rejects = self._counter("orders_rejected", "Orders that the venue refused, by its code.", "code")
         self._unknown = self._counter("orders_outcome_unknown", "Requests to place an order that got no readable answer.")
         self._denials = self._counter("intents_denied", "Wanted changes that our own checks refused, by the check.", "code")
@@ -121,6 +123,7 @@ class DaemonMetrics:
             OrderIntended: lambda event: self._orders.labels(str(event.order.side)).inc(),
             OrderClosed: lambda event: self._closed.labels(self._bound("state", event.state)).inc(),
             OrderFilled: self._count_fill,
+            FillBroken: lambda event: self._broken.labels(self._bound("reason", event.reason)).inc(),
             OrderRejected: lambda event: self._rejects.labels(self._bound("code", str(event.code))).inc(),
             OrderOutcomeUnknown: lambda event: self._unknown.inc(),
             RebalancePlanned: self._count_denials,

@@ -268,6 +268,7 @@ def order_row(order: Order) -> Plain:
         "cumulative_quantity": order.cumulative_quantity,
         "leaves_quantity": order.leaves_quantity,
         "average_price": order.average_price,
+        "broken_executions": len(order.execution_ids) - len(order.executions),
         "intended_at": order.intended_at,
         "reason": order.reason,
         "tactic": order.tactic or None,

@@ -55,6 +55,7 @@ _WARNINGS = (
     GapOpened,
     ReconciliationFailed,
     SymbolParked,
+    FillBroken,
     OrderRejected,
     OrderOutcomeUnknown,
     OrderNotFound,
@@ -150,7 +151,7 @@ def _words(event: Event) -> dict[str, Any]:
                 "quantity": number_string(fill.quantity),
                 "price": number_string(fill.price),
                 "reason": reason,
-            }
+            } | ({"replaced_by": event.replaced_by} if event.replaced_by else {})
         case DaemonStopped(open_orders=open_orders):
             return {"open_orders": open_orders}  # The stages have lines of their own.
         case OrderClosed():

@@ -35,8 +35,10 @@ def test_there_are_enough_cases_and_each_has_its_name() -> None:
     assert {code.value for code in DifferenceCode} - {code for case in CASES for code in case.finds} == {
         # Not made by any state of orders and positions that the venue can be in; tested by themselves below.
         "fill_altered",
+        "fill_broken",
         "fills_excess",
         "books_short",
+        "position_owed",
     }
     assert set(MEANINGS) == set(DifferenceCode)
 

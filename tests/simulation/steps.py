@@ -40,9 +40,9 @@ def _the_books_balance_at_every_step(record: Record) -> Iterator[str]:
     """Shares and cash of every strategy are what the fills and crossings until then make them, and add up to the account's."""
     shares = _after_each_row(record)
     flows: list[Decimal] = [ZERO]
+    booked: dict[str, Decimal] = {}
     for row in record.journal:
-        here = sum((Decimal(entry["cash"]) for entry in row.event["entries"]), ZERO) if row.kind == "FillBooked" else ZERO
-        flows.append(flows[-1] + here)
+        flows.append(flows[-1] + _cash_moved(row, booked))
     for place, sample in _passed(record):
         state = sample.state
         said = {(name, symbol): quantity for name, book in state.books.items() for symbol, quantity in book.items() if quantity}
@@ -57,6 +57,14 @@ def _the_books_balance_at_every_step(record: Record) -> Iterator[str]:
             yield f"after event {sample.after} {sum(state.flows.values(), ZERO)} in cash has flowed, its journal makes it {flows[place]}"
         if state.cash is not None and state.cash != Decimal(record.opening_cash) + flows[place]:
             yield f"after event {sample.after} the daemon has {state.cash} in cash, the opening and the flow since make {flows[place]} more"
+
+
+def _cash_moved(row: Row, booked: dict[str, Decimal]) -> Decimal:
+    """Return the cash that a row of the journal moves; ``booked`` is what executions have moved so far that may yet be taken back."""
+    if row.kind == "FillBooked":
+        booked[row.event["execution_id"]] = sum((Decimal(entry["cash"]) for entry in row.event["entries"]), ZERO)
+        return booked[row.event["execution_id"]]
+    return -booked.pop(row.event["fill"]["execution_id"], ZERO) if row.kind == "FillBroken" else ZERO
 
 
 def _after_each_row(record: Record) -> list[dict[tuple[str, str], Decimal]]:
@@ -77,10 +85,14 @@ def _after_each_row(record: Record) -> list[dict[tuple[str, str], Decimal]]:
 def holdings_of(record: Record) -> Iterator[tuple[int, str, str, Decimal]]:
     """Yield, for each change of a strategy's holding, what it is afterwards."""
     held: dict[tuple[str, str], Decimal] = defaultdict(lambda: ZERO)
+    booked: dict[str, Any] = {}
     for row in record.journal:
         moves: list[tuple[str, str, Decimal]] = []
         if row.kind == "FillBooked":
             moves = [(entry["strategy"], row.event["symbol"], Decimal(entry["quantity"])) for entry in row.event["entries"]]
+            booked[row.event["execution_id"]] = row.event
+        elif row.kind == "FillBroken" and (taken := booked.pop(row.event["fill"]["execution_id"], None)) is not None:
+            moves = [(entry["strategy"], taken["symbol"], -Decimal(entry["quantity"])) for entry in taken["entries"]]
         elif row.kind == "RebalancePlanned":
             for crossing in row.event["crossings"]:
                 moves.append((crossing["seller"], crossing["symbol"], -Decimal(crossing["quantity"])))
@@ -93,13 +105,14 @@ def holdings_of(record: Record) -> Iterator[tuple[int, str, str, Decimal]]:
 def _an_order_only_goes_forward(record: Record) -> Iterator[str]:
     """What is filled never falls, is never more than was asked for, and nothing happens after the end."""
     before: dict[str, tuple[str, Decimal, Decimal]] = {}
+    broken = {row.event["fill"]["client_order_id"] for row in record.of("FillBroken")}
     # In the order of the journal: what a killed daemon had not made durable the next one lives through again.
     for _, sample in sorted(_passed(record), key=lambda passed: passed[0]):
         for key, (state, quantity, filled) in sample.state.orders.items():
             earlier = before.get(key)
             if not ZERO <= filled <= quantity:
                 yield f"after event {sample.after} {key} is filled {filled} of {quantity}"
-            if earlier is not None and filled < earlier[2]:
+            if earlier is not None and filled < earlier[2] and key not in broken:
                 yield f"after event {sample.after} {key} is filled {filled} only, it was {earlier[2]}"
             if earlier is not None and earlier[0] in ENDED and state != earlier[0]:
                 yield f"after event {sample.after} {key} is {state}, it had ended as {earlier[0]}"

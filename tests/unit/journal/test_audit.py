@@ -166,8 +166,11 @@ def broken(execution_id: str, quantity: str) -> FillBroken:
 
 
 def test_an_execution_may_be_taken_back_once() -> None:
-    """Then it does not count: the order may be filled anew, and what the lots earned is not worked out a second time."""
-    assert audited([*a_day(), broken("e2", "6"), fill("e3", "6"), booked("e3", one="6"), result(one="77")]) == []
+    """Then it does not count: the order may be filled anew, and what was sold of it is owed."""
+    assert audited([*a_day(), broken("e2", "6"), fill("e3", "6"), booked("e3", one="6"), result(one="0")]) == []
+    late = [*a_day(), *sold("s1", "5", "72", "10"), broken("e2", "6")]
+    assert audited([*late, result(one="6")]) == []
+    assert ["event 15: the result of one is 10, its sales make 6"] == audited([*late, result(one="10")])
     assert ["event 12: execution e2 is taken back, and did not count"] == audited([*a_day(), broken("e2", "6"), broken("e2", "6")])
     assert ["event 1: execution e2 is taken back, and did not count"] == audited([broken("e2", "6")])
 
