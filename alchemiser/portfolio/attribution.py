@@ -20,8 +20,10 @@ def split_fill(quantity: Decimal, waiting: Mapping[str, Decimal]) -> dict[str, D
     total = sum(waiting.values(), ZERO)
     if quantity > total:
         raise InvariantBroken(f"{quantity} shares were filled where {total} were waited for; the daemon stops")
+    if not quantity:
+        return {}
     names = sorted(waiting, key=lambda name: (-waiting[name], name))
-    parts = {name: min(truncate_shares(quantity * waiting[name] / total), waiting[name]) for name in names} if total else {}
+    parts = {name: min(truncate_shares(quantity * waiting[name] / total), waiting[name]) for name in names}
     rest = quantity - sum(parts.values(), ZERO)
     for name in names:
         more = min(rest, waiting[name] - parts[name])

@@ -1,5 +1,6 @@
 """The catalogue, purely: what one comparison of our state with the venue's answers finds, and that applying it is enough."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -124,15 +125,50 @@ def test_executions_that_the_venue_does_not_count_are_named() -> None:
     assert not reconcile(own, msgspec.structs.replace(venue, open_orders=older)).is_settled
 
 
-def test_books_that_are_short_are_named_whatever_the_broker_says() -> None:
-    """A strategy never sells what it does not hold: agreement in a short position is no agreement."""
+@pytest.mark.parametrize(("theirs", "code"), [("-3", "position_owed"), ("-2", "books_short"), ("1", "books_short")])
+def test_books_that_are_short_are_named(theirs: str, code: str) -> None:
+    """Only a purchase that was taken back makes them so; then the account is short alike, and the next decision buys it back."""
     short = BrokerPosition(
-        symbol="BIL", quantity=Decimal(-3), available_quantity=Decimal(-3), average_entry_price=Decimal(1), current_price=None
+        symbol="BIL", quantity=Decimal(theirs), available_quantity=Decimal(theirs), average_entry_price=Decimal(1), current_price=None
     )
     own, venue = world()
     own = msgspec.structs.replace(own, holdings={**own.holdings, "BIL": Decimal(-3)})
 
-    assert ["books_short"] == codes_of(own, msgspec.structs.replace(venue, positions=(*venue.positions, short)))
+    assert [code] == codes_of(own, msgspec.structs.replace(venue, positions=(*venue.positions, short)))
+
+
+def test_an_execution_that_was_taken_back_unheard_is_applied() -> None:
+    """The list tells of it: shares and cash are compared as they are after it, and nothing is parked."""
+    own, venue = world()
+    (standing,) = venue.executions
+    taken = msgspec.structs.replace(
+        standing,
+        activity_id="bust",
+        execution_id="bust",
+        quantity=-standing.quantity,
+        cumulative_quantity=Decimal(0),
+        correction="trade_bust",
+        previous_execution_id=standing.execution_id,
+        at=standing.at + timedelta(minutes=1),
+    )
+    listed = tuple(msgspec.structs.replace(one, cumulative_quantity=Decimal(0), at=taken.at) for one in venue.open_orders)
+    at_broker = tuple(
+        msgspec.structs.replace(one, quantity=one.quantity - standing.quantity) for one in venue.positions if one.symbol == standing.symbol
+    )
+    found = reconcile(
+        own,
+        msgspec.structs.replace(
+            venue,
+            open_orders=listed,
+            executions=(standing, taken),
+            positions=tuple(one for one in at_broker if one.quantity),
+            cash=venue.cash + standing.quantity * standing.price,
+        ),
+    )
+
+    assert ["fill_broken"] == [difference.code.value for difference in found.differences]
+    assert found.is_settled
+    assert ["trade_bust"] == [report.event for report in found.reports]
 
 
 def test_a_difference_below_a_cent_is_none() -> None:

@@ -44,7 +44,7 @@ from alchemiser.service.surroundings import Surroundings
 from tests.simulation.days import simulated_settings
 from tests.simulation.deeds import DEEDS, ISSUERS, Conditions, StepClock, tear
 from tests.simulation.faults import SYMBOLS, Deed, End, Pin, Scenario, kind_of_fault, scenario
-from tests.simulation.record import Life, Record, read_journal
+from tests.simulation.record import Life, Record, read_journal, with_reversals
 from tests.simulation.witness import Witness, audit_of
 from tests.solipsism import LoopConnector, VirtualLoop, listen
 
@@ -491,7 +491,7 @@ class _Run:
             account=await self._ask("/v2/account"),
             positions=await self._ask("/v2/positions"),
             orders=await self._ask("/v2/orders", status="all", limit=500, direction="asc"),
-            activities=activities,
+            activities=with_reversals(activities),
             journal=read_journal(self.lives[-1].state / JOURNAL_FILE),
             lives=tuple(self.spans),
             opening_cash="100000",

@@ -137,3 +137,15 @@ def read_journal(path: Path) -> list[Row]:
         Row(sequence, kind, datetime.fromisoformat(at).astimezone(UTC), json.loads(payload), end)
         for sequence, kind, at, payload, end in rows
     ]
+
+
+def with_reversals(activities: list[Json]) -> list[Json]:
+    """Return the executions with one more before each that corrects another: what it takes back. A row that breaks one takes it back itself."""
+    by_id = {row["id"]: row for row in activities}
+    rows: list[Json] = []
+    for row in activities:
+        if row["type"] == "trade_correct":
+            before = by_id[row["previous_id"]]
+            rows.append({**row, "qty": str(-Decimal(before["qty"])), "price": before["price"]})
+        rows.append(row)
+    return rows

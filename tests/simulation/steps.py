@@ -42,7 +42,7 @@ def _the_books_balance_at_every_step(record: Record) -> Iterator[str]:
     flows: list[Decimal] = [ZERO]
     booked: dict[str, Decimal] = {}
     for row in record.journal:
-        flows.append(flows[-1] + _cash_moved(row, booked))
+        flows.append(flows[-1] + cash_moved(row, booked))
     for place, sample in _passed(record):
         state = sample.state
         said = {(name, symbol): quantity for name, book in state.books.items() for symbol, quantity in book.items() if quantity}
@@ -59,7 +59,7 @@ def _the_books_balance_at_every_step(record: Record) -> Iterator[str]:
             yield f"after event {sample.after} the daemon has {state.cash} in cash, the opening and the flow since make {flows[place]} more"
 
 
-def _cash_moved(row: Row, booked: dict[str, Decimal]) -> Decimal:
+def cash_moved(row: Row, booked: dict[str, Decimal]) -> Decimal:
     """Return the cash that a row of the journal moves; ``booked`` is what executions have moved so far that may yet be taken back."""
     if row.kind == "FillBooked":
         booked[row.event["execution_id"]] = sum((Decimal(entry["cash"]) for entry in row.event["entries"]), ZERO)
@@ -191,6 +191,8 @@ def _a_halt_ends_what_works(record: Record) -> Iterator[str]:
 
 
 def _is_quiet(record: Record, at: datetime) -> bool:
+    if any(row["type"].startswith("trade_") and timedelta(0) <= at - _time(row["transaction_time"]) < QUIET for row in record.activities):
+        return False
     for order in record.orders:
         ended = min((_time(order[name]) for name in ENDS if order.get(name)), default=None)
         if _time(order["created_at"]) <= at and (ended is None or ended > at - QUIET):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -148,3 +149,39 @@ def test_every_execution_is_applied_once(sizes: Sequence[int], data: st.DataObje
     assert known is not None
     assert (OrderState.FILLED, Decimal(total)) == (known.state, known.cumulative_quantity)
     assert missed_fills(listed, book.states) == ()
+
+
+def taken_back(execution: str, previous: str, quantity: str, total: str, minutes: int, word: str = "trade_bust") -> BrokerActivity:
+    """Return a row that takes an execution back, and brings another when it corrects."""
+    row = activity(execution, quantity, total)
+    at = START + timedelta(minutes=minutes)
+    return msgspec.structs.replace(row, correction=word, previous_execution_id=previous, at=at)
+
+
+def test_what_was_taken_back_is_missed_once() -> None:
+    """By the ids alone: totals rise and fall, and an execution after a bust takes the order to a total that it has had before."""
+    rows = [activity("a", "4", "4"), activity("b", "6", "10"), taken_back("c", "a", "-4", "6", 1)]
+    again = msgspec.structs.replace(activity("d", "4", "10"), at=START + timedelta(minutes=2))
+    corrected = taken_back("e", "d", "3", "9", 3, word="trade_correct")
+    book = working(ORDER)
+    book.hear(ORDER, "partial_fill", "partially_filled", last="4", total="4", execution="a")
+
+    assert missed(book, *rows) == ["b", "c"]
+    reports = missed_fills([*rows, again, corrected], book.states)
+    assert [report.event for report in reports] == ["fill", "trade_bust", "fill", "trade_correct"]
+    for report in reports:
+        book.states(Envelope(60, ExecutionReported(at=START, report=report), 0.0))
+    order = book.states.get(ORDER.client_order_id)
+    assert order is not None
+    assert (Decimal(9), Decimal(0)) == (order.cumulative_quantity, order.missing_quantity)
+    assert missed(book, *rows, again, corrected) == []
+    assert missed(book, again) == []
+
+
+def test_rows_under_other_ids_never_make_more_than_the_venue_counts() -> None:
+    """The two roads need not use the same ids; where totals do not help, nothing is better than twice."""
+    book = working(ORDER)
+    book.hear(ORDER, "partial_fill", "partially_filled", last="4", total="4", execution="s1")
+    book.hear(ORDER, "fill", "filled", last="6", total="10", execution="s2")
+
+    assert missed(book, activity("a", "4", "4"), activity("b", "6", "10"), taken_back("c", "a", "-4", "6", 1)) == []
