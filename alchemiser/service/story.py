@@ -55,7 +55,6 @@ _WARNINGS = (
     GapOpened,
     ReconciliationFailed,
     SymbolParked,
-    FillBroken,
     OrderRejected,
     OrderOutcomeUnknown,
     OrderNotFound,

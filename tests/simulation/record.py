@@ -140,7 +140,7 @@ def read_journal(path: Path) -> list[Row]:
 
 
 def with_reversals(activities: list[Json]) -> list[Json]:
-    """Return the executions with one more before each that corrects another: what it takes back. A row that breaks one takes it back itself."""
+    """Return the executions with one more before each that corrects another: what it takes back."""
     by_id = {row["id"]: row for row in activities}
     rows: list[Json] = []
     for row in activities:

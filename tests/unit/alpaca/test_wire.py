@@ -106,12 +106,13 @@ def test_a_bust_keeps_its_negative_quantity() -> None:
     assert report.previous_execution_id is None
 
 
-@pytest.mark.parametrize(("word", "is_one"), [("fill", False), ("partial_fill", False), ("trade_bust", True), ("trade_correct", True)])
-def test_a_row_that_takes_a_fill_back_is_no_fill(word: str, *, is_one: bool) -> None:
+@pytest.mark.parametrize(("word", "correction"), [("fill", None), ("partial_fill", None), ("trade_bust",) * 2, ("trade_correct",) * 2])
+def test_a_row_that_takes_a_fill_back_is_no_fill(word: str, correction: str | None) -> None:
     """The list of fills has rows of both kinds; read as a fill, a bust would count the same shares again."""
-    row = {"id": "1::e", "order_id": "o", "symbol": "SPY", "side": "buy", "qty": "-1", "price": "1", "cum_qty": "0"}
+    row = {"id": "1::e", "order_id": "o", "symbol": "SPY", "side": "buy", "qty": "-1", "price": "1", "cum_qty": "0", "previous_id": "0::d"}
     found = msgspec.convert(row | {"transaction_time": "2025-03-03T20:50:00Z", "type": word}, wire.WireActivity, strict=False)
-    assert found.is_correction is is_one
+    activity = wire.activity_of(found)
+    assert (correction, "e", "d") == (activity.correction, activity.execution_id, activity.previous_execution_id)
 
 
 def test_old_updates_have_no_event_id() -> None:

@@ -289,7 +289,7 @@ def test_a_broken_sale_gives_the_very_lots_back() -> None:
 
     book = tape.ledger.books["a"]
     assert (Decimal(0), Decimal(-46), Decimal(4)) == (book.realised, book.cash_flow, book.quantity("SPY"))
-    assert [(2, 10), (2, 13)] == [(lot.quantity, lot.price) for lot in book.lots["SPY"]]
+    assert [(Decimal(2), Decimal(10)), (Decimal(2), Decimal(13))] == [(lot.quantity, lot.price) for lot in book.lots["SPY"]]
     balanced(tape)
 
 
