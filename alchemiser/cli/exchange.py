@@ -143,7 +143,12 @@ def _make_server(options: ExchangeOptions) -> ExchangeServer:
     leaps = options.speed is None
     core_settings, server_settings = _settings(options, leaps=leaps)
     tape = open_tape(
-        bars=options.bars, calendar=calendar, seed=options.seed, dividends=core_settings.dividends, splits=core_settings.splits
+        bars=options.bars,
+        calendar=calendar,
+        seed=options.seed,
+        dividends=core_settings.dividends,
+        splits=core_settings.splits,
+        halts=core_settings.halts,
     )
     sessions = chosen_sessions(tape, start=options.day, days=options.days, is_synthetic=options.bars is None)
     state = StateFile(None if options.state is None else options.state / STATE_FILE)

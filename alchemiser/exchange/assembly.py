@@ -22,14 +22,16 @@ SYNTHETIC_LAST_DAY: Final = date(2025, 3, 31)
 """The last session that a synthetic market plays when nobody says which."""
 
 
-def open_tape(*, bars: Path | None, calendar: TradingCalendar, seed: int, dividends: bool = False, splits: bool = False) -> MarketTape:
+def open_tape(
+    *, bars: Path | None, calendar: TradingCalendar, seed: int, dividends: bool = False, splits: bool = False, halts: bool = False
+) -> MarketTape:
     """Return the market of every symbol of a folder, or without one the synthetic market of the shipped strategies' symbols.
 
-    ``dividends`` and ``splits`` let the synthetic market have some; a folder has those of its files. Raises ``DataError`` for a folder or a
-    file that cannot be read.
+    ``dividends`` and ``splits`` let the synthetic market have some; a folder has those of its files. ``halts`` stops symbols of either.
+    Raises ``DataError`` for a folder or a file that cannot be read.
     """
     source: DailySource = SyntheticMarket(calendar, seed, dividends=dividends, splits=splits) if bars is None else BarFolder(bars)
-    return MarketTape(source, calendar, source.symbols, seed)
+    return MarketTape(source, calendar, source.symbols, seed, halts=halts)
 
 
 def chosen_sessions(tape: MarketTape, *, start: date | None, days: int | None, is_synthetic: bool) -> tuple[Session, ...]:

@@ -16,6 +16,7 @@ import msgspec
 from alchemiser.domain.market import Quote
 from alchemiser.exchange.bands import BandKeeper
 from alchemiser.exchange.engine import Exchange
+from alchemiser.exchange.halts import Halt, HaltKeeper
 from alchemiser.exchange.market_stream import MarketStream
 from alchemiser.exchange.path import TapeBar, TapePrint
 from alchemiser.exchange.print_book import Mark, PrintBook
@@ -58,6 +59,7 @@ class MarketFeed:
         self._trades: dict[str, TapePrint] = {}
         self._pinned: dict[str, datetime] = {}
         self._bands = BandKeeper(core.assets) if limit_bands else None
+        self._halts = HaltKeeper(tape) if tape.has_halts else None
         self._tested_at: datetime | None = None
         self._prints_by_hand = 0
         self._units_of: date | None = None
@@ -95,9 +97,20 @@ class MarketFeed:
         for symbol, quote in quotes.items():
             if self._pinned and self._is_pinned(symbol, at):
                 continue
+            resumed, halt = (None, None) if self._halts is None else self._halts.turn(symbol, at)
+            if halt is not None:
+                if resumed is None:
+                    self._core.on_halt(symbol, True, now)
+                    messages.append(_halted(symbol, halt, at))
+                continue
+            if resumed is not None:
+                messages.append(_resumed(symbol, at))
             before, self._quotes[symbol] = self._quotes.get(symbol), quote
             if _differs(before, quote):
                 messages.extend(self._take_quote(quote, now))
+            if resumed is not None:
+                # Whoever waited meets the first quote after the halt, not the last one before it.
+                self._core.on_halt(symbol, False, now)
             trade = self._tape.trade_at(symbol, at)
             if trade is not None and trade != self._trades.get(symbol) and not self.prints.is_amended(trade):
                 messages.extend(self._take_trade(trade, now))
@@ -151,6 +164,8 @@ class MarketFeed:
 
     def halt(self, symbol: str, halted: bool, now: datetime) -> None:
         """Halt or resume trading of a symbol and say so."""
+        if self._halts is not None:
+            self._halts.overrule(symbol)
         self._core.on_halt(symbol, halted, now)
         code, text = ("2", "Trading Halt") if halted else ("3", "Resume")
         self._stream.publish([StatusMessage(symbol=symbol, status_code=code, status_message=text, at=now)], now)
@@ -343,6 +358,16 @@ def _bar_values(bar: TapeBar) -> dict[str, Any]:
         "trade_count": bar.trade_count,
         "average": bar.vwap,
     }
+
+
+def _halted(symbol: str, halt: Halt, at: datetime) -> StatusMessage:
+    return StatusMessage(
+        symbol=symbol, status_code="2", status_message="Trading Halt", reason_code=halt.reason, reason_message=halt.reason_message, at=at
+    )
+
+
+def _resumed(symbol: str, at: datetime) -> StatusMessage:
+    return StatusMessage(symbol=symbol, status_code="3", status_message="Resume", at=at)
 
 
 def _differs(before: Quote | None, after: Quote) -> bool:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alchemiser.domain.market import Bar, Quote, Session
+from alchemiser.exchange.halts import Halt
 from alchemiser.exchange.noise import noise_key, uniforms
 
 Floats = NDArray[np.float64]
@@ -68,8 +69,11 @@ class TapeBar(msgspec.Struct, frozen=True):
 class DayPath:
     """One symbol's course through one session."""
 
-    def __init__(self, symbol: str, bar: Bar, session: Session, seed: int) -> None:
-        """Take the day's bar. It must hold its own open and close, as :class:`alchemiser.exchange.bars.BarFolder` makes sure."""
+    def __init__(self, symbol: str, bar: Bar, session: Session, seed: int, *, halt: Halt | None = None) -> None:
+        """Take the day's bar. It must hold its own open and close, as :class:`alchemiser.exchange.bars.BarFolder` makes sure.
+
+        While there is a ``halt`` nothing is printed; one that would hide the day's high or low does not happen.
+        """
         assert 0 < bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high, f"{symbol} {session.date}: {bar}"
         self.symbol = symbol
         self.bar = bar
@@ -77,6 +81,8 @@ class DayPath:
         self._key = noise_key(seed, symbol, session.date.isoformat())
         self._steps = int((session.closes_at - session.opens_at) / _STEP)
         self._high_step, self._low_step = self._place_extremes()
+        extremes = [session.opens_at + step * _STEP for step in (self._high_step, self._low_step)]
+        self.halt = None if halt is None or any(halt.holds(at) for at in extremes) else halt
         self._course = self._draw_course()
         self._per_dollar = ticks_per_dollar(bar.low)
         turnover = bar.close * bar.volume
@@ -264,6 +270,9 @@ class DayPath:
         hour = np.linspace(-1.0, 1.0, count)
         draws = uniforms(noise_key(self._key, "sizes"), count)
         weight = (0.4 + hour * hour * 1.6) * (0.05 + draws * draws * draws)
+        if self.halt is not None:
+            begin, end = ((at - self.session.opens_at) // _STEP for at in (self.halt.begins_at, self.halt.ends_at))
+            weight[begin:end] = 0.0
         reached = np.rint(np.cumsum(weight) * (volume / weight.sum())).astype(np.int64)
         reached[-1] = volume
         shares: Counts = sizes + np.diff(reached, prepend=0)

@@ -19,8 +19,8 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     Money that the paper engine leaves out and that may be switched on: ``fees``, ``dividends``, ``margin_interest``. With
     ``settled_cash_only`` an account without margin spends only what has settled; the venue lets it spend unsettled proceeds.
 
-    ``splits`` and ``halts`` let the synthetic market split shares about twice a year and symbol, and halt one now and then; the splits in
-    the bars of a folder always happen.
+    ``splits`` lets the synthetic market split shares about twice a year and symbol; those in the bars of a folder always happen. ``halts``
+    stops a symbol for some minutes about once in 25 sessions: five for volatility, longer for news.
 
     The open questions of the reference (section 11) each have a switch, the documented reading first:
 

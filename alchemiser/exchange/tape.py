@@ -22,6 +22,7 @@ import numpy as np
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.market import Bar, Quote, Session
 from alchemiser.exchange.bars import DailySource
+from alchemiser.exchange.halts import Halt, halt_of
 from alchemiser.exchange.path import DayPath, TapeBar, TapePrint, ticks_per_dollar, trade_count_of
 from alchemiser.exchange.series import Adjustment, DailyBars, DailySeries
 from alchemiser.market.calendar import TradingCalendar, midnight, new_york_date
@@ -45,12 +46,14 @@ class MarketTape:
     Raises ``DataError`` when the source lacks one of the symbols, or has a bar on a day that is no session.
     """
 
-    def __init__(self, source: DailySource, calendar: TradingCalendar, symbols: Sequence[str], seed: int) -> None:
+    def __init__(self, source: DailySource, calendar: TradingCalendar, symbols: Sequence[str], seed: int, *, halts: bool = False) -> None:
+        """With ``halts`` a symbol stands still for some minutes now and then; see :mod:`alchemiser.exchange.halts`."""
         if not symbols:
             raise DataError("a market without a single symbol was asked for")
         self.calendar = calendar
         self._seed = seed
         self._source = source
+        self.has_halts = halts
         self._series: dict[str, DailySeries] = {}
         # Looking back at earlier days must not cost the path of the day that is being traded.
         self._latest: dict[str, DayPath] = {}
@@ -155,6 +158,11 @@ class MarketTape:
         """Return the prints after one moment up to and including another, both in the same session or outside any."""
         path = self._path(symbol, self._started_session(until))
         return () if path is None else tuple(path.trades(after, until))
+
+    def halt_at(self, symbol: str, at: datetime) -> Halt | None:
+        """Return the halt that holds at that moment, ``None`` when the symbol trades or is not on the tape."""
+        path = self._path(symbol, self._started_session(at))
+        return path.halt if path is not None and path.halt is not None and path.halt.holds(at) else None
 
     def day_bar(self, symbol: str, at: datetime) -> TapeBar | None:
         """Return the running bar of the session that began last, as it stands then; ``None`` when the symbol has no bar that day."""
@@ -265,7 +273,8 @@ class MarketTape:
         index = series.index_through(session.date)
         if index < 0 or series.last_day < session.date:
             return None
-        path = DayPath(symbol, _bar_of_session(series, index, session), session, self._seed)
+        halt = halt_of(symbol, session, self._seed) if self.has_halts else None
+        path = DayPath(symbol, _bar_of_session(series, index, session), session, self._seed, halt=halt)
         if latest is None or latest.session.opens_at < session.opens_at:
             self._latest[symbol] = path
         else:
