@@ -1,6 +1,7 @@
 """``alchemiser backtest``: strategies over history."""
 
 import time
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,7 +19,11 @@ from alchemiser.cli.backtest_text import show
 from alchemiser.cli.options import ConfigOption, JsonOption, StrategyOption
 from alchemiser.cli.price_files import read_benchmark, read_day, read_history, read_opens, wanted_strategies
 from alchemiser.domain.errors import UsageError
+from alchemiser.service.deferred import load
 from alchemiser.strategies.sources import load_strategy
+
+TEAR_SHEET = "alchemiser.backtest.tear_sheet:tear_sheet"
+"""What draws the page: loaded when one is asked for, for it needs the extra ``report``."""
 
 
 def backtest_command(
@@ -43,12 +48,11 @@ def backtest_command(
 ) -> None:
     """Run strategies over the bars of a folder and report the figures. Two results: alchemiser backtest compare A.json B.json.
 
-    Example: alchemiser backtest --strategy tecl --bars data/daily --start 2021-01-04 --benchmark SPY
+    Example: alchemiser backtest --strategy tecl --bars data/daily --start 2021-01-04 --benchmark SPY --report tecl.html
     """
     if engine == "event":
         raise UsageError("--engine event is not available yet; use --engine vector")
-    if report is not None:
-        raise UsageError("--report is not available yet; --json has the whole curve")
+    draw = None if report is None else _drawing()
     first, last = read_day("--start", start), read_day("--end", end)
     if first is not None and last is not None and first > last:
         raise UsageError(f"--start {first} is after --end {last}")
@@ -64,7 +68,25 @@ def backtest_command(
     questions = Questions(bootstrap=bootstrap, seed=seed, trials=trials, window=window, risk_free=risk_free)
     held = None if benchmark is None else (benchmark.upper(), read_benchmark(folder, benchmark.upper(), result.dates))
     analysis = analyse(recorder.book, data_version(closes, opens.by_symbol if opens else None), questions, held)
+    if draw is not None and report is not None:
+        title = ", ".join(f"{one.name} {one.allocation:.0%}" if len(loaded) > 1 else one.name for one in loaded)
+        _write(report, draw(title, result, analysis, recorder.book, terms))
     if json:
         typer.echo(msgspec.json.encode(document_of(result, analysis)))
     else:
         show(result, analysis)
+
+
+def _drawing() -> Callable[..., str]:
+    try:
+        draw: Callable[..., str] = load(TEAR_SHEET)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"--report needs {error.name}, which is not installed: pip install 'alchemiser[report]'") from error
+    return draw
+
+
+def _write(path: Path, page: str) -> None:
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--report {path}: cannot be written ({error.strerror})") from error

@@ -15,7 +15,7 @@ from alchemiser import __version__
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "alchemiser"
 
-HEAVY = ("pandas", "alpaca", "pyarrow", "rich", "pygments", "requests", "hypothesis", "pytest", "setuptools")
+HEAVY = ("pandas", "alpaca", "plotly", "pyarrow", "rich", "pygments", "requests", "hypothesis", "pytest", "setuptools")
 """What the daemon never needs: data frames, Alpaca's own client, drawing on terminals, tools."""
 
 LOCKS = {"requirements.lock": None, "requirements-dev.lock": "dev"}
