@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from random import Random
-from types import SimpleNamespace, TracebackType
+from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
@@ -19,6 +19,7 @@ import structlog
 from alchemiser.alpaca.backoff import Backoff
 from alchemiser.alpaca.credentials import Credentials
 from alchemiser.alpaca.limits import Quota
+from alchemiser.alpaca.prompt_request import PromptRequest, leave
 from alchemiser.alpaca.refusals import Subject, refusal, unproven
 from alchemiser.alpaca.tls import needs_trust, trust
 from alchemiser.domain.errors import RateLimited, VenueError, VenueUnavailable
@@ -114,14 +115,12 @@ class RestClient:
         """Requests sent, by method, path template and status; ``none`` when no answer came."""
 
     async def __aenter__(self) -> Self:
-        trace = aiohttp.TraceConfig(trace_config_ctx_factory=SimpleNamespace)
-        trace.on_request_headers_sent.append(_leave)
         self._session = aiohttp.ClientSession(
             connector=self._make_connector(),
             headers={**self._credentials.headers(), "Accept": "application/json"},
             # The total deadline is ours, because it spans retries; this one tells a connection that never stood from one that broke.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect_seconds),
-            trace_configs=[trace],
+            request_class=PromptRequest,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=True,
             trust_env=False,
@@ -180,6 +179,7 @@ class RestClient:
         status: int | None = None
         sent.is_out = False
         host.quota.sent()
+        token = leave.set(sent)
         try:
             async with self._session.request(
                 request.method,
@@ -189,7 +189,6 @@ class RestClient:
                 headers=request.headers,
                 allow_redirects=False,
                 ssl=trust() if host.is_encrypted else True,
-                trace_request_ctx=sent,
             ) as response:
                 body = await response.read()
                 status = response.status
@@ -197,6 +196,7 @@ class RestClient:
         except (aiohttp.ClientError, OSError) as error:
             raise _broken(request, error, sent) from error
         finally:
+            leave.reset(token)
             host.quota.ended()
             self._count(request, status, loop.time() - began)
         if 200 <= status < 300:
@@ -214,23 +214,21 @@ class RestClient:
 
 
 class _Sent:
-    """Whether the request of a call may have reached the venue."""
+    """Whether the request of a call may have reached the venue; called before its first byte is written."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.is_out = False
 
-
-async def _leave(session: aiohttp.ClientSession, context: SimpleNamespace, parameters: object) -> None:
-    """Called by aiohttp before the first byte is written, its name notwithstanding; what is raised here ends the request unsent."""
-    sent: _Sent = context.trace_request_ctx
-    request = sent.request
-    if request.after is not None:
-        await request.after()
-    why_not = None if request.may_leave is None else request.may_leave()
-    if why_not is not None:
-        raise VenueUnavailable(f"{request.what}: it was withheld at the last moment: {why_not}; nothing was sent")
-    sent.is_out = True
+    async def __call__(self) -> None:
+        """Wait until the request may leave, and note that it does; what is raised here ends it unsent."""
+        request = self.request
+        if request.after is not None:
+            await request.after()
+        why_not = None if request.may_leave is None else request.may_leave()
+        if why_not is not None:
+            raise VenueUnavailable(f"{request.what}: it was withheld at the last moment: {why_not}; nothing was sent")
+        self.is_out = True
 
 
 def _broken(request: Request, error: Exception, sent: _Sent) -> VenueError:

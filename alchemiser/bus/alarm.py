@@ -14,12 +14,15 @@ class Alarm:
         self._clock = clock
         self._ring = ring
         self._when: datetime | None = None
+        self._sleeps_until: datetime | None = None
         self._wait: asyncio.Timeout | None = None
 
     def set(self, when: datetime | None) -> None:
         """Move the deadline; one that has passed rings at once."""
         if when != self._when:
             self._when = when
+            if when is not None and self._sleeps_until is not None and when > self._sleeps_until:
+                return  # It wakes before that and sleeps on; deadlines move with every event, and mostly they move away.
             if self._wait is not None and not self._wait.expired():
                 # The wait is ended as if it had timed out, and begins anew with the new deadline.
                 self._wait.reschedule(asyncio.get_running_loop().time())
@@ -32,7 +35,7 @@ class Alarm:
     async def run(self) -> None:
         """Wait and ring, until cancelled."""
         while True:
-            when = self._when
+            when = self._sleeps_until = self._when
             try:
                 async with asyncio.timeout(None) as self._wait:
                     if when is None:
@@ -42,7 +45,7 @@ class Alarm:
             except TimeoutError:
                 continue
             finally:
-                self._wait = None
+                self._wait = self._sleeps_until = None
             if when is not None and when == self._when:
                 self._when = None
                 await self._ring()

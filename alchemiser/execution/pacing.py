@@ -75,6 +75,7 @@ class RebalanceRun:
     order_of: Callable[[str], Order | None] = _unknown
     cash: Decimal = field(init=False)
     works: dict[str, Work] = field(init=False)
+    buys: tuple[Work, ...] = field(init=False)
     orders_left: int = field(init=False)
     stop_reason: str | None = None
     close_reason: str | None = None
@@ -84,8 +85,8 @@ class RebalanceRun:
         self.cash = self.plan.cash
         self.orders_left = self.rules.max_orders_per_session - self.orders_before
         self.works = {intent.intent_id: self._new_work(intent) for intent in self.plan.intents}
-        buys = [work for work in self.works.values() if work.intent.side is Side.BUY]
-        if sum((work.intent.quantity * work.intent.reference_price for work in buys), ZERO) <= self.cash:
+        self.buys = tuple(work for work in self.works.values() if work.intent.side is Side.BUY)
+        if sum((work.intent.quantity * work.intent.reference_price for work in self.buys), ZERO) <= self.cash:
             return
         for work in self.works.values():
             if work.intent.side is Side.SELL and work.tactic.name in AUCTIONS:
@@ -99,8 +100,9 @@ class RebalanceRun:
 
     def next_due(self, now: datetime) -> datetime | None:
         """Return when :meth:`advance` has something to do even if nothing happens before; ``None`` when the run has ended."""
-        due = [moment for work in self.works.values() if (moment := self._due(work, now)) is not None]
-        return min(due, default=None)
+        soon = now + self._repeg_time
+        due = min((self._due(work, soon) for work in self.works.values() if work.stage is not Stage.ENDED), default=None)
+        return None if due is None else max(due, now + SHORTEST_PAUSE)  # Never at once: what could be done at this moment has been done.
 
     def resume(self, orders: Iterable[Order], now: datetime) -> None:
         """Take over what an earlier process did for this rebalance: fills, attempts, how far each tactic came, and the live orders.
@@ -132,15 +134,16 @@ class RebalanceRun:
     def stop(self, reason: str) -> None:
         """Begin nothing new: the next :meth:`advance` cancels what is working and parks the rest."""
         self.stop_reason = self.stop_reason or reason
+        self._stir()
 
     def close(self, reason: str) -> None:
         """Begin nothing new after the cut-off; the orders in the closing auction are given the time to say how it ended."""
         self.close_reason = self.close_reason or reason
+        self._stir()
 
     def on_account(self, account: Account) -> None:
         """Lower the cash to what the broker has, when that is less than our own count; never raise it."""
-        ours = sum((work.reserved for work in self.works.values()), ZERO)
-        self.cash = min(self.cash, account.cash, max(account.buying_power, ZERO) + ours)
+        self.cash = min(self.cash, account.cash, max(account.buying_power, ZERO) + self._reserved_cash())
 
     def on_fill(self, fill: Fill) -> None:
         """Count a fill of one of this run's orders; others are not its business."""
@@ -149,6 +152,7 @@ class RebalanceRun:
             return
         work.filled_quantity += fill.quantity
         work.filled_value += fill.quantity * fill.price
+        work.quiet_until = None
         if fill.client_order_id in work.live:
             work.live[fill.client_order_id].filled += fill.quantity
         self.cash -= fill.side.sign * fill.quantity * fill.price
@@ -159,6 +163,7 @@ class RebalanceRun:
         ended = work.live.pop(order.client_order_id, None) if work is not None else None
         if work is None or ended is None or work.stage is Stage.ENDED:
             return
+        work.quiet_until = None
         if ended.is_replacement and order.state in (OrderState.REJECTED, OrderState.NEVER_SENT):
             work.not_replaceable = True
         if work.live:
@@ -177,7 +182,8 @@ class RebalanceRun:
         """Return what is to be done now. ``gate_reasons`` is why nothing may be sent; cancels are asked for all the same."""
         commands: list[Command] = []
         for work in self.works.values():
-            if work.stage in (Stage.WORKING, Stage.CANCELLING):
+            is_quiet = work.quiet_until is not None and now < work.quiet_until
+            if work.stage in _LIVE_STAGES and not is_quiet:
                 commands += self._watch(work, now, is_open=not gate_reasons)
         for work in self.works.values():
             if work.stage is Stage.WAITING:
@@ -200,7 +206,7 @@ class RebalanceRun:
 
     def due_of(self, intent_id: str, now: datetime) -> datetime:
         """Return when there is something to do about an intent with a live order even if nothing happens before."""
-        return self._due(self.works[intent_id], now) or now + SHORTEST_PAUSE
+        return max(self._due(self.works[intent_id], now + self._repeg_time), now + SHORTEST_PAUSE)
 
     def outcomes(self) -> tuple[IntentOutcome, ...]:
         """Return how each intent stands or ended, in the order of the plan."""
@@ -211,6 +217,7 @@ class RebalanceRun:
     def _watch(self, work: Work, now: datetime, *, is_open: bool) -> Iterator[Command]:
         """Decide about a live order: leave it, replace it, cancel it, or ask what became of it."""
         assert work.stage_since is not None
+        work.quiet_until = None
         stood = (now - work.stage_since).total_seconds()
         if work.stage is Stage.CANCELLING:
             yield from self._await_end(work, stood, now)
@@ -227,6 +234,8 @@ class RebalanceRun:
         answer = work.tactic.watch(self._situation(work, now))
         if isinstance(answer, Keep):
             work.wake = answer.until
+            may_move = work.stage_since + self._repeg_time  # Before that no tactic follows the market, whatever it does.
+            work.quiet_until = min(answer.until, work.deadline, may_move if now < may_move else answer.until)
         else:
             yield from self._move(work, answer, now, is_open=is_open)
 
@@ -435,7 +444,10 @@ class RebalanceRun:
     # --- cash, bounds and time ---
 
     def _free_cash(self) -> Decimal:
-        return self.cash - sum((work.reserved for work in self.works.values()), ZERO)
+        return self.cash - self._reserved_cash()
+
+    def _reserved_cash(self) -> Decimal:
+        return sum((work.reserved for work in self.buys if work.live or work.resend), ZERO)
 
     def _affordable(self, work: Work, wanted: Send, quote: Quote | str) -> Decimal | None:
         """Return the shares of a buy that may go now, ``None`` while it has to wait for cash."""
@@ -447,17 +459,21 @@ class RebalanceRun:
         whole = not work.intent.is_fractionable or wanted.time_in_force is TimeInForce.CLS
         return truncate_shares(max(free, ZERO) / price, whole=whole)
 
-    def _due(self, work: Work, now: datetime) -> datetime | None:
-        if work.stage is Stage.ENDED:
-            return None
-        soon = now + timedelta(seconds=self.rules.minimum_repeg_seconds)
-        if work.stage is Stage.WAITING or work.stage_since is None:
-            due = min(work.wake or soon, work.deadline)
-        elif work.stage is Stage.CANCELLING or len(work.live) > 1:
-            due = work.stage_since + timedelta(seconds=CANCEL_REPEAT_SECONDS)
-        else:
-            due = min(work.wake or soon, work.deadline)
-        return max(due, now + SHORTEST_PAUSE)  # Never at once: what could be done at this moment has been done.
+    def _due(self, work: Work, soon: datetime) -> datetime:
+        """Return when there is something to do about an intent that has not ended, ``soon`` when it cannot say."""
+        is_awaited = work.stage is Stage.CANCELLING or len(work.live) > 1
+        if is_awaited and work.stage is not Stage.WAITING and work.stage_since is not None:
+            return work.stage_since + timedelta(seconds=CANCEL_REPEAT_SECONDS)
+        return min(work.wake or soon, work.deadline)
+
+    @property
+    def _repeg_time(self) -> timedelta:
+        return timedelta(seconds=self.rules.minimum_repeg_seconds)
+
+    def _stir(self) -> None:
+        """Have every live order looked at again."""
+        for work in self.works.values():
+            work.quiet_until = None
 
     def _quote(self, work: Work, now: datetime) -> Quote | str:
         return self.quotes(work.intent.symbol, now)
@@ -494,5 +510,6 @@ class RebalanceRun:
         return self.works.get(parts[2])
 
 
+_LIVE_STAGES = (Stage.WORKING, Stage.CANCELLING)
 _NO_CASH = "the cash it needs has not landed"
 _DEADLINE = "the deadline of the intent has passed"

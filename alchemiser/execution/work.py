@@ -95,7 +95,8 @@ class Work:
     """One intent in progress.
 
     ``last`` is the order sent last; with ``resend`` it goes again as it is. ``deadline`` is when the intent has to end, ``wake`` when its
-    tactic wants to be asked again. ``not_replaceable`` is set once the venue has refused a replacement, ``needs_look`` when it has
+    tactic wants to be asked again. ``quiet_until`` is until when nothing but news of this intent can change what becomes of its live order,
+    ``None`` when that is not known. ``not_replaceable`` is set once the venue has refused a replacement, ``needs_look`` when it has
     refused a buy.
     """
 
@@ -116,6 +117,7 @@ class Work:
     setbacks: int = 0
     not_before: datetime | None = None
     wake: datetime | None = None
+    quiet_until: datetime | None = None
     not_replaceable: bool = False
     needs_look: bool = False
     reason: str | None = None

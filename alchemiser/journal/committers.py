@@ -3,24 +3,23 @@
 Both write the same file. Group commit: whatever was appended since the last commit goes into one transaction, so a hundred events cost
 one flush. The thread commits as soon as somebody waits for durability, else after a short linger; when idle it checkpoints. Until then
 it sleeps: a thread that woke at every event would take the interpreter from the loop just while a fill is being dealt with.
+Where the disk is quick, handing over to the thread and being woken by it costs more than the flush: then who waits alone has it done on the
+loop (see ``promptness``).
 A simulation runs on virtual time, where a loop that waits for a thread sees nothing to wait for and jumps; so there it happens on the loop.
 
 After an error nothing is written any more: a failed flush may have lost what the next one would claim to have kept.
 """
 
 import asyncio
-import sqlite3
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-import msgspec
-
 from alchemiser.domain.errors import JournalFailed
 from alchemiser.journal.format import Row, Snapshot
 from alchemiser.journal.store import Store
+from alchemiser.journal.writer import CommitStatistics, Locked, Writer
 
 OnCommit = Callable[[float, int], None]
 """Called with the seconds a commit took and its number of events, on the loop."""
@@ -31,16 +30,6 @@ HARD_FACTOR = 16
 INLINE_BATCH = 512
 IDLE_SECONDS = 1.0
 CLOSE_SECONDS = 30.0
-
-
-class CommitStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """The journal's writing in numbers."""
-
-    commits: int
-    events: int
-    backlog: int
-    seconds: float
-    slowest_seconds: float
 
 
 class Committer(Protocol):
@@ -73,50 +62,11 @@ class Committer(Protocol):
         """Return the writing in numbers."""
 
 
-class _Writer:
-    """What both ways share: the store, the commit itself, its measure."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.durable_sequence = store.head[0]
-        self.commits = self.events = 0
-        self.seconds = self.slowest_seconds = 0.0
-
-    def commit(self, rows: list[Row], snapshots: list[Snapshot]) -> float:
-        """Commit and return the seconds it took. Raises ``JournalFailed``."""
-        began = time.perf_counter()
-        try:
-            self.store.commit(rows, snapshots)
-        except (sqlite3.Error, OSError) as error:
-            lost = f"{len(rows)} events from {rows[0].sequence} on" if rows else "a snapshot"
-            raise JournalFailed(f"journal {self.store.path} cannot be written ({error}): {lost} not durable; the daemon stops") from error
-        seconds = time.perf_counter() - began
-        self.commits += 1
-        self.events += len(rows)
-        self.seconds += seconds
-        self.slowest_seconds = max(self.slowest_seconds, seconds)
-        if rows:
-            self.durable_sequence = rows[-1].sequence
-        return seconds
-
-    def checkpoint(self) -> None:
-        """Shorten the log. Raises ``JournalFailed``."""
-        try:
-            self.store.checkpoint()
-        except sqlite3.Error as error:
-            raise JournalFailed(f"journal {self.store.path} cannot be checkpointed ({error}); the daemon stops") from error
-
-    def statistics(self, backlog: int) -> CommitStatistics:
-        return CommitStatistics(
-            commits=self.commits, events=self.events, backlog=backlog, seconds=self.seconds, slowest_seconds=self.slowest_seconds
-        )
-
-
 class InlineCommitter:
     """Commits on the loop: when durability is asked for, when a batch is full, and at the end."""
 
     def __init__(self, store: Store, *, on_commit: OnCommit | None) -> None:
-        self._writer = _Writer(store)
+        self._writer = Writer(store)
         self._on_commit = on_commit
         self._rows: list[Row] = []
         self._snapshots: list[Snapshot] = []
@@ -183,10 +133,13 @@ class InlineCommitter:
 
 
 class ThreadedCommitter:
-    """Commits on one thread of its own, which alone touches the store until it has ended."""
+    """Commits on one thread of its own; on the loop for who waits alone for a quick disk, while the thread sleeps.
+
+    The store is touched by whoever holds the condition, or by the thread while ``_is_writing``.
+    """
 
     def __init__(self, store: Store, *, linger_seconds: float, backlog: int, on_commit: OnCommit | None) -> None:
-        self._writer = _Writer(store)
+        self._writer = Writer(store)
         self._linger_seconds = linger_seconds
         self._backlog = backlog
         self._on_commit = on_commit
@@ -197,11 +150,13 @@ class ThreadedCommitter:
         self._committing = 0
         self._durable_sequence = store.head[0]
         self._is_due = False
+        self._is_writing = False
         self._is_closing = False
         self._failure: JournalFailed | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         # Touched on the loop only.
         self._linger: asyncio.Handle | None = None
+        self._reminder: asyncio.Handle | None = None
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._wanting_room: deque[asyncio.Future[None]] = deque()
         # A daemon thread: a process that dies without closing its journal must not hang on it.
@@ -219,7 +174,10 @@ class ThreadedCommitter:
         return len(self._rows) + self._committing < self._backlog
 
     def append(self, row: Row, *, is_awaited: bool = False) -> None:
-        """Take a row; never waits. One that is awaited is committed with all that the loop appends in this turn."""
+        """Take a row; never waits. One that is awaited is committed with all that the loop appends in this turn.
+
+        Unless who is going to wait will have it committed on the loop.
+        """
         with self._condition:
             self._refuse_after_failure()
             held = len(self._rows) + self._committing
@@ -229,8 +187,9 @@ class ThreadedCommitter:
                 )
                 raise self._failure
             self._rows.append(row)
-            if is_awaited or len(self._rows) == 1:
-                self._commit_soon(0.0 if is_awaited else self._linger_seconds)
+            is_urgent = is_awaited and not self._may_commit_here
+            if is_urgent or len(self._rows) == 1:
+                self._commit_soon(0.0 if is_urgent else self._linger_seconds)
 
     def save(self, snapshot: Snapshot) -> None:
         """Take a snapshot."""
@@ -240,13 +199,15 @@ class ThreadedCommitter:
             self._commit_now()
 
     async def durable(self, sequence: int) -> None:
-        """Ask for a commit at once and wait for it."""
+        """Commit at once, or ask the thread to and wait for it."""
         loop = asyncio.get_running_loop()
         with self._condition:
             if sequence <= self._durable_sequence:
                 return
             self._refuse_after_failure()
             self._loop = loop
+            if self._may_commit_here and self._commit_here(loop):
+                return
             self._commit_now()
             waiter: asyncio.Future[None] = loop.create_future()
             self._waiting.append((sequence, waiter))
@@ -272,8 +233,9 @@ class ThreadedCommitter:
             self._is_closing = True
             self._loop = None
             self._commit_now()
-        if self._linger is not None:
-            self._linger.cancel()
+        for handle in (self._linger, self._reminder):
+            if handle is not None:
+                handle.cancel()
         self._thread.join(CLOSE_SECONDS)
         if self._thread.is_alive():
             raise JournalFailed(f"journal {self._writer.store.path} did not finish its last commit within {CLOSE_SECONDS:g} s")
@@ -309,6 +271,49 @@ class ThreadedCommitter:
         self._is_due = True
         self._condition.notify()
 
+    # --- a commit on the loop ---
+
+    @property
+    def _may_commit_here(self) -> bool:
+        """Whether a commit on the loop beats one on the thread: nothing else is on its way, and the disk is quick."""
+        if self._is_writing or self._is_due or self._waiting or self._snapshots:
+            return False
+        return self._writer.promptness.is_prompt(len(self._rows)) and not self._writer.store.is_log_long
+
+    def _commit_here(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Commit all that was taken, on the loop, and return whether that could be done without waiting for another process.
+
+        The condition is held, so the thread sleeps.
+        """
+        rows = self._rows
+        try:
+            seconds = self._writer.commit(rows, [], is_patient=False)
+        except Locked:
+            return False
+        except JournalFailed as failure:
+            self._rows, self._failure = [], failure
+            raise
+        self._rows = []
+        if self._linger is not None:
+            self._linger.cancel()
+        self._durable_sequence = self._writer.durable_sequence
+        self._writer.promptness.begin_turn()
+        loop.call_soon(self._tell_of_turn, seconds, len(rows))
+        return True
+
+    def _tell_of_turn(self, seconds: float, events: int) -> None:
+        """End the turn of the loop in which it committed, and see to it that the thread looks after the log."""
+        self._writer.promptness.end_turn()
+        if self._reminder is None:
+            self._reminder = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._remind)
+        if self._on_commit is not None:
+            self._on_commit(seconds, events)
+
+    def _remind(self) -> None:
+        self._reminder = None
+        with self._condition:
+            self._condition.notify()
+
     # --- on the thread ---
 
     def _run(self) -> None:
@@ -320,6 +325,8 @@ class ThreadedCommitter:
                     self._committed((self._writer.commit(rows, snapshots), len(rows)))
                 else:
                     self._writer.checkpoint()
+                    with self._condition:
+                        self._is_writing = False
             failure = None
         except JournalFailed as error:
             failure = error
@@ -337,10 +344,12 @@ class ThreadedCommitter:
                 if self._is_closing:
                     return None
                 self._is_due = False
-                needs_checkpoint = self._writer.store.needs_checkpoint and not self._rows
-                if not condition.wait(IDLE_SECONDS if needs_checkpoint else None) and needs_checkpoint:
+                needs_checkpoint, commits = self._writer.store.needs_checkpoint and not self._rows, self._writer.commits
+                is_news = condition.wait(IDLE_SECONDS if needs_checkpoint else None)
+                if needs_checkpoint and not is_news and commits == self._writer.commits:
                     break
             self._is_due = False
+            self._is_writing = True
             rows, snapshots = self._rows, self._snapshots
             self._rows, self._snapshots = [], []
             self._committing = len(rows)
@@ -350,6 +359,7 @@ class ThreadedCommitter:
         with self._condition:
             self._durable_sequence = self._writer.durable_sequence
             self._committing = 0
+            self._is_writing = False
             if self._loop is None:
                 return
             try:
@@ -363,6 +373,7 @@ class ThreadedCommitter:
         """Wake whoever waited for this commit, or for room."""
         failure = self._failure
         still: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._writer.promptness.served(len(self._waiting))
         for sequence, waiter in self._waiting:
             if waiter.done():
                 continue

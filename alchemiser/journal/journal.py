@@ -12,12 +12,13 @@ from typing import Self
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import DataError, InvariantBroken
 from alchemiser.domain.events import Event
-from alchemiser.journal.committers import CommitStatistics, Committer, InlineCommitter, OnCommit, ThreadedCommitter
+from alchemiser.journal.committers import Committer, InlineCommitter, OnCommit, ThreadedCommitter
 from alchemiser.journal.format import Snapshot, encode_row
 from alchemiser.journal.lock import WriterLock
 from alchemiser.journal.migrate import Migration
 from alchemiser.journal.reader import JournalReader, StoredSnapshot, Verification
 from alchemiser.journal.store import Store
+from alchemiser.journal.writer import CommitStatistics
 
 
 class Journal:

@@ -6,6 +6,7 @@ process, and nobody pulls the plug of a simulation. Checkpoints are made when to
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +19,9 @@ MAX_WAL_BYTES = 64 * 1024 * 1024
 
 BUSY_SECONDS = 5.0
 """How long another process may keep the file locked, a backup for example, before a commit fails."""
+
+LONG_LOG_BYTES = MAX_WAL_BYTES // 2
+"""Above this the log is long, and its file is cut back to it when it begins anew after a checkpoint."""
 
 KEPT_SNAPSHOTS = 2
 """Snapshots kept per name: the newest, and the one before in case the newest is damaged."""
@@ -32,6 +36,10 @@ class Store:
         self._connection = connection
         self._meta: dict[str, str] = dict(connection.execute("SELECT key, value FROM meta"))
         self._is_checkpointed = False
+        self._log_bytes = 0
+        self._is_patient = True
+        self.flush_seconds = 0.0
+        """How long the newest commit waited for the disk."""
 
     @classmethod
     def open(cls, path: Path, *, new_epoch: Callable[[], str], is_synchronous: bool) -> "Store":
@@ -47,6 +55,7 @@ class Store:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {'FULL' if is_synchronous else 'OFF'}")
             connection.execute("PRAGMA wal_autocheckpoint = 0")
+            connection.execute(f"PRAGMA journal_size_limit = {LONG_LOG_BYTES}")
             migration = bring_forward(path, connection)
             connection.execute("BEGIN IMMEDIATE")
             for statement in SCHEMA:
@@ -79,6 +88,17 @@ class Store:
         """Whether something was committed since the last checkpoint."""
         return not self._is_checkpointed
 
+    @property
+    def is_log_long(self) -> bool:
+        """Whether one of the next commits may have to make a checkpoint."""
+        return self._log_bytes > LONG_LOG_BYTES
+
+    def be_patient(self, is_patient: bool) -> None:
+        """Say whether the next commits wait while another process keeps the file locked. Raises ``sqlite3.Error``."""
+        if is_patient != self._is_patient:
+            self._connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000) if is_patient else 0}")
+            self._is_patient = is_patient
+
     def commit(self, rows: Sequence[Row], snapshots: Sequence[Snapshot]) -> None:
         """Write everything in one transaction. Raises ``sqlite3.Error``; then nothing of it was written."""
         meta = dict(self._meta)
@@ -93,14 +113,17 @@ class Store:
             self._insert("INSERT OR REPLACE INTO meta VALUES ", changed)
             for snapshot in snapshots:
                 self._write_snapshot(snapshot)
+            began = time.perf_counter()
             connection.execute("COMMIT")
+            self.flush_seconds = time.perf_counter() - began
         except sqlite3.Error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
         self._meta = meta
         self._is_checkpointed = False
-        if self._wal_bytes() > MAX_WAL_BYTES:
+        self._log_bytes = self._wal_bytes()
+        if self._log_bytes > MAX_WAL_BYTES:
             self.checkpoint()
 
     def checkpoint(self) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from alchemiser.domain.market import Quote
 from alchemiser.domain.orders import Order, OrderState, OrderType, Side
 from alchemiser.execution.ladder import LadderRules
+from alchemiser.execution.tactics import TacticRules
 from alchemiser.execution.work import Ask, Cancel, Submit
 from tests.unit.execution.pacing_desk import RULES, START, Desk, intent
 
@@ -316,3 +317,50 @@ def test_a_parked_symbol_ends_at_once_and_holds_nobody_up() -> None:
 
     assert {order.symbol for order in desk.live.values()} == {"NEW"}
     assert ("unfilled", "OLD is parked: fewer shares") == (desk.run.outcomes()[0].state, desk.run.outcomes()[0].reason)
+
+
+NEWS = st.one_of(
+    st.tuples(st.just("wait"), st.sampled_from([0.0, 0.2, 0.9, 1.0, 2.5, 6.0, 40.0])),
+    st.tuples(st.just("fill"), st.sampled_from([1, 3, 100])),
+    st.tuples(st.just("end"), st.integers(0, 3)),
+    st.tuples(st.just("quote"), st.sampled_from([99.0, 99.9, 100.1, 101.0])),
+    st.tuples(st.just("gate"), st.booleans()),
+    st.tuples(st.just("close"), st.none()),
+)
+
+
+@given(news=st.lists(NEWS, max_size=25), name=st.sampled_from(["ladder", "twap"]))
+def test_an_order_that_is_left_alone_would_have_been_left_alone(news: list[tuple[str, float]], name: str) -> None:
+    """A live order of which nothing was heard is not looked at again before its time: looking at each every time decides the same."""
+    intents = (intent("OLD", Side.SELL, "30"), intent("WAS", Side.SELL, "7"), intent("NEW", Side.BUY, "25"), intent("ALSO", Side.BUY, "4"))
+    desks = [
+        Desk(*intents, cash="300", rules=msgspec.structs.replace(RULES, replaces=False), tactics=TacticRules(default=name)) for _ in "12"
+    ]
+    lazy, eager = desks
+
+    def told() -> None:
+        for work in eager.run.works.values():
+            work.quiet_until = None
+        assert lazy.step() == eager.step()
+
+    told()
+    for kind, value in news:
+        for desk in desks:
+            keys = sorted(desk.live)
+            if kind == "wait":
+                desk.now += timedelta(seconds=value)
+            elif kind == "fill" and keys:
+                desk.fill(keys[int(value) % len(keys)], str(value))
+            elif kind == "end" and keys:
+                desk.end(keys[int(value) % len(keys)], OrderState.CANCELLED)
+            elif kind == "gate":
+                desk.gate = {"x": "closed"} if value else {}
+            elif kind == "close":
+                desk.run.close("the session has closed")
+            elif kind == "quote":
+                desk.market.quotes["OLD"] = Quote(symbol="OLD", bid=value - 0.01, bid_size=500, ask=value + 0.01, ask_size=500, at=START)
+        if kind == "quote" and lazy.run.is_working("OLD"):
+            first, second = (desk.run.watch("OLD", desk.now, desk.gate) for desk in desks)
+            assert first == second
+        told()
+        assert lazy.run.next_due(lazy.now) == eager.run.next_due(eager.now)
