@@ -133,9 +133,10 @@ class History:
             until = min(self._until, session.closes_at)
             if not start <= session.opens_at <= min(end, self._until):
                 continue
-            prints = self._tape.trades_between(symbol, session.opens_at - _INSTANT, until)
-            if prints:
-                yield AuctionDay(prints[0], prints[-1] if self._until >= session.closes_at else None)
+            # Two prints of thousands: a day is not to cost more than its path.
+            opening = self._tape.trades_between(symbol, session.opens_at - _INSTANT, session.opens_at)
+            if opening:
+                yield AuctionDay(opening[0], self._tape.trade_at(symbol, until) if self._until >= session.closes_at else None)
 
     def _sessions(self, symbol: str, start: datetime, end: datetime) -> Sequence[Session]:
         calendar = self._tape.calendar

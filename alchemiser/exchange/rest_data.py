@@ -5,6 +5,7 @@ the past are those of the steps of the path; a feed's name is accepted and chang
 same market.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -30,6 +31,7 @@ from alchemiser.market.calendar import midnight, new_york_date
 
 _MOST_ROWS: Final = 10_000
 _USUAL_ROWS: Final = 1_000
+_ROWS_IN_ONE_GO: Final = 16
 
 _SORTS: Final = ("asc", "desc")
 _ACTION_TYPES: Final = {
@@ -106,7 +108,7 @@ class DataApi:
         def rows(history: History) -> Rows:
             return lambda symbol, start, end: history.bars(symbol, frame, adjustment, start, end)
 
-        return self._page(request, "bars", rows)
+        return await self._page(request, "bars", rows)
 
     async def trades(self, request: web.Request) -> web.Response:
         """``GET /v2/stocks/trades``."""
@@ -116,18 +118,22 @@ class DataApi:
                 history.trades(symbol, start, end), symbol, start, end, descending=history.is_descending
             )
 
-        return self._page(request, "trades", rows)
+        return await self._page(request, "trades", rows)
 
     async def quotes(self, request: web.Request) -> web.Response:
         """``GET /v2/stocks/quotes``."""
-        return self._page(request, "quotes", lambda history: history.quotes)
+        return await self._page(request, "quotes", lambda history: history.quotes)
 
     async def auctions(self, request: web.Request) -> web.Response:
         """``GET /v2/stocks/auctions``: one row per session."""
-        return self._page(request, "auctions", lambda history: history.auctions)
+        return await self._page(request, "auctions", lambda history: history.auctions)
 
-    def _page(self, request: web.Request, name: str, rows: Callable[[History], Rows]) -> web.Response:
-        """Answer one page: sorted by symbol, then by time; ``limit`` counts over all symbols."""
+    async def _page(self, request: web.Request, name: str, rows: Callable[[History], Rows]) -> web.Response:
+        """Answer one page: sorted by symbol, then by time; ``limit`` counts over all symbols.
+
+        Years of sessions may have to be made for it. Between a few rows and the next everybody else has their turn; the answer is as of the
+        moment of the question all the same, because the past of the tape does not change.
+        """
         now = self._driver.read()
         query = request.query
         is_descending = choice(query, "sort", _SORTS, "asc") == "desc"
@@ -135,8 +141,14 @@ class DataApi:
         start = moment(query, "start") or midnight(new_york_date(now))
         end = min(moment(query, "end", end_of_day=True) or now, now)
         page = read_page_token(query.get("page_token"))
-        found = self._rows(self._symbols(request), rows(History(self._tape, now, descending=is_descending)), start, end, page)
-        chosen = list(islice(found, limit + 1))
+        found = self._rows(
+            self._symbols(request), rows(History(self._tape, now, descending=is_descending)), start, end, page, is_descending
+        )
+        chosen = []
+        for item in islice(found, limit + 1):
+            chosen.append(item)
+            if len(chosen) % _ROWS_IN_ONE_GO == 0:
+                await asyncio.sleep(0)
         token = page_token(chosen[limit - 1][0], _time_of(chosen[limit - 1][1])) if len(chosen) > limit else None
         result: dict[str, list[Any]] = {}
         for symbol, row in chosen[:limit]:
@@ -146,14 +158,17 @@ class DataApi:
         return answer({**body, "next_page_token": token})
 
     def _rows(
-        self, symbols: tuple[str, ...], rows: Rows, start: datetime, end: datetime, page: tuple[str, datetime] | None
+        self, symbols: tuple[str, ...], rows: Rows, start: datetime, end: datetime, page: tuple[str, datetime] | None, is_descending: bool
     ) -> Iterator[tuple[str, Row]]:
-        """Yield what comes after the row of the page token."""
+        """Yield what comes after the row of the page token, without making again what came before it."""
         for symbol in sorted(symbols):
             if page is not None and symbol < page[0]:
                 continue
             is_before = page is not None and symbol == page[0]
-            for row in rows(symbol, start, end):
+            first, last = start, end
+            if is_before and page is not None:
+                first, last = (start, min(end, page[1])) if is_descending else (max(start, page[1]), end)
+            for row in rows(symbol, first, last):
                 if is_before and page is not None:
                     # The token names the last row of the page before.
                     is_before = _time_of(row) != page[1]
