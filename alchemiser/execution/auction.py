@@ -5,10 +5,11 @@ comes too late, is less than a share, or is refused falls to the alternative of 
 is worked first, for a bounded time; what is left of it is parked with its reason.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
+
+from msgspec import Struct
 
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import ONE, truncate_shares
@@ -25,8 +26,7 @@ AUCTION_GRACE: Final = timedelta(seconds=30)
 """How long after the close the venue may take to say how the auction ended."""
 
 
-@dataclass(frozen=True)
-class Auction:
+class Auction(Struct, frozen=True):
     """An order for the closing auction; ``limit_bps`` from the arrival price makes it limit-on-close, ``None`` market-on-close.
 
     ``cut_off`` says until when the venue takes it. ``ladder`` works the fraction of a share: its last rung prices it.

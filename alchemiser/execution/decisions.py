@@ -5,18 +5,18 @@ it stay (:meth:`Tactic.watch`)? Its answers follow from the situation alone, so 
 the process before it was.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
+
+from msgspec import Struct
 
 from alchemiser.domain.intents import Intent
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.orders import NewOrder, OrderType, TimeInForce
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """A live order: since when, on which rung it was sent, and since when that rung is worked, earlier orders of it included."""
 
     order: NewOrder
@@ -25,8 +25,7 @@ class Standing:
     rung_since: datetime
 
 
-@dataclass(frozen=True)
-class Situation:
+class Situation(Struct, frozen=True):
     """Everything that a decision follows from.
 
     ``leaves`` and ``filled`` are shares of the intent, ``rung`` is how far its tactic has come, ``quote`` the usable quote or the reason
@@ -47,8 +46,7 @@ class Situation:
     live: Standing | None = None
 
 
-@dataclass(frozen=True)
-class Send:
+class Send(Struct, frozen=True):
     """Send an order like this; ``step`` names the part of the tactic it belongs to, for the report of costs."""
 
     quantity: Decimal
@@ -59,37 +57,32 @@ class Send:
     time_in_force: TimeInForce = TimeInForce.DAY
 
 
-@dataclass(frozen=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """Send nothing now; ``until`` is when it is worth asking again without any news, ``None`` when only news can change it."""
 
     reason: str
     until: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Fall:
+class Fall(Struct, frozen=True):
     """The tactic cannot be used, or no longer: the alternative of the settings takes over."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class GiveUp:
+class GiveUp(Struct, frozen=True):
     """The tactic has done what it may: what is left is parked."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class Keep:
+class Keep(Struct, frozen=True):
     """The live order stays as it is; ask again at ``until`` at the latest."""
 
     until: datetime
 
 
-@dataclass(frozen=True)
-class Move:
+class Move(Struct, frozen=True):
     """The live order is no longer right: what is left of it goes on as :meth:`Tactic.open` says for ``rung``."""
 
     reason: str

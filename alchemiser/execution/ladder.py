@@ -5,11 +5,11 @@ settings applies: a market order, the last limit left standing, or parking. The 
 far side. A quote that is missing, stale, one-sided, locked or crossed never prices an order.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 import msgspec
+from msgspec import Struct
 
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import ZERO, truncate_shares
@@ -64,8 +64,7 @@ def stands_seconds(rules: LadderRules, quote: Quote | str, now: datetime, sessio
     return seconds
 
 
-@dataclass(frozen=True)
-class Ladder:
+class Ladder(Struct, frozen=True):
     """The ladder over ``rungs``; ``through_bps`` is how much further than its share of the spread each limit may pay."""
 
     rules: LadderRules

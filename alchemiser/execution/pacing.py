@@ -7,9 +7,11 @@ order, and every intent ends filled or parked with a reason by its deadline.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from alchemiser.domain.account import Account
 from alchemiser.domain.events import RebalancePlanned

@@ -7,12 +7,13 @@ what the venue takes there are fewer of them, down to one. After the last slice 
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final
+
+from msgspec import Struct
 
 from alchemiser.domain.intents import Intent
 from alchemiser.domain.market import Session
@@ -32,8 +33,7 @@ TAIL_RUNGS: Final = 3
 """So many rungs' time is kept free between the end of the window and the cut-off, for the last resort."""
 
 
-@dataclass(frozen=True)
-class Slice:
+class Slice(Struct, frozen=True):
     """At ``due`` so many shares of the intent, ``cumulative``, should have been sent."""
 
     due: datetime
@@ -87,8 +87,7 @@ def _is_worth_sending(intent: Intent, quantity: Decimal) -> bool:
     return quantity > 0 and quantity * intent.reference_price >= least
 
 
-@dataclass(frozen=True)
-class Sliced:
+class Sliced(Struct, frozen=True):
     """An intent in slices over ``window_seconds``; without a ``profile`` of volume they are even."""
 
     ladder: Ladder

@@ -5,10 +5,10 @@ of all symbols, whatever their number. A live price is the mid of a usable quote
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import structlog
+from msgspec import Struct
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import DataError, VenueError
@@ -30,8 +30,7 @@ MARGIN_DAYS = 10
 """A little more history is asked for than is needed, because a year of sessions is not always as long as another."""
 
 
-@dataclass(frozen=True, slots=True)
-class MoreHistory:
+class MoreHistory(Struct, frozen=True):
     """Daily bars that were missing, as of a day; with so many ``sessions_needed`` no strategy lacks any."""
 
     today: date

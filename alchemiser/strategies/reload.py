@@ -6,8 +6,10 @@ A file that is refused changes nothing: its strategy goes on as it was, and the 
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from alchemiser.domain.errors import StrategyError
 from alchemiser.strategies.base import LoadedStrategy
@@ -22,8 +24,7 @@ Stamp = tuple[int, int, int] | None
 """When a file was written, its length and its place on the disk; ``None`` when it cannot be looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(Struct, frozen=True):
     """The new version of a strategy; ``changes`` say in words what is different."""
 
     strategy: LoadedStrategy
@@ -31,8 +32,7 @@ class Changed:
     changes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Unusable:
+class Unusable(Struct, frozen=True):
     """A changed file that cannot be taken; its strategy, if it has one, goes on as it was."""
 
     name: str

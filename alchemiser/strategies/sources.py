@@ -10,10 +10,11 @@ import importlib
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+
+from msgspec import Struct
 
 from alchemiser.domain.errors import StrategyError
 from alchemiser.strategies.base import LoadedStrategy
@@ -29,8 +30,7 @@ FOLDER = Path("strategies")
 _CLASS = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*)")
 
 
-@dataclass(frozen=True, slots=True)
-class StrategySource:
+class StrategySource(Struct, frozen=True):
     """A strategy that is wanted: its name, where it comes from, its share of the account, and how a symphony is read."""
 
     name: str
