@@ -6,12 +6,12 @@ blindly; an answer that cannot be read is looked up by client order id until the
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import structlog
+from msgspec import Struct, field
 
 from alchemiser.bus.alarm import Alarm
 from alchemiser.bus.envelope import Envelope
@@ -78,8 +78,7 @@ SENDERS = 8
 """How many requests about orders may be under way at once."""
 
 
-@dataclass(frozen=True)
-class ExecutionParts:
+class ExecutionParts(Struct, frozen=True):
     """What the handler works with.
 
     ``session`` gives the hours of a day, ``cut_off`` the last moment of it at which an order may still be worked.

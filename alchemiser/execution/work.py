@@ -4,10 +4,11 @@ At most one order of an intent is live. While one is being replaced there are tw
 here until the venue has said how each of them ended.
 """
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from alchemiser.domain.intents import Intent, IntentOutcome
 from alchemiser.domain.market import Quote
@@ -28,8 +29,7 @@ class Stage(StrEnum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True)
-class Submit:
+class Submit(Struct, frozen=True):
     """Send this order; the rest says why it is as it is."""
 
     intent_id: str
@@ -41,8 +41,7 @@ class Submit:
     quote: Quote | None = None
 
 
-@dataclass(frozen=True)
-class Replace:
+class Replace(Struct, frozen=True):
     """Let the venue put the order of ``submit`` in the place of a live one."""
 
     client_order_id: str
@@ -50,23 +49,20 @@ class Replace:
     reason: str
 
 
-@dataclass(frozen=True)
-class Cancel:
+class Cancel(Struct, frozen=True):
     """Ask for the cancel of this order."""
 
     client_order_id: str
     reason: str
 
 
-@dataclass(frozen=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """Ask the venue for the state of this order."""
 
     client_order_id: str
 
 
-@dataclass(frozen=True)
-class LookAtAccount:
+class LookAtAccount(Struct, frozen=True):
     """Ask the broker for the account: it refused a buy that our own count of the cash allowed."""
 
     reason: str
@@ -75,8 +71,7 @@ class LookAtAccount:
 Command = Submit | Replace | Cancel | Ask | LookAtAccount
 
 
-@dataclass
-class LiveOrder:
+class LiveOrder(Struct):
     """An order that the venue may still fill; ``is_replacement`` of one that was sent to take the place of another."""
 
     order: NewOrder
@@ -90,8 +85,7 @@ class LiveOrder:
         return self.order.quantity - self.filled
 
 
-@dataclass
-class Work:
+class Work(Struct):
     """One intent in progress.
 
     ``last`` is the order sent last; with ``resend`` it goes again as it is. ``deadline`` is when the intent has to end, ``wake`` when its
