@@ -87,7 +87,7 @@ def to_look_up(orders: Iterable[Order], open_at_venue: Iterable[ExecutionReport]
 def more_to_look_up(orders: Iterable[Order], executions: Iterable[BrokerActivity]) -> tuple[str, ...]:
     """Return the orders that were taken for never sent or rejected, and that an execution of an unknown order may belong to after all."""
     known = {order.venue_order_id for order in orders}
-    strange = {(one.symbol, one.side) for one in executions if one.venue_order_id not in known}
+    strange = {(one.symbol, one.side) for one in executions if one.venue_order_id not in known and one.correction is None}
     return tuple(
         order.client_order_id
         for order in orders
@@ -260,7 +260,7 @@ def _compare_executions(own: OwnSide, venue: VenueSide, view: _View) -> Iterator
             view.unclear.add(known.symbol)
             ours, theirs = _shares(known.quantity, known.price), _shares(activity.quantity, activity.price)
             yield Difference(code=DifferenceCode.FILL_ALTERED, subject=activity.execution_id, symbol=known.symbol, ours=ours, theirs=theirs)
-        elif view.by_venue_id(activity.venue_order_id) is None:
+        elif activity.correction is None and view.by_venue_id(activity.venue_order_id) is None:
             shares = f"{activity.side} {_shares(activity.quantity, activity.price)}"
             yield Difference(
                 code=DifferenceCode.FILL_FOREIGN, subject=activity.execution_id, symbol=activity.symbol, ours="unknown", theirs=shares
@@ -305,7 +305,9 @@ def _compare_ownership(own: OwnSide, view: _View) -> list[Difference]:
 
 
 def _is_doubtful(found: Iterable[Difference], venue: VenueSide, view: _View) -> bool:
-    strange = {(one.symbol, one.side) for one in venue.executions if view.by_venue_id(one.venue_order_id) is None}
+    strange = {
+        (one.symbol, one.side) for one in venue.executions if one.correction is None and view.by_venue_id(one.venue_order_id) is None
+    }
     missing = [view.get(difference.subject) for difference in found if difference.code is DifferenceCode.ORDER_NOT_ARRIVED]
     return any((order.request.symbol, order.request.side.value) in strange for order in missing if order is not None)
 

@@ -20,6 +20,7 @@ from alchemiser.domain.events import RebalancePlanned
 from alchemiser.domain.intents import Adjustment, Crossing, Denial, Intent, Wish
 from alchemiser.domain.money import ZERO, from_float, truncate_shares
 from alchemiser.domain.orders import Side
+from alchemiser.portfolio.attribution import split_fill
 from alchemiser.portfolio.band import Band
 from alchemiser.portfolio.constraints import Constraints, Volatility, constrain
 
@@ -89,6 +90,8 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
     for symbol in sorted(wishes):
         crossed, net = _cross(symbol, wishes[symbol], request)
         crossings += crossed
+        net, owed = _owed_first(symbol, net, equity, request)
+        slowed += owed
         intent = _intent(symbol, net, equity, request)
         if intent is None:
             continue
@@ -212,6 +215,19 @@ def _cross(symbol: str, wishes: Mapping[str, Decimal], request: PlanRequest) -> 
             price = request.prices[symbol]
             crossings.append(Crossing(symbol=symbol, seller=seller, buyer=buyer, quantity=quantity, price=price))
     return crossings, {name: wish for name, wish in left.items() if wish}
+
+
+def _owed_first(
+    symbol: str, net: dict[str, Decimal], equity: Decimal, request: PlanRequest
+) -> tuple[dict[str, Decimal], tuple[Adjustment, ...]]:
+    """Return a purchase cut to what the account owes of a symbol, if it owes any: no venue takes one order from short to long."""
+    wanted, owed = sum(net.values(), ZERO), -sum((book.get(symbol, ZERO) for book in request.books.values()), ZERO)
+    if not wanted > owed > 0 or not equity:
+        return net, ()
+    price = request.prices[symbol]
+    text = f"the account owes {owed} {symbol} of a purchase that was taken back; it buys these first, and the rest at the next decision"
+    before, after = float(wanted * price / equity), float(owed * price / equity)
+    return split_fill(owed, net), (Adjustment(code="owed_first", subject=symbol, before=before, after=after, message=text),)
 
 
 def _intent(symbol: str, net: Mapping[str, Decimal], equity: Decimal, request: PlanRequest) -> Intent | None:

@@ -2,18 +2,21 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.simulation.campaign import play, scenario_of
+from alchemiser.market.calendar import TradingCalendar
+from tests.simulation.campaign import FIRST_SESSION, play, scenario_of
 from tests.simulation.checker import broken_rules
 from tests.simulation.faults import End, Scenario
 
 QUIET = scenario_of(16)
 """Two days without a fault."""
 
+DAY = 24 * 60 * 60
 CLOSE = QUIET.sessions[0].closes_at
 AWAY = (End("crash", 900.0, at=CLOSE + timedelta(minutes=5)),)
 
@@ -29,6 +32,8 @@ CASES: dict[str, tuple[Scenario, list[str]]] = {
     "corrected": (with_faults({"kind": "correct", "by": "0.05", "seconds": 5}), ["trade_correct"]),
     "broken while the daemon is away": (with_faults({"kind": "bust", "seconds": 1200}, ends=AWAY), ["trade_bust"]),
     "corrected while the daemon is away": (with_faults({"kind": "correct", "by": "0.05", "seconds": 1200}, ends=AWAY), ["trade_correct"]),
+    "broken while its shares are being sold": (with_faults({"kind": "bust", "seconds": DAY + 30, "times": 6}), ["trade_bust"] * 6),
+    "broken when its shares have been sold": (with_faults({"kind": "bust", "seconds": DAY + 300, "times": 6}), ["trade_bust"] * 6),
     "told twice": (with_faults({"kind": "bust", "seconds": 60}, {"kind": "duplicate_updates", "times": 400}), ["trade_bust"]),
 }
 
@@ -44,3 +49,18 @@ def test_the_books_follow_the_exchange(tmp_path: Path, name: str) -> None:
     assert record.of("LedgerCompared")[-1].event["differences"] == []
     found = [one["code"] for row in record.of("Reconciled") for one in row.event["differences"]]
     assert ("fill_broken" in found) == ("away" in name)
+
+
+def test_what_is_owed_is_bought_back_by_the_next_decision(tmp_path: Path) -> None:
+    """Purchases are taken back after their shares were sold: books and exchange are short alike until the strategy decides again."""
+    days = TradingCalendar.new_york().sessions(FIRST_SESSION, FIRST_SESSION + timedelta(days=10))[:3]
+    record = play(replace(with_faults({"kind": "bust", "seconds": DAY + 300, "times": 6}), sessions=tuple(days)), tmp_path)
+
+    owed = [one for row in record.of("Reconciled") for one in row.event["differences"] if one["code"] == "position_owed"]
+    assert {one["subject"] for one in owed} == {"FFZ", "HHY"}
+    assert all(one["ours"] == one["theirs"] for one in owed)
+    adjusted = [one["subject"] for row in record.of("RebalancePlanned") for one in row.event["adjustments"] if one["code"] == "owed_first"]
+    assert adjusted == ["FFZ", "HHY"]
+    assert all(Decimal(position["qty"]) > 0 for position in record.positions)
+    assert len(record.of("RebalanceCompleted")) == len(days)
+    assert broken_rules(record) == []

@@ -212,3 +212,14 @@ def test_a_wide_spread_widens_the_band_when_asked_to() -> None:
     assert symbols(False, 0.001) == ["BBB", "AAA"]
     assert symbols(True, 0.00001) == ["BBB", "AAA"]
     assert symbols(True, 0.001) == []
+
+
+def test_what_is_owed_is_bought_back_before_anything_else() -> None:
+    """No venue takes one order from short to long: the rest of the purchase comes with the next decision, and the plan says so."""
+    plan = planned(books={"s": {"AAA": Decimal(-2)}})
+
+    (intent,) = plan.intents
+    assert (intent.side, intent.quantity, [wish.quantity for wish in intent.wishes]) == (Side.BUY, Decimal(2), [Decimal(2)])
+    (adjustment,) = plan.adjustments
+    assert adjustment.code == "owed_first"
+    assert adjustment.after < adjustment.before
