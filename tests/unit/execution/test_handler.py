@@ -5,6 +5,7 @@ from collections import deque
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from alchemiser.bus.envelope import Envelope
@@ -410,7 +411,7 @@ def test_quotes_move_a_working_order_and_nothing_else() -> None:
         def quote(symbol: str, now: datetime) -> Quote:
             return Quote(symbol=symbol, bid=bid[0], bid_size=100, ask=bid[0] + 0.02, ask_size=100, at=now)
 
-        object.__setattr__(floor.handler._parts, "quotes", quote)
+        floor.handler._parts = msgspec.structs.replace(floor.handler._parts, quotes=quote)
         venue.on_cancel = lambda key: floor.report(venue.sent[0], "canceled", "canceled")
 
         def say(symbol: str) -> None:
