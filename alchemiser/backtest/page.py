@@ -53,7 +53,7 @@ code { overflow-wrap: anywhere; }
 @media print {
   body { padding: 0; max-width: none; font-size: 11px; }
   section, dl { break-inside: avoid; overflow: visible; }
-  button, details:not([open]) { display: none; }
+  button, .hint, details:not([open]) { display: none; }
 }
 """
 

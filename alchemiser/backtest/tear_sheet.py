@@ -39,7 +39,7 @@ def tear_sheet(title: str, result: BacktestResult, analysis: Analysis, book: Boo
     sections = []
     for name in charts:
         note = f" <small>over {analysis.rolling.window} sessions</small>" if name == "rolling" else ""
-        button = f"{_LOG_SWITCH} <small>drag to zoom, double click to come back</small>" if name == "equity" else ""
+        button = f'{_LOG_SWITCH} <small class="hint">drag to zoom, double click to come back</small>' if name == "equity" else ""
         sections.append(f'<section><h2>{_HEADINGS[name]}{note}{button}</h2><div class="chart" id="{name}"></div></section>')
     specs = ",".join(f'"{name}":{plotly.io.to_json(figure, validate=False, engine="json")}' for name, figure in charts.items())
     return PAGE.format(

@@ -1,5 +1,6 @@
 """The figures against a slow transcription of their definitions, and against what must hold of any curve."""
 
+import math
 from collections.abc import Sequence
 from datetime import date, timedelta
 
@@ -237,3 +238,31 @@ def test_the_version_is_that_of_the_bars() -> None:
     assert data_version({"B": series([3.0]), "A": (series([1, 2])[0], np.array([1.0, 9.0, 2.0])[::2])}) == base
     assert len({base.version, *(other.version for other in others)}) == 5
     assert [entry.sha256 == base.symbols[1].sha256 for entry in (others[0].symbols[1], others[2].symbols[1])] == [True, True]
+
+
+def test_the_numbers_of_an_independent_library() -> None:
+    """The figures of a fixed curve are those that empyrical-reloaded 0.7.1 gives for it; the library itself is too heavy for the tests."""
+    equity = [100_000 * math.exp(0.0004 * day + 0.02 * math.sin(day * day / 7) + 0.05 * math.sin(day / 9)) for day in range(260)]
+    closes = [400 * math.exp(0.0003 * day + 0.015 * math.sin(day * day / 7) + 0.01 * math.cos(day * day / 5)) for day in range(260)]
+    found = metrics_of(equity, initial=equity[0], risk_free=0.02)
+    other = versus("SPY", equity, closes, initial=equity[0], risk_free=0.02)
+
+    theirs = {
+        "cagr": 0.09969264219430918,
+        "volatility": 0.3268443119394534,
+        "sharpe": 0.39229357955364835,
+        "sortino": 0.5696852147549512,
+        "max_drawdown": 0.11664940095641023,
+        "calmar": 0.8546348406157912,
+        "value_at_risk": 0.03424381511793716,
+        "expected_shortfall": 0.03725976758473701,
+    }
+    against = {
+        "alpha": 0.035012745465448525,
+        "beta": 0.9388554770666702,
+        "up_capture": 0.8834092258948519,
+        "down_capture": 0.9956497220668669,
+        "tracking_error": 0.18564710504821338,
+    }
+    assert {name: getattr(found, name) for name in theirs} == pytest.approx(theirs, rel=1e-10)
+    assert {name: getattr(other, name) for name in against} == pytest.approx(against, rel=1e-10)
