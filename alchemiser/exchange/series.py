@@ -130,6 +130,10 @@ class DailySeries:
             volume=self.volume[chosen] * share_factor,
         )
 
+    def without_splits(self) -> "DailySeries":
+        """Return the series as if its prices had always been those of the traded shares: all days in the units of one, raw prices too."""
+        return replace(self, split=np.ones(len(self)))
+
     def as_traded(self) -> "DailySeries":
         """Return the series with each day in the units of its own: prices and share counts as they were on that day.
 

@@ -46,13 +46,19 @@ class MarketTape:
     Raises ``DataError`` when the source lacks one of the symbols, or has a bar on a day that is no session.
     """
 
-    def __init__(self, source: DailySource, calendar: TradingCalendar, symbols: Sequence[str], seed: int, *, halts: bool = False) -> None:
-        """With ``halts`` a symbol stands still for some minutes now and then; see :mod:`alchemiser.exchange.halts`."""
+    def __init__(
+        self, source: DailySource, calendar: TradingCalendar, symbols: Sequence[str], seed: int, *, splits: bool = True, halts: bool = False
+    ) -> None:
+        """With ``halts`` a symbol stands still for some minutes now and then; see :mod:`alchemiser.exchange.halts`.
+
+        Without ``splits`` the market is in the units of its source throughout, and no share ever splits.
+        """
         if not symbols:
             raise DataError("a market without a single symbol was asked for")
         self.calendar = calendar
         self._seed = seed
         self._source = source
+        self._has_splits = splits
         self.has_halts = halts
         self._series: dict[str, DailySeries] = {}
         # Looking back at earlier days must not cost the path of the day that is being traded.
@@ -73,7 +79,7 @@ class MarketTape:
         ``reaching``; then none of them is added.
         """
         new = [symbol for symbol in symbols if symbol not in self._series]
-        more = {symbol: self._source.series(symbol).with_invented_ranges(self._seed).as_traded() for symbol in new}
+        more = {symbol: self._series_of(symbol) for symbol in new}
         if reaching is not None:
             first, last = reaching
             for symbol, series in more.items():
@@ -231,6 +237,10 @@ class MarketTape:
         """Return the last minute bar that had ended by then in the session that began last, ``None`` when there is none."""
         path = self._path(symbol, self._started_session(at))
         return None if path is None else path.last_minute_bar(at)
+
+    def _series_of(self, symbol: str) -> DailySeries:
+        series = self._source.series(symbol)
+        return (series if self._has_splits else series.without_splits()).with_invented_ranges(self._seed).as_traded()
 
     def _of(self, symbol: str) -> DailySeries:
         series = self._series.get(symbol)

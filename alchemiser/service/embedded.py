@@ -63,7 +63,7 @@ async def embedded_market(
     do not allow the sessions, or a symbol has no bars.
     """
     calendar = TradingCalendar.new_york()
-    tape = MarketTape(source, calendar, symbols, settings.embedded.seed)
+    tape = MarketTape(source, calendar, symbols, settings.embedded.seed, splits=settings.embedded.splits)
     sessions = _sessions(tape, settings, options)
     state = StateFile(settings.service.state / STATE_FILE)
     saved = state.load()
@@ -126,7 +126,8 @@ def daily_source(settings: Settings, symbols: Sequence[str]) -> DailySource:
     """Return where the daily bars come from: the folder of the settings, or the synthetic market of these symbols."""
     if settings.embedded.bars is not None:
         return BarFolder(settings.embedded.bars)
-    return SyntheticMarket(TradingCalendar.new_york(), settings.embedded.seed, symbols=tuple(symbols))
+    embedded = settings.embedded
+    return SyntheticMarket(TradingCalendar.new_york(), embedded.seed, symbols=tuple(symbols), splits=embedded.splits)
 
 
 def _sessions(tape: MarketTape, settings: Settings, options: RunOptions) -> tuple[Session, ...]:

@@ -132,6 +132,16 @@ def test_an_exchange_that_begins_on_the_ex_day_has_split_already(tape: MarketTap
         assert (core.position_json("SPY")["qty"], core.position_json("SPY")["lastday_price"]) == ("10", "102")
 
 
+def test_a_market_without_splits_stays_in_the_units_of_its_bars(write_bars: WriteBars, calendar: TradingCalendar) -> None:
+    """No share ever splits, prices are those of the file, and raw bars are the same as adjusted ones."""
+    tape = MarketTape(BarFolder(write_bars("SPY", *ROWS)), calendar, ["SPY"], 1, splits=False)
+    assert tape.splits("SPY", FAR_BACK, LAST_DAY) == ()
+    for kind in (Adjustment.RAW, Adjustment.SPLIT):
+        bars = tape.daily_bars("SPY", FAR_BACK, LAST_DAY, kind, until=session(31).closes_at)
+        assert [bar.close for bar in bars] == [100, 102, 103, 103]
+    assert [tape.mid_at("SPY", at) for at in (session(27).closes_at, early(28))] == [102, 102]
+
+
 def test_the_synthetic_market_splits_when_it_is_asked_to(calendar: TradingCalendar) -> None:
     """Adjusted for its splits it is the market without them; forward splits are of dear shares, reverse ones of cheap ones."""
     plain = SyntheticMarket(calendar, 7, last_day=LAST_DAY)
