@@ -154,9 +154,11 @@ class RebalanceRun:
             return
         work.filled_quantity += fill.quantity
         work.filled_value += fill.quantity * fill.price
-        work.quiet_until = None
-        if fill.client_order_id in work.live:
-            work.live[fill.client_order_id].filled += fill.quantity
+        live = work.live.get(fill.client_order_id)
+        if live is not None:
+            live.filled += fill.quantity
+        if live is None or live.leaves:
+            work.quiet_until = None  # Of an order that is filled only its end is awaited.
         self.cash -= fill.side.sign * fill.quantity * fill.price
 
     def on_end(self, order: Order, now: datetime) -> None:
@@ -324,9 +326,8 @@ class RebalanceRun:
                 return  # Cash is kept for the largest drift; the smaller ones wait behind it.
 
     def _end_if_over(self, work: Work, now: datetime) -> None:
-        leaves = truncate_shares(work.leaves_quantity, whole=not work.intent.is_fractionable)
-        if leaves * work.intent.reference_price < ONE:
-            self._end(work, None)  # Less than the venue's smallest order is as good as filled.
+        if self._is_as_good_as_filled(work):
+            self._end(work, None)
         elif self.stop_reason is not None:
             self._end(work, self.stop_reason)
         elif (parked := self.why_parked(work.intent.symbol)) is not None:
@@ -335,6 +336,15 @@ class RebalanceRun:
             self._end(work, work.reason or work.shortage or self.close_reason)
         elif now >= min(work.deadline, self.cut_off):
             self._end(work, work.reason or work.shortage or _DEADLINE)
+
+    @staticmethod
+    def _is_as_good_as_filled(work: Work) -> bool:
+        """Whether less than the venue's smallest order is left; reckoned anew when that has changed, because most of a plan only waits."""
+        leaves = work.leaves_quantity
+        if leaves != work.judged_leaves:
+            sendable = truncate_shares(leaves, whole=not work.intent.is_fractionable)
+            work.judged_leaves, work.is_too_small = leaves, sendable * work.intent.reference_price < ONE
+        return work.is_too_small
 
     def _send(self, work: Work, now: datetime) -> Command | None:
         if work.resend and work.last is not None:

@@ -90,7 +90,8 @@ class Work(Struct):
 
     ``last`` is the order sent last; with ``resend`` it goes again as it is. ``deadline`` is when the intent has to end, ``wake`` when its
     tactic wants to be asked again. ``quiet_until`` is until when nothing but news of this intent can change what becomes of its live order,
-    ``None`` when that is not known. ``not_replaceable`` is set once the venue has refused a replacement, ``needs_look`` when it has
+    ``None`` when that is not known. ``is_too_small`` is whether ``judged_leaves`` shares are less than the venue takes.
+    ``not_replaceable`` is set once the venue has refused a replacement, ``needs_look`` when it has
     refused a buy.
     """
 
@@ -114,6 +115,8 @@ class Work(Struct):
     quiet_until: datetime | None = None
     not_replaceable: bool = False
     needs_look: bool = False
+    judged_leaves: Decimal | None = None
+    is_too_small: bool = False
     reason: str | None = None
     shortage: str | None = None
     fell_because: str | None = None

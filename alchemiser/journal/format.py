@@ -84,23 +84,25 @@ def first_checksum(epoch: str) -> str:
 def encode_row(envelope: Envelope, previous: str) -> Row:
     """Return the row of an envelope, chained to the checksum before it. Raises ``TypeError`` for an event that JSON cannot hold."""
     event = envelope.event
-    at = event.at.astimezone(UTC).isoformat(timespec="microseconds")
-    row = Row(
+    at = event.at if event.at.tzinfo is UTC else event.at.astimezone(UTC)
+    written = (
         envelope.sequence,
-        at,
+        at.isoformat(timespec="microseconds"),
         type(event).__name__,
         envelope.correlation,
         envelope.causation,
         float(envelope.time),
         _encode(event).decode(),
-        "",
     )
-    return row._replace(checksum=checksum_of(row, previous))
+    return Row(*written, _checksum(previous, *written))
 
 
 def checksum_of(row: Row, previous: str) -> str:
     """Return what the row's checksum must be after the row with the checksum ``previous``."""
-    parts = (previous, row.sequence, row.at, row.type, row.correlation, row.causation, row.time, row.payload)
+    return _checksum(previous, *row[:-1])
+
+
+def _checksum(*parts: object) -> str:
     return _digest("\x1f".join(map(repr, parts)))
 
 
