@@ -61,7 +61,7 @@ from alchemiser.execution.order_states import OrderStates
 from alchemiser.execution.pacing import Quotes, RebalanceRun
 from alchemiser.execution.rebalances import Rebalances
 from alchemiser.execution.tactics import TacticRules
-from alchemiser.execution.work import Ask, Cancel, Command, LookAtAccount, Replace, Submit
+from alchemiser.execution.work import Ask, Cancel, Command, LookAtAccount, Replace, Stage, Submit
 
 LOOK_UP_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Pauses between look-ups of an order whose outcome is unknown; the last repeats."""
@@ -213,15 +213,16 @@ class ExecutionHandler:
 
     async def _follow(self, run: RebalanceRun, symbol: str) -> None:
         """Carry out what a new quote of a symbol leads to. Mostly that is nothing, and quotes are many: only that symbol is looked at."""
-        now = self._parts.clock.now()
-        if not run.is_working(symbol):
-            await self._step()
+        now, stage = self._parts.clock.now(), run.stage_of(symbol)
+        if stage is Stage.ENDED or self._is_stopping:
             return
-        commands = run.watch(symbol, now, self._parts.gate.reasons)
+        look = run.offer if stage is Stage.WAITING else run.watch
+        commands = look(symbol, now, self._parts.gate.reasons)
         for command in commands:
             await self._carry_out(command, run.plan.rebalance_id)
-        if commands:
-            await self._step()
+        is_over = run.stage_of(symbol) is Stage.ENDED
+        if is_over or (commands and stage is not Stage.WAITING):
+            await self._step()  # Others may have the cash that this one gives up.
         else:
             self._alarm.bring_forward(run.due_of(symbol, now))
 

@@ -200,13 +200,26 @@ class RebalanceRun:
             commands.append(LookAtAccount("a buy was refused: the broker may have less than we count"))
         return commands
 
-    def is_working(self, intent_id: str) -> bool:
-        """Whether an order of the intent is live and stays, as far as is known."""
-        return self.works[intent_id].stage is Stage.WORKING
+    def stage_of(self, intent_id: str) -> Stage:
+        """Return where an intent is."""
+        return self.works[intent_id].stage
 
     def watch(self, intent_id: str, now: datetime, gate_reasons: dict[str, str]) -> list[Command]:
         """Return what is to be done about the live order of one intent: the part of :meth:`advance` that a new quote of it can change."""
         return list(self._watch(self.works[intent_id], now, is_open=not gate_reasons))
+
+    def offer(self, intent_id: str, now: datetime, gate_reasons: dict[str, str]) -> list[Command]:
+        """Return what is to be done about one intent with no live order: the part of :meth:`advance` that a new quote of it can change."""
+        offered = self.works[intent_id]
+        self._end_if_over(offered, now)
+        if offered.stage is not Stage.WAITING:
+            return []
+        for work in self.works.values():
+            if work is offered:
+                break
+            if work.stage is Stage.WAITING and work.intent.side is Side.BUY and work.reason == _NO_CASH:
+                return []  # It stands behind a larger drift that waits for cash, and no quote brings cash.
+        return list(self._release_each([offered], now, "; ".join(gate_reasons.values())))
 
     def due_of(self, intent_id: str, now: datetime) -> datetime:
         """Return when there is something to do about an intent with a live order even if nothing happens before."""
@@ -310,7 +323,9 @@ class RebalanceRun:
 
     def _release(self, now: datetime, gate_reason: str) -> Iterator[Command]:
         """Send what may go now, in the order of the plan."""
-        waiting = [work for work in self.works.values() if work.stage is Stage.WAITING]
+        yield from self._release_each([work for work in self.works.values() if work.stage is Stage.WAITING], now, gate_reason)
+
+    def _release_each(self, waiting: list[Work], now: datetime, gate_reason: str) -> Iterator[Command]:
         for work in waiting:
             work.wake = None
         for work in waiting:

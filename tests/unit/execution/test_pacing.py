@@ -12,7 +12,7 @@ from alchemiser.domain.market import Quote
 from alchemiser.domain.orders import Order, OrderState, OrderType, Side
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.tactics import TacticRules
-from alchemiser.execution.work import Ask, Cancel, Submit
+from alchemiser.execution.work import Ask, Cancel, Stage, Submit
 from tests.unit.execution.pacing_desk import RULES, START, Desk, intent
 
 
@@ -104,7 +104,7 @@ def test_a_quote_is_looked_at_for_its_own_order_only() -> None:
     """What the whole round would do about that order is done, and about no other; a quote that changes nothing leads to nothing."""
     desk = Desk(intent("OLD", Side.BUY, "5"), intent("NEW", Side.BUY, "5"), cash="2000")
     desk.step()
-    assert desk.run.is_working("NEW")
+    assert desk.run.stage_of("NEW") is Stage.WORKING
     assert desk.run.watch("NEW", desk.now, {}) == []
     assert desk.run.next_due(desk.now) == min(desk.run.due_of(symbol, desk.now) for symbol in ("OLD", "NEW"))
     for symbol in ("OLD", "NEW"):
@@ -114,8 +114,8 @@ def test_a_quote_is_looked_at_for_its_own_order_only() -> None:
     (cancel,) = desk.run.watch("NEW", desk.now, {})
     assert isinstance(cancel, Cancel)
     assert "-NEW-" in cancel.client_order_id
-    assert not desk.run.is_working("NEW")
-    assert desk.run.is_working("OLD")
+    assert desk.run.stage_of("NEW") is not Stage.WORKING
+    assert desk.run.stage_of("OLD") is Stage.WORKING
 
 
 def test_no_limit_goes_beyond_the_allowed_slippage() -> None:
@@ -359,8 +359,43 @@ def test_an_order_that_is_left_alone_would_have_been_left_alone(news: list[tuple
                 desk.run.close("the session has closed")
             elif kind == "quote":
                 desk.market.quotes["OLD"] = Quote(symbol="OLD", bid=value - 0.01, bid_size=500, ask=value + 0.01, ask_size=500, at=START)
-        if kind == "quote" and lazy.run.is_working("OLD"):
+        if kind == "quote" and lazy.run.stage_of("OLD") is Stage.WORKING:
             first, second = (desk.run.watch("OLD", desk.now, desk.gate) for desk in desks)
             assert first == second
         told()
         assert lazy.run.next_due(lazy.now) == eager.run.next_due(eager.now)
+
+
+@pytest.mark.parametrize(("cash", "sent"), [("5000", ["SEEN"]), ("5", [])])
+def test_a_quote_of_a_waiting_intent_sends_what_looking_at_all_would(cash: str, sent: list[str]) -> None:
+    """Only the intent that the quote is of is looked at; a larger drift that waits for cash keeps it from overtaking all the same."""
+    intents = (intent("OLD", Side.SELL, "20"), intent("BIG", Side.BUY, "15"), intent("SEEN", Side.BUY, "2"), intent("BLIND", Side.BUY, "3"))
+    desk, other = (Desk(*intents, cash=cash) for _ in "12")
+    for one in (desk, other):
+        one.market.quotes |= dict.fromkeys(("SEEN", "BLIND"), "none has come")
+        one.step()
+        del one.market.quotes["SEEN"]
+    commands = desk.run.offer("SEEN", desk.now, {})
+    assert [command.order.symbol for command in commands if isinstance(command, Submit)] == sent
+    assert commands == other.run.advance(other.now, {})
+    assert desk.run.offer("BLIND", desk.now, {}) == []
+
+
+def test_an_offer_heeds_the_gate_and_the_end() -> None:
+    """Nothing is sent while the gate is closed, and an intent whose time is over ends."""
+    desk = Desk(intent("NEW", Side.BUY, "2"), cash="5000")
+    assert desk.run.offer("NEW", desk.now, {"x": "closed"}) == []
+    assert desk.run.outcomes()[0].reason == "closed"
+    desk.run.stop("halted")
+    assert desk.run.offer("NEW", desk.now, {}) == []
+    assert desk.run.stage_of("NEW") is Stage.ENDED
+
+
+def test_a_sell_is_offered_whatever_the_buys_behind_it_wait_for() -> None:
+    """Sells come first: the quote of one sends it while a buy waits for its cash."""
+    desk = Desk(intent("OLD", Side.SELL, "20"), intent("NEW", Side.BUY, "15"), cash="5")
+    desk.market.quotes["OLD"] = "none has come"
+    assert desk.step() == []
+    del desk.market.quotes["OLD"]
+    (command,) = desk.run.offer("OLD", desk.now, {})
+    assert isinstance(command, Submit)
