@@ -21,9 +21,12 @@ STOP_SECONDS = 6.0
 
 @contextmanager
 def deaf_exchange(directory: Path) -> Iterator[dict[str, Any]]:
-    """Run an exchange in a process of its own that listens to everything and answers nothing about orders."""
+    """Run an exchange in a process of its own that lists no orders, and listens to everything and answers nothing about a single one."""
     faults = directory / "faults.json"
-    faults.write_text(json.dumps([{"kind": "timeout", "path": "/v2/orders", "times": 1000, "seconds": 60}]))
+    silence = {"kind": "timeout", "path": "/v2/orders", "times": 1000, "seconds": 60}
+    faults.write_text(
+        json.dumps([{**silence, "method": "POST"}, {**silence, "method": "DELETE"}, {**silence, "path": "/v2/orders:by_client_order_id"}])
+    )
     process = subprocess.Popen(
         [*PROGRAM, "exchange", "--port", "0", "--day", "2025-03-03", "--speed", "1", "--faults", str(faults)],
         env=environment(),

@@ -103,8 +103,7 @@ def early_submit() -> Iterator[None]:
         async def at_once() -> None:
             return
 
-        object.__setattr__(parts, "durable", at_once)
-        begin(handler, parts)
+        begin(handler, msgspec.structs.replace(parts, durable=at_once))
 
     with patch.object(ExecutionHandler, "__init__", hasty):
         yield
