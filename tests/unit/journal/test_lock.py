@@ -37,7 +37,7 @@ def test_the_holder_is_named_with_process_host_and_time(tmp_path: Path) -> None:
     WriterLock.take(path).release()
 
 
-@pytest.mark.parametrize("text", [b"", b"123\n", b'{"pid": "x"}', os.urandom(64)])
+@pytest.mark.parametrize("text", [b"", b"123\n", b'{"pid": "x"}', b"\x00\xff\xa2%.4 not the holder \x8b0"])
 def test_a_holder_that_cannot_be_read_still_holds(tmp_path: Path, text: bytes) -> None:
     """Only the lock decides, not what the file says: a process may be about to write it, or be an older version."""
     path = tmp_path / "journal.sqlite"
