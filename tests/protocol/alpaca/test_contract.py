@@ -52,7 +52,7 @@ TRADING: Final[list[tuple[type[msgspec.Struct], type[BaseModel], set[str]]]] = [
     (wire.WireAccount, models.TradeAccount, set()),
     (wire.WirePosition, models.Position, set()),
     (wire.WireAsset, models.Asset, set()),
-    (wire.WireActivity, models.TradeActivity, set()),
+    (wire.WireActivity, models.TradeActivity, {"previous_id"}),
     (wire.WireClock, models.Clock, set()),
 ]
 
