@@ -9,7 +9,10 @@ from alchemiser.domain.orders import Order, OrderState, OrderType, TimeInForce
 from alchemiser.execution.decisions import Send
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.pricing import is_outside_collar, takes_liquidity, within_displayed
-from alchemiser.execution.work import MARKET_CUSHION, LiveOrder
+from alchemiser.execution.work import LiveOrder
+
+MARKET_CUSHION = Decimal("1.01")
+"""Cash set aside for a market buy, relative to the ask: it may walk the book."""
 
 
 def is_beyond_collar(wanted: Send, intent: Intent, quote: Quote, rules: LadderRules) -> bool:
@@ -32,10 +35,13 @@ def bounded_quantity(wanted: Send, intent: Intent, quote: Quote, rules: LadderRu
     return within_displayed(intent.side, wanted.quantity, quote, share, whole=not intent.is_fractionable)
 
 
-def dearest_price(wanted: Send, intent: Intent, quote: Quote | str) -> Decimal:
-    """Return the dollars that a share of a buy may cost: its limit, or for a market order the ask with a cushion."""
-    if wanted.limit_price is not None:
-        return wanted.limit_price
+def dearest_price(limit_price: Decimal | None, intent: Intent, quote: Quote | str) -> Decimal:
+    """Return the dollars that a share of a buy may cost: its limit, or for a market order the ask with a cushion.
+
+    Without a usable quote the arrival price has to stand for the ask.
+    """
+    if limit_price is not None:
+        return limit_price
     dearest = intent.reference_price
     if isinstance(quote, Quote):
         dearest = max(dearest, Decimal(repr(quote.ask)))

@@ -127,7 +127,11 @@ class RebalanceRun:
             work.rung = max(work.rung, order.rung)
             if not order.is_terminal or order.missing_quantity:
                 work.live[order.client_order_id] = LiveOrder(
-                    order.request, order.rung, order.cumulative_quantity, order.replaces is not None
+                    order.request,
+                    dearest_price(order.request.limit_price, work.intent, self._quote(work, now)),
+                    order.rung,
+                    order.cumulative_quantity,
+                    order.replaces is not None,
                 )
                 work.stage, work.stage_since = Stage.CANCELLING, now - timedelta(seconds=CANCEL_REPEAT_SECONDS)
                 if work.is_in_auction and order.state is not OrderState.CANCELLING:
@@ -301,7 +305,7 @@ class RebalanceRun:
         if is_open and isinstance(wanted, Send) and self._may_replace(work, current, wanted, now):
             work.stage_since = now
             submit = self._next(work, wanted, self._quote(work, now))
-            work.live[submit.order.client_order_id] = LiveOrder(submit.order, submit.rung, is_replacement=True)
+            work.live[submit.order.client_order_id] = LiveOrder(submit.order, submit.dearest, submit.rung, is_replacement=True)
             yield Replace(current.order.client_order_id, submit, move.reason)
             return
         yield from self._take_back(work, move.reason, now)
@@ -316,7 +320,7 @@ class RebalanceRun:
             return False
         if bounded_quantity(wanted, intent, quote, self.rules) != wanted.quantity:
             return False
-        cost = wanted.quantity * dearest_price(wanted, intent, quote)
+        cost = wanted.quantity * dearest_price(wanted.limit_price, intent, quote)
         return intent.side is Side.SELL or cost <= self._free_cash() + work.reserved
 
     # --- an intent with none ---
@@ -427,10 +431,11 @@ class RebalanceRun:
             limit_price=wanted.limit_price,
         )
         seen = quote if isinstance(quote, Quote) else None
-        return Submit(work.intent.intent_id, work.attempt, order, work.tactic.name, wanted.step, wanted.rung, seen)
+        dearest = dearest_price(wanted.limit_price, work.intent, quote)
+        return Submit(work.intent.intent_id, work.attempt, order, work.tactic.name, wanted.step, wanted.rung, seen, dearest)
 
     def _sent(self, work: Work, submit: Submit, now: datetime) -> Submit:
-        work.live = {submit.order.client_order_id: LiveOrder(submit.order, submit.rung)}
+        work.live = {submit.order.client_order_id: LiveOrder(submit.order, submit.dearest, submit.rung)}
         work.last, work.resend = submit, False
         work.stage, work.stage_since, work.reason = Stage.WORKING, now, None
         work.wake = now + timedelta(seconds=self.rules.minimum_repeg_seconds)
@@ -478,7 +483,7 @@ class RebalanceRun:
 
     def _affordable(self, work: Work, wanted: Send, quote: Quote | str) -> Decimal | None:
         """Return the shares of a buy that may go now, ``None`` while it has to wait for cash."""
-        price, free = dearest_price(wanted, work.intent, quote), self._free_cash()
+        price, free = dearest_price(wanted.limit_price, work.intent, quote), self._free_cash()
         if wanted.quantity * price <= free:
             return wanted.quantity
         if any(other.intent.side is Side.SELL and other.stage is not Stage.ENDED for other in self.works.values()):

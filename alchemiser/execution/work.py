@@ -16,9 +16,6 @@ from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import NewOrder, Side, TimeInForce
 from alchemiser.execution.decisions import Tactic
 
-MARKET_CUSHION = Decimal("1.01")
-"""Cash set aside for a market buy, relative to the ask: it may walk the book."""
-
 
 class Stage(StrEnum):
     """Where an intent is."""
@@ -30,7 +27,7 @@ class Stage(StrEnum):
 
 
 class Submit(Struct, frozen=True):
-    """Send this order; the rest says why it is as it is."""
+    """Send this order; the rest says why it is as it is, and ``dearest`` how many dollars a share of it may cost."""
 
     intent_id: str
     attempt: int
@@ -39,6 +36,7 @@ class Submit(Struct, frozen=True):
     step: str = ""
     rung: int = 0
     quote: Quote | None = None
+    dearest: Decimal = ZERO
 
 
 class Replace(Struct, frozen=True):
@@ -72,9 +70,13 @@ Command = Submit | Replace | Cancel | Ask | LookAtAccount
 
 
 class LiveOrder(Struct):
-    """An order that the venue may still fill; ``is_replacement`` of one that was sent to take the place of another."""
+    """An order that the venue may still fill, at ``dearest`` dollars a share at most if it is a buy.
+
+    ``is_replacement`` is said of one that was sent to take the place of another.
+    """
 
     order: NewOrder
+    dearest: Decimal
     rung: int = 0
     filled: Decimal = ZERO
     is_replacement: bool = False
@@ -141,9 +143,9 @@ class Work(Struct):
         """Dollars that the live order, or one that goes again as it is, may still take; of two in replacement the larger sum."""
         if self.intent.side is Side.SELL:
             return ZERO
-        amounts = [live.leaves * self._price(live.order) for live in self.live.values()]
+        amounts = [live.leaves * live.dearest for live in self.live.values()]
         if self.resend and self.last is not None and self.stage is Stage.WAITING:
-            amounts.append(self.last.order.quantity * self._price(self.last.order))
+            amounts.append(self.last.order.quantity * self.last.dearest)
         return max(amounts, default=ZERO)
 
     def outcome(self) -> IntentOutcome:
@@ -173,6 +175,3 @@ class Work(Struct):
             tactic=self.tactic.name,
             fell_because=self.fell_because,
         )
-
-    def _price(self, order: NewOrder) -> Decimal:
-        return order.limit_price or self.intent.reference_price * MARKET_CUSHION

@@ -1,5 +1,6 @@
 """What the running daemon answers and does for its door: state, health, metrics and control."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -33,6 +34,9 @@ from alchemiser.service.vitals import Vitals
 
 RECONCILIATION_SECONDS = 45.0
 """How long an operator is kept waiting for a comparison, in seconds of the loop."""
+
+DURABLE_SECONDS = 2.0
+"""How long the answer to a pause, a halt or a resume waits for the disk, in seconds of the loop: it is in effect before it is written."""
 
 _TRADING_STATES = {"pause": "paused", "resume": "active", "halt": "halted"}
 
@@ -90,9 +94,12 @@ class Answers(JournaledView):
         reason, now = str(arguments.get("reason", "asked for by the operator")), self._now()
         if action in _TRADING_STATES:
             state = _TRADING_STATES[action]
-            await self._bus.publish(TradingStateChanged(at=now, state=state, by="operator", reason=reason))
-            await self._bus.durable()
-            return {"trading": state}
+            changed = TradingStateChanged(at=now, state=state, by="operator", reason=reason)
+            if action == "resume":
+                await self._bus.publish(changed)
+            else:
+                self._bus.post(changed)  # What stops waits for nobody: no mailbox is too full for it.
+            return {"trading": state, "durable": await self._is_durable_soon()}
         if action == "reconcile":
             return await self._reconcile(arguments, reason)
         if action == "stop":
@@ -111,6 +118,15 @@ class Answers(JournaledView):
         else:
             await self._bus.publish(DecisionDue(at=now, rebalance_id=key, session=session.date, reason=reason))
         return {"rebalance": key}
+
+    async def _is_durable_soon(self) -> bool:
+        """Return whether everything published so far is durable now; what is in effect is told even while the disk is slow."""
+        try:
+            async with asyncio.timeout(DURABLE_SECONDS):
+                await self._bus.durable()
+        except TimeoutError:
+            return False
+        return True
 
     async def _reconcile(self, arguments: Mapping[str, Any], reason: str) -> Mapping[str, Any]:
         """Clear parked symbols, or compare everything with the venue now and say what was found."""

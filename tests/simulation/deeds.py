@@ -27,9 +27,8 @@ from tests.solipsism import LoopConnector
 SHORTEST_LOOK_SECONDS = 30.0
 """How often a clock that may be stepped looks whether it has been."""
 
-HALT_WITHIN_SECONDS = 12.0
-"""How long the answer to an operator may take, whatever else is going on: on a slow disk the flush that is under way and that of the order
-itself, five seconds each. It is in effect before it is durable."""
+HALT_WITHIN_SECONDS = 3.0
+"""How long the answer to an operator may take, whatever else is going on: it is in effect at once, and the disk is given two seconds."""
 
 
 class Conditions:

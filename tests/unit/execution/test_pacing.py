@@ -55,6 +55,48 @@ def test_a_buy_is_resized_when_no_sell_can_bring_more() -> None:
     assert (outcome.state, outcome.reason) == ("partial", "the cash that was left is less than the smallest order")
 
 
+WIDE = Quote(symbol="", bid=80.0, bid_size=500, ask=120.0, ask_size=500, at=START)
+"""A spread of forty dollars around the arrival price of a hundred."""
+
+AT_MARKET = LadderRules(rungs=(), order_deadline_seconds=300.0)
+
+
+def test_a_market_buy_reserves_what_it_can_cost() -> None:
+    """With a wide spread that is the ask with its cushion, not the arrival price: the next buy is offered what is really left."""
+    first, second = intent("ONE", Side.BUY, "5"), intent("TWO", Side.BUY, "5", drift=0.1)
+    desk = Desk(first, second, cash="1000", rules=AT_MARKET)
+    for symbol in ("ONE", "TWO"):
+        desk.market.quotes[symbol] = msgspec.structs.replace(WIDE, symbol=symbol)
+    desk.step()
+
+    sent = {order.symbol: order for order in desk.live.values()}
+    assert {order.order_type for order in sent.values()} == {OrderType.MARKET}
+    assert desk.run.works["ONE"].reserved == 5 * Decimal("121.2")
+    assert sent["TWO"].quantity < 5
+    assert sum(order.quantity * Decimal("120") for order in sent.values()) <= 1000
+
+
+def test_a_market_buy_that_goes_again_reserves_what_it_did() -> None:
+    """While it is known not to have arrived, and waits for its turn, its cash is nobody else's."""
+    desk = Desk(intent("ONE", Side.BUY, "5"), cash="1000", rules=AT_MARKET)
+    desk.market.quotes["ONE"] = msgspec.structs.replace(WIDE, symbol="ONE")
+    desk.step()
+    desk.end(desk.only, OrderState.NEVER_SENT)
+    assert desk.run.works["ONE"].reserved == 5 * Decimal("121.2")
+
+
+def test_a_market_buy_found_after_a_restart_reserves_what_it_can_cost_now() -> None:
+    """The quote it was sent at is gone; the present one says what it may pay."""
+    desk = Desk(intent("ONE", Side.BUY, "5"), cash="1000", rules=AT_MARKET)
+    desk.market.quotes["ONE"] = msgspec.structs.replace(WIDE, symbol="ONE")
+    desk.step()
+    (request,) = desk.live.values()
+    again = Desk(intent("ONE", Side.BUY, "5"), cash="1000", rules=AT_MARKET)
+    again.market.quotes["ONE"] = msgspec.structs.replace(WIDE, symbol="ONE", ask=130.0)
+    again.run.resume([Order(request=request, state=OrderState.WORKING, intended_at=START)], START)
+    assert again.run.works["ONE"].reserved == 5 * Decimal("131.3")
+
+
 def test_the_ladder_climbs_and_falls_back_to_a_market_order() -> None:
     """Each rung that runs out is cancelled, awaited, and followed by a better price; at last by a market order."""
     desk = Desk(intent("OLD", Side.SELL, "20"))

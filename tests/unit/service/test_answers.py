@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -35,7 +36,7 @@ from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.quotes import QuoteBook
 from alchemiser.market.schedule import parse_schedule
-from alchemiser.service.answers import Answers
+from alchemiser.service.answers import DURABLE_SECONDS, Answers
 from alchemiser.service.clock import VirtualClock
 from alchemiser.service.health import HealthReport
 from alchemiser.service.http import Action
@@ -146,11 +147,51 @@ def test_the_trading_state_is_changed_by_the_operator(tmp_path: Path, action: Ac
 
     async def play(house: House) -> None:
         waits = house.journal.waits
-        assert {"trading": state} == await house.answers.control(action, {"reason": "drill"})
+        assert {"trading": state, "durable": True} == await house.answers.control(action, {"reason": "drill"})
         assert house.journal.waits == waits + 1
         (changed,) = await house.of(TradingStateChanged)
         assert TradingStateChanged(at=NOON, state=state, by="operator", reason="drill") == changed
         assert ("trading" in house.gate.reasons) is (state != "active")
+
+    asked(tmp_path, play)
+
+
+@pytest.mark.parametrize("action", ["pause", "halt", "resume"])
+def test_a_slow_disk_does_not_keep_the_operator_waiting(tmp_path: Path, action: Action) -> None:
+    """It is in effect at once; the answer says that it is still being written, and it is written all the same."""
+
+    async def play(house: House) -> None:
+        flushed = asyncio.Event()
+
+        async def slow(sequence: int) -> None:
+            await flushed.wait()
+
+        with patch.object(house.journal, "durable", slow):
+            began = asyncio.get_running_loop().time()
+            told = await house.answers.control(action, {"reason": "drill"})
+            assert asyncio.get_running_loop().time() - began == pytest.approx(DURABLE_SECONDS, abs=0.01)
+        assert told["durable"] is False
+        assert house.state.trading.state == told["trading"]
+        (changed,) = await house.of(TradingStateChanged)
+        assert isinstance(changed, TradingStateChanged)
+        assert changed.state == told["trading"]
+
+    asked(tmp_path, play)
+
+
+@pytest.mark.parametrize("action", ["pause", "halt"])
+def test_what_stops_waits_for_no_full_mailbox(tmp_path: Path, action: Action) -> None:
+    """A handler that is stuck with a full mailbox holds back publishers, not the kill switch."""
+
+    async def play(house: House) -> None:
+        async def stuck(envelope: Envelope) -> None:
+            await asyncio.Event().wait()
+
+        house.bus.subscribe("stuck", (TradingStateChanged,), stuck, capacity=1)
+        house.bus.post(TradingStateChanged(at=NOON, state="active", by="operator", reason=""))
+        async with asyncio.timeout(1):
+            await house.answers.control(action, {})
+        assert not house.gate.is_open
 
     asked(tmp_path, play)
 
