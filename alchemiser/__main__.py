@@ -2,10 +2,13 @@
 
 import os
 
-from alchemiser.service.deferred import load
+from alchemiser.service.deferred import defer, load
 
 # Pydantic asks every installed package whether it has a plugin: slow, and a stranger's plugin could change what a setting accepts.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+# What pydantic would have asked them with; nothing else on the way to a ready daemon wants it.
+defer("importlib.metadata", "entry_points")
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ Commands and the embedded exchange are loaded by name when they are called; NumP
 import gc
 import importlib
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -31,6 +32,8 @@ class _Deferred(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         """Import the module, take over all that is in it, and return what was asked for."""
+        if name == "__path__" and self.__dict__.get("_functions"):
+            raise AttributeError(name)  # "from" asks for it, to look for submodules of that name, before it takes a function.
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
         module = importlib.import_module(self.__name__)
@@ -38,11 +41,25 @@ class _Deferred(ModuleType):
         return getattr(module, name)
 
 
-def defer(name: str) -> None:
+def defer(name: str, *functions: str) -> None:
     """Have ``import name`` cost nothing until the module is used; without effect when it is imported already.
 
     For NumPy in the daemon, which listens for hours before it computes the first indicator. Unlike ``importlib.util.LazyLoader`` it
-    survives that several modules import it at their top.
+    survives that several modules import it at their top. ``functions`` may be taken out of it by ``from name import function`` too: the
+    first call of one imports the module, whose submodules nobody else may import.
     """
-    if name not in sys.modules:
-        sys.modules[name] = _Deferred(name)
+    if name in sys.modules:
+        return
+    module = sys.modules[name] = _Deferred(name)
+    module.__dict__["_functions"] = functions
+    for function in functions:
+        module.__dict__[function] = _late(name, function)
+
+
+def _late(module: str, name: str) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if isinstance(sys.modules.get(module), _Deferred):
+            del sys.modules[module]
+        return getattr(importlib.import_module(module), name)(*args, **kwargs)
+
+    return call

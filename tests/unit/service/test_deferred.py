@@ -20,6 +20,19 @@ defer("numpy")
 assert sys.modules["numpy"].__file__
 """
 
+FUNCTIONS = """
+import sys
+from alchemiser.service.deferred import defer
+defer("importlib.metadata", "entry_points", "version")
+from importlib.metadata import entry_points, version
+import importlib.metadata as metadata
+assert "importlib.metadata._meta" not in sys.modules, "taking a function out of it loads nothing"
+assert version("numpy") == metadata.version("numpy") and metadata.distribution("numpy").version == version("numpy")
+assert list(entry_points(group="nobody has this group")) == []
+import importlib.metadata
+assert importlib.metadata.__file__ and sys.modules["importlib.metadata"] is importlib.metadata
+"""
+
 START = """
 import sys
 from alchemiser.service.deferred import defer, load
@@ -38,6 +51,11 @@ def run(program: str) -> str:
 def test_a_deferred_module_is_loaded_by_its_first_use() -> None:
     """Importing it at the top of a module costs nothing; its submodules and types work as ever."""
     assert run(PROGRAM) == ""
+
+
+def test_functions_of_a_deferred_module_are_there_before_it() -> None:
+    """What ``from module import function`` took is loaded by its first call, and is the real thing from then on."""
+    assert run(FUNCTIONS) == ""
 
 
 def test_the_start_path_loads_neither_numpy_nor_the_exchange() -> None:
