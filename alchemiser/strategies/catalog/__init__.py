@@ -1,7 +1,7 @@
 """The shipped symphonies, by name. Each file is written from its decision table and stands beside this module."""
 
 from difflib import get_close_matches
-from importlib import resources
+from pathlib import Path
 
 from alchemiser.domain.errors import StrategyError
 
@@ -15,4 +15,4 @@ def shipped_symphony(name: str) -> bytes:
         close = get_close_matches(name, SHIPPED, n=1)
         hint = f"did you mean {close[0]}?" if close else f"shipped are {', '.join(SHIPPED)};"
         raise StrategyError(f"there is no strategy named {name!r}; {hint} a .clj file or module:Class can be given as well")
-    return resources.files(__name__).joinpath(f"{name}.clj").read_bytes()
+    return Path(__file__).with_name(f"{name}.clj").read_bytes()
