@@ -312,7 +312,8 @@ class AlpacaVenue:
                     adjustment="all",
                     limit=BARS_PER_PAGE,
                     sort="asc",
-                    feed=self._feed,
+                    # History has no delayed feed: the consolidated tape itself may be asked for what is older than that.
+                    feed="sip" if self._feed == "delayed_sip" else self._feed,
                     page_token=pages.cursor,
                 ),
                 is_bulk=True,

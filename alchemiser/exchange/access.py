@@ -1,6 +1,7 @@
 """The key pair that opens the exchange, and how requests present it (section 1.2 of the protocol reference).
 
-The secret is compared in constant time and never part of a text form.
+Alpaca's own two headers, basic authentication, or the bearer token of an OAuth application, which at this exchange is the secret itself: it
+has one account and no applications. The secret is compared in constant time and never part of a text form.
 """
 
 import base64
@@ -9,6 +10,10 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
+
+OAUTH: Final = "oauth"
+"""What stands for the key id where a token opens the account."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +29,13 @@ class Credentials:
         return cls(key_id=f"PK{secrets.token_hex(9).upper()}", secret_key=secrets.token_urlsafe(30))
 
     def accept(self, key_id: str, secret_key: str) -> bool:
-        """Return whether this is the pair."""
-        same_key = hmac.compare_digest(self.key_id.encode(), key_id.encode())
+        """Return whether this is the pair, or ``OAUTH`` with the account's token."""
+        same_key = hmac.compare_digest(self.key_id.encode(), key_id.encode()) or key_id == OAUTH
         same_secret = hmac.compare_digest(self.secret_key.encode(), secret_key.encode())
         return same_key and same_secret
 
     def accept_headers(self, headers: Mapping[str, str]) -> bool:
-        """Return whether the headers of a request carry the pair, as Alpaca's own two headers or as basic authentication."""
+        """Return whether the headers of a request carry the pair, as Alpaca's own two headers, as basic authentication, or as a token."""
         presented = presented_pair(headers)
         return presented is not None and self.accept(*presented)
 
@@ -45,6 +50,8 @@ def presented_pair(headers: Mapping[str, str]) -> tuple[str, str] | None:
     if key_id is not None and secret is not None:
         return key_id, secret
     scheme, _, token = headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return OAUTH, token.strip()
     if scheme.lower() != "basic":
         return None
     try:

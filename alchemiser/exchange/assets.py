@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -37,6 +37,26 @@ class AssetRecord(msgspec.Struct, frozen=True, kw_only=True):
     fractionable: bool = True
     maintenance_percent: Decimal = Decimal(30)
     attributes: tuple[str, ...] = ("fractional_eh_enabled",)
+
+
+class AssetChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the broker may change of a listed symbol while the exchange runs; ``None`` leaves a field as it is."""
+
+    status: Literal["active", "inactive"] | None = None
+    tradable: bool | None = None
+    shortable: bool | None = None
+    easy_to_borrow: bool | None = None
+    fractionable: bool | None = None
+    attributes: tuple[str, ...] | None = None
+
+    def of(self, asset: AssetRecord) -> AssetRecord:
+        """Return the record as it is from now on."""
+        return msgspec.structs.replace(asset, **{name: value for name, value in msgspec.structs.asdict(self).items() if value is not None})
+
+    def after(self, earlier: "AssetChange") -> "AssetChange":
+        """Return an earlier change and this one as one."""
+        made = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+        return msgspec.structs.replace(earlier, **made)
 
 
 def asset_id_of(symbol: str) -> str:

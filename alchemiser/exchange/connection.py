@@ -20,6 +20,9 @@ PING_AFTER_SECONDS: Final = 60.0
 GONE_AFTER_SECONDS: Final = 90.0
 """How long a client may be silent at all: as long as the service keeps the place of one that is gone (section 5.3)."""
 
+_MOST_BYTES: Final = 2**24
+"""The largest frame of a client that is read; a larger one ends the connection with close code 1009."""
+
 
 class Frame(NamedTuple):
     """A frame: its payload, and whether its opcode says text or binary."""
@@ -40,7 +43,7 @@ class Connection:
     def __init__(self, request: web.Request, *, queue_frames: int, overflow: Frame | None = None, deflate: bool = False) -> None:
         """``overflow`` is the last frame of a client that is too far behind; ``deflate`` lets clients ask for permessage-deflate."""
         self._request = request
-        self._socket = web.WebSocketResponse(timeout=_CLOSE_SECONDS, compress=deflate, autoping=False)
+        self._socket = web.WebSocketResponse(timeout=_CLOSE_SECONDS, compress=deflate, autoping=False, max_msg_size=_MOST_BYTES)
         self._frames: asyncio.Queue[Frame | _End] = asyncio.Queue()
         self._queue_frames = queue_frames
         self._overflow = overflow

@@ -14,6 +14,8 @@
 ``POST /_exchange/halt``      ``{"symbol", "halted": true}``: halt or resume trading of a symbol, with its status message
 ``POST /_exchange/bands``     ``{"symbol", "down", "up"}``: the limit band until the market moves it; without prices it is lifted
 ``POST /_exchange/borrow``    ``{"symbol", "easy": false}``: make a symbol hard, or easy, to borrow
+``POST /_exchange/asset``     ``{"symbol"}`` and any of ``"status"``, ``"tradable"``, ``"shortable"``, ``"easy_to_borrow"``,
+                              ``"fractionable"``, ``"attributes"``: what may be done with a symbol from now on
 ``GET /_exchange/margin``     ``{"call", "frozen_until"}``: the margin call that is open, and until when the account is frozen
 ``POST /_exchange/account``   ``{"blocked", "trading_blocked", "transfers_blocked"}``: block the account as the broker would
 ``POST /_exchange/corporate-actions``  groups of rows as ``GET /v1/corporate-actions`` answers them: each takes effect on its ex-date
@@ -34,7 +36,7 @@ from aiohttp import web
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.market import Quote
 from alchemiser.domain.runtime import Clock
-from alchemiser.exchange.corporate_actions import ActionBook
+from alchemiser.exchange.assets import AssetChange, asset_json
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError, bad_request, not_found
 from alchemiser.exchange.fault_menu import MOST_SECONDS, parse_faults
@@ -123,6 +125,12 @@ class SetBorrow(msgspec.Struct, forbid_unknown_fields=True):
     easy: bool = False
 
 
+class ChangeAsset(AssetChange, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be done with a symbol; what is left out stays as it is."""
+
+    symbol: str
+
+
 class BlockAccount(msgspec.Struct, forbid_unknown_fields=True):
     """What the broker blocks; what is left out stays as it is."""
 
@@ -132,7 +140,7 @@ class BlockAccount(msgspec.Struct, forbid_unknown_fields=True):
 
 
 R = TypeVar("R")
-A = TypeVar("A", SetQuote, PrintTrade, CorrectTrade, CancelTrade, SetBands, SetBorrow)
+A = TypeVar("A", SetQuote, PrintTrade, CorrectTrade, CancelTrade, SetBands, SetBorrow, ChangeAsset)
 
 
 class ControlApi:
@@ -144,14 +152,12 @@ class ControlApi:
         core: Exchange,
         driver: Driver,
         feed: MarketFeed,
-        issuers: ActionBook,
         calendar: TradingCalendar,
         clock: Clock,
         faults: FaultBook,
         traffic: TrafficLog,
     ) -> None:
         self._core = core
-        self._issuers = issuers
         self._driver = driver
         self._feed = feed
         self._calendar = calendar
@@ -174,6 +180,7 @@ class ControlApi:
             ("POST", "/_exchange/halt", self.halt),
             ("POST", "/_exchange/bands", self.set_bands),
             ("POST", "/_exchange/borrow", self.borrow),
+            ("POST", "/_exchange/asset", self.change_asset),
             ("GET", "/_exchange/margin", self.margin),
             ("POST", "/_exchange/account", self.block),
             ("POST", "/_exchange/corporate-actions", self.announce),
@@ -278,8 +285,16 @@ class ControlApi:
     async def borrow(self, request: web.Request) -> web.Response:
         """Make a symbol hard or easy to borrow."""
         asked = await self._asked(request, SetBorrow)
-        self._driver.act(lambda now: self._core.on_borrow(asked.symbol, is_easy=asked.easy, now=now))
+        self._driver.act(lambda now: self._core.on_asset(asked.symbol, AssetChange(easy_to_borrow=asked.easy), now))
         return answer(msgspec.to_builtins(asked))
+
+    async def change_asset(self, request: web.Request) -> web.Response:
+        """Change what may be done with a symbol."""
+        asked = await self._asked(request, ChangeAsset)
+        fields = msgspec.structs.asdict(asked)
+        symbol = fields.pop("symbol")
+        self._driver.act(lambda now: self._core.on_asset(symbol, AssetChange(**fields), now))
+        return answer(asset_json(self._core.asset(symbol)))
 
     async def margin(self, request: web.Request) -> web.Response:
         """Tell what the broker calls for."""
@@ -299,10 +314,9 @@ class ControlApi:
         groups = await _read(request, dict[str, list[dict[str, Any]]])
         try:
             actions = actions_of(groups)
-            self._driver.act(lambda now: self._core.announce(actions, now))
+            self._driver.announce(groups, actions)
         except (DataError, ValueError, ArithmeticError) as error:
             raise bad_request(str(error)) from error
-        self._issuers.add(groups)
         return answer({"corporate_actions": groups})
 
     async def waiting_faults(self, request: web.Request) -> web.Response:

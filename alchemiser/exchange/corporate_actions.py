@@ -7,12 +7,12 @@ are exact for splits and good to about a hundredth of a cent for dividends. The 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from alchemiser.exchange.assets import asset_id_of
 from alchemiser.exchange.series import Adjustment
 from alchemiser.exchange.tape import MarketTape
-from alchemiser.market.calendar import new_york_date
+from alchemiser.market.calendar import midnight, new_york_date
 
 _LOOK_BACK: Final = timedelta(days=10)
 _SMALLEST_YIELD: Final = 1e-5
@@ -24,10 +24,14 @@ class ActionBook:
     def __init__(self, tape: MarketTape) -> None:
         self._tape = tape
         self._announced: dict[str, list[dict[str, Any]]] = {}
+        self._news: list[ActionNews] = []
+        self._tape_told_until = date.min
 
-    def add(self, groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-        """Remember announced actions, in the groups of section 7.4; a row with a known id replaces the one there was."""
+    def add(self, groups: Mapping[str, Sequence[Mapping[str, Any]]], now: datetime) -> None:
+        """Remember actions announced now, in the groups of section 7.4; a row with a known id replaces the one there was."""
+        self._tell_tape(now)
         for group, rows in groups.items():
+            self._news.extend(ActionNews(now, group, {"process_date": _process_date(row), **row}) for row in rows)
             known = self._announced.setdefault(group, [])
             ids = {row["id"] for row in rows}
             known[:] = [*(row for row in known if row["id"] not in ids), *(dict(row) for row in rows)]
@@ -44,6 +48,32 @@ class ActionBook:
                 if start.isoformat() <= _process_date(row) <= end.isoformat() and (symbols is None or symbol_of(row) in symbols):
                     groups.setdefault(group, []).append({"process_date": _process_date(row), **row})
         return groups
+
+    def news(self, now: datetime, skip: int) -> list["ActionNews"]:
+        """Return what has become known so far, oldest first, but for the first ``skip``: the tape's actions on their process date."""
+        self._tell_tape(now)
+        return self._news[skip:]
+
+    def _tell_tape(self, now: datetime) -> None:
+        today = new_york_date(now)
+        if self._tape_told_until >= today:
+            return
+        first = max(self._tape_told_until, self._tape.calendar.first_day) + timedelta(days=1)
+        self._tape_told_until = today
+        found = [
+            ActionNews(midnight(date.fromisoformat(row["process_date"])), group, row)
+            for group, rows in corporate_actions(self._tape, self._tape.symbols, first, today, now).items()
+            for row in rows
+        ]
+        self._news.extend(sorted(found, key=lambda news: (news.at, symbol_of(news.row))))
+
+
+class ActionNews(NamedTuple):
+    """An action that became known at a moment, with the group of section 7.4 that it belongs to."""
+
+    at: datetime
+    group: str
+    row: dict[str, Any]
 
 
 def symbol_of(row: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from alchemiser.domain.money import from_float, truncate_shares
 from alchemiser.exchange.activities import ActivityLog
 from alchemiser.exchange.admission import Admission
 from alchemiser.exchange.agenda import Agenda
-from alchemiser.exchange.assets import AssetRecord
+from alchemiser.exchange.assets import AssetChange, AssetRecord
 from alchemiser.exchange.blotter import Blotter
 from alchemiser.exchange.corrections import Corrections
 from alchemiser.exchange.day import DayShift
@@ -297,10 +297,13 @@ class Exchange:
         self._standing.book(symbol).band = exact
         self._floor.look_at_all(symbol, at)
 
-    def on_borrow(self, symbol: str, *, is_easy: bool, now: datetime) -> None:
-        """Make a symbol easy or hard to borrow; open short sales of what is hard end before the next day begins. Raises the 404."""
+    def on_asset(self, symbol: str, change: AssetChange, now: datetime) -> None:
+        """Change what may be done with a symbol; open short sales of what is hard to borrow end before the next day begins.
+
+        Raises the 404 of an unknown one.
+        """
         self._advance(now)
-        self._standing.set_borrow(symbol, is_easy=is_easy)
+        self._standing.change_asset(symbol, change)
 
     def last_execution(self, symbol: str | None = None) -> str | None:
         """Return the id of the last execution that stands, of a symbol or of any; ``None`` when there is none."""

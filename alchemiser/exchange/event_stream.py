@@ -1,5 +1,6 @@
-"""The replayable event streams over server-sent events (section 5.4): ``/v2/events/trades`` and ``/v2beta1/events/activities``.
+"""The replayable event streams over server-sent events.
 
+``/v2/events/trades`` and ``/v2beta1/events/activities`` (section 5.4), ``/v1beta1/events/corporate-actions`` (section 7.1).
 Lines are ``data: {...}``, comments ``:heartbeat`` and, to a client that reads too slowly, the number of messages it has lost. History is
 sent first and is followed by what happens next, without a hole and without a repetition; an end that is reached ends the answer.
 Trade events are remembered across restarts where the state is kept, otherwise from the start of this exchange; activities for as long as
@@ -17,6 +18,7 @@ from uuid import UUID
 from aiohttp import web
 
 from alchemiser.domain.runtime import Clock
+from alchemiser.exchange.corporate_actions import ActionBook
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.event_log import AnyEvent, Event, EventLog, EventRange, encoded, parse_range, sortable_id
 from alchemiser.exchange.faults import FaultBook
@@ -93,7 +95,7 @@ class Subscriber:
 
 
 class EventStream:
-    """Both event streams of an exchange and their clients."""
+    """The event streams of an exchange and their clients."""
 
     def __init__(
         self,
@@ -103,10 +105,12 @@ class EventStream:
         faults: FaultBook,
         traffic: TrafficLog,
         answer_headers: AnswerHeaders,
+        issuers: ActionBook,
         earlier: Callable[[], Sequence[bytes]] | None = None,
         queue_events: int = _QUEUE_EVENTS,
     ) -> None:
         self._core = core
+        self._issuers = issuers
         self._clock = clock
         self._faults = faults
         self._traffic = traffic
@@ -114,6 +118,8 @@ class EventStream:
         self._queue_events = queue_events
         self._trades = EventLog(earlier=earlier)
         self._activities = EventLog()
+        self._actions = EventLog()
+        self._actions_told = 0
         self._last_activity: str | None = None
         self._clients: dict[Subscriber, EventLog] = {}
 
@@ -131,6 +137,8 @@ class EventStream:
             self._tell(self._trades, update)
         if self._activities in self._clients.values():
             self._catch_up()
+        if self._actions in self._clients.values():
+            self._catch_up_with_issuers()
 
     async def trades(self, request: web.Request) -> web.StreamResponse:
         """``GET /v2/events/trades``."""
@@ -140,6 +148,11 @@ class EventStream:
         """``GET /v2beta1/events/activities``."""
         self._catch_up()
         return await self._serve(request, self._activities)
+
+    async def corporate_actions(self, request: web.Request) -> web.StreamResponse:
+        """``GET /v1beta1/events/corporate-actions``."""
+        self._catch_up_with_issuers()
+        return await self._serve(request, self._actions)
 
     def send_raw(self, text: str) -> None:
         """Send a line as it is to every client."""
@@ -210,6 +223,14 @@ class EventStream:
             at, entropy = _origin(row)
             event_id = sortable_id(at, self._activities.last_id, entropy)
             self._tell(self._activities, Event(event_id, at, encoded({"event_id": event_id, "at": at, **row})))
+
+    def _catch_up_with_issuers(self) -> None:
+        """Make events of the corporate actions that have become known since the last time."""
+        for news in self._issuers.news(self._clock.now(), self._actions_told):
+            self._actions_told += 1
+            event_id = sortable_id(news.at, self._actions.last_id, self._actions_told)
+            row = {"event_id": event_id, "at": news.at, "type": news.group.removesuffix("s"), **news.row}
+            self._tell(self._actions, Event(event_id, news.at, encoded(row)))
 
 
 def _origin(row: dict[str, Any]) -> tuple[datetime, int]:

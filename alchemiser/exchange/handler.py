@@ -8,20 +8,23 @@ The faces call :meth:`Driver.read` and :meth:`Driver.act`, which first catch up 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeVar, runtime_checkable
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.market import Session
 from alchemiser.domain.runtime import Clock, Release
+from alchemiser.exchange.assets import AssetChange
+from alchemiser.exchange.corporate_actions import ActionBook
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError
 from alchemiser.exchange.event_stream import EventStream
 from alchemiser.exchange.fault_menu import Block, Borrow, Correct, DropStream, DueFault, HalfOpen, Halt, SendFrame, StepClock, Storm, Stream
 from alchemiser.exchange.faults import FaultBook
 from alchemiser.exchange.feed import MarketFeed
+from alchemiser.exchange.issuer_actions import CorporateAction
 from alchemiser.exchange.market_stream import MarketStream
 from alchemiser.exchange.order_stream import OrderStream
 from alchemiser.exchange.persistence import StateFile
@@ -70,6 +73,7 @@ class Driver:
         order_stream: OrderStream,
         market_stream: MarketStream,
         event_stream: EventStream,
+        issuers: ActionBook,
         faults: FaultBook,
         state: StateFile,
         traffic: TrafficLog,
@@ -89,6 +93,7 @@ class Driver:
             "market": market_stream,
             "events": event_stream,
         }
+        self._issuers = issuers
         self._faults = faults
         self._state = state
         self._traffic = traffic
@@ -163,6 +168,14 @@ class Driver:
         self._hold()
         self.wake()
         return result
+
+    def announce(self, groups: Mapping[str, Sequence[Mapping[str, Any]]], actions: Sequence[CorporateAction]) -> None:
+        """Let issuers announce actions, given as rows and as what they mean. Raises ``DataError`` for one that cannot be carried out."""
+        self.act(lambda now: self._announce(groups, actions, now))
+
+    def _announce(self, groups: Mapping[str, Sequence[Mapping[str, Any]]], actions: Sequence[CorporateAction], now: datetime) -> None:
+        self._core.announce(actions, now)
+        self._issuers.add(groups, now)
 
     def stir(self, now: datetime) -> None:
         """A client trades or asks for prices: for a while the market moves by the second."""
@@ -260,7 +273,7 @@ class Driver:
             case Halt():
                 self._feed.halt(fault.symbol, fault.halted, now)
             case Borrow():
-                self._core.on_borrow(fault.symbol, is_easy=fault.easy, now=now)
+                self._core.on_asset(fault.symbol, AssetChange(easy_to_borrow=fault.easy), now)
             case Block():
                 self._core.block(account=fault.account, trading=fault.trading, transfers=fault.transfers)
             case StepClock() if isinstance(self._clock, AdjustableClock):

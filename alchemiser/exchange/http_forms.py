@@ -21,8 +21,8 @@ from alchemiser.market.calendar import midnight
 _JSON: Final = {"Content-Type": "application/json; charset=UTF-8"}
 _TRUE: Final = frozenset({"true", "1", "t", "yes"})
 _FALSE: Final = frozenset({"false", "0", "f", "no", ""})
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-_TIME: Final = re.compile(r"(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(Z|z|[+-]\d{2}:?\d{2})")
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_TIME: Final = re.compile(r"(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(Z|z|[+-]\d{2}:?\d{2})", re.ASCII)
 _INSTANT: Final = timedelta(microseconds=1)
 _ONE_DAY: Final = timedelta(days=1)
 _FIRST_DAY: Final = date(1900, 1, 1)
@@ -75,7 +75,7 @@ def whole_number(query: Mapping[str, str], name: str, *, low: int, high: int, de
     text = query.get(name)
     if text is None:
         return default
-    if not re.fullmatch(r"-?\d{1,9}", text) or not low <= int(text) <= high:
+    if not re.fullmatch(r"-?\d{1,9}", text, re.ASCII) or not low <= int(text) <= high:
         raise bad_request(f"invalid {name}: {text!r} is not a whole number from {low} to {high}")
     return int(text)
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 
 from alchemiser.domain.runtime import Clock
-from alchemiser.exchange.access import Credentials
+from alchemiser.exchange.access import OAUTH, Credentials
 from alchemiser.exchange.connection import Connection, Frame
 from alchemiser.exchange.faults import FaultBook
 from alchemiser.exchange.orders import OrderUpdate
@@ -52,6 +52,8 @@ class OrderSession:
                 return self._authenticate(key, secret)
             case {"action": "authenticate", "data": {"key_id": str(key), "secret_key": str(secret)}}:
                 return self._authenticate(key, secret, note=_LEGACY_NOTE)
+            case {"action": "authenticate", "data": {"oauth_token": str(token)}}:
+                return self._authenticate(OAUTH, token, note=_LEGACY_NOTE)
             case {"action": "auth" | "authenticate"}:
                 return _authorization("unauthorized", "authenticate")
             case {"action": "listen"} if not self.is_authorized:

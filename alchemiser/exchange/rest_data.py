@@ -1,8 +1,8 @@
 """The market-data REST API for stocks and corporate actions (section 7 of the protocol reference).
 
 Every endpoint has its multi-symbol form and its single-symbol twin. Nothing later than the market time shows in an answer. Quotes of
-the past are those of the steps of the path; a feed's name is accepted and changes nothing, because all feeds of this exchange see the
-same market.
+the past are those of the steps of the path; all feeds of this exchange see the same market, and which of them may be asked for, and how
+recently, is up to the account's data plan.
 """
 
 import asyncio
@@ -18,16 +18,17 @@ from aiohttp import web
 from alchemiser.domain.market import Quote
 from alchemiser.exchange.aggregates import AuctionDay, History, parse_adjustment, parse_time_frame
 from alchemiser.exchange.corporate_actions import ActionBook, symbol_of
+from alchemiser.exchange.data_plan import DataPlan
 from alchemiser.exchange.errors import bad_request
 from alchemiser.exchange.feed import MarketFeed, bar_fields, quote_fields, trade_fields
 from alchemiser.exchange.handler import Driver
-from alchemiser.exchange.http_forms import answer, choice, day, moment, page_token, read_page_token, whole_number, words
+from alchemiser.exchange.http_forms import answer, choice, day, page_token, read_page_token, whole_number, words
 from alchemiser.exchange.path import TapeBar, TapePrint
 from alchemiser.exchange.print_book import MarkedPrint
 from alchemiser.exchange.reference_data import EXCHANGES, TAPES, conditions
 from alchemiser.exchange.rest_trading import Route
 from alchemiser.exchange.tape import MarketTape
-from alchemiser.market.calendar import midnight, new_york_date
+from alchemiser.market.calendar import new_york_date
 
 _MOST_ROWS: Final = 10_000
 _USUAL_ROWS: Final = 1_000
@@ -63,8 +64,9 @@ Rows = Callable[
 class DataApi:
     """The handlers of the data API."""
 
-    def __init__(self, *, driver: Driver, feed: MarketFeed, tape: MarketTape, issuers: ActionBook) -> None:
+    def __init__(self, *, driver: Driver, feed: MarketFeed, tape: MarketTape, issuers: ActionBook, plan: DataPlan) -> None:
         self._driver = driver
+        self._plan = plan
         self._issuers = issuers
         self._feed = feed
         self._tape = tape
@@ -138,8 +140,7 @@ class DataApi:
         query = request.query
         is_descending = choice(query, "sort", _SORTS, "asc") == "desc"
         limit = whole_number(query, "limit", low=1, high=_MOST_ROWS, default=_USUAL_ROWS)
-        start = moment(query, "start") or midnight(new_york_date(now))
-        end = min(moment(query, "end", end_of_day=True) or now, now)
+        start, end = self._plan.span(query, now)
         page = read_page_token(query.get("page_token"))
         found = self._rows(
             self._symbols(request), rows(History(self._tape, now, descending=is_descending)), start, end, page, is_descending
@@ -193,6 +194,7 @@ class DataApi:
         return self._latest(request, "trades", self._feed.trade)
 
     def _latest(self, request: web.Request, name: str, find: Callable[[str], TapeBar | TapePrint | Quote | None]) -> web.Response:
+        self._plan.check_latest(request.query)
         found = {symbol: _row(row) for symbol in self._known(request) if (row := find(symbol)) is not None}
         single = request.match_info.get("symbol")
         if single is None:
@@ -202,11 +204,13 @@ class DataApi:
     async def snapshots(self, request: web.Request) -> web.Response:
         """``GET /v2/stocks/snapshots``: one request, however many symbols."""
         now = self._driver.read()
+        self._plan.check_latest(request.query)
         return answer({symbol: self._snapshot(symbol, now) for symbol in self._known(request)})
 
     async def snapshot(self, request: web.Request) -> web.Response:
         """``GET /v2/stocks/{symbol}/snapshot``."""
         now = self._driver.read()
+        self._plan.check_latest(request.query)
         return answer(
             {symbol: {"symbol": symbol, **self._snapshot(symbol, now)} for symbol in self._known(request)}.get(
                 request.match_info["symbol"].upper(), {}

@@ -6,7 +6,7 @@ Thin: a handler reads the request, asks the core through the driver, and writes 
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime, timedelta
 from itertools import zip_longest
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from aiohttp import web
 
@@ -14,6 +14,7 @@ from alchemiser.domain.market import Session
 from alchemiser.exchange.assets import asset_json
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError, bad_request
+from alchemiser.exchange.fields import read_choice
 from alchemiser.exchange.handler import Driver
 from alchemiser.exchange.http_forms import answer, choice, day, flag, read_json, words
 from alchemiser.exchange.orders import order_json
@@ -157,7 +158,8 @@ class TradingApi:
     async def assets(self, request: web.Request) -> web.Response:
         """``GET /v2/assets``, with its filters."""
         query = request.query
-        status, kind = query.get("status"), query.get("asset_class") or "us_equity"
+        status = read_choice(query, "status", Literal["active", "inactive"]) if query.get("status") else None
+        kind = query.get("asset_class") or "us_equity"
         attributes = words(query, "attributes")
         return answer(
             [

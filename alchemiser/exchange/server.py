@@ -22,6 +22,7 @@ from alchemiser.domain.runtime import Clock
 from alchemiser.exchange.access import Credentials
 from alchemiser.exchange.control import ControlApi
 from alchemiser.exchange.corporate_actions import ActionBook
+from alchemiser.exchange.data_plan import DataPlan
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.event_stream import EventStream
 from alchemiser.exchange.fault_menu import AnyFault
@@ -138,12 +139,14 @@ class ExchangeServer:
             limit_at_handshake=chosen.limit_at_handshake,
         )
         kept = state or StateFile(None)
+        issuers = ActionBook(tape)
         self.event_stream = EventStream(
             core=core,
             clock=clock,
             faults=self.faults,
             traffic=self.traffic,
             answer_headers=lambda: self._gate.answer_headers(),
+            issuers=issuers,
             earlier=kept.events,
         )
         self._feed = feed = MarketFeed(tape=tape, core=core, stream=self.market_stream, limit_bands=chosen.limit_bands)
@@ -156,6 +159,7 @@ class ExchangeServer:
             order_stream=self.order_stream,
             market_stream=self.market_stream,
             event_stream=self.event_stream,
+            issuers=issuers,
             faults=self.faults,
             state=kept,
             traffic=self.traffic,
@@ -172,13 +176,11 @@ class ExchangeServer:
             stir=self._driver.stir,
         )
         trading = TradingApi(core=core, driver=self._driver, calendar=calendar)
-        issuers = ActionBook(tape)
-        data = DataApi(driver=self._driver, feed=feed, tape=tape, issuers=issuers)
+        data = DataApi(driver=self._driver, feed=feed, tape=tape, issuers=issuers, plan=DataPlan(chosen.plan))
         control = ControlApi(
             core=core,
             driver=self._driver,
             feed=feed,
-            issuers=issuers,
             calendar=calendar,
             clock=clock,
             faults=self.faults,
@@ -190,6 +192,7 @@ class ExchangeServer:
         events: list[Route] = [
             ("GET", "/v2/events/trades", self.event_stream.trades),
             ("GET", "/v2beta1/events/activities", self.event_stream.activities),
+            ("GET", "/v1beta1/events/corporate-actions", self.event_stream.corporate_actions),
         ]
         self._app = self._application(
             [*trading.routes(), *data.routes(), *screener.routes(), *watchlists.routes(), *calendars.routes(), *events], control

@@ -14,6 +14,7 @@ import msgspec
 from alchemiser.domain.errors import DataError
 from alchemiser.exchange.account import Account, Opening
 from alchemiser.exchange.activities import ActivityRows
+from alchemiser.exchange.assets import AssetChange
 from alchemiser.exchange.book import Book
 from alchemiser.exchange.ids import uuid_text
 from alchemiser.exchange.issuer_actions import CorporateAction, Entitlement
@@ -65,6 +66,7 @@ class ExchangeState(msgspec.Struct, kw_only=True):
     actions: list[CorporateAction] = []
     entitlements: list[Entitlement] = []
     borrow: dict[str, bool] = {}
+    asset_changes: dict[str, AssetChange] = {}
     watchlists: list[Watchlist] = []
 
 

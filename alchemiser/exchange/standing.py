@@ -1,15 +1,13 @@
 """How the account stands at this moment: prices, values, buying power and shares, free and held.
 
-Reads the state; the borrow status of an asset is the only thing that is changed here.
+Reads the state; what the broker changes of an asset is the only thing that is changed here.
 """
 
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 
-import msgspec
-
 from alchemiser.domain.money import ONE, ZERO
-from alchemiser.exchange.assets import AssetRecord
+from alchemiser.exchange.assets import AssetChange, AssetRecord
 from alchemiser.exchange.blotter import Blotter
 from alchemiser.exchange.book import Book
 from alchemiser.exchange.errors import not_found, unprocessable
@@ -30,9 +28,10 @@ class Standing:
     def __init__(self, state: ExchangeState, blotter: Blotter, assets: dict[str, AssetRecord], settings: ExchangeSettings) -> None:
         self._state = state
         self._blotter = blotter
-        # What the owner of the exchange says of borrowing changes over time, so it is part of the state.
+        # What the broker says of an asset changes over time, so it is part of the state.
         self._assets = assets
-        assets.update({symbol: _borrowable(assets[symbol], easy) for symbol, easy in state.borrow.items() if symbol in assets})
+        changes = {**{symbol: AssetChange(easy_to_borrow=easy) for symbol, easy in state.borrow.items()}, **state.asset_changes}
+        assets.update({symbol: change.of(assets[symbol]) for symbol, change in changes.items() if symbol in assets})
         self._settings = settings
         self._symbol_of = {asset.asset_id: symbol for symbol, asset in assets.items()}
 
@@ -47,10 +46,11 @@ class Standing:
             self._assets[asset.symbol] = asset
             self._symbol_of[asset.asset_id] = asset.symbol
 
-    def set_borrow(self, symbol: str, *, is_easy: bool) -> None:
-        """Make a symbol easy or hard to borrow."""
-        self._assets[symbol] = _borrowable(self.asset(symbol), is_easy)
-        self._state.borrow[symbol] = is_easy
+    def change_asset(self, symbol: str, change: AssetChange) -> None:
+        """Change what may be done with a symbol. Raises the 404 of an unknown one."""
+        self._assets[symbol] = change.of(self.asset(symbol))
+        earlier = self._state.asset_changes.get(symbol) or AssetChange(easy_to_borrow=self._state.borrow.pop(symbol, None))
+        self._state.asset_changes[symbol] = change.after(earlier)
 
     def equity(self) -> Decimal:
         """Return cash and positions at their prices; cheaper than a valuation."""
@@ -158,7 +158,3 @@ def _opened(order: VenueOrder) -> tuple[Decimal, Decimal]:
     """Return the signed shares that an order may still open, and the price at which they are reserved."""
     quantity = order.leaves_quantity if order.notional is None else order.leaves_notional / (order.hold_price or ONE)
     return order.sign * quantity, order.hold_price
-
-
-def _borrowable(asset: AssetRecord, is_easy: bool) -> AssetRecord:
-    return msgspec.structs.replace(asset, easy_to_borrow=is_easy)

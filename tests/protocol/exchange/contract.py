@@ -129,6 +129,8 @@ class Card:
     steps: tuple[Step, ...]
     core: ExchangeSettings = USUAL_CORE
     server: ServerSettings = USUAL_SERVER
+    days: int = 1
+    """Sessions that are played."""
 
     @property
     def name(self) -> str:
@@ -144,7 +146,7 @@ class Card:
 async def play(card: Card) -> None:
     """Play a card against a fresh exchange. Raises ``AssertionError`` that names the step."""
     failure: AssertionError | None = None
-    async with running(core_settings=card.core, settings=card.server) as exchange, AsyncExitStack() as stack:
+    async with running(core_settings=card.core, settings=card.server, days=card.days) as exchange, AsyncExitStack() as stack:
         player = _Player(exchange, stack)
         if any(isinstance(step, Events) for step in card.steps):
             await player.listen()

@@ -17,6 +17,7 @@ from alchemiser.exchange.connection import GONE_AFTER_SECONDS
 from alchemiser.exchange.event_log import Event, EventLog, EventRange, sortable_id
 from alchemiser.exchange.event_stream import HEARTBEAT_SECONDS, Subscriber
 from alchemiser.exchange.server import ServerSettings
+from alchemiser.exchange.tape import MarketTape
 from tests.protocol.exchange.harness import HEADERS, Running, at, running, session, virtual_exchange
 from tests.protocol.exchange.test_control import fault
 from tests.protocol.exchange.test_order_stream import AUTH, listen, said
@@ -24,6 +25,7 @@ from tests.solipsism import virtual
 
 TRADES = "/v2/events/trades"
 ACTIVITIES = "/v2beta1/events/activities"
+ACTIONS = "/v1beta1/events/corporate-actions"
 
 
 @asynccontextmanager
@@ -70,6 +72,23 @@ async def test_what_happens_is_told_and_can_be_replayed() -> None:
             assert await line(part) == ""
         async with events(exchange, f"{TRADES}?since=2025-03-03T14:29:00Z&until=2025-03-03T14:29:30Z") as empty:
             assert await line(empty) == ""
+
+
+async def test_corporate_actions_are_told(dividend_tape: MarketTape) -> None:
+    """7.1: those of the bars can be replayed from a time on, those that are announced are told at once."""
+    split = {"id": "s", "symbol": "XYZ", "new_rate": 2, "old_rate": 1, "ex_date": "2025-03-04"}
+    async with running(tape=dividend_tape) as exchange, events(exchange, f"{ACTIONS}?since=2025-02-26") as stream:
+        past = [await event(stream) for _ in range(2)]
+        status, _ = await exchange.call("POST", "/_exchange/corporate-actions", {"forward_splits": [split]})
+        told = await event(stream)
+
+        assert status == 200
+        assert [(each["type"], each["ex_date"]) for each in past] == [("forward_split", "2025-02-26"), ("reverse_split", "2025-02-27")]
+        assert {**split, "type": "forward_split", "process_date": "2025-03-04"}.items() <= told.items()
+        assert told["event_id"] > past[-1]["event_id"] > past[0]["event_id"]
+        async with events(exchange, f"{ACTIONS}?since_id={past[0]['event_id']}&until_id={told['event_id']}") as replay:
+            assert [past[1]["event_id"], told["event_id"]] == [(await event(replay))["event_id"] for _ in range(2)]
+            assert await line(replay) == ""
 
 
 async def test_activities_are_told_too() -> None:

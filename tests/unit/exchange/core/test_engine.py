@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alchemiser.domain.errors import DataError
+from alchemiser.exchange.assets import AssetChange
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError
 from alchemiser.exchange.issuer_actions import CorporateAction
@@ -194,7 +195,7 @@ def test_every_cent_and_every_share_has_a_row(seed: int) -> None:
         symbol = random.choice(SYMBOLS)
         scene.exchange.on_halt(symbol, random.random() < 0.3, scene.now)
         scene.exchange.on_bands(symbol, random.choice([None, (97.0, 103.0)]), scene.now)
-        scene.exchange.on_borrow(symbol, is_easy=random.random() < 0.7, now=scene.now)
+        scene.exchange.on_asset(symbol, AssetChange(easy_to_borrow=random.random() < 0.7), scene.now)
         scene.exchange.announce([random_action(random, scene.now.date())], scene.now)
         scene.wait(hours=random.choice([1, 20, 70]))
     cash = scene.settings.cash
@@ -253,7 +254,7 @@ def test_everything_else_that_changes_is_in_the_snapshot_too() -> None:
         row = {"id": kind, "kind": kind, "symbol": "TECL", "ex_date": on, "payable_date": date(2025, 1, 13), "new_rate": 2, "cash": 1}
         scene.exchange.announce([msgspec.convert(row, CorporateAction)], scene.now)
     scene.exchange.on_bands("TECL", (50.0, 150.0), scene.now)
-    scene.exchange.on_borrow("BIL", is_easy=False, now=scene.now)
+    scene.exchange.on_asset("BIL", AssetChange(easy_to_borrow=False), scene.now)
     scene.exchange.block(transfers=True)
     scene.exchange.watchlists.create({"name": "w", "symbols": ["BIL"]}, scene.now)
     scene.go(utc(15, on=date(2025, 1, 7)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from alchemiser.exchange.assets import listed
+from alchemiser.exchange.assets import AssetChange, listed
 from alchemiser.exchange.charges import FeesOfDay
 from alchemiser.exchange.requests import ActivityFilter
 from alchemiser.exchange.settings import ExchangeSettings
@@ -304,14 +304,14 @@ def test_what_becomes_hard_to_borrow_ends_open_shorts_before_the_next_day(scene:
     scene.settle()
     order = scene.submit(side="sell", limit_price=120, qty=5, time_in_force="gtc")
     scene.settle()
-    scene.exchange.on_borrow("TECL", is_easy=False, now=scene.now)
+    scene.exchange.on_asset("TECL", AssetChange(easy_to_borrow=False), scene.now)
     assert 'asset "TECL" cannot be sold short' == scene.refused(side="sell", limit_price=121)["message"]
     assert (True, False) == (order.is_open, scene.exchange.asset("TECL").easy_to_borrow)
     scene.go(utc(9, on=TUESDAY))
     assert ("canceled", Decimal(-5)) == (order.status, scene.holding())
-    scene.exchange.on_borrow("TECL", is_easy=True, now=scene.now)
+    scene.exchange.on_asset("TECL", AssetChange(easy_to_borrow=True), scene.now)
     assert scene.submit(side="sell", limit_price=121).is_open
-    assert 404 == refusal(lambda: scene.exchange.on_borrow("NONE", is_easy=True, now=scene.now))["status"]
+    assert 404 == refusal(lambda: scene.exchange.on_asset("NONE", AssetChange(easy_to_borrow=True), scene.now))["status"]
 
 
 # --- limit-up and limit-down ---

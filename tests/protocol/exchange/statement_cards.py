@@ -1,0 +1,509 @@
+"""Contract cards of single sentences of the protocol reference that the other cards leave out.
+
+Like the other cards, each begins at the open of an ordinary Monday with an account of a hundred thousand dollars.
+"""
+
+from base64 import b64encode
+from decimal import Decimal
+from typing import Any, Final
+
+from alchemiser.exchange.server import ServerSettings
+from alchemiser.exchange.settings import ExchangeSettings
+from tests.protocol.exchange.cards import (
+    FILLS,
+    FORBIDDEN,
+    INVALID,
+    NIGHT,
+    SPY,
+    UNPROCESSABLE,
+    Row,
+    asks,
+    bracket,
+    get,
+    held,
+    limit,
+    order,
+    refuse,
+    send,
+    shows,
+)
+from tests.protocol.exchange.contract import ANYTHING, Call, Control, Events, Forward, Has, Quote
+from tests.protocol.exchange.harness import CREDENTIALS
+
+BASIC: Final = b64encode(f"{CREDENTIALS.key_id}:{CREDENTIALS.secret_key}".encode()).decode()
+SLOW: Final = ExchangeSettings(replace_ms=60_000, cancel_ms=60_000)
+"""Cancels and replacements that take a minute, so that something can happen meanwhile."""
+EVENING: Final = Forward(6.5 * 3600 + 3.5 * 3600 + 60)
+"""From the open to a minute past half past seven in the evening."""
+NEXT_OPEN: Final = Forward(24 * 3600)
+
+
+def headed(token: str, status: int = 200, has: Any = None) -> Call:
+    """Ask for the account with an ``Authorization`` header."""
+    return Call("GET", "/v2/account", headers={"Authorization": token}, status=status, has=has)
+
+
+def sell(**fields: Any) -> dict[str, Any]:
+    """Return the body of an order to sell."""
+    return order(side="sell", **fields)
+
+
+def asset(**changes: Any) -> Control:
+    """Let the broker change what may be done with SPY."""
+    return Control("asset", {"symbol": "SPY", **changes})
+
+
+ACCESS_ROWS: Final[list[Row]] = [
+    ("1.2", "basic authentication", (headed(f"Basic {BASIC}"),)),
+    ("1.2", "a token", (headed(f"Bearer {CREDENTIALS.secret_key}"),)),
+    ("1.2", "a wrong token", (headed("Bearer x", 401, {"message": "unauthorized."}),)),
+    ("1.2", "an authorization that is none", (headed("Basic %%%", 403, {"message": "forbidden."}),)),
+    (
+        "2.4",
+        "quota of the data API in a refused answer",
+        (
+            Call("GET", "/v2/stocks/bars?symbols=SPY", status=400, answers={"X-RateLimit-Limit": "1", "X-RateLimit-Reset": ANYTHING}),
+            Call("GET", "/v2/stocks/bars?symbols=SPY", status=429, answers={"X-RateLimit-Remaining": "0"}),
+        ),
+        {"server": ServerSettings(data_rate_limit=1)},
+    ),
+]
+
+ASSET_ROWS: Final[list[Row]] = [
+    ("2.2", "an asset that is not fractionable", (asset(fractionable=False), refuse(order(qty="0.5"), 403, FORBIDDEN, "not fractionable"))),
+    ("2.3", "an asset that is not active", (asset(status="inactive"), refuse(order(), 422, UNPROCESSABLE, 'asset "SPY" is not active'))),
+    ("2.3", "an asset that is not tradable", (asset(tradable=False), refuse(order(), 422, UNPROCESSABLE, 'asset "SPY" is not tradable'))),
+    (
+        "2.3",
+        "an asset that is not shortable",
+        (asset(shortable=False), refuse(sell(), 422, UNPROCESSABLE, 'asset "SPY" cannot be sold short')),
+    ),
+    (
+        "2.3",
+        "hard to borrow, good till cancelled",
+        (
+            asset(easy_to_borrow=False),
+            refuse(sell(time_in_force="gtc"), 422, UNPROCESSABLE, "only day orders are allowed for hard-to-borrow asset SPY"),
+        ),
+    ),
+    (
+        "8.4",
+        "what the broker changes shows",
+        (
+            asset(tradable=False, easy_to_borrow=False, attributes=["ipo"]),
+            get("/v2/assets/SPY", {"tradable": False, "easy_to_borrow": False, "borrow_status": "hard_to_borrow", "attributes": ["ipo"]}),
+            get("/v2/assets?attributes=ipo", [{"symbol": "SPY"}]),
+        ),
+    ),
+    ("8.4", "a status that is none", (asks("/v2/assets?status=sleepy", 422, INVALID),)),
+]
+
+ORDER_ROWS: Final[list[Row]] = [
+    (
+        "3.1",
+        "one order with its legs",
+        (
+            SPY,
+            send(bracket()),
+            get("/v2/orders/{o}?nested=true", {"legs": [{"id": "{o_leg0}"}, {"id": "{o_leg1}"}]}),
+            get("/v2/orders/{o}", {"legs": None}),
+        ),
+    ),
+    (
+        "3.2",
+        "an asset id is as good as a symbol",
+        (Call("GET", "/v2/assets/SPY", save="spy"), send(limit("1.00", symbol="{spy}"), has={"symbol": "SPY", "asset_id": "{spy}"})),
+    ),
+    (
+        "3.2",
+        "advanced instructions are accepted",
+        (send(limit("1.00", advanced_instructions={"algorithm": "TWAP", "max_percentage": "0.1"}), has={"symbol": "SPY"}),),
+    ),
+    (
+        "3.3",
+        "asset classes are a list",
+        (
+            send(limit("1.00")),
+            get("/v2/orders?asset_class=crypto,us_equity", [{"id": "{o}"}]),
+            get("/v2/orders?asset_class=crypto", []),
+        ),
+    ),
+    (
+        "3.3",
+        "a limit counts parents when legs are rolled up",
+        (SPY, send(bracket(), "a"), FILLS, send(limit("1.00"), "b"), get("/v2/orders?nested=true&limit=2&status=all", [ANYTHING] * 2)),
+    ),
+    (
+        "3.3",
+        "legs that wait count as open, or as closed by switch",
+        (
+            Quote("SPY", 499.98, 500.00, last=500),
+            send(bracket(type="limit", limit_price="480", profit="510", loss="470")),
+            get("/v2/orders?status=open", [{"id": "{o}"}]),
+            get("/v2/orders?status=closed&direction=asc", [{"status": "held"}, {"status": "held"}]),
+        ),
+        {"core": ExchangeSettings(held_legs_listed_as="closed")},
+    ),
+    ("3.4", "a day order expires with its session", (send(limit("1.00"), has={"expires_at": "2025-03-03T21:00:00Z"}),)),
+    (
+        "3.4",
+        "a gtc order expires ninety days later",
+        (send(limit("1.00", time_in_force="gtc"), has={"expires_at": "2025-06-01T20:15:00Z", "expired_at": None}),),
+    ),
+    (
+        "3.4",
+        "an extended day order expires in the evening",
+        (send(limit("1.00", extended_hours=True), has={"expires_at": "2025-03-04T01:00:00Z"}),),
+    ),
+    (
+        "3.5",
+        "a stop to buy is a limit with a little room",
+        (
+            SPY,
+            send(order(type="stop", stop_price="510")),
+            FILLS,
+            Quote("SPY", 529.98, 530.00, last=530),
+            FILLS,
+            shows("o", status="new", filled_qty="0"),
+            Quote("SPY", 522.70, 522.75),
+            shows("o", status="filled", filled_avg_price="522.75"),
+        ),
+    ),
+    (
+        "3.5",
+        "below fifty dollars the room is four percent",
+        (
+            Quote("SPY", 29.98, 30.00, last=30),
+            send(order(type="stop", stop_price="31")),
+            FILLS,
+            Quote("SPY", 32.98, 33.00, last=33),
+            FILLS,
+            shows("o", status="new"),
+            Quote("SPY", 32.20, 32.24),
+            shows("o", status="filled", filled_avg_price="32.24"),
+        ),
+    ),
+    (
+        "3.5",
+        "a print outside of the quote elects no stop",
+        (
+            *held(),
+            send(sell(type="stop", stop_price="490")),
+            FILLS,
+            Control("trade", {"symbol": "SPY", "price": 480, "size": 1}),
+            FILLS,
+            shows("o", status="new"),
+        ),
+    ),
+    (
+        "3.5",
+        "a trailing stop follows the best price and then sells at the market",
+        (
+            *held(),
+            send(sell(type="trailing_stop", trail_price="5"), has={"hwm": "500", "stop_price": "495"}),
+            FILLS,
+            Quote("SPY", 519.98, 520.02, last=520),
+            FILLS,
+            shows("o", hwm="520", stop_price="515"),
+            Quote("SPY", 514.98, 515.02, last=515),
+            FILLS,
+            shows("o", status="filled", filled_avg_price="514.98"),
+        ),
+    ),
+    (
+        "3.5",
+        "a trail in percent",
+        (*held(), send(sell(type="trailing_stop", trail_percent="1"), has={"hwm": "500", "stop_price": "495", "trail_percent": "1"})),
+    ),
+    (
+        "3.5",
+        "a market order does not trade beyond its collar",
+        (
+            Quote("SPY", 499.98, 500.00, size=100),
+            send(order(qty="150")),
+            FILLS,
+            shows("o", status="filled"),
+            Quote("SPY", 0.10, 0.20, size=1),
+            send(order(qty="500")),
+            FILLS,
+            shows("o", status="partially_filled"),
+        ),
+        {"core": ExchangeSettings(impact_bps=Decimal(500))},
+    ),
+    (
+        "3.5",
+        "a day order of the evening is for tomorrow",
+        (
+            NIGHT,
+            send(limit("1.00"), has={"status": "accepted", "expires_at": "2025-03-04T21:00:00Z"}),
+            Forward(16 * 3600),
+            shows("o", status="new"),
+            Forward(8 * 3600),
+            shows("o", status="expired"),
+        ),
+    ),
+    (
+        "3.5",
+        "market on open after seven in the evening",
+        (
+            EVENING,
+            send(order(time_in_force="opg"), has={"status": "accepted"}),
+            Forward(14 * 3600 - 60),
+            FILLS,
+            shows("o", status="filled"),
+        ),
+        {"days": 2},
+    ),
+    (
+        "3.5",
+        "a limit on open that is not reached",
+        (EVENING, send(limit("1.00", time_in_force="opg")), Forward(14 * 3600 - 60), FILLS, shows("o", status="canceled")),
+        {"days": 2},
+    ),
+    (
+        "3.5",
+        "market on close after seven in the evening is for tomorrow",
+        (
+            EVENING,
+            send(order(time_in_force="cls"), has={"status": "accepted"}),
+            Forward(14 * 3600),
+            shows("o", status="new"),
+            Forward(6.5 * 3600),
+            shows("o", status="filled"),
+        ),
+        {"days": 2},
+    ),
+    (
+        "3.5",
+        "an extended order lives until eight in the evening",
+        (
+            send(limit("1.00", extended_hours=True)),
+            Forward(10 * 3600),
+            shows("o", status="new"),
+            Forward(1800),
+            shows("o", status="expired", expired_at="2025-03-04T01:00:00Z"),
+        ),
+    ),
+    (
+        "3.5",
+        "fractions in extended hours need an attribute",
+        (
+            asset(attributes=[]),
+            refuse(limit("1.00", qty="1.5", extended_hours=True), 422, UNPROCESSABLE, "extended hours"),
+            asset(attributes=["fractional_eh_enabled"]),
+            send(limit("1.00", qty="1.5", extended_hours=True)),
+        ),
+    ),
+    (
+        "3.7",
+        "a replacement that is pending refuses a cancel",
+        (
+            send(limit("1.00")),
+            FILLS,
+            Call("PATCH", "/v2/orders/{o}", {"limit_price": "1.01"}, save="n"),
+            Call("DELETE", "/v2/orders/{o}", status=422, has=UNPROCESSABLE),
+            Call("DELETE", "/v2/orders/{n}", status=422, has=UNPROCESSABLE),
+        ),
+        {"core": SLOW},
+    ),
+    (
+        "3.7",
+        "a fill may win the race",
+        (
+            SPY,
+            send(limit("490.00")),
+            FILLS,
+            Call("DELETE", "/v2/orders/{o}", status=204),
+            shows("o", status="pending_cancel", cancel_requested_at=ANYTHING),
+            Quote("SPY", 489.90, 489.95),
+            Forward(120),
+            shows("o", status="filled", canceled_at=None),
+            Events((("pending_new", "o"), ("new", "o"), ("pending_cancel", "o"), ("fill", "o"))),
+        ),
+        {"core": SLOW},
+    ),
+    (
+        "3.7",
+        "asking twice, and by switch refused",
+        (
+            send(limit("1.00")),
+            FILLS,
+            Call("DELETE", "/v2/orders/{o}", status=204),
+            Call("DELETE", "/v2/orders/{o}", status=422, has=UNPROCESSABLE),
+        ),
+        {"core": ExchangeSettings(cancel_ms=60_000, repeated_cancel_status=422)},
+    ),
+    (
+        "3.8",
+        "the old order may be filled first",
+        (
+            SPY,
+            send(limit("490.00")),
+            FILLS,
+            Call("PATCH", "/v2/orders/{o}", {"limit_price": "491.00"}, save="n", has={"replaces": "{o}", "status": "pending_new"}),
+            Quote("SPY", 489.90, 489.95),
+            Forward(120),
+            shows("o", status="filled", replaced_by=None),
+            shows("n", status="rejected", failed_at=ANYTHING, filled_qty="0"),
+            get("/v2/positions/SPY", {"qty": "1"}),
+        ),
+        {"core": SLOW},
+    ),
+    (
+        "3.8",
+        "the larger of the two orders is held",
+        (
+            send(limit("100.00", qty="100")),
+            FILLS,
+            Call("PATCH", "/v2/orders/{o}", {"qty": "300"}, save="n"),
+            get("/v2/account", {"buying_power": "170000"}),
+            Forward(120),
+            Call("PATCH", "/v2/orders/{n}", {"qty": "50"}, save="m"),
+            get("/v2/account", {"buying_power": "170000"}),
+            Forward(120),
+            get("/v2/account", {"buying_power": "195000"}),
+        ),
+        {"core": SLOW},
+    ),
+    (
+        "3.8",
+        "a quantity that is inherited is the whole of it",
+        (
+            Quote("SPY", 499.98, 500.00, size=4),
+            send(limit("500.00", qty="10")),
+            FILLS,
+            shows("o", filled_qty="4"),
+            Call("PATCH", "/v2/orders/{o}", {"limit_price": "499.00"}, save="n", has={"qty": "10"}),
+        ),
+    ),
+    (
+        "3.8",
+        "what is left of it, by switch",
+        (
+            Quote("SPY", 499.98, 500.00, size=4),
+            send(limit("500.00", qty="10")),
+            FILLS,
+            Call("PATCH", "/v2/orders/{o}", {"limit_price": "499.00"}, save="n", has={"qty": "6"}),
+        ),
+        {"core": ExchangeSettings(inherited_quantity="leaves")},
+    ),
+    (
+        "3.9",
+        "bracket: a short entry has its exits the other way round",
+        (
+            SPY,
+            send(bracket("490.00", "510.00", side="sell"), has={"legs": [{"side": "buy"}, {"side": "buy"}]}),
+            FILLS,
+            shows("o_leg0", status="new", limit_price="490"),
+            Quote("SPY", 489.90, 489.95),
+            shows("o_leg0", status="filled"),
+            FILLS,
+            shows("o_leg1", status="canceled"),
+            get("/v2/positions", []),
+        ),
+    ),
+    (
+        "3.9",
+        "bracket: exits wait for the whole of the entry",
+        (
+            Quote("SPY", 499.98, 500.00, size=4, last=500),
+            send(bracket(qty="10", type="limit", limit_price="500.00")),
+            FILLS,
+            shows("o", status="partially_filled", filled_qty="4"),
+            shows("o_leg0", status="held"),
+            Quote("SPY", 499.98, 500.00, size=6),
+            FILLS,
+            shows("o", status="filled"),
+            shows("o_leg0", status="new"),
+            shows("o_leg1", status="held"),
+        ),
+    ),
+    (
+        "3.9",
+        "bracket: a profit taken in part leaves a smaller loss leg",
+        (
+            SPY,
+            send(bracket(qty="10")),
+            FILLS,
+            Quote("SPY", 510.00, 510.02, size=4),
+            FILLS,
+            shows("o_leg0", status="partially_filled", filled_qty="4"),
+            shows("o_leg1", qty="6"),
+        ),
+    ),
+    (
+        "3.9",
+        "bracket: cancelling a leg cancels the other one",
+        (
+            SPY,
+            send(bracket()),
+            FILLS,
+            Call("DELETE", "/v2/orders/{o_leg0}", status=204),
+            Call("DELETE", "/v2/orders/{o_leg1}", status=204),
+            FILLS,
+            shows("o_leg0", status="canceled"),
+            shows("o_leg1", status="canceled"),
+            shows("o", status="filled"),
+        ),
+    ),
+    (
+        "3.9",
+        "oco: one exit ends the other",
+        (
+            *held(),
+            send(
+                sell(
+                    qty="10",
+                    type="limit",
+                    limit_price="510.00",
+                    order_class="oco",
+                    take_profit={"limit_price": "510.00"},
+                    stop_loss={"stop_price": "490.00"},
+                )
+            ),
+            FILLS,
+            Quote("SPY", 489.00, 489.10, last=489),
+            FILLS,
+            shows("o", status="canceled"),
+            shows("o_leg0", status="filled"),
+            get("/v2/positions", []),
+        ),
+    ),
+]
+
+DATA_ROWS: Final[list[Row]] = [
+    ("7.2", "a feed that is none", (asks("/v2/stocks/bars?symbols=SPY&timeframe=1Day&feed=rumour"),)),
+    ("7.2", "the delayed feed has no history", (asks("/v2/stocks/bars?symbols=SPY&timeframe=1Day&feed=delayed_sip"),)),
+    ("7.2", "but it has latest prices", (get("/v2/stocks/SPY/quotes/latest?feed=delayed_sip", {"quote": {"ap": ANYTHING}}),)),
+    ("7.2", "a currency that is none", (asks("/v2/stocks/bars?symbols=SPY&timeframe=1Day&currency=shells"),)),
+    ("7.2", "another currency", (asks("/v2/stocks/SPY/trades/latest?currency=EUR"),)),
+    ("7.2", "as of a day that is none", (asks("/v2/stocks/bars?symbols=SPY&timeframe=1Day&asof=yesterday"),)),
+    ("7.2", "as of no day", (get("/v2/stocks/bars?symbols=SPY&timeframe=1Day&asof=-", {"bars": ANYTHING}),)),
+    ("7.2", "digits of another script", (asks("/v2/stocks/bars?symbols=SPY&timeframe=%EF%BC%91Min"),)),
+    (
+        "7.2",
+        "a small plan: recent prices of the consolidated tape are refused",
+        (
+            Forward(3600),
+            get(
+                "/v2/stocks/bars?symbols=SPY&timeframe=1Min&end=2025-03-03T15:29:00Z", {"code": 42210000, "message": Has("recent SIP")}, 403
+            ),
+            get("/v2/stocks/SPY/quotes/latest?feed=sip", {"code": 42210000}, 403),
+            get("/v2/stocks/snapshots?symbols=SPY&feed=sip", {"code": 42210000}, 403),
+            get("/v2/stocks/SPY/quotes/latest", {"quote": ANYTHING}),
+        ),
+        {"server": ServerSettings(plan=("iex",))},
+    ),
+    (
+        "7.2",
+        "a small plan: history ends a quarter of an hour ago",
+        (
+            Forward(3600),
+            get("/v2/stocks/SPY/bars?timeframe=1Min&sort=desc&limit=1", {"bars": [{"t": "2025-03-03T15:15:00Z"}]}),
+            get("/v2/stocks/SPY/bars?timeframe=1Min&sort=desc&limit=1&feed=iex", {"bars": [{"t": "2025-03-03T15:29:00Z"}]}),
+        ),
+        {"server": ServerSettings(plan=("iex",))},
+    ),
+]
+
+STATEMENT_ROWS: Final[list[Row]] = [*ACCESS_ROWS, *ASSET_ROWS, *ORDER_ROWS, *DATA_ROWS]
