@@ -51,7 +51,7 @@ async def test_refusals(method: str, path: str, body: Any, status: int, code: in
     ("headers", "status", "message"),
     [
         ({}, 403, "forbidden."),
-        ({"Authorization": "Bearer x"}, 403, "forbidden."),
+        ({"Authorization": "Bearer x"}, 401, "unauthorized."),
         ({"Authorization": "Basic !"}, 403, "forbidden."),
         ({**HEADERS, "APCA-API-SECRET-KEY": "x"}, 401, "unauthorized."),
         ({"Authorization": f"Basic {BASIC}"}, 200, None),
@@ -60,7 +60,7 @@ async def test_refusals(method: str, path: str, body: Any, status: int, code: in
     ids=["none", "oauth", "unreadable basic", "wrong secret", "basic", "key pair"],
 )
 async def test_credentials(headers: dict[str, str], status: int, message: str | None) -> None:
-    """1.2: key pair and basic authentication open the door; what is missing is 403, what is wrong 401."""
+    """1.2: key pair, basic authentication and token open the door; what is missing is 403, what is wrong 401."""
     async with running() as exchange, exchange.http.get(exchange.address.rest + "/v2/account", headers=headers) as response:
         assert (response.status, (await response.json()).get("message")) == (status, message)
 
