@@ -75,6 +75,7 @@ class _Work:
     def __init__(self, targets: Mapping[str, Weights | None], allocations: Mapping[str, float], kept: Mapping[str, float]) -> None:
         self.targets = {name: None if weights is None else dict(weights) for name, weights in targets.items()}
         self.adjustments: list[Adjustment] = []
+        self._names = sorted(targets)
         self._allocations = allocations
         self._kept = kept
 
@@ -133,18 +134,19 @@ class _Work:
         self._note(code, subject, kept + wanted, kept + left, text)
 
     def _wanted(self, symbols: frozenset[str] | set[str]) -> float:
+        ordered = sorted(symbols)
         return sum(
             self._allocations[name] * weights[symbol]
-            for name, weights in sorted(self.targets.items())
-            if weights is not None
-            for symbol in sorted(weights)
-            if symbol in symbols
+            for name in self._names
+            if (weights := self.targets[name]) is not None
+            for symbol in ordered
+            if symbol in weights
         )
 
     def _scale(self, symbols: frozenset[str], factor: float) -> None:
         for weights in self.targets.values():
-            for symbol in weights or {}:
-                if weights is not None and symbol in symbols:
+            for symbol in symbols & (weights or {}).keys():
+                if weights is not None:
                     weights[symbol] *= factor
 
     def _note(self, code: str, subject: str, before: float, after: float, message: str) -> None:

@@ -8,6 +8,7 @@ that no strategy owns are never touched. A strategy that failed, or that its hea
 The order is: constraints on the targets, wishes and their band, the cap on turnover, crossing, netting, pre-trade checks, cash.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -85,13 +86,14 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
     wishes, denials = _wishes(request, capital)
     wishes, slowed = _slowed(wishes, equity, request)
 
+    held = _held(request.books)
     intents: list[Intent] = []
     crossings: list[Crossing] = []
     for symbol in sorted(wishes):
         crossed, net = _cross(symbol, wishes[symbol], request)
         crossings += crossed
-        net, owed = _owed_first(symbol, net, equity, request)
-        slowed += owed
+        net, cut = _owed_first(symbol, net, -held.get(symbol, ZERO), equity, request)
+        slowed += cut
         intent = _intent(symbol, net, equity, request)
         if intent is None:
             continue
@@ -131,6 +133,15 @@ def _deployable(request: PlanRequest) -> Decimal:
     return max(total, ZERO)
 
 
+def _held(books: Mapping[str, Mapping[str, Decimal]]) -> dict[str, Decimal]:
+    """Return the shares that the strategies hold together."""
+    held: dict[str, Decimal] = {}
+    for book in books.values():
+        for symbol, quantity in book.items():
+            held[symbol] = held.get(symbol, ZERO) + quantity
+    return held
+
+
 def _kept_weights(request: PlanRequest, equity: Decimal) -> dict[str, float]:
     """Return what the strategies without a target hold, as shares of the equity."""
     kept: dict[str, float] = {}
@@ -155,7 +166,7 @@ def _slowed(
     factor = from_float(at_most) * equity / traded
     slower: dict[str, dict[str, Decimal]] = {}
     for symbol, by in wishes.items():
-        whole = not (request.rules.fractional and request.assets[symbol].is_fractionable)
+        whole = _is_whole(symbol, request)
         parts = {name: truncate_shares(wish * factor, whole=whole) for name, wish in by.items()}
         slower[symbol] = {name: part for name, part in parts.items() if part}
     text = f"{traded / equity:.2%} of the equity would be traded, the cap is {at_most:.2%}; every change is multiplied by {factor:.4f}"
@@ -167,36 +178,46 @@ def _wishes(request: PlanRequest, capital: Mapping[str, Decimal]) -> tuple[dict[
     """Return per symbol the signed shares each strategy wants, and the denials of what cannot even be wished for."""
     wishes: dict[str, dict[str, Decimal]] = {}
     denials: list[Denial] = []
+    obstacles: dict[str, OrderDenied | None] = {}
     for name in sorted(request.targets):
         weights = request.targets[name]
         if weights is None:
             continue
-        held = request.books.get(name, {})
+        held, own = request.books.get(name, {}), capital[name]
+        bands: dict[float, Decimal] = {}
         for symbol in sorted({*weights, *held}):
             weight, current = from_float(weights.get(symbol, 0.0), decimals=12), held.get(symbol, ZERO)
-            asset, price = request.assets.get(symbol), request.prices.get(symbol)
-            reason = _unplannable(symbol, asset, price)
-            if reason is not None or asset is None or price is None:
-                side = Side.BUY if weight else Side.SELL
+            if symbol not in obstacles:
+                obstacles[symbol] = _unplannable(symbol, request)
+            obstacle = obstacles[symbol]
+            if obstacle is not None:
                 if weight or current:
-                    denials.append(_denial(symbol, side, current, reason or OrderDenied("no_price", symbol)))
+                    denials.append(_denial(symbol, Side.BUY if weight else Side.SELL, current, obstacle))
                 continue
-            whole = not (request.rules.fractional and asset.is_fractionable)
-            target = truncate_shares(capital[name] * weight / price, whole=whole)
+            price = request.prices[symbol]
+            target = truncate_shares(own * weight / price, whole=_is_whole(symbol, request))
             wish = target - current
+            if not wish:
+                continue
             width = request.rules.band.half_width(float(weight), request.half_spreads.get(symbol))
-            inside_band = abs(wish) * price < from_float(width, decimals=12) * capital[name]
-            if wish and not (inside_band and target and current):
+            if width not in bands:
+                bands[width] = from_float(width, decimals=12) * own
+            if not (target and current and abs(wish) * price < bands[width]):
                 wishes.setdefault(symbol, {})[name] = wish
     return wishes, denials
 
 
-def _unplannable(symbol: str, asset: Asset | None, price: Decimal | None) -> OrderDenied | None:
+def _is_whole(symbol: str, request: PlanRequest) -> bool:
+    return not (request.rules.fractional and request.assets[symbol].is_fractionable)
+
+
+def _unplannable(symbol: str, request: PlanRequest) -> OrderDenied | None:
+    asset = request.assets.get(symbol)
     if asset is None:
         return OrderDenied("unknown_symbol", f"the broker does not know {symbol}; what is held of it stays")
     if not asset.is_tradable:
         return OrderDenied("not_tradable", f"the broker does not trade {symbol}; what is held of it stays")
-    if price is None:
+    if symbol not in request.prices:
         return OrderDenied("no_price", f"there is no usable price of {symbol}; what is held of it stays")
     return None
 
@@ -205,23 +226,25 @@ def _cross(symbol: str, wishes: Mapping[str, Decimal], request: PlanRequest) -> 
     """Match sellers with buyers inside the account; return the crossings and what is left to be traded outside."""
     left = {name: wishes[name] for name in sorted(wishes)}
     crossings: list[Crossing] = []
-    for seller in [name for name in left if left[name] < 0]:
-        for buyer in [name for name in left if left[name] > 0]:
-            quantity = min(-left[seller], left[buyer])
-            if quantity <= 0:
-                continue
-            left[seller] += quantity
-            left[buyer] -= quantity
-            price = request.prices[symbol]
-            crossings.append(Crossing(symbol=symbol, seller=seller, buyer=buyer, quantity=quantity, price=price))
+    sellers, buyers = deque(name for name in left if left[name] < 0), deque(name for name in left if left[name] > 0)
+    while sellers and buyers:
+        seller, buyer = sellers[0], buyers[0]
+        quantity = min(-left[seller], left[buyer])
+        left[seller] += quantity
+        left[buyer] -= quantity
+        crossings.append(Crossing(symbol=symbol, seller=seller, buyer=buyer, quantity=quantity, price=request.prices[symbol]))
+        if not left[seller]:
+            sellers.popleft()
+        if not left[buyer]:
+            buyers.popleft()
     return crossings, {name: wish for name, wish in left.items() if wish}
 
 
 def _owed_first(
-    symbol: str, net: dict[str, Decimal], equity: Decimal, request: PlanRequest
+    symbol: str, net: dict[str, Decimal], owed: Decimal, equity: Decimal, request: PlanRequest
 ) -> tuple[dict[str, Decimal], tuple[Adjustment, ...]]:
     """Return a purchase cut to what the account owes of a symbol, if it owes any: no venue takes one order from short to long."""
-    wanted, owed = sum(net.values(), ZERO), -sum((book.get(symbol, ZERO) for book in request.books.values()), ZERO)
+    wanted = sum(net.values(), ZERO)
     if not wanted > owed > 0 or not equity:
         return net, ()
     price = request.prices[symbol]
@@ -234,7 +257,7 @@ def _intent(symbol: str, net: Mapping[str, Decimal], equity: Decimal, request: P
     total = sum(net.values(), ZERO)
     if not total:
         return None
-    price, asset = request.prices[symbol], request.assets[symbol]
+    price = request.prices[symbol]
     return Intent(
         intent_id=symbol,
         symbol=symbol,
@@ -243,7 +266,7 @@ def _intent(symbol: str, net: Mapping[str, Decimal], equity: Decimal, request: P
         reference_price=price,
         drift=float(abs(total) * price / equity) if equity else 0.0,
         wishes=tuple(Wish(strategy=name, quantity=abs(net[name])) for name in sorted(net)),
-        is_fractionable=request.rules.fractional and asset.is_fractionable,
+        is_fractionable=not _is_whole(symbol, request),
     )
 
 

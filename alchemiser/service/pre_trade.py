@@ -74,9 +74,13 @@ class PreTrade:
             closes_at=self._cut_off(session) if session else None,
         )
 
+        of_equity: dict[Decimal, Circumstances] = {}
+
         def checked(intent: Intent, equity: Decimal) -> OrderDenied | None:
-            capital = {name: share * equity for name, share in self._allocations.items()}
-            return check_intent(intent, equity, now=msgspec.structs.replace(circumstances, capital=capital), limits=self._limits)
+            if equity not in of_equity:
+                capital = {name: share * equity for name, share in self._allocations.items()}
+                of_equity[equity] = msgspec.structs.replace(circumstances, capital=capital)
+            return check_intent(intent, equity, now=of_equity[equity], limits=self._limits)
 
         return checked
 
