@@ -37,6 +37,7 @@ from alchemiser.domain.errors import DataError
 from alchemiser.domain.market import Quote
 from alchemiser.domain.runtime import Clock
 from alchemiser.exchange.assets import AssetChange, asset_json
+from alchemiser.exchange.calls import Route
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError, bad_request, not_found
 from alchemiser.exchange.fault_menu import MOST_SECONDS, parse_faults
@@ -48,7 +49,6 @@ from alchemiser.exchange.http_forms import answer, moment, read_json, whole_numb
 from alchemiser.exchange.issuer_actions import actions_of
 from alchemiser.exchange.orders import order_json
 from alchemiser.exchange.path import TapePrint
-from alchemiser.exchange.rest_trading import Route
 from alchemiser.exchange.traffic import TrafficLog
 from alchemiser.market.calendar import TradingCalendar
 

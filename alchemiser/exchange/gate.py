@@ -5,8 +5,8 @@ The trading and the data API are two services with a quota each.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from datetime import UTC, datetime
+from collections.abc import Callable, MutableMapping
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -16,6 +16,7 @@ from aiohttp import web
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.runtime import Clock
 from alchemiser.exchange.access import Credentials, presented_pair
+from alchemiser.exchange.calls import Answering, Call, Handler, Reply, reply, response_of
 from alchemiser.exchange.errors import ApiError
 from alchemiser.exchange.fault_menu import (
     REFUSALS,
@@ -28,57 +29,17 @@ from alchemiser.exchange.fault_menu import (
     TimeoutFault,
 )
 from alchemiser.exchange.faults import FaultBook
-from alchemiser.exchange.http_forms import answer, refusal
-from alchemiser.exchange.ticks import MINUTE, floor_to
+from alchemiser.exchange.http_forms import answer
+from alchemiser.exchange.rate_limit import RateLimit
 from alchemiser.exchange.traffic import TrafficLog
 from alchemiser.exchange.wire import UNREADABLE
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 _DATA_PATHS: Final = ("/v2/stocks", "/v1/", "/v1beta1/screener")
+
+_REFUSALS: Final = (ApiError, OverflowError, DataError)
 
 _ABSENT: Final = "\x00"
 """The value of a header that a fault takes away."""
-
-_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-_UNLIMITED: Final = 10_000
-"""The limit that the headers name when there is none."""
-
-
-class RateLimit:
-    """Requests per market minute; without a limit nothing is refused, but the headers are there."""
-
-    def __init__(self, per_minute: int | None) -> None:
-        self._per_minute = per_minute
-        self._used = 0
-        self._begin(_LONG_AGO)
-
-    def take(self, now: datetime) -> bool:
-        """Count a request; return whether it is within the quota."""
-        if not self._minute <= now < self._next_minute:
-            self._begin(now)
-        self._used += 1
-        return self._per_minute is None or self._used <= self._per_minute
-
-    def headers(self, now: datetime) -> dict[str, str]:
-        """Return the headers that tell a client where it stands; the reset is in seconds of the epoch, market time."""
-        limit = self._per_minute or _UNLIMITED
-        # Without a limit the remaining quota never reads zero: a careful client would wait for nothing.
-        remaining = max(limit - self._used, 1 if self._per_minute is None else 0)
-        reset = self._reset if self._minute <= now < self._next_minute else _reset_after(now)
-        return {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(remaining), "X-RateLimit-Reset": reset}
-
-    def _begin(self, now: datetime) -> None:
-        """Begin the minute of a request."""
-        self._minute = floor_to(now, MINUTE)
-        self._next_minute = self._minute + MINUTE
-        self._reset = _reset_after(now)
-        self._used = 0
-
-
-def _reset_after(now: datetime) -> str:
-    return str(int((floor_to(now, MINUTE) + MINUTE).timestamp()))
 
 
 class Gate:
@@ -129,6 +90,23 @@ class Gate:
 
         return guarded
 
+    def answer_at_once(self, call: Call, keys: tuple[str, str] | None, answering: Answering, *, is_trading: bool) -> Reply | None:
+        """Return the answer to a request without aiohttp; ``None``, and nothing has happened, while faults are planned.
+
+        ``keys`` is the pair that the request presents.
+        """
+        if not self._faults.is_empty:
+            return None
+        now = self._clock.now()
+        entry = self._traffic.request(now, call.method, call.path, call.query_text, call.body)
+        try:
+            self._admit(keys, call.path, now, is_trading=is_trading)
+            found = answering(call)
+        except _REFUSALS as error:
+            found = _refused(error)
+        entry["status"] = found.status
+        return found
+
     def logged(self, handler: Handler) -> Handler:
         """Return the handler with nothing but the errors as JSON; for what is not part of Alpaca's protocol."""
 
@@ -136,7 +114,7 @@ class Gate:
             try:
                 return await handler(request)
             except ApiError as error:
-                return refusal(error)
+                return response_of(_refused(error))
 
         return guarded
 
@@ -144,32 +122,26 @@ class Gate:
         self, request: web.Request, path: str, body: bytes, handler: Handler, now: datetime, *, is_trading: bool
     ) -> web.StreamResponse:
         try:
-            self._check(request, path, now)
-            if is_trading:
-                self._stir(now)
+            self._admit(presented_pair(request.headers), path, now, is_trading=is_trading)
             if self._faults.is_empty:
                 return await handler(request)
             fault = self._faults.for_request(request.method, path, now, partial(_names, request, body))
             return await (handler(request) if fault is None else self._with_fault(fault, request, handler))
-        except ApiError as error:
-            return refusal(error)
-        except OverflowError:
-            # A date that was read but that no calculation with dates can hold, such as the first day of year 1 in another zone.
-            return refusal(ApiError(400, None, "a value is out of range"))
-        except DataError:
-            # The driver has it too, and ends the exchange with it when it matters; a client learns no more than from the real service.
-            return refusal(ApiError(500, 50010000, "internal server error"))
+        except _REFUSALS as error:
+            return response_of(_refused(error))
 
-    def _check(self, request: web.Request, path: str, now: datetime) -> None:
-        presented = presented_pair(request.headers)
-        if presented is None:
+    def _admit(self, keys: tuple[str, str] | None, path: str, now: datetime, *, is_trading: bool) -> None:
+        """Let a request through to its handler, or raise the refusal."""
+        if keys is None:
             raise ApiError(403, None, "forbidden.")
-        if not self._credentials.accept(*presented):
+        if not self._credentials.accept(*keys):
             raise ApiError(401, None, "unauthorized.")
         limit = self._limit_of(path)
         if not limit.take(now):
-            is_trading = limit is self._rate_limit
-            raise ApiError(429, 42910000, "rate limit exceeded") if is_trading else ApiError(429, None, "too many requests.")
+            is_of_trading = limit is self._rate_limit
+            raise ApiError(429, 42910000, "rate limit exceeded") if is_of_trading else ApiError(429, None, "too many requests.")
+        if is_trading:
+            self._stir(now)
 
     def _limit_of(self, path: str) -> RateLimit:
         return self._data_rate_limit if path.startswith(_DATA_PATHS) else self._rate_limit
@@ -255,4 +227,15 @@ def _names(request: web.Request, body: bytes, symbol: str) -> bool:
 
 def error_answer(status: int, message: str) -> web.Response:
     """Return the JSON answer of something that no handler was found for."""
-    return refusal(ApiError(status, {404: 40410000}.get(status), message))
+    return response_of(_refused(ApiError(status, {404: 40410000}.get(status), message)))
+
+
+def _refused(error: ApiError | OverflowError | DataError) -> Reply:
+    """Return the answer that an error of a handler stands for."""
+    if isinstance(error, OverflowError):
+        # A date that was read but that no calculation with dates can hold, such as the first day of year 1 in another zone.
+        error = ApiError(400, None, "a value is out of range")
+    elif isinstance(error, DataError):
+        # The driver has it too, and ends the exchange with it when it matters; a client learns no more than from the real service.
+        error = ApiError(500, 50010000, "internal server error")
+    return reply(error.body(), error.status)

@@ -14,11 +14,11 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from alchemiser.exchange.errors import ApiError, bad_request
+from alchemiser.exchange.calls import reply, response_of
+from alchemiser.exchange.errors import bad_request
 from alchemiser.exchange.wire import UNREADABLE
 from alchemiser.market.calendar import midnight
 
-_JSON: Final = {"Content-Type": "application/json; charset=UTF-8"}
 _TRUE: Final = frozenset({"true", "1", "t", "yes"})
 _FALSE: Final = frozenset({"false", "0", "f", "no", ""})
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -32,17 +32,16 @@ _LAST_DAY: Final = date(2200, 1, 1)
 
 def answer(value: Any, status: int = 200) -> web.Response:
     """Return a JSON answer."""
-    return web.Response(body=msgspec.json.encode(value), status=status, headers=_JSON)
-
-
-def refusal(error: ApiError) -> web.Response:
-    """Return the answer that an error of the exchange stands for."""
-    return answer(error.body(), error.status)
+    return response_of(reply(value, status))
 
 
 async def read_json(request: web.Request) -> Any:
     """Return the body of a request; an empty one is an empty object. Raises ``ApiError`` 400 for malformed JSON."""
-    data = await request.read()
+    return json_of(await request.read())
+
+
+def json_of(data: bytes) -> Any:
+    """Return what a body says; an empty one is an empty object. Raises ``ApiError`` 400 for malformed JSON."""
     try:
         return msgspec.json.decode(data) if data.strip() else {}
     except UNREADABLE as error:

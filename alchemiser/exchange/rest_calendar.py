@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from alchemiser.exchange.calls import Route
 from alchemiser.exchange.errors import bad_request, not_found
 from alchemiser.exchange.handler import Driver
 from alchemiser.exchange.http_forms import answer, day, moment, words
-from alchemiser.exchange.rest_trading import Route
 from alchemiser.exchange.timeline import Phase, Timeline, TradingDay
 from alchemiser.market.calendar import NEW_YORK, TradingCalendar, new_york_date
 

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from alchemiser.domain.market import Quote
 from alchemiser.exchange.aggregates import AuctionDay, History, parse_adjustment, parse_time_frame
+from alchemiser.exchange.calls import Route
 from alchemiser.exchange.corporate_actions import ActionBook, symbol_of
 from alchemiser.exchange.data_plan import DataPlan
 from alchemiser.exchange.errors import bad_request
@@ -26,7 +27,6 @@ from alchemiser.exchange.http_forms import answer, choice, day, page_token, read
 from alchemiser.exchange.path import TapeBar, TapePrint
 from alchemiser.exchange.print_book import MarkedPrint
 from alchemiser.exchange.reference_data import EXCHANGES, TAPES, conditions
-from alchemiser.exchange.rest_trading import Route
 from alchemiser.exchange.tape import MarketTape
 from alchemiser.market.calendar import new_york_date
 

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from alchemiser.exchange.calls import Route
 from alchemiser.exchange.corporate_actions import corporate_actions
 from alchemiser.exchange.errors import invalid, not_found
 from alchemiser.exchange.formats import time_text
 from alchemiser.exchange.handler import Driver
 from alchemiser.exchange.http_forms import answer, choice, day, whole_number, words
 from alchemiser.exchange.path import TapeBar
-from alchemiser.exchange.rest_trading import Route
 from alchemiser.exchange.tape import MarketTape
 from alchemiser.market.calendar import new_york_date
 

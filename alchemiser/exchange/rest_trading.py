@@ -3,27 +3,23 @@
 Thin: a handler reads the request, asks the core through the driver, and writes the answer. What may be done is decided in the core.
 """
 
-from collections.abc import Awaitable, Callable
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from itertools import zip_longest
 from typing import Any, Final, Literal
 
-from aiohttp import web
-
 from alchemiser.domain.market import Session
 from alchemiser.exchange.assets import asset_json
+from alchemiser.exchange.calls import AnsweringRoute, Call, Reply, reply
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError, bad_request
 from alchemiser.exchange.fields import read_choice
 from alchemiser.exchange.handler import Driver
-from alchemiser.exchange.http_forms import answer, choice, day, flag, read_json, words
+from alchemiser.exchange.http_forms import choice, day, flag, json_of, words
 from alchemiser.exchange.orders import order_json
 from alchemiser.exchange.portfolio_history import parse_history_filter
 from alchemiser.exchange.requests import parse_activity_filter, parse_close, parse_order, parse_order_filter, parse_replace
 from alchemiser.market.calendar import NEW_YORK, TradingCalendar
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Route = tuple[str, str, Handler]
 
 _ONE_DAY: Final = timedelta(days=1)
 
@@ -36,8 +32,8 @@ class TradingApi:
         self._driver = driver
         self._calendar = calendar
 
-    def routes(self) -> list[Route]:
-        """Return method, path and handler of every endpoint; paths in the syntax of aiohttp."""
+    def routes(self) -> list[AnsweringRoute]:
+        """Return method, path and answer of every endpoint."""
         return [
             ("POST", "/v2/orders", self.submit),
             ("GET", "/v2/orders", self.list_orders),
@@ -64,104 +60,104 @@ class TradingApi:
 
     # --- orders ---
 
-    async def submit(self, request: web.Request) -> web.Response:
+    def submit(self, call: Call) -> Reply:
         """``POST /v2/orders``."""
-        wanted = parse_order(await read_json(request))
-        return answer(order_json(self._driver.act(lambda now: self._core.submit(wanted, now))))
+        wanted = parse_order(json_of(call.body))
+        return reply(order_json(self._driver.act(lambda now: self._core.submit(wanted, now))))
 
-    async def replace(self, request: web.Request) -> web.Response:
+    def replace(self, call: Call) -> Reply:
         """``PATCH /v2/orders/{id}``: answers with the new order."""
-        wanted = parse_replace(await read_json(request))
-        order_id = request.match_info["order_id"]
-        return answer(order_json(self._driver.act(lambda now: self._core.replace(order_id, wanted, now))))
+        wanted = parse_replace(json_of(call.body))
+        order_id = call.parts["order_id"]
+        return reply(order_json(self._driver.act(lambda now: self._core.replace(order_id, wanted, now))))
 
-    async def cancel(self, request: web.Request) -> web.Response:
+    def cancel(self, call: Call) -> Reply:
         """``DELETE /v2/orders/{id}``: 204, and the cancel itself follows on the order stream."""
-        order_id = request.match_info["order_id"]
+        order_id = call.parts["order_id"]
         self._driver.act(lambda now: self._core.cancel(order_id, now))
-        return web.Response(status=204)
+        return Reply(None, 204)
 
-    async def cancel_all(self, request: web.Request) -> web.Response:
+    def cancel_all(self, call: Call) -> Reply:
         """``DELETE /v2/orders``: 207 with one row per order."""
-        return answer(self._driver.act(self._core.cancel_all), 207)
+        return reply(self._driver.act(self._core.cancel_all), 207)
 
-    async def order(self, request: web.Request) -> web.Response:
+    def order(self, call: Call) -> Reply:
         """``GET /v2/orders/{id}``."""
         self._driver.read()
-        return answer(order_json(self._core.order(request.match_info["order_id"]), flag(request.query, "nested")))
+        return reply(order_json(self._core.order(call.parts["order_id"]), flag(call.query, "nested")))
 
-    async def order_by_client_id(self, request: web.Request) -> web.Response:
+    def order_by_client_id(self, call: Call) -> Reply:
         """``GET /v2/orders:by_client_order_id``."""
         self._driver.read()
-        return answer(order_json(self._core.order_by_client_id(request.query.get("client_order_id", "")), flag(request.query, "nested")))
+        return reply(order_json(self._core.order_by_client_id(call.query.get("client_order_id", "")), flag(call.query, "nested")))
 
-    async def list_orders(self, request: web.Request) -> web.Response:
+    def list_orders(self, call: Call) -> Reply:
         """``GET /v2/orders``."""
-        wanted = parse_order_filter(request.query)
+        wanted = parse_order_filter(call.query)
         self._driver.read()
-        return answer([order_json(order, wanted.nested) for order in self._core.orders(wanted)])
+        return reply([order_json(order, wanted.nested) for order in self._core.orders(wanted)])
 
     # --- positions ---
 
-    async def positions(self, request: web.Request) -> web.Response:
+    def positions(self, call: Call) -> Reply:
         """``GET /v2/positions``."""
         self._driver.read()
-        return answer(self._core.positions_json())
+        return reply(self._core.positions_json())
 
-    async def position(self, request: web.Request) -> web.Response:
+    def position(self, call: Call) -> Reply:
         """``GET /v2/positions/{symbol_or_asset_id}``."""
         self._driver.read()
-        return answer(self._core.position_json(request.match_info["symbol"]))
+        return reply(self._core.position_json(call.parts["symbol"]))
 
-    async def close(self, request: web.Request) -> web.Response:
+    def close(self, call: Call) -> Reply:
         """``DELETE /v2/positions/{symbol_or_asset_id}``: answers with the market order that closes it."""
-        qty, percentage = parse_close(request.query)
-        symbol = request.match_info["symbol"]
-        return answer(order_json(self._driver.act(lambda now: self._core.close_position(symbol, now, qty, percentage))))
+        qty, percentage = parse_close(call.query)
+        symbol = call.parts["symbol"]
+        return reply(order_json(self._driver.act(lambda now: self._core.close_position(symbol, now, qty, percentage))))
 
-    async def close_all(self, request: web.Request) -> web.Response:
+    def close_all(self, call: Call) -> Reply:
         """``DELETE /v2/positions``: 207 with one row per position."""
-        cancel_orders = flag(request.query, "cancel_orders")
-        return answer(self._driver.act(lambda now: self._core.close_all_positions(now, cancel_orders)), 207)
+        cancel_orders = flag(call.query, "cancel_orders")
+        return reply(self._driver.act(lambda now: self._core.close_all_positions(now, cancel_orders)), 207)
 
     # --- account ---
 
-    async def account(self, request: web.Request) -> web.Response:
+    def account(self, call: Call) -> Reply:
         """``GET /v2/account``."""
         self._driver.read()
-        return answer(self._core.account_json())
+        return reply(self._core.account_json())
 
-    async def configurations(self, request: web.Request) -> web.Response:
+    def configurations(self, call: Call) -> Reply:
         """``GET /v2/account/configurations``."""
-        return answer(self._core.configurations())
+        return reply(self._core.configurations())
 
-    async def configure(self, request: web.Request) -> web.Response:
+    def configure(self, call: Call) -> Reply:
         """``PATCH /v2/account/configurations``: answers with all of them."""
-        changes = await read_json(request)
+        changes = json_of(call.body)
         if not isinstance(changes, dict):
             raise bad_request("request body format is invalid: expected an object")
-        return answer(self._driver.act(lambda _: self._core.configure(changes)))
+        return reply(self._driver.act(lambda _: self._core.configure(changes)))
 
-    async def activities(self, request: web.Request) -> web.Response:
+    def activities(self, call: Call) -> Reply:
         """``GET /v2/account/activities`` and its one-type form."""
-        wanted = parse_activity_filter(request.query, request.match_info.get("kind"))
+        wanted = parse_activity_filter(call.query, call.parts.get("kind"))
         self._driver.read()
-        return answer(self._core.activities(wanted))
+        return reply(self._core.activities(wanted))
 
-    async def portfolio_history(self, request: web.Request) -> web.Response:
+    def portfolio_history(self, call: Call) -> Reply:
         """``GET /v2/account/portfolio/history``."""
-        wanted = parse_history_filter(request.query)
-        return answer(self._core.portfolio_history(self._driver.read(), wanted))
+        wanted = parse_history_filter(call.query)
+        return reply(self._core.portfolio_history(self._driver.read(), wanted))
 
     # --- assets ---
 
-    async def assets(self, request: web.Request) -> web.Response:
+    def assets(self, call: Call) -> Reply:
         """``GET /v2/assets``, with its filters."""
-        query = request.query
+        query = call.query
         status = read_choice(query, "status", Literal["active", "inactive"]) if query.get("status") else None
         kind = query.get("asset_class") or "us_equity"
         attributes = words(query, "attributes")
-        return answer(
+        return reply(
             [
                 asset_json(asset)
                 for asset in self._core.assets.values()
@@ -172,19 +168,19 @@ class TradingApi:
             ]
         )
 
-    async def asset(self, request: web.Request) -> web.Response:
+    def asset(self, call: Call) -> Reply:
         """``GET /v2/assets/{symbol_or_asset_id}``."""
-        return answer(asset_json(self._core.asset(request.match_info["symbol"])))
+        return reply(asset_json(self._core.asset(call.parts["symbol"])))
 
     # --- time ---
 
-    async def clock(self, request: web.Request) -> web.Response:
+    def clock(self, call: Call) -> Reply:
         """``GET /v2/clock``: the regular session only, in New York's time."""
         now = self._driver.read()
         current = self._calendar.session_at(now)
         upcoming = self._calendar.next_session(now)
         closes_at = upcoming.closes_at if current is None else current.closes_at
-        return answer(
+        return reply(
             {
                 "timestamp": _new_york(now),
                 "is_open": current is not None,
@@ -193,11 +189,11 @@ class TradingApi:
             }
         )
 
-    async def calendar(self, request: web.Request) -> web.Response:
+    def calendar(self, call: Call) -> Reply:
         """``GET /v2/calendar``: trading days only, both bounds included."""
         first, last = self._calendar.first_day, self._calendar.last_day
-        start, end = day(request.query, "start") or first, day(request.query, "end") or last
-        by_settlement = choice(request.query, "date_type", ("TRADING", "SETTLEMENT"), "TRADING") == "SETTLEMENT"
+        start, end = day(call.query, "start") or first, day(call.query, "end") or last
+        by_settlement = choice(call.query, "date_type", ("TRADING", "SETTLEMENT"), "TRADING") == "SETTLEMENT"
         if start > end:
             raise ApiError(422, 40010001, "end must not be before start")
         # A session settles on the next one; a week holds at least one session, so a week before the bounds is enough.
@@ -207,9 +203,10 @@ class TradingApi:
             settles_on = session.date + _ONE_DAY if following is None else following.date
             if start <= (settles_on if by_settlement else session.date) <= end:
                 rows.append(_calendar_row(session, settles_on))
-        return answer(rows)
+        return reply(rows)
 
 
+@lru_cache(maxsize=4_096)
 def _calendar_row(session: Session, settles_on: date) -> dict[str, Any]:
     opens, closes = session.opens_at.astimezone(NEW_YORK), session.closes_at.astimezone(NEW_YORK)
     return {

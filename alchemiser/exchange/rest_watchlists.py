@@ -4,12 +4,12 @@ from typing import Any
 
 from aiohttp import web
 
+from alchemiser.exchange.calls import Route
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import invalid
 from alchemiser.exchange.fields import parse_order_id
 from alchemiser.exchange.handler import Driver
 from alchemiser.exchange.http_forms import answer, read_json
-from alchemiser.exchange.rest_trading import Route
 
 _BY_NAME = "/v2/watchlists:by_name"
 

@@ -6,10 +6,11 @@ at the end. It starts no task of its own but those of its connections, and it se
 virtual-time loop included.
 """
 
+import asyncio
 import errno
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from random import Random
 from typing import Any, Final
@@ -20,23 +21,27 @@ from aiohttp import web
 from alchemiser.domain.errors import ConfigError, SafetyRefused
 from alchemiser.domain.runtime import Clock
 from alchemiser.exchange.access import Credentials
+from alchemiser.exchange.calls import Handler, Route, carried
 from alchemiser.exchange.control import ControlApi
 from alchemiser.exchange.corporate_actions import ActionBook
 from alchemiser.exchange.data_plan import DataPlan
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.event_stream import EventStream
+from alchemiser.exchange.express import Express
 from alchemiser.exchange.fault_menu import AnyFault
 from alchemiser.exchange.faults import FaultBook
 from alchemiser.exchange.feed import MarketFeed
-from alchemiser.exchange.gate import Gate, RateLimit, error_answer
+from alchemiser.exchange.front_door import NEVER, FrontDoor, taking_back
+from alchemiser.exchange.gate import Gate, error_answer
 from alchemiser.exchange.handler import Driver
 from alchemiser.exchange.market_stream import FEEDS, MarketStream
 from alchemiser.exchange.order_stream import OrderStream
 from alchemiser.exchange.persistence import StateFile
+from alchemiser.exchange.rate_limit import RateLimit
 from alchemiser.exchange.rest_calendar import CalendarApi
 from alchemiser.exchange.rest_data import DataApi
 from alchemiser.exchange.rest_screener import ScreenerApi
-from alchemiser.exchange.rest_trading import Route, TradingApi
+from alchemiser.exchange.rest_trading import TradingApi
 from alchemiser.exchange.rest_watchlists import WatchlistApi
 from alchemiser.exchange.tape import MarketTape
 from alchemiser.exchange.ticks import TickGrid
@@ -194,10 +199,12 @@ class ExchangeServer:
             ("GET", "/v2beta1/events/activities", self.event_stream.activities),
             ("GET", "/v1beta1/events/corporate-actions", self.event_stream.corporate_actions),
         ]
-        self._app = self._application(
-            [*trading.routes(), *data.routes(), *screener.routes(), *watchlists.routes(), *calendars.routes(), *events], control
-        )
+        at_once = trading.routes()
+        self._express = Express(self._gate, [(route, _stirs(route[1])) for route in at_once])
+        awaiting = [*data.routes(), *screener.routes(), *watchlists.routes(), *calendars.routes(), *events]
+        self._app = self._application([(method, path, carried(answering)) for method, path, answering in at_once] + awaiting, control)
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
 
     async def start(self, *, host: str = "127.0.0.1", port: int = 0, sock: socket.socket | Any | None = None) -> ExchangeAddress:
         """Listen, on ``sock`` when one is given, and return the address.
@@ -207,11 +214,15 @@ class ExchangeServer:
         assert self._runner is None, "an exchange is started once"
         if not ipaddress.ip_address(host).is_loopback:
             raise SafetyRefused(f"the exchange does not listen on {host}: its control endpoints ask for no credentials; use 127.0.0.1")
-        self._runner = web.AppRunner(self._app, handle_signals=False, access_log=None, shutdown_timeout=_STOP_SECONDS)
+        self._runner = web.AppRunner(
+            self._app, handle_signals=False, access_log=None, shutdown_timeout=_STOP_SECONDS, keepalive_timeout=NEVER
+        )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port) if sock is None else web.SockSite(self._runner, sock)
+        behind = self._runner.server
+        assert behind is not None, "a runner that is set up has a server"
+        place = {"host": host, "port": port} if sock is None else {"sock": sock}
         try:
-            await site.start()
+            self._listener = await asyncio.get_running_loop().create_server(lambda: FrontDoor(behind(), self._express.answer), **place)
         except OSError as error:
             await self._runner.cleanup()
             self._runner = None
@@ -221,7 +232,7 @@ class ExchangeServer:
                     f"the exchange cannot listen on {host}:{port}: the port {reason}; choose another, or 0 for a free one"
                 ) from error
             raise
-        taken_host, taken_port = (self._runner.addresses[0] if sock is None else sock.getsockname())[:2]
+        taken_host, taken_port = (self._listener.sockets[0] if sock is None else sock).getsockname()[:2]
         base = f"{taken_host}:{taken_port}"
         return ExchangeAddress(
             rest=f"http://{base}",
@@ -241,6 +252,9 @@ class ExchangeServer:
         self.order_stream.drop(1001)
         self.market_stream.drop(1001)
         self.event_stream.drop(1001)
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -256,7 +270,7 @@ class ExchangeServer:
         self._driver.wake()
 
     def _application(self, routes: list[Route], control: ControlApi) -> web.Application:
-        app = web.Application(middlewares=[_errors_as_json], client_max_size=2**20)
+        app = web.Application(middlewares=[taking_back, _errors_as_json], client_max_size=2**20)
         guarded = [(method, path, self._gate.guard(handler, is_trading=_stirs(path))) for method, path, handler in routes]
         open_to_all = [(method, path, self._gate.logged(handler)) for method, path, handler in control.routes()]
         for method, path, handler in [*guarded, *open_to_all]:
@@ -273,7 +287,7 @@ def _stirs(path: str) -> bool:
 
 
 @web.middleware
-async def _errors_as_json(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPException as error:
