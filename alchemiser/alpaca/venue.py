@@ -26,7 +26,7 @@ from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosi
 from alchemiser.domain.errors import CredentialsRefused, NotFoundAtVenue, OrderRejected, OutcomeUnknown, VenueError, VenueUnavailable
 from alchemiser.domain.market import Bar, MarketSnapshot, Session
 from alchemiser.domain.money import number_string
-from alchemiser.domain.orders import ExecutionReport, NewOrder
+from alchemiser.domain.orders import ExecutionReport, NewOrder, Side
 from alchemiser.domain.runtime import Clock
 from alchemiser.domain.venue import After, WhyNot
 
@@ -119,13 +119,13 @@ class AlpacaVenue:
             path="/v2/orders",
             what=f"submit of order {order.client_order_id} ({order.side} {number_string(order.quantity)} {order.symbol})",
             body=msgspec.json.encode(wire.order_body(order)),
-            may_leave=partial(self._why_withheld, order.symbol),
+            may_leave=partial(self._why_withheld, order.symbol, order.side),
             after=after,
         )
         return await self._place(request, order.client_order_id, source="submit")
 
     async def replace(
-        self, venue_order_id: str, *, symbol: str, client_order_id: str, quantity: Decimal, limit_price: Decimal
+        self, venue_order_id: str, *, symbol: str, side: Side, client_order_id: str, quantity: Decimal, limit_price: Decimal
     ) -> ExecutionReport:
         """Replace an open order by one of that total quantity and price, and return the new one. Raises as :meth:`submit` does."""
         body = {"qty": number_string(quantity), "limit_price": number_string(limit_price), "client_order_id": client_order_id}
@@ -135,7 +135,7 @@ class AlpacaVenue:
             template="/v2/orders/{id}",
             what=f"replacement of order {venue_order_id} by {client_order_id}",
             body=msgspec.json.encode(body),
-            may_leave=partial(self._why_withheld, symbol),
+            may_leave=partial(self._why_withheld, symbol, side),
         )
         return await self._place(request, client_order_id, source="replace")
 
@@ -328,8 +328,8 @@ class AlpacaVenue:
 
     # --- inside ---
 
-    def _why_withheld(self, symbol: str) -> str | None:
-        return None if self._why_not is None else self._why_not(symbol)
+    def _why_withheld(self, symbol: str, side: Side) -> str | None:
+        return None if self._why_not is None else self._why_not(symbol, side)
 
     async def _place(self, request: Request, client_order_id: str, *, source: str) -> ExecutionReport:
         """Send what makes a new order, and look behind an unprocessable one: it may have arrived although it was refused."""

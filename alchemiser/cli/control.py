@@ -1,6 +1,6 @@
-"""``pause``, ``resume``, ``halt``, ``flatten``, ``rebalance``, ``reconcile``, ``stop``: what an operator may ask of the running daemon.
+"""What an operator may ask of the running daemon; all of it needs its token.
 
-All need its token.
+``pause``, ``resume``, ``halt``, ``reduce``, ``flatten``, ``rebalance``, ``reconcile``, ``stop``.
 """
 
 import sys
@@ -14,36 +14,67 @@ from alchemiser.cli.tables import render
 from alchemiser.service.view import to_json
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for the journal.")]
+OneStrategyOption = Annotated[str | None, typer.Option("--strategy", metavar="NAME", help="This strategy only. Default: the account.")]
 
 
 def pause_command(
-    *, reason: ReasonOption = "operator", state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False
+    *,
+    strategy: OneStrategyOption = None,
+    reason: ReasonOption = "operator",
+    state: StateOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Begin no new rebalance; what is in progress goes on.
+    """Send nothing new until resumed; what is open at the broker stays. A strategy that is paused keeps what it holds.
 
     Example: alchemiser pause --reason "earnings tonight"
     """
-    _tell("pause", {"reason": reason}, state, config, as_json=as_json)
+    _tell("pause", _about(strategy, reason), state, config, as_json=as_json)
 
 
 def resume_command(
-    *, reason: ReasonOption = "operator", state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False
+    *,
+    strategy: OneStrategyOption = None,
+    reason: ReasonOption = "operator",
+    state: StateOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Trade again after a pause or a halt.
+    """Trade again after a pause, a reduction or a halt. What a guard holds back is re-armed instead.
 
     Example: alchemiser resume
     """
-    _tell("resume", {"reason": reason}, state, config, as_json=as_json)
+    _tell("resume", _about(strategy, reason), state, config, as_json=as_json)
 
 
 def halt_command(
-    *, reason: ReasonOption = "operator", state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False
+    *,
+    strategy: OneStrategyOption = None,
+    reason: ReasonOption = "operator",
+    state: StateOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Stop trading now: nothing more is sent, open orders are cancelled, positions stay.
+    """Stop trading now: nothing more is sent, open orders are cancelled, positions stay. Of a strategy, also what it trades with others.
 
     Example: alchemiser halt --reason "something looks wrong"
     """
-    _tell("halt", {"reason": reason}, state, config, as_json=as_json)
+    _tell("halt", _about(strategy, reason), state, config, as_json=as_json)
+
+
+def reduce_command(
+    *,
+    strategy: OneStrategyOption = None,
+    reason: ReasonOption = "operator",
+    state: StateOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Only lower risk from now on: sell and cancel, buy nothing, until resumed.
+
+    Example: alchemiser reduce --strategy klm --reason "too wild for me"
+    """
+    _tell("reduce", _about(strategy, reason), state, config, as_json=as_json)
 
 
 def flatten_command(
@@ -54,12 +85,12 @@ def flatten_command(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Sell everything the account holds, and trade no more until resumed.
+    """Sell everything the strategies hold, and buy nothing until resumed.
 
     Example: alchemiser flatten --yes
     """
     if not yes:
-        typer.confirm("Sell everything the account holds?", abort=True, err=True)
+        typer.confirm("Sell everything the strategies hold?", abort=True, err=True)
     _tell("flatten", {"reason": reason}, state, config, as_json=as_json)
 
 
@@ -98,6 +129,10 @@ def stop_command(
     Example: alchemiser stop --reason "new kernel"
     """
     _tell("stop", {"reason": reason}, state, config, as_json=as_json)
+
+
+def _about(strategy: str | None, reason: str) -> dict[str, Any]:
+    return {"reason": reason} | ({} if strategy is None else {"strategy": strategy})
 
 
 def _tell(action: str, arguments: dict[str, Any], state: StateOption, config: ConfigOption, *, as_json: bool) -> None:

@@ -367,6 +367,7 @@ class RebalancePlanned(Event, frozen=True, kw_only=True):
     ``prices`` are the mids of the decision, ``capital`` each strategy's share of the equity in dollars. ``kept`` are the strategies that
     keep what they hold, each with the reason: it failed, or its header holds it back. ``adjustments`` are what the constraints changed, in
     the order in which they did. ``half_spreads`` are halves of the quoted spreads as fractions of the mid, where there was a quote.
+    ``is_flatten`` says that somebody ordered everything to be sold.
     """
 
     rebalance_id: str
@@ -382,6 +383,7 @@ class RebalancePlanned(Event, frozen=True, kw_only=True):
     kept: dict[str, str] = {}
     adjustments: tuple[Adjustment, ...] = ()
     half_spreads: dict[str, float] = {}
+    is_flatten: bool = False
 
 
 class RebalanceCompleted(Event, frozen=True, kw_only=True):
@@ -546,11 +548,15 @@ class ResultReported(Event, frozen=True, kw_only=True):
 
 
 class TradingStateChanged(Event, frozen=True, kw_only=True):
-    """Trading was made active, reducing, paused or halted, by whom and why."""
+    """Trading was made active, reducing, paused or halted, by whom and why; of one strategy, or of the account when there is none.
+
+    ``domain.trading`` says what each state means, and which one counts when there are several.
+    """
 
     state: str
     by: str
     reason: str
+    strategy: str | None = None
 
 
 AnyEvent = (

@@ -10,10 +10,10 @@ from typing import Protocol
 
 from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosition
 from alchemiser.domain.market import Bar, MarketSnapshot, Session
-from alchemiser.domain.orders import ExecutionReport, NewOrder
+from alchemiser.domain.orders import ExecutionReport, NewOrder, Side
 
-WhyNot = Callable[[str], str | None]
-"""Says why nothing new may be sent for a symbol just now; ``None`` when it may."""
+WhyNot = Callable[[str, Side], str | None]
+"""Says why nothing new of that side may be sent for a symbol just now; ``None`` when it may."""
 
 After = Callable[[], Awaitable[None]]
 """Returns when what a request follows from is durable."""
@@ -35,7 +35,7 @@ class Venue(Protocol):
         """
 
     async def replace(
-        self, venue_order_id: str, *, symbol: str, client_order_id: str, quantity: Decimal, limit_price: Decimal
+        self, venue_order_id: str, *, symbol: str, side: Side, client_order_id: str, quantity: Decimal, limit_price: Decimal
     ) -> ExecutionReport:
         """Replace an open order by one of that total quantity and price, and return the new one."""
 

@@ -1,5 +1,6 @@
 """The submit gate: the reasons why nothing may be sent just now. Risk-reducing cancels pass it always.
 
+While trading is reducing it is open to sales only.
 An inline component. It is closed until recovery has finished, while a stream is not listened to or has a gap, while the venue is being
 reconciled with, while trading is paused or halted, outside the session and from its cut-off on, and when the daemon stops. Whoever
 sends asks twice: before a request is begun, and, through :meth:`SubmitGate.why_not`, when its bytes are about to leave.
@@ -24,7 +25,10 @@ from alchemiser.domain.events import (
     StreamLost,
     TradingStateChanged,
 )
+from alchemiser.domain.intents import Intent
 from alchemiser.domain.market import Session
+from alchemiser.domain.orders import Side
+from alchemiser.domain.trading import HALTED, REDUCING, TradingScopes
 
 
 class SubmitGate:
@@ -60,8 +64,7 @@ class SubmitGate:
         self._cut_off = cut_off
         self._parked = parked
         self._cut_off_at: datetime | None = None
-        self.is_halted = False
-        """Whether trading was halted, by whomever."""
+        self._trading = TradingScopes()
         self._reasons: dict[str, str] = {
             "recovery": "recovery has not finished",
             "orders": "the order stream is not connected",
@@ -81,9 +84,25 @@ class SubmitGate:
         """Whether orders may be sent."""
         return not self.reasons
 
-    def why_not(self, symbol: str) -> str | None:
-        """Return in words why no order for the symbol may leave now, ``None`` when it may."""
-        return "; ".join(self.reasons.values()) or self._parked(symbol)
+    @property
+    def is_halted(self) -> bool:
+        """Whether trading is halted, by whomever."""
+        restriction = self._trading.account
+        return restriction is not None and restriction.state == HALTED
+
+    @property
+    def reduces(self) -> str | None:
+        """Why nothing may be bought while the gate is open to sales, ``None`` when it may."""
+        restriction = self._trading.account
+        return restriction.words() if restriction is not None and restriction.state == REDUCING else None
+
+    def why_not(self, symbol: str, side: Side = Side.SELL) -> str | None:
+        """Return in words why no order of that side for the symbol may leave now, ``None`` when it may."""
+        return "; ".join(self.reasons.values()) or self._parked(symbol) or (self.reduces if side is Side.BUY else None)
+
+    def why_barred(self, intent: Intent, *, is_flatten: bool) -> str | None:
+        """Return why an intent of a plan made earlier may not be worked on, for what has been decided about its side or its strategies."""
+        return self._trading.ends(intent.side, (wish.strategy for wish in intent.wishes), is_flatten=is_flatten)
 
     def why_parked(self, symbol: str) -> str | None:
         """Return why nothing of one symbol is sent even while the gate is open."""
@@ -100,11 +119,12 @@ class SubmitGate:
                 self._reasons[f"gap {stream}"] = f"messages of the {stream} stream may be missing: {reason}"
             case GapClosed(stream=stream):
                 self._reasons.pop(f"gap {stream}", None)
-            case TradingStateChanged(state=state, by=by, reason=reason):
+            case TradingStateChanged() as change:
+                self._trading.apply(change)
                 self._reasons.pop("trading", None)
-                self.is_halted = state == "halted"
-                if state != "active":
-                    self._reasons["trading"] = f"trading was {state} by {by}: {reason}"
+                restriction = self._trading.account
+                if restriction is not None and restriction.state != REDUCING:
+                    self._reasons["trading"] = restriction.words()
             case SessionOpened(session=session):
                 self._reasons.pop("session", None)
                 self._cut_off_at = self._cut_off(session)

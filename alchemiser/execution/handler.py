@@ -147,8 +147,8 @@ class ExecutionHandler:
                     self._run.on_end(order, now)
             case RecoveryCompleted():
                 await self._resume(now)
-            case TradingStateChanged(state="halted", reason=reason) if self._run is not None:
-                self._run.stop(f"trading was halted: {reason}")
+            case TradingStateChanged() if self._run is not None:
+                self._bar(self._run)
             case SessionClosed() if self._run is not None:
                 self._run.close("the session has closed")
             case AccountObserved(account=account, reason=reason) if self._run is not None and reason == LOOK_REASON:
@@ -179,6 +179,17 @@ class ExecutionHandler:
                 return
             await self._end(self._run, "a newer rebalance was planned")
         self._run = self._new_run(plan, now)
+        self._bar(self._run)
+
+    def _bar(self, run: RebalanceRun) -> None:
+        """Have a run leave what may no longer be traded: all of it after a halt, single intents where only those are concerned."""
+        gate = self._parts.gate
+        if gate.is_halted:
+            run.stop(gate.reasons["trading"])
+        for intent_id, work in run.works.items():
+            reason = gate.why_barred(work.intent, is_flatten=run.plan.is_flatten)
+            if reason is not None:
+                run.bar(intent_id, reason)
 
     async def _resume(self, now: datetime) -> None:
         """Take up what an earlier process left: orders of unknown outcome, the unfinished rebalance, orders that no rebalance owns."""
@@ -192,6 +203,7 @@ class ExecutionHandler:
             return
         run = self._new_run(plan, now)
         run.resume(self._parts.orders, now)
+        self._bar(run)
         if now >= run.cut_off:
             run.close("the daemon was away when the session's cut-off passed")
         self._run = run
@@ -316,6 +328,7 @@ class ExecutionHandler:
                 return await self._parts.venue.replace(
                     old.venue_order_id,
                     symbol=order.symbol,
+                    side=order.side,
                     client_order_id=order.client_order_id,
                     quantity=order.quantity,
                     limit_price=order.limit_price,
@@ -329,7 +342,7 @@ class ExecutionHandler:
         """Send what makes a new order, with ``send`` seeing to durability, and say which of the four outcomes it had."""
         key = order.client_order_id
         async with self._senders:
-            why_not = self._parts.gate.why_not(order.symbol)
+            why_not = self._parts.gate.why_not(order.symbol, order.side)
             if why_not is not None:
                 await self._publish(OrderWithheld, key, reason=why_not)
                 return

@@ -142,6 +142,12 @@ class RebalanceRun:
         self.stop_reason = self.stop_reason or reason
         self._stir()
 
+    def bar(self, intent_id: str, reason: str) -> None:
+        """Leave one intent: the next :meth:`advance` cancels what of it is working and parks the rest. The first reason counts."""
+        work = self.works[intent_id]
+        work.barred = work.barred or reason
+        work.quiet_until = None
+
     def close(self, reason: str) -> None:
         """Begin nothing new after the cut-off; the orders in the closing auction are given the time to say how it ended."""
         self.close_reason = self.close_reason or reason
@@ -281,6 +287,8 @@ class RebalanceRun:
         assert current is not None
         if self.stop_reason is not None:
             return self.stop_reason
+        if work.barred is not None:
+            return work.barred
         if self.close_reason is not None and not work.is_in_auction:
             return self.close_reason
         if now >= work.deadline:
@@ -349,6 +357,8 @@ class RebalanceRun:
             self._end(work, None)
         elif self.stop_reason is not None:
             self._end(work, self.stop_reason)
+        elif work.barred is not None:
+            self._end(work, work.barred)
         elif (parked := self.why_parked(work.intent.symbol)) is not None:
             self._end(work, parked)  # At once: buys wait for the cash of sells, and this one brings none.
         elif self.close_reason is not None:

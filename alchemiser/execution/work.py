@@ -94,7 +94,7 @@ class Work(Struct):
     tactic wants to be asked again. ``quiet_until`` is until when nothing but news of this intent can change what becomes of its live order,
     ``None`` when that is not known. ``is_too_small`` is whether ``judged_leaves`` shares are less than the venue takes.
     ``not_replaceable`` is set once the venue has refused a replacement, ``needs_look`` when it has
-    refused a buy.
+    refused a buy. ``barred`` says why nothing more of it is sent.
     """
 
     intent: Intent
@@ -122,6 +122,7 @@ class Work(Struct):
     reason: str | None = None
     shortage: str | None = None
     fell_because: str | None = None
+    barred: str | None = None
 
     @property
     def leaves_quantity(self) -> Decimal:

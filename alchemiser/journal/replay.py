@@ -30,6 +30,7 @@ from alchemiser.domain.events import (
 )
 from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import ExecutionReport, Fill, Order, OrderState, apply_report
+from alchemiser.domain.trading import ACTIVE, TradingScopes
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +76,7 @@ class _Fold:
         self._positions: dict[str, Decimal] = {}
         self._strategy_positions: dict[str, dict[str, Decimal]] = {}
         self._cash = ZERO
+        self._scopes = TradingScopes()
         self._trading_state: str | None = None
         self._problems: list[str] = []
 
@@ -103,7 +105,8 @@ class _Fold:
             case RebalancePlanned():
                 self._cross(event)
             case TradingStateChanged():
-                self._trading_state = event.state
+                self._scopes.apply(event)
+                self._trading_state = ACTIVE if (account := self._scopes.account) is None else account.state
             case _:
                 pass  # counted; it moves neither orders nor money
 

@@ -23,6 +23,7 @@ from alchemiser.domain.events import (
     TargetProposed,
 )
 from alchemiser.domain.money import ZERO
+from alchemiser.domain.trading import HALTED
 from alchemiser.portfolio.planning import Decision, PortfolioParts, plan_decision
 
 ON_SCHEDULE = "schedule"
@@ -53,7 +54,7 @@ class Rebalancer:
                 await self._supersede(rebalance_id)
                 # Nothing wanted by anybody: the plan sells whatever the books hold, also of strategies that are no longer in the settings.
                 nothing: dict[str, dict[str, float] | None] = {name: {} for name in self._parts.shares()}
-                await self._finish(Decision(rebalance_id, session, targets=nothing))
+                await self._finish(Decision(rebalance_id, session, targets=nothing, is_flatten=True))
             case TargetProposed() | StrategyFailed() as answer:
                 await self._collect(answer)
             case SessionClosed(session=session) if self._parts.unfinished() is not None:
@@ -97,6 +98,9 @@ class Rebalancer:
         unfinished = self._parts.unfinished()
         if unfinished is not None:
             return self._parked(decision, f"rebalance {unfinished} is in progress; its orders may still fill")
+        restriction = self._parts.trading.account
+        if restriction is not None and restriction.state == HALTED:
+            return self._parked(decision, f"no plan was made: {restriction.words()}")
         account, positions = await self._observe("decision")
         if account.blocks:
             return self._parked(decision, f"the account may not trade: {', '.join(account.blocks)}")

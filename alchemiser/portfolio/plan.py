@@ -5,7 +5,8 @@ reserve. What a strategy wants of a symbol is its capital times the weight, less
 dropped. Opposite wishes are crossed inside the account at the mid of the decision, the rest is netted into one intent per symbol. Positions
 that no strategy owns are never touched. A strategy that failed, or that its header holds back, keeps what it holds.
 
-The order is: constraints on the targets, wishes and their band, the cap on turnover, crossing, netting, pre-trade checks, cash.
+The order is: constraints on the targets, wishes and their band, what reducing strategies may not buy, the cap on turnover, crossing,
+netting, pre-trade checks, cash.
 """
 
 from collections import deque
@@ -45,7 +46,8 @@ class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``books`` are the shares each strategy holds, ``targets`` its weights or ``None`` when it keeps what it holds, ``prices`` the mids in
     dollars. ``kept`` says why those that keep what they hold do, ``standing`` is the target that they traded to last. ``half_spreads`` are
-    halves of the quoted spreads as fractions of the mid, where there is a usable quote.
+    halves of the quoted spreads as fractions of the mid, where there is a usable quote. ``reducing`` are the strategies that may only sell,
+    each with the reason.
     """
 
     at: datetime
@@ -61,6 +63,7 @@ class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
     kept: dict[str, str] = {}
     standing: dict[str, dict[str, float]] = {}
     half_spreads: dict[str, float] = {}
+    reducing: dict[str, str] = {}
 
 
 Check = Callable[[Intent, Decimal], OrderDenied | None]
@@ -84,6 +87,7 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
     )
     request = msgspec.structs.replace(request, targets=allowed.targets)
     wishes, denials = _wishes(request, capital)
+    wishes, reduced = _reduced(wishes, equity, request)
     wishes, slowed = _slowed(wishes, equity, request)
 
     held = _held(request.books)
@@ -118,7 +122,7 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
         denials=tuple(denials),
         crossings=tuple(crossings),
         kept=dict(request.kept),
-        adjustments=(*allowed.adjustments, *slowed),
+        adjustments=(*allowed.adjustments, *reduced, *slowed),
         half_spreads={symbol: request.half_spreads[symbol] for symbol in sorted(wishes) if symbol in request.half_spreads},
     )
 
@@ -150,6 +154,28 @@ def _kept_weights(request: PlanRequest, equity: Decimal) -> dict[str, float]:
             for symbol, quantity in sorted(request.books.get(name, {}).items()):
                 kept[symbol] = kept.get(symbol, 0.0) + float(quantity * request.prices[symbol] / equity)
     return kept
+
+
+def _reduced(
+    wishes: dict[str, dict[str, Decimal]], equity: Decimal, request: PlanRequest
+) -> tuple[dict[str, dict[str, Decimal]], tuple[Adjustment, ...]]:
+    """Return the wishes with each target of a reducing strategy capped at what it holds; shares that it owes it may still buy back."""
+    allowed: dict[str, dict[str, Decimal]] = {}
+    cut: dict[str, dict[str, Decimal]] = {}
+    for symbol, by in wishes.items():
+        for name, wish in by.items():
+            most = max(-request.books.get(name, {}).get(symbol, ZERO), ZERO) if name in request.reducing else wish
+            if wish > most:
+                cut.setdefault(name, {})[symbol] = wish - most
+            if left := min(wish, most):
+                allowed.setdefault(symbol, {})[name] = left
+    notes = []
+    for name, symbols in sorted(cut.items()):
+        value = sum((shares * request.prices[symbol] for symbol, shares in sorted(symbols.items())), ZERO)
+        before = float(value / equity) if equity else 0.0
+        text = f"{request.reducing[name]}; {name} buys none of {', '.join(sorted(symbols))}, {value:.2f} dollars in all, and keeps or sells"
+        notes.append(Adjustment(code="reducing", subject=name, before=before, after=0.0, message=text))
+    return allowed, tuple(notes)
 
 
 def _slowed(

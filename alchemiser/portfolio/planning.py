@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 
+import msgspec
 from msgspec import Struct, field
 
 from alchemiser.domain.account import Account, Asset, BrokerPosition
@@ -14,6 +15,7 @@ from alchemiser.domain.events import RebalancePlanned, StrategyFailed, TargetPro
 from alchemiser.domain.money import ZERO, from_float
 from alchemiser.domain.rebalancing import Header, why_not_due
 from alchemiser.domain.runtime import Clock
+from alchemiser.domain.trading import TradingScopes
 from alchemiser.domain.venue import Venue
 from alchemiser.portfolio.constraints import Volatility
 from alchemiser.portfolio.ledger import Ledger
@@ -29,7 +31,7 @@ class PortfolioParts(Struct, frozen=True):
 
     ``mids`` gives the mid of a symbol from a usable quote, or ``None``; ``assets`` what the broker says of the symbols; ``unfinished``
     tells the id of the rebalance whose orders may still fill, if there is one; ``standing`` what each strategy traded to last;
-    ``half_spreads`` half the quoted spread of a symbol as a fraction of its mid.
+    ``half_spreads`` half the quoted spread of a symbol as a fraction of its mid; ``trading`` what may be traded at all.
     """
 
     venue: Venue
@@ -45,6 +47,7 @@ class PortfolioParts(Struct, frozen=True):
     standing: StandingTargets = field(default_factory=StandingTargets)
     half_spreads: Callable[[str, datetime], float | None] = lambda symbol, now: None
     volatility: Volatility = lambda weights: None
+    trading: TradingScopes = field(default_factory=TradingScopes)
 
     def shares(self) -> dict[str, Decimal]:
         """Return each strategy's share of the equity; one that has a book and is no longer in the settings has none."""
@@ -52,7 +55,10 @@ class PortfolioParts(Struct, frozen=True):
 
 
 class Decision(Struct):
-    """The answers of the strategies to one decision; ``headers`` are those of the strategies that may keep what they hold."""
+    """The answers of the strategies to one decision; ``headers`` are those of the strategies that may keep what they hold.
+
+    ``is_flatten`` says that somebody ordered everything to be sold, whatever the state of a strategy is.
+    """
 
     rebalance_id: str
     session: date
@@ -61,6 +67,7 @@ class Decision(Struct):
     headers: dict[str, Header] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     is_scheduled: bool = True
+    is_flatten: bool = False
 
     def add(self, answer: TargetProposed | StrategyFailed) -> None:
         """Take in the answer of one strategy."""
@@ -103,16 +110,22 @@ async def plan_decision(
         kept={**decision.failures, **held_back},
         standing={name: standing.weights for name, standing in parts.standing.by_strategy.items()},
         half_spreads={symbol: half for symbol in symbols if (half := parts.half_spreads(symbol, now)) is not None},
+        reducing={name: reason for name in decision.targets if (reason := parts.trading.reduces(name)) is not None},
     )
     fresh = frozenset(symbol for symbol in symbols if symbol in decision.prices or parts.mids(symbol, now) is not None)
-    return plan_rebalance(request, parts.check(now, account, positions, assets, fresh), parts.volatility)
+    plan = plan_rebalance(request, parts.check(now, account, positions, assets, fresh), parts.volatility)
+    return msgspec.structs.replace(plan, is_flatten=True) if decision.is_flatten else plan
 
 
 def _held_back(
     parts: PortfolioParts, decision: Decision, books: Mapping[str, Mapping[str, Decimal]], prices: Mapping[str, Decimal]
 ) -> dict[str, str]:
-    """Return the strategies whose headers let them keep what they hold today, each with the reason."""
+    """Return the strategies that keep what they hold today, each with the reason: they may not trade, or their headers let them."""
     found: dict[str, str] = {}
+    for name in decision.targets if not decision.is_flatten else ():
+        reason = parts.trading.keeps(name)
+        if reason is not None:
+            found[name] = reason
     for name, header in decision.headers.items() if decision.is_scheduled else ():
         standing = parts.standing.by_strategy.get(name)
         reason = why_not_due(
@@ -124,7 +137,7 @@ def _held_back(
             actual=_weights_held(books.get(name, {}), prices),
         )
         if reason is not None:
-            found[name] = reason
+            found.setdefault(name, reason)
     return found
 
 

@@ -19,6 +19,7 @@ from alchemiser.domain.errors import OrderDenied
 from alchemiser.domain.intents import Intent
 from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import Side
+from alchemiser.domain.trading import TradingScopes
 
 CLOSING_MINIMUM = Decimal(1)
 """A position may be closed down to the venue's smallest order of one dollar, whatever the smallest trade is."""
@@ -31,6 +32,7 @@ class DenialCode(StrEnum):
     """Every reason for which our own checks refuse a wanted change."""
 
     ACCOUNT_BLOCKED = "account_blocked"
+    TRADING_STATE = "trading_state"
     OUTSIDE_SESSION = "outside_session"
     AFTER_CUT_OFF = "after_cut_off"
     UNKNOWN_SYMBOL = "unknown_symbol"
@@ -72,6 +74,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     ``mids`` the mids of usable quotes; ``parked`` the symbols of which nothing may be sent, with the reason; ``open_sides`` the sides of
     orders that are open; ``traded_today`` dollars bought and sold in the session. ``buying_power`` counts what could be sold first.
     ``capital`` are the dollars of each strategy, ``books`` the shares it holds. ``closes_at`` is the cut-off of the running session.
+    ``trading`` are the restrictions of the account and of strategies.
     """
 
     at: datetime
@@ -91,6 +94,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     books: Mapping[str, Mapping[str, Decimal]] = {}
     is_in_session: bool = True
     closes_at: datetime | None = None
+    trading: TradingScopes = msgspec.field(default_factory=TradingScopes)
 
     def holding(self, symbol: str) -> Decimal:
         """Return the shares our ledger holds of a symbol."""
@@ -137,6 +141,10 @@ class PreTradeCheck(msgspec.Struct, frozen=True):
 def _account_blocked(ask: Question) -> str | None:
     blocks = ask.now.account_blocks
     return f"the account may not trade: {', '.join(blocks)}" if blocks else None
+
+
+def _trading_state(ask: Question) -> str | None:
+    return ask.now.trading.denies(ask.intent.side, (wish.strategy for wish in ask.intent.wishes))
 
 
 def _outside_session(ask: Question) -> str | None:
@@ -271,6 +279,11 @@ def _orders_per_day(ask: Question) -> str | None:
 
 CHECKS: tuple[PreTradeCheck, ...] = (
     PreTradeCheck(DenialCode.ACCOUNT_BLOCKED, "No flag of the account forbids trading.", _account_blocked),
+    PreTradeCheck(
+        DenialCode.TRADING_STATE,
+        "Trading is not halted; nothing is bought while it is reducing, nor for a strategy that may not trade.",
+        _trading_state,
+    ),
     PreTradeCheck(DenialCode.OUTSIDE_SESSION, "The exchange is open.", _outside_session),
     PreTradeCheck(DenialCode.AFTER_CUT_OFF, "The cut-off of the session has not passed.", _after_cut_off),
     PreTradeCheck(DenialCode.UNKNOWN_SYMBOL, "The broker knows the symbol.", _unknown_symbol),

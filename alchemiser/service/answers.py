@@ -19,6 +19,7 @@ from alchemiser.domain.events import (
 from alchemiser.domain.ids import rebalance_id
 from alchemiser.domain.market import Session
 from alchemiser.domain.runtime import Clock
+from alchemiser.domain.trading import ACCOUNT, ACTIVE, GUARD, HALTED, PAUSED, REDUCING
 from alchemiser.execution.gate import SubmitGate
 from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar
@@ -38,7 +39,7 @@ RECONCILIATION_SECONDS = 45.0
 DURABLE_SECONDS = 2.0
 """How long the answer to a pause, a halt or a resume waits for the disk, in seconds of the loop: it is in effect before it is written."""
 
-_TRADING_STATES = {"pause": "paused", "resume": "active", "halt": "halted"}
+_TRADING_STATES = {"pause": PAUSED, "resume": ACTIVE, "halt": HALTED, "reduce": REDUCING}
 
 
 class Answers(JournaledView):
@@ -83,6 +84,8 @@ class Answers(JournaledView):
             others["parked"] = "; ".join(f"{symbol}: {parking.reason}" for symbol, parking in sorted(self._state.parked.by_symbol.items()))
         if overview.account is not None and overview.account.account.blocks:
             others["account"] = f"the account may not trade: {', '.join(overview.account.account.blocks)}"
+        if (reduces := self._gate.reduces) is not None:
+            others["trading"] = reduces
         return self._vitals.report(self._gate.reasons, others)
 
     async def plan(self) -> Preview:
@@ -93,13 +96,7 @@ class Answers(JournaledView):
         """Do what the operator asks and say what was done. Raises ``NotReady`` or ``UsageError`` when it cannot be done now."""
         reason, now = str(arguments.get("reason", "asked for by the operator")), self._now()
         if action in _TRADING_STATES:
-            state = _TRADING_STATES[action]
-            changed = TradingStateChanged(at=now, state=state, by="operator", reason=reason)
-            if action == "resume":
-                await self._bus.publish(changed)
-            else:
-                self._bus.post(changed)  # What stops waits for nobody: no mailbox is too full for it.
-            return {"trading": state, "durable": await self._is_durable_soon()}
+            return await self._change_state(_TRADING_STATES[action], arguments.get("strategy"), reason)
         if action == "reconcile":
             return await self._reconcile(arguments, reason)
         if action == "stop":
@@ -114,6 +111,8 @@ class Answers(JournaledView):
             raise UsageError(f"{action}: rebalance {unfinished.rebalance_id} is in progress; nothing was done")
         key = rebalance_id(session.date, self._state.rebalances.next_number(session.date))
         if action == "flatten":
+            # Sold, and not bought again at the next decision: whoever flattens wants it to stay so until he says otherwise.
+            await self._change_state(REDUCING, None, f"everything was to be sold: {reason}")
             await self._bus.publish(FlattenOrdered(at=now, rebalance_id=key, session=session.date, by="operator"))
         else:
             await self._bus.publish(DecisionDue(at=now, rebalance_id=key, session=session.date, reason=reason))
@@ -127,6 +126,29 @@ class Answers(JournaledView):
         except TimeoutError:
             return False
         return True
+
+    async def _change_state(self, state: str, strategy: Any, reason: str) -> Mapping[str, Any]:
+        """Leave the account, or one strategy, in a trading state, and say whether that is durable already."""
+        scopes, known = self._state.trading.scopes, self._strategy_names()
+        if strategy is not None and strategy not in known:
+            raise UsageError(f"there is no strategy {strategy!r}; there are {', '.join(known)}. Nothing was done")
+        if state == ACTIVE:
+            holding = [place.removeprefix(GUARD) for place in scopes.by_scope.get(strategy or ACCOUNT, {}) if place]
+            if holding:
+                names = ", ".join(holding)
+                raise NotReady(f"resume: {names} holds trading back; re-arm it by hand once the reason is understood. Nothing was done")
+        changed = TradingStateChanged(at=self._now(), state=state, by="operator", reason=reason, strategy=strategy)
+        if state == ACTIVE:
+            await self._bus.publish(changed)
+        else:
+            self._bus.post(changed)  # What stops waits for nobody: no mailbox is too full for it.
+        restriction = scopes.own(strategy or ACCOUNT)
+        done = {"trading": ACTIVE if restriction is None else restriction.state, "durable": await self._is_durable_soon()}
+        return done if strategy is None else done | {"strategy": strategy}
+
+    def _strategy_names(self) -> list[str]:
+        started = self._state.overview.started
+        return sorted({*(started.strategies if started else ()), *self._state.ledger.books})
 
     async def _reconcile(self, arguments: Mapping[str, Any], reason: str) -> Mapping[str, Any]:
         """Clear parked symbols, or compare everything with the venue now and say what was found."""

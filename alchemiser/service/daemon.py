@@ -26,7 +26,6 @@ from alchemiser.domain.events import (
     StrategyFilesChanged,
     StrategyWarned,
     TradePrinted,
-    TradingStateChanged,
     TradingStatusChanged,
 )
 from alchemiser.domain.market import Quote, Session
@@ -170,6 +169,7 @@ class Daemon:
             standing=self.state.standing,
             half_spreads=self._half_spread,
             volatility=partial(self.market.volatility, sessions=settings.portfolio.volatility_sessions),
+            trading=self.state.trading.scopes,
         )
         self.rebalancer = Rebalancer(self._planning)
         self.execution = ExecutionHandler(
@@ -338,10 +338,8 @@ class Daemon:
         for name, warnings in self.parts.warnings.items():
             await self.bus.publish(StrategyWarned(at=started.at, strategy=name, warnings=tuple(warnings)))
         self.state.settle()
-        trading = self.state.trading
-        if trading.state != "active":
-            # Restated, because the gate of this process has not heard it.
-            again = TradingStateChanged(at=self.parts.runtime.clock.now(), state=trading.state, by=trading.by, reason=trading.reason)
+        # Restated, because the gate of this process has not heard it.
+        for again in self.state.trading.restated(self.parts.runtime.clock.now()):
             await self.bus.publish(again)
 
     async def _until_the_end(self) -> None:

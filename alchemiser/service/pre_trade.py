@@ -72,6 +72,7 @@ class PreTrade:
             books={name: books[name].holdings() for name in sorted(books)},
             is_in_session=session is not None,
             closes_at=self._cut_off(session) if session else None,
+            trading=self._state.trading.scopes,
         )
 
         of_equity: dict[Decimal, Circumstances] = {}

@@ -106,6 +106,7 @@ async def preview_at_venue(settings: Settings) -> Preview:
             standing=state.standing,
             half_spreads=half_spread,
             volatility=partial(market.volatility, sessions=settings.portfolio.volatility_sessions),
+            trading=state.trading.scopes,
         )
         given = [answer async for answer in answers(roster, market, PREVIEW, clock=clock)]
         return await preview(parts, given, _session(calendar, clock.now()))

@@ -55,7 +55,13 @@ class JournaledView:
             "started_at": started.at if started else None,
             "stopped_at": overview.stopped.at if overview.stopped else None,
             "stop": self._stop(),
-            "trading": {"state": trading.state, "by": trading.by, "reason": trading.reason, "since": trading.since},
+            "trading": {
+                "state": trading.state,
+                "by": trading.by,
+                "reason": trading.reason,
+                "since": trading.since,
+                "strategies": {name: msgspec.structs.asdict(one) for name, one in trading.scopes.strategies().items()},
+            },
             "session": {
                 "date": session.date if session else None,
                 "is_open": overview.session_is_open,

@@ -219,8 +219,9 @@ def shut_after(row: Row, shut: set[str]) -> set[str]:
     if row.kind == "DaemonStarted":
         return set(SHUT_AT_START)
     reason, closes = GATE.get((row.kind, row.event.get("stream")), GATE.get((row.kind, None), (None, False)))
-    if row.kind == "TradingStateChanged":
-        reason, closes = "trading", row.event["state"] != "active"
+    if row.kind == "TradingStateChanged" and row.event.get("strategy") is None:
+        by = row.event["by"]
+        reason, closes = f"trading {by if by.startswith('guard:') else ''}", row.event["state"] in ("paused", "halted")
     if reason is None or row.event.get("stream") == "market":
         return shut
     return shut | {reason} if closes else shut - {reason}

@@ -131,7 +131,12 @@ def test_open_orders_replace_and_cancel() -> None:
         await desk.until(first.client_order_id, "new")
         assert [order.venue_order_id for order in await desk.venue.open_orders()] == [first.venue_order_id]
         second = await desk.venue.replace(
-            first.venue_order_id, symbol="SPY", client_order_id="e1-20250303.1-s1-2", quantity=Decimal(3), limit_price=Decimal("51.5")
+            first.venue_order_id,
+            symbol="SPY",
+            side=Side.BUY,
+            client_order_id="e1-20250303.1-s1-2",
+            quantity=Decimal(3),
+            limit_price=Decimal("51.5"),
         )
         assert (second.replaces, second.quantity, second.limit_price) == (first.venue_order_id, Decimal(3), Decimal("51.5"))
         await desk.until(second.client_order_id, "new")

@@ -61,7 +61,7 @@ async def test_new_orders_ask_the_guard_when_they_leave_and_cancels_do_not(venue
     """A submit and a replacement are withheld by what it says; a cancel reduces risk and passes."""
     asked: list[str] = []
 
-    def why_not(symbol: str) -> str | None:
+    def why_not(symbol: str, side: Side) -> str | None:
         asked.append(symbol)
         return "the gate is closed"
 
@@ -69,7 +69,7 @@ async def test_new_orders_ask_the_guard_when_they_leave_and_cancels_do_not(venue
     with pytest.raises(VenueUnavailable, match="the gate is closed"):
         await venue.submit(ORDER)
     with pytest.raises(VenueUnavailable, match="the gate is closed"):
-        await venue.replace(ORDER_ID, symbol="SPY", client_order_id=CLIENT_ID, quantity=Decimal(2), limit_price=Decimal(150))
+        await venue.replace(ORDER_ID, symbol="SPY", side=Side.BUY, client_order_id=CLIENT_ID, quantity=Decimal(2), limit_price=Decimal(150))
     server.answer(Answer(204))
     await venue.cancel(ORDER_ID)
 
@@ -141,7 +141,7 @@ async def test_replace(venue: AlpacaVenue, server: ScriptedVenue) -> None:
     """A replacement names total quantity, price and its own id, and returns the new order."""
     server.answer(order_json(id="new-id", client_order_id="e1-20250303.1-s1-2", replaces=ORDER_ID, limit_price="151"))
     report = await venue.replace(
-        ORDER_ID, symbol="SPY", client_order_id="e1-20250303.1-s1-2", quantity=Decimal(2), limit_price=Decimal("151.0")
+        ORDER_ID, symbol="SPY", side=Side.BUY, client_order_id="e1-20250303.1-s1-2", quantity=Decimal(2), limit_price=Decimal("151.0")
     )
     assert (report.venue_order_id, report.replaces, report.source) == ("new-id", ORDER_ID, "replace")
     (asked,) = server.asked
@@ -154,7 +154,7 @@ async def test_a_refused_replacement_leaves_the_old_order(venue: AlpacaVenue, se
     """What cannot be replaced now is a rejection with the venue's reason."""
     server.answer(Answer(422, {"code": 42210000, "message": "cannot replace order in accepted status"}), NOT_FOUND)
     with pytest.raises(OrderRejected, match="accepted status"):
-        await venue.replace(ORDER_ID, symbol="SPY", client_order_id="x", quantity=Decimal(2), limit_price=Decimal(1))
+        await venue.replace(ORDER_ID, symbol="SPY", side=Side.BUY, client_order_id="x", quantity=Decimal(2), limit_price=Decimal(1))
 
 
 async def test_cancel(venue: AlpacaVenue, server: ScriptedVenue) -> None:

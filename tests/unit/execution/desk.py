@@ -100,7 +100,7 @@ class ScriptedVenue:
         return accepted
 
     async def replace(
-        self, venue_order_id: str, *, symbol: str, client_order_id: str, quantity: Decimal, limit_price: Decimal
+        self, venue_order_id: str, *, symbol: str, side: Side, client_order_id: str, quantity: Decimal, limit_price: Decimal
     ) -> ExecutionReport:
         """Do what the script says, by default put the new order in the place of the old one."""
         if self.replaces:

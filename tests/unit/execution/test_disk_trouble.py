@@ -59,7 +59,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 class GuardedVenue(ScriptedVenue):
     """A venue that asks for leave when the bytes of an order go, as the real one does: after the wait for durability."""
 
-    why_not: WhyNot = staticmethod(lambda symbol: None)
+    why_not: WhyNot = staticmethod(lambda symbol, side: None)
 
     def guard(self, why_not: WhyNot) -> None:
         """Ask this from now on."""
@@ -71,7 +71,7 @@ class GuardedVenue(ScriptedVenue):
         async def leave() -> None:
             assert after is not None
             await after()
-            reason = self.why_not(order.symbol)
+            reason = self.why_not(order.symbol, order.side)
             if reason is not None:
                 raise VenueUnavailable(reason)
 

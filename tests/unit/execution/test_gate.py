@@ -18,6 +18,7 @@ from alchemiser.domain.events import (
     TimerElapsed,
     TradingStateChanged,
 )
+from alchemiser.domain.orders import Side
 from alchemiser.execution.gate import SubmitGate
 from tests.unit.execution.desk import SESSION, START
 
@@ -68,7 +69,6 @@ def test_it_is_closed_until_connected_recovered_and_in_session() -> None:
         ),
         (trading("paused"), trading("active"), "trading"),
         (trading("halted"), trading("active"), "trading"),
-        (trading("reducing"), trading("active"), "trading"),
         (SessionClosed(at=START + timedelta(hours=1), session=SESSION), OPENED, "session"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
@@ -144,3 +144,14 @@ def test_why_not_says_every_reason_in_words() -> None:
     assert gate_after(CONNECTED, RECOVERED, trading("halted")).why_not("SPY") == (
         "the exchange is closed; trading was halted by operator: drill"
     )
+
+
+def test_while_reducing_it_is_open_to_sales_only() -> None:
+    """What lowers risk passes; a buy is told why it does not."""
+    gate = gate_after(CONNECTED, OPENED, RECOVERED, trading("reducing"))
+
+    assert gate.is_open
+    assert gate.why_not("SPY", Side.SELL) is None
+    assert "trading was reduced by operator: drill" == gate.why_not("SPY", Side.BUY) == gate.reduces
+    gate(Envelope(9, trading("active"), 0.0))
+    assert gate.why_not("SPY", Side.BUY) is gate.reduces is None

@@ -38,8 +38,9 @@ from alchemiser.domain.events import (
     SessionClosed,
     TradingStateChanged,
 )
+from alchemiser.domain.intents import Intent, Wish
 from alchemiser.domain.market import Quote
-from alchemiser.domain.orders import NewOrder
+from alchemiser.domain.orders import NewOrder, Side
 from alchemiser.domain.venue import After
 from alchemiser.execution.handler import LOOK_REASON, NOT_FOUND_ANSWERS
 from alchemiser.execution.ladder import LadderRules
@@ -288,8 +289,69 @@ def test_halting_cancels_what_is_working_and_parks() -> None:
     floor = virtual(main)
     (parked,) = floor.of(RebalanceParked)
     assert isinstance(parked, RebalanceParked)
-    assert "trading was halted: drill" in parked.reason
+    assert "trading was halted by operator: drill" in parked.reason
     assert len(venue.cancelled) == 1
+
+
+def barred(intents: tuple[Intent, ...], *changes: TradingStateChanged, before: bool = False, is_flatten: bool = False) -> dict[str, str]:
+    """Return how each intent ended, when trading changes before the plan or while its orders work; a sale fills after a second."""
+    venue = ScriptedVenue()
+
+    async def main() -> Floor:
+        floor = Floor(venue)
+        venue.on_cancel = lambda key: floor.report(next(o for o in venue.sent if f"v-{o.client_order_id}" == key), "canceled", "canceled")
+
+        async def play() -> None:
+            planned = msgspec.structs.replace(plan_of(*intents), is_flatten=is_flatten)
+            for change in changes if before else ():
+                await floor.bus.publish(change)
+            await floor.bus.publish(planned)
+            await floor.clock.sleep(1)
+            for change in () if before else changes:
+                await floor.bus.publish(change)
+            await floor.clock.sleep(1)
+            for order in venue.sent:
+                if f"v-{order.client_order_id}" not in venue.cancelled:
+                    floor.fill(order)
+            await floor.ended.wait()
+
+        await floor.run(play)
+        return floor
+
+    floor = virtual(main)
+    (end,) = [event for event in floor.events if isinstance(event, RebalanceCompleted | RebalanceParked)]
+    return {outcome.symbol: outcome.reason or outcome.state for outcome in end.outcomes}
+
+
+def changed(state: str, strategy: str | None = None) -> TradingStateChanged:
+    """Return a change of a trading state."""
+    return TradingStateChanged(at=START, state=state, by="operator", reason="drill", strategy=strategy)
+
+
+SELL = msgspec.structs.replace(buy("QQQ"), side=Side.SELL)
+OTHERS = msgspec.structs.replace(buy("OLD", "1"), wishes=(Wish(strategy="t", quantity=Decimal(1)),))
+REDUCED, HALTED_S = "trading was reduced by operator: drill", "trading of s was halted by operator: drill"
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the plan", "at work"])
+def test_while_reducing_buys_are_taken_back_and_sales_go_on(before: bool) -> None:
+    """Of the account: every buy; of a strategy: every buy in which it takes part."""
+    everything = {"SPY": REDUCED, "QQQ": "filled", "OLD": REDUCED}
+    assert everything == barred((SELL, buy(), OTHERS), changed("reducing"), before=before)
+    its_own = {"SPY": "trading of s was reduced by operator: drill", "QQQ": "filled", "OLD": "filled"}
+    assert its_own == barred((SELL, buy(), OTHERS), changed("reducing", "s"), before=before)
+
+
+def test_a_halted_strategy_leaves_what_it_takes_part_in_and_others_go_on() -> None:
+    """A pause of it concerns the next plan only; a sale of everything that was ordered goes on all the same."""
+    assert {"SPY": HALTED_S, "QQQ": HALTED_S, "OLD": "filled"} == barred((SELL, buy(), OTHERS), changed("halted", "s"))
+    assert {"SPY": "filled", "QQQ": "filled", "OLD": "filled"} == barred((SELL, buy(), OTHERS), changed("paused", "s"))
+    assert {"QQQ": "filled"} == barred((SELL,), changed("halted", "s"), before=True, is_flatten=True)
+
+
+def test_a_plan_that_begins_under_a_halt_ends_at_once() -> None:
+    """Nothing of it waits at the gate until its deadline."""
+    assert {"SPY": "trading was halted by operator: drill"} == barred((buy(),), changed("halted"), before=True)
 
 
 def test_stopping_cancels_and_leaves_the_rebalance_for_the_next_start() -> None:

@@ -223,3 +223,46 @@ def test_what_is_owed_is_bought_back_before_anything_else() -> None:
     (adjustment,) = plan.adjustments
     assert adjustment.code == "owed_first"
     assert adjustment.after < adjustment.before
+
+
+def test_a_reducing_strategy_sells_and_buys_nothing() -> None:
+    """Its targets are capped at what it holds, what it would have bought is told in dollars, and the others are not concerned."""
+    plan = planned(
+        cash=Decimal(5_000),
+        books={"r": {"AAA": Decimal(20), "BBB": Decimal(30)}},
+        targets={"r": {"AAA": 0.1, "BBB": 0.5, "CCC": 0.4}, "s": {"CCC": 1.0}},
+        allocations={"r": Decimal("0.5"), "s": Decimal("0.5")},
+        reducing={"r": "trading of r was reduced by operator: drill"},
+    )
+
+    wanted = [(intent.side.value, intent.symbol, intent.quantity, [wish.strategy for wish in intent.wishes]) for intent in plan.intents]
+    assert [("sell", "AAA", Decimal(15), ["r"]), ("sell", "BBB", Decimal(5), ["r"]), ("buy", "CCC", Decimal(50), ["s"])] == sorted(
+        wanted, key=lambda one: one[1]
+    )
+    (note,) = plan.adjustments
+    assert ("reducing", "r", 0.0) == (note.code, note.subject, note.after)
+    assert "reduced by operator: drill; r buys none of CCC, 2000.00 dollars in all" in note.message
+
+
+def test_a_reducing_strategy_may_sell_to_another_and_buy_back_what_it_owes() -> None:
+    """Both lower risk; a crossing in which it would be the buyer does not happen."""
+    crossed = planned(
+        cash=Decimal(5_000),
+        books={"r": {"AAA": Decimal(50)}},
+        targets={"r": {"BBB": 1.0}, "s": {"AAA": 1.0}},
+        allocations={"r": Decimal("0.5"), "s": Decimal("0.5")},
+        reducing={"r": "reducing"},
+    )
+    owed = planned(books={"s": {"AAA": Decimal(-5)}}, reducing={"s": "reducing"})
+
+    assert [("r", "s", Decimal(50))] == [(one.seller, one.buyer, one.quantity) for one in crossed.crossings]
+    assert () == crossed.intents
+    assert [("AAA", Side.BUY, Decimal(5))] == [(intent.symbol, intent.side, intent.quantity) for intent in owed.intents]
+
+
+def test_a_reducing_strategy_without_equity_is_told_of_too() -> None:
+    """Nothing is divided by nothing."""
+    plan = planned(cash=Decimal(0), books={"s": {"AAA": Decimal(-5)}}, targets={"s": {}}, reducing={"s": "reducing"})
+
+    assert [Decimal(5)] == [intent.quantity for intent in plan.intents] or () == plan.intents
+    assert () == plan.adjustments

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 import msgspec
+import pytest
 
 from alchemiser.bus.bus import Bus
 from alchemiser.bus.envelope import Envelope
@@ -30,10 +31,12 @@ from alchemiser.domain.events import (
     StrategyFailed,
     TargetProposed,
     TimerElapsed,
+    TradingStateChanged,
 )
 from alchemiser.domain.intents import Intent, Wish
 from alchemiser.domain.market import Session
 from alchemiser.domain.orders import Fill, NewOrder, OrderType, Side, TimeInForce
+from alchemiser.domain.trading import TradingScopes
 from alchemiser.domain.venue import Venue
 from alchemiser.portfolio.band import Band
 from alchemiser.portfolio.handler import Rebalancer
@@ -96,6 +99,7 @@ class Desk:
         self.mids: dict[str, float] = {"SPY": 100.0, "QQQ": 200.0, "OLD": 50.0}
         self.assets_asked: list[tuple[str, ...]] = []
         self.unfinished: str | None = None
+        self.trading = TradingScopes()
         self.rebalancer = Rebalancer(
             PortfolioParts(
                 venue=_venue(broker),
@@ -108,6 +112,7 @@ class Desk:
                 rules=PlanRules(band=Band(absolute=0.01), cash_reserve=Decimal(0)),
                 allocations={"a": Decimal("0.5"), "b": Decimal("0.5")},
                 unfinished=lambda: self.unfinished,
+                trading=self.trading,
             )
         )
         self.bus.subscribe_inline("ledger", self.ledger.listens_to, self.ledger)
@@ -556,3 +561,71 @@ def test_other_events_are_not_its_business() -> None:
         await desk.rebalancer.handle(Envelope(1, TimerElapsed(at=START, kind="execution", key=""), 0.0))
 
     assert played(play).events == []
+
+
+def restricted(desk: Desk, state: str, strategy: str | None = None) -> None:
+    """Leave the account or a strategy in a state."""
+    desk.trading.apply(TradingStateChanged(at=START, state=state, by="operator", reason="drill", strategy=strategy))
+
+
+def test_a_halted_account_has_no_plan() -> None:
+    """The decision ends at once with the reason, and the broker is not even asked; the next one is due as ever."""
+
+    async def play(desk: Desk) -> None:
+        restricted(desk, "halted")
+        desk.due()
+        desk.propose("a", {"SPY": 1.0})
+        desk.propose("b", {"SPY": 1.0})
+
+    desk = played(play)
+    (parked,) = desk.of(RebalanceParked)
+    assert "no plan was made: trading was halted by operator: drill" == parked.reason
+    assert 0 == desk.broker.asked
+
+
+@pytest.mark.parametrize("state", ["paused", "halted"])
+def test_a_strategy_that_may_not_trade_keeps_what_it_holds(state: str) -> None:
+    """The others trade; the plan says why it does not."""
+
+    async def play(desk: Desk) -> None:
+        desk.hold("b", "QQQ", "10", "200")
+        restricted(desk, state, "b")
+        desk.due()
+        desk.propose("a", {"SPY": 1.0})
+        desk.propose("b", {"SPY": 1.0})
+
+    desk = played(play, Broker(positions=(position("QQQ", "10", "200"),)))
+    (plan,) = plans(desk)
+    assert {"b": f"trading of b was {state} by operator: drill"} == plan.kept
+    assert [("buy", "SPY")] == [one[:2] for one in wanted(plan)]
+    assert ["a"] == [wish.strategy for intent in plan.intents for wish in intent.wishes]
+
+
+def test_a_reducing_account_plans_sales_only_and_says_so_of_each_strategy() -> None:
+    """What each would have bought is in the adjustments."""
+
+    async def play(desk: Desk) -> None:
+        desk.hold("b", "QQQ", "10", "200")
+        restricted(desk, "reducing")
+        desk.due()
+        desk.propose("a", {"SPY": 1.0})
+        desk.propose("b", {"SPY": 1.0})
+
+    desk = played(play, Broker(positions=(position("QQQ", "10", "200"),)))
+    (plan,) = plans(desk)
+    assert [("sell", "QQQ", Decimal(10))] == wanted(plan)
+    assert [("reducing", "a"), ("reducing", "b")] == [(note.code, note.subject) for note in plan.adjustments]
+
+
+def test_everything_is_sold_whatever_the_state_of_a_strategy_is() -> None:
+    """An order to flatten is the operator's, and so was the halt."""
+
+    async def play(desk: Desk) -> None:
+        desk.hold("b", "QQQ", "10", "200")
+        restricted(desk, "halted", "b")
+        desk.bus.post(FlattenOrdered(at=START, rebalance_id=KEY, session=DAY, by="operator"))
+
+    desk = played(play, Broker(positions=(position("QQQ", "10", "200"),)))
+    (plan,) = plans(desk)
+    assert plan.is_flatten
+    assert [("sell", "QQQ", Decimal(10))] == wanted(plan)

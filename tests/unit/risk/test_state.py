@@ -6,7 +6,8 @@ import pytest
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import Event, TimerElapsed, TradingStateChanged
-from alchemiser.risk.state import STATES, TradingState
+from alchemiser.domain.trading import STATES
+from alchemiser.risk.state import TradingState
 
 AT = datetime(2025, 3, 3, 15, 0, tzinfo=UTC)
 
@@ -45,4 +46,35 @@ def test_other_events_change_nothing() -> None:
     """A halt is lifted by a person, not by what happens next."""
     trading = after(changed("halted"), TimerElapsed(at=AT, kind="execution", key=""))
 
+    assert trading.state == "halted"
+
+
+def test_every_restriction_is_said_again_at_a_start() -> None:
+    """The gate of a new process has heard of none: the account's, each strategy's, and those of the guards."""
+    halted = changed("halted")
+    guard = TradingStateChanged(at=AT, state="reducing", by="guard:drawdown", reason="down", strategy="a")
+    later = AT + timedelta(days=1)
+    trading = after(halted, guard)
+
+    again = trading.restated(later)
+    assert [("halted", "operator", None), ("reducing", "guard:drawdown", "a")] == [(one.state, one.by, one.strategy) for one in again]
+    assert {later} == {one.at for one in again}
+    assert AT == after(halted, guard, *again).since
+
+
+def test_a_state_of_a_strategy_is_none_of_the_account() -> None:
+    """Nor does it say who changed the account last."""
+    trading = after(changed("active"), TradingStateChanged(at=AT, state="halted", by="guard:x", reason="", strategy="a"))
+
+    assert ("active", "operator") == (trading.state, trading.by)
+
+
+def test_what_is_remembered_is_taken_up_in_place() -> None:
+    """Whoever was given the scopes before a snapshot was read sees what it says."""
+    trading, other = TradingState(), after(changed("halted"))
+    scopes = trading.scopes
+    trading.remember(other.memory())
+
+    assert scopes is trading.scopes
+    assert scopes.account is not None
     assert trading.state == "halted"

@@ -141,7 +141,7 @@ def codes(report: HealthReport) -> list[str]:
     return [reason.code for reason in report.reasons]
 
 
-@pytest.mark.parametrize(("action", "state"), [("pause", "paused"), ("resume", "active"), ("halt", "halted")])
+@pytest.mark.parametrize(("action", "state"), [("pause", "paused"), ("resume", "active"), ("halt", "halted"), ("reduce", "reducing")])
 def test_the_trading_state_is_changed_by_the_operator(tmp_path: Path, action: Action, state: str) -> None:
     """At any time of the day; it is durable before the answer says so."""
 
@@ -151,7 +151,51 @@ def test_the_trading_state_is_changed_by_the_operator(tmp_path: Path, action: Ac
         assert house.journal.waits == waits + 1
         (changed,) = await house.of(TradingStateChanged)
         assert TradingStateChanged(at=NOON, state=state, by="operator", reason="drill") == changed
-        assert ("trading" in house.gate.reasons) is (state != "active")
+        assert ("trading" in house.gate.reasons) is (state in ("paused", "halted"))
+        assert (house.gate.reduces is not None) is (state == "reducing")
+
+    asked(tmp_path, play)
+
+
+@pytest.mark.parametrize(("action", "state"), [("pause", "paused"), ("halt", "halted"), ("reduce", "reducing")])
+def test_one_strategy_has_a_state_of_its_own(tmp_path: Path, action: Action, state: str) -> None:
+    """The gate stays open for the others, and `status` tells of it; an unknown name changes nothing."""
+
+    async def play(house: House) -> None:
+        house.ready(*DECISION)
+        (name, *_) = house.state.overview.started.strategies  # type: ignore[union-attr]
+        assert {"trading": state, "strategy": name} == await house.answers.control(action, {"strategy": name, "reason": "drill"})
+        assert house.gate.is_open
+        trading = house.answers.status()["trading"]
+        assert ("active", state) == (trading["state"], trading["strategies"][name]["state"])
+        assert {"trading": "active", "strategy": name} == await house.answers.control("resume", {"strategy": name})
+        with pytest.raises(UsageError, match="there is no strategy 'nobody'; there are"):
+            await house.answers.control(action, {"strategy": "nobody"})
+
+    asked(tmp_path, play)
+
+
+def test_what_a_guard_holds_back_is_not_resumed(tmp_path: Path) -> None:
+    """The operator's own pause is lifted by it, a guard's restriction is not: it has to be re-armed by name."""
+
+    async def play(house: House) -> None:
+        house.live(TradingStateChanged(at=NOON, state="reducing", by="guard:drawdown", reason="down 30 %"))
+        with pytest.raises(NotReady, match="drawdown holds trading back; re-arm it"):
+            await house.answers.control("resume", {})
+        assert house.state.trading.state == "reducing"
+        assert "trading" in codes(house.answers.health())
+        assert {"trading": "halted"} == await house.answers.control("halt", {})
+
+    asked(tmp_path, play)
+
+
+def test_who_flattens_does_not_want_it_bought_again(tmp_path: Path) -> None:
+    """Trading is reducing from then on, until somebody resumes it."""
+
+    async def play(house: House) -> None:
+        house.ready(*DECISION, *FILLS)
+        await house.answers.control("flatten", {"reason": "enough"})
+        assert ("reducing", "everything was to be sold: enough") == (house.state.trading.state, house.state.trading.reason)
 
     asked(tmp_path, play)
 

@@ -78,7 +78,7 @@ def test_status_before_the_first_event() -> None:
     status = view_of().status()
 
     assert (__version__, "abc123", None, None) == (status["version"], status["epoch"], status["mode"], status["equity"])
-    assert {"state": "active", "by": "start", "reason": "", "since": None} == status["trading"]
+    assert {"state": "active", "by": "start", "reason": "", "since": None, "strategies": {}} == status["trading"]
     assert {"date": None, "is_open": False, "opens_at": None, "closes_at": None} == status["session"]
     assert (None, {}, {}) == (status["rebalance"], status["streams"], status["strategies"])
 
@@ -122,7 +122,7 @@ def test_status_of_what_did_not_go_well() -> None:
     ).status()
 
     assert status["streams"]["orders"] is False
-    assert {"state": "halted", "by": "operator", "reason": "drill", "since": DECIDED_AT} == status["trading"]
+    assert {"state": "halted", "by": "operator", "reason": "drill", "since": DECIDED_AT, "strategies": {}} == status["trading"]
     assert ("parked", "trading was halted") == (status["rebalance"]["state"], status["rebalance"]["reason"])
 
 
