@@ -164,11 +164,13 @@ def test_one_strategy_has_a_state_of_its_own(tmp_path: Path, action: Action, sta
     async def play(house: House) -> None:
         house.ready(*DECISION)
         (name, *_) = house.state.overview.started.strategies  # type: ignore[union-attr]
-        assert {"trading": state, "strategy": name} == await house.answers.control(action, {"strategy": name, "reason": "drill"})
+        assert {"trading": state, "durable": True, "strategy": name} == await house.answers.control(
+            action, {"strategy": name, "reason": "drill"}
+        )
         assert house.gate.is_open
         trading = house.answers.status()["trading"]
         assert ("active", state) == (trading["state"], trading["strategies"][name]["state"])
-        assert {"trading": "active", "strategy": name} == await house.answers.control("resume", {"strategy": name})
+        assert {"trading": "active", "durable": True, "strategy": name} == await house.answers.control("resume", {"strategy": name})
         with pytest.raises(UsageError, match="there is no strategy 'nobody'; there are"):
             await house.answers.control(action, {"strategy": "nobody"})
 
@@ -184,7 +186,7 @@ def test_what_a_guard_holds_back_is_not_resumed(tmp_path: Path) -> None:
             await house.answers.control("resume", {})
         assert house.state.trading.state == "reducing"
         assert "trading" in codes(house.answers.health())
-        assert {"trading": "halted"} == await house.answers.control("halt", {})
+        assert {"trading": "halted", "durable": True} == await house.answers.control("halt", {})
 
     asked(tmp_path, play)
 
