@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from alchemiser.backtest.analysis import Analysis
-from alchemiser.backtest.vector import BacktestResult
+from alchemiser.backtest.result import BacktestResult
 
 
 def document_of(result: BacktestResult, analysis: Analysis) -> dict[str, Any]:

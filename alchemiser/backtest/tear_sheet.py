@@ -14,7 +14,7 @@ from alchemiser.backtest.analysis import Analysis
 from alchemiser.backtest.charts import charts_of
 from alchemiser.backtest.page import PAGE, SCRIPT, STYLE
 from alchemiser.backtest.record import Book
-from alchemiser.backtest.vector import BacktestResult, Terms
+from alchemiser.backtest.result import BacktestResult, Terms
 
 TRADES_SHOWN = 250
 

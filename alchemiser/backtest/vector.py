@@ -13,74 +13,20 @@ Indicators are computed over the whole history at once; there is nothing to look
 later ones.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
-from typing import Literal
 
-import msgspec
-
-from alchemiser.backtest.metrics import Metrics, metrics_of
+from alchemiser.backtest.metrics import metrics_of
 from alchemiser.backtest.record import Contribution, Recorder
-from alchemiser.domain.errors import DataError
+from alchemiser.backtest.result import BacktestResult, DatedTarget, Failure, FailureLog, Opens, Terms, run_range
 from alchemiser.domain.rebalancing import is_due
 from alchemiser.strategies.base import Decider, LoadedStrategy
 from alchemiser.strategies.outcome import NotComputable
 from alchemiser.strategies.panel import PRICE, PricePanel
 
-FillAt = Literal["close", "next-open"]
-
 _BASIS_POINTS = 10_000.0
-
-
-class DatedTarget(msgspec.Struct, frozen=True):
-    """The account target that was acted upon after the decision of that day."""
-
-    date: date
-    weights: dict[str, float]
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """A stretch of sessions on which a strategy had no target, and the reason of the first of them."""
-
-    strategy: str
-    first: date
-    last: date
-    sessions: int
-    reason: str
-
-
-class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A run: the equity at each session's close, the targets acted upon, and what could not be decided."""
-
-    engine: str
-    start: date
-    end: date
-    sessions: int
-    seconds: float
-    metrics: Metrics
-    dates: list[date]
-    equity: list[float]
-    targets: list[DatedTarget]
-    failures: list[Failure]
-
-
-class Opens(msgspec.Struct, frozen=True):
-    """Adjusted opens per symbol and day (as an ordinal), on the same basis as the closes of the panel."""
-
-    by_symbol: Mapping[str, Mapping[int, float]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """The money and the terms of trade of a run."""
-
-    cash: float = 100_000.0
-    slippage_bps: float = 0.0
-    fill: FillAt = "close"
-    risk_free: float = 0.0
 
 
 def run_vector(
@@ -101,7 +47,7 @@ def run_vector(
     """
     began = timer()
     sleeves = [_Sleeve(strategy, strategy.on(panel), strategy.allocation * terms.cash) for strategy in strategies]
-    first, last = _range(panel, sleeves, start, end)
+    first, last = run_range(panel, {sleeve.strategy.name: sleeve.decider for sleeve in sleeves}, start, end)
     run = _Run(sleeves, panel, terms, opens or Opens({}), recorder)
     for place in range(first, last + 1):
         run.session(place)
@@ -155,12 +101,16 @@ class _Run:
         self._terms = terms
         self._opens = opens
         self._marks: dict[str, list[float | None]] = {}
-        self._failing: dict[str, int] = {}
+        self._log = FailureLog(panel)
         self.equity: list[float] = []
         self.targets: list[DatedTarget] = []
-        self.failures: list[Failure] = []
         self.traded_shares: list[float] = []
         self.costs = 0.0
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The stretches of sessions without a target so far."""
+        return self._log.failures
 
     def session(self, place: int) -> None:
         """Fill what waits for the open, decide at the close, fill at the close if those are the terms, and value the account."""
@@ -179,7 +129,7 @@ class _Run:
     def _decide(self, sleeve: _Sleeve, place: int, day: date, closes: Mapping[str, float]) -> None:
         outcome = sleeve.decider.decide(place, explain=False)
         if isinstance(outcome, NotComputable):
-            self._note_failure(sleeve.strategy.name, place, lambda: str(sleeve.decider.decide(place)))
+            self._log.note(sleeve.strategy.name, place, lambda: str(sleeve.decider.decide(place)))
             return
         value = sleeve.value(closes)
         actual = {symbol: shares * closes[symbol] / value for symbol, shares in sleeve.shares.items()}
@@ -206,7 +156,7 @@ class _Run:
             unpriced = [symbol for symbol in target if self._has_no_price(symbol, place)]
             if unpriced:
                 reason = f"{', '.join(unpriced)} cannot be bought on {self._panel.session(place)}: no price to fill at"
-                self._note_failure(sleeve.strategy.name, place, partial(str, reason))
+                self._log.note(sleeve.strategy.name, place, partial(str, reason))
                 sleeve.acted_on = None
             else:
                 acting.append((sleeve, target))
@@ -307,39 +257,3 @@ class _Run:
         if self._terms.fill == "close":
             return False  # a target names only what has a close when it is decided
         return self._panel.session(place).toordinal() not in self._opens.by_symbol.get(symbol, {})
-
-    # --- failures ---
-
-    def _note_failure(self, strategy: str, place: int, reason: Callable[[], str]) -> None:
-        """Add a failed session to the strategy's current stretch of them, or begin one: only its first session is explained."""
-        day = self._panel.session(place)
-        known = self._failing.get(strategy)
-        if known is not None and self.failures[known].last == self._panel.session(place - 1):
-            failure = self.failures[known]
-            self.failures[known] = msgspec.structs.replace(failure, last=day, sessions=failure.sessions + 1)
-            return
-        self._failing[strategy] = len(self.failures)
-        self.failures.append(Failure(strategy, day, day, 1, reason()))
-
-
-def _range(panel: PricePanel, sleeves: Sequence[_Sleeve], start: date | None, end: date | None) -> tuple[int, int]:
-    last = panel.last if end is None else panel.place_through(end)
-    if start is None:
-        computable = (place for place in range(last + 1) if _any_target(sleeves, place))
-        first = next(computable, None)
-        if first is None:
-            reasons = (
-                [f"{sleeve.strategy.name}: {sleeve.decider.decide(last)}" for sleeve in sleeves] if last >= 0 else ["there are no bars"]
-            )
-            raise DataError(f"there is no session with a target; on the last one {'; '.join(reasons)}")
-    else:
-        days = [panel.session(place).toordinal() for place in range(len(panel))]
-        first = bisect_left(days, start.toordinal())
-    if first > last:
-        have = f"the bars reach from {panel.session(0)} to {panel.session(panel.last)}"
-        raise DataError(f"there is no session from {start or 'the first'} to {end or 'the last'}; {have}")
-    return first, last
-
-
-def _any_target(sleeves: Sequence[_Sleeve], place: int) -> bool:
-    return any(not isinstance(sleeve.decider.decide(place, explain=False), NotComputable) for sleeve in sleeves)

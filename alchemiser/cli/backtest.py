@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +15,8 @@ from alchemiser.backtest.data_version import data_version
 from alchemiser.backtest.document import document_of
 from alchemiser.backtest.periods import ROLLING_SESSIONS
 from alchemiser.backtest.record import Recorder
-from alchemiser.backtest.vector import FillAt, Terms, run_vector
+from alchemiser.backtest.result import BacktestResult, Charges, FillAt, Terms
+from alchemiser.backtest.vector import run_vector
 from alchemiser.cli.backtest_text import show
 from alchemiser.cli.options import ConfigOption, JsonOption, StrategyOption
 from alchemiser.cli.price_files import read_benchmark, read_day, read_history, read_opens, wanted_strategies
@@ -24,6 +26,9 @@ from alchemiser.strategies.sources import load_strategy
 
 TEAR_SHEET = "alchemiser.backtest.tear_sheet:tear_sheet"
 """What draws the page: loaded when one is asked for, for it needs the extra ``report``."""
+
+EVENT_ENGINE = "alchemiser.backtest.event_engine:run_event"
+"""The engine with the daemon's handlers and the exchange in it: loaded when it is asked for."""
 
 
 def backtest_command(
@@ -35,6 +40,9 @@ def backtest_command(
     engine: Annotated[Literal["vector", "event"], typer.Option(help="How the days are run.")] = "vector",
     cash: Annotated[float, typer.Option(min=1.0, help="Dollars at the start.")] = 100_000.0,
     slippage_bps: Annotated[float, typer.Option(min=0.0, max=1_000.0, help="Cost of what is traded, in basis points.")] = 0.0,
+    spread_bps: Annotated[float, typer.Option(min=0.0, max=1_000.0, help="Quoted spread, in basis points; event engine.")] = 0.0,
+    fees: Annotated[bool, typer.Option("--fees", help="Charge the regulators' fees on sales; event engine.")] = False,
+    cents: Annotated[bool, typer.Option("--cents", help="Round the cash of every execution to cents; event engine.")] = False,
     fill: Annotated[FillAt, typer.Option(help="The price at which a decision is filled.")] = "close",
     risk_free: Annotated[float, typer.Option(min=0.0, max=1.0, help="Yearly risk-free rate for the ratios, as a fraction.")] = 0.0,
     benchmark: Annotated[str | None, typer.Option(metavar="SYMBOL", help="Compare with buying and holding this symbol.")] = None,
@@ -50,12 +58,13 @@ def backtest_command(
 
     Example: alchemiser backtest --strategy tecl --bars data/daily --start 2021-01-04 --benchmark SPY --report tecl.html
     """
-    if engine == "event":
-        raise UsageError("--engine event is not available yet; use --engine vector")
     draw = None if report is None else _drawing()
     first, last = read_day("--start", start), read_day("--end", end)
     if first is not None and last is not None and first > last:
         raise UsageError(f"--start {first} is after --end {last}")
+    charges = Charges(spread_bps=spread_bps, fees=fees, in_cents=cents)
+    if engine == "vector" and charges != Charges():
+        raise UsageError("--spread-bps, --fees and --cents are costs of single orders; they need --engine event")
     terms = Terms(cash=cash, slippage_bps=slippage_bps, fill=fill, risk_free=risk_free)
     wanted, folder = wanted_strategies(strategy, bars, config)
     loaded = [load_strategy(source) for source in wanted]
@@ -63,7 +72,8 @@ def backtest_command(
     history, panel = read_history(folder, {symbol for one in loaded for symbol in one.symbols}, as_of=as_of)
     opens = read_opens(folder, loaded, as_of=as_of) if fill == "next-open" else None
     recorder = Recorder()
-    result = run_vector(loaded, panel, terms, timer=time.perf_counter, start=first, end=last, opens=opens, recorder=recorder)
+    run: Callable[..., BacktestResult] = partial(load(EVENT_ENGINE), charges=charges) if engine == "event" else run_vector
+    result = run(loaded, panel, terms, timer=time.perf_counter, start=first, end=last, opens=opens, recorder=recorder)
     closes = {symbol: (history.days(symbol), history.closes(symbol)) for symbol in history.symbols}
     questions = Questions(bootstrap=bootstrap, seed=seed, trials=trials, window=window, risk_free=risk_free)
     held = None if benchmark is None else (benchmark.upper(), read_benchmark(folder, benchmark.upper(), result.dates))

@@ -5,7 +5,7 @@ from rich.table import Table
 
 from alchemiser.backtest.analysis import Analysis
 from alchemiser.backtest.record import Contribution
-from alchemiser.backtest.vector import BacktestResult
+from alchemiser.backtest.result import BacktestResult
 from alchemiser.cli.chart import line_chart
 
 STRETCHES_SHOWN = 5

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alchemiser.backtest.vector import Opens
+from alchemiser.backtest.result import Opens
 from alchemiser.cli.options import load, read_strategies
 from alchemiser.domain.errors import DataError, UsageError
 from alchemiser.exchange.bars import BarFolder

@@ -1,6 +1,7 @@
 """The account behind the exchange: cash, positions and what they are worth. Exact arithmetic, no orders, no clock.
 
-Promises: an execution moves cash by exactly quantity times price; a position never goes through zero in one execution; a position
+Promises: an execution moves cash by exactly quantity times price, rounded to cents only where that is chosen; a position never goes
+through zero in one execution; a position
 of zero shares does not exist. Average entry prices follow the venue: weighted during the day, first in first out from the next day on.
 """
 
@@ -11,7 +12,7 @@ from typing import Final
 import msgspec
 
 from alchemiser.domain.errors import InvariantBroken
-from alchemiser.domain.money import ZERO, truncate_shares
+from alchemiser.domain.money import ZERO, to_cents, truncate_shares
 from alchemiser.exchange.charges import FeesOfDay, Interest
 from alchemiser.exchange.margin_calls import MarginRecord
 
@@ -113,6 +114,7 @@ class Account(msgspec.Struct, kw_only=True):
     interest: Interest = msgspec.field(default_factory=Interest)
     margin: MarginRecord = msgspec.field(default_factory=MarginRecord)
     unsettled: dict[date, Decimal] = {}
+    is_in_cents: bool = False
     is_blocked: bool = False
     is_trading_blocked: bool = False
     is_transfer_blocked: bool = False
@@ -129,9 +131,10 @@ class Account(msgspec.Struct, kw_only=True):
 
     def book(self, symbol: str, sign: int, quantity: Decimal, price: Decimal, settles: date | None = None) -> Decimal:
         """Book one execution and return the signed position after it. Raises ``InvariantBroken`` if it would go through zero."""
-        self.cash -= sign * quantity * price
+        value = to_cents(quantity * price) if self.is_in_cents else quantity * price
+        self.cash -= sign * value
         if sign < 0 and settles is not None:
-            self.unsettled[settles] = self.unsettled.get(settles, ZERO) + quantity * price
+            self.unsettled[settles] = self.unsettled.get(settles, ZERO) + value
         change = sign * quantity
         position = self.positions.get(symbol)
         if position is None:
@@ -142,8 +145,8 @@ class Account(msgspec.Struct, kw_only=True):
         if after * position.quantity < 0:
             raise InvariantBroken(f"an execution of {change} would take {position.quantity} shares of {symbol} through zero")
         if change * position.quantity > 0:
-            value = position.cost_basis + change * price
-            position.average_entry_price = (value / after).quantize(_ENTRY_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN)
+            cost = position.cost_basis + change * price
+            position.average_entry_price = (cost / after).quantize(_ENTRY_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN)
             position.lots.append(Lot(quantity=change, price=price))
         else:
             _consume(position.lots, quantity)

@@ -67,7 +67,8 @@ class Admission:
             check_group(request, request.exits, order.position_intent, self._standing.book(order.symbol).mark)
         price = self._size_up(order)
         if not is_liquidation:
-            rules.check_minimum_value(order.notional if order.notional is not None else price and order.leaves_quantity * price)
+            worth = order.notional if order.notional is not None else price and order.leaves_quantity * price
+            rules.check_minimum_value(worth, self._settings.smallest_order)
         self._check_standing(order, asset)
         with_legs(order, request.exits, self._blotter.new_uuid)
         return order

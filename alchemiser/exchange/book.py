@@ -50,7 +50,8 @@ class Level(msgspec.Struct):
 class Book(msgspec.Struct):
     """What is known of the market in one symbol.
 
-    ``close`` ended the latest session, ``previous_close`` the one before today. ``band`` is there while limit-up and limit-down apply.
+    ``close`` ended the latest session, ``previous_close`` the one before today. ``band`` is there while limit-up and limit-down apply,
+    ``price_decimals`` is how exactly floats are taken.
     """
 
     symbol: str
@@ -63,6 +64,7 @@ class Book(msgspec.Struct):
     previous_close: float | None = None
     is_halted: bool = False
     band: Band | None = None
+    price_decimals: int = 4
 
     def take_quote(self, quote: Quote) -> None:
         """Replace the NBBO; sizes are fresh."""
@@ -83,10 +85,10 @@ class Book(msgspec.Struct):
             return None
         if sign > 0:
             if self.ask is None:
-                self.ask = _level(self.quote.ask, self.quote.ask_size)
+                self.ask = _level(self.quote.ask, self.quote.ask_size, self.price_decimals)
             return self.ask
         if self.bid is None:
-            self.bid = _level(self.quote.bid, self.quote.bid_size)
+            self.bid = _level(self.quote.bid, self.quote.bid_size, self.price_decimals)
         return self.bid
 
     def near(self, sign: int) -> Level | None:
@@ -103,7 +105,7 @@ class Book(msgspec.Struct):
     @property
     def last(self) -> Decimal | None:
         """The last trade of the tape, exactly."""
-        return None if self.last_price is None else from_float(self.last_price, decimals=4)
+        return None if self.last_price is None else from_float(self.last_price, decimals=self.price_decimals)
 
     @property
     def mid(self) -> Decimal | None:
@@ -117,7 +119,7 @@ class Book(msgspec.Struct):
         return self.mid if self.last is None else self.last
 
 
-def _level(price: float, size: float) -> Level | None:
+def _level(price: float, size: float, decimals: int) -> Level | None:
     if not price > 0 or not size > 0:
         return None
-    return Level(price=from_float(price, decimals=4), size=from_float(size))
+    return Level(price=from_float(price, decimals=decimals), size=from_float(size))

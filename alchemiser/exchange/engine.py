@@ -14,6 +14,7 @@ from typing import Any
 
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import from_float, truncate_shares
+from alchemiser.exchange.account import Position
 from alchemiser.exchange.activities import ActivityLog
 from alchemiser.exchange.admission import Admission
 from alchemiser.exchange.agenda import Agenda
@@ -26,6 +27,7 @@ from alchemiser.exchange.floor import Floor
 from alchemiser.exchange.groups import Groups
 from alchemiser.exchange.issuer_actions import CorporateAction, check_listed
 from alchemiser.exchange.issuers import Issuers
+from alchemiser.exchange.margin import Valuation
 from alchemiser.exchange.margin_calls import MarginRecord
 from alchemiser.exchange.orders import OrderStatus, OrderUpdate, Side, VenueOrder, order_json
 from alchemiser.exchange.portfolio_history import HistoryFilter, HistoryReport, mark_after
@@ -184,6 +186,23 @@ class Exchange:
             except ApiError as refusal:
                 rows.append({"symbol": symbol, "status": refusal.status, "body": {"symbol": symbol, **refusal.body()}})
         return rows
+
+    def valuation(self) -> Valuation:
+        """Return what the account is worth now."""
+        return self._standing.valuation()
+
+    @property
+    def positions(self) -> Mapping[str, Position]:
+        """The positions by symbol; only the exchange changes them."""
+        return self._state.account.positions
+
+    def price_of(self, symbol: str) -> Decimal:
+        """Return the price at which a position is valued."""
+        return self._standing.price_of(symbol)
+
+    def free_shares(self, symbol: str) -> Decimal:
+        """Return the shares of a position that no open order holds."""
+        return self._standing.free_shares(symbol)
 
     def account_json(self) -> dict[str, Any]:
         """Return the account (8.1)."""

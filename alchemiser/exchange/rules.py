@@ -21,7 +21,6 @@ PTP_NO_EXCEPTION: Final = "ptp_no_exception"
 
 _OPG_CUT_OFF: Final = timedelta(minutes=2)
 _AUCTION_WINDOW_REOPENS: Final = time(19)
-_MINIMUM_VALUE: Final = ONE
 
 
 class Priced(Protocol):
@@ -126,10 +125,10 @@ def check_window(time_in_force: TimeInForce, today: TradingDay | None, now: date
         raise forbidden(f"{time_in_force} orders must be submitted after 7:00pm and before {clock}")
 
 
-def check_minimum_value(value: Decimal | None) -> None:
+def check_minimum_value(value: Decimal | None, least: Decimal = ONE) -> None:
     """Refuse an order worth less than a dollar; ``None`` stands for a value that nobody knows yet."""
-    if value is not None and value < _MINIMUM_VALUE:
-        raise forbidden(f"cost basis must be >= minimal amount of order {_MINIMUM_VALUE}")
+    if value is not None and value < least:
+        raise forbidden(f"cost basis must be >= minimal amount of order {least}")
 
 
 def check_wash_trade(new: Priced, others: Iterable[VenueOrder]) -> None:

@@ -14,6 +14,10 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     each of the account's own, 4 three more while the regular session is open, 1 none. Latencies are market milliseconds. A market order
     never trades further than ``collar`` from the NBBO it met first; each further displayed size costs it ``impact_bps``, at least a tick.
 
+    Quotes are taken to ``price_decimals`` places, no order is worth less than ``smallest_order`` dollars, and with ``cash_in_cents``
+    each execution moves the cash by whole cents: the exchange itself is exact. Backtests, whose adjusted prices no tape has printed, use
+    these.
+
     With ``refuse_margin_deficits`` an order is refused that would need more maintenance margin than the account has equity.
 
     Money that the paper engine leaves out and that may be switched on: ``fees``, ``dividends``, ``margin_interest``. With
@@ -40,6 +44,9 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     cash: Decimal = Decimal(100_000)
+    price_decimals: int = 4
+    smallest_order: Decimal = Decimal(1)
+    cash_in_cents: bool = False
     engine: Literal["book", "paper"] = "book"
     multiplier: Literal["1", "2", "4"] = "2"
     acknowledge_ms: int = 6

@@ -83,6 +83,7 @@ def fresh_state(settings: ExchangeSettings, timeline: Timeline, random: Random, 
         number=f"PA3{random.randrange(10**9):09d}",
         cash=settings.cash,
         last_equity=settings.cash,
+        is_in_cents=settings.cash_in_cents,
         openings=[Opening(on=opened_at.astimezone(NEW_YORK).date())],
     )
     return ExchangeState(

@@ -79,7 +79,7 @@ class Standing:
         """Return the book of a symbol, an empty one at first."""
         book = self._state.books.get(symbol)
         if book is None:
-            book = self._state.books[symbol] = Book(symbol=symbol)
+            book = self._state.books[symbol] = Book(symbol=symbol, price_decimals=self._settings.price_decimals)
         return book
 
     def price_of(self, symbol: str) -> Decimal:

@@ -11,9 +11,6 @@ from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.pricing import is_outside_collar, takes_liquidity, within_displayed
 from alchemiser.execution.work import LiveOrder
 
-MARKET_CUSHION = Decimal("1.01")
-"""Cash set aside for a market buy, relative to the ask: it may walk the book."""
-
 
 def is_beyond_collar(wanted: Send, intent: Intent, quote: Quote, rules: LadderRules) -> bool:
     """Whether a limit would pay more beyond the mid than the collar allows.
@@ -35,7 +32,7 @@ def bounded_quantity(wanted: Send, intent: Intent, quote: Quote, rules: LadderRu
     return within_displayed(intent.side, wanted.quantity, quote, share, whole=not intent.is_fractionable)
 
 
-def dearest_price(limit_price: Decimal | None, intent: Intent, quote: Quote | str) -> Decimal:
+def dearest_price(limit_price: Decimal | None, intent: Intent, quote: Quote | str, rules: LadderRules) -> Decimal:
     """Return the dollars that a share of a buy may cost: its limit, or for a market order the ask with a cushion.
 
     Without a usable quote the arrival price has to stand for the ask.
@@ -45,7 +42,7 @@ def dearest_price(limit_price: Decimal | None, intent: Intent, quote: Quote | st
     dearest = intent.reference_price
     if isinstance(quote, Quote):
         dearest = max(dearest, Decimal(repr(quote.ask)))
-    return truncate_shares(dearest * MARKET_CUSHION)
+    return truncate_shares(dearest * rules.market_cushion)
 
 
 def stands_as_wanted(live: LiveOrder, wanted: Send) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from alchemiser.domain.market import Quote, Session
-from alchemiser.domain.money import ZERO, truncate_shares
+from alchemiser.domain.money import ONE, ZERO, truncate_shares
 from alchemiser.domain.orders import OrderType
 from alchemiser.execution.decisions import GiveUp, Keep, Move, Send, Situation, Wait
 from alchemiser.execution.pricing import is_behind, limit_price, spread_bps
@@ -22,6 +22,9 @@ SPREAD_PATIENCE = ((50.0, 2.0), (10.0, 1.5), (0.0, 1.0))
 
 OPENING_PATIENCE = 2.0
 """How many times as long a rung stands in the first minutes of a session, when quotes are wide and jump."""
+
+MARKET_CUSHION = Decimal("1.01")
+"""Cash set aside for a market buy, relative to the ask: it may walk the book."""
 
 CLOSING_HASTE = 0.5
 """How many times as long a rung stands in the last minutes of a session."""
@@ -35,6 +38,7 @@ class LadderRules(msgspec.Struct, frozen=True, kw_only=True):
     ``leave`` or ``park``; an intent is parked after ``order_deadline_seconds``, whatever it waits for. No limit is sent that pays more than
     ``price_collar_bps`` beyond the mid, no order that takes more than ``max_displayed_share`` of the far side (``None``: any), and none
     beyond ``max_orders_per_session``. ``replaces`` says whether a limit may be moved by a replacement where the venue allows it.
+    Of a market buy ``market_cushion`` times the ask is set aside, and what is worth less than ``smallest_order`` dollars counts as filled.
     """
 
     rungs: tuple[Decimal, ...] = (Decimal("0.5"), Decimal("0.75"), Decimal(1))
@@ -49,6 +53,8 @@ class LadderRules(msgspec.Struct, frozen=True, kw_only=True):
     fallback: str = "market"
     order_deadline_seconds: float = 180.0
     replaces: bool = True
+    market_cushion: Decimal = MARKET_CUSHION
+    smallest_order: Decimal = ONE
 
 
 def stands_seconds(rules: LadderRules, quote: Quote | str, now: datetime, session: Session) -> float:

@@ -18,7 +18,7 @@ from alchemiser.domain.events import RebalancePlanned
 from alchemiser.domain.ids import client_order_id, split_client_order_id
 from alchemiser.domain.intents import Intent, IntentOutcome
 from alchemiser.domain.market import Quote, Session
-from alchemiser.domain.money import ONE, ZERO, number_string, truncate_shares
+from alchemiser.domain.money import ZERO, number_string, truncate_shares
 from alchemiser.domain.orders import Fill, NewOrder, Order, OrderState, Side, TimeInForce
 from alchemiser.execution.bounds import bounded_quantity, dearest_price, is_beyond_collar, stands_as_wanted, venue_replaces
 from alchemiser.execution.decisions import Fall, GiveUp, Keep, Move, Send, Situation, Standing, Wait
@@ -128,7 +128,7 @@ class RebalanceRun:
             if not order.is_terminal or order.missing_quantity:
                 work.live[order.client_order_id] = LiveOrder(
                     order.request,
-                    dearest_price(order.request.limit_price, work.intent, self._quote(work, now)),
+                    dearest_price(order.request.limit_price, work.intent, self._quote(work, now), self.rules),
                     order.rung,
                     order.cumulative_quantity,
                     order.replaces is not None,
@@ -328,7 +328,7 @@ class RebalanceRun:
             return False
         if bounded_quantity(wanted, intent, quote, self.rules) != wanted.quantity:
             return False
-        cost = wanted.quantity * dearest_price(wanted.limit_price, intent, quote)
+        cost = wanted.quantity * dearest_price(wanted.limit_price, intent, quote, self.rules)
         return intent.side is Side.SELL or cost <= self._free_cash() + work.reserved
 
     # --- an intent with none ---
@@ -366,13 +366,13 @@ class RebalanceRun:
         elif now >= min(work.deadline, self.cut_off):
             self._end(work, work.reason or work.shortage or _DEADLINE)
 
-    @staticmethod
-    def _is_as_good_as_filled(work: Work) -> bool:
+    def _is_as_good_as_filled(self, work: Work) -> bool:
         """Whether less than the venue's smallest order is left; reckoned anew when that has changed, because most of a plan only waits."""
         leaves = work.leaves_quantity
         if leaves != work.judged_leaves:
             sendable = truncate_shares(leaves, whole=not work.intent.is_fractionable)
-            work.judged_leaves, work.is_too_small = leaves, sendable * work.intent.reference_price < ONE
+            work.judged_leaves = leaves
+            work.is_too_small = sendable <= 0 or sendable * work.intent.reference_price < self.rules.smallest_order
         return work.is_too_small
 
     def _send(self, work: Work, now: datetime) -> Command | None:
@@ -420,7 +420,7 @@ class RebalanceRun:
         if quantity is None:
             work.reason = _NO_CASH
             return None
-        if quantity * work.intent.reference_price < ONE:
+        if quantity <= 0 or quantity * work.intent.reference_price < self.rules.smallest_order:
             self._end(work, "the cash that was left is less than the smallest order")
             return None
         if quantity < wanted.quantity:
@@ -441,7 +441,7 @@ class RebalanceRun:
             limit_price=wanted.limit_price,
         )
         seen = quote if isinstance(quote, Quote) else None
-        dearest = dearest_price(wanted.limit_price, work.intent, quote)
+        dearest = dearest_price(wanted.limit_price, work.intent, quote, self.rules)
         return Submit(work.intent.intent_id, work.attempt, order, work.tactic.name, wanted.step, wanted.rung, seen, dearest)
 
     def _sent(self, work: Work, submit: Submit, now: datetime) -> Submit:
@@ -493,7 +493,7 @@ class RebalanceRun:
 
     def _affordable(self, work: Work, wanted: Send, quote: Quote | str) -> Decimal | None:
         """Return the shares of a buy that may go now, ``None`` while it has to wait for cash."""
-        price, free = dearest_price(wanted.limit_price, work.intent, quote), self._free_cash()
+        price, free = dearest_price(wanted.limit_price, work.intent, quote, self.rules), self._free_cash()
         if wanted.quantity * price <= free:
             return wanted.quantity
         if any(other.intent.side is Side.SELL and other.stage is not Stage.ENDED for other in self.works.values()):

@@ -31,7 +31,8 @@ class PortfolioParts(Struct, frozen=True):
 
     ``mids`` gives the mid of a symbol from a usable quote, or ``None``; ``assets`` what the broker says of the symbols; ``unfinished``
     tells the id of the rebalance whose orders may still fill, if there is one; ``standing`` what each strategy traded to last;
-    ``half_spreads`` half the quoted spread of a symbol as a fraction of its mid; ``trading`` what may be traded at all.
+    ``half_spreads`` half the quoted spread of a symbol as a fraction of its mid; ``trading`` what may be traded at all. Prices are taken
+    to ``price_decimals`` places.
     """
 
     venue: Venue
@@ -48,6 +49,7 @@ class PortfolioParts(Struct, frozen=True):
     half_spreads: Callable[[str, datetime], float | None] = lambda symbol, now: None
     volatility: Volatility = lambda weights: None
     trading: TradingScopes = field(default_factory=TradingScopes)
+    price_decimals: int = 6
 
     def shares(self) -> dict[str, Decimal]:
         """Return each strategy's share of the equity; one that has a book and is no longer in the settings has none."""
@@ -149,7 +151,7 @@ def _prices(
     prices: dict[str, Decimal] = {}
     for symbol in symbols:
         mid = parts.mids(symbol, now) or decision.prices.get(symbol)
-        price = from_float(mid) if mid else at_broker.get(symbol)
+        price = from_float(mid, decimals=parts.price_decimals) if mid else at_broker.get(symbol)
         if price:
             prices[symbol] = price
     return prices

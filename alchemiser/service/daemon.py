@@ -41,11 +41,11 @@ from alchemiser.market.quotes import QuoteBook
 from alchemiser.portfolio.asset_list import AssetList
 from alchemiser.portfolio.handler import Rebalancer
 from alchemiser.portfolio.planning import PortfolioParts
+from alchemiser.risk.pre_trade import PreTrade
 from alchemiser.service.answers import Answers
 from alchemiser.service.decision_market import DecisionMarket
 from alchemiser.service.metrics import DaemonMetrics
 from alchemiser.service.notify import SystemdNotifier
-from alchemiser.service.pre_trade import PreTrade
 from alchemiser.service.preview import PREVIEW, Preview, preview
 from alchemiser.service.reconciliations import Reconciliations
 from alchemiser.service.recovery import Recovered, recover
@@ -147,7 +147,10 @@ class Daemon:
         )
         self.assets = AssetList(parts.venue.assets, clock=clock, wanted=lambda: self.universe.symbols)
         pre_trade = PreTrade(
-            state=self.state,
+            orders=self.state.orders,
+            ledger=self.state.ledger,
+            parked=self.state.parked,
+            trading=self.state.trading,
             quotes=self.quotes,
             calendar=parts.calendar,
             cut_off=settings.execution.cutoff.at,

@@ -21,9 +21,9 @@ from alchemiser.market.volatility import yearly_volatility
 from alchemiser.portfolio.plan import PlanRequest, plan_rebalance
 from alchemiser.portfolio.planning import Decision, PortfolioParts
 from alchemiser.risk.checks import Circumstances, check_intent
+from alchemiser.risk.pre_trade import PreTrade
 from alchemiser.service.decision_market import DecisionMarket
 from alchemiser.service.offline import JOURNAL_FILE
-from alchemiser.service.pre_trade import PreTrade
 from alchemiser.service.preview import PREVIEW, Preview, preview, shown, without_plan
 from alchemiser.service.recovery import recover
 from alchemiser.service.roster import load_roster
@@ -92,7 +92,10 @@ async def preview_at_venue(settings: Settings) -> Preview:
             mids=mid,
             assets=venue.assets,
             check=PreTrade(
-                state=state,
+                orders=state.orders,
+                ledger=state.ledger,
+                parked=state.parked,
+                trading=state.trading,
                 quotes=quotes,
                 calendar=calendar,
                 cut_off=settings.execution.cutoff.at,

@@ -5,7 +5,7 @@ follows from it, and when its prices can be had: its symbols listed and subscrib
 for, a newer edit takes the place of an older one, and whatever goes wrong leaves the old version trading, with the reason told once.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 from alchemiser.domain.errors import ConfigError, DataError, VenueError
@@ -13,7 +13,7 @@ from alchemiser.domain.events import Event, StrategyNotReloaded, StrategyReloade
 from alchemiser.domain.runtime import Clock
 from alchemiser.strategies.aside import RunAside
 from alchemiser.strategies.base import LoadedStrategy
-from alchemiser.strategies.reload import Changed, Reloader
+from alchemiser.strategies.reload import Changed, Unusable
 
 UNDER_WAY = "under way"
 
@@ -32,6 +32,16 @@ class Supply(Protocol):
         """Give up what none of these strategies needs and nobody holds."""
 
 
+class Files(Protocol):
+    """Where the strategies are written down, and whether that has changed."""
+
+    def is_behind(self) -> bool:
+        """Return whether there is something that :meth:`refresh` has not looked at."""
+
+    def refresh(self, strategies: Iterable[LoadedStrategy]) -> Sequence[Changed | Unusable]:
+        """Return what became of what has changed since the last call."""
+
+
 class Renewal:
     """The strategies that run, kept up to date with their files."""
 
@@ -39,7 +49,7 @@ class Renewal:
         self,
         strategies: Sequence[LoadedStrategy],
         *,
-        reloader: Reloader,
+        reloader: Files,
         supply: Supply,
         publish: Callable[[Event], Awaitable[object]],
         clock: Clock,

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from alchemiser.backtest.vector import BacktestResult
+from alchemiser.backtest.result import BacktestResult
 from alchemiser.cli.app import run
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "daily"

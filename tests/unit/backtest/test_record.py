@@ -11,7 +11,8 @@ from alchemiser.backtest.analysis import Questions, analyse, exposure_of
 from alchemiser.backtest.data_version import data_version
 from alchemiser.backtest.document import digest_of, document_of
 from alchemiser.backtest.record import Recorder
-from alchemiser.backtest.vector import BacktestResult, FillAt, Opens, Terms, run_vector
+from alchemiser.backtest.result import BacktestResult, FillAt, Opens, Terms
+from alchemiser.backtest.vector import run_vector
 from tests.unit.backtest.test_vector import DAYS, FIRST, HALVES, SWITCH, panel, strategy
 
 PRICES = st.lists(st.floats(min_value=20.0, max_value=200.0), min_size=10, max_size=10)

@@ -13,8 +13,8 @@ import pytest
 
 from alchemiser.backtest.analysis import Questions, analyse
 from alchemiser.backtest.data_version import data_version
+from alchemiser.backtest.result import Failure, Terms
 from alchemiser.backtest.tear_sheet import tear_sheet
-from alchemiser.backtest.vector import Failure, Terms
 from alchemiser.cli.app import run
 from tests.unit.backtest.test_record import record
 from tests.unit.backtest.test_vector import FIRST

@@ -6,7 +6,8 @@ from datetime import date
 import numpy as np
 import pytest
 
-from alchemiser.backtest.vector import BacktestResult, Opens, Terms, run_vector
+from alchemiser.backtest.result import BacktestResult, Opens, Terms
+from alchemiser.backtest.vector import run_vector
 from alchemiser.domain.errors import DataError
 from alchemiser.strategies.panel import PricePanel
 from alchemiser.strategies.symphony.check import check_text

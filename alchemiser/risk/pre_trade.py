@@ -1,8 +1,9 @@
-"""The circumstances of a plan: what the daemon knows at that moment, put together for the pre-trade checks."""
+"""The circumstances of a plan: what the daemon, or a backtest, knows at that moment, put together for the pre-trade checks."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
+from typing import Protocol
 
 import msgspec
 
@@ -11,12 +12,54 @@ from alchemiser.domain.errors import OrderDenied
 from alchemiser.domain.intents import Intent
 from alchemiser.domain.market import Session
 from alchemiser.domain.money import ZERO, from_float
-from alchemiser.domain.orders import Side
+from alchemiser.domain.orders import Order, Side
+from alchemiser.domain.reconciliation import Parking
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.quotes import QuoteBook
-from alchemiser.portfolio.plan import Check
 from alchemiser.risk.checks import Circumstances, RiskLimits, check_intent
-from alchemiser.service.state import JournaledState
+from alchemiser.risk.state import TradingState
+
+Check = Callable[[Intent, Decimal], OrderDenied | None]
+"""A pre-trade check: an intent and the equity in dollars; the denial, or ``None`` when it may be sent."""
+
+
+class Orders(Protocol):
+    """What is asked of the orders that were sent."""
+
+    def open_orders(self) -> tuple[Order, ...]:
+        """Return the orders that have not ended."""
+
+    def count_of_session(self, session: date) -> int:
+        """Return how many orders were intended in a session."""
+
+    def __iter__(self) -> Iterator[Order]:
+        """Iterate over the orders of the last sessions, oldest first."""
+
+
+class Book(Protocol):
+    """What is asked of the book of a strategy."""
+
+    def holdings(self) -> dict[str, Decimal]:
+        """Return the shares of every symbol."""
+
+
+class Books(Protocol):
+    """What is asked of the ledger."""
+
+    @property
+    def books(self) -> Mapping[str, Book]:
+        """The book of each strategy, by name."""
+
+    def holdings(self) -> dict[str, Decimal]:
+        """Return the shares of every symbol over all strategies."""
+
+
+class Parked(Protocol):
+    """What is asked of the parked symbols."""
+
+    @property
+    def by_symbol(self) -> Mapping[str, Parking]:
+        """Why each of them is parked."""
 
 
 class PreTrade:
@@ -28,7 +71,10 @@ class PreTrade:
     def __init__(
         self,
         *,
-        state: JournaledState,
+        orders: Orders,
+        ledger: Books,
+        parked: Parked,
+        trading: TradingState,
         quotes: QuoteBook,
         calendar: TradingCalendar,
         cut_off: Callable[[Session], datetime],
@@ -36,7 +82,10 @@ class PreTrade:
         mids: Callable[[str, datetime], float | None],
         allocations: Mapping[str, Decimal],
     ) -> None:
-        self._state = state
+        self._orders = orders
+        self._ledger = ledger
+        self._parked = parked
+        self._trading = trading
         self._quotes = quotes
         self._calendar = calendar
         self._cut_off = cut_off
@@ -49,7 +98,7 @@ class PreTrade:
     ) -> Check:
         """Return the check of intents of this moment; ``fresh`` are the symbols that were priced for this decision."""
         session = self._calendar.session_at(now)
-        orders, books = self._state.orders, self._state.ledger.books
+        orders, books = self._orders, self._ledger.books
         open_sides: dict[str, frozenset[Side]] = {}
         for order in orders.open_orders():
             wanted = order.request
@@ -57,13 +106,13 @@ class PreTrade:
         of_today = [order for order in orders if session is not None and order.intended_at >= session.opens_at]
         circumstances = Circumstances(
             at=now,
-            held=self._state.ledger.holdings(),
+            held=self._ledger.holdings(),
             free={position.symbol: position.available_quantity for position in positions},
             assets=assets,
             fresh=fresh,
             mids={symbol: from_float(mid) for symbol in sorted(assets) if (mid := self._mids(symbol, now)) is not None},
             halted=frozenset(self._quotes.halted_symbols),
-            parked={symbol: parking.reason for symbol, parking in self._state.parked.by_symbol.items()},
+            parked={symbol: parking.reason for symbol, parking in self._parked.by_symbol.items()},
             open_sides=open_sides,
             account_blocks=account.blocks,
             buying_power=account.buying_power + sum((_worth(position) for position in positions), ZERO),
@@ -72,7 +121,7 @@ class PreTrade:
             books={name: books[name].holdings() for name in sorted(books)},
             is_in_session=session is not None,
             closes_at=self._cut_off(session) if session else None,
-            trading=self._state.trading.scopes,
+            trading=self._trading.scopes,
         )
 
         of_equity: dict[Decimal, Circumstances] = {}

@@ -1,0 +1,253 @@
+"""The desk of an event-driven run: the daemon's own handlers, wired to the exchange in memory instead of to a broker.
+
+What the daemon has and this has not: a journal, streams that may break, reconciliation, recovery, health and the operator. Who listens to
+what is the daemon's table (``service.daemon``), for the same classes in the same order.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import date, datetime
+from decimal import Decimal
+
+from msgspec import Struct
+
+from alchemiser.backtest.event_market import BoundStrategy, EventMarket
+from alchemiser.backtest.leap import LeapingClock
+from alchemiser.backtest.memory_venue import ACCOUNT_NUMBER, MemoryVenue
+from alchemiser.bus.bus import Bus
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.errors import AlchemiserError, InvariantBroken
+from alchemiser.domain.events import (
+    DaemonStarted,
+    DecisionDue,
+    Event,
+    HandlerFailed,
+    RebalanceCompleted,
+    RebalanceParked,
+    RecoveryCompleted,
+    ResultReported,
+    StreamConnected,
+)
+from alchemiser.domain.ids import rebalance_id
+from alchemiser.domain.market import Session
+from alchemiser.execution.gate import SubmitGate
+from alchemiser.execution.handler import ExecutionHandler, ExecutionParts
+from alchemiser.execution.ladder import LadderRules
+from alchemiser.execution.order_states import OrderStates
+from alchemiser.execution.parking import ParkedSymbols
+from alchemiser.execution.rebalances import Rebalances
+from alchemiser.market.calendar import TradingCalendar
+from alchemiser.market.quotes import QuoteBook
+from alchemiser.portfolio.handler import ON_SCHEDULE, Rebalancer
+from alchemiser.portfolio.ledger import Ledger
+from alchemiser.portfolio.plan import PlanRules
+from alchemiser.portfolio.planning import PortfolioParts
+from alchemiser.portfolio.standing import StandingTargets
+from alchemiser.risk.checks import RiskLimits
+from alchemiser.risk.pre_trade import PreTrade
+from alchemiser.risk.state import TradingState
+from alchemiser.strategies.aside import Done
+from alchemiser.strategies.base import LoadedStrategy
+from alchemiser.strategies.handler import StrategyHandler
+from alchemiser.strategies.reload import Changed, Unusable
+from alchemiser.strategies.renewal import Renewal
+
+EPOCH = "bt"
+
+
+class DeskRules(Struct, frozen=True, kw_only=True):
+    """How the desk plans, checks and works orders."""
+
+    plan: PlanRules
+    ladder: LadderRules
+    limits: RiskLimits
+    price_decimals: int
+
+
+class DeskParts(Struct, frozen=True):
+    """What a desk is made of; ``windows`` are the hours in which the decision of a day may be worked."""
+
+    strategies: Sequence[BoundStrategy]
+    market: EventMarket
+    venue: MemoryVenue
+    clock: LeapingClock
+    calendar: TradingCalendar
+    windows: Mapping[date, Session]
+    rules: DeskRules
+
+
+class Desk:
+    """The handlers of one run. :meth:`decide` and :meth:`report` return when what they began is over."""
+
+    def __init__(self, parts: DeskParts) -> None:
+        self._parts = parts
+        clock, venue, market, rules = parts.clock, parts.venue, parts.market, parts.rules
+        self.bus = bus = Bus(clock=clock)
+        venue.report_to(bus.post)
+        self.orders = OrderStates(bus.post)
+        self.ledger = Ledger(bus.post)
+        self.standing = StandingTargets()
+        self.rebalances = Rebalances()
+        self.trading = TradingState()
+        self.parked = ParkedSymbols()
+        self.gate = SubmitGate(now=clock.now, cut_off=_closes_at, parked=self.parked.why)
+        venue.guard(self.gate.why_not)
+        allocations = {strategy.name: Decimal(repr(strategy.allocation)) for strategy in parts.strategies}
+        self.strategies = StrategyHandler(
+            Renewal(parts.strategies, reloader=_NeverChanged(), supply=_AllThere(), publish=bus.publish, clock=clock, run_aside=_at_once),
+            market,
+            bus.publish,
+            clock,
+            run_aside=_at_once,
+            unfinished=self.rebalances.unfinished_id,
+        )
+        check = PreTrade(
+            orders=self.orders,
+            ledger=self.ledger,
+            parked=self.parked,
+            trading=self.trading,
+            quotes=QuoteBook(),
+            calendar=parts.calendar,
+            cut_off=_closes_at,
+            limits=rules.limits,
+            mids=market.mid,
+            allocations=allocations,
+        )
+        self.rebalancer = Rebalancer(
+            PortfolioParts(
+                venue=venue,
+                ledger=self.ledger,
+                clock=clock,
+                publish=bus.publish,
+                mids=market.mid,
+                assets=venue.assets,
+                check=check.check,
+                rules=rules.plan,
+                allocations=allocations,
+                unfinished=self.rebalances.unfinished_id,
+                standing=self.standing,
+                trading=self.trading.scopes,
+                half_spreads=market.half_spread,
+                price_decimals=rules.price_decimals,
+            )
+        )
+        self.execution = ExecutionHandler(
+            ExecutionParts(
+                venue=venue,
+                orders=self.orders,
+                gate=self.gate,
+                rebalances=self.rebalances,
+                quotes=market.quote,
+                clock=clock,
+                publish=bus.publish,
+                durable=bus.durable,
+                session=self._window_of,
+                cut_off=self._cut_off_on,
+                rules=rules.ladder,
+                epoch=EPOCH,
+            )
+        )
+        self._awaited: asyncio.Future[Event] | None = None
+        self._failure: str | None = None
+        self._wire()
+
+    def _wire(self) -> None:
+        bus = self.bus
+        bus.subscribe_inline("order states", OrderStates.listens_to, self.orders)
+        bus.subscribe_inline("parked symbols", ParkedSymbols.listens_to, self.parked)
+        bus.subscribe_inline("ledger", Ledger.listens_to, self.ledger)
+        bus.subscribe_inline("standing targets", StandingTargets.listens_to, self.standing)
+        bus.subscribe_inline("rebalances", Rebalances.listens_to, self.rebalances)
+        bus.subscribe_inline("trading state", TradingState.listens_to, self.trading)
+        bus.subscribe_inline("submit gate", SubmitGate.listens_to, self.gate)
+        bus.subscribe_inline("end of a step", (RebalanceCompleted, RebalanceParked, ResultReported, HandlerFailed), self._over)
+        bus.subscribe("strategies", StrategyHandler.listens_to, self.strategies.handle)
+        bus.subscribe("rebalancer", Rebalancer.listens_to, self.rebalancer.handle)
+        bus.subscribe("execution", ExecutionHandler.listens_to, self.execution.handle, capacity=4096)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the mailboxes and the requests about orders while the block runs."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self.bus.run(), name="bus"),
+                group.create_task(self.execution.run(), name="execution"),
+            ]
+            await asyncio.sleep(0)  # Both own task groups, which exist once they have begun.
+            yield
+            await self.bus.close(drain_seconds=1.0)
+            for task in tasks:
+                task.cancel("the run is over")
+
+    async def start(self) -> None:
+        """Publish what a daemon that has recovered has published."""
+        at = self._parts.clock.now()
+        shares = {strategy.name: strategy.allocation for strategy in self._parts.strategies}
+        await self.bus.publish(
+            DaemonStarted(at=at, mode="backtest", version="", epoch=EPOCH, account_number=ACCOUNT_NUMBER, strategies=shares)
+        )
+        await self.bus.publish(StreamConnected(at=at, stream="orders"))
+        await self.bus.publish(RecoveryCompleted(at=at, events_replayed=0, fills_recovered=0, open_orders=0))
+
+    async def decide(self, day: date) -> None:
+        """Have the strategies decide on a day, and return when the rebalance that follows has ended."""
+        key = rebalance_id(day, self.rebalances.next_number(day))
+        await self._until_over(DecisionDue(at=self._parts.clock.now(), rebalance_id=key, session=day, reason=ON_SCHEDULE), key)
+
+    async def until_reported(self, closing: Event) -> None:
+        """Publish the end of a session and return when its result is in."""
+        await self._until_over(closing, None)
+
+    async def _until_over(self, event: Event, correlation: str | None) -> None:
+        self._awaited = asyncio.get_running_loop().create_future()
+        await self.bus.publish(event, correlation=correlation)
+        await self._awaited
+
+    def _over(self, envelope: Envelope) -> None:
+        event = envelope.event
+        if isinstance(event, HandlerFailed):
+            self._give_up(InvariantBroken(f"handler {event.handler} failed at {event.event_type}: {event.error}; the run is given up"))
+        elif self._awaited is not None and not self._awaited.done():
+            self._awaited.set_result(event)
+
+    def _give_up(self, error: AlchemiserError) -> None:
+        if self._awaited is not None and not self._awaited.done():
+            self._awaited.set_exception(error)
+
+    def _window_of(self, day: date) -> Session:
+        return self._parts.windows[day]
+
+    def _cut_off_on(self, day: date) -> datetime:
+        return self._parts.windows[day].closes_at
+
+
+def _closes_at(session: Session) -> datetime:
+    return session.closes_at
+
+
+async def _at_once(function: Callable[[], Done]) -> Done:
+    return function()
+
+
+class _NeverChanged:
+    """The files of a run are what they were when it began."""
+
+    def is_behind(self) -> bool:
+        """Return that nothing has changed."""
+        return False
+
+    def refresh(self, strategies: Iterable[LoadedStrategy]) -> Sequence[Changed | Unusable]:
+        """Return no news."""
+        return ()
+
+
+class _AllThere:
+    """The supply of a run: every price it may need is in its panel."""
+
+    async def admit(self, new: LoadedStrategy, old: LoadedStrategy) -> tuple[str, ...]:
+        """Return no remarks."""
+        return ()
+
+    async def release(self, strategies: Sequence[LoadedStrategy]) -> None:
+        """Keep everything."""

@@ -1,0 +1,238 @@
+"""The event-driven backtest: session after session through the daemon's own handlers, on virtual time, against the exchange in memory.
+
+Every target becomes a plan, every intent passes the pre-trade checks, is worked by a tactic, lives at the exchange as an order and is
+booked by the ledger. With ``close`` the decision is made one minute before the end of the session at the price of its close; with
+``next-open`` it is made on the closes of a session, and planned and filled one minute after the next one has opened, at its open.
+
+Without costs it gives the equity of the vector engine. With costs the plan keeps back what a whole turn of the account would cost, as the
+daemon keeps its reserve: what is bought can be paid.
+"""
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from random import Random
+
+from alchemiser.backtest.event_desk import Desk, DeskParts, DeskRules
+from alchemiser.backtest.event_market import BoundDecider, BoundStrategy, EventMarket
+from alchemiser.backtest.event_notes import Notes
+from alchemiser.backtest.leap import LeapingClock, run_leaping
+from alchemiser.backtest.memory_venue import MemoryVenue
+from alchemiser.backtest.metrics import metrics_of
+from alchemiser.backtest.record import Recorder
+from alchemiser.backtest.result import BacktestResult, Charges, Opens, Terms, run_range
+from alchemiser.domain.events import SessionClosed, SessionOpened
+from alchemiser.domain.market import Quote, Session
+from alchemiser.domain.money import ONE, ZERO, from_float
+from alchemiser.exchange.assets import listing
+from alchemiser.exchange.engine import Exchange
+from alchemiser.exchange.settings import ExchangeSettings
+from alchemiser.execution.ladder import LadderRules
+from alchemiser.market.calendar import NEW_YORK, REGULAR_CLOSE, REGULAR_OPEN, TradingCalendar
+from alchemiser.portfolio.band import Band
+from alchemiser.portfolio.plan import PlanRules
+from alchemiser.risk.checks import RiskLimits
+from alchemiser.strategies.base import LoadedStrategy
+from alchemiser.strategies.panel import PricePanel
+
+MINUTE = timedelta(minutes=1)
+PRICE_DECIMALS = 15
+"""Adjusted prices are taken as they are: no tape has printed them, and rounding them would be another history."""
+
+SMALLEST_ORDER = Decimal("0.000001")
+"""Dollars. The last share fractions of a plan, which rounding leaves, are not worth an order."""
+
+_BASIS_POINTS = 10_000.0
+_LONGEST_BREAK = timedelta(days=25)
+_TURN = 2
+"""Selling everything and buying something else pays the costs twice."""
+
+
+def run_event(
+    strategies: Sequence[LoadedStrategy],
+    panel: PricePanel,
+    terms: Terms,
+    *,
+    timer: Callable[[], float],
+    start: date | None = None,
+    end: date | None = None,
+    opens: Opens | None = None,
+    recorder: Recorder | None = None,
+    charges: Charges | None = None,
+) -> BacktestResult:
+    """Run the strategies as :func:`~alchemiser.backtest.vector.run_vector` does, with the same parameters and the same result.
+
+    Raises ``DataError`` when there is no session in that range, and ``InvariantBroken`` when a handler fails or books and exchange differ.
+    """
+    began = timer()
+    deciders = {strategy.name: BoundDecider(strategy, panel) for strategy in strategies}
+    first, last = run_range(panel, deciders, start, end)
+    bound = [BoundStrategy(strategy, BoundDecider(strategy, panel)) for strategy in strategies]
+    with _few_collections():
+        run = _Run(bound, panel, terms, opens or Opens({}), charges or Charges(), first, last)
+        run_leaping(run.clock, run.all_sessions)
+    notes = run.notes
+    if recorder is not None:
+        notes.hand_over(recorder, [panel.session(place) for place in range(first, last + 1)], first)
+    return BacktestResult(
+        engine="event",
+        start=panel.session(first),
+        end=panel.session(last),
+        sessions=last - first + 1,
+        metrics=metrics_of(
+            notes.equity, initial=terms.cash, traded_shares=notes.traded_shares, costs=notes.costs, risk_free=terms.risk_free
+        ),
+        dates=[panel.session(place) for place in range(first, last + 1)],
+        equity=notes.equity,
+        targets=notes.targets,
+        failures=notes.failures,
+        seconds=timer() - began,
+    )
+
+
+class _Run:
+    """One run: its market, its exchange, its desk, and the order of a day."""
+
+    def __init__(
+        self,
+        strategies: Sequence[BoundStrategy],
+        panel: PricePanel,
+        terms: Terms,
+        opens: Opens,
+        charges: Charges,
+        first: int,
+        last: int,
+    ) -> None:
+        half_spread = terms.slippage_bps / _BASIS_POINTS + charges.spread_bps / _BASIS_POINTS / 2
+        days = [panel.session(place) for place in range(first, last + 1)]
+        self._sessions = [session_of(day) for day in days]
+        self._first = first
+        self._fills_at_close = terms.fill == "close"
+        self.clock = LeapingClock(self._sessions[0].opens_at - MINUTE)
+        self.market = EventMarket(panel, opens, half_spread=half_spread, is_held=lambda symbol: symbol in self._exchange.positions)
+        symbols = sorted({symbol for strategy in strategies for symbol in strategy.symbols_held})
+        self._exchange = _exchange(terms, charges, symbols, self._sessions, self.clock.now())
+        self._venue = MemoryVenue(self._exchange, self.clock, show=self._show)
+        self._desk = Desk(
+            DeskParts(
+                strategies=strategies,
+                market=self.market,
+                venue=self._venue,
+                clock=self.clock,
+                calendar=TradingCalendar.from_sessions(self._sessions),
+                windows=_windows(self._sessions, is_next=not self._fills_at_close),
+                rules=_rules(half_spread),
+            )
+        )
+        self.notes = Notes(panel, terms, charges, {strategy.name: strategy.allocation for strategy in strategies}, self._desk, self.market)
+
+    async def all_sessions(self) -> None:
+        """Live through every session."""
+        desk = self._desk
+        async with desk.running():
+            await desk.start()
+            for number, session in enumerate(self._sessions):
+                await self._through(self._first + number, session)
+
+    async def _through(self, place: int, session: Session) -> None:
+        desk, notes = self._desk, self.notes
+        self._turn(session.opens_at)
+        notes.session_began(place)
+        await desk.bus.publish(SessionOpened(at=session.opens_at, session=session))
+        if not self._fills_at_close and place > self._first:
+            at = session.opens_at + MINUTE
+            self._show_all(place, at, is_open=True)
+            self.market.place = place - 1
+            await desk.decide(self.market.panel.session(place - 1))
+        at = session.closes_at - MINUTE
+        self._show_all(place, at, is_open=False)
+        if self._fills_at_close:
+            self.market.place = place
+            await desk.decide(session.date)
+        self._turn(session.closes_at)
+        await desk.until_reported(SessionClosed(at=session.closes_at, session=session))
+
+    def _turn(self, at: datetime) -> None:
+        self.clock.turn_to(at)
+        self._exchange.advance(at)
+        self._venue.tell()
+
+    def _show_all(self, place: int, at: datetime, *, is_open: bool) -> None:
+        """Let the exchange see the prices of a moment of everything that is held."""
+        self._turn(at)
+        self.market.turn_to(place, at, is_open=is_open)
+        for symbol in self._exchange.positions:
+            self._show(symbol)
+
+    def _show(self, symbol: str) -> None:
+        quote = self.market.quote(symbol, self.clock.now())
+        if isinstance(quote, Quote) and self.market.is_news(symbol):
+            self._exchange.on_quote(quote, self.clock.now())
+
+
+def session_of(day: date) -> Session:
+    """Return the session of a day of the bars: the usual hours, for daily bars do not know of half days."""
+    opens, closes = (datetime.combine(day, at, NEW_YORK).astimezone(UTC) for at in (REGULAR_OPEN, REGULAR_CLOSE))
+    return Session(date=day, opens_at=opens, closes_at=closes)
+
+
+def _windows(sessions: Sequence[Session], *, is_next: bool) -> dict[date, Session]:
+    """Return for each day the session in which its decision is worked."""
+    worked = sessions[1:] if is_next else sessions
+    return {session.date: window for session, window in zip(sessions, worked, strict=False)}
+
+
+def _rules(half_spread: float) -> DeskRules:
+    kept_back = from_float(min(_TURN * half_spread, 0.5), decimals=12)
+    return DeskRules(
+        plan=PlanRules(band=Band(absolute=0.0, relative=0.0, is_cost_aware=False), cash_reserve=kept_back, minimum_notional=SMALLEST_ORDER),
+        ladder=LadderRules(rungs=(), max_orders_per_session=1_000_000, market_cushion=ONE, smallest_order=SMALLEST_ORDER),
+        limits=RiskLimits(minimum_notional=ZERO),
+        price_decimals=PRICE_DECIMALS,
+    )
+
+
+def _exchange(terms: Terms, charges: Charges, symbols: Sequence[str], sessions: Sequence[Session], opened_at: datetime) -> Exchange:
+    settings = ExchangeSettings(
+        cash=from_float(terms.cash),
+        engine="paper",
+        partial_fill_probability=0.0,
+        multiplier="4",
+        acknowledge_ms=0,
+        match_ms=0,
+        cancel_ms=0,
+        replace_ms=0,
+        fees=charges.fees,
+        price_decimals=PRICE_DECIMALS,
+        smallest_order=SMALLEST_ORDER / 2,
+        cash_in_cents=charges.in_cents,
+        refuse_margin_deficits=False,
+    )
+    known = {session.date: session for session in _without_holes(sessions)}
+    return Exchange(settings=settings, assets=listing(symbols), sessions=known.get, random=Random(0), opened_at=opened_at)  # noqa: S311
+
+
+def _without_holes(sessions: Sequence[Session]) -> Iterator[Session]:
+    """Yield the sessions, and others in breaks so long that the exchange would take them for the end of its calendar."""
+    before: Session | None = None
+    for session in sessions:
+        while before is not None and session.date - before.date > _LONGEST_BREAK:
+            before = session_of(before.date + _LONGEST_BREAK)
+            yield before
+        yield session
+        before = session
+    assert before is not None
+    yield session_of(before.date + timedelta(days=1))  # On which the trades of the last session settle.
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Look for garbage rarely: a run keeps what it makes, and to walk over all of it again and again finds nothing."""
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 50, 1_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)

@@ -1,0 +1,241 @@
+"""The market of an event-driven run from daily bars: at each moment one price per symbol, and what strategies may see of the panel.
+
+The price of a moment is the open or the close of a session; a symbol without one is at its last close, as in the vector engine. Around it
+stands a quote whose halves of the spread are the costs of trading. A decision sees the panel up to its own session and not a bar further.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime
+
+from msgspec import Struct
+
+from alchemiser.backtest.result import Opens
+from alchemiser.domain.errors import InvariantBroken
+from alchemiser.domain.market import Quote
+from alchemiser.domain.rebalancing import Header
+from alchemiser.market.arrays import Floats
+from alchemiser.market.indicators import Measure
+from alchemiser.strategies.base import Decider, LoadedStrategy
+from alchemiser.strategies.outcome import NotComputable, Proposal
+from alchemiser.strategies.panel import PRICE, Panel, PricePanel
+
+DISPLAYED_SHARES = 1e12
+"""What is displayed on both sides: more than anybody trades, for the size of an order is no part of a fill at one price."""
+
+
+LOWEST_PRICE, USUAL_PRICE, HIGHEST_PRICE = 1.0, 100.0, 1_000.0
+"""Dollars. What costs less than the lowest or more than the highest is traded in units that cost about as much as usual."""
+
+
+class EventMarket:
+    """The prices of one run. ``half_spread`` is half the spread as a fraction of the price, ``is_held`` tells of what there are shares."""
+
+    def __init__(self, panel: PricePanel, opens: Opens, *, half_spread: float, is_held: Callable[[str], bool]) -> None:
+        self.panel = panel
+        self.place = 0
+        """The place of the session that the next decision is made on."""
+        self._opens = opens
+        self._half_spread = half_spread
+        self._is_held = is_held
+        self._marks: dict[str, list[float | None]] = {}
+        self._quotes: dict[str, Quote | str] = {}
+        self._shown: set[str] = set()
+        self._units: dict[str, float] = {}
+        self._session = 0
+        self._is_open = False
+        self._at: datetime | None = None
+
+    def turn_to(self, place: int, at: datetime, *, is_open: bool) -> None:
+        """Let the prices be those of the open or of the close of a session."""
+        self._session, self._is_open, self._at = place, is_open, at
+        self._quotes = {}
+        self._shown = set()
+
+    def quote(self, symbol: str, now: datetime) -> Quote | str:
+        """Return the quote of a symbol, or why there is none."""
+        quote = self._quotes.get(symbol)
+        if quote is None:
+            quote = self._quotes[symbol] = self._quote(symbol)
+        return quote
+
+    def is_news(self, symbol: str) -> bool:
+        """Return whether this is the first time that the exchange is to see the present quote of a symbol."""
+        if symbol in self._shown:
+            return False
+        self._shown.add(symbol)
+        return True
+
+    def mid(self, symbol: str, now: datetime) -> float | None:
+        """Return the price of a symbol in this market."""
+        quote = self.quote(symbol, now)
+        return quote.mid if isinstance(quote, Quote) else None
+
+    def half_spread(self, symbol: str, now: datetime) -> float | None:
+        """Return half the spread as a fraction of the price."""
+        return self._half_spread if isinstance(self.quote(symbol, now), Quote) else None
+
+    def marks(self, symbol: str) -> list[float | None]:
+        """Return the close of every session, the last known one where there is none, ``None`` before the first."""
+        marks = self._marks.get(symbol)
+        if marks is None:
+            marks = []
+            latest: float | None = None
+            column = self.panel.column(symbol, PRICE)
+            for close, known in zip(column.values.tolist(), column.known.tolist(), strict=True):
+                latest = close if known else latest
+                marks.append(latest)
+            self._marks[symbol] = marks
+        return marks
+
+    async def prepare(self, symbols: Sequence[str], rebalance_id: str) -> "Sight":
+        """Return the panel as it is seen on the session of the decision."""
+        return Sight(self, self.place)
+
+    def unit(self, symbol: str) -> float:
+        """Return how many shares of the bars one share of this market stands for: a power of ten, the same for as long as it is held.
+
+        Bars that were adjusted for many reverse splits begin at billions of dollars, of which the venue's finest fraction of a share is
+        too much for an exact account. Prices between a dollar and a thousand are left as they are.
+        """
+        return self._units.get(symbol, 1.0)
+
+    def _quote(self, symbol: str) -> Quote | str:
+        known = self._price(symbol)
+        if known is None:
+            return "no bar of it is known yet"
+        if not self._is_held(symbol):
+            self._units[symbol] = _unit_of(known)
+        price = known * self.unit(symbol)
+        assert self._at is not None
+        if self._half_spread:
+            bid, ask = price * (1.0 - self._half_spread), price * (1.0 + self._half_spread)
+        else:
+            # The narrowest quote that is not locked: buyer and seller pay the same to the last place of a float.
+            bid, ask = math.nextafter(price, 0.0), math.nextafter(price, math.inf)
+        return Quote(symbol=symbol, bid=bid, bid_size=DISPLAYED_SHARES, ask=ask, ask_size=DISPLAYED_SHARES, at=self._at)
+
+    def _price(self, symbol: str) -> float | None:
+        if not self._is_open:
+            return self.marks(symbol)[self._session]
+        opened = self._opens.by_symbol.get(symbol, {}).get(self.panel.session(self._session).toordinal())
+        return self.marks(symbol)[self._session - 1] if opened is None else opened
+
+
+def _unit_of(price: float) -> float:
+    if LOWEST_PRICE <= price <= HIGHEST_PRICE:
+        return 1.0
+    return float(10.0 ** -round(math.log10(price / USUAL_PRICE)))
+
+
+class Sight:
+    """The panel of a market up to a session: whoever decides on it finds nothing behind."""
+
+    def __init__(self, market: EventMarket, last: int) -> None:
+        self._market = market
+        self.panel = market.panel
+        self._last = last
+
+    @property
+    def last(self) -> int:
+        """The place of the session of the decision."""
+        return self._last
+
+    def __len__(self) -> int:
+        return self._last + 1
+
+    def session(self, place: int) -> date:
+        """Return the date of the session at a place."""
+        return self.panel.session(self._seen(place))
+
+    def value(self, symbol: str, measure: Measure, place: int) -> float | NotComputable:
+        """Return a measure of a symbol at a session."""
+        return self.panel.value(symbol, measure, self._seen(place))
+
+    def closes(self, symbol: str, place: int) -> Floats:
+        """Return the closes of a symbol up to and including a session."""
+        return self.panel.closes(symbol, self._seen(place))
+
+    def prices(self, symbols: Iterable[str], place: int) -> dict[str, float]:
+        """Return the price in the market of each symbol that has a close at that session."""
+        found = self.panel.prices(symbols, self._seen(place))
+        return {symbol: price * self._market.unit(symbol) for symbol, price in found.items()}
+
+    def _seen(self, place: int) -> int:
+        if place > self._last:
+            raise InvariantBroken(
+                f"a decision of {self.panel.session(self._last)} looked at {self.panel.session(place)}; the run is given up"
+            )
+        return place
+
+
+class BoundStrategy(Struct, frozen=True):
+    """A strategy that is bound to the whole panel once and decides session after session.
+
+    A decision of a session never depends on later ones, which the tests prove by cutting the panel. The words of the path are left out;
+    why there is no target is told of the first session of a stretch.
+    """
+
+    strategy: LoadedStrategy
+    decider: "BoundDecider"
+
+    @property
+    def name(self) -> str:
+        """The name under which it trades."""
+        return self.strategy.name
+
+    @property
+    def allocation(self) -> float:
+        """Its share of the account."""
+        return self.strategy.allocation
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Every symbol whose prices it may need, sorted: of those its answer tells the prices that it may hold."""
+        return self.strategy.symbols_held
+
+    @property
+    def symbols_held(self) -> tuple[str, ...]:
+        """Those of them that it may hold."""
+        return self.strategy.symbols_held
+
+    @property
+    def bars_needed(self) -> int:
+        """The fewest daily closes per symbol with which every number it uses exists."""
+        return self.strategy.bars_needed
+
+    @property
+    def bars_settled(self) -> int:
+        """The closes per symbol after which more history changes nothing that matters."""
+        return self.strategy.bars_settled
+
+    @property
+    def header(self) -> Header:
+        """When its target is acted upon."""
+        return self.strategy.header
+
+    @property
+    def is_large(self) -> bool:
+        """Whether one decision belongs in a thread: never, all of them were computed together."""
+        return False
+
+    def on(self, panel: Panel) -> Decider:
+        """Return the one decider."""
+        return self.decider
+
+
+class BoundDecider:
+    """Decides without the words of the path."""
+
+    def __init__(self, strategy: LoadedStrategy, panel: PricePanel) -> None:
+        self._decider = strategy.on(panel)
+        self._failed_at = -2
+
+    def decide(self, place: int, *, explain: bool = True) -> Proposal | NotComputable:
+        """Return the target of a session."""
+        outcome = self._decider.decide(place, explain=False)
+        if isinstance(outcome, NotComputable):
+            is_known, self._failed_at = self._failed_at == place - 1, place
+            if explain and not is_known:
+                return self._decider.decide(place)
+        return outcome

@@ -1,0 +1,171 @@
+"""What an event-driven run has done, written down for its result: equity, targets, trades, costs and stretches without a target."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from alchemiser.backtest.event_desk import Desk
+from alchemiser.backtest.event_market import EventMarket
+from alchemiser.backtest.record import Contribution, Recorder
+from alchemiser.backtest.result import Charges, DatedTarget, Failure, FailureLog, Terms
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.errors import InvariantBroken
+from alchemiser.domain.events import FillBooked, LedgerCompared, RebalanceParked, RebalancePlanned, ResultReported, StrategyFailed
+from alchemiser.strategies.panel import PricePanel
+
+_NO_SHARES = 1e-12
+"""What is left of a position by the sums of floats."""
+
+
+class _Earned:
+    """What one strategy has paid for its shares, less what it got for them, and what that cost it."""
+
+    def __init__(self) -> None:
+        self.cash = 0.0
+        self.costs = 0.0
+        self.shares: dict[str, float] = {}
+
+    def trade(self, symbol: str, shares: float, price: float, cost: float) -> None:
+        """Count a trade: signed shares at a price, and what it cost beyond that."""
+        self.cash -= shares * price + cost
+        self.costs += cost
+        self.shares[symbol] = self.shares.get(symbol, 0.0) + shares
+
+
+class Notes:
+    """Listens to the bus of a run; everything it keeps is in dollars and floats, for reports."""
+
+    listens_to = (RebalancePlanned, RebalanceParked, StrategyFailed, FillBooked, LedgerCompared, ResultReported)
+
+    def __init__(
+        self, panel: PricePanel, terms: Terms, charges: Charges, allocations: Mapping[str, float], desk: Desk, market: EventMarket
+    ) -> None:
+        self._panel = panel
+        self._terms = terms
+        self._market = market
+        self._log = FailureLog(panel)
+        self._place = 0
+        self._is_exact = not charges.fees and not charges.in_cents
+        self._has_fees = not self._is_exact
+        self._has_spread = bool(terms.slippage_bps or charges.spread_bps)
+        self._equity_planned = terms.cash
+        self._earned = {name: _Earned() for name in allocations}
+        self._position: dict[str, float] = {}
+        self._fills: dict[str, list[tuple[float, float, float]]] = {}
+        self._trades: list[tuple[date, dict[str, float], dict[str, float], dict[str, float], dict[str, float]]] = []
+        self.equity: list[float] = []
+        self.targets: list[DatedTarget] = []
+        self.traded_shares: list[float] = []
+        self.costs = 0.0
+        desk.bus.subscribe_inline("notes", Notes.listens_to, self)
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The stretches of sessions without a target."""
+        return self._log.failures
+
+    def session_began(self, place: int) -> None:
+        """Take note that a session has begun."""
+        self._place = place
+
+    def __call__(self, envelope: Envelope) -> None:
+        """Write one event down."""
+        match envelope.event:
+            case FillBooked() as booked:
+                self._fill(booked)
+            case RebalancePlanned() as plan:
+                self._plan(plan)
+            case StrategyFailed(strategy=name, reason=reason):
+                self._log.note(name, self._market.place, lambda: reason)
+            case RebalanceParked(reason=reason, outcomes=outcomes):
+                if outcomes or reason.startswith("no plan was made"):
+                    self._log.note("rebalance", self._market.place, lambda: reason)
+            case LedgerCompared(differences=differences):
+                if differences and self._is_exact:
+                    raise InvariantBroken(f"books and exchange differ on {self._panel.session(self._place)}: {'; '.join(differences)}")
+            case ResultReported(equity=equity):
+                self.equity.append(float(equity))
+                self._end_session()
+            case _:
+                pass
+
+    def hand_over(self, recorder: Recorder, dates: Sequence[date], first: int) -> None:
+        """Give the recorder the trades and what the strategies earned; the fees of the run are spread over what was sold."""
+        fees = self._fees()
+        sold = sum(
+            max(before.get(symbol, 0.0) - after.get(symbol, 0.0), 0.0) * price
+            for _, before, after, prices, _ in self._trades
+            for symbol, price in prices.items()
+        )
+        rate = fees / sold if sold else 0.0
+        for day, before, after, prices, costs in self._trades:
+            for symbol, price in prices.items():
+                costs[symbol] += max(before.get(symbol, 0.0) - after.get(symbol, 0.0), 0.0) * price * rate
+            recorder.filled(day, before=before, after=after, prices=prices, costs=costs)
+        self.costs += fees
+        traded = sorted({trade.symbol for trade in recorder.trades})
+        last = first + len(dates) - 1
+        recorder.ended(
+            initial=self._terms.cash,
+            dates=dates,
+            equity=self.equity,
+            closes={symbol: self._market.marks(symbol)[first : last + 1] for symbol in traded},
+            strategies=self._contributions(last, fees),
+        )
+
+    # --- private ---
+
+    def _plan(self, plan: RebalancePlanned) -> None:
+        if any(name not in plan.kept for name in self._earned):
+            self.targets.append(DatedTarget(plan.session, plan.target))
+        self._equity_planned = float(plan.equity)
+        for crossing in plan.crossings:
+            unit = self._market.unit(crossing.symbol)
+            shares, price = float(crossing.quantity) * unit, float(crossing.price) / unit
+            for name, change in ((crossing.seller, -shares), (crossing.buyer, shares)):
+                self._earned[name].trade(crossing.symbol, change, price, 0.0)
+
+    def _fill(self, booked: FillBooked) -> None:
+        mid = self._market.mid(booked.symbol, booked.at)
+        assert mid is not None, f"{booked.symbol} was filled and has no price"
+        unit = self._market.unit(booked.symbol)
+        mid /= unit
+        for entry in booked.entries:
+            shares, price = float(entry.quantity) * unit, float(entry.price) / unit
+            cost = abs(shares) * abs(price - mid) if self._has_spread else 0.0
+            self._earned[entry.strategy].trade(booked.symbol, shares, mid, cost)
+            self._fills.setdefault(booked.symbol, []).append((shares, mid, cost))
+
+    def _end_session(self) -> None:
+        """Net the fills of a session into one trade per symbol."""
+        if not self._fills:
+            return
+        before = self._position
+        after, prices, costs, traded = dict(before), {}, {}, 0.0
+        for symbol, fills in sorted(self._fills.items()):
+            prices[symbol], costs[symbol] = fills[-1][1], sum(cost for _, _, cost in fills)
+            position = before.get(symbol, 0.0) + sum(shares for shares, _, _ in fills)
+            after.pop(symbol, None)
+            if abs(position) > _NO_SHARES:
+                after[symbol] = position
+            traded += sum(abs(shares) for shares, _, _ in fills) * prices[symbol]
+        self._fills = {}
+        self._trades.append((self._panel.session(self._place), before, after, prices, costs))
+        self._position = after
+        self.costs += sum(costs.values())
+        self.traded_shares.append(traded / self._equity_planned)
+
+    def _fees(self) -> float:
+        """Return what the exchange took besides the prices of the fills."""
+        cash = sum(earned.cash for earned in self._earned.values())
+        worth = sum(shares * (self._market.marks(symbol)[self._place] or 0.0) for symbol, shares in self._position.items())
+        return max(self._terms.cash + cash + worth - self.equity[-1], 0.0) if self._has_fees else 0.0
+
+    def _contributions(self, last: int, fees: float) -> list[Contribution]:
+        costs = sum(earned.costs for earned in self._earned.values())
+        found = []
+        for name, earned in self._earned.items():
+            part = fees * (earned.costs / costs if costs else 1.0 / len(self._earned))
+            worth = sum(shares * (self._market.marks(symbol)[last] or 0.0) for symbol, shares in earned.shares.items())
+            profit = earned.cash + worth - part
+            found.append(Contribution(name, profit, profit / self._terms.cash, earned.costs + part))
+        return found

@@ -1,0 +1,256 @@
+"""The exchange as a venue without a wire: every request is a call of its core, every answer is there at once.
+
+It keeps the promises of ``domain.venue.Venue`` that a backtest needs: what the order stream would tell arrives as ``ExecutionReported`` in
+the order in which it happened, a refusal is an ``OrderRejected`` with the exchange's own words. Nothing is ever lost on the way, so there
+is nothing to be told again. Prices of decisions and histories come from the panel of the run and cannot be had here.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+
+from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosition
+from alchemiser.domain.errors import NotFoundAtVenue, OrderRejected, VenueUnavailable
+from alchemiser.domain.events import Event, ExecutionReported
+from alchemiser.domain.market import Bar, MarketSnapshot, Session
+from alchemiser.domain.orders import ExecutionReport, NewOrder, Side
+from alchemiser.domain.runtime import Clock
+from alchemiser.domain.venue import After, WhyNot
+from alchemiser.exchange.engine import Exchange
+from alchemiser.exchange.errors import ApiError
+from alchemiser.exchange.orders import OrderUpdate, VenueOrder
+from alchemiser.exchange.requests import OrderFilter, OrderRequest, ReplaceRequest
+
+ACCOUNT_NUMBER = "BACKTEST"
+_SIDES = {"buy": Side.BUY, "sell": Side.SELL}
+
+
+class MemoryVenue:
+    """The venue of one run. ``show`` is called with a symbol whose market the exchange is about to need."""
+
+    def __init__(self, exchange: Exchange, clock: Clock, *, show: Callable[[str], None]) -> None:
+        self._exchange = exchange
+        self._clock = clock
+        self._show = show
+        self._why_not: WhyNot = lambda symbol, side: None
+        self._post: Callable[[Event], object] = lambda event: None
+        self._fills: list[BrokerActivity] = []
+        self._assets = {
+            symbol: Asset(symbol=symbol, is_tradable=asset.tradable, is_fractionable=asset.fractionable, is_shortable=asset.shortable)
+            for symbol, asset in exchange.assets.items()
+        }
+
+    def report_to(self, post: Callable[[Event], object]) -> None:
+        """Tell the order stream to ``post`` from now on."""
+        self._post = post
+
+    def guard(self, why_not: WhyNot) -> None:
+        """Ask ``why_not`` before anything new enters."""
+        self._why_not = why_not
+
+    def tell(self) -> None:
+        """Post what has happened to orders since the last time."""
+        for update in self._exchange.drain():
+            report = _report_of(update)
+            if report.execution_id is not None:
+                self._fills.append(_activity_of(report))
+            self._post(ExecutionReported(at=update.at, report=report))
+
+    # --- orders ---
+
+    async def submit(self, order: NewOrder, *, after: After | None = None) -> ExecutionReport:
+        """Enter an order, which trades at once when it can. Raises ``OrderRejected``."""
+        await self._clear(order.symbol, order.side, after)
+        request = OrderRequest(
+            symbol=order.symbol,
+            side=order.side.value,
+            type=order.order_type.value,
+            time_in_force=order.time_in_force.value,
+            qty=order.quantity,
+            limit_price=order.limit_price,
+            client_order_id=order.client_order_id,
+        )
+        try:
+            entered = self._exchange.submit(request, self._clock.now())
+        except ApiError as refusal:
+            raise _rejected(refusal) from refusal
+        return self._answer(entered, "submit")
+
+    async def replace(
+        self, venue_order_id: str, *, symbol: str, client_order_id: str, quantity: Decimal, limit_price: Decimal
+    ) -> ExecutionReport:
+        """Replace an open order. Raises ``OrderRejected`` and ``NotFoundAtVenue``."""
+        await self._clear(symbol, self._side_of(venue_order_id), None)
+        request = ReplaceRequest(qty=quantity, limit_price=limit_price, client_order_id=client_order_id)
+        try:
+            entered = self._exchange.replace(venue_order_id, request, self._clock.now())
+        except ApiError as refusal:
+            raise _rejected(refusal) from refusal
+        return self._answer(entered, "replace")
+
+    async def cancel(self, venue_order_id: str) -> None:
+        """Ask for a cancel. Raises ``OrderRejected`` when the order has ended."""
+        try:
+            self._exchange.cancel(venue_order_id, self._clock.now())
+        except ApiError as refusal:
+            raise _rejected(refusal) from refusal
+        self._exchange.advance(self._clock.now())
+        self.tell()
+
+    async def order_by_client_id(self, client_order_id: str) -> ExecutionReport:
+        """Return the state of an order. Raises ``NotFoundAtVenue``."""
+        try:
+            return _state_of(self._exchange.order_by_client_id(client_order_id), "query", self._clock.now())
+        except ApiError as refusal:
+            raise _not_found(refusal) from refusal
+
+    async def open_orders(self) -> tuple[ExecutionReport, ...]:
+        """Return every order that has not ended."""
+        return tuple(_state_of(order, "query", self._clock.now()) for order in self._exchange.orders(OrderFilter(limit=500)))
+
+    # --- account ---
+
+    async def account(self) -> Account:
+        """Return the account."""
+        value = self._exchange.valuation()
+        return Account(
+            account_number=ACCOUNT_NUMBER,
+            cash=value.cash,
+            equity=value.equity,
+            buying_power=value.buying_power,
+            multiplier=value.multiplier,
+        )
+
+    async def positions(self) -> tuple[BrokerPosition, ...]:
+        """Return all positions, sorted by symbol."""
+        exchange = self._exchange
+        return tuple(
+            BrokerPosition(
+                symbol=symbol,
+                quantity=position.quantity,
+                available_quantity=exchange.free_shares(symbol),
+                average_entry_price=position.average_entry_price,
+                current_price=exchange.price_of(symbol),
+            )
+            for symbol, position in sorted(exchange.positions.items())
+        )
+
+    async def fills_since(self, after: datetime | None) -> tuple[BrokerActivity, ...]:
+        """Return the fills after that time, oldest first."""
+        return tuple(fill for fill in self._fills if after is None or fill.at > after)
+
+    async def replay_since(self, event_id: str) -> tuple[ExecutionReport, ...] | None:
+        """Return ``None``: nothing is lost, so nothing is told again."""
+        return None
+
+    async def assets(self, symbols: Sequence[str]) -> dict[str, Asset]:
+        """Return what is known of these symbols."""
+        return {symbol: self._assets[symbol] for symbol in symbols if symbol in self._assets}
+
+    # --- the market ---
+
+    async def sessions(self, start: date, end: date) -> tuple[Session, ...]:
+        """Raise ``VenueUnavailable``: the sessions of a run are those of its bars."""
+        raise VenueUnavailable(f"the sessions from {start} to {end} are those of the bars; the exchange in memory is not asked")
+
+    async def now(self) -> datetime:
+        """Return the market time."""
+        return self._clock.now()
+
+    async def snapshots(self, symbols: Sequence[str]) -> dict[str, MarketSnapshot]:
+        """Raise ``VenueUnavailable``: decisions are made on the panel of the run."""
+        raise VenueUnavailable(f"the prices of {len(symbols)} symbols are those of the bars; the exchange in memory is not asked")
+
+    async def daily_bars(self, symbols: Sequence[str], *, start: date, end: date) -> dict[str, tuple[Bar, ...]]:
+        """Raise ``VenueUnavailable``: decisions are made on the panel of the run."""
+        raise VenueUnavailable(f"the bars of {len(symbols)} symbols from {start} to {end} are those of the run")
+
+    # --- private ---
+
+    async def _clear(self, symbol: str, side: Side, after: After | None) -> None:
+        if after is not None:
+            await after()
+        if (reason := self._why_not(symbol, side)) is not None:
+            raise VenueUnavailable(reason)
+        self._show(symbol)
+
+    def _side_of(self, venue_order_id: str) -> Side:
+        try:
+            return _SIDES[self._exchange.order(venue_order_id).side]
+        except ApiError as refusal:
+            raise _not_found(refusal) from refusal
+
+    def _answer(self, entered: VenueOrder, source: str) -> ExecutionReport:
+        report = _state_of(entered, source, entered.submitted_at)
+        self._exchange.advance(self._clock.now())
+        self.tell()
+        return report
+
+
+def _rejected(refusal: ApiError) -> OrderRejected:
+    return OrderRejected(refusal.message, code=refusal.code or 0, status=refusal.status)
+
+
+def _not_found(refusal: ApiError) -> NotFoundAtVenue:
+    return NotFoundAtVenue(refusal.message)
+
+
+def _state_of(order: VenueOrder, source: str, at: datetime) -> ExecutionReport:
+    return ExecutionReport(
+        event="query",
+        source=source,
+        at=at,
+        status=order.status.value,
+        client_order_id=order.client_order_id,
+        venue_order_id=order.id,
+        symbol=order.symbol,
+        side=_SIDES[order.side],
+        quantity=order.qty,
+        cumulative_quantity=order.filled_qty,
+        average_price=order.average_price,
+        limit_price=order.limit_price,
+        replaced_by=order.replaced_by,
+        replaces=order.replaces,
+    )
+
+
+def _report_of(update: OrderUpdate) -> ExecutionReport:
+    order = update.state
+    is_execution = update.qty is not None
+    return ExecutionReport(
+        event=update.event,
+        at=update.at,
+        status=order.status.value,
+        client_order_id=order.client_order_id,
+        venue_order_id=order.id,
+        symbol=order.symbol,
+        side=_SIDES[order.side],
+        quantity=order.qty,
+        cumulative_quantity=order.filled_qty,
+        average_price=order.average_price,
+        execution_id=update.execution_id if is_execution else None,
+        last_quantity=update.qty,
+        last_price=update.price,
+        position_quantity=update.position_qty,
+        limit_price=order.limit_price,
+        replaced_by=order.replaced_by,
+        replaces=order.replaces,
+        previous_execution_id=update.previous_execution_id,
+    )
+
+
+def _activity_of(report: ExecutionReport) -> BrokerActivity:
+    assert report.execution_id is not None
+    assert report.last_quantity is not None
+    assert report.last_price is not None
+    return BrokerActivity(
+        activity_id=report.execution_id,
+        execution_id=report.execution_id,
+        venue_order_id=report.venue_order_id,
+        symbol=report.symbol,
+        side=report.side.value,
+        quantity=report.last_quantity,
+        price=report.last_price,
+        cumulative_quantity=report.cumulative_quantity,
+        at=report.at,
+    )

@@ -1,0 +1,122 @@
+"""What both engines take and give: the terms of a run, its result, and the sessions on which a strategy had no target."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+import msgspec
+
+from alchemiser.backtest.metrics import Metrics
+from alchemiser.domain.errors import DataError
+from alchemiser.strategies.base import Decider
+from alchemiser.strategies.outcome import NotComputable
+from alchemiser.strategies.panel import PricePanel
+
+FillAt = Literal["close", "next-open"]
+
+
+class DatedTarget(msgspec.Struct, frozen=True):
+    """The account target that was acted upon after the decision of that day."""
+
+    date: date
+    weights: dict[str, float]
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A stretch of sessions on which a strategy had no target, and the reason of the first of them."""
+
+    strategy: str
+    first: date
+    last: date
+    sessions: int
+    reason: str
+
+
+class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A run: the equity at each session's close, the targets acted upon, and what could not be decided."""
+
+    engine: str
+    start: date
+    end: date
+    sessions: int
+    seconds: float
+    metrics: Metrics
+    dates: list[date]
+    equity: list[float]
+    targets: list[DatedTarget]
+    failures: list[Failure]
+
+
+class Opens(msgspec.Struct, frozen=True):
+    """Adjusted opens per symbol and day (as an ordinal), on the same basis as the closes of the panel."""
+
+    by_symbol: Mapping[str, Mapping[int, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """The money and the terms of trade of a run."""
+
+    cash: float = 100_000.0
+    slippage_bps: float = 0.0
+    fill: FillAt = "close"
+    risk_free: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charges:
+    """What trading costs beside ``Terms.slippage_bps``, and how exactly money is counted.
+
+    ``spread_bps`` is the whole spread, ``fees`` are those of the regulators, ``in_cents`` rounds the cash of every execution to cents.
+    """
+
+    spread_bps: float = 0.0
+    fees: bool = False
+    in_cents: bool = False
+
+
+class FailureLog:
+    """Takes note of every session on which a strategy had no target: only the first of a stretch is explained."""
+
+    def __init__(self, panel: PricePanel) -> None:
+        self._panel = panel
+        self._current: dict[str, int] = {}
+        self.failures: list[Failure] = []
+
+    def note(self, strategy: str, place: int, reason: Callable[[], str]) -> None:
+        """Add a failed session to the strategy's current stretch of them, or begin one."""
+        day = self._panel.session(place)
+        known = self._current.get(strategy)
+        if known is not None and self.failures[known].last == self._panel.session(place - 1):
+            failure = self.failures[known]
+            self.failures[known] = msgspec.structs.replace(failure, last=day, sessions=failure.sessions + 1)
+            return
+        self._current[strategy] = len(self.failures)
+        self.failures.append(Failure(strategy, day, day, 1, reason()))
+
+
+def run_range(panel: PricePanel, deciders: Mapping[str, Decider], start: date | None, end: date | None) -> tuple[int, int]:
+    """Return the places of the first and the last session of a run; ``deciders`` are those of its strategies, by name.
+
+    Without ``start`` it begins with the first target of any of them. Raises ``DataError`` when there is no session.
+    """
+    last = panel.last if end is None else panel.place_through(end)
+    if start is None:
+        computable = (place for place in range(last + 1) if _any_target(deciders, place))
+        first = next(computable, None)
+        if first is None:
+            reasons = [f"{name}: {decider.decide(last)}" for name, decider in deciders.items()] if last >= 0 else ["there are no bars"]
+            raise DataError(f"there is no session with a target; on the last one {'; '.join(reasons)}")
+    else:
+        days = [panel.session(place).toordinal() for place in range(len(panel))]
+        first = bisect_left(days, start.toordinal())
+    if first > last:
+        have = f"the bars reach from {panel.session(0)} to {panel.session(panel.last)}"
+        raise DataError(f"there is no session from {start or 'the first'} to {end or 'the last'}; {have}")
+    return first, last
+
+
+def _any_target(deciders: Mapping[str, Decider], place: int) -> bool:
+    return any(not isinstance(decider.decide(place, explain=False), NotComputable) for decider in deciders.values())
