@@ -77,14 +77,16 @@ class MemoryVenue:
         return self._answer(entered, "submit")
 
     async def replace(
-        self, venue_order_id: str, *, symbol: str, client_order_id: str, quantity: Decimal, limit_price: Decimal
+        self, venue_order_id: str, *, symbol: str, side: Side, client_order_id: str, quantity: Decimal, limit_price: Decimal
     ) -> ExecutionReport:
         """Replace an open order. Raises ``OrderRejected`` and ``NotFoundAtVenue``."""
-        await self._clear(symbol, self._side_of(venue_order_id), None)
+        await self._clear(symbol, side, None)
         request = ReplaceRequest(qty=quantity, limit_price=limit_price, client_order_id=client_order_id)
         try:
             entered = self._exchange.replace(venue_order_id, request, self._clock.now())
         except ApiError as refusal:
+            if refusal.status == 404:
+                raise _not_found(refusal) from refusal
             raise _rejected(refusal) from refusal
         return self._answer(entered, "replace")
 
@@ -173,12 +175,6 @@ class MemoryVenue:
         if (reason := self._why_not(symbol, side)) is not None:
             raise VenueUnavailable(reason)
         self._show(symbol)
-
-    def _side_of(self, venue_order_id: str) -> Side:
-        try:
-            return _SIDES[self._exchange.order(venue_order_id).side]
-        except ApiError as refusal:
-            raise _not_found(refusal) from refusal
 
     def _answer(self, entered: VenueOrder, source: str) -> ExecutionReport:
         report = _state_of(entered, source, entered.submitted_at)
