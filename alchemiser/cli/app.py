@@ -32,6 +32,10 @@ COMMANDS: Final = {
     "rebalance": Target("alchemiser.cli.control:rebalance_command", "Decide and trade now instead of at the next decision."),
     "reconcile": Target("alchemiser.cli.control:reconcile_command", "Compare everything with the broker now, or clear parked symbols."),
     "stop": Target("alchemiser.cli.control:stop_command", "Stop the daemon in order; asked twice, in a hurry."),
+    "data pull": Target("alchemiser.cli.data:data_pull", "Bring the bar store up to date with Alpaca."),
+    "data import": Target("alchemiser.cli.data:data_import", "Bring bar files into the bar store."),
+    "data ls": Target("alchemiser.cli.data_look:data_ls", "List what the bar store has."),
+    "data check": Target("alchemiser.cli.data_look:data_check", "Check the bar store against the calendar and itself."),
     "journal show": Target("alchemiser.cli.journal:journal_show", "Show the events of a journal."),
     "journal verify": Target("alchemiser.cli.journal:journal_verify", "Prove that a journal is whole."),
     "journal export": Target("alchemiser.cli.journal:journal_export", "Write a journal as lines of JSON."),
@@ -45,6 +49,7 @@ COMMANDS: Final = {
 
 GROUPS: Final = {
     "strategy": "A symphony, looked at.",
+    "data": "The bar history of this machine.",
     "journal": "The durable record of everything that happened.",
     "config": "The settings.",
 }

@@ -12,6 +12,7 @@ from alchemiser.domain.errors import DataError, UsageError
 from alchemiser.exchange.bars import BarFolder
 from alchemiser.exchange.series import Adjustment
 from alchemiser.market.history import DailyHistory
+from alchemiser.service.settings import Settings
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.panel import PricePanel
 from alchemiser.strategies.sources import StrategySource
@@ -24,15 +25,21 @@ def wanted_strategies(strategy: list[str] | None, bars: Path | None, config: Pat
     Raises ``ConfigError`` for shares that do not add up to 1 and ``UsageError`` when no folder is named.
     """
     settings = load(config, overrides={"strategies": read_strategies(strategy)}).settings
-    folder = bars or settings.embedded.bars
+    folder = bars or _stored(settings) or settings.embedded.bars
     if folder is None:
-        raise UsageError("there are no bars to decide on; name a folder of SYMBOL.csv files with --bars DIR")
+        raise UsageError("there are no bars to decide on; name a folder of SYMBOL.csv files or a bar store with --bars DIR")
     shares = settings.allocations()
     sources = tuple(
         StrategySource(name, wanted.source or name, float(shares[name]), rules_of(wanted.on_missing, wanted.volatility))
         for name, wanted in settings.strategies.items()
     )
     return sources, folder
+
+
+def _stored(settings: Settings) -> Path | None:
+    """Return the bar store of the settings; its bars of the feed that is traded on, where it has several."""
+    store = settings.data.store
+    return store / settings.alpaca.feed if store is not None and (store / settings.alpaca.feed).is_dir() else store
 
 
 def read_panel(folder: Path, strategies: Sequence[LoadedStrategy], *, as_of: date) -> PricePanel:

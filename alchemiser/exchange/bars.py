@@ -1,5 +1,7 @@
 """A folder of daily bars: one ``SYMBOL.csv`` or ``SYMBOL.parquet`` per symbol, read when the symbol is first asked for.
 
+A bar store (:mod:`alchemiser.market.store`) is such a folder too, and so is the folder of one of its feeds.
+
 Columns: ``date,open,high,low,close,volume`` and optionally ``adj_close,dividend,split``; ``date,close`` is enough. ``close`` is
 split-adjusted, ``adj_close`` also dividend-adjusted. A row whose ``close`` is empty cannot be traded and is left out of the series; its
 ``adj_close`` still counts for signals (:meth:`BarFolder.adjusted_closes`). A row with a close and without a complete range is close-only.
@@ -23,6 +25,8 @@ from alchemiser.exchange.series import Adjustment, DailyBars, DailySeries, Days,
 
 REQUIRED_COLUMNS: Final = ("date", "close")
 RANGE_COLUMNS: Final = ("open", "high", "low")
+STORE_MARKER: Final = "store.json"
+"""The file by which a folder says that it is a bar store."""
 
 _ROUNDING_SHARE: Final = 1e-4
 _ROUNDING_DOLLARS: Final = 0.01
@@ -57,7 +61,8 @@ class BarFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._files = _bar_files(path)
+        self._stored = _stored_bars(path)
+        self._files = bar_files(path) if self._stored is None else self._stored.files
         self._loaded: dict[str, tuple[DailySeries | None, AdjustedCloses]] = {}
 
     @property
@@ -92,8 +97,13 @@ class BarFolder:
         if found is None:
             path = self._files.get(symbol)
             if path is None:
-                raise DataError(f"{self.path}: no bars of {symbol}: neither {symbol}.csv nor {symbol}.parquet; there are {self._listing()}")
-            series, closes = _series_of(symbol, path)
+                files = "" if self._stored is not None else f": neither {symbol}.csv nor {symbol}.parquet"
+                raise DataError(f"{self.path}: no bars of {symbol}{files}; there are {self._listing()}")
+            if self._stored is not None:
+                series, days, whole = self._stored.load(symbol)
+                closes = AdjustedCloses(symbol, days, whole)
+            else:
+                series, closes = read_bar_file(symbol, path)
             found = self._loaded[symbol] = series, closes
         return found
 
@@ -103,7 +113,8 @@ class BarFolder:
         return ", ".join(names[:_LISTED_SYMBOLS]) + (f" and {more} more" if more > 0 else "")
 
 
-def _bar_files(folder: Path) -> dict[str, Path]:
+def bar_files(folder: Path) -> dict[str, Path]:
+    """Return the bar files of a folder by symbol. Raises ``DataError`` for a folder without any, and for two of one symbol."""
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
@@ -120,7 +131,8 @@ def _bar_files(folder: Path) -> dict[str, Path]:
     return files
 
 
-def _read(path: Path) -> Columns:
+def read_columns(path: Path) -> Columns:
+    """Read a bar file into columns of text. Raises ``DataError`` naming file and line, and for Parquet without pyarrow."""
     if path.suffix == ".csv":
         return read_csv(path)
     try:
@@ -132,6 +144,24 @@ def _read(path: Path) -> Columns:
     return cast("ParquetReader", module).read_parquet(path)
 
 
+class StoredFeed(Protocol):
+    """What is used of :mod:`alchemiser.exchange.stored`, which is imported only when there is a bar store."""
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The symbols, each with the place that a message about it names."""
+
+    def load(self, symbol: str) -> tuple[DailySeries | None, Days, Floats]:
+        """Return the tradable bars, and the days and closes for signals."""
+
+
+def _stored_bars(path: Path) -> StoredFeed | None:
+    if not any((folder / STORE_MARKER).is_file() for folder in (path, path.parent)):
+        return None
+    found: StoredFeed | None = importlib.import_module("alchemiser.exchange.stored").stored_bars(path)
+    return found
+
+
 class ParquetReader(Protocol):
     """What is used of the module that is imported only when there is a Parquet file, because pyarrow is large and optional."""
 
@@ -139,8 +169,14 @@ class ParquetReader(Protocol):
         """Read a file into columns."""
 
 
-def _series_of(symbol: str, path: Path) -> tuple[DailySeries | None, AdjustedCloses]:
-    columns = _read(path)
+def read_bar_file(symbol: str, path: Path) -> tuple[DailySeries | None, AdjustedCloses]:
+    """Read one file: the tradable bars, and the closes for signals. Raises ``DataError`` naming file and line."""
+    return bars_of(symbol, read_columns(path))
+
+
+def bars_of(symbol: str, columns: Columns) -> tuple[DailySeries | None, AdjustedCloses]:
+    """Return what the columns of a file mean, as :func:`read_bar_file` does."""
+    path = columns.path
     for name in REQUIRED_COLUMNS:
         if name not in columns.names:
             raise DataError(f'{path}: column "{name}" is missing; found {", ".join(columns.names)}')

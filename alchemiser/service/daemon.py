@@ -44,6 +44,7 @@ from alchemiser.portfolio.planning import PortfolioParts
 from alchemiser.risk.pre_trade import PreTrade
 from alchemiser.service.answers import Answers
 from alchemiser.service.decision_market import DecisionMarket
+from alchemiser.service.history_source import daily_bars_of
 from alchemiser.service.metrics import DaemonMetrics
 from alchemiser.service.notify import SystemdNotifier
 from alchemiser.service.preview import PREVIEW, Preview, preview
@@ -117,6 +118,7 @@ class Daemon:
         # What the ledger holds is watched too, whoever bought it.
         symbols = sorted({symbol for strategy in parts.roster for symbol in strategy.symbols} | set(self.state.ledger.holdings()))
         sessions_needed = max(settings.market.history_sessions, *(strategy.bars_needed for strategy in parts.roster), 1)
+        run_aside = in_thread if parts.is_threaded else _at_once
         self.market = DecisionMarket(
             venue=parts.venue,
             quotes=self.quotes,
@@ -125,11 +127,11 @@ class Daemon:
             symbols=symbols,
             sessions_needed=sessions_needed,
             max_age_seconds=settings.market.quote_max_age_seconds,
+            daily_bars=daily_bars_of(settings, parts.venue, clock, run_aside),
         )
         self.universe = Universe(
             symbols, venue=parts.venue, market=self.market, held=self.state.ledger.holdings, list_symbols=parts.list_symbols
         )
-        run_aside = in_thread if parts.is_threaded else _at_once
         self.strategies = StrategyHandler(
             Renewal(
                 parts.roster,

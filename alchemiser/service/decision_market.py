@@ -6,6 +6,7 @@ of all symbols, whatever their number. A live price is the mid of a usable quote
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from typing import Protocol
 
 import structlog
 from msgspec import Struct
@@ -28,6 +29,13 @@ _log = structlog.get_logger(__name__)
 CALENDAR_DAYS_PER_SESSION = 365.25 / 252
 MARGIN_DAYS = 10
 """A little more history is asked for than is needed, because a year of sessions is not always as long as another."""
+
+
+class DailyBars(Protocol):
+    """Answers with daily bars."""
+
+    async def __call__(self, symbols: Sequence[str], *, start: date, end: date) -> dict[str, tuple[Bar, ...]]:
+        """Return the bars from ``start`` to ``end``, both included, adjusted for splits and dividends; symbols without any are absent."""
 
 
 class MoreHistory(Struct, frozen=True):
@@ -54,8 +62,11 @@ class DecisionMarket:
         symbols: Sequence[str],
         sessions_needed: int,
         max_age_seconds: float,
+        daily_bars: DailyBars | None = None,
     ) -> None:
+        """``daily_bars`` is where the history comes from, in place of the venue."""
         self._venue = venue
+        self._daily_bars = daily_bars or venue.daily_bars
         self._quotes = quotes
         self._clock = clock
         self._post = post
@@ -139,7 +150,7 @@ class DecisionMarket:
 
     async def _bars(self, symbols: Sequence[str], sessions: int, today: date) -> dict[str, tuple[Bar, ...]]:
         days = int(sessions * CALENDAR_DAYS_PER_SESSION) + MARGIN_DAYS
-        return await self._venue.daily_bars(symbols, start=today - timedelta(days=days), end=today - timedelta(days=1))
+        return await self._daily_bars(symbols, start=today - timedelta(days=days), end=today - timedelta(days=1))
 
     def _price(self, snapshot: MarketSnapshot, now: datetime) -> float | str:
         """Return the live price in dollars, or the reason why there is none."""

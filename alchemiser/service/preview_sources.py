@@ -23,6 +23,7 @@ from alchemiser.portfolio.planning import Decision, PortfolioParts
 from alchemiser.risk.checks import Circumstances, check_intent
 from alchemiser.risk.pre_trade import PreTrade
 from alchemiser.service.decision_market import DecisionMarket
+from alchemiser.service.history_source import daily_bars_of
 from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.preview import PREVIEW, Preview, preview, shown, without_plan
 from alchemiser.service.recovery import recover
@@ -32,6 +33,7 @@ from alchemiser.service.settings import Settings
 from alchemiser.service.state import JournaledState
 from alchemiser.service.venue_clock import following_clock
 from alchemiser.strategies.answers import answer_of, answers
+from alchemiser.strategies.aside import in_thread
 from alchemiser.strategies.panel import PricePanel
 
 
@@ -67,6 +69,7 @@ async def preview_at_venue(settings: Settings) -> Preview:
             symbols=symbols,
             sessions_needed=max(settings.market.history_sessions, *(strategy.bars_needed for strategy in roster), 1),
             max_age_seconds=settings.market.quote_max_age_seconds,
+            daily_bars=daily_bars_of(settings, venue, clock, in_thread),
         )
         for snapshot in (await venue.snapshots(symbols)).values():
             if snapshot.quote is not None:

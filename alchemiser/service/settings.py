@@ -250,6 +250,16 @@ class MarketSettings(Section):
     )
 
 
+class DataSettings(Section):
+    """The history of bars on this machine."""
+
+    store: Path | None = Field(
+        default=None,
+        description="Folder of the bar store (`alchemiser data`). The daemon takes its daily history from it and asks the broker only "
+        "for what is missing; commands without `--bars` read it. The embedded market does not write to it.",
+    )
+
+
 class GroupSettings(Section):
     """Symbols that are limited together."""
 
@@ -429,6 +439,7 @@ class Settings(BaseSettings):
     )
     schedule: ScheduleSettings = Field(default_factory=dict, validate_default=True)
     market: MarketSettings = Field(default_factory=dict, validate_default=True)
+    data: DataSettings = Field(default_factory=dict, validate_default=True)
     portfolio: PortfolioSettings = Field(default_factory=dict, validate_default=True)
     execution: ExecutionSettings = Field(default_factory=dict, validate_default=True)
     risk: RiskSettings = Field(default_factory=dict, validate_default=True)
