@@ -27,7 +27,7 @@ def wanted_strategies(strategy: list[str] | None, bars: Path | None, config: Pat
     settings = load(config, overrides={"strategies": read_strategies(strategy)}).settings
     folder = bars or _stored(settings) or settings.embedded.bars
     if folder is None:
-        raise UsageError("there are no bars to decide on; name a folder of SYMBOL.csv files or a bar store with --bars DIR")
+        raise UsageError("there are no bars to decide on; name a folder of SYMBOL.csv files with --bars DIR, or a bar store")
     shares = settings.allocations()
     sources = tuple(
         StrategySource(name, wanted.source or name, float(shares[name]), rules_of(wanted.on_missing, wanted.volatility))

@@ -81,11 +81,12 @@ class Pulled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Need(msgspec.Struct, frozen=True):
-    """What to ask for of one symbol: from ``start``; ``is_whole`` when the answer takes the place of what is stored."""
+    """What to ask for of one symbol: from ``start``; ``is_whole`` when the answer takes the place of the ``known`` bars that are stored."""
 
     symbol: str
     start: date
     is_whole: bool
+    known: int = 0
 
 
 def need_of(key: SeriesKey, stored: Series | None, wish: Wish) -> Need | None:
@@ -93,14 +94,15 @@ def need_of(key: SeriesKey, stored: Series | None, wish: Wish) -> Need | None:
 
     What reaches back less far than wished is asked for as a whole: an answer from another day has other adjustments.
     """
+    known = 0 if stored is None else len(stored.bars)
     if stored is None or wish.anew or (wish.reaches_back and stored.info.asked_from > wish.start):
-        return Need(key.symbol, wish.start, True)
+        return Need(key.symbol, wish.start, True, known)
     if stored.info.asked_through >= wish.end:
         return None
     days = stored.bars.days
     if not len(days):
         return Need(key.symbol, stored.info.asked_from, True)
-    return Need(key.symbol, date.fromordinal(int(days[max(0, len(days) - OVERLAP_SESSIONS)])), False)
+    return Need(key.symbol, date.fromordinal(int(days[max(0, len(days) - OVERLAP_SESSIONS)])), False, known)
 
 
 def joined(stored: Series, fresh: BarColumns, info: SeriesInfo) -> tuple[Series | None, Comparison]:
@@ -124,8 +126,8 @@ def columns_of(bars: Sequence[Bar]) -> BarColumns:
     return BarColumns.of([rows[day] for day in sorted(rows)])
 
 
-Remarks = dict[str, tuple[date, str]]
-"""Of series that turned out to have been adjusted anew: since when they are stored, and what was found."""
+Remarks = dict[str, tuple[date, int, str]]
+"""Of series that turned out to have been adjusted anew: since when they are stored, how many bars they have, and what was found."""
 
 OnSeries = Callable[[Pulled], object]
 
@@ -168,7 +170,7 @@ class BarPull:
             for group in groups_of(needs):
                 done += await self._fetch(wish, adjustment, group, remarks)
             # What turned out to have been adjusted anew is asked for as a whole; that answer is compared with nothing.
-            needs = [Need(symbol, start, True) for symbol, (start, _) in remarks.items()]
+            needs = [Need(symbol, start, True, known) for symbol, (start, known, _) in remarks.items()]
         return done
 
     def _needs(self, wish: Wish, adjustment: Adjusting) -> tuple[list[Need], list[Pulled]]:
@@ -207,9 +209,9 @@ class BarPull:
         begun: Sequence[tuple[Need, Sequence[Bar]]],
         remarks: Remarks,
     ) -> list[Pulled]:
-        finished = [self._finish(wish, adjustment, need, columns_of(bars), remarks) for need, bars in complete]
         for need, bars in begun:
             self._keep_begun(wish, adjustment, need, bars)
+        finished = [self._finish(wish, adjustment, need, columns_of(bars), remarks) for need, bars in complete]
         return [pulled for pulled in finished if pulled is not None]
 
     def _finish(self, wish: Wish, adjustment: Adjusting, need: Need, fresh: BarColumns, remarks: Remarks) -> Pulled | None:
@@ -217,21 +219,20 @@ class BarPull:
         key = SeriesKey(need.symbol, wish.feed, adjustment)
         with self._store.changing():
             stored = self._stored(key)
-            known = 0 if stored is None else len(stored.bars)
             if need.is_whole or stored is None:
-                _, remark = remarks.pop(need.symbol, (need.start, ""))
+                *_, remark = remarks.pop(need.symbol, (need.start, need.known, ""))
                 series = Series(self._info(key, need.start, wish.end), fresh)
-                outcome = "pulled again" if remark or known else "pulled"
+                outcome = "pulled again" if need.known else "pulled"
             else:
                 info = self._info(key, stored.info.asked_from, max(wish.end, stored.info.asked_through))
                 together, comparison = joined(stored, fresh, info)
                 if together is None:
-                    remarks[need.symbol] = stored.info.asked_from, f"{comparison}; its whole history was asked for again"
+                    remarks[need.symbol] = stored.info.asked_from, need.known, f"{comparison}; its whole history was asked for again"
                     return None
                 series, outcome = together, "extended"
                 remark = "" if comparison.is_same else f"{comparison}; the new ones are kept"
             self._store.write(series)
-        return self._tell(series, max(0, len(series.bars) - known), outcome if len(series.bars) else "no bars", remark)
+        return self._tell(series, max(0, len(series.bars) - need.known), outcome if len(series.bars) else "no bars", remark)
 
     def _keep_begun(self, wish: Wish, adjustment: Adjusting, need: Need, bars: Sequence[Bar]) -> None:
         """Write what has come of a series so far, unless a whole one is there already: a pull that is killed goes on behind it."""

@@ -1,0 +1,86 @@
+"""A pull that is killed in the middle, as a real process against a real exchange: it goes on where it was."""
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from alchemiser.cli.pytest_plugin import RunningExchange
+from alchemiser.exchange.bars import BarFolder
+from alchemiser.market.calendar import TradingCalendar
+from alchemiser.market.store.series import SeriesKey
+from alchemiser.market.store.store import BarStore
+from tests.component.processes import PROGRAM, environment, run
+
+pytestmark = pytest.mark.slow
+
+SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE")
+SESSIONS = 2_300
+
+
+@pytest.fixture
+def bars(tmp_path: Path) -> Path:
+    """Nine years of bars of five symbols: more than a page of the venue."""
+    folder = tmp_path / "csv"
+    folder.mkdir()
+    calendar = TradingCalendar.new_york()
+    days = [session.date for session in calendar.sessions(calendar.first_day, calendar.last_day) if session.date.year >= 2016][:SESSIONS]
+    for number, symbol in enumerate(SYMBOLS, start=1):
+        rows = [f"{day},{100 * number + place % 17}" for place, day in enumerate(days)]
+        (folder / f"{symbol}.csv").write_text("\n".join(["date,close", *rows, ""]))
+    return folder
+
+
+def test_a_kill_in_the_middle_costs_nothing_that_was_stored(bars: Path, tmp_path: Path) -> None:
+    """Killed while the second page of the second adjustment is on its way: the next pull asks for the rest only, and all is there."""
+    with subprocess.Popen(
+        [*PROGRAM, "exchange", "--bars", str(bars), "--speed", "20"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            _kill_and_go_on(RunningExchange(**json.loads(process.stdout.readline())), bars, tmp_path / "bars")
+        finally:
+            process.terminate()
+
+
+def _kill_and_go_on(exchange: RunningExchange, bars: Path, store: Path) -> None:
+    env = {
+        "APCA_API_KEY_ID": exchange.key_id,
+        "APCA_API_SECRET_KEY": exchange.secret_key,
+        "ALCHEMISER_ALPACA__TRADING_URL": exchange.rest,
+        "ALCHEMISER_ALPACA__DATA_URL": exchange.rest,
+    }
+    pull = ("data", "pull", *SYMBOLS, "--store", str(store), "--adjustment", "raw,all")
+    # Two pages of raw bars, the first of the fully adjusted ones; the fourth request is never answered.
+    exchange.control("POST", "faults", [{"kind": "timeout", "path": "/v2/stocks/bars", "skip": 3}])
+    with subprocess.Popen([*PROGRAM, *pull], env=environment(env), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        told = [process.stderr.readline() for _ in range(9)]
+        process.send_signal(signal.SIGKILL)
+    assert told[-1].startswith("9/10 DDD iex all: pulled"), told
+    stored = {str(key): len(BarStore(store).read(key).bars) for key in BarStore(store).series_keys()}
+    assert stored["DDD iex all"] == stored["EEE iex raw"]
+    assert 0 < stored["EEE iex all"] < stored["EEE iex raw"], "the first page ended inside of the last symbol"
+
+    exchange.control("DELETE", "faults")
+    before = len(_bar_requests(exchange))
+    done = run(*pull, "--json", env=env)
+    assert done.returncode == 0, done.stderr
+    outcomes = {(entry["symbol"], entry["adjustment"]): entry["outcome"] for entry in json.loads(done.stdout)["series"]}
+    assert {key for key, outcome in outcomes.items() if outcome != "up to date"} == {("EEE", "all")}
+    assert len(_bar_requests(exchange)) - before == 1
+    folder = BarFolder(bars)
+    for symbol in SYMBOLS:
+        read = BarStore(store).read(SeriesKey(symbol, "iex", "all")).bars
+        whole = folder.series(symbol)
+        assert read.days.tolist() == whole.days[: len(read)].tolist()
+        assert read.close.tolist() == whole.close[: len(read)].tolist()
+        assert len(read) >= SESSIONS - 1
+    assert run("data", "check", "--store", str(store), env=env).returncode == 0
+
+
+def _bar_requests(exchange: RunningExchange) -> list[object]:
+    entries = exchange.control("GET", "log")
+    return [entry for entry in (entries if isinstance(entries, list) else entries["log"]) if "/v2/stocks/bars" in json.dumps(entry)]

@@ -1,0 +1,1 @@
+"""The bar store: series, files, and what can be wrong with them."""
