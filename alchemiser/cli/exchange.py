@@ -20,6 +20,7 @@ from alchemiser.exchange.assembly import chosen_sessions, open_core, open_tape
 from alchemiser.exchange.control import LEAP_SPEED
 from alchemiser.exchange.fault_menu import AnyFault, parse_faults
 from alchemiser.exchange.persistence import StateFile
+from alchemiser.exchange.recordings import read_recordings
 from alchemiser.exchange.server import ExchangeServer, ServerSettings
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.market.calendar import TradingCalendar
@@ -41,6 +42,7 @@ class ExchangeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     bars: Path | None = None
+    recordings: Path | None = None
     day: date | None = None
     days: int | None = None
     port: int = 0
@@ -57,6 +59,10 @@ def exchange_command(
     *,
     bars: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder with one SYMBOL.csv or SYMBOL.parquet each. Without it: synthetic.")
+    ] = None,
+    recordings: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Recorded minute bars, quotes and trades to play: a file or a folder of .csv or .csv.gz."),
     ] = None,
     day: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The first session. Default: the last that the bars allow.")] = None,
     days: Annotated[int | None, typer.Option(metavar="N", min=1, help="Sessions to play. Default: 1.")] = None,
@@ -85,6 +91,8 @@ def exchange_command(
 
     Example: alchemiser exchange --bars data/daily --day 2025-03-03 --speed 20
 
+    Example: alchemiser exchange --recordings trades.csv.gz --day 2013-10-07 --speed 60
+
     Example: alchemiser exchange --engine paper --rate-limit 200 --set hold_slot_seconds=90 --faults faults.json
     """
     named = {"engine": engine, "multiplier": multiplier, "rate_limit": rate_limit, "data_rate_limit": rate_limit}
@@ -98,6 +106,7 @@ def exchange_command(
         raise UsageError("--key-id and --secret-key go together; give both or neither")
     options = ExchangeOptions(
         bars=bars,
+        recordings=recordings,
         day=_date(day),
         days=days,
         port=port,
@@ -149,8 +158,11 @@ def _make_server(options: ExchangeOptions) -> ExchangeServer:
         dividends=core_settings.dividends,
         splits=core_settings.splits,
         halts=core_settings.halts,
+        recordings=None if options.recordings is None else read_recordings(options.recordings),
+        day=options.day,
     )
-    sessions = chosen_sessions(tape, start=options.day, days=options.days, is_synthetic=options.bars is None)
+    is_synthetic = options.bars is None and options.recordings is None
+    sessions = chosen_sessions(tape, start=options.day, days=options.days, is_synthetic=is_synthetic)
     state = StateFile(None if options.state is None else options.state / STATE_FILE)
     saved = state.load()
     begins_at = sessions[0].opens_at if saved is None else saved.at

@@ -116,9 +116,14 @@ class History:
             yield from reversed(prints) if self._descending else prints
 
     def quotes(self, symbol: str, start: datetime, end: datetime) -> Iterator[Quote]:
-        """Yield quotes from ``start`` to ``end``, both included: one for each step of the path, which is all that the tape remembers."""
+        """Yield quotes from ``start`` to ``end``, both included: the recorded ones, or one for each step of an invented path."""
         step = timedelta(seconds=STEP_SECONDS)
         for session in self._sessions(symbol, start, end):
+            after = max(start - _INSTANT, session.opens_at - _INSTANT)
+            recorded = self._tape.quotes_between(symbol, after, min(end, self._until, session.closes_at))
+            if recorded is not None:
+                yield from reversed(recorded) if self._descending else recorded
+                continue
             first = -((session.opens_at - max(start, session.opens_at)) // step)
             last = (min(end, self._until, session.closes_at) - session.opens_at) // step
             places = range(first, last + 1)

@@ -6,6 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from alchemiser.domain.errors import DataError
 from alchemiser.domain.market import Session
 from alchemiser.exchange.assets import listed, listing
 from alchemiser.exchange.bars import BarFolder, DailySource
@@ -14,6 +15,8 @@ from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.generator import SyntheticMarket
 from alchemiser.exchange.issuer_actions import actions_of
 from alchemiser.exchange.persistence import SavedState
+from alchemiser.exchange.recorded_path import RecordedSource
+from alchemiser.exchange.recordings import Recordings
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.tape import MarketTape
 from alchemiser.market.calendar import TradingCalendar, new_york_date
@@ -23,13 +26,29 @@ SYNTHETIC_LAST_DAY: Final = date(2025, 3, 31)
 
 
 def open_tape(
-    *, bars: Path | None, calendar: TradingCalendar, seed: int, dividends: bool = False, splits: bool = False, halts: bool = False
+    *,
+    bars: Path | None,
+    calendar: TradingCalendar,
+    seed: int,
+    dividends: bool = False,
+    splits: bool = False,
+    halts: bool = False,
+    recordings: Recordings | None = None,
+    day: date | None = None,
 ) -> MarketTape:
     """Return the market of every symbol of a folder, or without one the synthetic market of the shipped strategies' symbols.
 
     ``dividends`` and ``splits`` let the synthetic market have some; a folder has those of its files. ``halts`` stops symbols of either.
-    Raises ``DataError`` for a folder or a file that cannot be read.
+    With ``recordings`` it is the market of what was recorded on ``day``, by default the last day of them; what came before that day is
+    known from ``bars``, or else from the recordings themselves. Raises ``DataError`` for a folder or a file that cannot be read.
     """
+    if recordings is not None:
+        recorded: DailySource = RecordedSource(recordings, calendar) if bars is None else BarFolder(bars)
+        day = day or max((day for symbol in recordings.symbols for day in recordings.days(symbol)), default=None)
+        symbols = () if day is None else recordings.on(day)
+        if not symbols:
+            raise DataError(f"no trade was recorded on {day}")
+        return MarketTape(recorded, calendar, symbols, seed, halts=halts, recordings=recordings)
     source: DailySource = SyntheticMarket(calendar, seed, dividends=dividends, splits=splits) if bars is None else BarFolder(bars)
     return MarketTape(source, calendar, source.symbols, seed, halts=halts)
 

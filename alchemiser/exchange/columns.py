@@ -5,6 +5,8 @@ Every refusal is a ``DataError`` that names the file, the line, what stands ther
 """
 
 import csv
+import gzip
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -74,9 +76,12 @@ class Columns:
 
 
 def read_csv(path: Path) -> Columns:
-    """Read a comma-separated file with a header line. Empty lines are skipped."""
+    """Read a comma-separated file with a header line, compressed when its name ends in ``.gz``. Empty lines are skipped."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        text = data.decode("utf-8-sig")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: the file cannot be uncompressed: {error}") from error
     except OSError as error:
         raise DataError(f"{path}: the file cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

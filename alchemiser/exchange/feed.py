@@ -105,7 +105,11 @@ class MarketFeed:
                 continue
             if resumed is not None:
                 messages.append(_resumed(symbol, at))
-            before, self._quotes[symbol] = self._quotes.get(symbol), quote
+            before = self._quotes.get(symbol)
+            if before is not None and before.at < at and self._tape.is_recorded(symbol, at):
+                messages.extend(self._catch_up(symbol, before.at, at, now))
+                before = self._quotes.get(symbol)
+            self._quotes[symbol] = quote
             if _differs(before, quote):
                 messages.extend(self._take_quote(quote, now))
             if resumed is not None:
@@ -115,6 +119,19 @@ class MarketFeed:
             if trade is not None and trade != self._trades.get(symbol) and not self.prints.is_amended(trade):
                 messages.extend(self._take_trade(trade, now))
         return messages
+
+    def _catch_up(self, symbol: str, after: datetime, until: datetime, now: datetime) -> Iterable[MarketMessage]:
+        """Let the core see every recorded quote and print since the last tick, in the order in which they happened."""
+        happened: list[Quote | TapePrint] = [*(self._tape.quotes_between(symbol, after, until) or ())]
+        happened += self._tape.trades_between(symbol, after, until)[:-1]  # The last one is what the tick itself shows.
+        for event in sorted(happened, key=lambda each: each.at):
+            if isinstance(event, Quote):
+                yield from self._take_quote(event, now)
+            elif not self.prints.is_amended(event):
+                self._trades[symbol] = event
+                self._core.on_trade(symbol, event.price, event.size, now)
+                if self._stream.is_wanted("trades", symbol):
+                    yield trade_message(event)
 
     def begin_units(self, now: datetime) -> None:
         """Restate what stands of the symbols that split today, once, when the units of the day have begun; the core does so by itself."""

@@ -85,10 +85,8 @@ class DayPath:
         self.halt = None if halt is None or any(halt.holds(at) for at in extremes) else halt
         self._course = self._draw_course()
         self._per_dollar = ticks_per_dollar(bar.low)
-        turnover = bar.close * bar.volume
-        self._spread_bps = next(bps for limit, bps in _SPREADS_BPS if turnover < limit)
-        self._spread_ticks = max(1, round(bar.close * self._spread_bps * 1e-4 * self._per_dollar))
-        self._most_lots = int(min(40.0, 1 + bar.volume / 400_000))
+        self._spread_ticks = max(1, round(bar.close * spread_bps(bar.close * bar.volume) * 1e-4 * self._per_dollar))
+        self._most_lots = most_lots(bar.volume)
 
     def mid(self, at: datetime) -> float:
         """Return the middle of the market; before the open that of the open, after the close that of the close."""
@@ -307,6 +305,16 @@ class DayPath:
 def ticks_per_dollar(price: float) -> int:
     """Return how many price steps make a dollar at that price: a hundred from one dollar up, ten thousand below."""
     return 100 if price >= 1 else 10_000
+
+
+def spread_bps(turnover: float) -> float:
+    """Return the usual spread, in basis points, of a symbol with that turnover in dollars a day."""
+    return next(bps for limit, bps in _SPREADS_BPS if turnover < limit)
+
+
+def most_lots(volume: float) -> int:
+    """Return how many hundreds of shares are displayed at most in a symbol with that volume a day."""
+    return int(min(40.0, 1 + volume / 400_000))
 
 
 def trade_count_of(volume: int) -> int:

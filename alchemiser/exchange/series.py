@@ -7,6 +7,7 @@ Every adjustment is relative to a day, ``as_of``: the factor of the last bar on 
 then, and nothing that happens later, no dividend and no split, shows in the answer.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
@@ -15,7 +16,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from alchemiser.domain.errors import DataError
+from alchemiser.domain.market import Bar
 from alchemiser.exchange.noise import noise_key, uniforms_at
+from alchemiser.market.calendar import new_york_date
 
 Floats = NDArray[np.float64]
 Days = NDArray[np.int64]
@@ -155,6 +159,22 @@ class DailySeries:
             total_return=self.total_return / self.close * close,
             is_as_traded=True,
         )
+
+    def with_days(self, bars: Sequence[Bar]) -> "DailySeries":
+        """Return the series with other bars for some of its days, in the units of those days; dividends stay what they were.
+
+        Raises ``DataError`` for a day that it has no bar of.
+        """
+        columns = {name: getattr(self, name).copy() for name in ("open", "high", "low", "close", "volume", "total_return")}
+        for bar in bars:
+            on = new_york_date(bar.start)
+            place = self.index_of(on)
+            if place is None:
+                raise DataError(f"{self.symbol}: {on} was recorded, and the daily bars, {self.first_day} to {self.last_day}, lack that day")
+            columns["total_return"][place] *= bar.close / columns["close"][place]
+            for name in ("open", "high", "low", "close", "volume"):
+                columns[name][place] = getattr(bar, name)
+        return replace(self, **columns)
 
     def with_invented_ranges(self, seed: int) -> "DailySeries":
         """Return the series with a modest open, high, low and volume for the days of which only the close is known.

@@ -24,6 +24,8 @@ from alchemiser.domain.market import Bar, Quote, Session
 from alchemiser.exchange.bars import DailySource
 from alchemiser.exchange.halts import Halt, halt_of
 from alchemiser.exchange.path import DayPath, TapeBar, TapePrint, ticks_per_dollar, trade_count_of
+from alchemiser.exchange.recorded_path import RecordedPath, recorded_bar, recorded_bars
+from alchemiser.exchange.recordings import Recordings
 from alchemiser.exchange.series import Adjustment, DailyBars, DailySeries
 from alchemiser.market.calendar import TradingCalendar, midnight, new_york_date
 
@@ -31,6 +33,9 @@ _PRE_MARKET: Final = timedelta(hours=4)
 """Where in New York's day the pre-market begins, and with it the units of that day."""
 
 _LARGEST_RATE: Final = 1_000
+
+Path = DayPath | RecordedPath
+"""What happens in one symbol on one day: invented from its bar, or recorded."""
 
 
 class TapeBounds(msgspec.Struct, frozen=True):
@@ -47,11 +52,20 @@ class MarketTape:
     """
 
     def __init__(
-        self, source: DailySource, calendar: TradingCalendar, symbols: Sequence[str], seed: int, *, splits: bool = True, halts: bool = False
+        self,
+        source: DailySource,
+        calendar: TradingCalendar,
+        symbols: Sequence[str],
+        seed: int,
+        *,
+        splits: bool = True,
+        halts: bool = False,
+        recordings: Recordings | None = None,
     ) -> None:
         """With ``halts`` a symbol stands still for some minutes now and then; see :mod:`alchemiser.exchange.halts`.
 
-        Without ``splits`` the market is in the units of its source throughout, and no share ever splits.
+        Without ``splits`` the market is in the units of its source throughout, and no share ever splits. The days of ``recordings`` are
+        played as they were recorded, and their daily bars are theirs.
         """
         if not symbols:
             raise DataError("a market without a single symbol was asked for")
@@ -60,10 +74,11 @@ class MarketTape:
         self._source = source
         self._has_splits = splits
         self.has_halts = halts
+        self._recordings = recordings or Recordings({})
         self._series: dict[str, DailySeries] = {}
         # Looking back at earlier days must not cost the path of the day that is being traded.
-        self._latest: dict[str, DayPath] = {}
-        self._earlier: dict[str, DayPath] = {}
+        self._latest: dict[str, Path] = {}
+        self._earlier: dict[str, Path] = {}
         self._session: Session | None = None
         self.add(symbols)
 
@@ -165,6 +180,15 @@ class MarketTape:
         path = self._path(symbol, self._started_session(until))
         return () if path is None else tuple(path.trades(after, until))
 
+    def quotes_between(self, symbol: str, after: datetime, until: datetime) -> tuple[Quote, ...] | None:
+        """Return the recorded quotes after one moment up to and including another, of one session; ``None`` where none were recorded."""
+        path = self._path(symbol, self._started_session(until))
+        return tuple(path.quotes(after, until)) if isinstance(path, RecordedPath) and path.has_quotes else None
+
+    def is_recorded(self, symbol: str, at: datetime) -> bool:
+        """Whether the session that began last was recorded: then more may happen between two ticks than a tick shows."""
+        return bool(self._recordings.symbols) and isinstance(self._path(symbol, self._started_session(at)), RecordedPath)
+
     def halt_at(self, symbol: str, at: datetime) -> Halt | None:
         """Return the halt that holds at that moment, ``None`` when the symbol trades or is not on the tape."""
         path = self._path(symbol, self._started_session(at))
@@ -240,7 +264,9 @@ class MarketTape:
 
     def _series_of(self, symbol: str) -> DailySeries:
         series = self._source.series(symbol)
-        return (series if self._has_splits else series.without_splits()).with_invented_ranges(self._seed).as_traded()
+        traded = (series if self._has_splits else series.without_splits()).with_invented_ranges(self._seed).as_traded()
+        recorded = recorded_bars(self._recordings, symbol, self.calendar)
+        return traded.with_days(recorded) if recorded else traded
 
     def _of(self, symbol: str) -> DailySeries:
         series = self._series.get(symbol)
@@ -272,7 +298,7 @@ class MarketTape:
         sizes = {name: max(1, round(size * shares)) for name, size in (("bid_size", quote.bid_size), ("ask_size", quote.ask_size))}
         return Quote(symbol=quote.symbol, bid=bid, ask=ask, at=quote.at, **sizes)
 
-    def _path(self, symbol: str, session: Session) -> DayPath | None:
+    def _path(self, symbol: str, session: Session) -> Path | None:
         latest = self._latest.get(symbol)
         if latest is not None and latest.session is session:
             return latest
@@ -283,13 +309,18 @@ class MarketTape:
         index = series.index_through(session.date)
         if index < 0 or series.last_day < session.date:
             return None
-        halt = halt_of(symbol, session, self._seed) if self.has_halts else None
-        path = DayPath(symbol, _bar_of_session(series, index, session), session, self._seed, halt=halt)
+        path = self._new_path(symbol, _bar_of_session(series, index, session), session)
         if latest is None or latest.session.opens_at < session.opens_at:
             self._latest[symbol] = path
         else:
             self._earlier[symbol] = path
         return path
+
+    def _new_path(self, symbol: str, bar: Bar, session: Session) -> Path:
+        recorded = self._recordings.day(symbol, session.date)
+        if recorded is not None and recorded_bar(symbol, session, recorded) is not None:
+            return RecordedPath(symbol, bar, session, recorded, self._seed)
+        return DayPath(symbol, bar, session, self._seed, halt=halt_of(symbol, session, self._seed) if self.has_halts else None)
 
     def _closing_print(self, symbol: str, at: datetime) -> TapePrint | None:
         """Return the closing print of the last day with volume before the session that began last."""

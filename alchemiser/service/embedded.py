@@ -18,6 +18,7 @@ from alchemiser.exchange.assembly import list_symbols, open_core
 from alchemiser.exchange.bars import BarFolder, DailySource
 from alchemiser.exchange.generator import SyntheticMarket
 from alchemiser.exchange.persistence import StateFile
+from alchemiser.exchange.recordings import read_recordings
 from alchemiser.exchange.server import ExchangeAddress, ExchangeServer, ServerSettings
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.tape import MarketTape
@@ -63,7 +64,9 @@ async def embedded_market(
     do not allow the sessions, or a symbol has no bars.
     """
     calendar = TradingCalendar.new_york()
-    tape = MarketTape(source, calendar, symbols, settings.embedded.seed, splits=settings.embedded.splits)
+    embedded = settings.embedded
+    recordings = None if embedded.recordings is None else read_recordings(embedded.recordings)
+    tape = MarketTape(source, calendar, symbols, embedded.seed, splits=embedded.splits, halts=embedded.halts, recordings=recordings)
     sessions = _sessions(tape, settings, options)
     state = StateFile(settings.service.state / STATE_FILE)
     saved = state.load()

@@ -425,6 +425,15 @@ class EmbeddedSettings(Section):
         description="Trade each day in its own units: shares split over night, those of the bars or invented ones. Without it the market "
         "is in the units of its bars throughout.",
     )
+    halts: bool = Field(
+        default=False,
+        description="Let symbols stand still now and then, by seed: five minutes for volatility, ten to sixty for news.",
+    )
+    recordings: Path | None = Field(
+        default=None,
+        description="Recorded minute bars, quotes and trades, a file or a folder: days that are in it are played as they were, on top of "
+        "`embedded.bars`.",
+    )
 
 
 class Settings(BaseSettings):

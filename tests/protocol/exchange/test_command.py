@@ -90,6 +90,16 @@ async def test_bars_decide_the_sessions(tmp_path: Path) -> None:
         assert (await serving.get("/v2/clock"))["timestamp"].startswith("2025-03-04")
 
 
+async def test_recordings_are_played(tmp_path: Path) -> None:
+    """The day that was recorded is the market; a day without a trade is refused."""
+    path = tmp_path / "trades.csv"
+    path.write_text("symbol,ts,price,size\nXYZ,2025-03-03T14:30:00Z,100,10\nXYZ,2025-03-03T14:31:00Z,101,10\n")
+    async with Serving(recordings=path) as serving:
+        assert (await serving.get("/v2/clock"))["timestamp"].startswith("2025-03-03T09:30")
+        assert (await serving.get("/v2/stocks/XYZ/trades/latest"))["trade"]["p"] == 100
+    assert "no trade was recorded on 2025-03-04" in str(await refused(recordings=path, day=date(2025, 3, 4)))
+
+
 async def test_a_state_folder_is_continued(tmp_path: Path) -> None:
     """The second start finds the account of the first."""
     async with Serving(state=tmp_path) as serving:
