@@ -92,7 +92,7 @@ async def test_an_answer_at_once_is_the_one_that_aiohttp_gives(method: str, path
             async with running() as exchange:
                 line = await line_to(exchange)
                 status, answered, data = await line.ask(asked(method, path, body, fields=fields + further))
-                for name in ("X-Request-ID", "Date"):
+                for name in ("X-Request-ID", "Date", "Content-Length"):  # times in the body are longer or shorter
                     answered[name] = str(name in answered)
                 log = [entry for entry in exchange.server.traffic.entries if entry["kind"] == "request"]
                 found.append((status, answered, same(data), [{**entry, "at": None} for entry in log]))
