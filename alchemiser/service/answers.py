@@ -12,6 +12,7 @@ from alchemiser.domain.events import (
     DecisionDue,
     FlattenOrdered,
     ReconciliationFailed,
+    ResultReported,
     StreamConnected,
     SymbolCleared,
     TradingStateChanged,
@@ -26,6 +27,7 @@ from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.quotes import QuoteBook
 from alchemiser.service.health import HealthReport
 from alchemiser.service.http import Action
+from alchemiser.service.live_feed import LiveFeed
 from alchemiser.service.metrics import Gauges
 from alchemiser.service.preview import Preview
 from alchemiser.service.reconciliations import Reconciliations
@@ -61,7 +63,14 @@ class Answers(JournaledView):
         reconciliations: Reconciliations,
         stop: Callable[[str], Mapping[str, Any]],
     ) -> None:
-        super().__init__(state, epoch=journal.epoch, read_events=latest_events(journal.read, lambda: journal.last_sequence), now=clock.now)
+        super().__init__(
+            state,
+            epoch=journal.epoch,
+            read_events=latest_events(journal.read, lambda: journal.last_sequence),
+            read_results=lambda after: journal.read(after, (ResultReported,)),
+            now=clock.now,
+        )
+        self.feed = LiveFeed()
         self._bus = bus
         self._preview = preview
         self._gate = gate

@@ -45,6 +45,7 @@ from alchemiser.risk.pre_trade import PreTrade
 from alchemiser.service.answers import Answers
 from alchemiser.service.decision_market import DecisionMarket
 from alchemiser.service.history_source import daily_bars_of
+from alchemiser.service.live_feed import LiveFeed
 from alchemiser.service.metrics import DaemonMetrics
 from alchemiser.service.notify import SystemdNotifier
 from alchemiser.service.preview import PREVIEW, Preview, preview
@@ -287,6 +288,7 @@ class Daemon:
         bus.subscribe_inline("schedule", Scheduler.listens_to, self.scheduler)
         bus.subscribe_afterwards("metrics", self.metrics.event_types, self.metrics.observe)
         bus.subscribe_afterwards("story", Storyteller.listens_to, Storyteller())
+        bus.subscribe_afterwards("live feed", LiveFeed.listens_to, self.answers.feed)
         bus.subscribe_inline("stop", Stopping.listens_to, self.stopping)
         bus.subscribe_inline("systemd", (RecoveryCompleted,), self._say_ready)
         bus.subscribe_inline("snapshots", SnapshotKeeper.listens_to, self.snapshots)

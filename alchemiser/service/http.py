@@ -4,12 +4,13 @@ It reads from the daemon through ``DaemonView`` and asks for control through one
 token. On an address wider than loopback the API needs it too; health and metrics stay open, because probes carry no secrets.
 """
 
+import asyncio
 import errno
 import hmac
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Literal, Protocol, get_args
 
 import msgspec
@@ -18,9 +19,10 @@ from aiohttp import web
 
 from alchemiser import __version__
 from alchemiser.domain.errors import AlchemiserError, ConfigError, UsageError
+from alchemiser.service.deferred import load
 from alchemiser.service.health import HealthReport
 from alchemiser.service.http_address import split_address, url_of
-from alchemiser.service.page import render_page
+from alchemiser.service.live_feed import Listener, LiveFeed
 from alchemiser.service.safety import is_loopback, require_private_door
 from alchemiser.service.settings import Settings
 from alchemiser.service.state_file import HttpAddress, remove_http_address, write_http_address
@@ -34,12 +36,21 @@ _JSON: Final = "application/json"
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+_PAGE_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'none'"
+)
+DASHBOARD: Final = "alchemiser.service.dashboard:asset"
+STILL_HERE_SECONDS: Final = 15.0
+"""How long a stream is silent at most, so that whoever listens knows that it is open."""
 
 
 class DaemonView(StateView, Protocol):
-    """What the door asks of the daemon."""
+    """What the door asks of the daemon; ``feed`` has the events as they happen."""
+
+    feed: LiveFeed
 
     def health(self) -> HealthReport:
         """Return whether the daemon is live and ready, and why not."""
@@ -64,12 +75,15 @@ class Door:
     def application(self) -> web.Application:
         """Return the application with its routes."""
         app = web.Application(client_max_size=BODY_BYTES_AT_MOST, middlewares=[_answer_errors])
+        app.on_shutdown.append(self._close_streams)
         app.router.add_get("/", self.page)
         app.router.add_get("/livez", self.livez)
         app.router.add_get("/readyz", self.readyz)
         app.router.add_get("/healthz", self.healthz)
         app.router.add_get("/metrics", self.metrics)
+        app.router.add_get("/assets/{name}", self.asset)
         app.router.add_get("/api/v1/plan", self.plan)
+        app.router.add_get("/api/v1/stream", self.stream)
         app.router.add_get("/api/v1/{resource}", self.read)
         app.router.add_post("/api/v1/{action}", self.control)
         return app
@@ -96,11 +110,35 @@ class Door:
         return web.Response(body=body, headers={**_HEADERS, "Content-Type": content_type})
 
     async def page(self, request: web.Request) -> web.Response:
-        """Answer with the status page; on a wide address with the health alone."""
-        status = document(self._view, "status", live=True) if self._is_private else {}
-        positions = document(self._view, "positions", live=True)["positions"] if self._is_private else []
-        body = render_page(self._view.health(), status, positions)
-        return web.Response(text=body, content_type="text/html", headers={**_HEADERS, "Refresh": "5"})
+        """Answer with the dashboard, which asks for everything else itself."""
+        return self._file("index.html")
+
+    async def asset(self, request: web.Request) -> web.Response:
+        """Answer with a part of the dashboard."""
+        return self._file(request.match_info["name"])
+
+    def _file(self, name: str) -> web.Response:
+        found = load(DASHBOARD)(name)
+        if found is None:
+            return _refuse(404, "not_found", f"the dashboard has no {name}")
+        content, content_type = found
+        return web.Response(body=content, headers={**_HEADERS, "Content-Security-Policy": _PAGE_POLICY, "Content-Type": content_type})
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """Answer with every journaled event as it happens, as server-sent events; ``Last-Event-ID`` or ``after`` resumes."""
+        if not self._is_private and (refusal := self._refusal(request)):
+            return refusal
+        after = _whole_number(request, "after", -1) if "after" in request.query else _last_seen(request)
+        response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
+        with self._view.feed.listen(after) as listener, suppress(ConnectionResetError):  # A listener that has left needs no answer.
+            await response.prepare(request)
+            await response.write(b": the events of the journal, as they happen\n\n")
+            while message := await _next_or_comment(listener):
+                await response.write(message)
+        return response
+
+    async def _close_streams(self, application: web.Application) -> None:
+        self._view.feed.close()
 
     async def read(self, request: web.Request) -> web.Response:
         """Answer one question about the daemon's state."""
@@ -219,6 +257,19 @@ def _whole_number(request: web.Request, name: str, default: int) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 18:
         raise UsageError(f"{name} must be a whole number, found {text[:40]!r}")
     return int(text)
+
+
+async def _next_or_comment(listener: Listener) -> bytes:
+    try:
+        async with asyncio.timeout(STILL_HERE_SECONDS):
+            return await listener.next()
+    except TimeoutError:
+        return b": still here\n\n"
+
+
+def _last_seen(request: web.Request) -> int | None:
+    text = request.headers.get("Last-Event-ID", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else None
 
 
 def _answer(value: Any, *, status: int = 200) -> web.Response:

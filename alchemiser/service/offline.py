@@ -5,7 +5,7 @@ from pathlib import Path
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import NoDaemon
-from alchemiser.domain.events import Event, OrderIntended, SessionOpened
+from alchemiser.domain.events import Event, OrderIntended, ResultReported, SessionOpened
 from alchemiser.execution.order_states import OrderStates
 from alchemiser.journal.reader import JournalReader
 from alchemiser.service.recovery import recover
@@ -35,7 +35,11 @@ def view_from_journal(state: Path) -> JournaledView:
         with JournalReader.open(path) as reader:
             return list(reader.read(after, limit=limit))
 
-    return JournaledView(journaled, epoch=epoch, read_events=latest_events(read, lambda: last), now=lambda: last_at)
+    def results(after: int) -> list[Envelope]:
+        with JournalReader.open(path) as reader:
+            return list(reader.read(after, (ResultReported,)))
+
+    return JournaledView(journaled, epoch=epoch, read_events=latest_events(read, lambda: last), read_results=results, now=lambda: last_at)
 
 
 def orders_of_session(state: Path, session: date) -> list[Plain]:

@@ -15,6 +15,7 @@ from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import Order
 from alchemiser.domain.reconciliation import MEANINGS, Difference
 from alchemiser.domain.shortfall import OrderShortfall, Slippage
+from alchemiser.service.results import ResultHistory, ResultReader
 from alchemiser.service.state import JournaledState
 from alchemiser.service.view import Plain
 
@@ -31,9 +32,11 @@ class JournaledView:
         *,
         epoch: str,
         read_events: EventReader,
+        read_results: ResultReader,
         now: Callable[[], datetime],
     ) -> None:
         self._state = state
+        self._results = ResultHistory(read_results)
         self._epoch = epoch
         self._read_events = read_events
         self._now = now
@@ -172,6 +175,10 @@ class JournaledView:
         """Return at most ``limit`` journaled events with a sequence number above ``after``, oldest first; after -1, the last ones."""
         return [event_row(envelope) for envelope in self._read_events(after, limit)]
 
+    def history(self) -> Sequence[Plain]:
+        """Return the results of the sessions, oldest first: equity, cash, drawdown from the peak, profit by strategy."""
+        return self._results.rows()
+
     def strategies(self) -> Sequence[Plain]:
         """Return per strategy its share, its state and its last target with the explanation."""
         overview = self._state.overview
@@ -188,6 +195,8 @@ class JournaledView:
                     "decided_at": answer.at if answer else None,
                     "weights": proposed.weights if proposed else None,
                     "explanation": list(proposed.explanation) if proposed else [],
+                    "tree": proposed.tree if proposed else None,
+                    "is_fragile": proposed.is_fragile if proposed else False,
                     "reason": failed.reason if failed else None,
                 }
             )

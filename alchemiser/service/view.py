@@ -15,7 +15,7 @@ import orjson
 from alchemiser.domain.errors import UsageError
 from alchemiser.domain.money import number_string
 
-Resource = Literal["status", "positions", "orders", "pnl", "events", "strategies"]
+Resource = Literal["status", "positions", "orders", "pnl", "events", "strategies", "history"]
 RESOURCES: Final[tuple[Resource, ...]] = get_args(Resource)
 
 EVENTS_BY_DEFAULT: Final = 100
@@ -49,6 +49,9 @@ class StateView(Protocol):
     def strategies(self) -> Sequence[Plain]:
         """Return per strategy its source, share, state and last target with its explanation."""
 
+    def history(self) -> Sequence[Plain]:
+        """Return the results of the sessions, oldest first: equity, cash, drawdown from the peak, profit by strategy."""
+
 
 def document(view: StateView, resource: Resource, *, live: bool, after: int = -1, limit: int = EVENTS_BY_DEFAULT) -> dict[str, Any]:
     """Return the answer to one question as a document. Raises ``UsageError`` for bounds that cannot be."""
@@ -66,6 +69,8 @@ def document(view: StateView, resource: Resource, *, live: bool, after: int = -1
             return frame | {"orders": list(view.orders())}
         case "strategies":
             return frame | {"strategies": list(view.strategies())}
+        case "history":
+            return frame | {"history": list(view.history())}
         case "events":
             return frame | {"events": list(view.events(after, limit))}
 

@@ -9,6 +9,7 @@ import pytest
 
 from alchemiser.domain.errors import NotReady, SafetyRefused, UsageError
 from alchemiser.service.health import HealthReport, Reason
+from alchemiser.service.live_feed import LiveFeed
 from alchemiser.service.preview import Preview
 
 
@@ -19,6 +20,7 @@ class FakeView:
         self.report = HealthReport(live=True, ready=True)
         self.asked: list[tuple[str, Mapping[str, Any]]] = []
         self.refusal: Exception | None = None
+        self.feed = LiveFeed()
 
     def as_of(self) -> datetime:
         """Return a fixed time."""
@@ -47,6 +49,10 @@ class FakeView:
     def strategies(self) -> Sequence[Mapping[str, Any]]:
         """Return one strategy."""
         return [{"name": "tecl", "at": self.as_of()}]
+
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        """Return one session."""
+        return [{"session": "2025-03-03", "equity": Decimal(100), "drawdown": 0.0}]
 
     def health(self) -> HealthReport:
         """Return the report that the test set."""

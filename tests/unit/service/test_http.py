@@ -9,7 +9,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import ConfigError, SafetyRefused
+from alchemiser.domain.events import DaemonStopping
 from alchemiser.service.health import HealthReport
 from alchemiser.service.http import ACTIONS, open_door
 from alchemiser.service.settings import Settings
@@ -171,20 +173,52 @@ async def test_metrics_are_passed_through(client: aiohttp.ClientSession) -> None
         assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
 
 
-async def test_the_page_escapes_what_it_shows(view: FakeView, client: aiohttp.ClientSession) -> None:
-    """The page is plain HTML without script, and no value can become markup."""
-    view.report = NOT_READY
+async def test_the_page_is_a_file_that_asks_for_everything(client: aiohttp.ClientSession) -> None:
+    """The dashboard has no value of the account in it, and may load nothing from elsewhere and run nothing inline."""
+    for path, content_type in (
+        ("/", "text/html"),
+        ("/assets/dashboard.js", "text/javascript"),
+        ("/assets/charts.js", "text/javascript"),
+        ("/assets/dashboard.css", "text/css"),
+        ("/assets/icon.svg", "image/svg+xml"),
+    ):
+        async with client.get(path) as response:
+            text = await response.text()
+            assert response.status == 200
+            assert content_type == response.content_type
+            policy = response.headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe" not in policy
+            assert "https://" not in text
+            assert "innerHTML" not in text
+    async with client.get("/assets/secrets.py") as response:
+        assert response.status == 404
 
-    async with client.get("/") as response:
-        page = await response.text()
 
-    assert response.content_type == "text/html"
-    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
-    assert "&lt;tecl&gt;" in page
-    assert "lost &lt;since&gt; 15:00" in page
-    assert "TECL" in page
-    assert "<script" not in page
-    assert "<tecl>" not in page
+async def test_the_stream_sends_events_as_they_happen(view: FakeView, client: aiohttp.ClientSession) -> None:
+    """A listener gets what it missed since the id that it names, then what happens, then the news that the door is closed."""
+    at = view.as_of()
+    view.feed(Envelope(4, DaemonStopping(at=at, reason="before"), 0.0))
+    view.feed(Envelope(5, DaemonStopping(at=at, reason="missed"), 0.0))
+
+    async with client.get("/api/v1/stream", headers={"Last-Event-ID": "4"}) as response:
+        assert response.content_type == "text/event-stream"
+        assert b": the events" in await response.content.readuntil(b"\n\n")
+        assert b'id: 5\nevent: DaemonStopping\ndata: {"sequence":5,' in await response.content.readuntil(b"\n\n")
+        view.feed(Envelope(6, DaemonStopping(at=at, reason="now"), 0.0))
+        assert b"id: 6\n" in await response.content.readuntil(b"\n\n")
+        view.feed.close()
+        assert b"event: closed" in await response.content.readuntil(b"\n\n")
+        assert await response.content.read() == b""
+
+
+async def test_a_quiet_stream_says_that_it_is_open(client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever listens can tell silence from a dead connection."""
+    monkeypatch.setattr("alchemiser.service.http.STILL_HERE_SECONDS", 0.01)
+
+    async with client.get("/api/v1/stream") as response:
+        await response.content.readuntil(b"\n\n")
+        assert await response.content.readuntil(b"\n\n") == b": still here\n\n"
 
 
 async def test_on_a_wide_address_the_state_needs_the_token(view: FakeView, tmp_path: Path) -> None:

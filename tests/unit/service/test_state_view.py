@@ -47,7 +47,9 @@ def view_of(*events: Event) -> JournaledView:
     def read(after: int, *, limit: int | None = None) -> list[Envelope]:
         return [envelope for envelope in journal if envelope.sequence > after][:limit]
 
-    return JournaledView(life.state, epoch="abc123", read_events=latest_events(read, lambda: len(journal)), now=lambda: DECIDED_AT)
+    return JournaledView(
+        life.state, epoch="abc123", read_events=latest_events(read, lambda: len(journal)), read_results=read, now=lambda: DECIDED_AT
+    )
 
 
 def order(client_order_id: str) -> OrderIntended:

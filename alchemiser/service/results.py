@@ -1,0 +1,47 @@
+"""The results of the sessions, one after the other: the equity curve of the account and its falls.
+
+They are read from the journal, which has them all; each question reads only what has been added since the last one.
+"""
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.events import ResultReported
+from alchemiser.domain.money import ZERO
+
+ResultReader = Callable[[int], Iterable[Envelope]]
+"""Yields the results that were journaled after a sequence number, oldest first."""
+
+
+class ResultHistory:
+    """Every session's result with the fall from the highest equity before it."""
+
+    def __init__(self, read: ResultReader) -> None:
+        self._read = read
+        self._after = 0
+        self._peak = ZERO
+        self._by_session: dict[Any, dict[str, Any]] = {}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row a session, oldest first: equity and cash in dollars, the drawdown as a share of the peak, profit by strategy.
+
+        A session that was reported twice, around a restart, counts with its last report.
+        """
+        for envelope in self._read(self._after):
+            self._after = envelope.sequence
+            if isinstance(event := envelope.event, ResultReported):
+                self._take(event)
+        return list(self._by_session.values())
+
+    def _take(self, event: ResultReported) -> None:
+        self._peak = max(self._peak, event.equity)
+        names = sorted({*event.realised, *event.unrealised})
+        self._by_session[event.session] = {
+            "session": event.session,
+            "equity": event.equity,
+            "cash": event.cash,
+            "drawdown": float((self._peak - event.equity) / self._peak) if self._peak else 0.0,
+            "profit": {name: event.realised.get(name, ZERO) + event.unrealised.get(name, Decimal(0)) for name in names},
+        }
