@@ -5,8 +5,10 @@ For example::
   python -m tests.simulation --seeds 1000 --jobs 2     a campaign, with progress and a summary
   python -m tests.simulation --seed 232                one seed in detail: what was thrown at it, and its journal
   python -m tests.simulation --kept --jobs 2           all kept cases again
+  python -m tests.simulation --planted                 the table of the bugs put in on purpose, and which rules find them
 
-Exit codes are 0 all rules held, 1 a rule was broken, 2 wrong usage, 130 interrupted (the summary tells how far it came).
+Exit codes are 0 all rules held, 1 a rule was broken or, with --whole-menu, a line of the menu was never seen, 2 wrong usage, 130
+interrupted (the summary tells how far it came).
 """
 
 import argparse
@@ -23,7 +25,10 @@ import msgspec
 
 from tests.simulation.campaign import scenario_of
 from tests.simulation.faults import Scenario
+from tests.simulation.hunt import hunt, table_of
+from tests.simulation.items import ITEMS, items_of
 from tests.simulation.kept import DIRECTORY, Case, keep, kept_cases
+from tests.simulation.planted import PLANTED
 from tests.simulation.runner import Outcome, commit, line_of, outcome_of, outcomes, quiet, seeds
 from tests.simulation.shrink import smallest
 
@@ -47,6 +52,8 @@ class Summary:
     seconds: float = 0.0
     planned: Counter[str] = field(default_factory=Counter)
     struck: Counter[str] = field(default_factory=Counter)
+    given: Counter[str] = field(default_factory=Counter)
+    happened: Counter[str] = field(default_factory=Counter)
     slowest: tuple[float, str] = (0.0, "")
     failed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     traces: dict[str, str] = field(default_factory=dict)
@@ -61,16 +68,27 @@ class Summary:
         self.events += outcome.events
         self.planned.update(outcome.scenario.kinds())
         self.struck.update(outcome.struck)
+        self.given.update(items_of(outcome.scenario.seed))
+        self.happened.update(outcome.happened)
         self.slowest = max(self.slowest, (outcome.seconds, outcome.name))
         self.traces[outcome.name] = outcome.trace
         if outcome.broken:
             self.failed[outcome.name] = outcome.broken
+
+    @property
+    def unseen(self) -> list[str]:
+        """The lines of the menu that were seen in no run."""
+        return [name for name in ITEMS if not self.happened[name]]
 
     def lines(self) -> Iterator[str]:
         """Yield what is to be said at the end."""
         yield f"faults by kind, struck of planned ({self.struck.total()} of {self.planned.total()}):"
         for kind in sorted(self.planned | self.struck):
             yield f"  {self.struck[kind]:6} of {self.planned[kind]:6}  {kind}"
+        yield "lines of the menu of faults: runs in which they were seen, and runs that were given them for certain:"
+        for name in ITEMS:
+            yield f"  {self.happened[name]:6} of {self.given[name]:6}  {name}"
+        yield f"never seen: {', '.join(self.unseen) or 'none'}"
         yield (
             f"{self.runs} runs, {self.days} days simulated, {self.daemons} daemons, {self.orders} orders, {self.executions} executions, "
             f"{self.events} events"
@@ -86,6 +104,8 @@ def main() -> int:
     if not chosen.logs:
         quiet()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if chosen.planted:
+        return _hunt()
     if chosen.seed is not None:
         return _in_detail(chosen.seed, chosen.keep)
     return _campaign(chosen)
@@ -120,7 +140,7 @@ def _campaign(chosen: argparse.Namespace) -> int:
     if not chosen.kept:
         for outcome in failures[:SHRUNK_AT_MOST]:
             _say(_kept(outcome, chosen.cases))
-    return 1 if failures else 0
+    return 1 if failures or (chosen.whole_menu and summary.unseen) else 0
 
 
 def _with_progress(running: Iterator[Outcome], summary: Summary) -> Iterator[Outcome]:
@@ -143,6 +163,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=_positive, default=1, metavar="J", help="how many processes (default 1)")
     parser.add_argument("--seed", type=int, metavar="N", help="run this one, and tell everything about it")
     parser.add_argument("--kept", action="store_true", help="run the kept cases instead of seeds")
+    parser.add_argument("--planted", action="store_true", help="look for every bug that can be put in on purpose, and print a table")
+    parser.add_argument("--whole-menu", action="store_true", help="fail too when a line of the menu of faults was seen in no run")
     parser.add_argument("--all", action="store_true", help="go on after a failing run")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the journals of the runs in this directory")
     parser.add_argument(
@@ -162,6 +184,17 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a number from 1 on")
     return number
+
+
+def _hunt() -> int:
+    """Look for every planted bug and print the table; return 1 when one was not found."""
+    searches = []
+    for name in PLANTED:
+        searches.append(hunt(name))
+        _progress(f"{name}: {searches[-1].seed}")
+    for line in table_of(searches):
+        _say(line)
+    return 1 if any(one.seed is None for one in searches) else 0
 
 
 def _in_detail(seed: int, keep_in: Path | None) -> int:

@@ -6,14 +6,15 @@ that copy. When the sessions are over the faults are taken away and one last dae
 """
 
 import asyncio
-import shutil
 import sqlite3
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any, cast
 from unittest.mock import patch
 
@@ -23,7 +24,7 @@ import msgspec
 
 from alchemiser.alpaca.venue import AlpacaVenue
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.errors import JournalFailed
+from alchemiser.domain.errors import CredentialsRefused, JournalFailed
 from alchemiser.exchange.access import Credentials
 from alchemiser.exchange.assembly import open_core
 from alchemiser.exchange.fault_menu import MuteStream, parse_faults
@@ -42,13 +43,16 @@ from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.settings import RunOptions
 from alchemiser.service.surroundings import Surroundings
 from tests.simulation.days import simulated_settings
-from tests.simulation.deeds import DEEDS, ISSUERS, Conditions, StepClock, tear
-from tests.simulation.faults import SYMBOLS, Deed, End, Pin, Scenario, kind_of_fault, scenario
+from tests.simulation.deeds import DEEDS, ISSUERS, Conditions, StepClock, make_old, tear
+from tests.simulation.disk import Disk
+from tests.simulation.faults import SYMBOLS, Deed, End, Pin, Scenario, kind_of_fault
+from tests.simulation.items import scenario
 from tests.simulation.record import Life, Record, read_journal, with_reversals
 from tests.simulation.witness import Witness, audit_of
 from tests.solipsism import LoopConnector, VirtualLoop, listen
 
-FIRST_SESSION = date(2025, 1, 2)
+POWER_FAILURES = ("power failure", "power failure in commit")
+
 AFTER_CLOSE_SECONDS = 180.0
 """How long a daemon stays that starts after the last close."""
 
@@ -64,14 +68,32 @@ Json = dict[str, Any]
 
 def scenario_of(seed: int) -> Scenario:
     """Return the scenario of a seed."""
-    return scenario(seed, TradingCalendar.new_york().sessions(FIRST_SESSION, FIRST_SESSION + timedelta(days=10))[:3])
+    return scenario(seed)
 
 
 def play(one: Scenario, directory: Path) -> Record:
     """Play a scenario; its journals are kept in the directory."""
-    with warnings.catch_warnings(), asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    run = _Run(one, directory)
+    with warnings.catch_warnings(), asyncio.Runner(loop_factory=lambda: _Network(run)) as runner:
         warnings.simplefilter("ignore", async_solipsism.ResolutionWarning)
-        return runner.run(_Run(one, directory).play())
+        return runner.run(run.play())
+
+
+_IN_DAEMON: ContextVar[bool] = ContextVar("in daemon", default=False)
+"""Whether a task is one of a daemon, whose network may be away; the run itself is beside it."""
+
+
+class _Network(VirtualLoop):
+    """The loop with the network of the host in it, which may be away."""
+
+    def __init__(self, run: "_Run") -> None:
+        super().__init__()
+        self._run = run
+
+    async def create_connection(self, *arguments: Any, **named: Any) -> Any:
+        if _IN_DAEMON.get() and self._run.conditions.is_away(self._run.clock.now()):
+            raise ConnectionRefusedError("there is no network")
+        return await super().create_connection(*arguments, **named)
 
 
 class _LifeConnector(LoopConnector):
@@ -94,9 +116,10 @@ class _Life:
     number: int
     state: Path
     end: End | None
+    disk: Disk
     task: "asyncio.Task[None] | None" = None
     daemon: Daemon | None = None
-    last_session: date = FIRST_SESSION
+    last_session: date = date.min
     is_dead: bool = False
     error: BaseException | None = None
     counted: int = 0
@@ -105,6 +128,7 @@ class _Life:
     commits: int = 0
     tears: bool = False
     fills_disk: bool = False
+    is_refused: bool = False
 
     def kill(self) -> None:
         """Pull the plug: what is committed stays, nothing is said any more."""
@@ -113,12 +137,14 @@ class _Life:
         self.is_dead = True
         heir = self.state.with_name(f"life-{self.number + 1}")
         heir.mkdir()
-        for suffix in ("", "-wal"):
-            source = self.state / f"{JOURNAL_FILE}{suffix}"
-            if source.exists():
-                shutil.copy(source, heir / source.name)
+        if self.end is not None and self.end.kind in POWER_FAILURES and not self.tears:
+            self.disk.fail(self.state / JOURNAL_FILE, heir)
+        else:
+            self.disk.copy(self.state / JOURNAL_FILE, heir)
         if self.tears:
             tear(heir / JOURNAL_FILE)
+        if self.end is not None and self.end.kind == "old journal":
+            make_old(heir / JOURNAL_FILE)
         assert self.task is not None
         self.task.cancel()
 
@@ -155,6 +181,10 @@ class _Run:
     struck: list[str] = field(default_factory=list)
     witness: Witness = field(default_factory=Witness)
     conditions: Conditions = field(default_factory=Conditions)
+    disk: Disk = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.disk = Disk(Random(f"power {self.scenario.seed}"))
 
     async def play(self) -> Record:
         one, calendar = self.scenario, TradingCalendar.new_york()
@@ -190,6 +220,7 @@ class _Run:
                     self.server.faults.clear()
                     self.conditions.clock_error = timedelta(0)
                     self.conditions.disk_is_full_until = None
+                    self.conditions.network_is_away_until = None
                     await self._life(None, days_over=True)
                     record = await self._record()
                     market.cancel()
@@ -207,8 +238,8 @@ class _Run:
                 ends.pop(0)
             end = ends.pop(0) if ends else None
             life = await self._life(end)
-            if life.fills_disk or (life.daemon is None and life.error is not None and not life.is_dead):
-                await self.clock.sleep(15.0)  # It could not start; a service manager tries again.
+            if life.fills_disk or life.is_refused or (life.daemon is None and life.error is not None and not life.is_dead):
+                await self.clock.sleep(15.0)  # It could not start, or go on; a service manager tries again.
             elif end is not None and (life.is_dead or life.error is not None or self.clock.now() < self.scenario.sessions[-1].closes_at):
                 await self.clock.sleep(end.away_seconds)
             if self.clock.now() >= self.scenario.sessions[-1].closes_at and not life.is_dead:
@@ -216,7 +247,7 @@ class _Run:
 
     async def _life(self, end: End | None, *, days_over: bool = False) -> _Life:
         number = len(self.lives)
-        life = _Life(number, self.directory / "life-0", end, struck=self.struck)
+        life = _Life(number, self.directory / "life-0", end, self.disk, struck=self.struck)
         if self.lives:
             before = self.lives[-1]
             life.state = before.state.with_name(f"life-{number}") if before.is_dead else before.state
@@ -246,10 +277,10 @@ class _Run:
             Life(
                 began=began,
                 ended=self.clock.now(),
-                was_killed=life.is_dead or life.fills_disk,
+                was_killed=life.is_dead or life.fills_disk or life.is_refused,
                 hung=hangs,
                 started=life.daemon is not None,
-                error=None if life.error is None or life.fills_disk else f"{type(life.error).__name__}: {life.error}",
+                error=None if life.error is None or life.fills_disk or life.is_refused else f"{type(life.error).__name__}: {life.error}",
                 is_last=days_over,
                 commits=life.commits,
             )
@@ -257,6 +288,7 @@ class _Run:
         return life
 
     async def _daemon(self, life: _Life) -> None:
+        _IN_DAEMON.set(True)
         try:
             await self._run_daemon(life, 8100 + life.number)
         except asyncio.CancelledError:
@@ -266,6 +298,10 @@ class _Run:
             if not life.is_dead:
                 life.error = error
                 life.fills_disk = isinstance(error, JournalFailed) and self.conditions.disk_is_full_until is not None
+                # A key that is refused for good ends a daemon, and is what it was told to be.
+                life.is_refused = isinstance(error, CredentialsRefused) and any(
+                    fault["kind"] == "refuse_auth" for fault in self.scenario.faults
+                )
 
     async def _run_daemon(self, life: _Life, port: int) -> None:
         overrides: Json = {
@@ -292,10 +328,16 @@ class _Run:
         assert life.end is not None
         assert life.end.at is not None
         await self.clock.sleep_until(life.end.at)
-        if life.end.kind == "crash":
+        if life.end.kind not in ("stop", "stop twice"):
             life.end_by_scenario()
-        elif life.daemon is not None:
-            life.daemon.request_stop("the scenario says so")
+        elif life.daemon is not None and not life.is_dead:
+            stopping = life.daemon.stopping
+            stopping.ask_again("the scenario says so")
+            if life.end.kind == "stop twice":
+                await self.clock.sleep(life.end.again_seconds)
+                if life.task is None or life.task.done():
+                    return  # It was gone before anybody was impatient.
+                stopping.ask_again("the scenario says so again")
             self.struck.append(life.end.name)
 
     async def _send_home(self, life: _Life) -> None:
@@ -362,11 +404,22 @@ class _Run:
             stack.enter_context(patch.object(embedded, "enter_market", enter))
             stack.enter_context(patch.object(start, "Daemon", Held))
             stack.enter_context(patch.object(Store, "commit", self._commit(Store.commit)))
+            if any(end.kind in POWER_FAILURES for end in self.scenario.ends):
+                stack.enter_context(patch.object(Store, "open", self._open(Store.open)))
             stack.enter_context(patch.object(Journal, "append", self._append(Journal.append)))
             stack.enter_context(patch.object(Journal, "durable", self._durable(Journal.durable)))
             stack.enter_context(patch.object(AlpacaVenue, "submit", self._request("submit", AlpacaVenue.submit)))
             stack.enter_context(patch.object(AlpacaVenue, "cancel", self._request("cancel", AlpacaVenue.cancel)))
             yield
+
+    def _open(self, opened: Callable[..., Store]) -> Callable[..., Store]:
+        def watched(path: Path, *, new_epoch: Callable[[], str], is_synchronous: bool) -> Store:
+            # As a service opens it: only there a commit is meant to survive more than the process.
+            store = opened(path, new_epoch=new_epoch, is_synchronous=True)
+            self.disk.mount(path, store._connection)
+            return store
+
+        return watched
 
     def _append(self, append: Callable[[Journal, Envelope], None]) -> Callable[[Journal, Envelope], None]:
         def watched(journal: Journal, envelope: Envelope) -> None:
@@ -402,6 +455,10 @@ class _Run:
                 # Nothing follows from what was never written: not even what a dying process would do before its cancellation arrives.
                 raise sqlite3.OperationalError("the process has been killed")
             commit(store, *what)
+            if life.counts(("power failure in commit",), "commit"):
+                life.end_by_scenario()
+                raise sqlite3.OperationalError("the power has failed")
+            self.disk.committed(store.path)
             if life.counts(("crash after boundary",), "commit"):
                 life.end_by_scenario()
 

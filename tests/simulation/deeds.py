@@ -7,6 +7,7 @@ a deed that finds nobody to be done to has not.
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -39,12 +40,20 @@ class Conditions:
         self.disk_is_full_until: datetime | None = None
         self.clock_error = timedelta(0)
         self.tears_the_tail = False
+        self.network_is_away_until: datetime | None = None
+        self.is_refused = False
         self.asleep: list[tuple[datetime, datetime]] = []
 
     def commits(self, now: datetime) -> None:
         """Raise what SQLite raises when the disk is full now."""
         if self.disk_is_full_until is not None and now < self.disk_is_full_until:
             raise sqlite3.OperationalError("database or disk is full")
+
+    def is_away(self, now: datetime) -> bool:
+        """Return whether a new connection is refused now, and remember that one was."""
+        is_away = self.network_is_away_until is not None and now < self.network_is_away_until
+        self.is_refused = self.is_refused or is_away
+        return is_away
 
     def flush_seconds(self, now: datetime) -> float:
         """Return how long a flush takes now."""
@@ -106,7 +115,7 @@ class Doer(Protocol):
 async def halt(run: Doer, deed: Deed) -> None:
     """The operator halts trading, and resumes it after a while."""
     if await _control(run, "halt"):
-        run.struck.append(deed.kind)
+        run.struck.append(deed.name)
         await run.clock.sleep(deed.seconds)
         while not await _control(run, "resume"):
             await run.clock.sleep(1.0)
@@ -115,7 +124,7 @@ async def halt(run: Doer, deed: Deed) -> None:
 async def pause(run: Doer, deed: Deed) -> None:
     """The operator pauses trading, and resumes it after a while."""
     if await _control(run, "pause"):
-        run.struck.append(deed.kind)
+        run.struck.append(deed.name)
         await run.clock.sleep(deed.seconds)
         while not await _control(run, "resume"):
             await run.clock.sleep(1.0)
@@ -133,7 +142,7 @@ async def _control(run: Doer, action: Any) -> bool:
 async def step_clock(run: Doer, deed: Deed) -> None:
     """The wall clock of the host is set wrong by so many seconds, and right again after a minute."""
     run.conditions.clock_error = timedelta(seconds=deed.seconds)
-    run.struck.append(deed.kind)
+    run.struck.append(deed.name)
     await run.clock.sleep(60.0)
     run.conditions.clock_error = timedelta(0)
 
@@ -144,26 +153,35 @@ async def suspend(run: Doer, deed: Deed) -> None:
     began = run.clock.now()
     loop._selector.clock.advance(deed.seconds)
     run.conditions.asleep.append((began, run.clock.now()))
-    run.struck.append(deed.kind)
+    run.struck.append(deed.name)
 
 
 async def slow_disk(run: Doer, deed: Deed) -> None:
     """For so many seconds a flush takes five."""
     run.conditions.disk_is_slow_until = run.clock.now() + timedelta(seconds=deed.seconds)
-    run.struck.append(deed.kind)
+    run.struck.append(deed.name)
 
 
 async def full_disk(run: Doer, deed: Deed) -> None:
     """For so many seconds nothing can be written."""
     run.conditions.disk_is_full_until = run.clock.now() + timedelta(seconds=deed.seconds)
-    run.struck.append(deed.kind)
+    run.struck.append(deed.name)
 
 
 async def torn_tail(run: Doer, deed: Deed) -> None:
     """The power fails in the middle of a write: what was being written is there in part."""
     run.conditions.tears_the_tail = True
     if run.kill():
-        run.struck.append(deed.kind)
+        run.struck.append(deed.name)
+
+
+async def network_away(run: Doer, deed: Deed) -> None:
+    """For so many seconds nobody takes a connection; it has struck when one was asked for."""
+    run.conditions.is_refused = False
+    run.conditions.network_is_away_until = run.clock.now() + timedelta(seconds=deed.seconds)
+    await run.clock.sleep(deed.seconds)
+    if run.conditions.is_refused:
+        run.struck.append(deed.name)
 
 
 async def second_copy(run: Doer, deed: Deed) -> None:
@@ -173,7 +191,7 @@ async def second_copy(run: Doer, deed: Deed) -> None:
     try:
         await run.start_another()
     except SafetyRefused:
-        run.struck.append(deed.kind)
+        run.struck.append(deed.name)
     else:
         raise AssertionError("a second daemon ran on the state of the first")
 
@@ -187,7 +205,7 @@ async def slow_handler(run: Doer, deed: Deed) -> None:
     handle, clock = mailbox._handle, run.clock
 
     async def slowly(envelope: Envelope) -> None:
-        run.struck.append(deed.kind)
+        run.struck.append(deed.name)
         await clock.sleep(deed.seconds)
         await handle(envelope)
 
@@ -209,7 +227,7 @@ async def full_bus(run: Doer, deed: Deed) -> None:
             await handle(envelope)
 
     mailbox._handle, mailbox.capacity = stuck, 1
-    run.struck.append(deed.kind)
+    run.struck.append(deed.name)
 
 
 def _action(group: str, particulars: Callable[[str], dict[str, Any]]) -> "Do":
@@ -224,7 +242,7 @@ def _action(group: str, particulars: Callable[[str], dict[str, Any]]) -> "Do":
         assert session.date > new_york_date(run.clock.now())
         async with aiohttp.ClientSession(connector=LoopConnector()) as http:
             await http.post(f"{run.rest}/_exchange/corporate-actions", json={group: [row]}, raise_for_status=True)
-        run.struck.append(deed.kind)
+        run.struck.append(deed.name)
 
     return announce
 
@@ -239,6 +257,7 @@ DEEDS: Mapping[str, Do] = {
     "slow disk": slow_disk,
     "full disk": full_disk,
     "torn tail": torn_tail,
+    "network away": network_away,
     "second copy": second_copy,
     "slow handler": slow_handler,
     "full bus": full_bus,
@@ -252,6 +271,16 @@ DEEDS: Mapping[str, Do] = {
 
 ISSUERS = ("forward split", "reverse split", "dividend", "rename")
 """The deeds of issuers, after which the books of somebody whom nobody tells are others than the broker's."""
+
+
+def make_old(journal: Path) -> None:
+    """Make a journal one of the oldest format: the same events, and no snapshots."""
+    with closing(sqlite3.connect(journal, isolation_level=None)) as connection:
+        connection.executescript(
+            "BEGIN; DROP TABLE snapshots;"
+            "CREATE TABLE snapshots (name TEXT PRIMARY KEY, sequence INTEGER NOT NULL, payload BLOB NOT NULL) WITHOUT ROWID;"
+            "UPDATE meta SET value = '1' WHERE key = 'format'; COMMIT;"
+        )
 
 
 def tear(journal: Path) -> None:

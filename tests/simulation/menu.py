@@ -12,6 +12,12 @@ from typing import Any
 from alchemiser.market.calendar import TradingCalendar
 from tests.simulation.faults import BODY_OF_A_PROXY, SYMBOLS, Deed, End, Json, Pin, Scenario
 from tests.simulation.record import Record
+from tests.simulation.sightings import (
+    a_gap_lasted_over_midnight,
+    a_partial_fill_was_cancelled,
+    an_execution_came_before_its_answer,
+    two_updates_had_one_stamp,
+)
 
 DECISION = timedelta(minutes=10)
 Seen = Callable[[Record], bool]
@@ -19,7 +25,7 @@ Seen = Callable[[Record], bool]
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the menu: a scenario with one fault, the kind that must be reported as struck, and what must be seen."""
+    """One line of the menu: a scenario with one fault, how the kind begins that must be reported as struck, and what must be seen."""
 
     scenario: Scenario
     kind: str | None
@@ -65,11 +71,14 @@ def _of_streams() -> Iterator[tuple[str, Line]]:
     yield "connection refused", Line(_with_faults(DROP, {**refuse, "status": 503, "times": 3}), "refuse_stream 503 orders")
     yield "connection limit", Line(_with_faults(DROP, {**refuse, "status": 429, "times": 3}), "refuse_stream 429 orders")
     limit: Json = {"kind": "refuse_auth", "stream": "market", "code": 406, "times": 2}
-    yield "connection limit after the handshake", Line(_with_faults({**DROP, "stream": "market"}, limit), "refuse_auth market")
+    yield "connection limit after the handshake", Line(_with_faults({**DROP, "stream": "market"}, limit), "refuse_auth 406 market")
     for code in (None, 1001, 1011):
-        drop = DROP if code is None else {**DROP, "code": code}
-        yield f"orders end with {code or 1006}", Line(_with_faults(drop, seconds=1.0), "drop_stream orders", _has("GapOpened"))
-        yield f"quotes end with {code or 1006}", Line(_with_faults({**drop, "stream": "market"}), "drop_stream market")
+        drop, number = (DROP, 1006) if code is None else ({**DROP, "code": code}, code)
+        yield (
+            f"orders end with {code or 1006}",
+            Line(_with_faults(drop, seconds=1.0), f"drop_stream {number} orders", _has("GapOpened")),
+        )
+        yield f"quotes end with {number}", Line(_with_faults({**drop, "stream": "market"}), f"drop_stream {number} market")
     for stream in ("orders", "market"):
         yield f"{stream} half-open", Line(_with_faults({"kind": "half_open", "stream": stream}), f"half_open {stream}")
         quiet = day()
@@ -95,8 +104,11 @@ def _of_streams() -> Iterator[tuple[str, Line]]:
     for kind in ("duplicate_updates", "lose_updates", "reorder_updates"):
         yield kind.replace("_", " "), Line(_with_faults({"kind": kind, "times": 12, "skip": 2}, seconds=0.0), kind)
     slow: Json = {"kind": "slow_body", "method": "POST", "path": "/v2/orders", "seconds": 3.0, "times": 4}
-    yield "fill before its order is acknowledged", Line(_with_faults(slow, seconds=0.0), "slow_body POST", _fill_before_answer)
-    yield "two updates with one time stamp", Line(day(), None, _one_stamp)
+    yield (
+        "fill before its order is acknowledged",
+        Line(_with_faults(slow, seconds=0.0), "slow_body", an_execution_came_before_its_answer),
+    )
+    yield "two updates with one time stamp", Line(day(), None, two_updates_had_one_stamp)
     storm: Json = {"kind": "storm", "symbol": SYMBOLS[0], "messages": 10_000}
     yield "storm of ten thousand quotes", Line(_with_faults(storm, seconds=2.0), "storm")
     night = day(days=2)
@@ -105,7 +117,7 @@ def _of_streams() -> Iterator[tuple[str, Line]]:
         {**DROP, "at": (closed - timedelta(seconds=2)).isoformat()},
         {**refuse, "status": 503, "times": 1900, "at": (closed - timedelta(seconds=2)).isoformat()},
     )
-    yield "gap across midnight", Line(replace(night, faults=gone), "refuse_stream 503 orders", _gap_over_midnight)
+    yield "gap across midnight", Line(replace(night, faults=gone), "refuse_stream 503 orders", a_gap_lasted_over_midnight)
 
 
 # --- requests ---
@@ -195,7 +207,7 @@ def _of_the_venue() -> Iterator[tuple[str, Line]]:
     quiet = day()
     for shape in ("zero", "one-sided", "locked", "crossed", "wide", "thin"):
         pins = tuple(Pin(symbol, shape, decided(quiet, -3.0), decided(quiet, 25.0)) for symbol in SYMBOLS)
-        seen = _partial_then_cancelled if shape == "thin" else _always
+        seen = a_partial_fill_was_cancelled if shape == "thin" else _always
         name = "partial fill, then cancel" if shape == "thin" else f"quotes {shape}"
         yield name, Line(replace(quiet, pins=pins), f"pin {shape}", seen)
 
@@ -274,35 +286,6 @@ def _closes_at(*hours: int) -> Seen:
         return decisions == expected and [session.closes_at.hour for session in record.sessions][: len(hours)] == list(hours)
 
     return seen
-
-
-def _frames(record: Record) -> list[Json]:
-    """Return the order updates as they were sent, in their order."""
-    sent = [one["data"] for one in record.log if one["kind"] == "frame" and one["direction"] == "out" and one["stream"] == "orders"]
-    return [one["data"] for one in sent if isinstance(one, dict) and one.get("stream") == "trade_updates" and isinstance(one["data"], dict)]
-
-
-def _one_stamp(record: Record) -> bool:
-    stamps = [update["timestamp"] for update in _frames(record) if "timestamp" in update]
-    return len(set(stamps)) < len(stamps)
-
-
-def _fill_before_answer(record: Record) -> bool:
-    """Return whether an execution was known before the answer to its submit had come."""
-    answers = [row for row in record.of("ExecutionReported") if row.event["report"].get("source") != "stream"]
-    answered = {row.event["report"]["client_order_id"]: row.sequence for row in reversed(answers)}
-    filled = ((row.event["fill"]["client_order_id"], row.sequence) for row in record.of("OrderFilled"))
-    return any(sequence < answered.get(key, 0) for key, sequence in filled)
-
-
-def _gap_over_midnight(record: Record) -> bool:
-    lost = [row.at.date() for row in record.of("StreamLost") if row.event["stream"] == "orders"]
-    connected = [row.at.date() for row in record.of("StreamConnected") if row.event["stream"] == "orders"]
-    return bool(lost) and lost[0] == record.sessions[0].closes_at.date() and connected[1] > lost[0]
-
-
-def _partial_then_cancelled(record: Record) -> bool:
-    return any(order["status"] == "canceled" and order["filled_qty"] not in ("0", None) for order in record.orders)
 
 
 MENU: dict[str, Line] = dict(_lines())

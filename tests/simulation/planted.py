@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 from unittest.mock import PropertyMock, patch
 
@@ -23,8 +24,13 @@ from alchemiser.execution.gate import SubmitGate
 from alchemiser.execution.handler import ExecutionHandler
 from alchemiser.execution.pacing import RebalanceRun
 from alchemiser.execution.work import Work
+from alchemiser.journal.committers import InlineCommitter
+from alchemiser.journal.store import Store
 from alchemiser.portfolio.ledger import Ledger
 from alchemiser.service.daemon import Daemon
+
+MANY_EVENTS = 40
+"""How many events the careless journal keeps to itself."""
 
 
 @contextmanager
@@ -110,6 +116,33 @@ def early_submit() -> Iterator[None]:
 
 
 @contextmanager
+def missing_fsync() -> Iterator[None]:
+    """A commit comes back before the disk has it: the log is flushed at checkpoints only, and a power failure takes what was promised."""
+    opened = Store.open
+
+    def lazy(path: Path, *, new_epoch: Callable[[], str], is_synchronous: bool) -> Store:
+        store = opened(path, new_epoch=new_epoch, is_synchronous=is_synchronous)
+        store._connection.execute("PRAGMA synchronous = NORMAL")
+        return store
+
+    with patch.object(Store, "open", lazy):
+        yield
+
+
+@contextmanager
+def empty_promise() -> Iterator[None]:
+    """The journal says that events are durable which it has not even written, until there are many of them."""
+    durable = InlineCommitter.durable
+
+    async def careless(committer: InlineCommitter, sequence: int) -> None:
+        if len(committer._rows) > MANY_EVENTS:
+            await durable(committer, sequence)
+
+    with patch.object(InlineCommitter, "durable", careless):
+        yield
+
+
+@contextmanager
 def amnesia() -> Iterator[None]:
     """A rebalance is taken up again after a restart as if nothing of it had been done."""
 
@@ -157,6 +190,8 @@ PLANTED: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
         forgotten_reservation,
         ignored_gate,
         early_submit,
+        missing_fsync,
+        empty_promise,
         amnesia,
         deaf_recovery,
         missed_cut_off,

@@ -26,6 +26,7 @@ import structlog
 from tests.simulation.campaign import play, scenario_of
 from tests.simulation.checker import broken_rules
 from tests.simulation.faults import Scenario
+from tests.simulation.items import happened
 from tests.simulation.record import Record, Row
 
 LAST_EVENTS = 40
@@ -52,6 +53,7 @@ class Outcome:
     executions: int = 0
     events: int = 0
     struck: Counter[str] = field(default_factory=Counter)
+    happened: tuple[str, ...] = ()
     journal: tuple[Row, ...] = ()
 
     @property
@@ -111,6 +113,7 @@ def outcome_of(name: str, scenario: Scenario, keep: Path | None = None, *, is_to
         executions=len(record.activities),
         events=len(record.journal),
         struck=Counter(record.struck),
+        happened=happened(record),
         journal=tuple(record.journal) if is_told else (),
     )
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from alchemiser.market.calendar import TradingCalendar
-from tests.simulation.campaign import FIRST_SESSION, play, scenario_of
+from tests.simulation.campaign import play, scenario_of
 from tests.simulation.checker import broken_rules
 from tests.simulation.faults import End, Scenario
+from tests.simulation.items import FIRST_SESSION
 
 QUIET = scenario_of(16)
 """Two days without a fault."""
@@ -38,7 +39,11 @@ CASES: dict[str, tuple[Scenario, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+QUICK = ("broken after the close", "corrected while the daemon is away")
+"""The two that every run of the tests plays; the others are for the second stage."""
+
+
+@pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES])
 def test_the_books_follow_the_exchange(tmp_path: Path, name: str) -> None:
     """Taken back once, by whichever road it came; afterwards books and exchange agree, and a replay gives the same state."""
     scenario, reasons = CASES[name]
@@ -51,6 +56,7 @@ def test_the_books_follow_the_exchange(tmp_path: Path, name: str) -> None:
     assert ("fill_broken" in found) == ("away" in name)
 
 
+@pytest.mark.slow
 def test_what_is_owed_is_bought_back_by_the_next_decision(tmp_path: Path) -> None:
     """Purchases are taken back after their shares were sold: books and exchange are short alike until the strategy decides again."""
     days = TradingCalendar.new_york().sessions(FIRST_SESSION, FIRST_SESSION + timedelta(days=10))[:3]

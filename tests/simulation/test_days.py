@@ -94,7 +94,7 @@ def test_an_intent_is_journaled_before_its_order_can_fill(tmp_path: Path) -> Non
     assert fills
 
 
-@pytest.mark.parametrize("seed", [7, 8])
+@pytest.mark.parametrize("seed", [7, pytest.param(8, marks=pytest.mark.slow)])
 def test_the_same_seed_writes_the_same_journal(tmp_path: Path, seed: int) -> None:
     """Two runs of the same days are equal event by event, sequence numbers, causes and times included."""
     journals = []

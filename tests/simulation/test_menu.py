@@ -17,7 +17,7 @@ def test_a_fault_alone_breaks_no_rule(tmp_path: Path, name: str) -> None:
     record = play(line.scenario, tmp_path)
 
     assert broken_rules(record) == []
-    assert line.kind is None or line.kind in record.struck
+    assert line.kind is None or any(kind.startswith(line.kind) for kind in record.struck)
     assert line.seen(record), f"{name} was not seen to do anything"
 
 

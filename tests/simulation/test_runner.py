@@ -126,6 +126,7 @@ def test_a_kept_case_is_read_as_it_was_written(tmp_path: Path, seed: int) -> Non
 # --- running many ---
 
 
+@pytest.mark.slow
 def test_several_processes_find_what_one_finds() -> None:
     """Every scenario has its outcome, whoever played it."""
     scenarios = [(f"seed-{seed}", scenario_of(seed)) for seed in (16, 32, 48)]
