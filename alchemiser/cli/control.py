@@ -1,6 +1,6 @@
 """What an operator may ask of the running daemon; all of it needs its token.
 
-``pause``, ``resume``, ``halt``, ``reduce``, ``flatten``, ``rebalance``, ``reconcile``, ``stop``.
+``pause``, ``resume``, ``halt``, ``reduce``, ``flatten``, ``rebalance``, ``reconcile``, ``rearm``, ``stop``.
 """
 
 import sys
@@ -119,6 +119,23 @@ def reconcile_command(
     Example: alchemiser reconcile --json
     """
     _tell("reconcile", {"reason": reason} | ({"clear": clear} if clear else {}), state, config, as_json=as_json)
+
+
+def rearm_command(
+    guard: Annotated[str, typer.Argument(metavar="GUARD", help="The guard, as `alchemiser status` names it: drawdown.")],
+    *,
+    strategy: Annotated[str | None, typer.Option("--strategy", metavar="NAME", help="Whose, for a guard of one strategy.")] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Although it is not clear: have it measure anew from now on.")] = False,
+    reason: ReasonOption = "operator",
+    state: StateOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Arm a guard again that has tripped, and lift what it restricted. One that is not clear yet stays tripped, unless --reset says so.
+
+    Example: alchemiser rearm strategy_drawdown --strategy klm --reason "understood"
+    """
+    _tell("rearm", _about(strategy, reason) | {"guard": guard, "reset": reset}, state, config, as_json=as_json)
 
 
 def stop_command(

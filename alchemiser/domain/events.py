@@ -559,6 +559,47 @@ class TradingStateChanged(Event, frozen=True, kw_only=True):
     strategy: str | None = None
 
 
+class ProfitPeaked(Event, frozen=True, kw_only=True):
+    """The profit of the account (the empty name) or of strategies is at its best so far, in dollars; drawdowns are measured from it."""
+
+    profits: dict[str, Decimal]
+
+
+class GuardTripped(Event, frozen=True, kw_only=True):
+    """A guard read a value at its limit or beyond; ``action`` is what it does about it, ``text`` how the value came about.
+
+    ``strategy`` is ``None`` for what concerns the account; ``cleared`` is the level at which it is clear again.
+    """
+
+    guard: str
+    strategy: str | None
+    action: str
+    value: Decimal
+    limit: Decimal
+    cleared: Decimal
+    text: str
+
+
+class GuardCleared(Event, frozen=True, kw_only=True):
+    """What a tripped guard reads has come back to its cleared level; it stays tripped until somebody arms it again."""
+
+    guard: str
+    strategy: str | None
+    value: Decimal
+    text: str
+
+
+class GuardRearmed(Event, frozen=True, kw_only=True):
+    """Somebody armed a guard again. With ``is_reset`` it measures anew from here on, from this ``profit`` in dollars."""
+
+    guard: str
+    strategy: str | None
+    by: str
+    reason: str
+    is_reset: bool = False
+    profit: Decimal | None = None
+
+
 AnyEvent = (
     DaemonStarted
     | RecoveryCompleted
@@ -615,5 +656,9 @@ AnyEvent = (
     | LedgerCompared
     | ResultReported
     | TradingStateChanged
+    | ProfitPeaked
+    | GuardTripped
+    | GuardCleared
+    | GuardRearmed
 )
 """Every event, as a tagged union: what the journal decodes."""

@@ -1,6 +1,7 @@
 """What the running daemon answers and does for its door: state, health, metrics and control."""
 
 import asyncio
+from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -25,6 +26,7 @@ from alchemiser.execution.gate import SubmitGate
 from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.quotes import QuoteBook
+from alchemiser.risk.handler import Books
 from alchemiser.service.health import HealthReport
 from alchemiser.service.http import Action
 from alchemiser.service.live_feed import LiveFeed
@@ -62,6 +64,7 @@ class Answers(JournaledView):
         cut_off: Callable[[Session], datetime],
         reconciliations: Reconciliations,
         stop: Callable[[str], Mapping[str, Any]],
+        rearm: Callable[..., Awaitable[dict[str, Any]]],
     ) -> None:
         super().__init__(
             state,
@@ -80,6 +83,7 @@ class Answers(JournaledView):
         self._cut_off = cut_off
         self._reconciliations = reconciliations
         self._stop_daemon = stop
+        self._rearm = rearm
 
     def health(self) -> HealthReport:
         """Return whether the daemon is live and ready, and why not."""
@@ -95,7 +99,9 @@ class Answers(JournaledView):
             others["account"] = f"the account may not trade: {', '.join(overview.account.account.blocks)}"
         if (reduces := self._gate.reduces) is not None:
             others["trading"] = reduces
-        return self._vitals.report(self._gate.reasons, others)
+        alarms = {f"guard {key}": f"{key} ({trip.action}): {trip.text}" for key, trip in sorted(self._state.guards.trips.items())}
+        alarms |= {f"strategy_trading {name}": one.words(name) for name, one in self._state.trading.scopes.strategies().items()}
+        return self._vitals.report(self._gate.reasons, others, alarms)
 
     async def plan(self) -> Preview:
         """Return what would be traded if a decision were due now; nothing is sent and nothing is journaled."""
@@ -110,6 +116,8 @@ class Answers(JournaledView):
             return await self._reconcile(arguments, reason)
         if action == "stop":
             return self._stop_daemon(reason)
+        if action == "rearm":
+            return await self._rearm_guard(arguments, reason)
         session = self._calendar.session_at(now)
         if session is None or now >= self._cut_off(session):
             raise NotReady(f"{action}: the exchange is closed or the cut-off has passed; nothing was done")
@@ -126,6 +134,17 @@ class Answers(JournaledView):
         else:
             await self._bus.publish(DecisionDue(at=now, rebalance_id=key, session=session.date, reason=reason))
         return {"rebalance": key}
+
+    async def _rearm_guard(self, arguments: Mapping[str, Any], reason: str) -> Mapping[str, Any]:
+        """Arm a tripped guard again; durable before the answer says so, because it lifts what keeps money safe."""
+        guard, strategy = arguments.get("guard"), arguments.get("strategy")
+        if not isinstance(guard, str) or not isinstance(strategy, str | None):
+            raise UsageError("rearm needs the name of a guard, and that of a strategy for a guard of one. Nothing was done")
+        guard, _, named = guard.partition(":")
+        reset = arguments.get("reset") is True
+        done = await self._rearm(guard, strategy or named or None, by="operator", reason=reason, reset=reset)
+        await self._bus.durable()
+        return done
 
     async def _is_durable_soon(self) -> bool:
         """Return whether everything published so far is durable now; what is in effect is told even while the disk is slow."""
@@ -186,7 +205,7 @@ class Answers(JournaledView):
         for order in self._state.orders.open_orders():
             by_state[order.state.value] = by_state.get(order.state.value, 0) + 1
         account = overview.account.account if overview.account else None
-        marks = {symbol: mark for symbol in self._state.ledger.holdings() if (mark := self._mark(symbol)) is not None}
+        marks = self.marks()
         return Gauges(
             health=self.health(),
             handlers=self._bus.statistics(),
@@ -197,9 +216,29 @@ class Answers(JournaledView):
             realised={name: books[name].realised for name in sorted(books)},
             unrealised={name: books[name].unrealised(marks) for name in sorted(books)},
             trading_state=self._state.trading.state,
+            guards_tripped=Tally(trip.guard for trip in self._state.guards.trips.values()),
             events_published=self._bus.last_sequence,
             last_decision_at=overview.decision.at if overview.decision else None,
         )
+
+    def marks(self) -> dict[str, Decimal]:
+        """Return the price at which each position of the books is valued, in dollars, where there is one."""
+        return {symbol: mark for symbol in self._state.ledger.holdings() if (mark := self._mark(symbol)) is not None}
+
+    def books(self) -> Books:
+        """Return the books at these prices, for the guards."""
+        ledger, marks = self._state.ledger, self.marks()
+        return Books(
+            realised={name: book.realised for name, book in sorted(ledger.books.items())},
+            unrealised={name: book.unrealised(marks) for name, book in sorted(ledger.books.items())},
+            holdings=ledger.holdings(),
+            cash=ledger.cash,
+        )
+
+    def quote_ages(self, now: datetime) -> dict[str, float | None]:
+        """Return the ages in seconds of the quotes that the rebalance in progress needs, ``None`` for one that never came."""
+        unfinished = self._state.rebalances.unfinished
+        return {intent.symbol: self._quotes.age_seconds(intent.symbol, now) for intent in unfinished.intents} if unfinished else {}
 
     def _mark(self, symbol: str) -> Decimal | None:
         quote = self._quotes.quote(symbol)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from datetime import date, datetime
 from functools import partial
+from typing import Any
 
 import structlog
 from msgspec import Struct
@@ -20,11 +21,14 @@ from alchemiser.bus.delivery import latest_per
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.events import (
+    BarClosed,
     DaemonStarted,
+    GuardTripped,
     QuoteUpdated,
     RecoveryCompleted,
     StrategyFilesChanged,
     StrategyWarned,
+    TimerElapsed,
     TradePrinted,
     TradingStatusChanged,
 )
@@ -41,6 +45,7 @@ from alchemiser.market.quotes import QuoteBook
 from alchemiser.portfolio.asset_list import AssetList
 from alchemiser.portfolio.handler import Rebalancer
 from alchemiser.portfolio.planning import PortfolioParts
+from alchemiser.risk.handler import GuardKeeper, GuardParts
 from alchemiser.risk.pre_trade import PreTrade
 from alchemiser.service.answers import Answers
 from alchemiser.service.decision_market import DecisionMarket
@@ -51,7 +56,7 @@ from alchemiser.service.notify import SystemdNotifier
 from alchemiser.service.preview import PREVIEW, Preview, preview
 from alchemiser.service.reconciliations import Reconciliations
 from alchemiser.service.recovery import Recovered, recover
-from alchemiser.service.rules import ladder_rules, plan_rules, risk_limits, tactic_rules
+from alchemiser.service.rules import guard_rules, ladder_rules, plan_rules, risk_limits, tactic_rules
 from alchemiser.service.runtime import SeededRuntime
 from alchemiser.service.scheduler import ClockHold, Scheduler, Timetable
 from alchemiser.service.settings import Settings
@@ -263,6 +268,19 @@ class Daemon:
             cut_off=settings.execution.cutoff.at,
             reconciliations=self.reconciliations,
             stop=self.stopping.told,
+            rearm=self.rearm,
+        )
+        self.guards = GuardKeeper(
+            GuardParts(
+                state=self.state.guards,
+                trading=self.state.trading.scopes,
+                rules=guard_rules(settings),
+                clock=clock,
+                publish=self.bus.publish,
+                books=self.answers.books,
+                marks=self.answers.marks,
+                ages=self.answers.quote_ages,
+            )
         )
         self.metrics = parts.metrics
         self.metrics.read_from(self.answers.gauges)
@@ -281,6 +299,7 @@ class Daemon:
         bus.subscribe_inline("standing targets", state.standing.listens_to, state.standing)
         bus.subscribe_inline("rebalances", state.rebalances.listens_to, state.rebalances)
         bus.subscribe_inline("trading state", state.trading.listens_to, state.trading)
+        bus.subscribe_inline("guard state", state.guards.listens_to, state.guards)
         bus.subscribe_inline("submit gate", SubmitGate.listens_to, self.gate)
         bus.subscribe_inline("gap notes", GapKeeper.notes, self.gaps.note)
         bus.subscribe_inline("reconciliations", Reconciliations.listens_to, self.reconciliations)
@@ -290,7 +309,7 @@ class Daemon:
         bus.subscribe_afterwards("story", Storyteller.listens_to, Storyteller())
         bus.subscribe_afterwards("live feed", LiveFeed.listens_to, self.answers.feed)
         bus.subscribe_inline("stop", Stopping.listens_to, self.stopping)
-        bus.subscribe_inline("systemd", (RecoveryCompleted,), self._say_ready)
+        bus.subscribe_inline("systemd", (RecoveryCompleted, GuardTripped), self._tell_manager)
         bus.subscribe_inline("snapshots", SnapshotKeeper.listens_to, self.snapshots)
 
         by_symbol = latest_per(lambda event: event.symbol, only=(QuoteUpdated,))
@@ -299,6 +318,8 @@ class Daemon:
         bus.subscribe("strategies", self.strategies.listens_to, self.strategies.handle, limit_seconds=120.0)
         bus.subscribe("rebalancer", self.rebalancer.listens_to, self.rebalancer.handle, limit_seconds=60.0)
         bus.subscribe("gap keeper", self.gaps.listens_to, self.gaps.handle, limit_seconds=120.0)
+        newest = latest_per(type, only=(BarClosed, TimerElapsed))
+        bus.subscribe("guards", GuardKeeper.listens_to, self.guards.handle, policy=newest)
         bus.subscribe("shortfall", ShortfallReporter.listens_to, self.shortfall.handle, limit_seconds=60.0)
         bus.subscribe("execution", self.execution.listens_to, self.execution.handle, capacity=4096, policy=by_symbol)
 
@@ -371,8 +392,16 @@ class Daemon:
             await asyncio.sleep(seconds)  # Loop seconds: liveness is not market time.
             self.metrics.on_loop_lag(max(loop.time() - due, 0.0))
 
-    def _say_ready(self, envelope: Envelope) -> None:
-        self.notifier.ready(f"recovered, epoch {self.parts.journal.epoch}")
+    async def rearm(self, guard: str, strategy: str | None, *, by: str, reason: str, reset: bool) -> dict[str, Any]:
+        """Arm a guard again; see :meth:`GuardKeeper.rearm`."""
+        return await self.guards.rearm(guard, strategy, by=by, reason=reason, reset=reset)
+
+    def _tell_manager(self, envelope: Envelope) -> None:
+        match envelope.event:
+            case GuardTripped(guard=guard, text=text):
+                self.notifier.status(f"guard {guard}: {text}")
+            case _:
+                self.notifier.ready(f"recovered, epoch {self.parts.journal.epoch}")
 
     # --- small answers for the rooms ---
 

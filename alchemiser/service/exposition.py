@@ -64,6 +64,7 @@ def _read(gauges: Gauges) -> Iterable[Metric]:
     yield _values("not_ready_reasons", "Why the daemon is not live or not ready.", "code", reasons)
     if gauges.trading_state is not None:
         yield _values("trading_state", "The trading state, 1 for the present one.", "state", {gauges.trading_state: 1})
+    yield _values("guards_tripped", "Tripped guards that wait to be armed again, by guard.", "guard", gauges.guards_tripped)
     yield _values("stream_connected", "Whether a stream is authorised and subscribed.", "stream", gauges.streams_connected)
     yield _values("stream_age_seconds", "Time since a stream brought anything.", "stream", gauges.stream_ages_seconds)
     yield _values("orders", "Orders of this session by state.", "state", gauges.orders_by_state)

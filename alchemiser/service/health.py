@@ -7,12 +7,16 @@ import msgspec
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that keeps the daemon from being live or ready: a stable code, the facts in words, since when, and what to do about it."""
+    """One thing that keeps the daemon from being live or ready: a stable code, the facts in words, since when, and what to do about it.
+
+    One that ``is_alarm`` keeps it from nothing: somebody should know it.
+    """
 
     code: str
     text: str
     since: datetime | None = None
     remedy: str = ""
+    is_alarm: bool = False
 
 
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +46,7 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
                     "text": reason.text,
                     "since": reason.since.isoformat() if reason.since else None,
                     "remedy": reason.remedy,
+                    "severity": "alarm" if reason.is_alarm else "stops",
                 }
                 for reason in self.reasons
             ],

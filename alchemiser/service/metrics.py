@@ -21,6 +21,7 @@ from alchemiser.domain.events import (
     FillBroken,
     FrameUnreadable,
     GapOpened,
+    GuardTripped,
     HandlerFailed,
     OrderClosed,
     OrderFilled,
@@ -62,6 +63,7 @@ class Gauges(msgspec.Struct, frozen=True, kw_only=True):
     realised: Mapping[str, Decimal] = {}
     unrealised: Mapping[str, Decimal] = {}
     trading_state: str | None = None
+    guards_tripped: Mapping[str, int] = {}
     events_published: int = 0
     last_decision_at: datetime | None = None
 
@@ -137,6 +139,7 @@ class DaemonMetrics:
         self._strategy_failures = self._counter("strategy_failures", "Decisions that a strategy could not make.", "strategy")
         self._handler_failures = self._counter("handler_failures", "Exceptions raised by handlers.", "handler")
         self._stream_losses = self._counter("stream_losses", "Times that a stream ended.", "stream")
+        self._trips = self._counter("guard_trips", "Times that a guard tripped, by guard.", "guard")
         self._gaps = self._counter("stream_gaps", "Known holes in a stream.", "stream")
         self._differences = self._counter("differences", "Differences between our state and the venue's, by code.", "code")
         self._not_reconciled = self._counter("reconciliation_failures", "Comparisons that the venue did not allow.", "code")
@@ -166,6 +169,7 @@ class DaemonMetrics:
             StrategyFailed: lambda event: self._strategy_failures.add(self._bound("strategy", event.strategy)),
             HandlerFailed: lambda event: self._handler_failures.add(self._bound("handler", event.handler)),
             StreamLost: lambda event: self._stream_losses.add(self._bound("stream", event.stream)),
+            GuardTripped: lambda event: self._trips.add(self._bound("guard", event.guard)),
             GapOpened: lambda event: self._gaps.add(self._bound("stream", event.stream)),
             Reconciled: self._count_differences,
             ReconciliationFailed: lambda event: self._not_reconciled.add(self._bound("code", event.code)),

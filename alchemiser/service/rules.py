@@ -6,6 +6,7 @@ from alchemiser.portfolio.band import Band
 from alchemiser.portfolio.constraints import Constraints, GroupCap
 from alchemiser.portfolio.plan import PlanRules
 from alchemiser.risk.checks import RiskLimits
+from alchemiser.risk.guards import GuardAction, GuardName, GuardRule
 from alchemiser.service.settings import Settings
 
 
@@ -81,3 +82,12 @@ def risk_limits(settings: Settings) -> RiskLimits:
         maximum_orders_per_day=settings.risk.max_orders_per_day,
         price_collar_bps=settings.risk.price_collar_bps,
     )
+
+
+def guard_rules(settings: Settings) -> dict[GuardName, GuardRule]:
+    """Return when each guard trips, and what it does then."""
+    found = {}
+    for name in GuardName:
+        one = getattr(settings.risk.guards, name.value)
+        found[name] = GuardRule(action=GuardAction(one.action), limit=one.limit, cleared=one.cleared)
+    return found

@@ -379,6 +379,55 @@ class ExecutionSettings(Section):
     )
 
 
+class GuardSettings(Section):
+    """One guard."""
+
+    action: Literal["off", "alarm", "reduce", "halt"] = Field(
+        description="What it does besides saying so: nothing (`alarm`), only sales from then on (`reduce`), or a halt; `off` reads nothing."
+    )
+    limit: Decimal = Field(gt=0, description="The value at which it trips.")
+    cleared: Decimal = Field(ge=0, description="The value at which it is clear again, and may be armed again by hand.")
+
+    @model_validator(mode="after")
+    def _clears_below_its_limit(self) -> "GuardSettings":
+        if self.cleared >= self.limit:
+            raise ValueError(f"cleared must be below limit, found {self.cleared} and {self.limit}")
+        return self
+
+
+class GuardsSettings(Section):
+    """The guards: what trips them, and what happens then. What each reads is in docs/risk.md."""
+
+    defaults: ClassVar[dict[str, dict[str, Any]]] = {
+        "daily_loss": {"action": "alarm", "limit": Decimal("0.05"), "cleared": Decimal("0.03")},
+        "strategy_daily_loss": {"action": "alarm", "limit": Decimal("0.1"), "cleared": Decimal("0.06")},
+        "drawdown": {"action": "alarm", "limit": Decimal("0.2"), "cleared": Decimal("0.15")},
+        "strategy_drawdown": {"action": "alarm", "limit": Decimal("0.3"), "cleared": Decimal("0.25")},
+        "rejects": {"action": "alarm", "limit": Decimal(5), "cleared": Decimal(0)},
+        "slippage": {"action": "alarm", "limit": Decimal(50), "cleared": Decimal(25)},
+        "stale_data": {"action": "alarm", "limit": Decimal(120), "cleared": Decimal(30)},
+        "ledger": {"action": "alarm", "limit": Decimal(1), "cleared": Decimal("0.01")},
+    }
+
+    daily_loss: GuardSettings = Field(default_factory=dict, validate_default=True)
+    strategy_daily_loss: GuardSettings = Field(default_factory=dict, validate_default=True)
+    drawdown: GuardSettings = Field(default_factory=dict, validate_default=True)
+    strategy_drawdown: GuardSettings = Field(default_factory=dict, validate_default=True)
+    rejects: GuardSettings = Field(default_factory=dict, validate_default=True)
+    slippage: GuardSettings = Field(default_factory=dict, validate_default=True)
+    stale_data: GuardSettings = Field(default_factory=dict, validate_default=True)
+    ledger: GuardSettings = Field(default_factory=dict, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_each_guards_own_defaults(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        given = {name: data.get(name, {}) for name in cls.defaults}
+        filled = {name: {**cls.defaults[name], **one} if isinstance(one, dict) else one for name, one in given.items()}
+        return {**data, **filled}
+
+
 class RiskSettings(Section):
     """Limits that every order must pass before it is sent."""
 
@@ -393,6 +442,7 @@ class RiskSettings(Section):
         default=Decimal(500), gt=0, description="A limit price further from the mid than this is refused, in basis points."
     )
     max_orders_per_day: int = Field(default=1_000, ge=1, description="The most orders that one session may see.")
+    guards: GuardsSettings = Field(default_factory=dict, validate_default=True)
 
 
 class JournalSettings(Section):

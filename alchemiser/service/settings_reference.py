@@ -10,7 +10,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from alchemiser.market.schedule import Schedule
-from alchemiser.service.settings import GroupSettings, Settings, StrategySettings
+from alchemiser.service.settings import GroupSettings, GuardSettings, GuardsSettings, Settings, StrategySettings
 
 _HEAD: Final = """# Settings
 
@@ -61,6 +61,8 @@ def reference() -> str:
             parts.append(_strategies())
         elif name == "portfolio":
             parts += [_section(name, section), _groups()]
+        elif name == "risk":
+            parts += [_section(name, section), _guards()]
         else:
             parts.append(_section(name, section))
     return "".join(parts)
@@ -74,6 +76,17 @@ def _groups() -> str:
     return "\nOne table per group: `[portfolio.groups.NAME]`. Default: none.\n\n" + _table("portfolio.groups.NAME", GroupSettings)
 
 
+def _guards() -> str:
+    rows = "".join(
+        f"| `risk.guards.{name}` | `{one['action']}` | `{one['limit']}` | `{one['cleared']}` |\n"
+        for name, one in GuardsSettings.defaults.items()
+    )
+    return (
+        f"\n{_first_line(GuardsSettings)} One table per guard: `[risk.guards.NAME]`.\n\n"
+        f"| Guard | `action` | `limit` | `cleared` |\n|---|---|---|---|\n{rows}\n" + _table("risk.guards.NAME", GuardSettings)
+    )
+
+
 def _strategies() -> str:
     return "\n## strategies\n\nOne table per strategy: `[strategies.NAME]`. Default: `tecl` with the whole account.\n\n" + _table(
         "strategies.NAME", StrategySettings
@@ -83,7 +96,7 @@ def _strategies() -> str:
 def _table(prefix: str, section: type[BaseModel]) -> str:
     lines = ["| Key | Type | Default | Meaning |\n", "|---|---|---|---|\n"]
     for name, field in section.model_fields.items():
-        if get_origin(field.annotation) is dict:
+        if get_origin(field.annotation) is dict or field.annotation is GuardsSettings:
             continue  # a table of tables has its own
         default = _default(None if field.is_required() else field.get_default(call_default_factory=True))
         lines.append(f"| `{prefix}.{name}` | {_type(field)} | {default} | {field.description} |\n")

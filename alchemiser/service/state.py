@@ -17,6 +17,7 @@ from alchemiser.execution.parking import ParkedSymbols, ParkingMemory
 from alchemiser.execution.rebalances import Rebalances, RebalancesMemory
 from alchemiser.portfolio.ledger import Ledger, LedgerMemory
 from alchemiser.portfolio.standing import StandingMemory, StandingTargets
+from alchemiser.risk.guard_state import GuardMemory, GuardState
 from alchemiser.risk.state import TradingMemory, TradingState
 from alchemiser.service.overview import Overview, OverviewMemory
 
@@ -29,6 +30,7 @@ class StateMemory(msgspec.Struct, kw_only=True):
     standing: StandingMemory
     rebalances: RebalancesMemory
     trading: TradingMemory
+    guards: GuardMemory
     overview: OverviewMemory
     parked: ParkingMemory = msgspec.field(default_factory=lambda: ParkingMemory(parked={}))
 
@@ -39,7 +41,7 @@ _decoder = msgspec.json.Decoder(StateMemory)
 
 
 class JournaledState:
-    """Orders, parked symbols, ledger, standing targets, rebalances, trading state, overview.
+    """Orders, parked symbols, ledger, standing targets, rebalances, trading state, guards, overview.
 
     ``post`` publishes what they find; it is not called during a replay.
     """
@@ -51,6 +53,7 @@ class JournaledState:
         self.standing = StandingTargets()
         self.rebalances = Rebalances()
         self.trading = TradingState()
+        self.guards = GuardState()
         self.overview = Overview()
 
     def replay(self, envelopes: Iterable[Envelope]) -> int:
@@ -71,6 +74,8 @@ class JournaledState:
                 self.rebalances(envelope)
             if isinstance(event, TradingState.listens_to):
                 self.trading(envelope)
+            if isinstance(event, GuardState.listens_to):
+                self.guards(envelope)
             if isinstance(event, Overview.listens_to):
                 self.overview(envelope)
         return count
@@ -105,6 +110,7 @@ class JournaledState:
         self.standing.remember(memory.standing)
         self.rebalances.remember(memory.rebalances)
         self.trading.remember(memory.trading)
+        self.guards.remember(memory.guards)
         self.overview.remember(memory.overview)
 
     def _memory(self) -> StateMemory:
@@ -114,6 +120,7 @@ class JournaledState:
             standing=self.standing.memory(),
             rebalances=self.rebalances.memory(),
             trading=self.trading.memory(),
+            guards=self.guards.memory(),
             overview=self.overview.memory(),
             parked=self.parked.memory(),
         )

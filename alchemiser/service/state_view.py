@@ -65,6 +65,7 @@ class JournaledView:
                 "since": trading.since,
                 "strategies": {name: msgspec.structs.asdict(one) for name, one in trading.scopes.strategies().items()},
             },
+            "guards": [msgspec.structs.asdict(trip) for _, trip in sorted(self._state.guards.trips.items())],
             "session": {
                 "date": session.date if session else None,
                 "is_open": overview.session_is_open,

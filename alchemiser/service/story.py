@@ -15,6 +15,9 @@ from alchemiser.domain.events import (
     FillBroken,
     GapClosed,
     GapOpened,
+    GuardCleared,
+    GuardRearmed,
+    GuardTripped,
     LedgerCompared,
     MailboxFilled,
     OrderClosed,
@@ -66,7 +69,7 @@ _WARNINGS = (
     StrategyNotReloaded,
     StrategyWarned,
 )
-_ERRORS = (StrategyFailed,)
+_ERRORS = (StrategyFailed, GuardTripped)
 
 
 class Storyteller:
@@ -95,6 +98,8 @@ class Storyteller:
         ResultReported,
         TradingStateChanged,
         TradingStatusChanged,
+        GuardCleared,
+        GuardRearmed,
         *_WARNINGS,
         *_ERRORS,
     )

@@ -20,6 +20,8 @@ REMEDIES = {
     "reconciling": "wait; if it lasts, check that the venue answers",
     "venue": "check that the venue answers; refused credentials have to be renewed, then restart the daemon",
     "parked": "see `alchemiser status`; what agrees is cleared by `alchemiser reconcile`, by hand by `alchemiser reconcile --clear SYMBOL`",
+    "guard": "look into what it says, then alchemiser rearm NAME; docs/risk.md",
+    "strategy_trading": "alchemiser resume --strategy NAME, once the reason is understood",
     "strategy": "alchemiser strategies; the reason says what is missing",
 }
 _NO_ILLNESS = ("session", "cut_off")
@@ -52,8 +54,11 @@ class Vitals:
         if report.is_healthy:
             self._turned_at = self._loop_time()
 
-    def report(self, gate: Mapping[str, str], others: Mapping[str, str]) -> HealthReport:
-        """Return the health. ``gate`` are the reasons of the submit gate by cause, ``others`` further reasons by their code."""
+    def report(self, gate: Mapping[str, str], others: Mapping[str, str], alarms: Mapping[str, str] | None = None) -> HealthReport:
+        """Return the health. ``gate`` are the reasons of the submit gate by cause, ``others`` further reasons by their code.
+
+        ``alarms`` are told by the guard or the strategy that they are about; they keep nobody from trading.
+        """
         reasons: dict[str, tuple[str, str]] = {}
         for cause, text in gate.items():
             if cause not in _NO_ILLNESS:
@@ -68,12 +73,15 @@ class Vitals:
             if overdue:
                 text += "; stuck: " + ", ".join(f"{name} ({seconds:.0f} s)" for name, seconds in sorted(overdue.items()))
             reasons["bus"] = ("handler_stuck" if overdue else "bus_silent", text)
+        ready = not reasons
+        alarms = alarms or {}
+        reasons |= {f"alarm {subject}": (subject.partition(" ")[0], text) for subject, text in alarms.items()}
         self._since = {cause: self._since.get(cause, self._now()) for cause in reasons}
         return HealthReport(
             live=is_live,
-            ready=not reasons,
+            ready=ready,
             reasons=tuple(
-                Reason(code=code, text=text, since=self._since[cause], remedy=REMEDIES.get(code, ""))
+                Reason(code=code, text=text, since=self._since[cause], remedy=REMEDIES.get(code, ""), is_alarm=cause.startswith("alarm "))
                 for cause, (code, text) in reasons.items()
             ),
         )

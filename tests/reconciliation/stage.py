@@ -160,7 +160,16 @@ class _Stage:
         with journal:
             bus = Bus(clock=self.market.clock, tap=journal)
             state = JournaledState(bus.post)
-            for part in (state.orders, state.parked, state.ledger, state.standing, state.rebalances, state.trading, state.overview):
+            for part in (
+                state.orders,
+                state.parked,
+                state.ledger,
+                state.standing,
+                state.rebalances,
+                state.trading,
+                state.guards,
+                state.overview,
+            ):
                 bus.subscribe_inline(type(part).__name__, part.listens_to, part)
             if self.there or self.case.ours or self.case.cash or self.case.by_hand or self.case.was_parked:
                 for event in events_of(self.case, self._report, cash=cash):

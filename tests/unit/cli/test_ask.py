@@ -128,7 +128,7 @@ def test_health_without_a_daemon_is_seven(alchemiser: Command) -> None:
     assert alchemiser("health").code == 7
 
 
-@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("action", [action for action in ACTIONS if action != "rearm"])
 async def test_control_reaches_the_daemon(alchemiser_beside: AsyncCommand, view: FakeView, state: str, action: str) -> None:
     """Each action is sent with its reason and the token of the settings."""
     more = ["--yes"] if action == "flatten" else []
@@ -139,6 +139,24 @@ async def test_control_reaches_the_daemon(alchemiser_beside: AsyncCommand, view:
     assert {"action": action, "accepted": True, "state": "paused"} == json.loads(as_json.out)
     assert "accepted  yes" in as_text.out
     assert [(action, {"reason": "drill"}), (action, {"reason": "operator"})] == view.asked
+
+
+@pytest.mark.parametrize("action", ["pause", "resume", "halt", "reduce"])
+async def test_one_strategy_is_named(alchemiser_beside: AsyncCommand, view: FakeView, state: str, action: str) -> None:
+    """Where it is not, the account is meant."""
+    assert (await alchemiser_beside(action, "--state", state, "--strategy", "klm")).code == 0
+
+    assert [(action, {"reason": "operator", "strategy": "klm"})] == view.asked
+
+
+async def test_a_guard_is_armed_again_by_name(alchemiser_beside: AsyncCommand, view: FakeView, state: str) -> None:
+    """With the strategy and the reset where they are asked for."""
+    await alchemiser_beside("rearm", "drawdown", "--state", state)
+    await alchemiser_beside("rearm", "strategy_drawdown", "--strategy", "klm", "--reset", "--reason", "seen", "--state", state)
+
+    first = {"reason": "operator", "guard": "drawdown", "reset": False}
+    second = {"reason": "seen", "strategy": "klm", "guard": "strategy_drawdown", "reset": True}
+    assert [("rearm", first), ("rearm", second)] == view.asked
 
 
 async def test_parked_symbols_are_cleared_by_name(alchemiser_beside: AsyncCommand, view: FakeView, state: str) -> None:

@@ -17,6 +17,7 @@ from alchemiser.domain.events import (
     DecisionDue,
     Event,
     FlattenOrdered,
+    GuardTripped,
     LedgerCompared,
     QuoteUpdated,
     Reconciled,
@@ -93,6 +94,7 @@ class House:
             cut_off=parse_schedule("close - 1m").at,
             reconciliations=self.reconciliations,
             stop=lambda reason: {"stopping": True, "why": reason},
+            rearm=self.rearm,
         )
         self.bus.subscribe_inline("quotes", (QuoteUpdated,), self.quotes)
         for part in (
@@ -102,10 +104,15 @@ class House:
             self.state.ledger,
             self.state.rebalances,
             self.state.trading,
+            self.state.guards,
             self.state.overview,
             self.gate,
         ):
             self.bus.subscribe_inline(type(part).__name__, part.listens_to, part)
+
+    async def rearm(self, guard: str, strategy: str | None, **how: object) -> dict[str, object]:
+        """Stand for the guards."""
+        return {"armed": guard, "strategy": strategy, **how}
 
     def live(self, *events: Event) -> None:
         """Publish these events."""
@@ -187,6 +194,55 @@ def test_what_a_guard_holds_back_is_not_resumed(tmp_path: Path) -> None:
         assert house.state.trading.state == "reducing"
         assert "trading" in codes(house.answers.health())
         assert {"trading": "halted", "durable": True} == await house.answers.control("halt", {})
+
+    asked(tmp_path, play)
+
+
+TRIPPED = GuardTripped(
+    at=NOON,
+    guard="strategy_drawdown",
+    strategy="klm",
+    action="alarm",
+    value=Decimal("0.31"),
+    limit=Decimal("0.3"),
+    cleared=Decimal("0.25"),
+    text="down by 31 %",
+)
+
+
+def test_a_tripped_guard_is_told_and_an_alarm_keeps_nobody_from_trading(tmp_path: Path) -> None:
+    """It is a reason of the health with its numbers and what to do, in `status`, and in the metrics."""
+
+    async def play(house: House) -> None:
+        house.ready(StreamConnected(at=NOON, stream="market"), TRIPPED)
+        house.vitals.on_turn(TurnReport(seconds=0.0, answered={}, busy={}, overdue={}))
+        house.live(TradingStateChanged(at=NOON, state="paused", by="operator", reason="lunch", strategy="klm"))
+        report = house.answers.health()
+        assert report.ready
+        assert ["guard", "strategy_trading"] == codes(report)
+        assert all(reason.is_alarm and reason.remedy for reason in report.reasons)
+        assert "strategy_drawdown:klm (alarm): down by 31 %" == report.reasons[0].text
+        assert ["alarm", "alarm"] == [reason["severity"] for reason in report.document()["reasons"]]
+        (trip,) = house.answers.status()["guards"]
+        assert ("strategy_drawdown", "klm", None) == (trip["guard"], trip["strategy"], trip["cleared_at"])
+        assert {"strategy_drawdown": 1} == house.answers.gauges().guards_tripped
+
+    asked(tmp_path, play)
+
+
+def test_a_guard_is_armed_again_by_its_name(tmp_path: Path) -> None:
+    """The strategy may be part of the name, as it is told everywhere; the answer waits for the disk."""
+
+    async def play(house: House) -> None:
+        waits = house.journal.waits
+        done = await house.answers.control("rearm", {"guard": "strategy_drawdown:klm", "reason": "seen", "reset": True})
+        assert {"armed": "strategy_drawdown", "strategy": "klm", "by": "operator", "reason": "seen", "reset": True} == done
+        assert house.journal.waits == waits + 1
+        named = await house.answers.control("rearm", {"guard": "drawdown", "strategy": "klm"})
+        assert ("klm", False) == (named["strategy"], named["reset"])
+        for nonsense in ({}, {"guard": 5}, {"guard": "drawdown", "strategy": 5}):
+            with pytest.raises(UsageError, match="rearm needs the name of a guard"):
+                await house.answers.control("rearm", nonsense)
 
     asked(tmp_path, play)
 

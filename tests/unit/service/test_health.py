@@ -14,7 +14,9 @@ def test_document_has_every_reason_with_its_remedy() -> None:
     assert {
         "live": True,
         "ready": False,
-        "reasons": [{"code": "gap", "text": "orders since 15:00", "since": "2025-03-03T15:00:00+00:00", "remedy": "wait"}],
+        "reasons": [
+            {"code": "gap", "text": "orders since 15:00", "since": "2025-03-03T15:00:00+00:00", "remedy": "wait", "severity": "stops"}
+        ],
     } == report.document()
     assert not report.is_well
     assert report.summary() == "live, not ready; gap: orders since 15:00"

@@ -135,3 +135,28 @@ def test_secrets_do_not_show_in_text_forms() -> None:
     assert "SECRET" not in str(settings)
     assert "SECRET" not in repr(settings)
     assert "SECRET" not in str(settings.model_dump())
+
+
+def test_a_guard_has_its_own_defaults_where_a_setting_is_left_out() -> None:
+    """Who changes the action of one keeps its limit; the others are as they were."""
+    guards = Settings(risk={"guards": {"drawdown": {"action": "halt"}}}).risk.guards  # type: ignore[arg-type]
+
+    assert ("halt", Decimal("0.2"), Decimal("0.15")) == (guards.drawdown.action, guards.drawdown.limit, guards.drawdown.cleared)
+    assert ("alarm", Decimal(5)) == (guards.rejects.action, guards.rejects.limit)
+
+
+@pytest.mark.parametrize(
+    ("guards", "words"),
+    [
+        ({"drawdown": {"cleared": 0.5}}, "cleared must be below limit, found 0.5 and 0.2"),
+        ({"drawdown": {"action": "panic"}}, "risk.guards.drawdown.action"),
+        ({"luck": {"action": "halt"}}, "risk.guards.luck"),
+        ({"drawdown": 5}, "risk.guards.drawdown"),
+        ("halt", "risk.guards"),
+    ],
+)
+def test_a_guard_that_cannot_be_is_refused(guards: object, words: str) -> None:
+    """By its name; nothing is guessed."""
+    with pytest.raises(ValidationError) as refused:
+        Settings(risk={"guards": guards})  # type: ignore[arg-type]
+    assert words in " ".join([".".join(map(str, error["loc"])) + ": " + error["msg"] for error in refused.value.errors()])

@@ -157,7 +157,8 @@ def test_a_state_taken_up_anywhere_goes_on_as_if_it_had_lived(at: int) -> None:
 def test_nothing_that_a_component_knows_is_left_out_of_its_memory() -> None:
     """An attribute that somebody adds to a component is part of its memory, or named here as wiring."""
     state = JournaledState(nobody)
-    for part in (state.orders, state.parked, state.ledger, state.standing, state.rebalances, state.trading, state.overview):
+    journaled = (state.orders, state.parked, state.ledger, state.standing, state.rebalances, state.trading, state.guards)
+    for part in (*journaled, state.overview):
         known = {name.lstrip("_") for name in vars(part) if name not in WIRING}
         assert known == set(part.memory_type.__struct_fields__), type(part).__name__
 

@@ -63,6 +63,7 @@ class Leaving:
             self.state.standing,
             self.state.rebalances,
             self.state.trading,
+            self.state.guards,
             self.state.overview,
             self.gate,
             self.stopping,

@@ -193,7 +193,16 @@ class Life:
 
     def _dispatch(self, envelope: Envelope) -> None:
         state = self.state
-        for part in (state.orders, state.parked, state.ledger, state.standing, state.rebalances, state.trading, state.overview):
+        for part in (
+            state.orders,
+            state.parked,
+            state.ledger,
+            state.standing,
+            state.rebalances,
+            state.trading,
+            state.guards,
+            state.overview,
+        ):
             if isinstance(envelope.event, part.listens_to):
                 part(envelope)
         self.hashes.append(state.hash())
