@@ -6,11 +6,12 @@ refused for ever, as the venue does.
 
 import math
 from collections.abc import Iterator, Mapping
-from copy import copy
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
 from random import Random
+
+import msgspec
 
 from alchemiser.exchange.archive import SEGMENT, seal, unseal
 from alchemiser.exchange.assets import AssetRecord
@@ -140,7 +141,9 @@ class Blotter:
     def emit(self, event: str, order: VenueOrder, at: datetime) -> None:
         """Tell something of an order that is no execution."""
         execution_id = None if event in ("pending_new", "accepted") else self.new_uuid()
-        self._append(OrderUpdate(event=event, number=self._event_number(at), at=at, state=copy(order), execution_id=execution_id))
+        self._append(
+            OrderUpdate(event=event, number=self._event_number(at), at=at, state=msgspec.structs.replace(order), execution_id=execution_id)
+        )
 
     def executed(
         self,
@@ -163,7 +166,7 @@ class Blotter:
                 event=event or ("partial_fill" if order.is_open else "fill"),
                 number=self._event_number(at),
                 at=at,
-                state=copy(order),
+                state=msgspec.structs.replace(order),
                 execution_id=execution_id,
                 price=price,
                 qty=quantity,

@@ -66,6 +66,11 @@ class FaultBook:
         """Whether no fault waits; every request and every event asks."""
         return not self._faults
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no fault waits, nor anything that one has begun."""
+        return not self._faults and not self._late
+
     def for_request(self, method: str, path: str, now: datetime, names: Callable[[str], bool]) -> RequestFault | None:
         """Return the fault that strikes this request, counting it, or ``None``; ``names`` tells whether the request names a symbol."""
         if not self._faults:
@@ -142,6 +147,8 @@ class FaultBook:
 
     def next_due(self) -> datetime | None:
         """Return when the next fault strikes by itself, or ``None``; one without a time has already struck."""
+        if self.is_over:
+            return None
         moments = [fault.at or _ALWAYS for fault in self._faults if isinstance(fault, DueFault)]
         return min([*moments, *(change.at for change in self._late)], default=None)
 

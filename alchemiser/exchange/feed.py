@@ -8,7 +8,7 @@ The test symbol has a market of its own, which never closes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
 
 import msgspec
@@ -44,6 +44,7 @@ _TEST_PRICE: Final = 134.0
 _TEST_TURN_SECONDS: Final = 30
 _IMBALANCES: Final = timedelta(minutes=10)  # how long before the close the closing auction shows what it would do
 _ONE_DAY: Final = timedelta(days=1)
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _BY_HAND: Final = 9_000_000  # where the numbers of prints begin that the tape does not know
 
 
@@ -63,6 +64,7 @@ class MarketFeed:
         self._tested_at: datetime | None = None
         self._prints_by_hand = 0
         self._units_of: date | None = None
+        self._units_until = _LONG_AGO
         self.prints = PrintBook()
 
     @property
@@ -135,7 +137,9 @@ class MarketFeed:
 
     def begin_units(self, now: datetime) -> None:
         """Restate what stands of the symbols that split today, once, when the units of the day have begun; the core does so by itself."""
-        today = self._tape.units_of(now)
+        if now < self._units_until:
+            return
+        today, self._units_until = self._tape.units_of(now), self._tape.units_change_after(now)
         if today == self._units_of:
             return
         before, self._units_of = self._units_of or today, today

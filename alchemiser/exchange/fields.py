@@ -18,12 +18,13 @@ LARGEST_NUMBER: Final = Decimal(1_000_000_000)
 """No quantity, price or amount may be larger: products of any two stay exact in the decimal context."""
 SMALLEST_NUMBER: Final = SHARE_QUANTUM
 
+_READABLE: Final = (str, int, Decimal)
 _NUMBER: Final = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?", re.ASCII)
 
 
 def read_object(body: object) -> Mapping[str, Any]:
     """Return a body as an object. Raises the 400 of one that is something else."""
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         raise bad_request("request body format is invalid")
     return body
 
@@ -33,9 +34,8 @@ def read_number(fields: Mapping[str, Any], name: str) -> Decimal | None:
     value = fields.get(name)
     if value is None or value == "":
         return None
-    readable = isinstance(value, int | float | str | Decimal) and not isinstance(value, bool)
     # A float means the number it prints as; what prints as nan or inf does not match.
-    text = repr(value) if isinstance(value, float) else str(value)[:100] if readable else ""
+    text = repr(value) if isinstance(value, float) else str(value)[:100] if type(value) in _READABLE else ""
     if not _NUMBER.fullmatch(text):
         raise invalid(f"{name.replace('_', ' ')} is not a number")
     return Decimal(text)
@@ -43,6 +43,8 @@ def read_number(fields: Mapping[str, Any], name: str) -> Decimal | None:
 
 def read_positive(fields: Mapping[str, Any], name: str) -> Decimal | None:
     """Read a number that may be absent and must be positive and not absurdly large."""
+    if fields.get(name) is None:
+        return None  # Of the numbers that an order may have most have two.
     number = read_number(fields, name)
     if number is None or SMALLEST_NUMBER <= number <= LARGEST_NUMBER:
         return number

@@ -1,9 +1,15 @@
-"""How the venue writes times and numbers: RFC 3339 in UTC with ``Z``, decimal numbers as strings."""
+"""How the venue writes times and numbers: RFC 3339 in UTC with ``Z``, decimal numbers as strings.
+
+A ``member`` is the JSON of a value, ``null`` for one that is missing. What is written again and again is remembered: the times of one
+moment, the same few prices and quantities, and nothing at all; equal numbers read alike.
+"""
 
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from typing import Final
+
+import msgspec
 
 from alchemiser.domain.money import number_string
 
@@ -13,7 +19,7 @@ PRICE_DECIMALS: Final = Decimal("0.000000001")
 @lru_cache(maxsize=1024)
 def time_text(at: datetime) -> str:
     """Return a time the way the venue does: nanosecond RFC 3339 with trailing zeros left out, always ``Z``."""
-    text = at.astimezone(UTC).isoformat().removesuffix("+00:00")
+    text = (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat()[:-6]
     return (text.rstrip("0") if at.microsecond else text) + "Z"
 
 
@@ -30,3 +36,31 @@ def optional_number(value: Decimal | None) -> str | None:
 def average_text(value: Decimal) -> str:
     """Return the number-string of a quotient, rounded half-even to nine decimals."""
     return number_string(value.quantize(PRICE_DECIMALS, rounding=ROUND_HALF_EVEN))
+
+
+@lru_cache(maxsize=1_024)
+def time_member(at: datetime | None) -> str:
+    """Return a time as a member."""
+    return "null" if at is None else f'"{time_text(at)}"'
+
+
+@lru_cache(maxsize=4_096)
+def number_member(value: Decimal | None) -> str:
+    """Return a number as a member."""
+    return "null" if value is None else f'"{number_string(value)}"'
+
+
+@lru_cache(maxsize=256)
+def average_member(value: Decimal | None) -> str:
+    """Return a quotient as a member."""
+    return "null" if value is None else f'"{average_text(value)}"'
+
+
+def id_member(value: str | None) -> str:
+    """Return an id of the venue's own as a member: nothing in it has to be escaped."""
+    return "null" if value is None else f'"{value}"'
+
+
+def text_member(text: str) -> str:
+    """Return a text that others wrote as a member."""
+    return msgspec.json.encode(text).decode()

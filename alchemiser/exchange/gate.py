@@ -70,10 +70,10 @@ class Gate:
         """Let go of every request that a fault is holding."""
         self._stopping.set()
 
-    def answer_headers(self, path: str = "/v2/") -> dict[str, str]:
+    def answer_headers(self, path: str = "/v2/", now: datetime | None = None) -> dict[str, str]:
         """Return what every answer carries: an id of its own, and where the client stands with its quota."""
         self._requests += 1
-        return {"X-Request-ID": f"{self._requests:032x}", **self._limit_of(path).headers(self._clock.now())}
+        return {"X-Request-ID": f"{self._requests:032x}", **self._limit_of(path).headers(now or self._clock.now())}
 
     def guard(self, handler: Handler, *, is_trading: bool) -> Handler:
         """Return the handler behind the gate; ``is_trading`` ones make the market move by the second for a while."""

@@ -149,9 +149,10 @@ class Driver:
         self._feed.begin_units(now)
         self._commit(changed=due is not None and due <= now)
         self._feed.pulse(now)
-        for fault in self._faults.due(now):
-            self._strike(fault, now)
-        self._change_executions(now)
+        if not self._faults.is_over:
+            for fault in self._faults.due(now):
+                self._strike(fault, now)
+            self._change_executions(now)
         return now
 
     def act(self, change: Callable[[datetime], T]) -> T:
@@ -166,7 +167,10 @@ class Driver:
             raise
         self._commit(changed=True)
         self._hold()
-        self.wake()
+        # What a change of the core brings nearer is something of the core, or a tick because an order works now.
+        for due in (self._core.next_due(), self._next_tick(now)):
+            if due is not None and due < self._sleeps_until:
+                self._end_sleep()
         return result
 
     def announce(self, groups: Mapping[str, Sequence[Mapping[str, Any]]], actions: Sequence[CorporateAction]) -> None:
@@ -188,6 +192,10 @@ class Driver:
     def wake(self) -> None:
         """Make :meth:`run` look again at what is due, if anything is earlier than what it sleeps for."""
         if self._sleep is not None and (self._failure is not None or self._next_moment(self._now) < self._sleeps_until):
+            self._end_sleep()
+
+    def _end_sleep(self) -> None:
+        if self._sleep is not None:
             self._sleep.reschedule(0.0)
             self._sleep = None
 
@@ -233,6 +241,8 @@ class Driver:
     def _commit(self, *, changed: bool, is_minute: bool = False) -> None:
         """Keep what changed, then tell the order stream; at minute marks keep at least the time."""
         updates = self._core.drain()
+        if not (updates or changed or is_minute):
+            return  # Most looks at the clock find nothing new.
         try:
             if changed or updates:
                 self._state.keep_events(updates)

@@ -116,18 +116,21 @@ def value_account(
     is_frozen: bool = False,
 ) -> Valuation:
     """Value the account at the prices that ``price_of`` gives."""
-    prices = {symbol: price_of(symbol) for symbol in account.positions}
-    values = {symbol: position.quantity * prices[symbol] for symbol, position in account.positions.items()}
-    long_value = sum((value for value in values.values() if value > 0), ZERO)
-    short_value = sum((value for value in values.values() if value < 0), ZERO)
+    holdings = {symbol: (position.quantity, price_of(symbol)) for symbol, position in account.positions.items()}
+    long_value = short_value = initial = unmarginable = ZERO
+    for symbol, (quantity, price) in holdings.items():
+        value = quantity * price
+        if value > 0:
+            long_value += value
+        else:
+            short_value += value
+        if assets[symbol].marginable:
+            initial += abs(value) / 2
+        else:
+            initial += abs(value)
+            unmarginable += abs(value)
     equity = account.cash + long_value + short_value
-    initial = unmarginable = ZERO
-    for symbol, value in values.items():
-        is_marginable = assets[symbol].marginable
-        initial += abs(value) / 2 if is_marginable else abs(value)
-        unmarginable += ZERO if is_marginable else abs(value)
-    holdings = {symbol: (position.quantity, prices[symbol]) for symbol, position in account.positions.items()}
-    maintenance = total_maintenance(holdings, account.cash, assets=assets, low_price=Decimal(settings.low_price))
+    maintenance = total_maintenance(holdings, account.cash, assets=assets, low_price=Decimal(settings.low_price)) if holdings else ZERO
     multiplier = effective_multiplier(
         equity,
         offered=settings.multiplier,
@@ -145,15 +148,15 @@ def value_account(
         maintenance_margin=maintenance,
         multiplier=multiplier,
         # The legacy formula counts what was bought today only: carried positions are in the maintenance margin of the last close.
-        exposure=_bought_today(account, prices) if is_of_last_equity else long_value - short_value + unmarginable * (multiplier - 1),
+        exposure=_bought_today(account, holdings) if is_of_last_equity else long_value - short_value + unmarginable * (multiplier - 1),
         power_base=account.last_equity - account.last_maintenance_margin if is_of_last_equity else equity,
     )
 
 
-def _bought_today(account: Account, prices: Mapping[str, Decimal]) -> Decimal:
+def _bought_today(account: Account, holdings: Mapping[str, tuple[Decimal, Decimal]]) -> Decimal:
     return sum(
         (
-            abs(lot.quantity) * prices[symbol]
+            abs(lot.quantity) * holdings[symbol][1]
             for symbol, position in account.positions.items()
             for lot in position.lots
             if not lot.is_carried

@@ -78,7 +78,8 @@ class OpenOrders:
 
     def has(self, symbol: str) -> bool:
         """Whether any order of a symbol is open."""
-        return symbol in self._symbols
+        found = self._symbols.get(symbol)
+        return found is not None and bool(found.orders)
 
     def has_intent(self, symbol: str, intent: PositionIntent) -> bool:
         """Whether any open order of a symbol has that intent."""
@@ -152,9 +153,7 @@ class OpenOrders:
         if not family.members:
             for name in family.names:
                 del self._families[name]
-        if not symbol.orders:
-            assert symbol.shares == 0, f"{symbol.shares} shares of {order.symbol} are held by nobody"
-            del self._symbols[order.symbol]
+        assert symbol.orders or symbol.shares == 0, f"{symbol.shares} shares of {order.symbol} are held by nobody"
 
     def _join_family(self, order: VenueOrder) -> None:
         family = self._families.get(order.parent_id or order.id) or self._families.get(order.replaces or order.id)

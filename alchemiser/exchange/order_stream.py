@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+import msgspec
 from aiohttp import web
 
 from alchemiser.domain.runtime import Clock
@@ -109,7 +110,7 @@ class OrderStream:
         self._deflate = deflate
         self._hold_slot_seconds = hold_slot_seconds
         self._slots_held_until: list[float] = []
-        self._held_back: dict[str, Any] | None = None
+        self._held_back: bytes | None = None
         self._clients: dict[OrderSession, tuple[Connection, Encoding]] = {}
 
     def take(self, session: OrderSession) -> bool:
@@ -143,7 +144,7 @@ class OrderStream:
                 message = None
             self._traffic.frame(self._clock.now(), "orders", "in", frame.payload if message is None else message)
             answer = session.receive(message)
-            self._send(connection, encoding, answer)
+            self._send(connection, encoding, msgspec.json.encode(answer))
             if session.is_refused:
                 connection.close()
 
@@ -165,7 +166,7 @@ class OrderStream:
             return
         now = self._clock.now()
         for update in updates:
-            payload = {"stream": "trade_updates", "data": update.json()}
+            payload = b'{"stream":"trade_updates","data":%b}' % update.payload
             symbol = update.state.symbol
             if self._held_back is None and self._faults.holds_back_update(symbol, now):
                 self._held_back = payload
@@ -201,15 +202,18 @@ class OrderStream:
         self._slots_held_until = [until for until in self._slots_held_until if until > now]
         return len(self._slots_held_until) + sum(session.is_authorized for session in self._clients)
 
-    def _send_to_listeners(self, payload: dict[str, Any]) -> None:
+    def _send_to_listeners(self, payload: bytes) -> None:
         if self._faults.is_mute("orders", self._clock.now()):
             return
         for session, (connection, encoding) in list(self._clients.items()):
             if "trade_updates" in session.streams:
                 self._send(connection, encoding, payload)
 
-    def _send(self, connection: Connection, encoding: Encoding, payload: dict[str, Any]) -> None:
+    def _send(self, connection: Connection, encoding: Encoding, payload: bytes) -> None:
+        """Send what is given as JSON, which is how nearly every client wants it."""
         now = self._clock.now()
         self._traffic.frame(now, "orders", "out", payload)
-        is_text = self._text_frames and encoding is Encoding.JSON
-        connection.send(Frame(encode(payload, encoding), is_text=is_text != self._faults.flips_opcode("orders", now)))
+        is_json = encoding is Encoding.JSON
+        is_text = self._text_frames and is_json
+        data = payload if is_json else encode(msgspec.json.decode(payload), encoding)
+        connection.send(Frame(data, is_text=is_text != self._faults.flips_opcode("orders", now)))

@@ -12,8 +12,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 from alchemiser.domain.errors import InvariantBroken
-from alchemiser.domain.money import ZERO, number_string
-from alchemiser.exchange.formats import average_text, optional_number, optional_time, time_text
+from alchemiser.domain.money import ZERO
+from alchemiser.exchange.formats import average_member, id_member, number_member, text_member, time_member
 from alchemiser.exchange.ids import ulid_text
 
 Side = Literal["buy", "sell"]
@@ -178,50 +178,39 @@ class VenueOrder(msgspec.Struct, kw_only=True, array_like=True, gc=False):
             setattr(self, stamp, at)
 
 
+def order_text(order: VenueOrder, nested: bool = True) -> str:
+    """Return the venue's description of an order as JSON (section 3.4), with its legs if ``nested``: the answer to a submit has them.
+
+    It is written for every answer and every event, so it is put together from its parts and not by way of a mapping.
+    """
+    legs = "null"
+    if nested and order.legs:
+        standing = [order_text(leg) for leg in order.legs if leg.status is not OrderStatus.REPLACED]
+        legs = f"[{','.join(standing)}]" if standing else "null"
+    expires = "" if order.expires_at is None else f'"expires_at":{time_member(order.expires_at)},'
+    return (
+        f'{{"id":"{order.id}","client_order_id":{text_member(order.client_order_id)},"created_at":{time_member(order.created_at)},'
+        f'"updated_at":{time_member(order.updated_at)},"submitted_at":{time_member(order.submitted_at)},'
+        f'"filled_at":{time_member(order.filled_at)},"expired_at":{time_member(order.expired_at)},{expires}'
+        f'"canceled_at":{time_member(order.canceled_at)},"failed_at":{time_member(order.failed_at)},'
+        f'"replaced_at":{time_member(order.replaced_at)},"cancel_requested_at":{time_member(order.cancel_requested_at)},'
+        f'"replaced_by":{id_member(order.replaced_by)},"replaces":{id_member(order.replaces)},"asset_id":"{order.asset_id}",'
+        f'"symbol":{text_member(order.symbol)},"asset_class":"us_equity","notional":{number_member(order.notional)},'
+        f'"qty":{number_member(order.qty)},"filled_qty":{number_member(order.filled_qty)},'
+        f'"filled_avg_price":{average_member(order.average_price)},"order_class":"{order.order_class}","order_type":"{order.type}",'
+        f'"type":"{order.type}","side":"{order.side}","position_intent":"{order.position_intent}",'
+        f'"time_in_force":"{order.time_in_force}","limit_price":{number_member(order.limit_price)},'
+        f'"stop_price":{number_member(order.stop_price)},"status":"{order.status}",'
+        f'"extended_hours":{"true" if order.extended_hours else "false"},"legs":{legs},'
+        f'"trail_percent":{number_member(order.trail_percent)},"trail_price":{number_member(order.trail_price)},'
+        f'"hwm":{number_member(order.hwm)},"subtag":null,"source":null}}'
+    )
+
+
 def order_json(order: VenueOrder, nested: bool = True) -> dict[str, Any]:
-    """Return the venue's description of an order (section 3.4), with its legs if ``nested``: the answer to a submit always has them."""
-    average = order.average_price
-    legs = [order_json(leg) for leg in order.legs if leg.status is not OrderStatus.REPLACED] if nested else []
-    expires = {} if order.expires_at is None else {"expires_at": time_text(order.expires_at)}
-    return {
-        "id": order.id,
-        "client_order_id": order.client_order_id,
-        "created_at": time_text(order.created_at),
-        "updated_at": time_text(order.updated_at),
-        "submitted_at": time_text(order.submitted_at),
-        "filled_at": optional_time(order.filled_at),
-        "expired_at": optional_time(order.expired_at),
-        **expires,
-        "canceled_at": optional_time(order.canceled_at),
-        "failed_at": optional_time(order.failed_at),
-        "replaced_at": optional_time(order.replaced_at),
-        "cancel_requested_at": optional_time(order.cancel_requested_at),
-        "replaced_by": order.replaced_by,
-        "replaces": order.replaces,
-        "asset_id": order.asset_id,
-        "symbol": order.symbol,
-        "asset_class": "us_equity",
-        "notional": optional_number(order.notional),
-        "qty": optional_number(order.qty),
-        "filled_qty": number_string(order.filled_qty),
-        "filled_avg_price": None if average is None else average_text(average),
-        "order_class": order.order_class,
-        "order_type": order.type,
-        "type": order.type,
-        "side": order.side,
-        "position_intent": order.position_intent,
-        "time_in_force": order.time_in_force,
-        "limit_price": optional_number(order.limit_price),
-        "stop_price": optional_number(order.stop_price),
-        "status": order.status.value,
-        "extended_hours": order.extended_hours,
-        "legs": legs or None,
-        "trail_percent": optional_number(order.trail_percent),
-        "trail_price": optional_number(order.trail_price),
-        "hwm": optional_number(order.hwm),
-        "subtag": None,
-        "source": None,
-    }
+    """Return what :func:`order_text` says."""
+    found: dict[str, Any] = msgspec.json.decode(order_text(order, nested))
+    return found
 
 
 class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -257,33 +246,30 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def payload(self) -> bytes:
-        """The JSON of :meth:`json`."""
+        """The ``data`` member of the frame (section 5.2) as JSON."""
         if self.written is None:
-            msgspec.structs.force_setattr(self, "written", msgspec.json.encode(self.json()))
+            msgspec.structs.force_setattr(self, "written", self._text().encode())
         assert self.written is not None
         return self.written
 
     def json(self) -> dict[str, Any]:
-        """Return the ``data`` member of the frame (section 5.2)."""
-        execution: dict[str, Any] = {}
+        """Return what the payload says."""
+        found: dict[str, Any] = msgspec.json.decode(self.payload)
+        return found
+
+    def _text(self) -> str:
+        at, execution = time_member(self.at), ""
         if self.qty is not None:
-            execution = {
-                "price": optional_number(self.price),
-                "qty": number_string(self.qty),
-                "position_qty": optional_number(self.position_qty),
-                "settle_date": None if self.settle_date is None else self.settle_date.isoformat(),
-                "swap_rate": "1",
-            }
+            settles = "null" if self.settle_date is None else f'"{self.settle_date.isoformat()}"'
+            execution = (
+                f'"price":{number_member(self.price)},"qty":{number_member(self.qty)},'
+                f'"position_qty":{number_member(self.position_qty)},"settle_date":{settles},"swap_rate":"1",'
+            )
         if self.previous_execution_id is not None:
-            execution["previous_execution_id"] = self.previous_execution_id
+            execution += f'"previous_execution_id":"{self.previous_execution_id}",'
         if self.reason is not None:
-            execution["reason"] = self.reason
-        return {
-            "event": self.event,
-            "event_id": self.id,
-            "at": time_text(self.at),
-            "timestamp": time_text(self.at),
-            "execution_id": self.execution_id,
-            **execution,
-            "order": self.order,
-        }
+            execution += f'"reason":{text_member(self.reason)},'
+        return (
+            f'{{"event":"{self.event}","event_id":"{self.id}","at":{at},"timestamp":{at},'
+            f'"execution_id":{id_member(self.execution_id)},{execution}"order":{order_text(self.state, nested=False)}}}'
+        )

@@ -16,7 +16,7 @@ from alchemiser.exchange.errors import ApiError, bad_request
 from alchemiser.exchange.fields import read_choice
 from alchemiser.exchange.handler import Driver
 from alchemiser.exchange.http_forms import choice, day, flag, json_of, words
-from alchemiser.exchange.orders import order_json
+from alchemiser.exchange.orders import VenueOrder, order_text
 from alchemiser.exchange.portfolio_history import parse_history_filter
 from alchemiser.exchange.requests import parse_activity_filter, parse_close, parse_order, parse_order_filter, parse_replace
 from alchemiser.market.calendar import NEW_YORK, TradingCalendar
@@ -63,13 +63,13 @@ class TradingApi:
     def submit(self, call: Call) -> Reply:
         """``POST /v2/orders``."""
         wanted = parse_order(json_of(call.body))
-        return reply(order_json(self._driver.act(lambda now: self._core.submit(wanted, now))))
+        return _described(self._driver.act(lambda now: self._core.submit(wanted, now)))
 
     def replace(self, call: Call) -> Reply:
         """``PATCH /v2/orders/{id}``: answers with the new order."""
         wanted = parse_replace(json_of(call.body))
         order_id = call.parts["order_id"]
-        return reply(order_json(self._driver.act(lambda now: self._core.replace(order_id, wanted, now))))
+        return _described(self._driver.act(lambda now: self._core.replace(order_id, wanted, now)))
 
     def cancel(self, call: Call) -> Reply:
         """``DELETE /v2/orders/{id}``: 204, and the cancel itself follows on the order stream."""
@@ -84,18 +84,19 @@ class TradingApi:
     def order(self, call: Call) -> Reply:
         """``GET /v2/orders/{id}``."""
         self._driver.read()
-        return reply(order_json(self._core.order(call.parts["order_id"]), flag(call.query, "nested")))
+        return _described(self._core.order(call.parts["order_id"]), flag(call.query, "nested"))
 
     def order_by_client_id(self, call: Call) -> Reply:
         """``GET /v2/orders:by_client_order_id``."""
         self._driver.read()
-        return reply(order_json(self._core.order_by_client_id(call.query.get("client_order_id", "")), flag(call.query, "nested")))
+        return _described(self._core.order_by_client_id(call.query.get("client_order_id", "")), flag(call.query, "nested"))
 
     def list_orders(self, call: Call) -> Reply:
         """``GET /v2/orders``."""
         wanted = parse_order_filter(call.query)
         self._driver.read()
-        return reply([order_json(order, wanted.nested) for order in self._core.orders(wanted)])
+        texts = [order_text(order, wanted.nested) for order in self._core.orders(wanted)]
+        return Reply(f"[{','.join(texts)}]".encode())
 
     # --- positions ---
 
@@ -113,7 +114,7 @@ class TradingApi:
         """``DELETE /v2/positions/{symbol_or_asset_id}``: answers with the market order that closes it."""
         qty, percentage = parse_close(call.query)
         symbol = call.parts["symbol"]
-        return reply(order_json(self._driver.act(lambda now: self._core.close_position(symbol, now, qty, percentage))))
+        return _described(self._driver.act(lambda now: self._core.close_position(symbol, now, qty, percentage)))
 
     def close_all(self, call: Call) -> Reply:
         """``DELETE /v2/positions``: 207 with one row per position."""
@@ -204,6 +205,10 @@ class TradingApi:
             if start <= (settles_on if by_settlement else session.date) <= end:
                 rows.append(_calendar_row(session, settles_on))
         return reply(rows)
+
+
+def _described(order: VenueOrder, nested: bool = True) -> Reply:
+    return Reply(order_text(order, nested).encode())
 
 
 @lru_cache(maxsize=4_096)

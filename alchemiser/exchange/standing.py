@@ -33,6 +33,7 @@ class Standing:
         changes = {**{symbol: AssetChange(easy_to_borrow=easy) for symbol, easy in state.borrow.items()}, **state.asset_changes}
         assets.update({symbol: change.of(assets[symbol]) for symbol, change in changes.items() if symbol in assets})
         self._settings = settings
+        self._low_price = Decimal(settings.low_price)
         self._symbol_of = {asset.asset_id: symbol for symbol, asset in assets.items()}
 
     @property
@@ -124,7 +125,7 @@ class Standing:
         if dollars * margin_weight(self._assets[order.symbol], value.multiplier) > free:
             return free
         # Nearly every order is far from a deficit; only one that is near looks at everything that is held and ordered.
-        own = maintenance_margin(self._assets[order.symbol], *_opened(order), low_price=Decimal(self._settings.low_price))
+        own = maintenance_margin(self._assets[order.symbol], *_opened(order), low_price=self._low_price)
         is_far = own + reserved <= value.equity - value.maintenance_margin and not may_concentrate(value.cash - reserved - dollars)
         if value.multiplier == 1 or is_far or not self._settings.refuse_margin_deficits:
             return None
@@ -143,7 +144,7 @@ class Standing:
             if change and held * change >= 0:
                 holdings[each.symbol] = (held + change, (held * held_at + change * price) / (held + change))
                 cash -= change * price
-        return total_maintenance(holdings, cash, assets=self._assets, low_price=Decimal(self._settings.low_price))
+        return total_maintenance(holdings, cash, assets=self._assets, low_price=self._low_price)
 
     def held_shares(self, symbol: str, excluding: Collection[VenueOrder] = ()) -> Decimal:
         """Return the shares of a position that open orders hold."""

@@ -232,6 +232,12 @@ class MarketTape:
             return today
         return self._started_session(at).date
 
+    def units_change_after(self, at: datetime) -> datetime:
+        """Return the first moment after ``at`` at which a day's units may begin: when a pre-market does, if the day has one."""
+        today = new_york_date(at)
+        begins = midnight(today) + _PRE_MARKET
+        return begins if begins > at else midnight(today + timedelta(days=1)) + _PRE_MARKET
+
     def daily_bars(self, symbol: str, start: date, end: date, adjustment: Adjustment, *, until: datetime) -> tuple[TapeBar, ...]:
         """Return the daily bars from ``start`` to ``end``, both included, as the venue would answer at ``until``.
 

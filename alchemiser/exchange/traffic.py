@@ -33,8 +33,19 @@ class TrafficLog:
 
     def request(self, at: datetime, method: str, path: str, query: str, body: bytes) -> dict[str, Any]:
         """Note a request; the returned entry is completed with the ``status`` of the answer."""
-        mask = self._credentials.mask
-        return self._add(at, "request", method=method, path=mask(path), query=mask(query), body=body, status=None)
+        self._sequence += 1
+        entry = {
+            "seq": self._sequence,
+            "at": at,
+            "kind": "request",
+            "method": method,
+            "path": path,
+            "query": query,
+            "body": body,
+            "status": None,
+        }
+        self._entries.append(entry)
+        return entry
 
     def frame(self, at: datetime, stream: str, direction: str, data: str | bytes | Any) -> None:
         """Note a frame that was received (``in``) or sent (``out``)."""
@@ -44,15 +55,14 @@ class TrafficLog:
         """Note that a connection was opened, refused or ended."""
         self._add(at, "connection", stream=stream, what=what)
 
-    def _add(self, at: datetime, kind: str, **members: Any) -> dict[str, Any]:
+    def _add(self, at: datetime, kind: str, **members: Any) -> None:
         self._sequence += 1
-        entry = {"seq": self._sequence, "at": at, "kind": kind, **members}
-        self._entries.append(entry)
-        return entry
+        self._entries.append({"seq": self._sequence, "at": at, "kind": kind, **members})
 
     def _readable(self, entry: dict[str, Any]) -> dict[str, Any]:
         """Return an entry with what was said in it as JSON; done when somebody reads the log, which is seldom."""
         said: dict[str, Any] = {name: self._content(entry[name]) for name in ("body", "data") if name in entry}
+        said.update((name, self._credentials.mask(entry[name])) for name in ("path", "query") if name in entry)
         return {**entry, "at": time_text(entry["at"]), **said}
 
     def _content(self, data: str | bytes | Any) -> Any:
