@@ -44,6 +44,7 @@ COMMANDS: Final = {
     "config show": Target("alchemiser.cli.config:config_show", "Every setting, its value and where it came from."),
     "config reference": Target("alchemiser.cli.config:config_reference", "What every setting means, as Markdown."),
     "doctor": Target("alchemiser.cli.doctor:doctor_command", "Everything that would stop a good start, with what to do."),
+    "notify": Target("alchemiser.cli.notify:notify_command", "Send a test message to every address of the settings."),
     "health": Target("alchemiser.cli.health:health_command", "Exit 0 when the running daemon is ready."),
 }
 """Every command. Two words are a command of a group, or below a command that exists by itself too."""

@@ -51,6 +51,7 @@ from alchemiser.service.answers import Answers
 from alchemiser.service.decision_market import DecisionMarket
 from alchemiser.service.history_source import daily_bars_of
 from alchemiser.service.live_feed import LiveFeed
+from alchemiser.service.messenger import Address, Messenger
 from alchemiser.service.metrics import DaemonMetrics
 from alchemiser.service.notify import SystemdNotifier
 from alchemiser.service.preview import PREVIEW, Preview, preview
@@ -82,8 +83,9 @@ RELOAD_RETRY_SECONDS = 60.0
 class DaemonParts(Struct, frozen=True):
     """What a daemon is made of.
 
-    ``reloader`` watches the files of the roster, ``warnings`` say by strategy what should be known about it, ``last_session`` ends the
-    schedule, ``list_symbols`` lists more symbols on an embedded exchange, and ``is_threaded`` is false on virtual time.
+    ``reloader`` watches the files of the roster, ``warnings`` say by strategy what should be known about it, ``addresses`` are those of
+    people who are told of what needs them, ``last_session`` ends the schedule, ``list_symbols`` lists more symbols on an embedded exchange,
+    and ``is_threaded`` is false on virtual time.
     """
 
     settings: Settings
@@ -96,6 +98,7 @@ class DaemonParts(Struct, frozen=True):
     account_number: str
     metrics: DaemonMetrics
     warnings: Mapping[str, Sequence[str]] = {}
+    addresses: Sequence[Address] = ()
     last_session: date | None = None
     list_symbols: Callable[[Sequence[str]], None] | None = None
     is_threaded: bool = True
@@ -284,6 +287,14 @@ class Daemon:
         )
         self.metrics = parts.metrics
         self.metrics.read_from(self.answers.gauges)
+        self.messenger = Messenger(
+            settings.notifications,
+            parts.addresses,
+            history=self.answers.history,
+            orders=self.answers.orders,
+            count=self.metrics.messages.add,
+            random=parts.runtime.random,
+        )
         self.wire()
 
     def wire(self) -> None:
@@ -308,6 +319,8 @@ class Daemon:
         bus.subscribe_afterwards("metrics", self.metrics.event_types, self.metrics.observe)
         bus.subscribe_afterwards("story", Storyteller.listens_to, Storyteller())
         bus.subscribe_afterwards("live feed", LiveFeed.listens_to, self.answers.feed)
+        if self.parts.addresses:
+            bus.subscribe_afterwards("messages", Messenger.listens_to, self.messenger)
         bus.subscribe_inline("stop", Stopping.listens_to, self.stopping)
         bus.subscribe_inline("systemd", (RecoveryCompleted, GuardTripped), self._tell_manager)
         bus.subscribe_inline("snapshots", SnapshotKeeper.listens_to, self.snapshots)
@@ -342,6 +355,7 @@ class Daemon:
             sources = [group.create_task(_awaited(stream), name=f"stream {number}") for number, stream in enumerate(streams)]
             sources.append(group.create_task(self._until_the_end(), name="schedule"))
             sources.append(group.create_task(self.reconciliations.run(), name="reconciliation timer"))
+            tasks.append(group.create_task(self.messenger.run(), name="messages"))
             await self.stopping.wait()
             self.notifier.stopping(self.stopping.reason)
             code = await self.stopping.run(sources)

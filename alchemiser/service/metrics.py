@@ -143,6 +143,7 @@ class DaemonMetrics:
         self._gaps = self._counter("stream_gaps", "Known holes in a stream.", "stream")
         self._differences = self._counter("differences", "Differences between our state and the venue's, by code.", "code")
         self._not_reconciled = self._counter("reconciliation_failures", "Comparisons that the venue did not allow.", "code")
+        self.messages = self._counter("messages", "Messages to people, by what became of them.", "result")
         self._unreadable = self._counter("frames_unreadable", "Frames that could not be read.", "stream")
         self._requests = self._counter("rest_requests", "Requests to the venue by status class.", "method", "status")
         self._request_seconds = self._histogram("rest_request_seconds", "Time until the venue answered.", _REQUEST_BUCKETS)

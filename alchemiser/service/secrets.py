@@ -57,3 +57,5 @@ def secrets_of(settings: BaseModel) -> Iterator[str]:
             yield value.get_secret_value()
         elif isinstance(value, BaseModel):
             yield from secrets_of(value)
+        elif isinstance(value, tuple):
+            yield from (part.get_secret_value() for part in value if isinstance(part, SecretStr))

@@ -458,6 +458,21 @@ class JournalSettings(Section):
     )
 
 
+class NotificationSettings(Section):
+    """Who is told what needs a person: mail, chat, webhooks. Needs the extra `notify`."""
+
+    urls: tuple[SecretStr, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Where messages go, each an address of apprise: `mailto://user:password@host`, `slack://...`, `json://host/path`. They "
+        "hold passwords: keep them out of the settings file.",
+    )
+    level: Literal["info", "warning", "error"] = Field(default="warning", description="The least severe news that is sent.")
+    digest: bool = Field(default=True, description="Whether a summary is sent at the end of each session.")
+    repeat_seconds: float = Field(default=3600.0, ge=0, description="The same news is not sent again within this time.")
+    at_most_per_hour: int = Field(default=20, ge=1, le=1_000, description="More messages than this are held back and counted.")
+
+
 class EmbeddedSettings(Section):
     """The embedded exchange."""
 
@@ -503,6 +518,7 @@ class Settings(BaseSettings):
     execution: ExecutionSettings = Field(default_factory=dict, validate_default=True)
     risk: RiskSettings = Field(default_factory=dict, validate_default=True)
     journal: JournalSettings = Field(default_factory=dict, validate_default=True)
+    notifications: NotificationSettings = Field(default_factory=dict, validate_default=True)
     embedded: EmbeddedSettings = Field(default_factory=dict, validate_default=True)
 
     @classmethod

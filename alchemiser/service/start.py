@@ -30,6 +30,7 @@ from alchemiser.service.clock import WallClock
 from alchemiser.service.daemon import Daemon, DaemonParts
 from alchemiser.service.deferred import load
 from alchemiser.service.http import open_door
+from alchemiser.service.messenger import addresses
 from alchemiser.service.metrics import DaemonMetrics
 from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.roster import load_roster, untradable_symbols, wanted_strategies, without_unknown_symbols
@@ -184,6 +185,7 @@ async def _trade(
             reloader=reloader,
             account_number=account.account_number,
             metrics=metrics,
+            addresses=addresses(settings.notifications),
             warnings=warnings,
             last_session=market.last_session if market else None,
             list_symbols=market.list_symbols if market else None,

@@ -1,0 +1,146 @@
+"""Sends what ``service.bulletins`` writes, through apprise: mail, chat, webhooks. Trading never waits for it.
+
+Listening is putting a message into a bounded list; one task sends. Each address is tried by itself, again and again for a while, and
+what could not be delivered is a line in the log. An address holds a password more often than not, so it is never shown: messages name
+it by its kind and its place in the settings.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from random import Random
+from typing import Any, Final
+
+import structlog
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.errors import ConfigError
+from alchemiser.domain.events import Event, ResultReported
+from alchemiser.service.bulletins import WRITERS, Bulletin, Editor, Level, bulletin_of, digest
+from alchemiser.service.deferred import load
+from alchemiser.service.settings import NotificationSettings
+from alchemiser.strategies.aside import in_thread
+
+_log = structlog.get_logger(__name__)
+
+WAITING_AT_MOST: Final = 100
+ATTEMPTS: Final = 6
+FIRST_PAUSE_SECONDS: Final = 5.0
+LONGEST_PAUSE_SECONDS: Final = 300.0
+
+Send = Callable[[Bulletin], Awaitable[bool]]
+"""Delivers one message to one address; whether it was taken."""
+
+_LEVELS: Final = {"info": Level.INFO, "warning": Level.WARNING, "error": Level.ERROR}
+_KINDS: Final = {Level.INFO: "info", Level.WARNING: "warning", Level.ERROR: "failure"}
+
+
+class Address:
+    """One place that messages go to; ``name`` may be shown, the address itself never is."""
+
+    def __init__(self, name: str, send: Send) -> None:
+        self.name = name
+        self.send = send
+
+
+def addresses(settings: NotificationSettings) -> list[Address]:
+    """Return the places of the settings.
+
+    Raises ``ConfigError`` for one that apprise cannot read, and when apprise is not installed.
+    """
+    if not settings.urls:
+        return []
+    try:
+        make = load("apprise:Apprise")
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "notifications.urls are set, but the package apprise is not installed: install alchemiser[notify], or remove them; nothing was "
+            "started"
+        ) from error
+    return [_address(make, number, secret.get_secret_value()) for number, secret in enumerate(settings.urls, 1)]
+
+
+def _address(make: Callable[[], Any], number: int, url: str) -> Address:
+    kind = url.partition("://")[0] if "://" in url else "?"
+    service = make()
+    if not service.add(url):
+        raise ConfigError(f"notifications.urls: number {number} ({kind}://...) is not an address that apprise knows; nothing was started")
+
+    async def send(bulletin: Bulletin) -> bool:
+        def notify() -> bool:
+            return bool(service.notify(body=bulletin.text, title=f"Alchemiser: {bulletin.title}", notify_type=_KINDS[bulletin.level]))
+
+        return await in_thread(notify)
+
+    return Address(f"number {number} ({kind}://)", send)
+
+
+class Messenger:
+    """Writes messages as an inline listener and sends them in its own task, :meth:`run`.
+
+    ``history`` and ``orders`` are what a digest is made of; ``count`` is told of each delivery whether it worked.
+    """
+
+    listens_to: tuple[type[Event], ...] = (*WRITERS, ResultReported)
+
+    def __init__(
+        self,
+        settings: NotificationSettings,
+        to: Sequence[Address],
+        *,
+        history: Callable[[], Sequence[Mapping[str, Any]]],
+        orders: Callable[[], Sequence[Mapping[str, Any]]],
+        count: Callable[[str], None],
+        random: Random,
+    ) -> None:
+        self._to = to
+        self._sends_digest = settings.digest
+        self._editor = Editor(
+            least=_LEVELS[settings.level], repeat_seconds=settings.repeat_seconds, at_most_per_hour=settings.at_most_per_hour
+        )
+        self._history = history
+        self._orders = orders
+        self._count = count
+        self._random = random
+        self._waiting: deque[Bulletin] = deque()
+        self._woken = asyncio.Event()
+
+    def __call__(self, envelope: Envelope) -> None:
+        """Have a message about an event wait, if there is one."""
+        event = envelope.event
+        if isinstance(event, ResultReported):
+            bulletin = digest(event, self._history(), self._orders()) if self._sends_digest else None
+        else:
+            bulletin = bulletin_of(event)
+        admitted = bulletin and self._editor.admit(bulletin, asyncio.get_running_loop().time())
+        if admitted:
+            if len(self._waiting) >= WAITING_AT_MOST:
+                lost = self._waiting.popleft()
+                _log.error("message_dropped", title=lost.title, reason=f"{WAITING_AT_MOST} messages wait to be sent")
+            self._waiting.append(admitted)
+            self._woken.set()
+
+    async def run(self) -> None:
+        """Send what waits, until cancelled; the addresses of one message at the same time."""
+        while True:
+            while self._waiting:
+                bulletin = self._waiting.popleft()
+                async with asyncio.TaskGroup() as group:
+                    for address in self._to:
+                        group.create_task(self._deliver(bulletin, address), name=f"message to {address.name}")
+            self._woken.clear()
+            await self._woken.wait()
+
+    async def _deliver(self, bulletin: Bulletin, address: Address) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        for attempt in range(1, ATTEMPTS + 1):
+            if await address.send(bulletin):
+                self._count("delivered")
+                _log.info("message_delivered", title=bulletin.title, to=address.name, attempt=attempt)
+                return
+            _log.warning("message_not_delivered", title=bulletin.title, to=address.name, attempt=attempt, attempts=ATTEMPTS)
+            if attempt < ATTEMPTS:
+                await asyncio.sleep(pause * self._random.uniform(0.5, 1.0))  # Loop seconds: a mail server knows no market time.
+                pause = min(pause * 3, LONGEST_PAUSE_SECONDS)
+        self._count("failed")
+        _log.error("message_given_up", title=bulletin.title, to=address.name, text=bulletin.text)
