@@ -146,7 +146,7 @@ def test_the_digest_tells_the_session_at_a_glance() -> None:
         unrealised={"tecl": Decimal(-30), "klm": Decimal(5)},
     )
     history = [{"session": date(2025, 2, 28), "equity": Decimal(100000)}, {"session": DAY, "equity": Decimal(101000)}]
-    orders = [
+    orders: list[dict[str, object]] = [
         {"cumulative_quantity": Decimal(3), "arrival_bps": 2.0},
         {"cumulative_quantity": Decimal(1), "arrival_bps": 4.0},
         {"cumulative_quantity": Decimal(0), "arrival_bps": None},
