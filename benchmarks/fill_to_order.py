@@ -1,7 +1,8 @@
 """From a fill leaving the exchange to the next dependent order arriving there: the whole daemon against three other clients.
 
-- Ours: the daemon with its journal on disk. Twenty-five sells rest; the fill of one brings the cash for one buy. The fill, its booking and
-  the intent of the buy are durable before the buy leaves.
+- Ours: the daemon with its journal on disk. Twenty-five sells rest; the fill of one brings the cash for one buy. Before the buy leaves, its
+  intent is durable: its id, its symbol, its side and the most that it may be of were written ahead, while it waited for the cash. The
+  fill, its booking and the order as it is are flushed while it travels.
 - alpaca-py: its ``TradingStream`` with a ``TradingClient.submit_order`` in the handler, as its documentation shows it. Nothing is kept.
 - The floor: websockets and aiohttp with no logic at all: for each frame that comes a request that was prepared before is sent.
 - Polling: the order is asked for every two seconds, and when it is filled the buy is sent.
@@ -34,7 +35,7 @@ from measure import environment, flush_milliseconds
 from venue import Address, OpenOrder, Venue
 from websockets.asyncio.client import connect
 
-from alchemiser.domain.events import OrderIntended
+from alchemiser.domain.events import OrderIntended, OrderPrepared
 from alchemiser.domain.orders import Side
 from alchemiser.journal.reader import JournalReader
 from alchemiser.service.offline import JOURNAL_FILE
@@ -203,16 +204,22 @@ async def check(clients: list[Client], journal: Path) -> None:
             found = tuple(order.body[name] for name in ("side", "symbol", "qty", "limit_price"))
             if found != expected:
                 sys.exit(f"{client.name}: the fill of {sell.body} brought {found}, expected {expected}")
-            if client.rests_itself and order.body["client_order_id"] not in _intended(journal):
+            if client.rests_itself and not _is_written_down(order, journal):
                 sys.exit(f"{client.name}: order {order.body['client_order_id']} arrived before its intent was durable")
             await asyncio.sleep(0.01)
 
 
-def _intended(journal: Path) -> set[str]:
+def _is_written_down(order: OpenOrder, journal: Path) -> bool:
+    """Whether what is committed tells of the order: as it was intended, or ahead, for no fewer shares of the same symbol and side."""
+    body = order.body
     with JournalReader.open(journal) as reader:
-        return {
-            event.order.client_order_id for item in reader.read(types=(OrderIntended,)) if isinstance(event := item.event, OrderIntended)
-        }
+        for item in reader.read(types=(OrderIntended, OrderPrepared)):
+            event = item.event
+            if isinstance(event, OrderIntended) and event.order.client_order_id == body["client_order_id"]:
+                return True
+            if isinstance(event, OrderPrepared) and event.client_order_id == body["client_order_id"]:
+                return (event.symbol, event.side) == (body["symbol"], body["side"]) and event.quantity >= Decimal(body["qty"])
+    return False
 
 
 async def measure(clients: list[Client], polled: Client) -> None:

@@ -211,10 +211,13 @@ class Bus:
             await self._tap.room()
         return self.post(event, correlation=correlation)
 
-    async def durable(self) -> None:
-        """Return when everything published so far would survive a crash. Raises ``JournalFailed`` when that can no longer be promised."""
+    async def durable(self, sequence: int | None = None) -> None:
+        """Return when everything published so far, or up to that sequence number, would survive a crash.
+
+        Raises ``JournalFailed`` when that can no longer be promised.
+        """
         if self._tap is not None:
-            await self._tap.durable(self._sequence)
+            await self._tap.durable(self._sequence if sequence is None else sequence)
 
     def _journal(self, append: Append, envelope: Envelope) -> None:
         try:

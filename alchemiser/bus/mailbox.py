@@ -45,7 +45,7 @@ class Probe(msgspec.Struct, gc=False):
 
 
 @coroutine
-def _breathe() -> Generator[None, None, None]:
+def breathe() -> Generator[None, None, None]:
     """Let the loop run everybody else once."""
     yield
 
@@ -214,7 +214,7 @@ class Mailbox:
                 envelope = self._take()
                 if envelope is not None:
                     await self._deliver(envelope)
-                    await _breathe()
+                    await breathe()
                     continue
                 while self._rooms:
                     self.admit()

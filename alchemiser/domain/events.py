@@ -14,7 +14,7 @@ import msgspec
 from alchemiser.domain.account import Account, BrokerPosition
 from alchemiser.domain.intents import Adjustment, Crossing, Denial, Intent, IntentOutcome
 from alchemiser.domain.market import Bar, Quote, Session
-from alchemiser.domain.orders import ExecutionReport, Fill, NewOrder
+from alchemiser.domain.orders import ExecutionReport, Fill, NewOrder, Side
 from alchemiser.domain.rebalancing import Frequency, Header
 from alchemiser.domain.reconciliation import Difference, Parking
 from alchemiser.domain.shortfall import Shortfall
@@ -415,14 +415,40 @@ class ShortfallReported(Event, frozen=True, kw_only=True):
 # --- orders ---
 
 
-class OrderIntended(Event, frozen=True, kw_only=True):
-    """An order is about to be sent; this is durable before the request leaves.
+class OrderPrepared(Event, frozen=True, kw_only=True):
+    """An order may leave under this id as soon as this is durable: of this symbol and side, a day order of at most ``quantity`` shares.
 
-    ``tactic``, ``step`` and ``rung`` say why it is sent as it is, ``quote`` is what was seen of the market then; ``replaces`` is the client
-    order id of the live order whose place it is to take.
+    It is written ahead, while what the order waits for is not there yet, so that it need not wait for the disk then. From here on a crash
+    leaves it unknown whether the order is at the venue, until it is intended or this is withdrawn: by :class:`OrderUnprepared`, or by the
+    end of its rebalance or of the process.
     """
 
-    is_awaited: ClassVar[bool] = True
+    rebalance_id: str
+    intent_id: str
+    attempt: int
+    client_order_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    tactic: str = ""
+    rung: int = 0
+
+
+class OrderUnprepared(Event, frozen=True, kw_only=True):
+    """A prepared order has not left and will not: nothing is to be asked about it."""
+
+    client_order_id: str
+    reason: str
+
+
+class OrderIntended(Event, frozen=True, kw_only=True):
+    """An order is about to be sent; this is durable before the request leaves, unless ``is_prepared``: then its preparation is.
+
+    ``tactic``, ``step`` and ``rung`` say why it is sent as it is, ``quote`` is what was seen of the market then; ``replaces`` is the client
+    order id of the live order whose place it is to take. ``is_presumed`` is said after a crash of one of which only the preparation was
+    left: it may have been sent or not, and its quantity is the most that it can be of until the venue has said what it has.
+    """
+
     rebalance_id: str
     intent_id: str
     attempt: int
@@ -432,6 +458,13 @@ class OrderIntended(Event, frozen=True, kw_only=True):
     rung: int = 0
     quote: Quote | None = None
     replaces: str | None = None
+    is_prepared: bool = False
+    is_presumed: bool = False
+
+    @property
+    def is_awaited(self) -> bool:  # type: ignore[override] # of this class it differs from event to event
+        """Whether a request waits for the durability of this."""
+        return not self.is_prepared
 
 
 class ExecutionReported(Event, frozen=True, kw_only=True):
@@ -641,6 +674,8 @@ AnyEvent = (
     | RebalanceCompleted
     | RebalanceParked
     | ShortfallReported
+    | OrderPrepared
+    | OrderUnprepared
     | OrderIntended
     | ExecutionReported
     | OrderFilled

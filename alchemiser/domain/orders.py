@@ -158,7 +158,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     ``executions`` are those that count; ``execution_ids`` those that do not count again, the broken ones included, which count no more.
     ``corrected_at`` is when the venue last took an execution back: its totals from before are of no use any more.
     ``tactic``, ``step`` and ``rung`` say why it was sent as it was, ``sent_mid`` is the mid, in dollars, that was seen then;
-    ``replaces`` is the client order id of the order whose place it takes.
+    ``replaces`` is the client order id of the order whose place it takes. Of one that ``is_presumed`` a crash left only the preparation: it
+    may be of fewer shares than its request says, which the venue's first word about it settles.
     """
 
     request: NewOrder
@@ -179,6 +180,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     rung: int = 0
     sent_mid: float | None = None
     replaces: str | None = None
+    is_presumed: bool = False
 
     @property
     def client_order_id(self) -> str:
@@ -199,6 +201,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     def missing_quantity(self) -> Decimal:
         """Shares the venue says were filled and whose executions have not been seen yet."""
         return max(self.reported_quantity - self.cumulative_quantity, ZERO)
+
+    def is_altered_by(self, symbol: str, side: str, quantity: Decimal | None) -> bool:
+        """Whether an order of this symbol, side and number of shares, ``None`` where that is not said, is another than the one sent."""
+        request = self.request
+        if (request.symbol, request.side) != (symbol, side):
+            return True
+        if quantity is None or quantity == request.quantity:
+            return False
+        return not self.is_presumed or quantity > request.quantity
 
     @property
     def average_price(self) -> Decimal | None:
@@ -241,8 +252,9 @@ def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | N
 
     A duplicate execution changes nothing. A late report never takes an order back: what is terminal stays terminal, and a fill that
     arrives after a cancel is still a fill. A live order whose fills add up to its quantity is filled whatever the report says, and a
-    cancel or an expiry of an order that turns out to be all filled was none.
+    cancel or an expiry of an order that turns out to be all filled was none. A presumed order is from then on what the venue has.
     """
+    order = _as_at_venue(order, report)
     known, standing = order.execution_ids, order.executions
     if report.event in CORRECTIONS and report.previous_execution_id is not None:
         # Broken before it was heard of: it must not count when it is.
@@ -276,6 +288,16 @@ def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | N
         ),
         fill,
     )
+
+
+def _as_at_venue(order: Order, report: ExecutionReport) -> Order:
+    """Return a presumed order with the body that the venue has under its id; any other as it is."""
+    if not order.is_presumed or report.quantity is None or order.is_altered_by(report.symbol, report.side, report.quantity):
+        return order
+    limit = report.limit_price
+    order_type = OrderType.MARKET if limit is None else OrderType.LIMIT
+    request = msgspec.structs.replace(order.request, quantity=report.quantity, order_type=order_type, limit_price=limit)
+    return msgspec.structs.replace(order, request=request, is_presumed=False)
 
 
 def _reported(order: Order, report: ExecutionReport, cumulative: Decimal) -> tuple[Decimal, datetime | None]:

@@ -1,7 +1,7 @@
 """The execution handler: carries out what the pacing of a rebalance decides, and brings the venue's answers back as events.
 
-It awaits, the decisions are in ``pacing``. Nothing leaves before everything it follows from is durable; no submit is ever repeated
-blindly; an answer that cannot be read is looked up by client order id until the venue says what became of the order.
+It awaits, the decisions are in ``pacing``. Nothing leaves before its intention is durable, or what was written ahead of it; no submit is
+ever repeated blindly; an answer that cannot be read is looked up by client order id until the venue says what became of the order.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from msgspec import Struct, field
 
 from alchemiser.bus.alarm import Alarm
 from alchemiser.bus.envelope import Envelope
+from alchemiser.bus.mailbox import breathe
 from alchemiser.domain.errors import (
     BusClosed,
     CredentialsRefused,
@@ -35,7 +36,9 @@ from alchemiser.domain.events import (
     OrderIntended,
     OrderNotFound,
     OrderOutcomeUnknown,
+    OrderPrepared,
     OrderRejected,
+    OrderUnprepared,
     OrderWithheld,
     QuoteUpdated,
     RebalanceCompleted,
@@ -61,7 +64,7 @@ from alchemiser.execution.order_states import OrderStates
 from alchemiser.execution.pacing import Quotes, RebalanceRun
 from alchemiser.execution.rebalances import Rebalances
 from alchemiser.execution.tactics import TacticRules
-from alchemiser.execution.work import Ask, Cancel, Command, LookAtAccount, Replace, Stage, Submit
+from alchemiser.execution.work import Ask, Cancel, Command, LookAtAccount, Prepare, Replace, Stage, Submit
 
 LOOK_UP_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Pauses between look-ups of an order whose outcome is unknown; the last repeats."""
@@ -81,7 +84,8 @@ SENDERS = 8
 class ExecutionParts(Struct, frozen=True):
     """What the handler works with.
 
-    ``session`` gives the hours of a day, ``cut_off`` the last moment of it at which an order may still be worked.
+    ``durable`` returns when all that was published, or what was up to an event's number, would survive a crash. ``session`` gives the hours
+    of a day, ``cut_off`` the last moment of it at which an order may still be worked.
     """
 
     venue: Venue
@@ -90,8 +94,8 @@ class ExecutionParts(Struct, frozen=True):
     rebalances: Rebalances
     quotes: Quotes
     clock: Clock
-    publish: Callable[..., Awaitable[object]]
-    durable: Callable[[], Awaitable[None]]
+    publish: Callable[..., Awaitable[Envelope]]
+    durable: Callable[..., Awaitable[None]]
     session: Callable[[date], Session]
     cut_off: Callable[[date], datetime]
     rules: LadderRules
@@ -122,6 +126,8 @@ class ExecutionHandler:
         self._senders = asyncio.Semaphore(SENDERS)
         self._alarm = Alarm(parts.clock, self._ring)
         self._is_stopping = False
+        self._written_ahead: dict[str, int] = {}
+        """The numbers of the events that tell of orders before their time, by client order id."""
 
     @property
     def active(self) -> RebalanceRun | None:
@@ -232,6 +238,11 @@ class ExecutionHandler:
         commands = look(symbol, now, self._parts.gate.reasons)
         for command in commands:
             await self._carry_out(command, run.plan.rebalance_id)
+        if commands:
+            await breathe()
+            await self._look_ahead(run)
+            if self._run is not run:
+                return
         is_over = run.stage_of(symbol) is Stage.ENDED
         if is_over or (commands and stage is not Stage.WAITING):
             await self._step()  # Others may have the cash that this one gives up.
@@ -243,14 +254,36 @@ class ExecutionHandler:
         run = self._run
         if run is None or self._is_stopping:
             return
-        for command in run.advance(self._parts.clock.now(), self._parts.gate.reasons):
+        commands = run.advance(self._parts.clock.now(), self._parts.gate.reasons)
+        for command in commands:
             await self._carry_out(command, run.plan.rebalance_id)
+        if commands:
+            await breathe()  # What was just begun leaves before anything else is done.
+        await self._look_ahead(run)
         if run.is_ended and self._run is run:
             await self._end(run, None)
         self._alarm.set(None if self._run is None else self._run.next_due(self._parts.clock.now()))
 
+    async def _look_ahead(self, run: RebalanceRun) -> None:
+        """Write down what comes next, so that it need not wait for the disk then."""
+        if self._run is not run:
+            return
+        now, key = self._parts.clock.now(), run.plan.rebalance_id
+        steps = run.look_ahead()
+        for step in steps:
+            if isinstance(step, Prepare):
+                fields = {name: getattr(step, name) for name in step.__struct_fields__}
+                envelope = await self._parts.publish(OrderPrepared(at=now, rebalance_id=key, **fields), correlation=key)
+                self._written_ahead[step.client_order_id] = envelope.sequence
+            else:
+                self._written_ahead.pop(step.client_order_id, None)
+                await self._publish(OrderUnprepared, step.client_order_id, reason=step.reason)
+        if steps:
+            self._spawn(self._flush, "flush what was written ahead")
+
     async def _end(self, run: RebalanceRun, reason: str | None) -> None:
         self._run = None
+        self._written_ahead.clear()
         now, outcomes = self._parts.clock.now(), run.outcomes()
         key = run.plan.rebalance_id
         open_ends = [f"{outcome.symbol}: {outcome.reason}" for outcome in outcomes if outcome.state != "filled"]
@@ -276,7 +309,8 @@ class ExecutionHandler:
         match command:
             case Submit(order=order):
                 await self._intend(command, rebalance_id)
-                self._spawn(partial(self._submit, order), f"submit {order.client_order_id}")
+                ahead = self._written_ahead.pop(order.client_order_id, None) if command.is_prepared else None
+                self._spawn(partial(self._submit, order, ahead), f"submit {order.client_order_id}")
             case Replace(client_order_id=key, submit=Submit(order=order) as submit):
                 await self._intend(submit, rebalance_id, replaces=key)
                 self._spawn(partial(self._replace, key, order), f"replace {key} by {order.client_order_id}")
@@ -299,6 +333,7 @@ class ExecutionHandler:
             rung=submit.rung,
             quote=submit.quote,
             replaces=replaces,
+            is_prepared=submit.is_prepared,
         )
         await self._parts.publish(intended, correlation=rebalance_id)
 
@@ -313,8 +348,18 @@ class ExecutionHandler:
         except BusClosed:
             _log.warning("answer_after_the_end", request=name)
 
-    async def _submit(self, order: NewOrder) -> None:
-        await self._place(order, partial(self._parts.venue.submit, order, after=self._parts.durable))
+    async def _submit(self, order: NewOrder, ahead: int | None) -> None:
+        """Send an order when its intention is durable, or the event of that number, which tells of it ahead."""
+        after = self._parts.durable if ahead is None else partial(self._durable_ahead, ahead)
+        await self._place(order, partial(self._parts.venue.submit, order, after=after))
+
+    async def _durable_ahead(self, sequence: int) -> None:
+        """Return when that event is durable; all that came after it becomes so while the order travels."""
+        await self._parts.durable(sequence)
+        self._spawn(self._flush, "flush behind an order")
+
+    async def _flush(self) -> None:
+        await self._parts.durable()
 
     async def _replace(self, old_key: str, order: NewOrder) -> None:
         """Ask the venue to put the order in the place of a live one. It may fill that one first, and refuses then."""

@@ -16,6 +16,7 @@ import msgspec
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
     CancelRequested,
+    DaemonStopped,
     Event,
     ExecutionReported,
     FillBroken,
@@ -24,14 +25,28 @@ from alchemiser.domain.events import (
     OrderIntended,
     OrderNotFound,
     OrderOutcomeUnknown,
+    OrderPrepared,
     OrderRejected,
+    OrderUnprepared,
     OrderWithheld,
+    RebalanceCompleted,
+    RebalanceParked,
     Reconciled,
     SessionOpened,
 )
 from alchemiser.domain.market import Session
 from alchemiser.domain.memory import Remembering
-from alchemiser.domain.orders import ExecutionReport, Fill, Order, OrderState, apply_report, broken_by
+from alchemiser.domain.orders import (
+    ExecutionReport,
+    Fill,
+    NewOrder,
+    Order,
+    OrderState,
+    OrderType,
+    TimeInForce,
+    apply_report,
+    broken_by,
+)
 
 
 class OrdersMemory(msgspec.Struct, kw_only=True):
@@ -39,7 +54,8 @@ class OrdersMemory(msgspec.Struct, kw_only=True):
 
     ``unannounced`` are executions whose ``OrderFilled`` has not come yet, by their ids, ``broken`` those taken back whose ``FillBroken``
     has not; ``closed`` are the orders whose end has been announced, ``of_session`` counts those intended in a session, by its day.
-    ``fills`` are the executions of the orders that are remembered.
+    ``fills`` are the executions of the orders that are remembered. ``prepared`` are the orders that may leave, or may have left, without
+    having been intended here, by their ids.
     """
 
     orders: dict[str, Order]
@@ -54,6 +70,7 @@ class OrdersMemory(msgspec.Struct, kw_only=True):
     foreign_reports: int
     fills: dict[str, Fill] = {}
     last_event_id: str | None = None
+    prepared: dict[str, OrderPrepared] = {}
 
 
 class OrderStates(Remembering):
@@ -61,6 +78,8 @@ class OrderStates(Remembering):
 
     memory_type = OrdersMemory
     listens_to = (
+        OrderPrepared,
+        OrderUnprepared,
         OrderIntended,
         ExecutionReported,
         OrderRejected,
@@ -73,6 +92,9 @@ class OrderStates(Remembering):
         OrderClosed,
         Reconciled,
         SessionOpened,
+        RebalanceCompleted,
+        RebalanceParked,
+        DaemonStopped,
     )
 
     def __init__(self, post: Callable[[Event], object]) -> None:
@@ -91,6 +113,7 @@ class OrderStates(Remembering):
         self._fills: dict[str, Fill] = {}
         self.last_event_id: str | None = None
         """The newest event of the order stream that was heard of, by its id; ``None`` before the first that has one."""
+        self._prepared: dict[str, OrderPrepared] = {}
         # Ends that were posted and have not come back yet; between events it is empty.
         self._closing: set[str] = set()
 
@@ -138,8 +161,11 @@ class OrderStates(Remembering):
             self._replaying = False
 
     def settle(self) -> int:
-        """Publish the fills and endings that follow from the journal and that it does not hold (it was cut short); return how many."""
-        missing: list[Event] = [*self._broken.values(), *self._unannounced.values()]
+        """Publish what follows from the journal and it does not hold (it was cut short): fills, endings, orders; return how many.
+
+        An order that was prepared and of which nothing more is known may be at the venue: it is presumed to have been sent.
+        """
+        missing: list[Event] = [*self._broken.values(), *self._unannounced.values(), *map(_presumed, self._prepared.values())]
         for event in missing:
             self._post(event)
         ended = [
@@ -153,6 +179,7 @@ class OrderStates(Remembering):
         """Apply one event."""
         match envelope.event:
             case OrderIntended() as intended:
+                self._prepared.pop(intended.order.client_order_id, None)
                 self._intend(intended)
             case ExecutionReported(report=report):
                 self._report(report)
@@ -173,6 +200,20 @@ class OrderStates(Remembering):
                 self._announced(announcement)
             case SessionOpened(session=session):
                 self._turn_to(session)
+            case event:
+                self._prepare(event)
+
+    def _prepare(self, event: Event) -> None:
+        """Take note of what may leave, and of what can no longer do so without being intended."""
+        match event:
+            case OrderPrepared(client_order_id=key):
+                self._prepared[key] = event
+            case OrderUnprepared(client_order_id=key):
+                self._prepared.pop(key, None)
+            case RebalanceCompleted(rebalance_id=ended) | RebalanceParked(rebalance_id=ended):
+                self._prepared = {key: one for key, one in self._prepared.items() if one.rebalance_id != ended}
+            case DaemonStopped():
+                self._prepared.clear()
             case _:
                 pass
 
@@ -190,6 +231,7 @@ class OrderStates(Remembering):
             rung=intended.rung,
             sent_mid=None if intended.quote is None else intended.quote.mid,
             replaces=intended.replaces,
+            is_presumed=intended.is_presumed,
         )
         before = self._orders.get(key)
         if before is not None:
@@ -308,3 +350,26 @@ class OrderStates(Remembering):
                 reason=order.reason,
             )
         )
+
+
+def _presumed(one: OrderPrepared) -> OrderIntended:
+    """Return the intention of an order of which only the preparation is known; its id is never used for another."""
+    order = NewOrder(
+        client_order_id=one.client_order_id,
+        symbol=one.symbol,
+        side=one.side,
+        quantity=one.quantity,
+        order_type=OrderType.MARKET,
+        time_in_force=TimeInForce.DAY,
+    )
+    return OrderIntended(
+        at=one.at,
+        rebalance_id=one.rebalance_id,
+        intent_id=one.intent_id,
+        attempt=one.attempt,
+        order=order,
+        tactic=one.tactic,
+        step="presumed",
+        rung=one.rung,
+        is_presumed=True,
+    )

@@ -20,6 +20,7 @@ from alchemiser.domain.intents import Intent, IntentOutcome
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import ZERO, number_string, truncate_shares
 from alchemiser.domain.orders import Fill, NewOrder, Order, OrderState, Side, TimeInForce
+from alchemiser.execution.ahead import is_covered, look_ahead
 from alchemiser.execution.bounds import bounded_quantity, dearest_price, is_beyond_collar, stands_as_wanted, venue_replaces
 from alchemiser.execution.decisions import Fall, GiveUp, Keep, Move, Send, Situation, Standing, Wait
 from alchemiser.execution.ladder import LadderRules
@@ -30,9 +31,11 @@ from alchemiser.execution.work import (
     Command,
     LiveOrder,
     LookAtAccount,
+    Prepare,
     Replace,
     Stage,
     Submit,
+    Unprepare,
     Work,
 )
 
@@ -235,6 +238,11 @@ class RebalanceRun:
         """Return when there is something to do about an intent with a live order even if nothing happens before."""
         return max(self._due(self.works[intent_id], now + self._repeg_time), now + SHORTEST_PAUSE)
 
+    def look_ahead(self) -> list[Prepare | Unprepare]:
+        """Return what is to be written down about orders before their time, see ``ahead``; each is said once."""
+        may_send = self.stop_reason is None and self.close_reason is None and self.orders_left > 0
+        return list(look_ahead(self.works.values(), self._next_id, may_send=may_send))
+
     def outcomes(self) -> tuple[IntentOutcome, ...]:
         """Return how each intent stands or ended, in the order of the plan."""
         return tuple(work.outcome() for work in self.works.values())
@@ -395,7 +403,9 @@ class RebalanceRun:
             if quantity is None:
                 return None
             wanted = replace(wanted, quantity=quantity)
-        return self._sent(work, self._next(work, wanted, quote), now)
+        prepared = work.prepared
+        submit = self._next(work, wanted, quote)
+        return self._sent(work, replace(submit, is_prepared=is_covered(submit.order, prepared)), now)
 
     def _wanted(self, work: Work, now: datetime) -> Send | None:
         """Ask the tactic of an intent, or the one that takes over from it, what is to be sent; note why it is nothing."""
@@ -429,10 +439,12 @@ class RebalanceRun:
 
     def _next(self, work: Work, wanted: Send, quote: Quote | str) -> Submit:
         """Give an order its id, which uses up one attempt and one order of the session."""
+        key = self._next_id(work)
         work.attempt += 1
+        work.prepared = None
         self.orders_left -= 1
         order = NewOrder(
-            client_order_id=client_order_id(self.epoch, self.plan.rebalance_id, work.intent.intent_id, work.attempt),
+            client_order_id=key,
             symbol=work.intent.symbol,
             side=work.intent.side,
             quantity=wanted.quantity,
@@ -443,6 +455,9 @@ class RebalanceRun:
         seen = quote if isinstance(quote, Quote) else None
         dearest = dearest_price(wanted.limit_price, work.intent, quote, self.rules)
         return Submit(work.intent.intent_id, work.attempt, order, work.tactic.name, wanted.step, wanted.rung, seen, dearest)
+
+    def _next_id(self, work: Work) -> str:
+        return client_order_id(self.epoch, self.plan.rebalance_id, work.intent.intent_id, work.attempt + 1)
 
     def _sent(self, work: Work, submit: Submit, now: datetime) -> Submit:
         work.live = {submit.order.client_order_id: LiveOrder(submit.order, submit.dearest, submit.rung)}

@@ -381,9 +381,7 @@ def _broken(order: Order, broken: Execution, instead: Fill | None) -> Difference
 
 
 def _is_altered(order: Order, report: ExecutionReport) -> bool:
-    quantity = order.request.quantity if report.quantity is None else report.quantity
-    request = order.request
-    return (request.symbol, request.side, request.quantity) != (report.symbol, report.side, quantity)
+    return order.is_altered_by(report.symbol, report.side, report.quantity)
 
 
 def _body(one: Order | ExecutionReport) -> str:

@@ -27,7 +27,10 @@ class Stage(StrEnum):
 
 
 class Submit(Struct, frozen=True):
-    """Send this order; the rest says why it is as it is, and ``dearest`` how many dollars a share of it may cost."""
+    """Send this order; the rest says why it is as it is, and ``dearest`` how many dollars a share of it may cost.
+
+    One that ``is_prepared`` was written ahead.
+    """
 
     intent_id: str
     attempt: int
@@ -37,6 +40,27 @@ class Submit(Struct, frozen=True):
     rung: int = 0
     quote: Quote | None = None
     dearest: Decimal = ZERO
+    is_prepared: bool = False
+
+
+class Prepare(Struct, frozen=True):
+    """Write ahead that this order may leave: of this symbol and side, for the day, of at most so many shares."""
+
+    client_order_id: str
+    intent_id: str
+    attempt: int
+    symbol: str
+    side: Side
+    quantity: Decimal
+    tactic: str
+    rung: int
+
+
+class Unprepare(Struct, frozen=True):
+    """Write down that this order has not left and will not."""
+
+    client_order_id: str
+    reason: str
 
 
 class Replace(Struct, frozen=True):
@@ -94,7 +118,7 @@ class Work(Struct):
     tactic wants to be asked again. ``quiet_until`` is until when nothing but news of this intent can change what becomes of its live order,
     ``None`` when that is not known. ``is_too_small`` is whether ``judged_leaves`` shares are less than the venue takes.
     ``not_replaceable`` is set once the venue has refused a replacement, ``needs_look`` when it has
-    refused a buy. ``barred`` says why nothing more of it is sent.
+    refused a buy. ``barred`` says why nothing more of it is sent. ``prepared`` is the next order when it was written ahead.
     """
 
     intent: Intent
@@ -119,6 +143,7 @@ class Work(Struct):
     needs_look: bool = False
     judged_leaves: Decimal | None = None
     is_too_small: bool = False
+    prepared: Prepare | None = None
     reason: str | None = None
     shortage: str | None = None
     fell_because: str | None = None

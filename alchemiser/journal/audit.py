@@ -28,10 +28,11 @@ from alchemiser.domain.orders import Fill, NewOrder
 
 
 class _Seen(msgspec.Struct):
-    """What was written down of one order."""
+    """What was written down of one order; of one that ``is_presumed`` only the most it may be of."""
 
     request: NewOrder
     intent: tuple[str, str]
+    is_presumed: bool
     filled: Decimal = ZERO
     is_live: bool = True
 
@@ -87,10 +88,11 @@ class Audit:
         if before is not None and before.request != event.order:
             problems.append(f"order {name} is intended a second time with another body")
         other = self._live.get(intent)
-        if other is not None:
+        if other is not None and not event.is_presumed:
             problems.append(f"order {name} is intended while order {other} of the same intent is live")
-        self._orders[name] = _Seen(event.order, intent, before.filled if before else ZERO)
-        self._live[intent] = name
+        self._orders[name] = _Seen(event.order, intent, event.is_presumed, before.filled if before else ZERO)
+        if other is None or not event.is_presumed:  # Beside a live order one is presumed that was to follow it.
+            self._live[intent] = name
         return problems
 
     def _filled(self, fill: Fill) -> list[str]:
@@ -134,7 +136,7 @@ class Audit:
             problems.append(
                 f"order {event.client_order_id} ends with {event.cumulative_quantity} shares filled, its executions are {order.filled}"
             )
-        if event.state == "filled" and event.cumulative_quantity < order.request.quantity:
+        if event.state == "filled" and event.cumulative_quantity < order.request.quantity and not order.is_presumed:
             problems.append(f"order {event.client_order_id} ends as filled with {event.cumulative_quantity} of {order.request.quantity}")
         order.is_live = False
         if self._live.get(order.intent) == event.client_order_id:

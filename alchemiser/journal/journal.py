@@ -112,7 +112,7 @@ class Journal:
         if envelope.sequence <= self._last_sequence:
             raise InvariantBroken(f"event {envelope.sequence} came after event {self._last_sequence} was journaled; the process stops")
         row = encode_row(envelope, self._checksum)
-        self._committer.append(row, is_awaited=type(envelope.event).is_awaited)
+        self._committer.append(row, is_awaited=envelope.event.is_awaited)
         self._last_sequence, self._checksum = row.sequence, row.checksum
 
     async def room(self) -> None:

@@ -31,6 +31,8 @@ def story_of(event: Event) -> str:
         case OrderIntended(order=order, intent_id=intent, attempt=attempt):
             limit = "" if order.limit_price is None else f" at {number_string(order.limit_price)}"
             what = f"{order.side} {number_string(order.quantity)} {order.symbol} {order.order_type}{limit} {order.time_in_force}"
+            if event.is_presumed:
+                what = f"perhaps {order.side} at most {number_string(order.quantity)} {order.symbol}"
             return f"{what}  {order.client_order_id} (intent {intent}, attempt {attempt})"
         case ExecutionReported(report=report):
             done = f"{number_string(report.cumulative_quantity)} filled"

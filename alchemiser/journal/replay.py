@@ -158,7 +158,7 @@ class _Fold:
         before = self._orders.get(name)
         if before is not None and before.state is not OrderState.NEVER_SENT:
             self._problems.append(f"event {sequence}: order {name} is intended again though it is {before.state}")
-        self._orders[name] = Order(request=event.order, state=OrderState.INTENDED, intended_at=event.at)
+        self._orders[name] = Order(request=event.order, state=OrderState.INTENDED, intended_at=event.at, is_presumed=event.is_presumed)
 
     def _reported(self, report: ExecutionReport) -> None:
         name = self._names.get(report.venue_order_id, report.client_order_id)

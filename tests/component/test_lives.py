@@ -21,7 +21,9 @@ from alchemiser.domain.events import (
     OrderIntended,
     OrderNotFound,
     OrderOutcomeUnknown,
+    OrderPrepared,
     OrderRejected,
+    OrderUnprepared,
     OrderWithheld,
     Reconciled,
     ReconciliationFailed,
@@ -76,6 +78,20 @@ def told(name: str, status: str = "") -> Event:
     match name:
         case "OrderIntended":
             return OrderIntended(at=START, rebalance_id="20250303.1", intent_id="SPY", attempt=1, order=ORDER)
+        case "OrderPrepared":
+            request = ORDER
+            return OrderPrepared(
+                at=START,
+                rebalance_id="20250303.1",
+                intent_id="SPY",
+                attempt=1,
+                client_order_id=KEY,
+                symbol=request.symbol,
+                side=request.side,
+                quantity=request.quantity,
+            )
+        case "OrderUnprepared":
+            return OrderUnprepared(at=START, client_order_id=KEY, reason="the intent has ended")
         case "OrderOutcomeUnknown":
             return OrderOutcomeUnknown(at=START, client_order_id=KEY, reason="no answer")
         case "OrderRejected":
@@ -281,6 +297,8 @@ def test_a_start_takes_up_what_was_left_as_the_page_says(row: tuple[str, ...]) -
                 floor.rebalances(Envelope(number, plan_of(buy()), 0.0))
             else:
                 floor.orders.replay(Envelope(number, told(name), 0.0))
+
+        floor.orders.settle()
 
         async def play() -> None:
             await floor.clock.sleep(4.5)

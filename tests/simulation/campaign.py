@@ -32,6 +32,7 @@ from alchemiser.exchange.generator import SyntheticMarket
 from alchemiser.exchange.server import ExchangeServer, ServerSettings
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.tape import MarketTape
+from alchemiser.exchange.traffic import TrafficLog
 from alchemiser.journal.journal import Journal
 from alchemiser.journal.store import Store
 from alchemiser.market.calendar import TradingCalendar
@@ -47,7 +48,7 @@ from tests.simulation.deeds import DEEDS, ISSUERS, Conditions, StepClock, make_o
 from tests.simulation.disk import Disk
 from tests.simulation.faults import SYMBOLS, Deed, End, Pin, Scenario, kind_of_fault
 from tests.simulation.items import scenario
-from tests.simulation.record import Life, Record, read_journal, with_reversals
+from tests.simulation.record import Arrival, Life, Record, read_journal, with_reversals
 from tests.simulation.witness import Witness, audit_of
 from tests.solipsism import LoopConnector, VirtualLoop, listen
 
@@ -181,6 +182,7 @@ class _Run:
     struck: list[str] = field(default_factory=list)
     witness: Witness = field(default_factory=Witness)
     conditions: Conditions = field(default_factory=Conditions)
+    arrivals: list[Arrival] = field(default_factory=list)
     disk: Disk = field(init=False)
 
     def __post_init__(self) -> None:
@@ -408,6 +410,7 @@ class _Run:
                 stack.enter_context(patch.object(Store, "open", self._open(Store.open)))
             stack.enter_context(patch.object(Journal, "append", self._append(Journal.append)))
             stack.enter_context(patch.object(Journal, "durable", self._durable(Journal.durable)))
+            stack.enter_context(patch.object(TrafficLog, "request", self._arrival(TrafficLog.request)))
             stack.enter_context(patch.object(AlpacaVenue, "submit", self._request("submit", AlpacaVenue.submit)))
             stack.enter_context(patch.object(AlpacaVenue, "cancel", self._request("cancel", AlpacaVenue.cancel)))
             yield
@@ -490,6 +493,22 @@ class _Run:
 
         return watched
 
+    def _arrival(self, note: Callable[..., Json]) -> Callable[..., Json]:
+        """Look at the disk at the moment at which a request for an order arrives: what a daemon would find there that was killed now."""
+
+        def watched(log: TrafficLog, at: datetime, method: str, path: str, query: str, body: bytes) -> Json:
+            is_order = (method == "POST" and path == "/v2/orders") or (method == "PATCH" and path.startswith("/v2/orders/"))
+            if is_order:
+                said = msgspec.json.decode(body)
+                life = self.lives[-1]
+                directory = life.state.with_name(f"life-{life.number + 1}") if life.is_dead else life.state
+                rows = read_journal(directory / JOURNAL_FILE, f'"{said["client_order_id"]}"')
+                kinds = ("OrderIntended", "OrderPrepared", "OrderUnprepared")
+                self.arrivals.append(Arrival(method, said, tuple(row for row in rows if row.kind in kinds)))
+            return note(log, at, method, path, query, body)
+
+        return watched
+
     # --- the exchange's side ---
 
     async def _pin(self, pin: Pin) -> None:
@@ -557,5 +576,6 @@ class _Run:
             clock_error_seconds=max((abs(deed.seconds) for deed in self.scenario.deeds if deed.kind == "step clock"), default=0.0),
             asleep=tuple(self.conditions.asleep),
             issuers=tuple(kind for kind in self.struck if kind in ISSUERS),
+            arrivals=tuple(self.arrivals),
             struck=(*self.struck, *(kind for kind, fault, times in self.planned if fault.times < times)),
         )

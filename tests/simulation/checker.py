@@ -199,12 +199,40 @@ def _no_submit_is_repeated_blindly(record: Record) -> Iterator[str]:
 
 def _what_is_sent_was_written_down(record: Record) -> Iterator[str]:
     intended = {row.event["order"]["client_order_id"]: row.event["order"] for row in record.of("OrderIntended")}
+    presumed = {row.event["order"]["client_order_id"] for row in record.of("OrderIntended") if row.event.get("is_presumed")}
     for post in (*_posts(record), *_replacements(record)):
         key = post["body"]["client_order_id"]
         if key not in intended:
             yield f"{key} was sent and the journal does not know it"
-        elif Decimal(post["body"]["qty"]) != Decimal(intended[key]["quantity"]):
+        elif Decimal(post["body"]["qty"]) != Decimal(intended[key]["quantity"]) and key not in presumed:
             yield f"{key} was sent for {post['body']['qty']}, written down as {intended[key]['quantity']}"
+        elif Decimal(post["body"]["qty"]) > Decimal(intended[key]["quantity"]):
+            yield f"{key} was sent for {post['body']['qty']}, written down for at most {intended[key]['quantity']}"
+
+
+def _what_arrives_is_on_the_disk(record: Record) -> Iterator[str]:
+    """When a request arrives, its order is durable: as it was intended, or written ahead for this symbol and side and as many shares.
+
+    One that takes the place of another has to be intended: what is written ahead does not name the other one.
+    """
+    for arrival in record.arrivals:
+        body = arrival.body
+        key = body["client_order_id"]
+        wanted = body.get("symbol"), body.get("side"), Decimal(body["qty"])
+        as_intended = [row.event["order"] for row in arrival.written if row.kind == "OrderIntended" and not row.event.get("is_presumed")]
+        ahead = [row for row in arrival.written if row.kind == "OrderPrepared" and row.event["client_order_id"] == key]
+        if any(row.kind == "OrderUnprepared" for row in arrival.written):
+            yield f"{key} arrived although it was withdrawn"
+        bodies = [(order["symbol"], order["side"], Decimal(order["quantity"])) for order in as_intended if order["client_order_id"] == key]
+        if arrival.method == "PATCH":
+            if wanted[2] not in [quantity for _, _, quantity in bodies]:
+                yield f"{key} took the place of another and was on the disk as {bodies}"
+        elif wanted not in bodies and not any(_covers(row.event, *wanted) for row in ahead):
+            yield f"{key} arrived as {wanted} and was on the disk as {bodies}, ahead as {[row.event for row in ahead]}"
+
+
+def _covers(ahead: Json, symbol: str | None, side: str | None, quantity: Decimal) -> bool:
+    return (ahead["symbol"], ahead["side"]) == (symbol, side) and quantity <= Decimal(ahead["quantity"])
 
 
 def _nothing_is_sent_while_the_gate_is_closed(record: Record) -> Iterator[str]:
@@ -388,6 +416,7 @@ RULES: tuple[Rule, ...] = (
     _an_id_has_one_body,
     _no_submit_is_repeated_blindly,
     _what_is_sent_was_written_down,
+    _what_arrives_is_on_the_disk,
     _nothing_is_sent_while_the_gate_is_closed,
     _buys_stay_within_cash,
     _no_strategy_sells_what_it_does_not_hold,

@@ -16,9 +16,9 @@ import msgspec
 from alchemiser.alpaca.venue import AlpacaVenue
 from alchemiser.domain.errors import OutcomeUnknown
 from alchemiser.domain.events import OrderNotFound
-from alchemiser.domain.money import ZERO
+from alchemiser.domain.money import ONE, ZERO
 from alchemiser.domain.orders import apply_report
-from alchemiser.execution import order_states
+from alchemiser.execution import ahead, order_states, pacing
 from alchemiser.execution.gaps import GapKeeper
 from alchemiser.execution.gate import SubmitGate
 from alchemiser.execution.handler import ExecutionHandler
@@ -106,7 +106,7 @@ def early_submit() -> Iterator[None]:
     begin = ExecutionHandler.__init__
 
     def hasty(handler: ExecutionHandler, parts: Any) -> None:
-        async def at_once() -> None:
+        async def at_once(sequence: int | None = None) -> None:
             return
 
         begin(handler, msgspec.structs.replace(parts, durable=at_once))
@@ -130,6 +130,18 @@ def missing_fsync() -> Iterator[None]:
 
 
 @contextmanager
+def generous_preparation() -> Iterator[None]:
+    """What was written ahead is taken to cover an order whatever it says, and is written for a share at most."""
+    most_of = ahead._most_of
+
+    def small(work: Work, client_order_id: str) -> Any:
+        return msgspec.structs.replace(most_of(work, client_order_id), quantity=min(work.leaves_quantity, ONE))
+
+    with patch.object(ahead, "_most_of", small), patch.object(pacing, "is_covered", lambda order, prepared: prepared is not None):
+        yield
+
+
+@contextmanager
 def empty_promise() -> Iterator[None]:
     """The journal says that events are durable which it has not even written, until there are many of them."""
     durable = InlineCommitter.durable
@@ -139,6 +151,13 @@ def empty_promise() -> Iterator[None]:
             await durable(committer, sequence)
 
     with patch.object(InlineCommitter, "durable", careless):
+        yield
+
+
+@contextmanager
+def forgotten_preparation() -> Iterator[None]:
+    """After a crash nobody asks about what was written ahead."""
+    with patch.object(order_states.OrderStates, "_prepare", lambda states, event: None):
         yield
 
 
@@ -192,6 +211,8 @@ PLANTED: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
         early_submit,
         missing_fsync,
         empty_promise,
+        generous_preparation,
+        forgotten_preparation,
         amnesia,
         deaf_recovery,
         missed_cut_off,

@@ -53,6 +53,15 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Arrival:
+    """A request for an order, by its body and its method, and the rows about its id that were on the disk when it arrived."""
+
+    method: str
+    body: Json
+    written: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
 class State:
     """What a daemon knows: each order's state, quantity and filled quantity; each strategy's shares and cash flow.
 
@@ -102,8 +111,9 @@ class Audit:
 class Record:
     """Everything a run leaves behind.
 
-    ``struck`` are the kinds of what really happened to it; ``clock_error_seconds`` is how wrong the host's clock was at most, ``asleep``
-    when the host was suspended and until when, ``issuers`` what was done to the shares overnight.
+    ``arrivals`` are the requests for orders, where a run can look at the disk when they arrive. ``struck`` are the kinds of what
+    really happened to it; ``clock_error_seconds`` is how wrong the host's clock was at most, ``asleep`` when the host was suspended and
+    until when, ``issuers`` what was done to the shares overnight.
     """
 
     seed: int
@@ -122,16 +132,18 @@ class Record:
     clock_error_seconds: float = 0.0
     asleep: tuple[tuple[datetime, datetime], ...] = ()
     issuers: tuple[str, ...] = ()
+    arrivals: tuple[Arrival, ...] = ()
 
     def of(self, kind: str) -> list[Row]:
         """Return the rows of one kind."""
         return [row for row in self.journal if row.kind == kind]
 
 
-def read_journal(path: Path) -> list[Row]:
-    """Read the rows of a journal's file, as they are."""
+def read_journal(path: Path, about: str = "") -> list[Row]:
+    """Read the rows of a journal's file, as they are; with ``about`` those that have this text in them."""
     with sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True) as connection:
-        rows = connection.execute("SELECT sequence, type, at, payload, checksum FROM events ORDER BY sequence").fetchall()
+        query = "SELECT sequence, type, at, payload, checksum FROM events WHERE instr(payload, ?) > 0 OR ? = '' ORDER BY sequence"
+        rows = connection.execute(query, (about, about)).fetchall()
     connection.close()
     return [
         Row(sequence, kind, datetime.fromisoformat(at).astimezone(UTC), json.loads(payload), end)

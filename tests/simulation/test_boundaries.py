@@ -72,6 +72,26 @@ def test_a_crash_at_every_durable_boundary(tmp_path: Path, undisturbed: Record, 
     assert wrong == {}
 
 
+def left_ahead(record: Record) -> int:
+    """Return how many orders arrived while only what was written ahead of them was on the disk."""
+    return sum({row.kind for row in arrival.written} == {"OrderPrepared"} for arrival in record.arrivals)
+
+
+@pytest.mark.slow
+def test_an_order_that_left_on_what_was_written_ahead_is_found_after_a_crash(tmp_path: Path, undisturbed: Record) -> None:
+    """Among the crashes of a day are some between an order's leaving and its record: the next start finds the order at the venue."""
+    found = 0
+    for number in range(1, undisturbed.lives[0].commits + 1):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        record = play(small_day(End("crash before boundary", 1.0, event="commit", count=number)), directory)
+        presumed = {row.event["order"]["client_order_id"] for row in record.of("OrderIntended") if row.event["is_presumed"]}
+        at_exchange = presumed & {order["client_order_id"] for order in record.orders}
+        assert len(at_exchange) <= left_ahead(record)
+        found += len(at_exchange)
+    assert found >= 3
+
+
 def test_holdings_that_differ_are_seen(undisturbed: Record, tmp_path: Path) -> None:
     """The comparison says no to a day on which a part of the orders was never sent."""
     half = play(small_day(End("stop", 900.0, at=undisturbed.of("RebalancePlanned")[0].at)), tmp_path)

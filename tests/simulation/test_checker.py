@@ -12,7 +12,7 @@ import pytest
 
 from tests.simulation.campaign import play, scenario_of
 from tests.simulation.checker import RULES, broken_rules
-from tests.simulation.record import Record, Row
+from tests.simulation.record import Arrival, Record, Row
 from tests.simulation.steps import STEP_RULES
 
 Spoil = Callable[[Record], Record]
@@ -152,6 +152,7 @@ SPOILED: dict[str, Spoil] = {
     ),
     "an_id_has_one_body": lambda record: posted_again(record, body={"qty": "123456"}),
     "no_submit_is_repeated_blindly": posted_again,
+    "what_arrives_is_on_the_disk": lambda record: replace(record, arrivals=(replace(record.arrivals[0], written=()),)),
     "what_is_sent_was_written_down": lambda record: rows_without(record, "OrderIntended"),
     "nothing_is_sent_while_the_gate_is_closed": lambda record: posted_again(record, at="2025-01-02T12:00:00Z"),
     "buys_stay_within_cash": lambda record: replace(record, opening_cash="50000"),
@@ -184,6 +185,42 @@ def test_a_spoiled_record_breaks_its_rule(sound: Record, name: str) -> None:
     """What was spoiled is what is found; other rules may notice it too."""
     found = {rule.partition(":")[0] for rule in broken_rules(SPOILED[name](sound))}
     assert name in found
+
+
+BODY = {"client_order_id": "e-20250303.1-SPY-1", "symbol": "SPY", "side": "buy", "qty": "7"}
+AHEAD = {"client_order_id": "e-20250303.1-SPY-1", "symbol": "SPY", "side": "buy", "quantity": "10"}
+INTENDED = {"order": {**AHEAD, "quantity": "7"}}
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "event", "is_fine"),
+    [
+        ("POST", "OrderIntended", INTENDED, True),
+        ("POST", "OrderPrepared", AHEAD, True),
+        ("POST", "OrderPrepared", {**AHEAD, "quantity": "7"}, True),
+        ("POST", "OrderPrepared", {**AHEAD, "quantity": "6.999"}, False),
+        ("POST", "OrderPrepared", {**AHEAD, "side": "sell"}, False),
+        ("POST", "OrderPrepared", {**AHEAD, "symbol": "TLT"}, False),
+        ("POST", "OrderPrepared", {**AHEAD, "client_order_id": "e-20250303.1-SPY-2"}, False),
+        ("POST", "OrderIntended", {"order": AHEAD}, False),
+        ("POST", "OrderIntended", {**INTENDED, "is_presumed": True}, False),
+        ("POST", "OrderUnprepared", {"client_order_id": "e-20250303.1-SPY-1"}, False),
+        ("PATCH", "OrderIntended", INTENDED, True),
+        ("PATCH", "OrderPrepared", AHEAD, False),
+    ],
+)
+def test_what_is_on_the_disk_covers_what_arrives_and_nothing_else(
+    sound: Record, method: str, kind: str, event: dict[str, Any], *, is_fine: bool
+) -> None:
+    """The order as it was intended, or written ahead for its symbol, its side and at least as many shares."""
+    row = replace(sound.journal[0], kind=kind, event=event)
+    arrived = replace(sound, arrivals=(Arrival(method, BODY, (row,)),))
+    assert is_fine is not any("what_arrives_is_on_the_disk" in found for found in broken_rules(arrived))
+
+
+def test_the_disk_is_looked_at_whenever_an_order_arrives(sound: Record) -> None:
+    """Every submit of a run is among the arrivals."""
+    assert len(posts(sound)) == sum(arrival.method == "POST" for arrival in sound.arrivals)
 
 
 def test_the_samples_of_a_sound_run_say_something(sound: Record) -> None:

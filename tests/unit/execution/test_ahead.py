@@ -1,0 +1,366 @@
+"""Orders written down before their time: the next few of a plan; what was written covers what is sent; a crash leaves a question."""
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.events import (
+    DaemonStopped,
+    Event,
+    ExecutionReported,
+    OrderClosed,
+    OrderFilled,
+    OrderIntended,
+    OrderNotFound,
+    OrderPrepared,
+    OrderUnprepared,
+    RebalanceCompleted,
+    RebalanceParked,
+)
+from alchemiser.domain.orders import NewOrder, OrderState, OrderType, Side, TimeInForce
+from alchemiser.execution.ahead import WRITTEN_AHEAD_AT_MOST, is_covered
+from alchemiser.execution.order_states import OrderStates
+from alchemiser.execution.tactics import TacticRules
+from alchemiser.execution.work import Prepare, Stage, Submit, Unprepare
+from alchemiser.journal import promptness
+from tests.unit.execution.desk import START, Floor, ScriptedVenue, buy, plan_of, report_of
+from tests.unit.execution.pacing_desk import Desk, intent
+from tests.unit.execution.test_disk_trouble import Disk, a_while, disk, floor_on
+from tests.unit.journal.scenes import open_journal
+
+__all__ = ["disk"]  # a fixture
+
+KEY = "e-20250303.1-SPY-1"
+SELL = msgspec.structs.replace(buy("RICH", "99"), side=Side.SELL)
+PREPARED = OrderPrepared(
+    at=START,
+    rebalance_id="20250303.1",
+    intent_id="SPY",
+    attempt=1,
+    client_order_id=KEY,
+    symbol="SPY",
+    side=Side.BUY,
+    quantity=Decimal(10),
+    tactic="ladder",
+    rung=1,
+)
+ORDER = NewOrder(
+    client_order_id=KEY,
+    symbol="SPY",
+    side=Side.BUY,
+    quantity=Decimal(7),
+    order_type=OrderType.LIMIT,
+    time_in_force=TimeInForce.DAY,
+    limit_price=Decimal("99.5"),
+)
+WRITTEN = Prepare(KEY, "SPY", 1, "SPY", Side.BUY, Decimal(10), "ladder", 0)
+
+
+# --- which, and when ---
+
+
+def many_buys(number: int = 20) -> Desk:
+    """Return a desk with one sell whose cash many buys wait for."""
+    buys = [intent(f"B{place:02}", Side.BUY, "1") for place in range(number)]
+    return Desk(intent("OLD", Side.SELL, "100"), *buys)
+
+
+def test_the_next_few_of_the_plan_are_written_ahead() -> None:
+    """The first buys of the plan under the ids that they will have, for all their shares, and no more than so many."""
+    desk = many_buys()
+    desk.step()
+    said = desk.run.look_ahead()
+
+    assert [f"e1-20250303.1-B{place:02}-1" for place in range(WRITTEN_AHEAD_AT_MOST)] == [one.client_order_id for one in said]
+    assert {(Side.BUY, Decimal(1), 1)} == {(one.side, one.quantity, one.attempt) for one in said if isinstance(one, Prepare)}
+    assert desk.run.look_ahead() == []
+
+
+def test_they_are_topped_up_when_half_are_used() -> None:
+    """Each order that was written ahead leaves as such; what is written is renewed in portions, in the order of the plan."""
+    desk = many_buys()
+    (sell,) = [one for one in desk.step() if isinstance(one, Submit)]
+    assert not sell.is_prepared
+    desk.run.look_ahead()
+    half = WRITTEN_AHEAD_AT_MOST // 2
+    sent: list[Submit] = []
+    topped_up: list[list[str]] = []
+    while len(sent) < WRITTEN_AHEAD_AT_MOST:
+        desk.fill(sell.order.client_order_id, "1.0002")
+        sent += [one for one in desk.step() if isinstance(one, Submit)]
+        topped_up.append([one.client_order_id for one in desk.run.look_ahead()])
+
+    assert all(one.is_prepared for one in sent)
+    assert topped_up[: half - 1] == [[]] * (half - 1)
+    assert len(topped_up[half - 1]) == half
+    assert f"e1-20250303.1-B{WRITTEN_AHEAD_AT_MOST:02}-1" == topped_up[half - 1][0]
+
+
+def test_the_order_after_a_cancel_is_written_while_the_cancel_travels() -> None:
+    """So the next step of a ladder does not wait for the disk; its id is that of the next attempt, its shares those that are left."""
+    desk = Desk(intent("SPY", Side.BUY, "10"), cash="2000")
+    desk.step()
+    first = desk.only
+    assert desk.run.look_ahead() == []  # While it works nobody knows whether there will be another.
+    desk.fill(first, "4")
+    desk.step(6)
+    assert desk.run.stage_of("SPY") is Stage.CANCELLING
+    (ahead,) = desk.run.look_ahead()
+    assert isinstance(ahead, Prepare)
+    assert (2, Decimal(6)) == (ahead.attempt, ahead.quantity)
+
+    desk.end(first, OrderState.CANCELLED)
+    (submit,) = desk.step()
+    assert isinstance(submit, Submit)
+    assert submit.is_prepared
+    assert ahead.client_order_id == submit.order.client_order_id
+
+
+def test_what_will_not_be_sent_is_withdrawn() -> None:
+    """A symbol that is parked ends its intent: its id is taken back, and the place goes to another."""
+    desk = many_buys()
+    desk.step()
+    desk.run.look_ahead()
+    desk.run.why_parked = lambda symbol: "parked" if symbol == "B03" else None
+    desk.step(1)
+
+    assert [Unprepare("e1-20250303.1-B03-1", "parked")] == desk.run.look_ahead()
+
+
+def test_a_run_that_ends_writes_nothing_more() -> None:
+    """After a stop nothing will be sent, so there is nothing to write ahead."""
+    desk = many_buys()
+    desk.step()
+    desk.run.stop("halted")
+    assert desk.run.look_ahead() == []
+
+
+def test_orders_for_the_auction_and_those_that_go_again_wait_for_the_disk() -> None:
+    """The first are in no hurry, of the second the record is there already."""
+    auction = Desk(intent("SPY", Side.BUY, "10"), tactics=TacticRules(default="moc"))
+    auction.step()
+    assert auction.run.look_ahead() == []
+
+    desk = Desk(intent("SPY", Side.BUY, "10"), cash="2000")
+    desk.step()
+    desk.end(desk.only, OrderState.NEVER_SENT)
+    assert desk.run.look_ahead() == []
+    (again,) = desk.step(2)
+    assert isinstance(again, Submit)
+    assert not again.is_prepared
+
+
+@pytest.mark.parametrize(
+    ("changes", "covered"),
+    [
+        ({}, True),
+        ({"quantity": Decimal(10)}, True),
+        ({"limit_price": None, "order_type": OrderType.MARKET}, True),
+        ({"quantity": Decimal("10.000000001")}, False),
+        ({"symbol": "TLT"}, False),
+        ({"side": Side.SELL}, False),
+        ({"time_in_force": TimeInForce.CLS}, False),
+        ({"client_order_id": "e-20250303.1-SPY-2"}, False),
+    ],
+    ids=str,
+)
+def test_what_was_written_covers_no_other_order(changes: dict[str, object], *, covered: bool) -> None:
+    """The same id, symbol and side, a day order, and no more shares; any price."""
+    assert covered is is_covered(msgspec.structs.replace(ORDER, **changes), WRITTEN)
+    assert not is_covered(ORDER, None)
+
+
+# --- what may leave ---
+
+
+async def test_an_order_written_ahead_leaves_while_the_disk_is_stuck(tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cash lands, the order leaves at once on what is durable already, and the record of it becomes so when the disk moves again."""
+    venue = ScriptedVenue()
+    monkeypatch.setattr(promptness, "QUICK_SECONDS", -1.0)  # No commit on the loop: it would wait for the stuck disk.
+    with open_journal(tmp_path / "journal.sqlite", threaded=True, linger_seconds=0.0) as journal:
+        floor = floor_on(journal, venue, monkeypatch)
+
+        async def play() -> None:
+            await floor.bus.publish(plan_of(SELL, buy("LAST", "150")))
+            while not floor.of(OrderPrepared) or not venue.sent:
+                await asyncio.to_thread(int)
+            await floor.bus.durable()
+            disk.takes.clear()
+            floor.fill(venue.sent[0])
+            while len(venue.sent) < 2:
+                await asyncio.to_thread(int)
+            assert "LAST" == venue.sent[1].symbol
+            intended = floor.of(OrderIntended)[1]
+            assert isinstance(intended, OrderIntended)
+            assert intended.is_prepared
+            assert not intended.is_awaited
+            assert not [row for row in journal.read(types=[OrderIntended]) if row.event == intended]
+            disk.takes.set()
+            await floor.bus.durable()
+            assert [row for row in journal.read(types=[OrderIntended]) if row.event == intended]
+            await floor.handler.stop("the test is over", cancel_orders=False)
+
+        await floor.run(play)
+
+
+async def test_an_order_waits_until_what_was_written_ahead_is_durable(tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the moment comes before the disk has taken even that, nothing leaves."""
+    venue = ScriptedVenue()
+    monkeypatch.setattr(promptness, "QUICK_SECONDS", -1.0)  # No commit on the loop: it would wait for the stuck disk.
+    with open_journal(tmp_path / "journal.sqlite", threaded=True, linger_seconds=0.0) as journal:
+        floor = floor_on(journal, venue, monkeypatch)
+        floor.bus.subscribe_inline("stuck", [OrderPrepared], lambda envelope: disk.takes.clear())
+
+        async def play() -> None:
+            await floor.bus.publish(plan_of(SELL, buy("LAST", "150")))
+            while not floor.of(OrderPrepared) or not floor.of(OrderIntended):
+                await asyncio.to_thread(int)
+            order = floor.of(OrderIntended)[0].order  # type: ignore[attr-defined]
+            floor.fill(order)
+            while len(floor.of(OrderIntended)) < 2:
+                await asyncio.to_thread(int)
+            await a_while()
+            assert "LAST" not in [order.symbol for order in venue.sent]
+            disk.takes.set()
+            await floor.bus.durable()
+            while "LAST" not in [order.symbol for order in venue.sent]:
+                await asyncio.to_thread(int)
+            await floor.handler.stop("the test is over", cancel_orders=False)
+
+        await floor.run(play)
+
+
+# --- what a crash leaves ---
+
+
+def replayed(*events: Event) -> tuple[OrderStates, list[Event]]:
+    """Return the states after a replay, and the list of what they publish from then on, which they hear too."""
+    posted: list[Event] = []
+
+    def post(event: Event) -> None:
+        posted.append(event)
+        states(Envelope(100 + len(posted), event, 0.0))
+
+    states = OrderStates(post)
+    for number, event in enumerate(events, 1):
+        states.replay(Envelope(number, event, 0.0))
+    return states, posted
+
+
+def test_what_was_written_ahead_is_presumed_to_have_been_sent() -> None:
+    """Its order exists from then on, open and unconfirmed, so it is looked up; the next start after that presumes nothing a second time."""
+    states, posted = replayed(PREPARED)
+    assert states.settle() == 1
+
+    (intended,) = posted
+    assert isinstance(intended, OrderIntended)
+    assert intended.is_presumed
+    assert (KEY, Decimal(10), "ladder", 1) == (intended.order.client_order_id, intended.order.quantity, intended.tactic, intended.rung)
+    (order,) = states.open_orders()
+    assert OrderState.INTENDED is order.state
+    again, _ = replayed(PREPARED, intended)
+    assert again.settle() == 0
+
+
+INTENDED = OrderIntended(at=START, rebalance_id="20250303.1", intent_id="SPY", attempt=1, order=ORDER, is_prepared=True)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        INTENDED,
+        OrderUnprepared(at=START, client_order_id=KEY, reason="the intent has ended"),
+        RebalanceCompleted(at=START, rebalance_id="20250303.1", outcomes=()),
+        RebalanceParked(at=START, rebalance_id="20250303.1", reason="cut-off", outcomes=()),
+        DaemonStopped(at=START, open_orders=()),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+def test_nothing_is_presumed_of_what_was_intended_or_withdrawn(after: Event) -> None:
+    """Whatever left before these was written down before them."""
+    states, posted = replayed(PREPARED, after)
+    states.settle()
+    assert not [event for event in posted if isinstance(event, OrderIntended)]
+
+
+def test_the_end_of_another_rebalance_withdraws_nothing() -> None:
+    """Only what belongs to it."""
+    states, _ = replayed(PREPARED, RebalanceCompleted(at=START, rebalance_id="20250228.1", outcomes=()))
+    assert states.settle() == 1
+
+
+def test_a_presumed_order_is_what_the_venue_has() -> None:
+    """Fewer shares at some price: those are the order, and when they are filled it is."""
+    states, posted = replayed(PREPARED)
+    states.settle()
+    states(Envelope(200, ExecutionReported(at=START, report=msgspec.structs.replace(report_of(ORDER, "query", "new"))), 0.0))
+    order = states.get(KEY)
+    assert order is not None
+    assert (Decimal(7), OrderState.WORKING, False) == (order.request.quantity, order.state, order.is_presumed)
+
+    filled = report_of(ORDER, "fill", "filled", last="7", cumulative="7", execution="x")
+    states(Envelope(201, ExecutionReported(at=START, report=filled), 0.0))
+    assert ["filled"] == [event.state for event in posted if isinstance(event, OrderClosed)]
+    assert [Decimal(7)] == [event.fill.quantity for event in posted if isinstance(event, OrderFilled)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_altered"),
+    [
+        ({}, False),
+        ({"quantity": Decimal(10)}, False),
+        ({"quantity": Decimal(11)}, True),
+        ({"symbol": "TLT"}, True),
+        ({"side": Side.SELL}, True),
+    ],
+    ids=str,
+)
+def test_an_order_that_was_never_written_ahead_is_not_taken_for_one(changes: dict[str, object], *, is_altered: bool) -> None:
+    """More shares, another symbol or the other side: a comparison names it as altered, and nothing is adopted."""
+    states, _ = replayed(PREPARED)
+    states.settle()
+    order = states.get(KEY)
+    assert order is not None
+    seen = msgspec.structs.replace(report_of(ORDER, "query", "new"), **changes)
+    assert is_altered is order.is_altered_by(seen.symbol, seen.side, seen.quantity)
+    states(Envelope(200, ExecutionReported(at=START, report=seen), 0.0))
+    after = states.get(KEY)
+    assert after is not None
+    assert is_altered is after.is_presumed
+
+
+def test_a_presumed_order_that_the_venue_does_not_know_has_ended() -> None:
+    """Then the intent goes on with its next attempt; the id is not used again."""
+    states, _ = replayed(PREPARED)
+    states.settle()
+    states(Envelope(200, OrderNotFound(at=START, client_order_id=KEY), 0.0))
+    order = states.get(KEY)
+    assert order is not None
+    assert OrderState.NEVER_SENT is order.state
+
+    desk = Desk(intent("SPY", Side.BUY, "10"), cash="2000")
+    desk.run.epoch = "e"
+    desk.run.resume([order], START)
+    (submit,) = [one for one in desk.step() if isinstance(one, Submit)]
+    assert "e-20250303.1-SPY-2" == submit.order.client_order_id
+
+
+async def test_a_floor_prepares_what_waits_and_withdraws_it_at_its_end() -> None:
+    """The handler writes what the pacing says, under the rebalance that it belongs to."""
+    venue = ScriptedVenue()
+    floor = Floor(venue)
+
+    async def play() -> None:
+        await floor.plan(SELL, buy("LAST", "150"))
+        while not floor.of(OrderPrepared):
+            await asyncio.to_thread(int)
+        (prepared,) = floor.of(OrderPrepared)
+        assert isinstance(prepared, OrderPrepared)
+        assert ("20250303.1", "LAST", Decimal(150)) == (prepared.rebalance_id, prepared.symbol, prepared.quantity)
+        await floor.handler.stop("the test is over", cancel_orders=False)
+
+    await floor.run(play)
