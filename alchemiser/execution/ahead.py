@@ -57,7 +57,7 @@ def is_covered(order: NewOrder, prepared: Prepare | None) -> bool:
 
 def _is_coming(work: Work) -> bool:
     is_due = work.stage is Stage.CANCELLING or (work.stage is Stage.WAITING and not work.resend)
-    return is_due and work.tactic.name not in AUCTIONS and work.leaves_quantity > 0
+    return is_due and work.barred is None and work.tactic.name not in AUCTIONS and work.leaves_quantity > 0
 
 
 def _most_of(work: Work, client_order_id: str) -> Prepare:

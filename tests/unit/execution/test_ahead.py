@@ -1,6 +1,7 @@
 """Orders written down before their time: the next few of a plan; what was written covers what is sent; a crash leaves a question."""
 
 import asyncio
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -25,8 +26,10 @@ from alchemiser.domain.orders import NewOrder, OrderState, OrderType, Side, Time
 from alchemiser.execution.ahead import WRITTEN_AHEAD_AT_MOST, is_covered
 from alchemiser.execution.order_states import OrderStates
 from alchemiser.execution.tactics import TacticRules
-from alchemiser.execution.work import Prepare, Stage, Submit, Unprepare
+from alchemiser.execution.work import Prepare, Replace, Stage, Submit, Unprepare
 from alchemiser.journal import promptness
+from alchemiser.market.schedule import parse_schedule
+from tests.component.test_lives import table
 from tests.unit.execution.desk import START, Floor, ScriptedVenue, buy, plan_of, report_of
 from tests.unit.execution.pacing_desk import Desk, intent
 from tests.unit.execution.test_disk_trouble import Disk, a_while, disk, floor_on
@@ -172,6 +175,80 @@ def test_what_was_written_covers_no_other_order(changes: dict[str, object], *, c
     """The same id, symbol and side, a day order, and no more shares; any price."""
     assert covered is is_covered(msgspec.structs.replace(ORDER, **changes), WRITTEN)
     assert not is_covered(ORDER, None)
+
+
+def second_of(desk: Desk) -> Submit:
+    """Return the order that follows the first one of the desk when that was cancelled."""
+    desk.step()
+    desk.step(6)
+    desk.run.look_ahead()
+    desk.end(desk.only, OrderState.CANCELLED)
+    (submit,) = [one for one in desk.step() if isinstance(one, Submit)]
+    return submit
+
+
+def a_covered_order() -> Submit:
+    """The second step of a ladder, when the first was cancelled."""
+    return second_of(Desk(intent("SPY", Side.BUY, "10"), cash="2000"))
+
+
+def an_order_of_more_shares() -> Submit:
+    """A fill is taken back after the rest was written ahead."""
+    desk = Desk(intent("SPY", Side.BUY, "10"), cash="2000")
+    desk.step()
+    first = desk.only
+    desk.fill(first, "4")
+    desk.step(6)
+    desk.run.look_ahead()
+    work = desk.run.works["SPY"]
+    work.filled_quantity = Decimal(0)
+    desk.end(first, OrderState.CANCELLED)
+    (submit,) = [one for one in desk.step() if isinstance(one, Submit)]
+    return submit
+
+
+def an_auction_order() -> Submit:
+    """Market on close."""
+    desk = Desk(intent("SPY", Side.BUY, "10"), cash="2000", tactics=TacticRules(default="moc", auction_cutoff=parse_schedule("close")))
+    desk.run.look_ahead()
+    (submit,) = [one for one in desk.step() if isinstance(one, Submit)]
+    return submit
+
+
+def a_replacement() -> Submit:
+    """The second step of a ladder of whole shares that the venue has taken up."""
+    desk = Desk(intent("SPY", Side.BUY, "10"), cash="2000")
+    desk.step()
+    desk.acknowledge()
+    (command,) = [one for one in desk.step(6) if isinstance(one, Replace)]
+    return command.submit
+
+
+def a_second_try() -> Submit:
+    """The venue does not know the first one."""
+    desk = Desk(intent("SPY", Side.BUY, "10"), cash="2000")
+    desk.step()
+    desk.run.look_ahead()
+    desk.end(desk.only, OrderState.NEVER_SENT)
+    desk.run.look_ahead()
+    (submit,) = [one for one in desk.step(2) if isinstance(one, Submit)]
+    return submit
+
+
+@pytest.mark.parametrize(
+    ("row", "of"),
+    list(
+        zip(
+            table("life-of-an-order", "Written ahead"),
+            (a_covered_order, an_order_of_more_shares, an_auction_order, a_replacement, a_second_try),
+            strict=True,
+        )
+    ),
+    ids=str,
+)
+def test_an_order_waits_for_what_the_page_says(row: tuple[str, ...], of: Callable[[], Submit]) -> None:
+    """Every row of the table, in its order."""
+    assert (row[1] == "`OrderPrepared`") is of().is_prepared
 
 
 # --- what may leave ---
