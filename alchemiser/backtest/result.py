@@ -17,7 +17,7 @@ from alchemiser.strategies.panel import PricePanel
 FillAt = Literal["close", "next-open"]
 
 
-class DatedTarget(msgspec.Struct, frozen=True):
+class DatedTarget(msgspec.Struct, frozen=True, gc=False):
     """The account target that was acted upon after the decision of that day."""
 
     date: date

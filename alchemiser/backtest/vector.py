@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 
+from alchemiser.backtest.at_once import Curve, whole_curve
 from alchemiser.backtest.metrics import metrics_of
 from alchemiser.backtest.record import Contribution, Recorder
 from alchemiser.backtest.result import BacktestResult, DatedTarget, Failure, FailureLog, Opens, Terms, run_range
@@ -48,23 +49,37 @@ def run_vector(
     began = timer()
     sleeves = [_Sleeve(strategy, strategy.on(panel), strategy.allocation * terms.cash) for strategy in strategies]
     first, last = run_range(panel, {sleeve.strategy.name: sleeve.decider for sleeve in sleeves}, start, end)
+    dates = [panel.session(place) for place in range(first, last + 1)]
+    deciders = [sleeve.decider for sleeve in sleeves]
+    curve = None if recorder is not None else whole_curve(strategies, deciders, panel, terms, opens or Opens({}), first, dates)
+    if curve is not None:
+        log = FailureLog(panel)
+        for place in curve.without_target:
+            log.note(strategies[0].name, place, lambda at=place: str(deciders[0].decide(at)))  # type: ignore[misc]
+        return _result_of(curve, log.failures, dates, terms, lambda: timer() - began)
     run = _Run(sleeves, panel, terms, opens or Opens({}), recorder)
     for place in range(first, last + 1):
         run.session(place)
-    dates = [panel.session(place) for place in range(first, last + 1)]
     if recorder is not None:
         run.hand_over(recorder, dates, first)
+    lived = Curve(run.equity, run.targets, run.traded_shares, run.costs, [])
+    return _result_of(lived, run.failures, dates, terms, lambda: timer() - began)
+
+
+def _result_of(curve: Curve, failures: list[Failure], dates: list[date], terms: Terms, seconds: Callable[[], float]) -> BacktestResult:
     return BacktestResult(
         engine="vector",
         start=dates[0],
         end=dates[-1],
         sessions=len(dates),
-        metrics=metrics_of(run.equity, initial=terms.cash, traded_shares=run.traded_shares, costs=run.costs, risk_free=terms.risk_free),
+        metrics=metrics_of(
+            curve.equity, initial=terms.cash, traded_shares=curve.traded_shares, costs=curve.costs, risk_free=terms.risk_free
+        ),
         dates=dates,
-        equity=run.equity,
-        targets=run.targets,
-        failures=run.failures,
-        seconds=timer() - began,
+        equity=curve.equity,
+        targets=curve.targets,
+        failures=failures,
+        seconds=seconds(),
     )
 
 

@@ -79,21 +79,25 @@ def strength(gain: float, loss: float) -> float:
     return 100.0 - 100.0 / (1.0 + gain / loss)
 
 
-def wilder_averages(closes: Floats, window: int) -> list[tuple[float, float]]:
-    """Return the average gain and loss per bar, from the mean of the first ``window`` changes on."""
+def wilder_averages(closes: Floats, window: int) -> tuple[list[float], list[float]]:
+    """Return the average gain and the average loss of every bar, from the mean of the first ``window`` changes on."""
     gains, losses = _moves(closes)
     gained, lost = gains.tolist(), losses.tolist()
     gain, loss = _start(gains, window), _start(losses, window)
-    averages = [(gain, loss)]
+    gain_of, loss_of = [gain], [loss]
+    weight = window - 1
     for up, down in zip(gained[window:], lost[window:], strict=True):
-        gain, loss = smoothed(gain, up, window), smoothed(loss, down, window)
-        averages.append((gain, loss))
-    return averages
+        # The steps of ``smoothed``, written out: two calls a bar would be most of the time.
+        gain, loss = (gain * weight + up) / window, (loss * weight + down) / window
+        gain_of.append(gain)
+        loss_of.append(loss)
+    return gain_of, loss_of
 
 
 def relative_strength(closes: Floats, window: int) -> Floats:
     """Return the relative strength index of one series."""
-    return np.array([strength(gain, loss) for gain, loss in wilder_averages(closes, window)])
+    gains, losses = wilder_averages(closes, window)
+    return _strengths(np.array(gains), np.array(losses))
 
 
 def relative_strengths(batch: Sequence[tuple[Floats, int]]) -> list[Floats]:

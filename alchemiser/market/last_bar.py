@@ -68,7 +68,8 @@ def _over_its_bars(measure: Measure, history: Floats) -> OfPrice:
 
 
 def _strength(history: Floats, window: int) -> OfPrice:
-    gain, loss = wilder_averages(history, window)[-1]
+    gains, losses = wilder_averages(history, window)
+    gain, loss = gains[-1], losses[-1]
     previous = float(history[-1])
 
     def value(price: float) -> float:

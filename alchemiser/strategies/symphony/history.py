@@ -58,6 +58,10 @@ class History:
         weights = self._holdings.weights(number)
         return {symbol: weights[symbol] for symbol in sorted(weights)}
 
+    def all_weights(self) -> tuple[list[str], Floats]:
+        """Return symbols, and for every session a row of their weights: zeros where there is no target."""
+        return self._holdings.matrix(self._root)
+
     def stream(self, node: Node) -> Stream:
         """Return the value stream of a node that a filter ranks."""
         return self._streams[node]

@@ -106,6 +106,42 @@ class Holdings:
         self._blocks.append((first, columns, chosen, shares))
         return np.arange(first, self._count, dtype=np.int32)
 
+    def matrix(self, held: Numbers) -> tuple[list[str], Floats]:
+        """Return the symbols of portfolios, and a row of their weights for each, zeros where it is ``NOTHING``.
+
+        The weights are those of :meth:`weights` to the last bit: a mix of every session is added up part by part, all sessions at once.
+        """
+        symbols = list(self._assets)
+        index = {symbol: place for place, symbol in enumerate(symbols)}
+        return symbols, self._rows(held, index)
+
+    def _rows(self, held: Numbers, index: Mapping[str, int]) -> Floats:
+        numbers, row_of = np.unique(held, return_inverse=True)
+        rows = np.zeros((len(numbers), len(index)))
+        firsts = [first for first, _, _, _ in self._blocks]
+        ends = [first + len(chosen) for first, _, chosen, _ in self._blocks]
+        is_single = numbers >= 0
+        for first, end, (_, columns, chosen, shares) in zip(firsts, ends, self._blocks, strict=True):
+            inside = slice(*np.searchsorted(numbers, (first, end)).tolist())
+            if inside.start == inside.stop:
+                continue
+            is_single[inside] = False
+            mixed = chosen[numbers[inside] - first]
+            parts = columns[:, mixed]
+            if shares is None:
+                given = np.where(parts == LEFT_OUT, 0.0, 1.0 / (parts != LEFT_OUT).sum(axis=0))
+            elif isinstance(shares, np.ndarray):
+                given = shares[:, mixed]
+            else:
+                given = np.repeat(np.array(shares)[:, None], len(mixed), axis=1)
+            for part, share in zip(parts, given, strict=True):
+                rows[inside] += share[:, None] * self._rows(part, index)
+        for place in np.flatnonzero(is_single).tolist():
+            for symbol, weight in self.weights(int(numbers[place])).items():
+                rows[place, index[symbol]] = weight
+        found: Floats = rows[row_of]
+        return found
+
     def average(self, held: Numbers, column_of: Callable[[str], Column]) -> Column:
         """Return for each session the average, by weight, of a number of each symbol held; it is known where all of them are."""
         numbers, row_of = np.unique(held, return_inverse=True)

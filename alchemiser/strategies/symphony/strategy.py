@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from alchemiser.domain.rebalancing import Header
+from alchemiser.market.arrays import Floats
 from alchemiser.market.indicators import Measure
 from alchemiser.strategies.base import Decider
 from alchemiser.strategies.live_panel import LivePanel
@@ -87,6 +88,10 @@ class HistoryDecider:
             return UNEXPLAINED if weights is None else Proposal(weights)
         decision = self.decision(place)
         return decision if isinstance(decision, NotComputable) else _proposal_of(decision)
+
+    def all_weights(self) -> tuple[list[str], Floats]:
+        """Return symbols, and the weights of every session at once: a row each, zeros where there is no target."""
+        return self._history.all_weights()
 
     def decision(self, place: int) -> Decision | NotComputable:
         """Return the target at a session with the path that led to it."""

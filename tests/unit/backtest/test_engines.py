@@ -36,7 +36,7 @@ def weekdays(count: int) -> np.ndarray:
     return np.array([day for day in range(FIRST.toordinal(), FIRST.toordinal() + 2 * count) if date.fromordinal(day).weekday() < 5][:count])
 
 
-def walks(seed: int, count: int = 120, *, holes: float = 0.0, scale: float = 1.0) -> tuple[PricePanel, Opens]:
+def walks(seed: int, count: int = 60, *, holes: float = 0.0, scale: float = 1.0) -> tuple[PricePanel, Opens]:
     """Return three random walks and their opens; ``holes`` is the share of days that a symbol lacks."""
     dice = np.random.default_rng(seed)
     days = weekdays(count)
@@ -149,13 +149,13 @@ def test_fees_come_out_of_the_profit() -> None:
 def test_nothing_is_seen_ahead(engine: Callable[..., BacktestResult]) -> None:
     """A run on bars that end earlier is the beginning of the run on all of them, to the last bit."""
     panel, _ = walks(29)
-    days = weekdays(120)
-    cut = PricePanel({symbol: (days[:70].astype(np.int64), panel.closes(symbol, 69).copy()) for symbol in "ABC"})
+    days = weekdays(60)
+    cut = PricePanel({symbol: (days[:35].astype(np.int64), panel.closes(symbol, 34).copy()) for symbol in "ABC"})
     whole, short = (engine([strategy(SWITCH)], bars, Terms(), timer=lambda: 0.0) for bars in (panel, cut))
 
     assert short.equity == whole.equity[: len(short.equity)]
     assert short.targets == whole.targets[: len(short.targets)]
-    assert len(short.equity) > 60
+    assert len(short.equity) > 25
 
 
 @ENGINES

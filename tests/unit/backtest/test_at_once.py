@@ -1,0 +1,61 @@
+"""A run of all sessions at once against the same run lived through session by session, which a recorder asks for."""
+
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from alchemiser.backtest.record import Recorder
+from alchemiser.backtest.result import BacktestResult, Opens, Terms
+from alchemiser.backtest.vector import run_vector
+from alchemiser.strategies.panel import PricePanel
+from alchemiser.strategies.symphony.strategy import SymphonyStrategy
+from tests.unit.backtest.test_engines import HEADERS, SPREAD, SWITCH, strategy, walks
+
+NESTED = f'(weight-specified 0.3 (asset "A") 0.7 {SPREAD})'
+
+
+def both(one: SymphonyStrategy, panel: PricePanel, terms: Terms, opens: Opens | None = None) -> tuple[BacktestResult, BacktestResult]:
+    """Return the run at once and the one that was lived through."""
+    at_once, lived = (run_vector([one], panel, terms, timer=lambda: 0.0, opens=opens, recorder=kept) for kept in (None, Recorder()))
+    return at_once, lived
+
+
+@pytest.mark.parametrize("header", HEADERS)
+@pytest.mark.parametrize("fill", ["close", "next-open"])
+@pytest.mark.parametrize("root", [SWITCH, SPREAD, NESTED])
+@pytest.mark.parametrize("holes", [0.0, 0.1])
+def test_at_once_is_what_is_lived_through(header: str, fill: Literal["close", "next-open"], root: str, holes: float) -> None:
+    """Curve, targets, failures and figures are the same for every header, fill, cost and hole in the bars."""
+    panel, opens = walks(7, 120, holes=holes)
+    at_once, lived = both(strategy(root, header), panel, Terms(fill=fill, slippage_bps=7.5), opens)
+
+    assert at_once.equity == pytest.approx(lived.equity, rel=1e-12)
+    assert at_once.failures == lived.failures
+    assert [target.date for target in at_once.targets] == [target.date for target in lived.targets]
+    for first, second in zip(at_once.targets, lived.targets, strict=True):
+        assert first.weights == pytest.approx(second.weights, rel=1e-15)
+    assert at_once.metrics.turnover == pytest.approx(lived.metrics.turnover, rel=1e-9)
+    assert at_once.metrics.costs == pytest.approx(lived.metrics.costs, rel=1e-9)
+
+
+def test_the_weights_of_all_sessions_are_those_of_each() -> None:
+    """A row of the matrix is the target of its session to the last bit, and zeros where there is none."""
+    panel, _ = walks(5, holes=0.1)
+    decider = strategy(NESTED).on(panel)
+    symbols, rows = decider.all_weights()  # type: ignore[attr-defined]
+    for place, row in enumerate(rows):
+        outcome = decider.decide(place, explain=False)
+        weights = getattr(outcome, "weights", {})
+        assert {symbol: weight for symbol, weight in zip(symbols, row.tolist(), strict=True) if weight} == dict(weights)
+    assert np.count_nonzero(rows.any(axis=1)) > 20
+
+
+def test_an_open_that_is_not_known_is_lived_through() -> None:
+    """A fill without a price waits for the next decision, which no product of arrays can tell."""
+    panel, opens = walks(7)
+    gone = dict(list(opens.by_symbol["A"].items())[:40])
+    at_once, lived = both(strategy(SPREAD), panel, Terms(fill="next-open"), Opens({**opens.by_symbol, "A": gone}))
+
+    assert at_once == lived
+    assert any("no price to fill at" in failure.reason for failure in at_once.failures)
