@@ -23,6 +23,7 @@ from alchemiser.alpaca.refusals import unproven
 from alchemiser.alpaca.rest import Host, OnRequest, Request, RestClient, RestLimits
 from alchemiser.alpaca.tls import prepare_trust
 from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosition
+from alchemiser.domain.activities import AccountActivity
 from alchemiser.domain.errors import CredentialsRefused, NotFoundAtVenue, OrderRejected, OutcomeUnknown, VenueError, VenueUnavailable
 from alchemiser.domain.market import Bar, MarketSnapshot, Session
 from alchemiser.domain.money import number_string
@@ -49,6 +50,7 @@ _ACCOUNT: Final = msgspec.json.Decoder(wire.WireAccount)
 _POSITIONS: Final = msgspec.json.Decoder(list[wire.WirePosition])
 _ASSETS: Final = msgspec.json.Decoder(list[wire.WireAsset])
 _ACTIVITIES: Final = msgspec.json.Decoder(list[wire.WireActivity])
+_NON_TRADES: Final = msgspec.json.Decoder(list[wire.WireNonTrade])
 _SESSIONS: Final = msgspec.json.Decoder(list[wire.WireSession])
 _CLOCK: Final = msgspec.json.Decoder(wire.WireClock)
 _SNAPSHOTS: Final = msgspec.json.Decoder(dict[str, market_wire.RestSnapshot | None])
@@ -220,6 +222,30 @@ class AlpacaVenue:
                     found[row.id] = _meaning(request, wire.activity_of, row)
             if len(rows) < FILLS_PER_PAGE:
                 return tuple(sorted(found.values(), key=lambda fill: fill.at))
+            pages.turn(request, rows[-1].id)
+
+    async def activities_since(self, after: datetime) -> tuple[AccountActivity, ...]:
+        """Return what happened to the account without a trade and was written after that time, oldest first."""
+        found: dict[str, AccountActivity] = {}
+        pages = _Pages()
+        while True:
+            request = Request(
+                method="GET",
+                path="/v2/account/activities",
+                what="list of what happened without a trade",
+                query=wire.query(
+                    category="non_trade_activity",
+                    after=after,
+                    direction="asc",
+                    page_size=FILLS_PER_PAGE,
+                    page_token=pages.cursor,
+                ),
+                is_bulk=True,
+            )
+            rows = await self._ask(request, _NON_TRADES)
+            found |= {row.id: _meaning(request, wire.non_trade_of, row) for row in rows}
+            if len(rows) < FILLS_PER_PAGE:
+                return tuple(sorted(found.values(), key=lambda row: row.at))
             pages.turn(request, rows[-1].id)
 
     async def replay_since(self, event_id: str) -> tuple[ExecutionReport, ...] | None:

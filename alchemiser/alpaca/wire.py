@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosition
+from alchemiser.domain.activities import AccountActivity
 from alchemiser.domain.market import Session
 from alchemiser.domain.money import ZERO, number_string
 from alchemiser.domain.orders import CORRECTIONS, ExecutionReport, NewOrder, Side
@@ -118,6 +119,25 @@ class WireActivity(Exact, frozen=True):
     cum_qty: Decimal
     transaction_time: Moment
     type: str = "fill"
+    previous_id: str | None = None
+
+
+class WireNonTrade(Exact, frozen=True):
+    """An account activity that is no fill. Only its id and its type are always there."""
+
+    id: str
+    activity_type: str
+    on: date | None = msgspec.field(default=None, name="date")
+    created_at: Moment | None = None
+    net_amount: Decimal | None = None
+    symbol: str | None = None
+    qty: Decimal | None = None
+    price: Decimal | None = None
+    per_share_amount: Decimal | None = None
+    description: str | None = None
+    activity_sub_type: str | None = None
+    status: str | None = None
+    group_id: str | None = None
     previous_id: str | None = None
 
 
@@ -255,6 +275,32 @@ def activity_of(wire: WireActivity) -> BrokerActivity:
         at=wire.transaction_time.astimezone(UTC),
         correction=wire.type if wire.type in CORRECTIONS else None,
         previous_execution_id=None if wire.previous_id is None else wire.previous_id.rpartition("::")[2],
+    )
+
+
+def non_trade_of(wire: WireNonTrade) -> AccountActivity:
+    """Return the activity. A row that does not say when it was written says it in its id, in New York's time.
+
+    Raises ``ValueError`` for one that says no day at all.
+    """
+    at = wire.created_at
+    if at is None:
+        at = datetime.strptime(wire.id.partition("::")[0][:14], "%Y%m%d%H%M%S").replace(tzinfo=NEW_YORK)
+    return AccountActivity(
+        activity_id=wire.id,
+        kind=wire.activity_type,
+        on=wire.on or at.astimezone(NEW_YORK).date(),
+        at=at.astimezone(UTC),
+        amount=wire.net_amount or Decimal(0),
+        symbol=wire.symbol or None,
+        quantity=wire.qty,
+        per_share=wire.per_share_amount,
+        price=wire.price,
+        description=wire.description or "",
+        sub_kind=wire.activity_sub_type,
+        status=wire.status or "executed",
+        group=wire.group_id,
+        previous_id=wire.previous_id,
     )
 
 

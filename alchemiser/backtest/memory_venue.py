@@ -10,6 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosition
+from alchemiser.domain.activities import AccountActivity
 from alchemiser.domain.errors import NotFoundAtVenue, OrderRejected, VenueUnavailable
 from alchemiser.domain.events import Event, ExecutionReported
 from alchemiser.domain.market import Bar, MarketSnapshot, Session
@@ -140,6 +141,10 @@ class MemoryVenue:
     async def fills_since(self, after: datetime | None) -> tuple[BrokerActivity, ...]:
         """Return the fills after that time, oldest first."""
         return tuple(fill for fill in self._fills if after is None or fill.at > after)
+
+    async def activities_since(self, after: datetime) -> tuple[AccountActivity, ...]:
+        """Return nothing: the prices of a backtest are adjusted, so that nothing happens to shares without a trade."""
+        return ()
 
     async def replay_since(self, event_id: str) -> tuple[ExecutionReport, ...] | None:
         """Return ``None``: nothing is lost, so nothing is told again."""

@@ -12,8 +12,10 @@ from typing import Any, ClassVar
 import msgspec
 
 from alchemiser.domain.account import Account, BrokerPosition
+from alchemiser.domain.activities import AccountActivity, ActivityEntry, Treatment
 from alchemiser.domain.intents import Adjustment, Crossing, Denial, Intent, IntentOutcome
 from alchemiser.domain.market import Bar, Quote, Session
+from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import ExecutionReport, Fill, NewOrder, Side
 from alchemiser.domain.rebalancing import Frequency, Header
 from alchemiser.domain.reconciliation import Difference, Parking
@@ -563,6 +565,27 @@ class FillBooked(Event, frozen=True, kw_only=True):
     entries: tuple[BookEntry, ...]
 
 
+class ActivityBooked(Event, frozen=True, kw_only=True):
+    """A row of the broker's account activities was booked, once; the cash of all parts adds up to the row's.
+
+    ``account_cash`` is what belongs to no strategy and is profit of the account, ``transferred`` what came in or went out and is none,
+    ``value_in_kind`` the same for shares, all in dollars. ``new_symbol`` is what the shares became, ``parent`` what they were spun off
+    from, with ``cost_fraction`` of its cost. In a split every ``old`` shares became ``new``, where that is known.
+    """
+
+    activity: AccountActivity
+    treatment: Treatment
+    entries: tuple[ActivityEntry, ...]
+    account_cash: Decimal = ZERO
+    transferred: Decimal = ZERO
+    value_in_kind: Decimal = ZERO
+    new_symbol: str | None = None
+    parent: str | None = None
+    cost_fraction: Decimal = ZERO
+    old: Decimal | None = None
+    new: Decimal | None = None
+
+
 class LedgerCompared(Event, frozen=True, kw_only=True):
     """The ledger was compared with the broker; ``differences`` names each one in words and is empty when they agree."""
 
@@ -571,13 +594,17 @@ class LedgerCompared(Event, frozen=True, kw_only=True):
 
 
 class ResultReported(Event, frozen=True, kw_only=True):
-    """Equity, cash and profit at the end of a session, in dollars, for the account and per strategy."""
+    """Equity, cash and profit at the end of a session, in dollars, for the account and per strategy.
+
+    ``income`` is what shares paid and trading cost.
+    """
 
     session: date
     equity: Decimal
     cash: Decimal
     realised: dict[str, Decimal]
     unrealised: dict[str, Decimal]
+    income: dict[str, Decimal] = {}
 
 
 class TradingStateChanged(Event, frozen=True, kw_only=True):
@@ -688,6 +715,7 @@ AnyEvent = (
     | OrderClosed
     | TimerElapsed
     | FillBooked
+    | ActivityBooked
     | LedgerCompared
     | ResultReported
     | TradingStateChanged

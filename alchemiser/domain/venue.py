@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosition
+from alchemiser.domain.activities import AccountActivity
 from alchemiser.domain.market import Bar, MarketSnapshot, Session
 from alchemiser.domain.orders import ExecutionReport, NewOrder, Side
 
@@ -56,6 +57,9 @@ class Venue(Protocol):
 
     async def fills_since(self, after: datetime | None) -> tuple[BrokerActivity, ...]:
         """Return the fills after that time, and what took fills back, oldest first; all of them when ``after`` is ``None``."""
+
+    async def activities_since(self, after: datetime) -> tuple[AccountActivity, ...]:
+        """Return what happened to the account without a trade and was written after that time, oldest first."""
 
     async def replay_since(self, event_id: str) -> tuple[ExecutionReport, ...] | None:
         """Return what was told of our orders after that event, oldest first; ``None`` where the venue does not tell anything again."""

@@ -47,6 +47,7 @@ class Entitlement(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal
     per_share: Decimal
     payable: date
+    record_date: date | None = None
 
 
 def actions_of(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[CorporateAction]:

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
-from alchemiser.domain.money import CENT, ZERO, round_price_down, round_price_up, to_cents, truncate_shares
+from alchemiser.domain.money import CENT, ZERO, number_string, round_price_down, round_price_up, to_cents, truncate_shares
 from alchemiser.exchange.activities import ActivityLog, other_activity
 from alchemiser.exchange.blotter import Blotter
 from alchemiser.exchange.floor import Floor
@@ -81,7 +81,8 @@ class Issuers:
         self._state.account.cash += cash
         kind = "SPLIT" if action.kind == "split" else "DIV"
         text = f"{symbol} {action.new_rate} for {action.old_rate}"
-        self._row(kind, on, at, text, symbol=symbol, quantity=position.quantity - before, amount=cash)
+        sub_type = None if action.kind == "split" else "SDIV"
+        self._row(kind, on, at, text, symbol=symbol, quantity=position.quantity - before, amount=cash, sub_type=sub_type)
         if position.quantity == 0:
             del self._state.account.positions[symbol]
 
@@ -98,14 +99,22 @@ class Issuers:
         quantity = self._state.account.quantity(action.symbol)
         if quantity:
             payable = action.payable_date or action.ex_date
-            owed = Entitlement(action_id=action.id, symbol=action.symbol, quantity=quantity, per_share=action.cash, payable=payable)
+            owed = Entitlement(
+                action_id=action.id,
+                symbol=action.symbol,
+                quantity=quantity,
+                per_share=action.cash,
+                payable=payable,
+                record_date=action.ex_date,
+            )
             self._state.entitlements.append(owed)
 
     def _pay(self, owed: Entitlement, on: date, at: datetime) -> None:
         cash = to_cents(owed.quantity * owed.per_share)
         self._state.account.cash += cash
-        text = f"Cash DIV @ {owed.per_share:f}"
-        self._row("DIV", on, at, text, symbol=owed.symbol, quantity=owed.quantity, amount=cash, per_share=owed.per_share)
+        recorded = "" if owed.record_date is None else f", Rec Date: {owed.record_date}"
+        text = f"Cash DIV @ {owed.per_share:f}, Pos QTY: {number_string(owed.quantity)}{recorded}"
+        self._row("DIV", on, at, text, symbol=owed.symbol, quantity=owed.quantity, amount=cash, per_share=owed.per_share, sub_type="CDIV")
 
     def _spin_off(self, action: CorporateAction, on: date, at: datetime) -> None:
         assert action.new_symbol is not None, f"spin-off {action.id} names no new symbol"
@@ -126,14 +135,16 @@ class Issuers:
         quantity, text = position.quantity, f"{symbol} {action.kind.replace('_', ' ')}"
         cash = to_cents(quantity * action.cash)
         account.cash += cash
-        self._row(_ROW_OF[action.kind], on, at, text, symbol=symbol, quantity=-quantity, amount=cash)
+        # Both rows of an exchange of shares are of one group, so that it can be told what became of which.
+        group = None if action.new_symbol is None else action.id
+        self._row(_ROW_OF[action.kind], on, at, text, symbol=symbol, quantity=-quantity, amount=cash, group_id=group)
         if action.new_symbol is not None:
             book, old_book = self._standing.book(action.new_symbol), self._standing.book(symbol)
             if book.last_price is None:
                 book.last_price, book.close, book.previous_close = old_book.last_price, old_book.close, old_book.previous_close
             for lot in position.lots:
                 account.deliver(action.new_symbol, lot.quantity, lot.price, is_carried=True)
-            self._row(_ROW_OF[action.kind], on, at, text, symbol=action.new_symbol, quantity=quantity)
+            self._row(_ROW_OF[action.kind], on, at, text, symbol=action.new_symbol, quantity=quantity, group_id=group)
 
     def _cancel(self, order: VenueOrder, at: datetime) -> None:
         # An earlier order of its group may have taken it along.
@@ -151,6 +162,8 @@ class Issuers:
         quantity: Decimal,
         amount: Decimal = ZERO,
         per_share: Decimal | None = None,
+        sub_type: str | None = None,
+        group_id: str | None = None,
     ) -> None:
         self._log.add(
             other_activity(
@@ -163,6 +176,8 @@ class Issuers:
                 symbol=symbol,
                 quantity=quantity,
                 per_share=per_share,
+                sub_type=sub_type,
+                group_id=group_id,
             )
         )
 

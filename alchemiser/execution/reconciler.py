@@ -42,8 +42,9 @@ _log = structlog.get_logger(__name__)
 class ReconcilerParts(msgspec.Struct, frozen=True):
     """What the reconciler works with.
 
-    ``holdings`` and ``cash`` are the books'; ``unfinished`` is the id of the rebalance in progress; ``attempts`` is how often a difference
-    is asked about before its symbol is parked. ``publish`` may wait, ``post`` never does.
+    ``holdings`` and ``cash`` are the books'; ``catch_up`` has them told what happened to the account without a trade. ``unfinished`` is the
+    id of the rebalance in progress; ``attempts`` is how often a difference is asked about before its symbol is parked. ``publish`` may
+    wait, ``post`` never does.
     """
 
     venue: Venue
@@ -58,6 +59,7 @@ class ReconcilerParts(msgspec.Struct, frozen=True):
     durable: Callable[[], Awaitable[None]]
     epoch: str
     attempts: int = 4
+    catch_up: Callable[[], Awaitable[object]] | None = None
 
 
 class Reconciler:
@@ -99,6 +101,8 @@ class Reconciler:
     async def _ask(self, reason: str, since: datetime | None, since_event: str | None) -> tuple[VenueSide, AccountObserved]:
         """Ask the venue for everything, once."""
         venue, orders = self._parts.venue, self._parts.orders
+        if self._parts.catch_up is not None:
+            await self._parts.catch_up()
         replayed = () if since_event is None else await venue.replay_since(since_event)
         listed = await venue.open_orders()
         looked_up: dict[str, ExecutionReport | None] = {}

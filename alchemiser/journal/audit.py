@@ -9,11 +9,14 @@ from bisect import bisect_right
 from collections import deque
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
 from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.activities import Treatment
 from alchemiser.domain.events import (
+    ActivityBooked,
     Event,
     FillBooked,
     FillBroken,
@@ -23,8 +26,11 @@ from alchemiser.domain.events import (
     RebalancePlanned,
     ResultReported,
 )
-from alchemiser.domain.money import ZERO
+from alchemiser.domain.money import CENT, ONE, ZERO
 from alchemiser.domain.orders import Fill, NewOrder
+
+_DUST: Final = Decimal("0.00000001")
+"""Shares that a ratio which never ends may leave."""
 
 
 class _Seen(msgspec.Struct):
@@ -40,7 +46,7 @@ class _Seen(msgspec.Struct):
 class Audit:
     """Reads events in order and collects what breaks a rule, each in words, in ``problems``."""
 
-    listens_to = (OrderIntended, OrderFilled, FillBroken, OrderClosed, FillBooked, RebalancePlanned, ResultReported)
+    listens_to = (OrderIntended, OrderFilled, FillBroken, OrderClosed, FillBooked, ActivityBooked, RebalancePlanned, ResultReported)
 
     def __init__(self) -> None:
         self.problems: list[str] = []
@@ -50,6 +56,7 @@ class Audit:
         self._booked: set[str] = set()
         self._broken: set[str] = set()
         self._unbooked: deque[str] = deque()
+        self._activities: set[tuple[str, str]] = set()
         self._books = _Books()
 
     def __call__(self, envelope: Envelope) -> None:
@@ -69,6 +76,8 @@ class Audit:
                 return self._closed(event)
             case FillBooked():
                 return self._booking(event)
+            case ActivityBooked():
+                return self._activity(event)
             case RebalancePlanned(crossings=crossings, at=at):
                 return [
                     problem
@@ -168,6 +177,18 @@ class Audit:
             problems += self._books.trade((entry.strategy, event.symbol), traded, entry.realised)
         return problems
 
+    def _activity(self, event: ActivityBooked) -> list[str]:
+        row = event.activity
+        if (row.activity_id, row.status) in self._activities:
+            return [f"row {row.activity_id} of the account's activities is booked a second time"]
+        self._activities.add((row.activity_id, row.status))
+        problems = []
+        cash = sum((entry.cash for entry in event.entries), ZERO) + event.account_cash + event.transferred
+        if row.status == "executed" and cash != row.amount:
+            problems.append(f"{cash} dollars are booked for row {row.activity_id}, which moved {row.amount}")
+        self._books.change(event)
+        return problems
+
 
 class _Traded(msgspec.Struct, frozen=True):
     """Signed shares of one strategy that changed hands at a price, then; nameless when they were crossed inside."""
@@ -178,15 +199,32 @@ class _Traded(msgspec.Struct, frozen=True):
     at: datetime
 
 
-class _Position(msgspec.Struct):
-    """What a strategy traded of one symbol, in the order of the times, and what that leaves: first in, first out."""
+class _Changed(msgspec.Struct, frozen=True):
+    """What an issuer did: the shares became ``factor`` times as many, ``cost`` went with others; ``arrived`` came, at a price."""
 
-    trades: list[_Traded] = []
+    execution_id: str
+    at: datetime
+    factor: Decimal = ONE
+    cost: Decimal = ZERO
+    cash: Decimal = ZERO
+    arrived: tuple[tuple[Decimal, Decimal], ...] = ()
+
+
+class _Position(msgspec.Struct):
+    """What a strategy traded of one symbol, in the order of the times, and what that leaves: first in, first out.
+
+    Prices of shares that an issuer has changed may never end: from then on profits are compared to the cent. Where the shares of two
+    symbols became one, ``is_blended``, nothing is said of which were sold.
+    """
+
+    trades: list[_Traded | _Changed] = []
     lots: deque[tuple[Decimal, Decimal]] = msgspec.field(default_factory=deque)
     realised: Decimal = ZERO
     is_changed: bool = False
+    is_reshaped: bool = False
+    is_blended: bool = False
 
-    def take_in(self, one: _Traded) -> None:
+    def take_in(self, one: _Traded | _Changed) -> None:
         """Count one more trade, at its place."""
         if not self.is_changed and (not self.trades or one.at >= self.trades[-1].at):
             self.trades.append(one)
@@ -195,7 +233,7 @@ class _Position(msgspec.Struct):
         place = next(
             (place for place, other in enumerate(self.trades) if one.execution_id and other.execution_id == one.execution_id), None
         )
-        if place is not None:
+        if place is not None and isinstance(one, _Traded):
             self.trades[place] = msgspec.structs.replace(one, at=self.trades[place].at)
         else:
             self.trades.insert(bisect_right(self.trades, one.at, key=lambda other: other.at), one)
@@ -207,12 +245,36 @@ class _Position(msgspec.Struct):
         for one in self.trades:
             self._count(one)
 
-    def _count(self, one: _Traded) -> None:
+    def agrees(self, said: Decimal, made: Decimal) -> bool:
+        """Whether a profit is what it should be."""
+        return said == made or self.is_blended or (self.is_reshaped and abs(said - made) < CENT)
+
+    def _count(self, one: _Traded | _Changed) -> None:
+        if isinstance(one, _Changed):
+            self._reshape(one)
+        else:
+            self._trade(one)
+
+    def _reshape(self, one: _Changed) -> None:
+        if not one.factor:
+            self.realised += one.cash - sum((held * cost for held, cost in self.lots), ZERO)
+            self.lots = deque()
+        else:
+            whole = sum((held * cost for held, cost in self.lots), ZERO)
+            left = (whole - one.cost) / whole if whole else ONE
+            self.lots = deque((held * one.factor, cost * left / one.factor) for held, cost in self.lots)
+        self.lots.extend(one.arrived)
+
+    def _trade(self, one: _Traded) -> None:
         left = one.quantity
         while left and self.lots and (self.lots[0][0] > 0) != (left > 0):
             held, cost = self.lots.popleft()
             taken = min(abs(held), abs(left)) * (1 if held > 0 else -1)
+            if self.is_reshaped and abs(taken - held) < _DUST:
+                taken = held
             left += taken
+            if self.is_reshaped and abs(left) < _DUST:
+                left = ZERO
             self.realised += taken * (one.price - cost)
             if taken != held:
                 self.lots.appendleft((held - taken, cost))
@@ -235,7 +297,7 @@ class _Books:
         if one.quantity < 0 and position.lots and position.lots[0][0] < 0 and not position.is_changed:
             held = sum((quantity for quantity, _ in position.lots), ZERO) - one.quantity
             problems.append(f"{strategy} sells {-one.quantity} {symbol} and holds {held}")
-        if said is not None and said != position.realised - before:
+        if said is not None and not position.agrees(said, position.realised - before):
             problems.append(
                 f"{strategy} is said to have earned {said} with {abs(one.quantity)} {symbol}, its lots say {position.realised - before}"
             )
@@ -252,21 +314,61 @@ class _Books:
                 for traded in position.trades
                 for one in (
                     [traded]
-                    if traded.execution_id != fill.execution_id
+                    if traded.execution_id != fill.execution_id or not isinstance(traded, _Traded)
                     else [msgspec.structs.replace(traded, execution_id=name, quantity=ZERO) for name in kept]
                 )
             ]
             position.is_changed = True
             position.count_again()
 
+    def change(self, event: ActivityBooked) -> None:
+        """Count what a row without a trade does to shares."""
+        row, new = event.activity, event.new_symbol
+        for entry in event.entries:
+            if entry.symbol is None or not (entry.quantity or entry.cost):
+                continue
+            position = self._positions.setdefault((entry.strategy, entry.symbol), _Position())
+            held = sum((quantity for quantity, _ in position.lots), ZERO)
+            if event.treatment is Treatment.EXCHANGE:
+                if entry.symbol == row.symbol and new is not None:
+                    came = next(one.quantity for one in event.entries if (one.strategy, one.symbol) == (entry.strategy, new))
+                    self._exchange(entry.strategy, row.symbol, new, came / held if held else ONE)
+                continue
+            position.is_reshaped = True
+            position.is_blended |= entry.quantity > 0 and bool(entry.cost) and bool(position.lots)
+            if event.treatment is Treatment.SPIN_OFF and entry.quantity:
+                price = entry.cost / entry.quantity
+                position.take_in(_Changed(row.activity_id, row.at, arrived=((entry.quantity, price),)))
+            elif event.treatment is Treatment.SPIN_OFF:
+                position.take_in(_Changed(row.activity_id, row.at, cost=-entry.cost))
+            else:
+                factor = (held + entry.quantity) / held if held else ONE
+                position.take_in(_Changed(row.activity_id, row.at, factor=factor, cash=entry.cash))
+
+    def _exchange(self, strategy: str, old: str, new: str, factor: Decimal) -> None:
+        gone, there = self._positions.pop((strategy, old), _Position()), self._positions.get((strategy, new))
+        if factor != ONE:
+            gone.is_reshaped = True
+            gone.take_in(_Changed("", gone.trades[-1].at, factor=factor))
+        if there is not None:
+            gone.is_blended = bool(gone.lots) and bool(there.lots)
+            gone.lots.extend(there.lots)
+            gone.realised += there.realised
+            gone.trades = sorted((*gone.trades, *there.trades), key=lambda one: one.at)
+            gone.is_changed = True
+        self._positions[strategy, new] = gone
+
     def compare(self, said: dict[str, Decimal]) -> list[str]:
         """Compare the profit that a result claims."""
         made = dict.fromkeys(said, ZERO)
+        whole = {name: _Position() for name in said}
         for (strategy, _), position in self._positions.items():
             if strategy in made:
                 made[strategy] += position.realised
+                whole[strategy].is_reshaped |= position.is_reshaped
+                whole[strategy].is_blended |= position.is_blended
         return [
             f"the result of {strategy} is {amount}, its sales make {made[strategy]}"
             for strategy, amount in said.items()
-            if amount != made[strategy]
+            if not whole[strategy].agrees(amount, made[strategy])
         ]

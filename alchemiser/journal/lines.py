@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.events import Event, ExecutionReported, FillBooked, OrderFilled, OrderIntended
+from alchemiser.domain.events import ActivityBooked, Event, ExecutionReported, FillBooked, OrderFilled, OrderIntended
 from alchemiser.domain.money import number_string
 
 WIDEST = 240
@@ -43,6 +43,10 @@ def story_of(event: Event) -> str:
         case FillBooked(symbol=symbol, entries=entries):
             parts = ", ".join(f"{entry.strategy} {number_string(entry.quantity)}" for entry in entries)
             return f"{symbol}: {parts}"
+        case ActivityBooked(activity=row, treatment=treatment, entries=entries):
+            about = "" if row.symbol is None else f" {row.symbol}"
+            parts = "".join(f", {entry.strategy} {number_string(entry.quantity)} and {number_string(entry.cash)}" for entry in entries)
+            return f"{row.kind}{about} {number_string(row.amount)} as {treatment}{parts}"
         case _:
             fields = (name for name in event.__struct_fields__ if name != "at")
             return "  ".join(f"{name}={_text(getattr(event, name))}" for name in fields)

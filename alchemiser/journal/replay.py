@@ -13,6 +13,7 @@ import msgspec
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
+    ActivityBooked,
     CancelRequested,
     ExecutionReported,
     FillBooked,
@@ -102,8 +103,8 @@ class _Fold:
                 self._book(envelope.sequence, event)
             case FillBroken():
                 self._break(event.fill)
-            case RebalancePlanned():
-                self._cross(event)
+            case RebalancePlanned() | ActivityBooked():
+                self._move_without_fills(event)
             case TradingStateChanged():
                 self._scopes.apply(event)
                 self._trading_state = ACTIVE if (account := self._scopes.account) is None else account.state
@@ -215,6 +216,17 @@ class _Fold:
         self._shares[event.execution_id] = {entry.strategy: entry.quantity for entry in event.entries}
         for entry in event.entries:
             self._move(entry.strategy, event.symbol, entry.quantity)
+
+    def _move_without_fills(self, event: RebalancePlanned | ActivityBooked) -> None:
+        if isinstance(event, RebalancePlanned):
+            self._cross(event)
+            return
+        for entry in event.entries:
+            if entry.symbol is not None and entry.quantity:
+                self._move(entry.strategy, entry.symbol, entry.quantity)
+                self._positions[entry.symbol] = self._positions.get(entry.symbol, ZERO) + entry.quantity
+        moved = sum((entry.cash for entry in event.entries), ZERO)
+        self._cash += moved + event.account_cash + event.transferred
 
     def _cross(self, event: RebalancePlanned) -> None:
         for crossing in event.crossings:

@@ -1,4 +1,4 @@
-"""Who gets which part of a shared fill.
+"""Who gets which part of a shared fill, and of what is shared otherwise.
 
 The rule: each strategy gets its share of the fill in proportion to what it still waits for, cut to nine decimals; what the cutting
 leaves goes to the strategy that waits for most, first in name order among equals. The parts are never negative, never more than was waited
@@ -6,7 +6,7 @@ for, and add up to the fill.
 """
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.money import ZERO, truncate_shares
@@ -30,3 +30,17 @@ def split_fill(quantity: Decimal, waiting: Mapping[str, Decimal]) -> dict[str, D
         parts[name] += more
         rest -= more
     return {name: parts[name] for name in sorted(parts) if parts[name]}
+
+
+def apportion(amount: Decimal, weights: Mapping[str, Decimal], quantum: Decimal) -> dict[str, Decimal]:
+    """Divide an amount in proportion to weights, cut to multiples of ``quantum``; the greatest weight gets what the cutting leaves.
+
+    Equal weights stand in the order of names. The parts add up to the amount exactly, whatever its sign; without weights there are none.
+    """
+    total = sum(weights.values(), ZERO)
+    if not total:
+        return dict.fromkeys(sorted(weights), ZERO)
+    parts = {name: (amount * weights[name] / total).quantize(quantum, rounding=ROUND_DOWN) for name in sorted(weights)}
+    first = min(weights, key=lambda name: (-abs(weights[name]), name))
+    parts[first] += amount - sum(parts.values(), ZERO)
+    return parts

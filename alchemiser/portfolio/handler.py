@@ -119,6 +119,8 @@ class Rebalancer:
         """Look at the account at the end of a session, name what differs from the ledger, and report the result."""
         for pause in (*RESULT_PAUSES_SECONDS, None):
             try:
+                if self._parts.catch_up is not None:
+                    await self._parts.catch_up()
                 account, positions = await self._observe("session closed")
                 break
             except VenueError as error:
@@ -141,5 +143,6 @@ class Rebalancer:
                 cash=account.cash,
                 realised={name: books[name].realised for name in sorted(books)},
                 unrealised={name: books[name].unrealised(marks) if marks else ZERO for name in sorted(books)},
+                income={name: books[name].income for name in sorted(books)},
             )
         )

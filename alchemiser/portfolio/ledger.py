@@ -1,21 +1,25 @@
 """The ledger: every fill booked once, to the strategies that asked for it, exact to the cent and to the share fraction.
 
-An inline component of the bus. It keeps one :class:`~alchemiser.portfolio.lots.Book` per strategy and the cash of the account. What it
+An inline component of the bus. It keeps one :class:`~alchemiser.portfolio.lots.Book` per strategy and the cash of the account: fills,
+and all that happens to an account without a trade. What it
 knows follows from journaled events alone, so replaying them gives the same books; while it replays it publishes nothing. A fill changes
 the books when its booking comes back as an event: after each event the state is that of a replay up to it.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
 from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.activities import AccountActivity, SpinOff, Treatment
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.events import (
     AccountObserved,
+    ActivityBooked,
     BookEntry,
     DaemonStarted,
     Event,
@@ -32,9 +36,17 @@ from alchemiser.domain.market import Session
 from alchemiser.domain.memory import Remembering
 from alchemiser.domain.money import ZERO, number_string
 from alchemiser.domain.orders import Fill
+from alchemiser.portfolio.activities import Facts, booking_of, in_order, reversal_of
 from alchemiser.portfolio.attribution import split_fill
+from alchemiser.portfolio.issuers import carry_out
 from alchemiser.portfolio.lots import Book, Trade
-from alchemiser.portfolio.trails import Trail
+from alchemiser.portfolio.shelf import Shelf
+
+ACTIVITIES_KEPT: Final = timedelta(days=21)
+"""How much older than the newest row of the broker's activities a row may be and still be known again; they are asked for since less."""
+
+CANCELLED: Final = "canceled"
+CORRECTED: Final = "correct"
 
 
 class OwnOrder(msgspec.Struct, kw_only=True):
@@ -57,18 +69,24 @@ class LedgerMemory(msgspec.Struct, kw_only=True):
     """What the ledger remembers.
 
     ``waiting`` is what each strategy still waits for, by intent; ``orders`` are ours, ``booked`` is how each of their executions was
-    booked; ``unbooked`` are fills whose booking has not come yet, by execution. ``trails`` are the trades that may still be taken back, by
-    strategy and symbol, ``instead`` is who had what of an execution that was corrected, by the execution that stands in its place.
+    booked; ``unbooked`` are fills whose booking has not come yet, by execution. ``instead`` is who had what of an execution that was
+    corrected, by the execution that stands in its place. ``activities`` are the newest rows without a trade as they were booked, by id.
+    ``account_cash`` is the profit that is no strategy's, ``transferred`` what came in and went out, ``at_broker`` the broker's shares when
+    they were last seen.
     """
 
-    books: dict[str, Book]
+    shelf: Shelf
     opening_cash: Decimal | None
+    opened_at: datetime | None
+    activities: dict[str, ActivityBooked]
+    account_cash: Decimal
+    transferred: Decimal
+    at_broker: dict[str, Decimal]
     waiting: dict[str, dict[str, Decimal]]
     orders: dict[str, OwnOrder]
     booked: dict[str, Booking]
     unbooked: dict[str, Fill]
     session: Session | None
-    trails: dict[str, dict[str, Trail]]
     instead: dict[str, dict[str, Decimal]]
 
 
@@ -87,6 +105,7 @@ class Ledger(Remembering):
         OrderFilled,
         FillBooked,
         FillBroken,
+        ActivityBooked,
         OrderClosed,
         SessionOpened,
     )
@@ -94,14 +113,18 @@ class Ledger(Remembering):
     def __init__(self, post: Callable[[Event], object]) -> None:
         self._post = post
         self._replaying = False
-        self._books: dict[str, Book] = {}
+        self._shelf = Shelf()
         self._opening_cash: Decimal | None = None
+        self._opened_at: datetime | None = None
+        self._activities: dict[str, ActivityBooked] = {}
+        self._account_cash = ZERO
+        self._transferred = ZERO
+        self._at_broker: dict[str, Decimal] = {}
         self._waiting: dict[str, dict[str, Decimal]] = {}
         self._orders: dict[str, OwnOrder] = {}
         self._booked: dict[str, Booking] = {}
         self._unbooked: dict[str, Fill] = {}
         self._session: Session | None = None
-        self._trails: dict[str, dict[str, Trail]] = {}
         self._instead: dict[str, dict[str, Decimal]] = {}
         # Fills that wait until the booking before theirs has come back: it decides what is still waited for. Between events it is empty.
         self._to_book: deque[Fill] = deque()
@@ -110,20 +133,39 @@ class Ledger(Remembering):
     @property
     def books(self) -> Mapping[str, Book]:
         """The book of each strategy, by name."""
-        return self._books
+        return self._shelf.books
 
     @property
     def cash(self) -> Decimal | None:
-        """The cash of the account in dollars as the first look at the broker and our own fills make it; ``None`` before that look."""
+        """The cash of the account in dollars as the first look at the broker and what was booked make it; ``None`` before that look."""
         if self._opening_cash is None:
             return None
-        return self._opening_cash + sum((book.cash_flow for book in self._books.values()), ZERO)
+        flows = sum((book.cash_flow for book in self._shelf.books.values()), ZERO)
+        return self._opening_cash + flows + self._account_cash + self._transferred
+
+    @property
+    def account_cash(self) -> Decimal:
+        """What the account earned that belongs to no strategy: interest, dividends of others' shares, fees of nobody's trades. Dollars."""
+        return self._account_cash
+
+    @property
+    def transferred(self) -> Decimal:
+        """What was paid into the account since it was first seen, less what was taken out of it, in dollars. It is no profit."""
+        return self._transferred
+
+    @property
+    def activities_since(self) -> datetime | None:
+        """Since when rows of the account's activities may be missing; ``None`` before the account was first seen."""
+        newest = max((booked.activity.at for booked in self._activities.values()), default=None)
+        if self._opened_at is None or newest is None:
+            return self._opened_at
+        return max(self._opened_at, newest - ACTIVITIES_KEPT / 3)
 
     def holdings(self) -> dict[str, Decimal]:
         """Return the shares of every symbol over all strategies, by symbol in order."""
         total: dict[str, Decimal] = {}
-        for name in sorted(self._books):
-            for symbol, quantity in self._books[name].holdings().items():
+        for _, book in sorted(self._shelf.books.items()):
+            for symbol, quantity in book.holdings().items():
                 total[symbol] = total.get(symbol, ZERO) + quantity
         return dict(sorted(total.items()))
 
@@ -134,6 +176,19 @@ class Ledger(Remembering):
             self(envelope)
         finally:
             self._replaying = False
+
+    def take(self, rows: Iterable[AccountActivity], spin_offs: Mapping[str, SpinOff]) -> int:
+        """Book the rows of the account's activities that have not been booked; return how many. What was before us is not ours.
+
+        A row counts once, by its id. One that takes an earlier one back undoes it.
+        """
+        if self._opened_at is None:
+            return 0
+        opened_at = self._opened_at
+        new = [row for row in rows if row.at > opened_at and _row_key(row) not in self._activities]
+        for row, partner in in_order(new):
+            self._post(self._activity_booking(row, partner, spin_offs))
+        return len(new)
 
     def settle(self) -> int:
         """Book the fills whose booking the journal does not hold (it was cut short); return how many."""
@@ -146,9 +201,10 @@ class Ledger(Remembering):
         """Apply one event."""
         match envelope.event:
             case DaemonStarted(strategies=strategies):
-                self._books = {name: Book() for name in strategies} | self._books
-            case AccountObserved(account=account) if self._opening_cash is None:
-                self._opening_cash = account.cash
+                for name in strategies:
+                    self._shelf.book_of(name)
+            case AccountObserved() as observed:
+                self._observe(observed)
             case RebalancePlanned() as plan:
                 self._plan(plan)
             case OrderIntended(order=order, rebalance_id=rebalance, intent_id=intent, at=at):
@@ -161,6 +217,8 @@ class Ledger(Remembering):
                 self._apply(booked)
             case FillBroken(fill=fill, replaced_by=replaced_by):
                 self._undo(fill, replaced_by)
+            case ActivityBooked() as booked:
+                self._apply_activity(booked)
             case SessionOpened(session=session):
                 self._turn_to(session)
             case _:
@@ -192,7 +250,7 @@ class Ledger(Remembering):
     def _cross(self, plan: RebalancePlanned, crossing: Crossing, number: int) -> None:
         name = f"{plan.rebalance_id}/crossing/{number}"
         for strategy, quantity in ((crossing.seller, -crossing.quantity), (crossing.buyer, crossing.quantity)):
-            self._trade(strategy, crossing.symbol, Trade(execution_id=name, quantity=quantity, price=crossing.price, at=plan.at))
+            self._shelf.trade(strategy, crossing.symbol, Trade(execution_id=name, quantity=quantity, price=crossing.price, at=plan.at))
 
     def _take(self, fill: Fill) -> None:
         if fill.execution_id in self._booked or fill.execution_id in self._unbooked:
@@ -211,7 +269,7 @@ class Ledger(Remembering):
         entries = []
         for strategy, quantity in self._split(fill).items():
             signed = fill.side.sign * quantity
-            earned = self._after(strategy, fill.symbol, _trade_of(fill, signed)).realised - self._book_of(strategy).realised
+            earned = self._shelf.earned(strategy, fill.symbol, _trade_of(fill, signed))
             entries.append(BookEntry(strategy=strategy, quantity=signed, price=fill.price, cash=-signed * fill.price, realised=earned))
         self._booking = fill.execution_id
         self._post(FillBooked(at=fill.at, execution_id=fill.execution_id, symbol=fill.symbol, entries=tuple(entries)))
@@ -247,7 +305,7 @@ class Ledger(Remembering):
         for entry in booked.entries:
             if entry.strategy in waiting:
                 waiting[entry.strategy] -= abs(entry.quantity)
-            self._trade(entry.strategy, booked.symbol, _trade_of(fill, entry.quantity))
+            self._shelf.trade(entry.strategy, booked.symbol, _trade_of(fill, entry.quantity))
 
     def _undo(self, broken: Fill, replaced_by: str | None) -> None:
         """Take an execution that the venue took back out of the books: they become what they would be without it.
@@ -264,10 +322,9 @@ class Ledger(Remembering):
         self._booked[key] = msgspec.structs.replace(booking, entries=())
         waiting = self._waiting.get(self._orders[booking.order].intent, {})
         for entry in booking.entries:
-            trail = self._trails[entry.strategy][booking.symbol]
-            shorter = trail.without(key, replaced_by=replaced_by)
-            self._trails[entry.strategy][booking.symbol] = shorter
-            self._books[entry.strategy] = self._reworked(entry.strategy, booking.symbol, trail, shorter, cash=-entry.cash)
+            symbol = self._shelf.name_at(booking.symbol, broken.at)
+            taken = Trade(execution_id=key, quantity=entry.quantity, price=entry.price, at=broken.at)
+            self._shelf.take_back(entry.strategy, symbol, taken, replaced_by=replaced_by)
             if entry.strategy in waiting:
                 waiting[entry.strategy] += abs(entry.quantity)
         if replaced_by is not None:
@@ -289,53 +346,54 @@ class Ledger(Remembering):
         }
         self._booked = {execution: booking for execution, booking in self._booked.items() if booking.order in self._orders}
         self._instead = {execution: had for execution, had in self._instead.items() if execution in self._unbooked}
-        self._trails = {
-            strategy: {
-                symbol: settled for symbol, trail in trails.items() if (settled := trail.settled(symbol, self._booked.__contains__)).trades
-            }
-            for strategy, trails in self._trails.items()
-        }
+        self._shelf.settle(self._booked.__contains__, session.date)
+        self._forget_activities()
         in_use = {order.intent for order in self._orders.values()}
         first = f"{before.date:%Y%m%d}"
         self._waiting = {intent: left for intent, left in self._waiting.items() if intent in in_use or intent >= first}
 
-    def _book_of(self, strategy: str) -> Book:
-        return self._books.get(strategy, Book())
+    # --- what happens without a trade ---
 
-    def _trail_of(self, strategy: str, symbol: str) -> Trail:
-        return self._trails.get(strategy, {}).get(symbol) or Trail(before=self._book_of(strategy).lots.get(symbol, ()))
+    def _observe(self, observed: AccountObserved) -> None:
+        if self._opening_cash is None:
+            self._opening_cash, self._opened_at = observed.account.cash, observed.at
+        self._at_broker = {position.symbol: position.quantity for position in observed.positions}
 
-    def _trade(self, strategy: str, symbol: str, trade: Trade) -> None:
-        """Change a strategy's book by a trade, and keep the trade for as long as it may be taken back."""
-        book, trail = self._after(strategy, symbol, trade), self._trail_of(strategy, symbol)
-        if trail.is_next(trade):
-            trail.trades.append(trade)
-        else:
-            trail = trail.with_trade(trade)
-        self._books[strategy] = book
-        self._trails.setdefault(strategy, {})[symbol] = trail
+    def _activity_booking(self, row: AccountActivity, partner: AccountActivity | None, spin_offs: Mapping[str, SpinOff]) -> ActivityBooked:
+        """Say who gets which part of a row. The books change when that comes back as an event."""
+        facts = Facts(self._shelf, self._at_broker, spin_offs, tuple(self._activities.values()))
+        if row.status not in (CANCELLED, CORRECTED):
+            return booking_of(row, partner, facts)
+        wrong = self._activities.get(row.previous_id or row.activity_id)
+        if wrong is None or wrong.treatment is Treatment.REVERSAL:
+            nothing = ActivityBooked(at=row.at, activity=row, treatment=Treatment.REVERSAL, entries=())
+            return nothing if row.status == CANCELLED else booking_of(row, partner, facts)
+        reversal = reversal_of(row, wrong)
+        if row.status == CANCELLED or reversal.treatment is Treatment.OTHER or any(entry.quantity for entry in reversal.entries):
+            return reversal
+        right = booking_of(row, partner, facts)
+        return msgspec.structs.replace(
+            right,
+            entries=(*reversal.entries, *right.entries),
+            account_cash=reversal.account_cash + right.account_cash,
+            transferred=reversal.transferred + right.transferred,
+            value_in_kind=reversal.value_in_kind + right.value_in_kind,
+        )
 
-    def _after(self, strategy: str, symbol: str, trade: Trade) -> Book:
-        """Return a strategy's book after a trade.
+    def _apply_activity(self, booked: ActivityBooked) -> None:
+        """Change the books, once per row."""
+        key = _row_key(booked.activity)
+        if key in self._activities:
+            return
+        self._activities[key] = booked
+        self._account_cash += booked.account_cash
+        self._transferred += booked.transferred
+        carry_out(booked, self._shelf)
 
-        Raises ``InvariantBroken`` when it does not hold what is sold: selling what a strategy does not own is never booked, but where the
-        market has taken back what it did own.
-        """
-        book, trail = self._book_of(strategy), self._trail_of(strategy, symbol)
-        if trail.is_next(trade):
-            after = book.after(symbol, trade)
-        else:
-            after = self._reworked(strategy, symbol, trail, trail.with_trade(trade), cash=-trade.quantity * trade.price)
-        if trade.quantity < 0 and not trail.has_broken and after.quantity(symbol) < 0:
-            held = book.quantity(symbol)
-            raise InvariantBroken(f"a sale of {-trade.quantity} {symbol} was to be booked where only {held} are held; the daemon stops")
-        return after
-
-    def _reworked(self, strategy: str, symbol: str, before: Trail, after: Trail, *, cash: Decimal) -> Book:
-        """Return a strategy's book when the trades of a symbol are ``after`` and no longer ``before``."""
-        _, realised_before = before.worked_out(symbol)
-        lots, realised = after.worked_out(symbol)
-        return self._book_of(strategy).changed(symbol, lots, realised=realised - realised_before, cash=cash)
+    def _forget_activities(self) -> None:
+        newest = max((booked.activity.at for booked in self._activities.values()), default=None)
+        if newest is not None:
+            self._activities = {key: booked for key, booked in self._activities.items() if booked.activity.at >= newest - ACTIVITIES_KEPT}
 
 
 def _trade_of(fill: Fill, quantity: Decimal) -> Trade:
@@ -344,3 +402,8 @@ def _trade_of(fill: Fill, quantity: Decimal) -> Trade:
 
 def _waiting_key(rebalance_id: str, intent_id: str) -> str:
     return f"{rebalance_id}/{intent_id}"
+
+
+def _row_key(row: AccountActivity) -> str:
+    """Return what a row is known by: a row that comes again with another word for its state is news."""
+    return row.activity_id if row.status not in (CANCELLED, CORRECTED) else f"{row.activity_id} {row.status}"

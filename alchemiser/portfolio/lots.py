@@ -1,19 +1,23 @@
-"""The book of one strategy: lots bought and not yet sold, cash that flowed, profit realised. Exact, first in first out.
+"""The book of one strategy: lots bought and not yet sold, cash that flowed, profit realised. Exact.
 
-Values and pure transitions: :meth:`Book.after` returns a new book and leaves the old one as it was. A lot of less than nothing is of shares
-that are owed: they were sold, and then the market took back the purchase they came from. The next purchase returns them first.
+Lots are values; what a trade or an issuer does to them is a pure function. A lot of less than nothing is of shares that are owed: they
+were sold, and then the market took back the purchase they came from. The next purchase returns them first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Final
 
 import msgspec
 
-from alchemiser.domain.money import ZERO
+from alchemiser.domain.money import ONE, ZERO, truncate_shares
+
+PRICE_QUANTUM: Final = Decimal("0.00000001")
+"""Prices of lots whose cost does not divide by their shares; what this leaves of the cost is kept beside."""
 
 
-class Trade(msgspec.Struct, frozen=True, kw_only=True):
+class Trade(msgspec.Struct, frozen=True, kw_only=True, tag="trade"):
     """One strategy's part of an execution or a crossing: signed shares, dollars per share, and when shares changed hands."""
 
     execution_id: str
@@ -23,16 +27,70 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lot(msgspec.Struct, frozen=True, kw_only=True):
-    """Shares of one symbol bought in one execution and still held; ``price`` in dollars per share. Negative when they are owed."""
+    """Shares of one symbol bought in one execution and still held; ``price`` in dollars per share. Negative when they are owed.
+
+    ``rest`` is what of the cost the price does not hold, in dollars: a split may leave a price that never ends.
+    """
 
     symbol: str
     quantity: Decimal
     price: Decimal
     opened_at: datetime
     execution_id: str
+    rest: Decimal = ZERO
+
+    @property
+    def cost(self) -> Decimal:
+        """What the shares cost, in dollars."""
+        return self.quantity * self.price + self.rest
+
+    def costing(self, quantity: Decimal, cost: Decimal, symbol: str | None = None) -> "Lot":
+        """Return a lot of that many shares that cost so much, bought when and by what this one was."""
+        price = (cost / quantity).quantize(PRICE_QUANTUM, rounding=ROUND_HALF_EVEN)
+        return Lot(
+            symbol=symbol or self.symbol,
+            quantity=quantity,
+            price=price,
+            opened_at=self.opened_at,
+            execution_id=self.execution_id,
+            rest=cost - quantity * price,
+        )
 
 
 Lots = tuple[Lot, ...]
+
+
+class Reshaping(msgspec.Struct, frozen=True, kw_only=True, tag="reshaping"):
+    """What an issuer did to the shares that a strategy held of one symbol, without a trade.
+
+    Every ``old`` shares became ``new`` ones at the same cost; none are left of them when ``new`` is 0, and ``cash`` is what they brought.
+    ``cost_moved`` is what of the cost went with shares of another symbol, in dollars. ``arrived`` are the lots that came.
+    """
+
+    execution_id: str
+    at: datetime
+    old: Decimal = ONE
+    new: Decimal = ONE
+    cash: Decimal = ZERO
+    cost_moved: Decimal = ZERO
+    arrived: Lots = ()
+
+
+Deed = Trade | Reshaping
+
+
+def done(symbol: str, lots: Lots, deed: Deed) -> tuple[Lots, Decimal]:
+    """Return the lots after a trade or what an issuer did, and the profit that it realised in dollars."""
+    return traded(symbol, lots, deed) if isinstance(deed, Trade) else reshaped(lots, deed)
+
+
+def done_all(symbol: str, lots: Lots, deeds: Iterable[Deed]) -> tuple[Lots, Decimal]:
+    """Return the lots after some deeds, in that order, and the profit that they realised together."""
+    realised = ZERO
+    for deed in deeds:
+        lots, earned = done(symbol, lots, deed)
+        realised += earned
+    return lots, realised
 
 
 def traded(symbol: str, lots: Lots, trade: Trade) -> tuple[Lots, Decimal]:
@@ -45,35 +103,79 @@ def traded(symbol: str, lots: Lots, trade: Trade) -> tuple[Lots, Decimal]:
             closed = min(lot.quantity, -left) if lot.quantity > 0 else max(lot.quantity, -left)
             left += closed
             realised += closed * (trade.price - lot.price)
-            if closed != lot.quantity:
+            if closed == lot.quantity:
+                realised -= lot.rest
+            else:
                 kept.append(msgspec.structs.replace(lot, quantity=lot.quantity - closed))
     if left:
         kept.append(Lot(symbol=symbol, quantity=left, price=trade.price, opened_at=trade.at, execution_id=trade.execution_id))
     return tuple(kept), realised
 
 
-def traded_all(symbol: str, lots: Lots, trades: Iterable[Trade]) -> tuple[Lots, Decimal]:
-    """Return the lots after some trades, in that order, and the profit that they realised together."""
+def reshaped(lots: Lots, deed: Reshaping) -> tuple[Lots, Decimal]:
+    """Return the lots after what an issuer did, and the profit that it realised: only shares that are gone realise one."""
     realised = ZERO
-    for trade in trades:
-        lots, earned = traded(symbol, lots, trade)
-        realised += earned
+    if deed.cost_moved and not lots:
+        realised = -deed.cost_moved  # Their purchase was taken back since; the cost that went with the others stays where it is.
+    elif deed.cost_moved:
+        parts = cost_parts(lots, deed.cost_moved)
+        lots = tuple(lot.costing(lot.quantity, lot.cost - moved) for lot, moved in zip(lots, parts, strict=True))
+    if deed.new != deed.old:
+        lots, realised = _rescaled(lots, deed)
+    if deed.arrived:
+        lots = tuple(sorted((*lots, *deed.arrived), key=lambda lot: lot.opened_at))
     return lots, realised
 
 
-class Book(msgspec.Struct, frozen=True, kw_only=True):
-    """What one strategy holds and has earned.
+def cost_parts(lots: Lots, amount: Decimal) -> tuple[Decimal, ...]:
+    """Divide an amount by what each lot cost, to eight decimals; the oldest takes what that leaves."""
+    whole = cost_of(lots)
+    later = [(amount * lot.cost / whole).quantize(PRICE_QUANTUM, rounding=ROUND_HALF_EVEN) if whole else ZERO for lot in lots[1:]]
+    return (amount - sum(later, ZERO), *later)
 
-    ``lots`` maps a symbol to its lots, oldest first; ``cash_flow`` is the sum of what its sells brought and its buys took, in dollars.
+
+def _rescaled(lots: Lots, deed: Reshaping) -> tuple[Lots, Decimal]:
+    held, cost = quantity_of(lots), cost_of(lots)
+    # What was heard of in time is exactly what the broker makes of it; otherwise the same ratio applies to what there was.
+    target = deed.new if held == deed.old else truncate_shares(held * deed.new / deed.old)
+    if not target:
+        return (), deed.cash - cost
+    later = [truncate_shares(lot.quantity * deed.new / deed.old) for lot in lots[1:]]
+    sizes = [target - sum(later, ZERO), *later]  # The oldest lot takes up what cutting to nine decimals leaves.
+    lost = sum((lot.cost for lot, size in zip(lots, sizes, strict=True) if not size), ZERO)
+    kept = []
+    for lot, size in zip(lots, sizes, strict=True):
+        if size:
+            kept.append(lot.costing(size, lot.cost + lost))
+            lost = ZERO
+    return tuple(kept), ZERO
+
+
+def quantity_of(lots: Lots) -> Decimal:
+    """Return the shares of some lots."""
+    return sum((lot.quantity for lot in lots), ZERO)
+
+
+def cost_of(lots: Lots) -> Decimal:
+    """Return what the shares of some lots cost, in dollars."""
+    return sum((lot.cost for lot in lots), ZERO)
+
+
+class Book(msgspec.Struct, kw_only=True):
+    """What one strategy holds and has earned, in dollars.
+
+    ``lots`` maps a symbol to its lots, oldest first; ``cash_flow`` is the sum of all that came in and went out; ``realised`` is what sales
+    earned, ``income`` what shares paid and trading cost: dividends less what was withheld of them and less fees.
     """
 
-    lots: dict[str, tuple[Lot, ...]] = {}
+    lots: dict[str, Lots] = {}
     cash_flow: Decimal = ZERO
     realised: Decimal = ZERO
+    income: Decimal = ZERO
 
     def quantity(self, symbol: str) -> Decimal:
         """Return the shares of a symbol in this book."""
-        return sum((lot.quantity for lot in self.lots.get(symbol, ())), ZERO)
+        return quantity_of(self.lots.get(symbol, ()))
 
     def holdings(self) -> dict[str, Decimal]:
         """Return the shares of every symbol in this book, by symbol in order."""
@@ -81,21 +183,25 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
 
     def cost(self, symbol: str) -> Decimal:
         """Return what the shares of a symbol cost, in dollars."""
-        return sum((lot.quantity * lot.price for lot in self.lots.get(symbol, ())), ZERO)
+        return cost_of(self.lots.get(symbol, ()))
 
     def after(self, symbol: str, trade: Trade) -> "Book":
-        """Return the book after a trade."""
+        """Return the book after a trade; this one stays as it is."""
         lots, realised = traded(symbol, self.lots.get(symbol, ()), trade)
-        return self.changed(symbol, lots, realised=realised, cash=-trade.quantity * trade.price)
+        book = msgspec.structs.replace(self, lots=dict(self.lots))
+        book.change(symbol, lots, realised=realised, cash=-trade.quantity * trade.price)
+        return book
 
-    def changed(self, symbol: str, lots: Lots, *, realised: Decimal, cash: Decimal) -> "Book":
-        """Return the book with these lots of a symbol, and with so much more realised and flowed, in dollars."""
-        by_symbol = {**self.lots, symbol: lots}
-        if not lots:
-            del by_symbol[symbol]
-        return msgspec.structs.replace(self, lots=by_symbol, cash_flow=self.cash_flow + cash, realised=self.realised + realised)
+    def change(self, symbol: str, lots: Lots, *, realised: Decimal = ZERO, cash: Decimal = ZERO) -> None:
+        """Make these the lots of a symbol, with so much more realised and flowed, in dollars."""
+        if lots:
+            self.lots[symbol] = lots
+        else:
+            self.lots.pop(symbol, None)
+        self.cash_flow += cash
+        self.realised += realised
 
-    def unrealised(self, prices: dict[str, Decimal]) -> Decimal:
+    def unrealised(self, prices: Mapping[str, Decimal]) -> Decimal:
         """Return the profit not yet realised at these prices; a symbol without a price counts at cost."""
         total = ZERO
         for symbol in self.lots:

@@ -32,7 +32,7 @@ class PortfolioParts(Struct, frozen=True):
     ``mids`` gives the mid of a symbol from a usable quote, or ``None``; ``assets`` what the broker says of the symbols; ``unfinished``
     tells the id of the rebalance whose orders may still fill, if there is one; ``standing`` what each strategy traded to last;
     ``half_spreads`` half the quoted spread of a symbol as a fraction of its mid; ``trading`` what may be traded at all. Prices are taken
-    to ``price_decimals`` places.
+    to ``price_decimals`` places; ``catch_up`` has the ledger told what happened to the account without a trade.
     """
 
     venue: Venue
@@ -50,6 +50,7 @@ class PortfolioParts(Struct, frozen=True):
     volatility: Volatility = lambda weights: None
     trading: TradingScopes = field(default_factory=TradingScopes)
     price_decimals: int = 6
+    catch_up: Callable[[], Awaitable[object]] | None = None
 
     def shares(self) -> dict[str, Decimal]:
         """Return each strategy's share of the equity; one that has a book and is no longer in the settings has none."""

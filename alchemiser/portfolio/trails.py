@@ -1,6 +1,7 @@
-"""The trades of a strategy in one symbol that the market may still take back or correct, and the lots there were before them.
+"""The deeds of a strategy in one symbol that the market may still take back or correct, and the lots there were before them.
 
-A book is what its trades make it, in the order in which they were made. While a trade may still turn out otherwise it is kept here, so that
+A deed is a trade, or what an issuer did to the shares between two trades. A book is what its deeds make it, in the order in which they
+were done. While a trade may still turn out otherwise it is kept here, so that
 the lots can be worked out anew: afterwards the book is what it would be if a broken execution had never been, and a corrected one had been
 right at once. So it does not matter which of two facts is heard of first.
 """
@@ -12,7 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from alchemiser.domain.money import ZERO
-from alchemiser.portfolio.lots import Lots, Trade, traded_all
+from alchemiser.portfolio.lots import Deed, Lots, Trade, done_all
 
 
 class Trail(msgspec.Struct, kw_only=True):
@@ -22,14 +23,14 @@ class Trail(msgspec.Struct, kw_only=True):
     """
 
     before: Lots = ()
-    trades: list[Trade] = []
+    trades: list[Deed] = []
     has_broken: bool = False
 
-    def is_next(self, trade: Trade) -> bool:
+    def is_next(self, trade: Deed) -> bool:
         """Whether a trade comes after all others and may not stand in for one of them, so that nothing has to be worked out anew."""
         return not self.has_broken and (not self.trades or trade.at >= self.trades[-1].at)
 
-    def with_trade(self, trade: Trade) -> "Trail":
+    def with_trade(self, trade: Deed) -> "Trail":
         """Return the trail with one more trade, at its place: that of the trade it stands in for, or that of its time."""
         place = self._place_of(trade.execution_id)
         if place is not None:
@@ -40,24 +41,30 @@ class Trail(msgspec.Struct, kw_only=True):
 
     def without(self, execution_id: str, *, replaced_by: str | None) -> "Trail":
         """Return the trail without a trade; ``replaced_by`` is the one that its place is kept for."""
-        place = self._place_of(execution_id)
-        if place is None:
+        place, broken = self._place_of(execution_id), self.named(execution_id)
+        if place is None or broken is None:
             return self
-        kept = [] if replaced_by is None else [msgspec.structs.replace(self.trades[place], execution_id=replaced_by, quantity=ZERO)]
+        kept = [] if replaced_by is None else [msgspec.structs.replace(broken, execution_id=replaced_by, quantity=ZERO)]
         return Trail(before=self.before, trades=[*self.trades[:place], *kept, *self.trades[place + 1 :]], has_broken=True)
 
     def worked_out(self, symbol: str) -> tuple[Lots, Decimal]:
         """Return the lots that the trades leave, and what they have realised, in dollars."""
-        return traded_all(symbol, self.before, self.trades)
+        return done_all(symbol, self.before, self.trades)
 
     def settled(self, symbol: str, may_change: Callable[[str], bool]) -> "Trail":
         """Return the trail without its oldest trades that cannot change any more: they are in the lots before."""
         first = next((place for place, trade in enumerate(self.trades) if may_change(trade.execution_id)), len(self.trades))
-        before, _ = traded_all(symbol, self.before, self.trades[:first])
+        before, _ = done_all(symbol, self.before, self.trades[:first])
         return Trail(before=before, trades=self.trades[first:])
+
+    def named(self, execution_id: str) -> Trade | None:
+        """Return a trade by its execution, ``None`` when it is not among those that may be taken back."""
+        place = self._place_of(execution_id)
+        found = None if place is None else self.trades[place]
+        return found if isinstance(found, Trade) else None
 
     def _place_of(self, execution_id: str) -> int | None:
         return next((place for place, trade in enumerate(self.trades) if trade.execution_id == execution_id), None)
 
-    def _with(self, trades: list[Trade]) -> "Trail":
+    def _with(self, trades: list[Deed]) -> "Trail":
         return Trail(before=self.before, trades=trades, has_broken=self.has_broken)

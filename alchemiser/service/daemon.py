@@ -42,6 +42,7 @@ from alchemiser.execution.shortfall import ShortfallReporter
 from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.quotes import QuoteBook
+from alchemiser.portfolio.activity_reader import ActivityReader
 from alchemiser.portfolio.asset_list import AssetList
 from alchemiser.portfolio.handler import Rebalancer
 from alchemiser.portfolio.planning import PortfolioParts
@@ -57,7 +58,7 @@ from alchemiser.service.notify import SystemdNotifier
 from alchemiser.service.preview import PREVIEW, Preview, preview
 from alchemiser.service.reconciliations import Reconciliations
 from alchemiser.service.recovery import Recovered, recover
-from alchemiser.service.rules import guard_rules, ladder_rules, plan_rules, risk_limits, tactic_rules
+from alchemiser.service.rules import guard_rules, ladder_rules, plan_rules, risk_limits, spin_offs, tactic_rules
 from alchemiser.service.runtime import SeededRuntime
 from alchemiser.service.scheduler import ClockHold, Scheduler, Timetable
 from alchemiser.service.settings import Settings
@@ -141,6 +142,7 @@ class Daemon:
         self.universe = Universe(
             symbols, venue=parts.venue, market=self.market, held=self.state.ledger.holdings, list_symbols=parts.list_symbols
         )
+        self.activities = ActivityReader(parts.venue, self.state.ledger, spin_offs(settings))
         self.strategies = StrategyHandler(
             Renewal(
                 parts.roster,
@@ -184,6 +186,7 @@ class Daemon:
             half_spreads=self._half_spread,
             volatility=partial(self.market.volatility, sessions=settings.portfolio.volatility_sessions),
             trading=self.state.trading.scopes,
+            catch_up=self.activities.catch_up,
         )
         self.rebalancer = Rebalancer(self._planning)
         self.execution = ExecutionHandler(
@@ -225,6 +228,7 @@ class Daemon:
                     durable=self.bus.durable,
                     epoch=journal.epoch,
                     attempts=settings.execution.reconcile_attempts,
+                    catch_up=self.activities.catch_up,
                 )
             ),
             orders=self.state.orders,
@@ -328,6 +332,7 @@ class Daemon:
         by_symbol = latest_per(lambda event: event.symbol, only=(QuoteUpdated,))
         bus.subscribe("history", self.market.listens_to, self.market.handle, limit_seconds=120.0)
         bus.subscribe("asset list", self.assets.listens_to, self.assets.handle, limit_seconds=60.0)
+        bus.subscribe("activities", self.activities.listens_to, self.activities.handle, limit_seconds=60.0)
         bus.subscribe("strategies", self.strategies.listens_to, self.strategies.handle, limit_seconds=120.0)
         bus.subscribe("rebalancer", self.rebalancer.listens_to, self.rebalancer.handle, limit_seconds=60.0)
         bus.subscribe("gap keeper", self.gaps.listens_to, self.gaps.handle, limit_seconds=120.0)

@@ -1,5 +1,6 @@
 """From settings to the rules that the business rooms work by: the settings know no room, the rooms know no settings."""
 
+from alchemiser.domain.activities import SpinOff
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.tactics import TacticRules
 from alchemiser.portfolio.band import Band
@@ -91,3 +92,11 @@ def guard_rules(settings: Settings) -> dict[GuardName, GuardRule]:
         one = getattr(settings.risk.guards, name.value)
         found[name] = GuardRule(action=GuardAction(one.action), limit=one.limit, cleared=one.cleared)
     return found
+
+
+def spin_offs(settings: Settings) -> dict[str, SpinOff]:
+    """Return what the settings say of spin-offs, by the new symbol."""
+    return {
+        symbol.upper(): SpinOff(parent=said.parent.upper() if said.parent else None, cost_fraction=said.cost_fraction)
+        for symbol, said in settings.ledger.spin_offs.items()
+    }

@@ -445,6 +445,28 @@ class RiskSettings(Section):
     guards: GuardsSettings = Field(default_factory=dict, validate_default=True)
 
 
+class SpinOffSettings(Section):
+    """What a person says of one spin-off: no broker tells how the cost is parted."""
+
+    parent: str | None = Field(
+        default=None, description="The symbol that the shares were spun off from; without it the one that the broker's row names."
+    )
+    cost_fraction: Decimal = Field(
+        default=Decimal(0),
+        ge=0,
+        le=1,
+        description="The part of the parent's cost that goes with the new shares, from the issuer's form 8937.",
+    )
+
+
+class LedgerSettings(Section):
+    """The books."""
+
+    spin_offs: dict[str, SpinOffSettings] = Field(
+        default_factory=dict, description="What the cost of spun-off shares is, by their symbol; without a word of it they cost nothing."
+    )
+
+
 class JournalSettings(Section):
     """The durable record."""
 
@@ -517,6 +539,7 @@ class Settings(BaseSettings):
     portfolio: PortfolioSettings = Field(default_factory=dict, validate_default=True)
     execution: ExecutionSettings = Field(default_factory=dict, validate_default=True)
     risk: RiskSettings = Field(default_factory=dict, validate_default=True)
+    ledger: LedgerSettings = Field(default_factory=dict, validate_default=True)
     journal: JournalSettings = Field(default_factory=dict, validate_default=True)
     notifications: NotificationSettings = Field(default_factory=dict, validate_default=True)
     embedded: EmbeddedSettings = Field(default_factory=dict, validate_default=True)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from alchemiser.market.schedule import Schedule
-from alchemiser.service.settings import GroupSettings, GuardSettings, GuardsSettings, Settings, StrategySettings
+from alchemiser.service.settings import GroupSettings, GuardSettings, GuardsSettings, Settings, SpinOffSettings, StrategySettings
 
 _HEAD: Final = """# Settings
 
@@ -63,6 +63,8 @@ def reference() -> str:
             parts += [_section(name, section), _groups()]
         elif name == "risk":
             parts += [_section(name, section), _guards()]
+        elif name == "ledger":
+            parts += [_section(name, section), _spin_offs()]
         else:
             parts.append(_section(name, section))
     return "".join(parts)
@@ -84,6 +86,12 @@ def _guards() -> str:
     return (
         f"\n{_first_line(GuardsSettings)} One table per guard: `[risk.guards.NAME]`.\n\n"
         f"| Guard | `action` | `limit` | `cleared` |\n|---|---|---|---|\n{rows}\n" + _table("risk.guards.NAME", GuardSettings)
+    )
+
+
+def _spin_offs() -> str:
+    return "\nOne table per spun-off symbol: `[ledger.spin_offs.SYMBOL]`. Default: none.\n\n" + _table(
+        "ledger.spin_offs.SYMBOL", SpinOffSettings
     )
 
 

@@ -7,6 +7,7 @@ import structlog
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
+    ActivityBooked,
     DaemonStarted,
     DaemonStopped,
     DaemonStopping,
@@ -94,6 +95,7 @@ class Storyteller:
         OrderIntended,
         OrderFilled,
         OrderClosed,
+        ActivityBooked,
         LedgerCompared,
         ResultReported,
         TradingStateChanged,
@@ -149,13 +151,8 @@ def _words(event: Event) -> dict[str, Any]:
             return {"order": order.client_order_id, "side": order.side.value, "quantity": number_string(order.quantity), "limit": price}
         case OrderFilled(fill=fill):
             return {"order": fill.client_order_id, "quantity": number_string(fill.quantity), "price": number_string(fill.price)}
-        case FillBroken(fill=fill, reason=reason):
-            return {
-                "order": fill.client_order_id,
-                "quantity": number_string(fill.quantity),
-                "price": number_string(fill.price),
-                "reason": reason,
-            } | ({"replaced_by": event.replaced_by} if event.replaced_by else {})
+        case FillBroken() | ActivityBooked():
+            return _of_the_books(event)
         case DaemonStopped(open_orders=open_orders):
             return {"open_orders": open_orders}  # The stages have lines of their own.
         case OrderClosed():
@@ -174,6 +171,24 @@ def _words(event: Event) -> dict[str, Any]:
                 for name in event.__struct_fields__
                 if isinstance(value := getattr(event, name), str | int | float | tuple | dict) and name != "at"
             }
+
+
+def _of_the_books(event: FillBroken | ActivityBooked) -> dict[str, Any]:
+    if isinstance(event, FillBroken):
+        fill = event.fill
+        return {
+            "order": fill.client_order_id,
+            "quantity": number_string(fill.quantity),
+            "price": number_string(fill.price),
+            "reason": event.reason,
+        } | ({"replaced_by": event.replaced_by} if event.replaced_by else {})
+    row = event.activity
+    words: dict[str, Any] = {"kind": row.kind, "treatment": event.treatment.value, "amount": number_string(row.amount)}
+    if row.symbol:
+        words["symbol"] = row.symbol
+    if event.entries:
+        words["strategies"] = sorted({entry.strategy for entry in event.entries})
+    return words
 
 
 def _money(amount: Decimal) -> str:

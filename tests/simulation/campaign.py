@@ -44,7 +44,7 @@ from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.settings import RunOptions
 from alchemiser.service.surroundings import Surroundings
 from tests.simulation.days import simulated_settings
-from tests.simulation.deeds import DEEDS, ISSUERS, Conditions, StepClock, make_old, tear
+from tests.simulation.deeds import DEEDS, Conditions, StepClock, make_old, tear
 from tests.simulation.disk import Disk
 from tests.simulation.faults import SYMBOLS, Deed, End, Pin, Scenario, kind_of_fault
 from tests.simulation.items import scenario
@@ -550,16 +550,17 @@ class _Run:
         ):
             return msgspec.json.decode(await answer.read())
 
-    async def _record(self) -> Record:
-        activities: list[Json] = []
+    async def _rows(self, path: str, **query: Any) -> list[Json]:
+        """Return all rows of a list that comes in pages of a hundred."""
+        rows: list[Json] = []
         while True:
-            query: Json = {"direction": "asc", "page_size": 100}
-            if activities:
-                query["page_token"] = activities[-1]["id"]
-            page = await self._ask("/v2/account/activities/FILL", **query)
-            activities += page
+            after = {"page_token": rows[-1]["id"]} if rows else {}
+            page = await self._ask(path, direction="asc", page_size=100, **query, **after)
+            rows += page
             if len(page) < 100:
-                break
+                return rows
+
+    async def _record(self) -> Record:
         return Record(
             seed=self.scenario.seed,
             sessions=self.scenario.sessions,
@@ -567,7 +568,7 @@ class _Run:
             account=await self._ask("/v2/account"),
             positions=await self._ask("/v2/positions"),
             orders=await self._ask("/v2/orders", status="all", limit=500, direction="asc"),
-            activities=with_reversals(activities),
+            activities=with_reversals(await self._rows("/v2/account/activities/FILL")),
             journal=read_journal(self.lives[-1].state / JOURNAL_FILE),
             lives=tuple(self.spans),
             opening_cash="100000",
@@ -575,7 +576,7 @@ class _Run:
             audit=audit_of(self.lives[-1].state / JOURNAL_FILE),
             clock_error_seconds=max((abs(deed.seconds) for deed in self.scenario.deeds if deed.kind == "step clock"), default=0.0),
             asleep=tuple(self.conditions.asleep),
-            issuers=tuple(kind for kind in self.struck if kind in ISSUERS),
             arrivals=tuple(self.arrivals),
+            changes=await self._rows("/v2/account/activities", category="non_trade_activity"),
             struck=(*self.struck, *(kind for kind, fault, times in self.planned if fault.times < times)),
         )

@@ -269,10 +269,6 @@ DEEDS: Mapping[str, Do] = {
 """Every deed by its name."""
 
 
-ISSUERS = ("forward split", "reverse split", "dividend", "rename")
-"""The deeds of issuers, after which the books of somebody whom nobody tells are others than the broker's."""
-
-
 def make_old(journal: Path) -> None:
     """Make a journal one of the oldest format: the same events, and no snapshots."""
     with closing(sqlite3.connect(journal, isolation_level=None)) as connection:

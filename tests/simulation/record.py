@@ -113,7 +113,7 @@ class Record:
 
     ``arrivals`` are the requests for orders, where a run can look at the disk when they arrive. ``struck`` are the kinds of what
     really happened to it; ``clock_error_seconds`` is how wrong the host's clock was at most, ``asleep`` when the host was suspended and
-    until when, ``issuers`` what was done to the shares overnight.
+    until when, ``changes`` are the rows of the account's activities without a trade.
     """
 
     seed: int
@@ -131,8 +131,8 @@ class Record:
     struck: tuple[str, ...] = ()
     clock_error_seconds: float = 0.0
     asleep: tuple[tuple[datetime, datetime], ...] = ()
-    issuers: tuple[str, ...] = ()
     arrivals: tuple[Arrival, ...] = ()
+    changes: Sequence[Json] = ()
 
     def of(self, kind: str) -> list[Row]:
         """Return the rows of one kind."""

@@ -39,10 +39,11 @@ def _passed(record: Record) -> Iterator[tuple[int, Sample]]:
 def _the_books_balance_at_every_step(record: Record) -> Iterator[str]:
     """Shares and cash of every strategy are what the fills and crossings until then make them, and add up to the account's."""
     shares = _after_each_row(record)
-    flows: list[Decimal] = [ZERO]
+    flows, others = [ZERO], [ZERO]
     booked: dict[str, Decimal] = {}
     for row in record.journal:
         flows.append(flows[-1] + cash_moved(row, booked))
+        others.append(others[-1] + account_moved(row))
     for place, sample in _passed(record):
         state = sample.state
         said = {(name, symbol): quantity for name, book in state.books.items() for symbol, quantity in book.items() if quantity}
@@ -55,16 +56,25 @@ def _the_books_balance_at_every_step(record: Record) -> Iterator[str]:
             yield f"after event {sample.after} the parts of the strategies add up to {dict(total)}, the account holds {state.holdings}"
         if sum(state.flows.values(), ZERO) != flows[place]:
             yield f"after event {sample.after} {sum(state.flows.values(), ZERO)} in cash has flowed, its journal makes it {flows[place]}"
-        if state.cash is not None and state.cash != Decimal(record.opening_cash) + flows[place]:
+        if state.cash is not None and state.cash != Decimal(record.opening_cash) + flows[place] + others[place]:
             yield f"after event {sample.after} the daemon has {state.cash} in cash, the opening and the flow since make {flows[place]} more"
 
 
 def cash_moved(row: Row, booked: dict[str, Decimal]) -> Decimal:
-    """Return the cash that a row of the journal moves; ``booked`` is what executions have moved so far that may yet be taken back."""
+    """Return the cash that a row of the journal moves for strategies; ``booked`` is what executions moved that may yet be taken back."""
+    if row.kind == "ActivityBooked":
+        return sum((Decimal(entry.get("cash", "0")) for entry in row.event["entries"]), ZERO)
     if row.kind == "FillBooked":
         booked[row.event["execution_id"]] = sum((Decimal(entry["cash"]) for entry in row.event["entries"]), ZERO)
         return booked[row.event["execution_id"]]
     return -booked.pop(row.event["fill"]["execution_id"], ZERO) if row.kind == "FillBroken" else ZERO
+
+
+def account_moved(row: Row) -> Decimal:
+    """Return the cash that a row of the journal moves for no strategy: interest, deposits."""
+    if row.kind != "ActivityBooked":
+        return ZERO
+    return Decimal(row.event.get("account_cash", "0")) + Decimal(row.event.get("transferred", "0"))
 
 
 def _after_each_row(record: Record) -> list[dict[tuple[str, str], Decimal]]:
@@ -93,6 +103,10 @@ def holdings_of(record: Record) -> Iterator[tuple[int, str, str, Decimal]]:
             booked[row.event["execution_id"]] = row.event
         elif row.kind == "FillBroken" and (taken := booked.pop(row.event["fill"]["execution_id"], None)) is not None:
             moves = [(entry["strategy"], taken["symbol"], -Decimal(entry["quantity"])) for entry in taken["entries"]]
+        elif row.kind == "ActivityBooked":
+            moves = [
+                (entry["strategy"], entry["symbol"], Decimal(entry["quantity"])) for entry in row.event["entries"] if entry.get("quantity")
+            ]
         elif row.kind == "RebalancePlanned":
             for crossing in row.event["crossings"]:
                 moves.append((crossing["seller"], crossing["symbol"], -Decimal(crossing["quantity"])))
@@ -163,12 +177,14 @@ def _ready_means_that_the_gate_is_open(record: Record) -> Iterator[str]:
 
 def _ready_means_that_the_books_agree(record: Record) -> Iterator[str]:
     """After quiet, a daemon that says that it is ready holds what the exchange holds."""
-    fills = sorted((_time(one["transaction_time"]), one["symbol"], _signed(one)) for one in record.activities)
+    fills = [(_time(one["transaction_time"]), one["symbol"], _signed(one)) for one in record.activities]
+    changed = [(_time(row["created_at"]), row["symbol"], Decimal(row["qty"])) for row in record.changes if row["activity_type"] != "DIV"]
+    moves = sorted([*fills, *changed])
     for sample in record.samples:
         if not sample.ready or not _is_quiet(record, sample.at):
             continue
         theirs: dict[str, Decimal] = defaultdict(lambda: ZERO)
-        for at, symbol, quantity in fills:
+        for at, symbol, quantity in moves:
             if at <= sample.at:
                 theirs[symbol] += quantity
         held = {symbol: quantity for symbol, quantity in theirs.items() if quantity}
@@ -193,6 +209,11 @@ def _a_halt_ends_what_works(record: Record) -> Iterator[str]:
 def _is_quiet(record: Record, at: datetime) -> bool:
     if any(row["type"].startswith("trade_") and timedelta(0) <= at - _time(row["transaction_time"]) < QUIET for row in record.activities):
         return False
+    for row in record.changes:
+        # What issuers do over night is asked for when the session opens.
+        opens = min((session.opens_at for session in record.sessions if session.opens_at >= _time(row["created_at"])), default=at)
+        if _time(row["created_at"]) <= at < opens + QUIET:
+            return False
     for order in record.orders:
         ended = min((_time(order[name]) for name in ENDS if order.get(name)), default=None)
         if _time(order["created_at"]) <= at and (ended is None or ended > at - QUIET):

@@ -12,6 +12,7 @@ import msgspec
 from alchemiser.bus.bus import Bus
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosition
+from alchemiser.domain.activities import AccountActivity
 from alchemiser.domain.errors import NotFoundAtVenue, VenueError
 from alchemiser.domain.events import (
     Event,
@@ -145,6 +146,10 @@ class ScriptedVenue:
     async def fills_since(self, after: datetime | None) -> tuple[BrokerActivity, ...]:
         """Return the executions."""
         return tuple(self.activities)
+
+    async def activities_since(self, after: datetime) -> tuple[AccountActivity, ...]:
+        """Tell of nothing without a trade."""
+        return ()
 
     async def replay_since(self, event_id: str) -> tuple[ExecutionReport, ...] | None:
         """Tell nothing again."""
