@@ -51,6 +51,7 @@ class Book(msgspec.Struct):
     """What is known of the market in one symbol.
 
     ``close`` ended the latest session, ``previous_close`` the one before today. ``band`` is there while limit-up and limit-down apply,
+    ``halted_until`` while a halt has an end that is known,
     ``price_decimals`` is how exactly floats are taken.
     """
 
@@ -63,6 +64,7 @@ class Book(msgspec.Struct):
     close: float | None = None
     previous_close: float | None = None
     is_halted: bool = False
+    halted_until: datetime | None = None
     band: Band | None = None
     price_decimals: int = 4
 

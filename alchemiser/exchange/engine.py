@@ -303,11 +303,22 @@ class Exchange:
         self._floor.take_trade(symbol, price, size, at)
         self._advance(at)
 
-    def on_halt(self, symbol: str, halted: bool, now: datetime) -> None:
-        """Halt or resume trading of a symbol: orders are accepted and not filled while it is halted."""
+    def on_halt(self, symbol: str, halted: bool, now: datetime, *, until: datetime | None = None) -> None:
+        """Halt or resume trading of a symbol: orders are accepted and not filled while it is halted, and meet in an auction afterwards.
+
+        ``until`` is when the halt ends, where that is known; somebody has to end it all the same.
+        """
         at = self._advance(now)
-        self._standing.book(symbol).is_halted = halted
+        book = self._standing.book(symbol)
+        was_halted, book.is_halted, book.halted_until = book.is_halted, halted, until if halted else None
+        if was_halted and not halted:
+            self._floor.reopen(symbol, at)
         self._floor.look_at_all(symbol, at)
+
+    @property
+    def pauses(self) -> dict[str, datetime]:
+        """The symbols whose halt has a known end, and that end."""
+        return {symbol: book.halted_until for symbol, book in self._state.books.items() if book.halted_until is not None}
 
     def on_bands(self, symbol: str, band: tuple[float, float] | None, now: datetime) -> None:
         """Set the limit-down and limit-up prices of a symbol, outside of which nothing trades; ``None`` lifts them, as every night does."""

@@ -45,6 +45,9 @@ _TEST_TURN_SECONDS: Final = 30
 _IMBALANCES: Final = timedelta(minutes=10)  # how long before the close the closing auction shows what it would do
 _ONE_DAY: Final = timedelta(days=1)
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_INSTANT: Final = timedelta(microseconds=1)
+_HALTED: Final = ("2", "Trading Halt")
+_RESUMED: Final = ("3", "Resume")
 _BY_HAND: Final = 9_000_000  # where the numbers of prints begin that the tape does not know
 
 
@@ -60,7 +63,9 @@ class MarketFeed:
         self._trades: dict[str, TapePrint] = {}
         self._pinned: dict[str, datetime] = {}
         self._bands = BandKeeper(core.assets) if limit_bands else None
-        self._halts = HaltKeeper(tape) if tape.has_halts else None
+        self._halts = HaltKeeper(tape if tape.has_halts else None, core.pauses) if tape.has_halts or limit_bands or core.pauses else None
+        self._bands_by_hand: set[str] = set()
+        self._resumed_at: dict[str, datetime] = {}
         self._tested_at: datetime | None = None
         self._prints_by_hand = 0
         self._units_of: date | None = None
@@ -97,16 +102,19 @@ class MarketFeed:
     def _move(self, quotes: Mapping[str, Quote], at: datetime, now: datetime) -> list[MarketMessage]:
         messages: list[MarketMessage] = []
         for symbol, quote in quotes.items():
-            if self._pinned and self._is_pinned(symbol, at):
-                continue
-            resumed, halt = (None, None) if self._halts is None else self._halts.turn(symbol, at)
+            is_pinned = bool(self._pinned) and self._is_pinned(symbol, at)
+            shown = self._quotes[symbol] if is_pinned else quote
+            resumed, halt = (None, None) if self._halts is None else self._halts.turn(shown, at)
             if halt is not None:
                 if resumed is None:
-                    self._core.on_halt(symbol, True, now)
-                    messages.append(_halted(symbol, halt, at))
+                    messages.append(self._halt(symbol, halt, at, now))
                 continue
             if resumed is not None:
-                messages.append(_resumed(symbol, at))
+                messages.append(self._resume(symbol, resumed, at))
+            if is_pinned:
+                if resumed is not None:
+                    self._core.on_halt(symbol, False, now)
+                continue
             before = self._quotes.get(symbol)
             if before is not None and before.at < at and self._tape.is_recorded(symbol, at):
                 messages.extend(self._catch_up(symbol, before.at, at, now))
@@ -122,8 +130,35 @@ class MarketFeed:
                 messages.extend(self._take_trade(trade, now))
         return messages
 
+    def next_turn(self, after: datetime) -> datetime | None:
+        """Return when a symbol may be paused, or trades again, next; ``None`` while nothing is near it."""
+        return None if self._halts is None else self._halts.next_turn(after)
+
+    def _halt(self, symbol: str, halt: Halt, at: datetime, now: datetime) -> StatusMessage:
+        self._core.on_halt(symbol, True, now, until=halt.ends_at)
+        self._lift_bands(symbol, now)
+        return _status(symbol, _HALTED, at, reason=(halt.reason, halt.reason_message))
+
+    def _resume(self, symbol: str, halt: Halt, at: datetime) -> StatusMessage:
+        self._resumed_at[symbol] = at
+        self.prints.silence(symbol, halt.begins_at, at)
+        return _status(symbol, _RESUMED, at)
+
+    def _is_halted(self, symbol: str) -> bool:
+        return self._halts is not None and self._halts.is_halted(symbol)
+
+    def _lift_bands(self, symbol: str, now: datetime) -> None:
+        """Let a symbol trade at any price, until the market, or somebody, sets new bands."""
+        self._core.on_bands(symbol, None, now)
+        self._bands_by_hand.discard(symbol)
+        if self._bands is not None:
+            self._bands.forget(symbol)
+        if self._halts is not None:
+            self._halts.set_band(symbol, None, now)
+
     def _catch_up(self, symbol: str, after: datetime, until: datetime, now: datetime) -> Iterable[MarketMessage]:
         """Let the core see every recorded quote and print since the last tick, in the order in which they happened."""
+        after = self._heard_until(symbol, after)
         happened: list[Quote | TapePrint] = [*(self._tape.quotes_between(symbol, after, until) or ())]
         happened += self._tape.trades_between(symbol, after, until)[:-1]  # The last one is what the tick itself shows.
         for event in sorted(happened, key=lambda each: each.at):
@@ -170,10 +205,11 @@ class MarketFeed:
         calendar = self._tape.calendar
         session = calendar.session_at(now) or calendar.next_session(now)
         self._pinned[quote.symbol] = session.closes_at
-        if self._bands is not None:
-            self._bands.forget(quote.symbol)
-            self._core.on_bands(quote.symbol, None, now)
+        if self._bands is not None and quote.symbol not in self._bands_by_hand:
+            self._lift_bands(quote.symbol, now)
         self._stream.publish(self._take_quote(quote, now), now)
+        if self._halts is not None:
+            self._halts.watch(quote, now)
 
     def unpin(self, symbol: str | None, now: datetime) -> None:
         """Give one symbol, or all, back to the tape."""
@@ -188,8 +224,7 @@ class MarketFeed:
         if self._halts is not None:
             self._halts.overrule(symbol)
         self._core.on_halt(symbol, halted, now)
-        code, text = ("2", "Trading Halt") if halted else ("3", "Resume")
-        self._stream.publish([StatusMessage(symbol=symbol, status_code=code, status_message=text, at=now)], now)
+        self._stream.publish([_status(symbol, _HALTED if halted else _RESUMED, now)], now)
 
     def print_trade(self, symbol: str, price: float, size: int, now: datetime) -> TapePrint:
         """Print a trade by hand."""
@@ -233,9 +268,17 @@ class MarketFeed:
 
     def set_bands(self, symbol: str, band: tuple[float, float] | None, now: datetime) -> None:
         """Set the prices (down, up) outside of which a symbol does not trade, until the market moves them; ``None`` lifts them."""
+        if band is None:
+            self._lift_bands(symbol, now)
+            return
         self._core.on_bands(symbol, band, now)
-        if band is not None:
-            self._stream.publish([LuldMessage(symbol=symbol, down=band[0], up=band[1], at=now)], now)
+        self._bands_by_hand.add(symbol)
+        session, quote = self._tape.calendar.session_at(now), self._quotes.get(symbol)
+        if self._halts is not None and session is not None:
+            self._halts.set_band(symbol, band, session.closes_at)
+            if quote is not None:
+                self._halts.watch(quote, now)
+        self._stream.publish([LuldMessage(symbol=symbol, down=band[0], up=band[1], at=now)], now)
 
     def storm(self, symbol: str, messages: int, now: datetime) -> None:
         """Send the same quote very many times, each with a size of its own."""
@@ -264,8 +307,13 @@ class MarketFeed:
         self._core.on_trade(trade.symbol, trade.price, trade.size, now)
         if not self._stream.is_wanted("trades", trade.symbol):
             return []
-        missed = () if before is None else self._tape.trades_between(trade.symbol, before.at, trade.at)
+        missed = () if before is None else self._tape.trades_between(trade.symbol, self._heard_until(trade.symbol, before.at), trade.at)
         return [trade_message(each) for each in missed or (trade,)]
+
+    def _heard_until(self, symbol: str, before: datetime) -> datetime:
+        """Return after which moment prints are news: what the tape printed during a pause never was."""
+        resumed = self._resumed_at.get(symbol)
+        return before if resumed is None else max(before, resumed - _INSTANT)
 
     def _updated_bar(self, trade: TapePrint, now: datetime) -> list[MarketMessage]:
         """Return the bar of the trade's minute as the trade has changed it, when that minute is over."""
@@ -283,21 +331,25 @@ class MarketFeed:
         if self._bands is None or session is None:
             return
         for symbol, trade in self._trades.items():
-            if trade.at < session.opens_at or symbol in self._pinned:
+            if trade.at < session.opens_at or symbol in self._pinned or self._is_halted(symbol):
                 continue
             band = self._bands.move(symbol, trade.price, at, session)
             if band is not None:
                 self._core.on_bands(symbol, band, now)
+                self._bands_by_hand.discard(symbol)
+                if self._halts is not None:
+                    self._halts.set_band(symbol, band, session.closes_at)
                 if self._stream.is_wanted("lulds", symbol):
                     yield LuldMessage(symbol=symbol, down=band[0], up=band[1], at=at)
 
     def _imbalances(self, at: datetime) -> Iterable[MarketMessage]:
-        """Yield at which price the closing auction would trade, in the last minutes before it."""
+        """Yield at which price an auction would trade: the closing one in its last minutes, the reopening one during a halt."""
         session = self._tape.calendar.session_at(at)
-        if session is None or at < session.closes_at - _IMBALANCES:
+        if session is None:
             return
+        is_late = at >= session.closes_at - _IMBALANCES
         for symbol, trade in self._trades.items():
-            if self._stream.is_wanted("imbalances", symbol):
+            if (is_late or self._is_halted(symbol)) and self._stream.is_wanted("imbalances", symbol):
                 yield ImbalanceMessage(symbol=symbol, price=trade.price, at=at)
 
     def _bars(self, at: datetime) -> Iterable[MarketMessage]:
@@ -381,14 +433,9 @@ def _bar_values(bar: TapeBar) -> dict[str, Any]:
     }
 
 
-def _halted(symbol: str, halt: Halt, at: datetime) -> StatusMessage:
-    return StatusMessage(
-        symbol=symbol, status_code="2", status_message="Trading Halt", reason_code=halt.reason, reason_message=halt.reason_message, at=at
-    )
-
-
-def _resumed(symbol: str, at: datetime) -> StatusMessage:
-    return StatusMessage(symbol=symbol, status_code="3", status_message="Resume", at=at)
+def _status(symbol: str, status: tuple[str, str], at: datetime, reason: tuple[str, str] = ("", "")) -> StatusMessage:
+    code, text = status
+    return StatusMessage(symbol=symbol, status_code=code, status_message=text, reason_code=reason[0], reason_message=reason[1], at=at)
 
 
 def _differs(before: Quote | None, after: Quote) -> bool:

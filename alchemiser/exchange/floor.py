@@ -203,6 +203,22 @@ class Floor:
         if order.is_open:
             self.end_remainder(order, at)
 
+    def reopen(self, symbol: str, at: datetime) -> None:
+        """Let the auction after a halt trade: every order that the reopening quote satisfies, at that quote and whatever its size."""
+        book = self._standing.book(symbol)
+        if self._state.phase is not Phase.REGULAR or not self._is_live(book, at):
+            return
+        for order in self._blotter.open_of(symbol):
+            level = book.far(order.sign)
+            waits = order.is_matchable and is_triggered(order) and order.time_in_force != "cls" and order.is_open
+            if level is None or not waits or not is_within(book.band, level.price):
+                continue
+            if order.hold_price == 0 and not self._can_pay(order, level.price, at):
+                continue
+            execution = auction_execution(order, level, self._free(order))
+            if execution is not None:
+                self._execute(order, execution, at)
+
     def end_remainder(self, order: VenueOrder, at: datetime) -> None:
         """End what is left of an order that does not wait: ioc, fok, opg, cls."""
         is_cancelled = order.status is OrderStatus.PENDING_CANCEL or self._settings.auction_remainder == "canceled"

@@ -220,7 +220,8 @@ class Driver:
 
     def _next_tick(self, now: datetime) -> datetime | None:
         is_busy = self._by_the_second or self._active_until > self._ticked_at or self._core.has_working_orders
-        return self._grid.next_tick(self._ticked_at, now, is_busy=is_busy)
+        tick, turn = self._grid.next_tick(self._ticked_at, now, is_busy=is_busy), self._feed.next_turn(self._ticked_at)
+        return tick if turn is None or tick is None else min(tick, turn)
 
     def _tick(self, at: datetime) -> None:
         """Show the market of that moment to the core, then let it do what is due at it.

@@ -32,6 +32,7 @@ class PrintBook:
         self._marks: dict[TapePrint, Mark] = {}
         # A corrected trade stands here at the time of its correction, while the market shows it at its own.
         self._listed_as: dict[TapePrint, TapePrint] = {}
+        self._silences: dict[str, list[tuple[datetime, datetime]]] = {}
 
     def add(self, trade: TapePrint, mark: Mark | None = None) -> None:
         """Remember a print that is not on the tape."""
@@ -50,6 +51,10 @@ class PrintBook:
         """Remember that a trade never was."""
         self._marks[self._listed_as.pop(trade, trade)] = "canceled"
 
+    def silence(self, symbol: str, begin: datetime, end: datetime) -> None:
+        """Take away what the tape printed from ``begin`` on and before ``end``, when trading was paused."""
+        self._silences.setdefault(symbol, []).append((begin, end))
+
     def is_amended(self, trade: TapePrint) -> bool:
         """Whether a trade of the tape was corrected or cancelled."""
         return bool(self._marks) and trade in self._marks
@@ -58,7 +63,9 @@ class PrintBook:
         self, tape: Iterator[TapePrint], symbol: str, start: datetime, end: datetime, *, descending: bool = False
     ) -> Iterator[TapePrint | MarkedPrint]:
         """Yield the tape's prints with those of this book among them, from ``start`` to ``end``, both included, in order of time."""
-        own = self._prints.get(symbol)
+        own, silences = self._prints.get(symbol), self._silences.get(symbol)
+        if silences is not None:
+            tape = (trade for trade in tape if not any(begin <= trade.at < end for begin, end in silences))
         if own is None and not self._marks:
             yield from tape
             return

@@ -10,12 +10,14 @@ from typing import Any, Final
 from alchemiser.exchange.server import ServerSettings
 from alchemiser.exchange.settings import ExchangeSettings
 from tests.protocol.exchange.cards import (
+    AUTHENTICATED,
     FILLS,
     FORBIDDEN,
     INVALID,
     NIGHT,
     SPY,
     UNPROCESSABLE,
+    WELCOME,
     Row,
     asks,
     bracket,
@@ -27,15 +29,14 @@ from tests.protocol.exchange.cards import (
     send,
     shows,
 )
-from tests.protocol.exchange.contract import ANYTHING, Call, Control, Events, Forward, Has, Quote
-from tests.protocol.exchange.harness import CREDENTIALS
+from tests.protocol.exchange.contract import ANYTHING, Call, Connect, Control, Events, Forward, Has, Hear, Quote, Say
+from tests.protocol.exchange.harness import CREDENTIALS, HEADERS
 
 BASIC: Final = b64encode(f"{CREDENTIALS.key_id}:{CREDENTIALS.secret_key}".encode()).decode()
 SLOW: Final = ExchangeSettings(replace_ms=60_000, cancel_ms=60_000)
 """Cancels and replacements that take a minute, so that something can happen meanwhile."""
 EVENING: Final = Forward(6.5 * 3600 + 3.5 * 3600 + 60)
 """From the open to a minute past half past seven in the evening."""
-NEXT_OPEN: Final = Forward(24 * 3600)
 
 
 def headed(token: str, status: int = 200, has: Any = None) -> Call:
@@ -506,4 +507,86 @@ DATA_ROWS: Final[list[Row]] = [
     ),
 ]
 
-STATEMENT_ROWS: Final[list[Row]] = [*ACCESS_ROWS, *ASSET_ROWS, *ORDER_ROWS, *DATA_ROWS]
+AT_LIMIT: Final = (
+    Control("quote", {"symbol": "SPY", "bid": 499.98, "bid_size": 100, "ask": 500, "ask_size": 100}),
+    Control("bands", {"symbol": "SPY", "down": 475, "up": 525}),
+    Connect("/v2/sip", headers=HEADERS),
+    WELCOME,
+    AUTHENTICATED,
+    Say({"action": "subscribe", "statuses": ["SPY"]}),
+    Hear([{"statuses": ["SPY"]}]),
+    Quote("SPY", 525.50, 526.00, size=100),
+    send(order(qty="150")),
+    Forward(14),
+    shows("o", status="new"),
+)
+"""SPY stands beyond limit-up for fourteen seconds, and a client waits to buy."""
+
+HALT_ROWS: Final[list[Row]] = [
+    (
+        "6.4",
+        "a limit state of fifteen seconds is a trading pause of five minutes",
+        (
+            *AT_LIMIT,
+            Forward(2),
+            Hear([{"T": "s", "S": "SPY", "sc": "2", "sm": "Trading Halt", "rc": "M", "rm": "Volatility Trading Pause", "z": "B"}]),
+            Quote("SPY", 529.98, 530.00, size=100),
+            Forward(290),
+            shows("o", status="new", filled_qty="0"),
+            Forward(15),
+            Hear([{"T": "s", "S": "SPY", "sc": "3", "sm": "Resume"}]),
+            shows("o", status="filled", filled_avg_price="530"),
+        ),
+    ),
+    (
+        "6.4",
+        "a limit state that ends in time is no pause",
+        (*AT_LIMIT, Quote("SPY", 519.98, 520.00, size=1_000), Forward(20), shows("o", status="filled", filled_avg_price="520")),
+    ),
+    (
+        "9.4",
+        "the auction after a halt trades whatever the size",
+        (
+            Quote("SPY", 499.98, 500.00, size=100),
+            Control("halt", {"symbol": "SPY", "halted": True}),
+            send(order(qty="150"), "a"),
+            send(limit("500.00", qty="200"), "b"),
+            send(limit("499.99", qty="10"), "c"),
+            send(order(qty="1", time_in_force="ioc"), "d"),
+            Forward(60),
+            shows("d", status="canceled"),
+            Control("halt", {"symbol": "SPY", "halted": False}),
+            shows("a", status="filled", filled_avg_price="500"),
+            shows("b", status="filled", filled_avg_price="500"),
+            shows("c", status="new", filled_qty="0"),
+        ),
+    ),
+    (
+        "9.4",
+        "an order may be cancelled during a halt",
+        (
+            SPY,
+            Control("halt", {"symbol": "SPY", "halted": True}),
+            send(order()),
+            FILLS,
+            Call("DELETE", "/v2/orders/{o}", status=204),
+            FILLS,
+            shows("o", status="canceled"),
+        ),
+    ),
+    (
+        "9.4",
+        "a stop is not elected during a halt",
+        (
+            *held(),
+            send(sell(type="stop", stop_price="490")),
+            FILLS,
+            Control("halt", {"symbol": "SPY", "halted": True}),
+            Quote("SPY", 479.98, 480.00, last=480),
+            Forward(5),
+            shows("o", status="new"),
+        ),
+    ),
+]
+
+STATEMENT_ROWS: Final[list[Row]] = [*ACCESS_ROWS, *ASSET_ROWS, *ORDER_ROWS, *DATA_ROWS, *HALT_ROWS]

@@ -1,5 +1,6 @@
 """A market that halts by itself, as clients see it: statuses on the stream, orders that wait, REST that goes on (6.4 and 9.4)."""
 
+from pathlib import Path
 from typing import Any
 
 from alchemiser.exchange.generator import SyntheticMarket
@@ -65,4 +66,20 @@ async def test_a_halt_can_be_ended_by_hand() -> None:
         order = await exchange.buy("SPY")
         await exchange.call("POST", "/_exchange/halt", {"symbol": "SPY", "halted": False})
         await exchange.forward(2)
+        assert await status_of(exchange, order) == "filled"
+
+
+async def test_a_pause_goes_on_after_a_restart(tmp_path: Path) -> None:
+    """A symbol that was paused when the exchange ended is still paused when it begins again, and no longer than it would have been."""
+    async with running(state=tmp_path / "state") as exchange:
+        await exchange.quote("SPY", 499.98, 500)
+        await exchange.call("POST", "/_exchange/bands", {"symbol": "SPY", "down": 475, "up": 499})
+        await exchange.forward(20)
+        order = await exchange.buy("SPY")
+        await exchange.forward(200)
+        assert await status_of(exchange, order) == "new"
+    async with running(state=tmp_path / "state") as exchange:
+        await exchange.forward(60)
+        assert await status_of(exchange, order) == "new"
+        await exchange.forward(40)
         assert await status_of(exchange, order) == "filled"

@@ -1,11 +1,11 @@
 """Invented halts: when they are, how long they take, and that nothing is printed meanwhile."""
 
 from collections import Counter
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from alchemiser.domain.market import Bar, Session
+from alchemiser.domain.market import Bar, Quote, Session
 from alchemiser.exchange.generator import SyntheticMarket
 from alchemiser.exchange.halts import PAUSE, Halt, HaltKeeper, halt_of
 from alchemiser.exchange.path import DayPath
@@ -16,6 +16,7 @@ MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 LAST_DAY = date(2025, 3, 31)
 HALF_DAY = date(2024, 11, 29)
+OPEN, CLOSE = datetime(2025, 3, 3, 14, 30, tzinfo=UTC), datetime(2025, 3, 3, 21, tzinfo=UTC)
 
 
 def found(calendar: TradingCalendar, first: date, last: date, seed: int) -> list[tuple[str, Session, Halt]]:
@@ -96,13 +97,64 @@ def test_a_hand_has_the_last_word() -> None:
         def halt_at(self, symbol: str, at: datetime) -> Halt | None:
             return next((halt for halt in (first, second) if halt.holds(at)), None)
 
-    keeper = HaltKeeper(Two())
+    keeper, quote = HaltKeeper(Two()), quoted(99, 101)
     keeper.overrule("SPY")
-    assert keeper.turn("SPY", at) == (None, None)
-    assert keeper.turn("SPY", first.begins_at) == (None, first)
-    assert keeper.turn("SPY", first.begins_at + MINUTE) == (first, first)
+    assert keeper.turn(quote, at) == (None, None)
+    assert keeper.turn(quote, first.begins_at) == (None, first)
+    assert keeper.turn(quote, first.begins_at + MINUTE) == (first, first)
     keeper.overrule("SPY")
-    assert keeper.turn("SPY", first.begins_at + MINUTE) == (None, None)
-    assert keeper.turn("SPY", second.begins_at) == (None, second)
-    assert keeper.turn("SPY", second.ends_at) == (second, None)
-    assert keeper.turn("SPY", second.ends_at) == (None, None)
+    assert keeper.turn(quote, first.begins_at + MINUTE) == (None, None)
+    assert keeper.turn(quote, second.begins_at) == (None, second)
+    assert keeper.turn(quote, second.ends_at) == (second, None)
+    assert keeper.turn(quote, second.ends_at) == (None, None)
+
+
+def quoted(bid: float, ask: float) -> Quote:
+    """Return a quote of SPY."""
+    return Quote(symbol="SPY", bid=bid, bid_size=100, ask=ask, ask_size=100, at=OPEN)
+
+
+@pytest.mark.parametrize(("bid", "ask"), [(110, 110.1), (111, 112), (89.9, 90), (80, 81)])
+def test_a_limit_state_becomes_a_pause(bid: float, ask: float) -> None:
+    """A bid at limit-up or an offer at limit-down for fifteen seconds: five minutes without trading, after which new bands are needed."""
+    keeper, quote = HaltKeeper(None), quoted(bid, ask)
+    keeper.set_band("SPY", (90, 110), CLOSE)
+    assert keeper.turn(quote, OPEN) == (None, None)
+    assert keeper.next_turn(OPEN) == OPEN + 15 * SECOND
+    assert keeper.turn(quote, OPEN + 14 * SECOND) == (None, None)
+    begins = OPEN + 15 * SECOND
+    before, pause = keeper.turn(quote, begins)
+    assert (before, pause) == (None, Halt(begins, begins + PAUSE, "M", "Volatility Trading Pause"))
+    assert keeper.is_halted("SPY")
+    assert keeper.next_turn(begins) == begins + PAUSE
+    assert keeper.turn(quote, begins + PAUSE - SECOND) == (pause, pause)
+    assert keeper.turn(quote, begins + PAUSE) == (pause, None)
+    assert keeper.turn(quote, begins + 2 * PAUSE) == (None, None)
+    assert keeper.next_turn(begins) is None
+
+
+def test_who_leaves_the_limit_in_time_is_not_paused() -> None:
+    """The fifteen seconds begin anew; without an offer there is no limit state below, and after the close none at all."""
+    keeper, far, near = HaltKeeper(None), quoted(111, 112), quoted(100, 101)
+    keeper.set_band("SPY", (90, 110), CLOSE)
+    keeper.watch(far, OPEN)
+    assert keeper.turn(near, OPEN + 10 * SECOND) == (None, None)
+    assert keeper.next_turn(OPEN) is None
+    for second in (14, 16, 28):
+        assert keeper.turn(far, OPEN + second * SECOND) == (None, None)
+    assert keeper.turn(quoted(80, 0), OPEN + 30 * SECOND) == (None, None)
+    assert keeper.turn(far, CLOSE) == (None, None)
+    assert keeper.turn(far, CLOSE + MINUTE) == (None, None)
+
+
+def test_a_late_pause_lasts_until_the_close() -> None:
+    """In the last ten minutes the closing auction is the reopening one; a pause that was running goes on after a restart."""
+    keeper, far = HaltKeeper(None), quoted(111, 112)
+    keeper.set_band("SPY", (90, 110), CLOSE)
+    keeper.watch(far, CLOSE - 10 * MINUTE - SECOND)
+    _, pause = keeper.turn(far, CLOSE - 9 * MINUTE)
+    assert pause is not None
+    assert pause.ends_at == CLOSE
+    again = HaltKeeper(None, {"SPY": CLOSE})
+    assert again.turn(far, CLOSE - MINUTE)[1] is not None
+    assert again.turn(far, CLOSE)[1] is None
