@@ -117,8 +117,8 @@ def risk_parity(recent: Recent, day: date) -> Target:
     together = [sum(parity[symbol] * returns[symbol][place] for symbol in parity) for place in range(60)]
     invested = min(0.08 / (_deviation(together) * math.sqrt(252.0)), 1.0)
     target = {symbol: share * invested for symbol, share in parity.items()}
-    bills = max(1.0 - math.fsum(target.values()), 0.0)
-    if not bills:
+    bills = 1.0 - math.fsum(target.values())
+    if invested == 1.0:
         return target  # Without bills it does not matter whether there are any.
     return {**target, "BIL": bills} if recent.last("BIL", day, 1) else None
 

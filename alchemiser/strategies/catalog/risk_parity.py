@@ -37,4 +37,6 @@ class RiskParity(Strategy):
             f"at equal risk the volatility is {volatility:.2%} a year, {TARGET_VOLATILITY:.0%} is wanted: {invested:.1%} is invested"
         )
         weights = {symbol: float(share) * invested for symbol, share in zip(self.risky, parity, strict=True)}
+        if invested == 1.0:
+            return weights  # What the sums of floats leave is nothing to buy bills with.
         return {**weights, "BIL": max(1.0 - math.fsum(weights.values()), 0.0)}
