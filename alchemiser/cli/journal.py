@@ -71,6 +71,8 @@ def journal_show(
 def journal_verify(*, state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Prove that every event is there as it was written, that snapshots hold what a replay gives, and that orders and money add up.
 
+    It also looks at the end of the log: a commit that was cut off is told, durable events that are gone are a failure.
+
     Exit 6 names what does not.
 
     Example: alchemiser journal verify --state state
@@ -84,6 +86,8 @@ def journal_verify(*, state: StateOption = None, config: ConfigOption = None, as
             "format": reader.format,
             "intact": found.is_intact,
             **msgspec.to_builtins(chain),
+            "tail": {**msgspec.to_builtins(found.tail), "text": found.tail.text},
+            "dropped": list(found.dropped),
             "snapshots": msgspec.to_builtins(found.snapshots),
             "problems": list(found.problems),
             "state_hash": found.state_hash,
@@ -92,6 +96,10 @@ def journal_verify(*, state: StateOption = None, config: ConfigOption = None, as
         _write_json(document)
     elif found.is_intact:
         sys.stdout.write(f"{document['journal']}: {chain.events} events, up to {chain.last_sequence or 0}, intact\n")
+        if found.tail.torn_bytes:
+            sys.stdout.write(f"  {found.tail.text}; nothing of it was promised\n")
+        for told in found.dropped:
+            sys.stdout.write(f"  an earlier start dropped the end, {told}\n")
         for check in found.snapshots:
             sys.stdout.write(f"  snapshot after event {check.sequence}: {check.note or 'equal to a replay'}\n")
         sys.stdout.write(f"  orders, executions, money: no rule is broken\n  state hash: {found.state_hash}\n")

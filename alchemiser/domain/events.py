@@ -43,6 +43,19 @@ class DaemonStarted(Event, frozen=True, kw_only=True):
     strategies: dict[str, float]
 
 
+class JournalTailDropped(Event, frozen=True, kw_only=True):
+    """The journal did not end with a whole commit: what is after ``last_event`` was dropped, as ``reason`` says in words.
+
+    ``torn_bytes`` are those of a commit that did not end, which was promised to nobody. ``promised_event`` is the newest event that had
+    been durable and is gone, ``None`` when none is; what it was about the comparison with the venue has to find.
+    """
+
+    last_event: int
+    torn_bytes: int
+    promised_event: int | None
+    reason: str
+
+
 class RecoveryCompleted(Event, frozen=True, kw_only=True):
     """The journal was read, the venue was asked, and what was missed has been published."""
 
@@ -662,6 +675,7 @@ class GuardRearmed(Event, frozen=True, kw_only=True):
 
 AnyEvent = (
     DaemonStarted
+    | JournalTailDropped
     | RecoveryCompleted
     | DaemonStopping
     | DaemonStopped

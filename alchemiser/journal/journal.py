@@ -18,6 +18,7 @@ from alchemiser.journal.lock import WriterLock
 from alchemiser.journal.migrate import Migration
 from alchemiser.journal.reader import JournalReader, StoredSnapshot, Verification
 from alchemiser.journal.store import Store
+from alchemiser.journal.tail import Tail
 from alchemiser.journal.writer import CommitStatistics
 
 
@@ -33,11 +34,13 @@ class Journal:
         head: tuple[int, str],
         committer: Committer,
         migration: Migration | None = None,
+        tail: Tail | None = None,
     ) -> None:
-        """``migration`` says that the file was brought forward from an older format."""
+        """``migration`` says that the file was brought forward from an older format, ``tail`` how it ended when it was opened."""
         self.path = path
         self.epoch = epoch
         self.migration = migration
+        self.tail = tail or Tail(last_event=head[0])
         self._lock = lock
         self._committer = committer
         self._reader = JournalReader.open(path)
@@ -81,7 +84,7 @@ class Journal:
             committer = ThreadedCommitter(store, linger_seconds=linger_seconds, backlog=backlog, on_commit=on_commit)
         else:
             committer = InlineCommitter(store, on_commit=on_commit)
-        return cls(path, lock=lock, epoch=epoch, head=head, committer=committer, migration=store.migration)
+        return cls(path, lock=lock, epoch=epoch, head=head, committer=committer, migration=store.migration, tail=store.tail)
 
     def __enter__(self) -> Self:
         return self

@@ -16,7 +16,9 @@ from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import DataError, VerificationFailed
 from alchemiser.domain.events import Event
 from alchemiser.journal.format import COLUMNS, Row, Snapshot, checksum_of, decode_row, first_checksum, snapshot_checksum
+from alchemiser.journal.lock import WriterLock
 from alchemiser.journal.migrate import readable_format
+from alchemiser.journal.tail import Tail, tail_of, torn_bytes
 
 PAGE = 1_000
 
@@ -159,6 +161,14 @@ class JournalReader:
             first_bad=first_bad,
             problem=problem,
         )
+
+    def look_at_end(self) -> Tail:
+        """Return how the journal ends: whether the log holds a part of a commit, and whether durable events are gone.
+
+        While a daemon writes it, its log ends in the middle of something again and again; that is not looked at then.
+        """
+        torn = 0 if WriterLock.is_held(self.path) else torn_bytes(self.path)
+        return tail_of(self.path, self._connection, dict(self._connection.execute("SELECT key, value FROM meta")), torn)
 
     def _walk(self, walk: "_Walk", after: int) -> tuple[int | None, str | None]:
         """Follow the chain and return where it breaks and how."""

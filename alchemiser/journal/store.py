@@ -13,6 +13,7 @@ from pathlib import Path
 from alchemiser.domain.errors import DataError, VerificationFailed
 from alchemiser.journal.format import COLUMNS, FORMAT_VERSION, SCHEMA, Row, Snapshot, first_checksum, snapshot_checksum
 from alchemiser.journal.migrate import Migration, bring_forward
+from alchemiser.journal.tail import Head, HeadNote, tail_of, torn_bytes
 
 MAX_WAL_BYTES = 64 * 1024 * 1024
 """Above this the log is checkpointed even while events keep coming."""
@@ -30,11 +31,14 @@ KEPT_SNAPSHOTS = 2
 class Store:
     """The writing connection. Not safe for use by two threads at once."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, migration: Migration | None = None) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, migration: Migration | None = None, *, torn: int = 0) -> None:
+        """``torn`` are the bytes of a commit that did not end, found at the end of the log."""
         self.path = path
         self.migration = migration
         self._connection = connection
         self._meta: dict[str, str] = dict(connection.execute("SELECT key, value FROM meta"))
+        self.tail = tail_of(path, connection, self._meta, torn)
+        self._note = HeadNote(path)
         self._is_checkpointed = False
         self._log_bytes = 0
         self._is_patient = True
@@ -51,6 +55,7 @@ class Store:
         is_new = not path.exists()
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            torn = torn_bytes(path)  # Before anything is written: the next commit begins where the last whole one ended.
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {'FULL' if is_synchronous else 'OFF'}")
@@ -67,7 +72,7 @@ class Store:
             connection.execute("COMMIT")
             if is_new and is_synchronous:
                 _sync_directory(path.parent)
-            store = cls(path, connection, migration)
+            store = cls(path, connection, migration, torn=torn)
         except (sqlite3.Error, OSError) as error:
             raise DataError(f"journal {path} cannot be opened for writing: {error}; nothing was started") from error
         store._check()
@@ -121,6 +126,8 @@ class Store:
                 connection.execute("ROLLBACK")
             raise
         self._meta = meta
+        if rows:
+            self._note.write(Head(self.epoch, *self.head))
         self._is_checkpointed = False
         self._log_bytes = self._wal_bytes()
         if self._log_bytes > MAX_WAL_BYTES:
@@ -134,6 +141,7 @@ class Store:
     def close(self) -> None:
         """Close the file; as the last connection it checkpoints and removes the log."""
         self._connection.close()
+        self._note.close()
 
     def _insert(self, head: str, rows: Sequence[Sequence[object]]) -> None:
         """Insert many rows with few statements, of 64, 16, 4 or 1 rows so that each is compiled once.

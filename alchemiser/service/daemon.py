@@ -24,6 +24,7 @@ from alchemiser.domain.events import (
     BarClosed,
     DaemonStarted,
     GuardTripped,
+    JournalTailDropped,
     QuoteUpdated,
     RecoveryCompleted,
     StrategyFilesChanged,
@@ -382,6 +383,17 @@ class Daemon:
             strategies={name: float(share) for name, share in self.parts.settings.allocations().items()},
         )
         await self.bus.publish(started)
+        tail = self.parts.journal.tail
+        if not tail.is_whole:
+            await self.bus.publish(
+                JournalTailDropped(
+                    at=started.at,
+                    last_event=tail.last_event,
+                    torn_bytes=tail.torn_bytes,
+                    promised_event=tail.promised_event,
+                    reason=tail.text,
+                )
+            )
         for name, warnings in self.parts.warnings.items():
             await self.bus.publish(StrategyWarned(at=started.at, strategy=name, warnings=tuple(warnings)))
         self.state.settle()

@@ -19,6 +19,7 @@ from alchemiser.domain.events import (
     GuardCleared,
     GuardRearmed,
     GuardTripped,
+    JournalTailDropped,
     LedgerCompared,
     MailboxFilled,
     OrderClosed,
@@ -67,6 +68,7 @@ _WARNINGS = (
     FillBroken,
     DecisionMissed,
     MailboxFilled,
+    JournalTailDropped,
     StrategyNotReloaded,
     StrategyWarned,
 )

@@ -1,15 +1,16 @@
-"""Whether a journal can be trusted: its chain, its snapshots, and the rules that every run has to keep.
+"""Whether a journal can be trusted: its chain, its end, its snapshots, and the rules that every run has to keep.
 
-Three questions, in this order, because each answer rests on the one before: is every event there as it was written; does each snapshot hold
-the state that follows from the events before it; do orders, executions and money add up.
+Four questions, in this order, because each answer rests on the one before: is every event there as it was written; is every event there
+that had been durable; does each snapshot hold the state that follows from the events before it; do orders, executions and money add up.
 """
 
 import msgspec
 
 from alchemiser.domain.errors import InvariantBroken
-from alchemiser.domain.events import Event
+from alchemiser.domain.events import Event, JournalTailDropped
 from alchemiser.journal.audit import Audit
 from alchemiser.journal.reader import JournalReader, StoredSnapshot, Verification
+from alchemiser.journal.tail import Tail
 from alchemiser.service.recovery import SNAPSHOT_VERSION, STATE
 from alchemiser.service.state import JournaledState
 
@@ -25,9 +26,14 @@ class SnapshotCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JournalVerification(msgspec.Struct, frozen=True, kw_only=True):
-    """The answers. ``state_hash`` is that of the state at the end, ``None`` when the chain is broken; ``problems`` are in words."""
+    """The answers. ``state_hash`` is that of the state at the end, ``None`` when the chain is broken; ``problems`` are in words.
+
+    ``tail`` is how the journal ends; ``dropped`` are the ends that earlier starts found torn, as they wrote it down.
+    """
 
     chain: Verification
+    tail: Tail
+    dropped: tuple[str, ...] = ()
     snapshots: tuple[SnapshotCheck, ...] = ()
     problems: tuple[str, ...] = ()
     state_hash: str | None = None
@@ -42,6 +48,8 @@ class JournalVerification(msgspec.Struct, frozen=True, kw_only=True):
         """What was found first, in words."""
         if not self.chain.is_intact:
             return f"it is damaged at event {self.chain.first_bad}: {self.chain.problem}"
+        if self.tail.promised_event is not None:
+            return f"its end is lost: {self.tail.text}"
         for check in self.snapshots:
             if check.problem is not None:
                 return f"the snapshot after event {check.sequence} cannot be used: {check.problem}; a start replays the events instead"
@@ -50,23 +58,27 @@ class JournalVerification(msgspec.Struct, frozen=True, kw_only=True):
 
 def verify_journal(reader: JournalReader) -> JournalVerification:
     """Check a journal from its first event to its last."""
-    chain = reader.verify()
+    chain, tail = reader.verify(), reader.look_at_end()
     if not chain.is_intact:
-        return JournalVerification(chain=chain)
+        return JournalVerification(chain=chain, tail=tail)
     stored = {one.snapshot.sequence: one for one in reader.snapshots(STATE)}
     state, audit = JournaledState(_nobody), Audit()
-    hashes = {0: state.hash()}
+    hashes, dropped = {0: state.hash()}, list[str]()
     try:
         for envelope in reader.read():
             audit(envelope)
+            if isinstance(event := envelope.event, JournalTailDropped):
+                dropped.append(f"event {envelope.sequence}: {event.reason}")
             state.replay((envelope,))
             if envelope.sequence in stored:
                 hashes[envelope.sequence] = state.hash()
     except InvariantBroken as error:
         problem = f"the daemon could not start with it: {error}"
-        return JournalVerification(chain=chain, problems=(*audit.problems, problem))
+        return JournalVerification(chain=chain, tail=tail, dropped=tuple(dropped), problems=(*audit.problems, problem))
     checks = tuple(_checked(one, hashes.get(sequence)) for sequence, one in sorted(stored.items()))
-    return JournalVerification(chain=chain, snapshots=checks, problems=tuple(audit.problems), state_hash=state.hash())
+    return JournalVerification(
+        chain=chain, tail=tail, dropped=tuple(dropped), snapshots=checks, problems=tuple(audit.problems), state_hash=state.hash()
+    )
 
 
 def _checked(stored: StoredSnapshot, replayed: str | None) -> SnapshotCheck:

@@ -40,6 +40,7 @@ from alchemiser.service import embedded, start
 from alchemiser.service.clock import VirtualClock
 from alchemiser.service.daemon import Daemon
 from alchemiser.service.embedded import EmbeddedMarket
+from alchemiser.service.notify import SystemdNotifier
 from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.settings import RunOptions
 from alchemiser.service.surroundings import Surroundings
@@ -51,6 +52,8 @@ from tests.simulation.items import scenario
 from tests.simulation.record import Arrival, Life, Record, read_journal, with_reversals
 from tests.simulation.witness import Witness, audit_of
 from tests.solipsism import LoopConnector, VirtualLoop, listen
+
+TURN_SECONDS = 10.0
 
 POWER_FAILURES = ("power failure", "power failure in commit")
 
@@ -306,7 +309,10 @@ class _Run:
                 )
 
     async def _run_daemon(self, life: _Life, port: int) -> None:
+        # Round trips of the bus are many events in a long day: they are close together where a handler is to be found stuck.
+        watches = any(deed.kind == "stuck handler" for deed in self.scenario.deeds)
         overrides: Json = {
+            "service.turn_limit_seconds": 30.0 if watches else 600.0,
             "strategies": {name: {"source": source} for name, source in self.scenario.strategies.items()},
             "market.history_sessions": 20,
             "embedded.seed": self.scenario.seed,
@@ -321,7 +327,7 @@ class _Run:
             is_threaded=False,
             takes_signals=False,
             ping_seconds=15.0 if len(self.scenario.sessions) == 1 else 120.0,
-            turn_seconds=900.0,
+            turn_seconds=TURN_SECONDS if watches else 900.0,
         )
         options = RunOptions(start=self.scenario.sessions[0].date, days=len(self.scenario.sessions))
         await start.run_daemon(simulated_settings(life.state, overrides), options, surroundings)
@@ -405,6 +411,9 @@ class _Run:
         with ExitStack() as stack:
             stack.enter_context(patch.object(embedded, "enter_market", enter))
             stack.enter_context(patch.object(start, "Daemon", Held))
+            stack.enter_context(
+                patch.object(SystemdNotifier, "feed_watchdog", lambda notifier: self.conditions.feeds.append(self.clock.now()))
+            )
             stack.enter_context(patch.object(Store, "commit", self._commit(Store.commit)))
             if any(end.kind in POWER_FAILURES for end in self.scenario.ends):
                 stack.enter_context(patch.object(Store, "open", self._open(Store.open)))
@@ -414,6 +423,9 @@ class _Run:
             stack.enter_context(patch.object(AlpacaVenue, "submit", self._request("submit", AlpacaVenue.submit)))
             stack.enter_context(patch.object(AlpacaVenue, "cancel", self._request("cancel", AlpacaVenue.cancel)))
             yield
+
+    def _feed(self, notifier: SystemdNotifier | None = None) -> None:
+        self.conditions.feeds.append(self.clock.now())
 
     def _open(self, opened: Callable[..., Store]) -> Callable[..., Store]:
         def watched(path: Path, *, new_epoch: Callable[[], str], is_synchronous: bool) -> Store:
@@ -576,6 +588,9 @@ class _Run:
             audit=audit_of(self.lives[-1].state / JOURNAL_FILE),
             clock_error_seconds=max((abs(deed.seconds) for deed in self.scenario.deeds if deed.kind == "step clock"), default=0.0),
             asleep=tuple(self.conditions.asleep),
+            stuck=tuple(self.conditions.stuck),
+            feeds=tuple(self.conditions.feeds),
+            delayed=tuple(self.conditions.delayed),
             arrivals=tuple(self.arrivals),
             changes=await self._rows("/v2/account/activities", category="non_trade_activity"),
             struck=(*self.struck, *(kind for kind, fault, times in self.planned if fault.times < times)),

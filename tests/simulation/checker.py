@@ -235,6 +235,13 @@ def _covers(ahead: Json, symbol: str | None, side: str | None, quantity: Decimal
     return (ahead["symbol"], ahead["side"]) == (symbol, side) and quantity <= Decimal(ahead["quantity"])
 
 
+def _what_was_durable_is_there(record: Record) -> Iterator[str]:
+    """No daemon finds that events are gone which the one before it had been told were durable."""
+    for row in record.of("JournalTailDropped"):
+        if row.event["promised_event"] is not None:
+            yield f"event {row.sequence}: {row.event['reason']}"
+
+
 def _nothing_is_sent_while_the_gate_is_closed(record: Record) -> Iterator[str]:
     spans = list(_gate_open(record))
     for post in (*_posts(record), *_replacements(record)):
@@ -408,6 +415,7 @@ RULES: tuple[Rule, ...] = (
     _no_submit_is_repeated_blindly,
     _what_is_sent_was_written_down,
     _what_arrives_is_on_the_disk,
+    _what_was_durable_is_there,
     _nothing_is_sent_while_the_gate_is_closed,
     _buys_stay_within_cash,
     _no_strategy_sells_what_it_does_not_hold,

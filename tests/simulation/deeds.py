@@ -43,6 +43,9 @@ class Conditions:
         self.network_is_away_until: datetime | None = None
         self.is_refused = False
         self.asleep: list[tuple[datetime, datetime]] = []
+        self.stuck: list[tuple[str, datetime, datetime]] = []
+        self.feeds: list[datetime] = []
+        self.delayed: list[tuple[str, str]] = []
 
     def commits(self, now: datetime) -> None:
         """Raise what SQLite raises when the disk is full now."""
@@ -206,10 +209,52 @@ async def slow_handler(run: Doer, deed: Deed) -> None:
 
     async def slowly(envelope: Envelope) -> None:
         run.struck.append(deed.name)
+        waiting = _waiting(daemon, deed.symbol)
         await clock.sleep(deed.seconds)
+        run.conditions.delayed += [
+            (deed.symbol, name) for name, handled in _waiting(daemon, deed.symbol).items() if handled == waiting.get(name)
+        ]
         await handle(envelope)
 
     mailbox._handle = slowly
+
+
+def _waiting(daemon: Daemon, without: str) -> dict[str, int]:
+    """Return how much each other mailbox in which something waits has dealt with."""
+    return {one.name: one.handled for one in daemon.bus.statistics() if one.kind == "mailbox" and one.depth and one.name != without}
+
+
+def _delayed(daemon: Daemon, by: str, before: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Return the mailboxes in which something waited before and waits now, and that have dealt with nothing between."""
+    return [(by, name) for name, handled in _waiting(daemon, by).items() if handled == before.get(name)]
+
+
+async def stuck_handler(run: Doer, deed: Deed) -> None:
+    """The handler named by ``symbol`` does not come back from its next event for so many seconds."""
+    daemon = run.present
+    if daemon is None:
+        return
+    mailbox = next(one for one in daemon.bus._mailboxes if one.name == deed.symbol)
+    handle, clock, conditions = mailbox._handle, run.clock, run.conditions
+
+    async def stuck(envelope: Envelope) -> None:
+        if any(name == deed.symbol for name, _, _ in conditions.stuck):
+            await handle(envelope)
+            return
+        run.struck.append(deed.name)
+        waiting, since = _waiting(daemon, deed.symbol), clock.now()
+        place = len(conditions.stuck)
+        conditions.stuck.append((deed.symbol, since, since + timedelta(seconds=deed.seconds)))
+        try:
+            await clock.sleep(deed.seconds)
+        finally:
+            conditions.stuck[place] = (deed.symbol, since, clock.now())
+        conditions.delayed += [
+            (deed.symbol, name) for name, handled in _waiting(daemon, deed.symbol).items() if handled == waiting.get(name)
+        ]
+        await handle(envelope)
+
+    mailbox._handle = stuck
 
 
 async def full_bus(run: Doer, deed: Deed) -> None:
@@ -260,6 +305,7 @@ DEEDS: Mapping[str, Do] = {
     "network away": network_away,
     "second copy": second_copy,
     "slow handler": slow_handler,
+    "stuck handler": stuck_handler,
     "full bus": full_bus,
     "forward split": _action("forward_splits", lambda symbol: {"symbol": symbol, "new_rate": 2, "old_rate": 1}),
     "reverse split": _action("reverse_splits", lambda symbol: {"symbol": symbol, "new_rate": 1, "old_rate": 5}),

@@ -236,6 +236,11 @@ def _slow_handler(random: Random, one: Scenario) -> Scenario:
     return replace(one, deeds=(*one.deeds, Deed("slow handler", at, random.choice((1.0, 5.0)), name)))
 
 
+def _stuck_handler(random: Random, one: Scenario) -> Scenario:
+    at = _decided(one, one.sessions[0]) - timedelta(seconds=400)
+    return replace(one, deeds=(*one.deeds, Deed("stuck handler", at, 1_500.0, "shortfall")))
+
+
 # --- what was thrown and struck ---
 
 
@@ -384,11 +389,12 @@ ITEMS: Mapping[str, Item] = {
     ),
     "disk full": Item(_deed("full disk", 7.0, 30.0), _struck("full disk")),
     "flush that takes five seconds": Item(_deed("slow disk", 7.0, 30.0), _struck("slow disk")),
-    "torn tail of the journal": Item(_deed("torn tail"), _struck("torn tail")),
+    "torn tail of the journal": Item(_deed("torn tail"), lambda record: bool(record.of("JournalTailDropped"))),
     "second copy": Item(_deed("second copy"), _struck("second copy")),
     "old version of the journal": Item(_end("old journal"), _struck("old journal")),
     # inside
     "slow handler": Item(_slow_handler, _struck("slow handler")),
+    "stuck handler": Item(_stuck_handler, _struck("stuck handler")),
     "halt by the operator": Item(_deed("halt", 30.0), _struck("halt")),
 }
 """Every line of the menu by its name."""

@@ -262,9 +262,18 @@ def _of_the_process() -> Iterator[tuple[str, Line]]:
         faults = ({**DROP, "at": decided(quiet, 1.0).isoformat()},) if handler == "gap keeper" else ()
         ends = (End("stop", 5.0, at=decided(quiet, -310.0)),) if handler == "history" else ()
         yield f"slow {handler}", Line(replace(quiet, deeds=(slow,), faults=faults, ends=ends), None)
+    for handler in ("shortfall", "asset list"):
+        stuck = Deed("stuck handler", decided(quiet, -400.0), 1_500.0, handler)
+        ends = (End("stop", 5.0, at=decided(quiet, -410.0)),) if handler == "asset list" else ()
+        yield f"{handler} stuck", Line(replace(quiet, deeds=(stuck,), ends=ends), "stuck handler", _noticed)
 
 
 # --- what must be seen ---
+
+
+def _noticed(record: Record) -> bool:
+    """Return whether health said that the daemon was not live while a handler was stuck, and had said that it was."""
+    return {sample.live for sample in record.samples} == {True, False} and bool(record.stuck) and bool(record.feeds)
 
 
 def _always(record: Record) -> bool:

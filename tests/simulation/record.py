@@ -113,7 +113,8 @@ class Record:
 
     ``arrivals`` are the requests for orders, where a run can look at the disk when they arrive. ``struck`` are the kinds of what
     really happened to it; ``clock_error_seconds`` is how wrong the host's clock was at most, ``asleep`` when the host was suspended and
-    until when, ``changes`` are the rows of the account's activities without a trade.
+    until when, ``changes`` are the rows of the account's activities without a trade. ``stuck`` are handlers with from when to when,
+    ``feeds`` when the watchdog was fed, ``delayed`` pairs of a slow handler and one that stood still meanwhile.
     """
 
     seed: int
@@ -133,6 +134,9 @@ class Record:
     asleep: tuple[tuple[datetime, datetime], ...] = ()
     arrivals: tuple[Arrival, ...] = ()
     changes: Sequence[Json] = ()
+    stuck: tuple[tuple[str, datetime, datetime], ...] = ()
+    feeds: tuple[datetime, ...] = ()
+    delayed: tuple[tuple[str, str], ...] = ()
 
     def of(self, kind: str) -> list[Row]:
         """Return the rows of one kind."""

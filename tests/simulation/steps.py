@@ -22,6 +22,9 @@ ENDED = frozenset({"filled", "cancelled", "expired", "rejected", "replaced"})
 QUIET = timedelta(seconds=120)
 """After so long without an execution, and with no order at work, the books of a daemon that says it is ready are those of the exchange."""
 
+STUCK_WITHIN = timedelta(seconds=240)
+"""How soon a stuck handler is known to be stuck: its own limit, and two of those of a round trip."""
+
 CANCELLED_WITHIN = timedelta(seconds=60)
 """How soon after a halt no order may be at work any more, while the exchange answers."""
 
@@ -206,6 +209,26 @@ def _a_halt_ends_what_works(record: Record) -> Iterator[str]:
                 yield f"{order['client_order_id']} was at work until {ended}, trading was halted at {row.at}"
 
 
+def _who_is_stuck_is_not_called_live(record: Record) -> Iterator[str]:
+    """Once a handler is stuck, health does not say live and the watchdog is not fed, until it goes on."""
+    for name, since, until in record.stuck:
+        known = since + STUCK_WITHIN
+        fed = [at for at in record.feeds if known <= at < until]
+        if fed:
+            yield f"{name} was stuck from {since} to {until}, and the watchdog was fed at {fed[0]}"
+        for sample in record.samples:
+            if known <= sample.at < until and (sample.live or sample.ready):
+                yield f"{name} was stuck from {since} to {until}, and daemon {sample.life} called itself live or ready at {sample.at}"
+                return
+
+
+def _a_slow_handler_delays_only_itself(record: Record) -> Iterator[str]:
+    """Where nothing else happens, no other mailbox stands still because one handler is slow or stuck."""
+    if set(record.struck) <= {"slow handler", "stuck handler"}:
+        for slow, other in record.delayed:
+            yield f"{other} dealt with nothing while {slow} took its time"
+
+
 def _is_quiet(record: Record, at: datetime) -> bool:
     if any(row["type"].startswith("trade_") and timedelta(0) <= at - _time(row["transaction_time"]) < QUIET for row in record.activities):
         return False
@@ -274,5 +297,7 @@ STEP_RULES: tuple[Rule, ...] = (
     _ready_means_that_the_gate_is_open,
     _ready_means_that_the_books_agree,
     _a_halt_ends_what_works,
+    _who_is_stuck_is_not_called_live,
+    _a_slow_handler_delays_only_itself,
 )
-"""By the invariants they stand for: money 1, orders 6, replay 8, queues 12, health 13 with 4 and with 7, halt 11."""
+"""By the invariants they stand for: money 1, orders 6, replay 8, queues 12, health 13, halt 11, stuck and slow handlers 13 and 12."""

@@ -154,6 +154,9 @@ SPOILED: dict[str, Spoil] = {
     "no_submit_is_repeated_blindly": posted_again,
     "what_arrives_is_on_the_disk": lambda record: replace(record, arrivals=(replace(record.arrivals[0], written=()),)),
     "what_is_sent_was_written_down": lambda record: rows_without(record, "OrderIntended"),
+    "what_was_durable_is_there": lambda record: rows_with(
+        record, record.journal[-1], kind="JournalTailDropped", event={"promised_event": 7, "reason": "gone"}
+    ),
     "nothing_is_sent_while_the_gate_is_closed": lambda record: posted_again(record, at="2025-01-02T12:00:00Z"),
     "buys_stay_within_cash": lambda record: replace(record, opening_cash="50000"),
     "no_strategy_sells_what_it_does_not_hold": of_sells,
@@ -171,6 +174,10 @@ SPOILED: dict[str, Spoil] = {
     "ready_means_that_the_gate_is_open": unready_gate,
     "ready_means_that_the_books_agree": forgetful_books,
     "a_halt_ends_what_works": halted_in_vain,
+    "who_is_stuck_is_not_called_live": lambda record: replace(
+        record, stuck=(("history", record.samples[0].at - timedelta(hours=1), record.samples[-1].at),)
+    ),
+    "a_slow_handler_delays_only_itself": lambda record: replace(record, delayed=(("history", "execution"),)),
 }
 """For each rule a record that breaks it."""
 
@@ -221,6 +228,15 @@ def test_what_is_on_the_disk_covers_what_arrives_and_nothing_else(
 def test_the_disk_is_looked_at_whenever_an_order_arrives(sound: Record) -> None:
     """Every submit of a run is among the arrivals."""
     assert len(posts(sound)) == sum(arrival.method == "POST" for arrival in sound.arrivals)
+
+
+def test_a_watchdog_that_is_fed_while_a_handler_is_stuck_is_found(sound: Record) -> None:
+    """Also where nobody asked for the health."""
+    begin = sound.samples[0].at
+    stuck = (("history", begin - timedelta(hours=2), begin - timedelta(hours=1)),)
+    fed = replace(sound, stuck=stuck, feeds=(begin - timedelta(minutes=70),))
+    assert [rule.partition(":")[0] for rule in broken_rules(fed)] == ["who_is_stuck_is_not_called_live"]
+    assert broken_rules(replace(fed, feeds=(begin - timedelta(minutes=50),))) == []
 
 
 def test_the_samples_of_a_sound_run_say_something(sound: Record) -> None:
