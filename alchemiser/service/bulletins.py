@@ -17,6 +17,7 @@ from alchemiser.domain.events import (
     Event,
     FillBroken,
     GapOpened,
+    GuardTripped,
     HandlerFailed,
     LedgerCompared,
     RebalanceParked,
@@ -93,6 +94,12 @@ def _trading(event: TradingStateChanged) -> Bulletin | None:
     return Bulletin(Level.WARNING, f"trading {event.state}", f"Trading is {event.state}", f"by {event.by}: {event.reason}")
 
 
+def _guard(event: GuardTripped) -> Bulletin:
+    of = "" if event.strategy is None else f" of {event.strategy}"
+    text = f"{event.text} (limit {event.limit}, action {event.action}); it stays tripped until somebody arms it again"
+    return Bulletin(Level.ERROR, f"guard {event.guard}{of}", f"The guard {event.guard}{of} tripped", text)
+
+
 def _handler_failed(event: HandlerFailed) -> Bulletin:
     text = f"{event.handler} raised at event {event.sequence}: {event.error}; {event.action}"
     return Bulletin(Level.ERROR, f"handler {event.handler}", f"A part of the daemon failed: {event.handler}", text)
@@ -122,6 +129,7 @@ WRITERS: Final[dict[type[Event], Callable[[Any], Bulletin | None]]] = {
     ReconciliationFailed: _not_reconciled,
     LedgerCompared: _ledger,
     TradingStateChanged: _trading,
+    GuardTripped: _guard,
     HandlerFailed: _handler_failed,
     GapOpened: _gap,
     FillBroken: _broken,

@@ -44,6 +44,20 @@ TOLD: tuple[tuple[events.Event, Level, str], ...] = (
     (events.LedgerCompared(at=AT, session=DAY, differences=("cash is 1.00 off",)), Level.ERROR, "cash is 1.00 off"),
     (events.TradingStateChanged(at=AT, state="halted", by="daily_loss", reason="-5 %"), Level.WARNING, "by daily_loss: -5 %"),
     (
+        events.GuardTripped(
+            at=AT,
+            guard="daily_loss",
+            strategy="tecl",
+            action="halt",
+            value=Decimal("0.06"),
+            limit=Decimal("0.05"),
+            cleared=Decimal("0.04"),
+            text="tecl lost 6 % today",
+        ),
+        Level.ERROR,
+        "tecl lost 6 % today (limit 0.05, action halt)",
+    ),
+    (
         events.HandlerFailed(at=AT, handler="strategies", event_type="x", sequence=4, error="boom", action="restarted"),
         Level.ERROR,
         "strategies raised at event 4: boom; restarted",
