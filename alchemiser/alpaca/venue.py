@@ -101,6 +101,11 @@ class AlpacaVenue:
         return self._rest.requests_made
 
     @property
+    def requests_left(self) -> int | None:
+        """How many requests the trading host still allows in this minute; ``None`` until it has told."""
+        return self._trading.quota.remaining
+
+    @property
     def requests(self) -> dict[tuple[str, str, str], int]:
         """Requests sent, by method, path template and status; ``none`` stands for no answer."""
         return dict(self._rest.requests)

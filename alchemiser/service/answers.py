@@ -206,6 +206,8 @@ class Answers(JournaledView):
             by_state[order.state.value] = by_state.get(order.state.value, 0) + 1
         account = overview.account.account if overview.account else None
         marks = self.marks()
+        unrealised = {name: books[name].unrealised(marks) for name in sorted(books)}
+        profit = {name: books[name].realised + unrealised[name] for name in sorted(books)}
         return Gauges(
             health=self.health(),
             handlers=self._bus.statistics(),
@@ -214,7 +216,12 @@ class Answers(JournaledView):
             equity=account.equity if account else None,
             cash=account.cash if account else None,
             realised={name: books[name].realised for name in sorted(books)},
-            unrealised={name: books[name].unrealised(marks) for name in sorted(books)},
+            unrealised=unrealised,
+            drawdown=self._results.drawdown(account.equity) if account else None,
+            below_peak=self._results.below_peak(profit),
+            ledger_differences=len(overview.comparison.differences) if overview.comparison else 0,
+            symbols_parked=len(self._state.parked.by_symbol),
+            tasks=len(asyncio.all_tasks()),
             trading_state=self._state.trading.state,
             guards_tripped=Tally(trip.guard for trip in self._state.guards.trips.values()),
             events_published=self._bus.last_sequence,

@@ -40,6 +40,9 @@ class Exposition(Collector):
             yield _histogram(durations)
         if self._metrics.gauges is not None:
             yield from _read(self._metrics.gauges())
+        left = self._metrics.requests_left()
+        if left is not None:
+            yield _value("rest_requests_left", "Requests that the venue still allows in this minute.", left)
 
 
 def _counter(count: Count) -> Metric:
@@ -90,6 +93,12 @@ def _money(gauges: Gauges) -> Iterator[Metric]:
         yield _value("equity_dollars", "Equity of the account.", gauges.equity)
     if gauges.cash is not None:
         yield _value("cash_dollars", "Cash of the account.", gauges.cash)
+    if gauges.drawdown is not None:
+        yield _value("drawdown_ratio", "How far the equity is below its peak, as a share of it.", gauges.drawdown)
+    yield _values("profit_below_peak_dollars", "How far a strategy's profit is below its peak.", "strategy", gauges.below_peak)
+    yield _value("tasks", "Tasks of the event loop.", gauges.tasks)
+    yield _value("ledger_differences", "Differences between ledger and broker at the last comparison.", gauges.ledger_differences)
+    yield _value("symbols_parked", "Symbols of which nothing is sent until somebody looks.", gauges.symbols_parked)
     yield _values("realised_dollars", "Profit realised by a strategy.", "strategy", gauges.realised)
     yield _values("unrealised_dollars", "Profit of what a strategy holds.", "strategy", gauges.unrealised)
     if gauges.last_decision_at is not None:
@@ -110,6 +119,8 @@ def _bus(gauges: Gauges) -> Iterator[Metric]:
         for handler in gauges.handlers[:LABEL_VALUES_AT_MOST]:
             counter.add_metric((handler.name,), getattr(handler, name))
         yield counter
+    busy = {handler.name: handler.busy_seconds or 0.0 for handler in gauges.handlers if handler.kind == "mailbox"}
+    yield _values("bus_busy_seconds", "How long a handler has been at its present event.", "handler", busy)
     mailboxes = [handler for handler in gauges.handlers if handler.kind == "mailbox"]
     for name, text in (
         ("depth", "Events waiting for a handler."),

@@ -10,6 +10,7 @@ from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,7 @@ import msgspec
 from alchemiser.bus.envelope import Envelope
 from alchemiser.bus.reports import HandlerStatistics
 from alchemiser.domain.events import (
+    DecisionDue,
     Event,
     FillBroken,
     FrameUnreadable,
@@ -47,11 +49,16 @@ EXPOSITION: Final = "alchemiser.service.exposition:Exposition"
 
 _COMMIT_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _REQUEST_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_DECISION_BUCKETS: Final = (1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 240.0, 480.0)
+_SLIPPAGE_BUCKETS: Final = (-50.0, -20.0, -10.0, -5.0, 0.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 _TURN_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 
 
 class Gauges(msgspec.Struct, frozen=True, kw_only=True):
-    """What is read at a scrape. Money in dollars; ages in seconds, absent while a stream has brought nothing yet."""
+    """What is read at a scrape. Money in dollars; ages in seconds, absent while a stream has brought nothing yet.
+
+    ``drawdown`` is how far the equity is below its peak, as a share of it; ``below_peak`` how far a strategy's profit is below its own.
+    """
 
     health: HealthReport
     handlers: Sequence[HandlerStatistics] = ()
@@ -65,6 +72,11 @@ class Gauges(msgspec.Struct, frozen=True, kw_only=True):
     trading_state: str | None = None
     guards_tripped: Mapping[str, int] = {}
     events_published: int = 0
+    drawdown: float | None = None
+    below_peak: Mapping[str, Decimal] = {}
+    ledger_differences: int = 0
+    symbols_parked: int = 0
+    tasks: int = 0
     last_decision_at: datetime | None = None
 
 
@@ -150,6 +162,13 @@ class DaemonMetrics:
         self._commit_seconds = self._histogram("journal_commit_seconds", "Time of one durable commit.", _COMMIT_BUCKETS)
         self._committed = self._counter("journal_events_committed", "Events made durable.")
         self._turn_seconds = self._histogram("bus_turn_seconds", "Round trip of a message through every handler.", _TURN_BUCKETS)
+        self._decision_seconds = self._histogram(
+            "decision_to_last_fill_seconds", "Market time from a decision to the last fill of its rebalance.", _DECISION_BUCKETS
+        )
+        self._slippage = self._histogram("slippage_bps", "Slippage of an order from its arrival price, in basis points.", _SLIPPAGE_BUCKETS)
+        self._decided: dict[str, datetime] = {}
+        self._last_fill: dict[str, datetime] = {}
+        self.requests_left: Callable[[], int | None] = lambda: None
         self._loop_lag = self._histogram("loop_lag_seconds", "How late the event loop called a timer.", _TURN_BUCKETS)
         for side in Side:
             for counter in (self._orders, self._fills, self._filled_dollars):
@@ -165,8 +184,9 @@ class DaemonMetrics:
             OrderRejected: lambda event: self._rejects.add(self._bound("code", str(event.code))),
             OrderOutcomeUnknown: lambda event: self._unknown.add(),
             RebalancePlanned: self._count_denials,
-            RebalanceCompleted: lambda event: self._rebalances.add("completed"),
-            RebalanceParked: lambda event: self._rebalances.add("parked"),
+            DecisionDue: self._note_decision,
+            RebalanceCompleted: partial(self._count_rebalance, "completed"),
+            RebalanceParked: partial(self._count_rebalance, "parked"),
             StrategyFailed: lambda event: self._strategy_failures.add(self._bound("strategy", event.strategy)),
             HandlerFailed: lambda event: self._handler_failures.add(self._bound("handler", event.handler)),
             StreamLost: lambda event: self._stream_losses.add(self._bound("stream", event.stream)),
@@ -191,6 +211,8 @@ class DaemonMetrics:
         count = self._counted.get(type(envelope.event))
         if count is not None:
             count(envelope.event)
+        if isinstance(envelope.event, OrderFilled) and envelope.correlation in self._decided:
+            self._last_fill[envelope.correlation] = envelope.event.at
 
     def on_request(self, method: str, status: int | None, seconds: float) -> None:
         """Count a request to the venue; ``status`` is ``None`` when no answer came."""
@@ -221,6 +243,19 @@ class DaemonMetrics:
         side = str(event.fill.side)
         self._fills.add(side)
         self._filled_dollars.add(side, by=float(event.fill.quantity * event.fill.price))
+
+    def _note_decision(self, event: DecisionDue) -> None:
+        self._decided = {event.rebalance_id: event.at}
+        self._last_fill = {}
+
+    def _count_rebalance(self, result: str, event: RebalanceCompleted | RebalanceParked) -> None:
+        self._rebalances.add(result)
+        decided, filled = self._decided.get(event.rebalance_id), self._last_fill.get(event.rebalance_id)
+        if decided is not None and filled is not None:
+            self._decision_seconds.observe((filled - decided).total_seconds())
+        for order in event.shortfall.orders if event.shortfall else ():
+            if order.slippage is not None:
+                self._slippage.observe(order.slippage.arrival_bps)
 
     def _count_denials(self, event: RebalancePlanned) -> None:
         for code, count in Tally(denial.code for denial in event.denials).items():

@@ -3,7 +3,7 @@
 They are read from the journal, which has them all; each question reads only what has been added since the last one.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +22,7 @@ class ResultHistory:
         self._read = read
         self._after = 0
         self._peak = ZERO
+        self._peaks: dict[str, Decimal] = {}
         self._by_session: dict[Any, dict[str, Any]] = {}
 
     def rows(self) -> list[dict[str, Any]]:
@@ -35,6 +36,17 @@ class ResultHistory:
                 self._take(event)
         return list(self._by_session.values())
 
+    def drawdown(self, equity: Decimal) -> float:
+        """Return how far this equity is below the highest of the account, itself included, as a share of that."""
+        self.rows()
+        peak = max(self._peak, equity)
+        return float((peak - equity) / peak) if peak else 0.0
+
+    def below_peak(self, profit: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        """Return how far each strategy's profit, in dollars, is below the highest it had; none has been below nothing."""
+        self.rows()
+        return {name: max(self._peaks.get(name, ZERO), amount) - amount for name, amount in profit.items()}
+
     def _take(self, event: ResultReported) -> None:
         self._peak = max(self._peak, event.equity)
         names = sorted({*event.realised, *event.unrealised})
@@ -43,5 +55,7 @@ class ResultHistory:
             "equity": event.equity,
             "cash": event.cash,
             "drawdown": float((self._peak - event.equity) / self._peak) if self._peak else 0.0,
-            "profit": {name: event.realised.get(name, ZERO) + event.unrealised.get(name, Decimal(0)) for name in names},
+            "profit": {name: event.realised.get(name, ZERO) + event.unrealised.get(name, ZERO) for name in names},
         }
+        for name, profit in self._by_session[event.session]["profit"].items():
+            self._peaks[name] = max(self._peaks.get(name, ZERO), profit)

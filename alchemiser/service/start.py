@@ -159,6 +159,7 @@ async def _trade(
             on_request=metrics.on_request,
         )
     )
+    metrics.requests_left = lambda: venue.requests_left
     account = await venue.account()
     require_live_agreement(settings, live_agreed=options.live_agreed, account_number=account.account_number)
     if market is None:

@@ -1,6 +1,6 @@
 """The numbers that a scrape gets."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -209,3 +209,27 @@ def test_labels_are_bounded(metrics: DaemonMetrics) -> None:
     found = {name: value for name, value in samples(metrics).items() if name.startswith("alchemiser_orders_rejected_total{")}
     assert len(found) == LABEL_VALUES_AT_MOST + 1
     assert found['alchemiser_orders_rejected_total{code="other"}'] == 9.0
+
+
+def test_the_way_from_a_decision_to_its_last_fill_is_measured(metrics: DaemonMetrics) -> None:
+    """In market time, once per rebalance, and not for one that traded nothing."""
+    due = events.DecisionDue(at=AT, rebalance_id="20250303.1", session=AT.date(), reason="schedule")
+    fill = events.OrderFilled(at=AT + timedelta(seconds=7), fill=FILL)
+    done = events.RebalanceCompleted(at=AT + timedelta(seconds=9), rebalance_id="20250303.1", outcomes=())
+
+    metrics.observe(Envelope(1, due, 0.0, correlation="20250303.1"))
+    metrics.observe(Envelope(2, fill, 0.0, correlation="20250303.1"))
+    metrics.observe(Envelope(3, done, 0.0, correlation="20250303.1"))
+    metrics.observe(Envelope(4, due, 0.0, correlation="20250303.1"))
+    metrics.observe(Envelope(5, done, 0.0, correlation="20250303.1"))
+
+    found = samples(metrics)
+    assert found["alchemiser_decision_to_last_fill_seconds_count"] == 1.0
+    assert found["alchemiser_decision_to_last_fill_seconds_sum"] == 7.0
+
+
+def test_what_the_venue_still_allows_is_told_once_it_is_known(metrics: DaemonMetrics) -> None:
+    """Absent before the first answer."""
+    assert "alchemiser_rest_requests_left" not in samples(metrics)
+    metrics.requests_left = lambda: 42
+    assert samples(metrics)["alchemiser_rest_requests_left"] == 42.0

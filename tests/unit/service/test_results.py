@@ -47,3 +47,14 @@ def test_each_question_reads_on() -> None:
     journal.append(Envelope(9, result(3, 101, tecl=3), 0.0))
     assert [Decimal(101)] == [row["equity"] for row in history.rows()]
     assert [0, 5] == asked
+
+
+def test_what_is_below_its_peak_is_measured_from_the_sessions_and_from_now() -> None:
+    """Equity as a share, profit in dollars; a new high is below nothing, and a strategy that never gained is below zero."""
+    journal = [Envelope(number, event, 0.0) for number, event in enumerate((result(3, 100, tecl=9), result(4, 80, tecl=4)), 1)]
+    history = ResultHistory(lambda after: (envelope for envelope in journal if envelope.sequence > after))
+
+    assert history.drawdown(Decimal(75)) == 0.25
+    assert history.drawdown(Decimal(110)) == 0.0
+    assert history.below_peak({"tecl": Decimal(3), "new": Decimal(-2)}) == {"tecl": Decimal(7), "new": Decimal(2)}
+    assert ResultHistory(lambda after: iter(())).drawdown(Decimal(0)) == 0.0
