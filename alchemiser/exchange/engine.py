@@ -38,6 +38,7 @@ from alchemiser.exchange.standing import Standing
 from alchemiser.exchange.statements import account_json, configuration_json, configured, position_json
 from alchemiser.exchange.timeline import NEW_YORK, Phase, Timeline
 from alchemiser.exchange.watchlists import Watchlists
+from alchemiser.exchange.whims import Whims
 
 
 class Exchange:
@@ -314,6 +315,10 @@ class Exchange:
         if was_halted and not halted:
             self._floor.reopen(symbol, at)
         self._floor.look_at_all(symbol, at)
+
+    def obey(self, whims: Whims) -> None:
+        """Let the venue have whims from now on: what it does to orders without being asked."""
+        self._floor.whims = whims
 
     @property
     def pauses(self) -> dict[str, datetime]:

@@ -20,14 +20,25 @@ Streams (``stream`` is ``orders``, ``market``, or ``events`` for the server-sent
 ``refuse_stream``         answer the next handshakes with ``status`` (default 429)
 ``refuse_auth``           refuse the next authentications; ``code`` is the market stream's error (default 402, or 406)
 ``half_open``             the connections of now stay open, but nothing is read, sent or answered on them any more, pings included
-``mute_stream``           send nothing more on the connections until the fault is deleted; pings are still answered
+``mute_stream``           send nothing more (of ``symbol``) on the connections until the fault is deleted; pings are still answered
 ``flip_opcode``           send frames with the other opcode: binary instead of text, and the reverse
 ``send_frame``            send ``text`` as it is: null payloads, truncated JSON, a comment of the event streams, anything
-``lose_updates``          order updates that happen but are not sent
-``duplicate_updates``     order updates that are sent twice
-``reorder_updates``       an order update that is sent after the next one
+``lose_updates``          order updates (of ``symbol``, of one ``event``) that happen but are not sent
+``duplicate_updates``     likewise, that are sent twice
+``reorder_updates``       likewise, that are sent after the next one: ``"event": "new"`` is a fill before its acknowledgement
+``repeat_stamp``          likewise, that have the time of the one before
 ``overlap_replay``        server-sent events that come twice, as when a replay overlaps the live tail
 ``storm``                 ``messages`` (default 10000) quotes of ``symbol`` at once
+
+Orders (of ``symbol``) at the market:
+
+``reject_order``          an accepted order is rejected when it reaches the market
+``park_order``            an order is in ``status`` for ``seconds`` (default 60) before it works: ``accepted_for_bidding``, ``stopped``,
+                          ``suspended``, ``calculated`` or ``done_for_day``
+``cut_short``             an execution is halved and the rest of its order cancelled
+``refuse_cancel``         a cancel that was asked for is refused by the market
+``stall_cancel``          a cancel that comes ``seconds`` late: the order is pending_cancel until then, and may be filled
+``refuse_replace``        a replacement that was asked for is refused by the market
 
 Venue and time; but for the first two, whose occasions are executions, they strike by themselves when their time has come:
 
@@ -36,7 +47,9 @@ Venue and time; but for the first two, whose occasions are executions, they stri
 ``halt``                  halt ``symbol``, or with ``"halted": false`` resume it
 ``borrow``                make ``symbol`` hard to borrow, or with ``"easy": true`` easy again
 ``block``                 block the ``account``, its ``trading`` or its ``transfers`` (true or false each)
+``corporate_actions``     announce ``actions``: groups of rows of section 7.4, dividends, splits, new names, each for its ex-date
 ``step_clock``            set the market clock forward by ``seconds`` at once, as after a suspended host
+``skew_clock``            of REST: the clock that ``/v2/clock`` tells is ``seconds`` ahead, or behind when negative
 
 Pure types. What they do is up to the faces; which strikes when, to :mod:`alchemiser.exchange.faults`.
 """
@@ -44,9 +57,12 @@ Pure types. What they do is up to the faces; which strikes when, to :mod:`alchem
 from datetime import datetime
 from decimal import Decimal
 from random import Random
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
+
+from alchemiser.domain.errors import DataError
+from alchemiser.exchange.issuer_actions import actions_of
 
 MOST_SECONDS: Final = 366 * 86_400
 """How far ahead anything can be planned, and how far the clock can be set forward at once."""
@@ -65,6 +81,8 @@ Reason = Literal[
     "sub_penny",
     "not_tradable",
     "blocked",
+    "time_in_force",
+    "halted",
 ]
 
 REFUSALS: Final[dict[Reason, tuple[int, dict[str, Any]]]] = {
@@ -94,6 +112,8 @@ REFUSALS: Final[dict[Reason, tuple[int, dict[str, Any]]]] = {
     "day_trading": (403, {"code": 40310100, "message": "trade denied due to pattern day trading protection"}),
     "sub_penny": (422, {"code": 42210000, "message": "sub-penny increment does not fulfill minimum pricing criteria"}),
     "not_tradable": (422, {"code": 42210000, "message": "asset is not tradable"}),
+    "time_in_force": (422, {"code": 42210000, "message": "fractional orders must be DAY orders"}),
+    "halted": (403, {"code": 40310000, "message": "trading of this asset is halted"}),
     "blocked": (403, {"code": 40310000, "message": "new orders are rejected: trading is blocked for this account"}),
 }
 """What the venue answers to an order for each reason (section 2)."""
@@ -175,6 +195,13 @@ class RefuseOrder(RequestFault, kw_only=True, tag="refuse_order"):
     reason: Reason
 
 
+class SkewClock(RequestFault, kw_only=True, tag="skew_clock"):
+    """A venue whose clock is wrong."""
+
+    path: str = "/v2/clock"
+    seconds: Annotated[float, msgspec.Meta(ge=-MOST_SECONDS, le=MOST_SECONDS)]
+
+
 class StreamFault(Fault, kw_only=True):
     """A fault of one of the streams."""
 
@@ -204,7 +231,9 @@ class HalfOpen(StreamFault, kw_only=True, tag="half_open"):
 
 
 class MuteStream(StreamFault, kw_only=True, tag="mute_stream"):
-    """Connections stay open and say nothing."""
+    """Connections stay open and say nothing, or nothing of one symbol."""
+
+    symbol: str | None = None
 
 
 class FlipOpcode(StreamFault, kw_only=True, tag="flip_opcode"):
@@ -217,10 +246,51 @@ class SendFrame(StreamFault, kw_only=True, tag="send_frame"):
     text: str
 
 
-class UpdateFault(Fault, kw_only=True):
-    """A fault of single order updates; with ``symbol``, of those of orders for it."""
+class OrderFault(Fault, kw_only=True):
+    """A fault of single orders; with ``symbol``, of those for it."""
 
     symbol: str | None = None
+    event: ClassVar[str | None] = None
+
+
+class RejectOrder(OrderFault, kw_only=True, tag="reject_order"):
+    """Accepted, and rejected by the market."""
+
+
+class ParkOrder(OrderFault, kw_only=True, tag="park_order"):
+    """An order that does not work at once."""
+
+    status: Literal["accepted_for_bidding", "stopped", "suspended", "calculated", "done_for_day"]
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)] = 60.0
+
+
+class CutShort(OrderFault, kw_only=True, tag="cut_short"):
+    """Filled in part, then cancelled by the venue."""
+
+
+class RefuseCancel(OrderFault, kw_only=True, tag="refuse_cancel"):
+    """A cancel that the market refuses."""
+
+
+class StallCancel(OrderFault, kw_only=True, tag="stall_cancel"):
+    """A cancel that takes its time."""
+
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)]
+
+
+class RefuseReplace(OrderFault, kw_only=True, tag="refuse_replace"):
+    """A replacement that the market refuses."""
+
+
+class UpdateFault(Fault, kw_only=True):
+    """A fault of single order updates; with ``symbol``, of those of orders for it; with ``event``, of those of that kind."""
+
+    symbol: str | None = None
+    event: str | None = None
+
+
+class RepeatStamp(UpdateFault, kw_only=True, tag="repeat_stamp"):
+    """Order updates with the time of the one before."""
 
 
 class LoseUpdates(UpdateFault, kw_only=True, tag="lose_updates"):
@@ -246,7 +316,7 @@ class Storm(Fault, kw_only=True, tag="storm"):
     messages: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
 
 
-class Bust(UpdateFault, kw_only=True, tag="bust"):
+class Bust(OrderFault, kw_only=True, tag="bust"):
     """An execution is broken some market seconds after it was made."""
 
     seconds: Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)] = 0.0
@@ -280,13 +350,19 @@ class Block(Fault, kw_only=True, tag="block"):
     transfers: bool | None = None
 
 
+class CorporateActions(Fault, kw_only=True, tag="corporate_actions"):
+    """Issuers announce something."""
+
+    actions: dict[str, list[dict[str, Any]]]
+
+
 class StepClock(Fault, kw_only=True, tag="step_clock"):
     """The market clock jumps forward."""
 
     seconds: Annotated[float, msgspec.Meta(gt=0, le=MOST_SECONDS)]
 
 
-DueFault = DropStream | SendFrame | HalfOpen | Storm | Halt | Borrow | Block | StepClock
+DueFault = DropStream | SendFrame | HalfOpen | Storm | Halt | Borrow | Block | StepClock | CorporateActions
 """The faults that strike by themselves."""
 
 AnyFault = (
@@ -305,6 +381,14 @@ AnyFault = (
     | DuplicateUpdates
     | ReorderUpdates
     | OverlapReplay
+    | RejectOrder
+    | ParkOrder
+    | CutShort
+    | RefuseCancel
+    | StallCancel
+    | RefuseReplace
+    | RepeatStamp
+    | SkewClock
     | Bust
     | Correct
 )
@@ -323,6 +407,11 @@ def parse_faults(document: Any) -> list[AnyFault]:
             raise ValueError(f"fault {place}: `at` needs a zone, for example 2025-03-03T15:00:00Z, not {fault.at.isoformat()}")
         if isinstance(fault, Correct) and not (fault.by.is_finite() and abs(fault.by) <= _MOST_DOLLARS):
             raise ValueError(f"fault {place}: `by` must be a number of dollars, not {fault.by}")
+        if isinstance(fault, CorporateActions):
+            try:
+                actions_of(fault.actions)
+            except (DataError, AttributeError) as error:
+                raise ValueError(f"fault {place}: {error}") from error
         if fault.times < 1 or fault.skip < 0:
             raise ValueError(f"fault {place}: `times` must be at least 1 and `skip` at least 0")
         faults.append(fault)

@@ -11,23 +11,33 @@ from typing import NamedTuple, TypeVar
 from alchemiser.exchange.fault_menu import (
     AnyFault,
     Bust,
+    CutShort,
     DueFault,
     DuplicateUpdates,
     Fault,
     FlipOpcode,
     LoseUpdates,
     MuteStream,
+    OrderFault,
     OverlapReplay,
+    ParkOrder,
     RefuseAuth,
+    RefuseCancel,
+    RefuseReplace,
     RefuseStream,
+    RejectOrder,
     ReorderUpdates,
+    RepeatStamp,
     RequestFault,
+    StallCancel,
     Stream,
     UpdateFault,
 )
+from alchemiser.exchange.orders import OrderStatus
+from alchemiser.exchange.whims import Parking
 
 F = TypeVar("F", bound=Fault)
-U = TypeVar("U", bound=UpdateFault)
+U = TypeVar("U", bound=OrderFault | UpdateFault)
 
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
@@ -94,23 +104,55 @@ class FaultBook:
                 return fault.code
         return None
 
-    def is_mute(self, stream: Stream, now: datetime) -> bool:
-        """Return whether the stream has to be silent."""
-        return bool(self._faults) and any(fault.stream == stream for fault in self._armed(MuteStream, now))
+    def is_mute(self, stream: Stream, now: datetime, symbol: str | None = None) -> bool:
+        """Return whether the stream has to be silent, altogether or of a symbol."""
+        if not self._faults:
+            return False
+        return any(fault.stream == stream and fault.symbol in (None, symbol) for fault in self._armed(MuteStream, now))
 
     def flips_opcode(self, stream: Stream, now: datetime) -> bool:
         """Return whether the next frame has the wrong opcode, counting it."""
         return bool(self._faults) and any(fault.stream == stream and self._strikes(fault) for fault in self._armed(FlipOpcode, now))
 
-    def copies_of_update(self, symbol: str, now: datetime) -> int:
+    def copies_of_update(self, symbol: str, event: str, now: datetime) -> int:
         """Return how often the next order update is to be sent: once, unless a fault says never or twice."""
-        if self._update_strikes(LoseUpdates, symbol, now):
+        if self._update_strikes(LoseUpdates, symbol, now, event):
             return 0
-        return 2 if self._update_strikes(DuplicateUpdates, symbol, now) else 1
+        return 2 if self._update_strikes(DuplicateUpdates, symbol, now, event) else 1
 
-    def holds_back_update(self, symbol: str, now: datetime) -> bool:
+    def holds_back_update(self, symbol: str, event: str, now: datetime) -> bool:
         """Return whether this order update is sent after the next one, counting it."""
-        return self._update_strikes(ReorderUpdates, symbol, now)
+        return self._update_strikes(ReorderUpdates, symbol, now, event)
+
+    def repeats_stamp(self, symbol: str, event: str, now: datetime) -> bool:
+        """Return whether this order update has the time of the one before, counting it."""
+        return self._update_strikes(RepeatStamp, symbol, now, event)
+
+    def rejects(self, symbol: str, at: datetime) -> bool:
+        """Whether an accepted order is rejected by the market."""
+        return self._update_strikes(RejectOrder, symbol, at)
+
+    def parks(self, symbol: str, at: datetime) -> Parking | None:
+        """Whether an order is parked before it works."""
+        fault = self._first_striking(ParkOrder, symbol, at)
+        return None if fault is None else Parking(OrderStatus(fault.status), fault.seconds)
+
+    def cuts_short(self, symbol: str, at: datetime) -> bool:
+        """Whether an execution is halved and the rest of its order cancelled."""
+        return self._update_strikes(CutShort, symbol, at)
+
+    def refuses_cancel(self, symbol: str, at: datetime) -> bool:
+        """Whether the market refuses a cancel."""
+        return self._update_strikes(RefuseCancel, symbol, at)
+
+    def stalls_cancel(self, symbol: str, at: datetime) -> float:
+        """By how many market seconds a cancel is late."""
+        fault = self._first_striking(StallCancel, symbol, at)
+        return 0.0 if fault is None else fault.seconds
+
+    def refuses_replace(self, symbol: str, at: datetime) -> bool:
+        """Whether the market refuses a replacement."""
+        return self._update_strikes(RefuseReplace, symbol, at)
 
     def note_execution(self, symbol: str, execution_id: str, now: datetime) -> None:
         """Take an execution as an occasion of being broken or corrected later."""
@@ -155,8 +197,14 @@ class FaultBook:
     def _armed(self, kind: type[F], now: datetime) -> Iterator[F]:
         return iter([fault for fault in self._faults if isinstance(fault, kind) and fault.is_armed(now)])
 
-    def _update_strikes(self, kind: type[U], symbol: str, now: datetime) -> bool:
-        return bool(self._faults) and any(fault.symbol in (None, symbol) and self._strikes(fault) for fault in self._armed(kind, now))
+    def _update_strikes(self, kind: type[U], symbol: str, now: datetime, event: str | None = None) -> bool:
+        return bool(self._faults) and self._first_striking(kind, symbol, now, event) is not None
+
+    def _first_striking(self, kind: type[U], symbol: str, now: datetime, event: str | None = None) -> U | None:
+        if not self._faults:
+            return None
+        meant = (fault for fault in self._armed(kind, now) if fault.symbol in (None, symbol) and fault.event in (None, event))
+        return next((fault for fault in meant if self._strikes(fault)), None)
 
     def _strikes(self, fault: Fault) -> bool:
         """Count an occasion of a fault, and forget the fault when it is used up."""

@@ -11,7 +11,7 @@ from random import Random
 from typing import Final
 
 from alchemiser.domain.market import Quote
-from alchemiser.domain.money import ZERO, from_float
+from alchemiser.domain.money import ZERO, from_float, truncate_shares
 from alchemiser.exchange.activities import ActivityLog, Traded, fill_activity
 from alchemiser.exchange.admission import Admission
 from alchemiser.exchange.agenda import Agenda
@@ -37,6 +37,7 @@ from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.snapshot import Due, ExchangeState
 from alchemiser.exchange.standing import Standing
 from alchemiser.exchange.timeline import NEW_YORK, Phase, Timeline
+from alchemiser.exchange.whims import PARKED, NoWhims, Whims
 
 _IMMEDIATE: Final = ("ioc", "fok")
 _PENDING: Final = (OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_REPLACE)
@@ -69,6 +70,7 @@ class Floor:
         self._timeline = timeline
         self._settings = settings
         self._random = random
+        self.whims: Whims = NoWhims()
         self._acknowledge_after = timedelta(milliseconds=settings.acknowledge_ms)
         self._match_after = timedelta(milliseconds=settings.match_ms)
 
@@ -105,7 +107,8 @@ class Floor:
         for member in self._blotter.group(order):
             if member is order or (member.status not in _PENDING and not self._groups.is_waiting(member)):
                 self._blotter.transition(member, OrderStatus.PENDING_CANCEL, at)
-                self._agenda.plan(at + timedelta(milliseconds=self._settings.cancel_ms), "cancel", member.id)
+                late = timedelta(seconds=self.whims.stalls_cancel(member.symbol, at))
+                self._agenda.plan(at + timedelta(milliseconds=self._settings.cancel_ms) + late, "cancel", member.id)
 
     def cancel_now(self, order: VenueOrder, at: datetime) -> None:
         """Cancel an open order and its group."""
@@ -127,7 +130,10 @@ class Floor:
             case "activate":
                 self._groups.activate(order, due.at)
             case "cancel" if order.status is OrderStatus.PENDING_CANCEL:
-                self.cancel_now(order, due.at)
+                self._cancel(order, due.at)
+            case "unpark" if order.status in PARKED:
+                self._blotter.transition(order, OrderStatus.NEW, due.at)
+                self._agenda.plan(due.at + self._match_after, "match", order.id)
             case "replace":
                 self._replace(order, due.at)
             case _:
@@ -248,9 +254,29 @@ class Floor:
         return book.is_live(at, since=self._state.phase_since, life_seconds=self._settings.quote_life_seconds)
 
     def _acknowledge(self, order: VenueOrder, at: datetime) -> None:
+        if self.whims.rejects(order.symbol, at):
+            self.end(order, OrderStatus.REJECTED, at)
+            return
         self._blotter.transition(order, OrderStatus.NEW, at)
-        self._agenda.plan(at + self._match_after, "match", order.id)
+        parking = self.whims.parks(order.symbol, at)
+        if parking is None:
+            self._agenda.plan(at + self._match_after, "match", order.id)
+        else:
+            self._blotter.transition(order, parking.status, at)
+            self._agenda.plan(at + timedelta(seconds=parking.seconds), "unpark", order.id)
         self._groups.acknowledged(order, at)
+
+    def _cancel(self, order: VenueOrder, at: datetime) -> None:
+        """Cancel an order as was asked, unless the market refuses: then it works on as before."""
+        if not self.whims.refuses_cancel(order.symbol, at):
+            self.cancel_now(order, at)
+            return
+        back = OrderStatus.PARTIALLY_FILLED if order.filled_qty else OrderStatus.NEW
+        self._blotter.transition(order, back, at, event="order_cancel_rejected")
+        if order.is_matchable:
+            self.look(order, at)
+        else:
+            self._agenda.plan(at + self._match_after, "match", order.id)
 
     def _arrive(self, order: VenueOrder, at: datetime) -> None:
         order.is_matchable = True
@@ -263,7 +289,8 @@ class Floor:
         old = self._blotter.get(new.replaces or "")
         is_held = new.status is OrderStatus.HELD
         is_wanted = is_held or new.status is OrderStatus.PENDING_NEW
-        if old.status is OrderStatus.PENDING_REPLACE and is_wanted and self._admission.resized(old, new):
+        is_refused = self.whims.refuses_replace(old.symbol, at)
+        if old.status is OrderStatus.PENDING_REPLACE and is_wanted and not is_refused and self._admission.resized(old, new):
             self._blotter.hand_over(old, new)
             self._blotter.transition(old, OrderStatus.REPLACED, at)
             if is_held:
@@ -336,6 +363,16 @@ class Floor:
         return self._standing.free_shares(order.symbol, excluding=[order])
 
     def _execute(self, order: VenueOrder, execution: Execution, at: datetime) -> None:
+        """Book an execution; the venue may cut it short, and the order with it."""
+        half = truncate_shares(execution.quantity / 2, whole=execution.quantity == execution.quantity.to_integral_value())
+        if half > 0 and order.notional is None and self.whims.cuts_short(order.symbol, at):
+            self._book(order, Execution(half, execution.price, completes=False), at)
+            if order.is_open:
+                self.cancel_now(order, at)
+        else:
+            self._book(order, execution, at)
+
+    def _book(self, order: VenueOrder, execution: Execution, at: datetime) -> None:
         quantity, price = execution.quantity, execution.price
         order.filled_qty += quantity
         order.filled_value += quantity * price

@@ -6,7 +6,7 @@ The trading and the data API are two services with a quota each.
 
 import asyncio
 from collections.abc import Callable, MutableMapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -24,6 +24,7 @@ from alchemiser.exchange.fault_menu import (
     HttpFault,
     RefuseOrder,
     RequestFault,
+    SkewClock,
     SlowBodyFault,
     TimeoutAfterEffectFault,
     TimeoutFault,
@@ -33,6 +34,7 @@ from alchemiser.exchange.http_forms import answer
 from alchemiser.exchange.rate_limit import RateLimit
 from alchemiser.exchange.traffic import TrafficLog
 from alchemiser.exchange.wire import UNREADABLE
+from alchemiser.market.calendar import NEW_YORK
 
 _DATA_PATHS: Final = ("/v2/stocks", "/v1/", "/v1beta1/screener")
 
@@ -158,6 +160,8 @@ class Gate:
             case RefuseOrder():
                 status, body_of_refusal = REFUSALS[fault.reason]
                 return answer(body_of_refusal, status)
+            case SkewClock():
+                return _skewed(await handler(request), timedelta(seconds=fault.seconds))
             case SlowBodyFault():
                 return await self._slowly(request, await handler(request), fault.seconds)
             case DelayFault():
@@ -198,6 +202,15 @@ class Gate:
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+
+def _skewed(response: web.StreamResponse, by: timedelta) -> web.StreamResponse:
+    """Return an answer with another ``timestamp``."""
+    fields = msgspec.json.decode(response.body) if isinstance(response, web.Response) and isinstance(response.body, bytes) else None
+    if not isinstance(fields, dict) or "timestamp" not in fields:
+        return response
+    at = datetime.fromisoformat(fields["timestamp"]) + by
+    return answer({**fields, "timestamp": at.astimezone(NEW_YORK).isoformat()}, response.status)
 
 
 def _path_of(request: web.Request) -> str:

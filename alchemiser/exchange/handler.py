@@ -21,10 +21,23 @@ from alchemiser.exchange.corporate_actions import ActionBook
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError
 from alchemiser.exchange.event_stream import EventStream
-from alchemiser.exchange.fault_menu import Block, Borrow, Correct, DropStream, DueFault, HalfOpen, Halt, SendFrame, StepClock, Storm, Stream
+from alchemiser.exchange.fault_menu import (
+    Block,
+    Borrow,
+    CorporateActions,
+    Correct,
+    DropStream,
+    DueFault,
+    HalfOpen,
+    Halt,
+    SendFrame,
+    StepClock,
+    Storm,
+    Stream,
+)
 from alchemiser.exchange.faults import FaultBook
 from alchemiser.exchange.feed import MarketFeed
-from alchemiser.exchange.issuer_actions import CorporateAction
+from alchemiser.exchange.issuer_actions import CorporateAction, actions_of
 from alchemiser.exchange.market_stream import MarketStream
 from alchemiser.exchange.order_stream import OrderStream
 from alchemiser.exchange.persistence import StateFile
@@ -287,9 +300,14 @@ class Driver:
                 self._core.on_asset(fault.symbol, AssetChange(easy_to_borrow=fault.easy), now)
             case Block():
                 self._core.block(account=fault.account, trading=fault.trading, transfers=fault.transfers)
+            case CorporateActions():
+                try:
+                    self._announce(fault.actions, actions_of(fault.actions), now)
+                except DataError as refusal:
+                    self._traffic.event(now, "orders", f"corporate actions not announced: {refusal}")
             case StepClock() if isinstance(self._clock, AdjustableClock):
                 self._clock.advance(fault.seconds)
-        self._commit(changed=isinstance(fault, Halt | Borrow | Block))
+        self._commit(changed=isinstance(fault, Halt | Borrow | Block | CorporateActions))
 
     def _strike_stream(self, fault: DropStream | SendFrame | HalfOpen) -> None:
         stream = self._streams[fault.stream]

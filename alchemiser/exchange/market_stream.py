@@ -291,6 +291,8 @@ class MarketStream:
             if session.feed != feed:
                 continue
             wanted = [place for place, message in enumerate(batch.messages) if session.wants(message.channel, message.symbol)]
+            if not self._faults.is_empty:
+                wanted = [place for place in wanted if not self._faults.is_mute("market", now, batch.messages[place].symbol)]
             for start in range(0, len(wanted), _BATCH_MESSAGES):
                 payload = batch.frame(wanted[start : start + _BATCH_MESSAGES], encoding)
                 is_text = encoding is Encoding.JSON

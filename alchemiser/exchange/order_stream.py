@@ -8,6 +8,7 @@ for a while. Frames hold JSON and are binary, as on paper, unless text is chosen
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -111,6 +112,7 @@ class OrderStream:
         self._hold_slot_seconds = hold_slot_seconds
         self._slots_held_until: list[float] = []
         self._held_back: bytes | None = None
+        self._last_at: datetime | None = None
         self._clients: dict[OrderSession, tuple[Connection, Encoding]] = {}
 
     def take(self, session: OrderSession) -> bool:
@@ -166,13 +168,17 @@ class OrderStream:
             return
         now = self._clock.now()
         for update in updates:
+            symbol, event = update.state.symbol, update.event
+            if self._faults.repeats_stamp(symbol, event, now) and self._last_at is not None:
+                update = msgspec.structs.replace(update, at=self._last_at, written=None)
+            self._last_at = update.at
             payload = b'{"stream":"trade_updates","data":%b}' % update.payload
-            symbol = update.state.symbol
-            if self._held_back is None and self._faults.holds_back_update(symbol, now):
+            if self._held_back is None and self._faults.holds_back_update(symbol, event, now):
                 self._held_back = payload
                 continue
-            for _ in range(self._faults.copies_of_update(symbol, now)):
-                self._send_to_listeners(payload)
+            if not self._faults.is_mute("orders", now, symbol):
+                for _ in range(self._faults.copies_of_update(symbol, event, now)):
+                    self._send_to_listeners(payload)
             if self._held_back is not None:
                 late, self._held_back = self._held_back, None
                 self._send_to_listeners(late)

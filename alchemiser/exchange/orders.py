@@ -33,6 +33,11 @@ class OrderStatus(StrEnum):
     PARTIALLY_FILLED = "partially_filled"
     PENDING_CANCEL = "pending_cancel"
     PENDING_REPLACE = "pending_replace"
+    ACCEPTED_FOR_BIDDING = "accepted_for_bidding"
+    STOPPED = "stopped"
+    SUSPENDED = "suspended"
+    CALCULATED = "calculated"
+    DONE_FOR_DAY = "done_for_day"
     FILLED = "filled"
     CANCELED = "canceled"
     EXPIRED = "expired"
@@ -45,15 +50,18 @@ TERMINAL: Final = frozenset({_S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED, _S
 _ENDED_BY_TIME: Final = frozenset({_S.CANCELED, _S.EXPIRED})
 _PENDING: Final = frozenset({_S.PENDING_CANCEL, _S.PENDING_REPLACE})
 _WORKING: Final = frozenset({_S.PARTIALLY_FILLED, _S.FILLED, *_PENDING, *_ENDED_BY_TIME})
+_PARKED: Final = frozenset({_S.ACCEPTED_FOR_BIDDING, _S.STOPPED, _S.SUSPENDED, _S.CALCULATED, _S.DONE_FOR_DAY})
 TRANSITIONS: Final[dict[OrderStatus, frozenset[OrderStatus]]] = {
     _S.ACCEPTED: frozenset({_S.PENDING_NEW, _S.REJECTED, *_ENDED_BY_TIME}),
     _S.PENDING_NEW: frozenset({_S.NEW, _S.ACCEPTED, _S.PENDING_CANCEL, _S.REJECTED, *_ENDED_BY_TIME}),
-    _S.NEW: _WORKING | {_S.REJECTED},
+    _S.NEW: _WORKING | _PARKED | {_S.REJECTED},
+    **dict.fromkeys(sorted(_PARKED), _ENDED_BY_TIME | {_S.NEW, _S.PENDING_CANCEL, _S.REJECTED}),
     # A stop-loss that waits beside its take-profit is filled without ever having been new (3.9).
     _S.HELD: _WORKING | {_S.NEW, _S.REJECTED},
     # An order whose executions are all broken is as new.
     _S.PARTIALLY_FILLED: _WORKING | {_S.NEW},
-    _S.PENDING_CANCEL: frozenset({_S.FILLED, _S.REJECTED, *_ENDED_BY_TIME}),
+    # A cancel that the market refuses leaves the order as it was.
+    _S.PENDING_CANCEL: frozenset({_S.FILLED, _S.NEW, _S.PARTIALLY_FILLED, _S.REJECTED, *_ENDED_BY_TIME}),
     _S.PENDING_REPLACE: frozenset({_S.REPLACED, _S.NEW, _S.HELD, _S.PARTIALLY_FILLED, _S.FILLED, _S.REJECTED, *_ENDED_BY_TIME}),
     **dict.fromkeys(sorted(TERMINAL), frozenset()),
 }

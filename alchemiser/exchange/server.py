@@ -121,6 +121,7 @@ class ExchangeServer:
         chosen = settings or ServerSettings()
         self.credentials = credentials or Credentials.generate()
         self.faults = FaultBook(Random(seed))  # noqa: S311 - faults of a simulation
+        core.obey(self.faults)
         self.traffic = TrafficLog(self.credentials)
         self.order_stream = OrderStream(
             credentials=self.credentials,

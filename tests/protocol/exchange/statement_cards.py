@@ -589,4 +589,184 @@ HALT_ROWS: Final[list[Row]] = [
     ),
 ]
 
-STATEMENT_ROWS: Final[list[Row]] = [*ACCESS_ROWS, *ASSET_ROWS, *ORDER_ROWS, *DATA_ROWS, *HALT_ROWS]
+
+def fault(kind: str, **members: Any) -> Control:
+    """Plan a fault."""
+    return Control("faults", {"kind": kind, **members})
+
+
+CANCEL: Final = Call("DELETE", "/v2/orders/{o}", status=204)
+
+
+def parked(status: str) -> Row:
+    """Return the card of an order that is parked for a minute before it works."""
+    return (
+        "4.1",
+        f"an order is {status.replace('_', ' ')}, and then works",
+        (
+            SPY,
+            fault("park_order", status=status),
+            send(order()),
+            Forward(30),
+            shows("o", status=status, filled_qty="0"),
+            get("/v2/orders?status=open", [{"id": "{o}"}]),
+            Forward(40),
+            shows("o", status="filled"),
+            Events((("pending_new", "o"), ("new", "o"), (status, "o"), ("new", "o"), ("fill", "o"))),
+        ),
+    )
+
+
+WHIM_ROWS: Final[list[Row]] = [
+    *(parked(status) for status in ("accepted_for_bidding", "stopped", "suspended", "calculated", "done_for_day")),
+    (
+        "4.1",
+        "an order that is parked can be cancelled",
+        (
+            SPY,
+            fault("park_order", status="suspended", symbol="SPY"),
+            send(order()),
+            FILLS,
+            CANCEL,
+            FILLS,
+            shows("o", status="canceled"),
+            Forward(90),
+            shows("o", status="canceled", filled_qty="0"),
+        ),
+    ),
+    (
+        "4.1",
+        "accepted, and then rejected by the venue",
+        (
+            SPY,
+            fault("reject_order", symbol="SPY"),
+            send(order(), has={"status": Has("pending_new")}),
+            FILLS,
+            shows("o", status="rejected", failed_at=ANYTHING, filled_qty="0"),
+            Events((("pending_new", "o"), ("rejected", "o"))),
+            get("/v2/account", {"buying_power": "200000"}),
+        ),
+    ),
+    (
+        "4.1",
+        "filled in part, and then cancelled by the venue",
+        (
+            SPY,
+            fault("cut_short"),
+            send(order(qty="10")),
+            FILLS,
+            shows("o", status="canceled", filled_qty="5"),
+            Events((("pending_new", "o"), ("new", "o"), ("partial_fill", "o", {"qty": "5"}), ("canceled", "o"))),
+            get("/v2/positions/SPY", {"qty": "5", "qty_available": "5"}),
+        ),
+    ),
+    (
+        "3.7",
+        "the exchange refuses a cancel",
+        (
+            SPY,
+            fault("refuse_cancel"),
+            send(limit("490.00")),
+            FILLS,
+            CANCEL,
+            FILLS,
+            shows("o", status="new", canceled_at=None),
+            Events((("pending_new", "o"), ("new", "o"), ("pending_cancel", "o"), ("order_cancel_rejected", "o"))),
+            CANCEL,
+            FILLS,
+            shows("o", status="canceled"),
+        ),
+    ),
+    (
+        "3.7",
+        "a cancel that hangs, and a fill that comes first",
+        (
+            SPY,
+            fault("stall_cancel", seconds=3600),
+            send(limit("490.00", qty="2")),
+            FILLS,
+            CANCEL,
+            Forward(600),
+            shows("o", status="pending_cancel"),
+            Quote("SPY", 489.90, 489.95),
+            FILLS,
+            shows("o", status="filled"),
+        ),
+    ),
+    (
+        "3.8",
+        "the exchange refuses a replacement",
+        (
+            SPY,
+            fault("refuse_replace"),
+            send(limit("490.00")),
+            FILLS,
+            Call("PATCH", "/v2/orders/{o}", {"limit_price": "491.00"}, save="n"),
+            FILLS,
+            shows("o", status="new", limit_price="490", replaced_by=None),
+            shows("n", status="rejected"),
+            Events(
+                (
+                    *(("pending_new", "o"), ("new", "o"), ("pending_replace", "o"), ("pending_new", "n")),
+                    *(("rejected", "n"), ("order_replace_rejected", "o")),
+                )
+            ),
+        ),
+    ),
+    (
+        "5.3",
+        "a fill before its acknowledgement",
+        (
+            SPY,
+            fault("reorder_updates", event="new", symbol="SPY"),
+            send(order()),
+            FILLS,
+            Events((("pending_new", "o"), ("fill", "o"), ("new", "o"))),
+        ),
+    ),
+    (
+        "5.3",
+        "updates of one kind that are lost, and that come twice",
+        (
+            SPY,
+            fault("lose_updates", event="new"),
+            fault("duplicate_updates", event="fill"),
+            send(order()),
+            FILLS,
+            Events((("pending_new", "o"), ("fill", "o"), ("fill", "o"))),
+        ),
+    ),
+    (
+        "8.5",
+        "a clock that is wrong, behind and ahead",
+        (
+            fault("skew_clock", seconds=-3600, times=1),
+            get("/v2/clock", {"timestamp": Has("2025-03-03T08:30:0"), "is_open": True}),
+            fault("skew_clock", seconds=86_400),
+            get("/v2/clock", {"timestamp": Has("2025-03-04T09:30:0")}),
+            get("/v2/clock", {"timestamp": Has("2025-03-03T09:30:0")}),
+        ),
+    ),
+    (
+        "7.4",
+        "a split, a dividend and a new name as a fault",
+        (
+            fault(
+                "corporate_actions",
+                actions={
+                    "forward_splits": [{"id": "s", "symbol": "SPY", "new_rate": 2, "old_rate": 1, "ex_date": "2025-03-04"}],
+                    "cash_dividends": [{"id": "d", "symbol": "BIL", "rate": 0.5, "ex_date": "2025-03-04"}],
+                    "name_changes": [{"id": "n", "old_symbol": "TECL", "new_symbol": "BIL", "process_date": "2025-03-05"}],
+                },
+            ),
+            *held(),
+            get("/v1/corporate-actions?start=2025-03-04&end=2025-03-05", {"corporate_actions": {"name_changes": [{"id": "n"}]}}),
+            Forward(20 * 3600),
+            get("/v2/positions/SPY", {"qty": "20", "avg_entry_price": "250"}),
+            get("/v2/account/activities/SPLIT", [{"symbol": "SPY", "qty": "10", "net_amount": "0"}]),
+        ),
+        {"days": 2},
+    ),
+]
+
+STATEMENT_ROWS: Final[list[Row]] = [*ACCESS_ROWS, *ASSET_ROWS, *ORDER_ROWS, *DATA_ROWS, *HALT_ROWS, *WHIM_ROWS]

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import ClientError, ServerDisconnectedError, WSMsgType, WSServerHandshakeError
 
@@ -105,6 +106,14 @@ async def test_a_pinned_quote_stays_until_it_is_taken_away_or_the_session_closes
         ("POST", "/_exchange/halt", {"symbol": "SPY"}, 400),
         ("POST", "/_exchange/halt", {"symbol": "NOPE", "halted": True}, 404),
         ("POST", "/_exchange/faults", [{"kind": "earthquake"}], 400),
+        ("POST", "/_exchange/faults", [{"kind": "park_order", "status": "asleep"}], 400),
+        ("POST", "/_exchange/faults", [{"kind": "cut_short", "event": "fill"}], 400),
+        ("POST", "/_exchange/faults", [{"kind": "corporate_actions", "actions": {"wonders": [{"id": "x"}]}}], 400),
+        ("POST", "/_exchange/faults", [{"kind": "corporate_actions", "actions": {"cash_dividends": [{"id": "x"}]}}], 400),
+        ("POST", "/_exchange/faults", [{"kind": "skew_clock", "seconds": "much"}], 400),
+        ("POST", "/_exchange/faults", "NaN", 400),
+        ("POST", "/_exchange/asset", {"symbol": "SPY", "status": "sleepy"}, 400),
+        ("POST", "/_exchange/asset", {"symbol": "NOPE", "tradable": False}, 404),
         ("POST", "/_exchange/faults", [{"kind": "http", "status": 503, "pth": "/"}], 400),
         ("POST", "/_exchange/faults", [{"kind": "http", "status": 503, "times": 0}], 400),
         ("POST", "/_exchange/faults", [{"kind": "drop_stream", "stream": "orders", "at": "2025-03-03T15:00:00"}], 400),
@@ -242,6 +251,41 @@ async def test_updates_are_lost_doubled_and_made_up() -> None:
         await fault(exchange, kind="send_frame", stream="market", text='[{"T":"q"')
         while (message := await market.receive_str()) != '[{"T":"q"':
             assert message.startswith("[")
+
+
+async def test_a_symbol_is_mute_and_a_stamp_comes_twice() -> None:
+    """``mute_stream`` may be of one symbol on either stream; ``repeat_stamp`` gives an update the time of the one before."""
+    async with running() as exchange, exchange.stream("/v2/sip", HEADERS) as market, exchange.stream("/stream") as orders:
+        for _ in range(2):
+            await market.receive()
+        await market.send_json({"action": "subscribe", "trades": ["SPY", "BIL"]})
+        await market.receive()
+        await fault(exchange, kind="mute_stream", stream="market", symbol="SPY")
+        for symbol in ("SPY", "BIL"):
+            await exchange.call("POST", "/_exchange/trade", {"symbol": symbol, "price": 90, "size": 1})
+        assert [each["S"] for each in await market.receive_json()] == ["BIL"]
+
+        await orders.send_json({"action": "auth", "key": CREDENTIALS.key_id, "secret": CREDENTIALS.secret_key})
+        await orders.receive()
+        await orders.send_json({"action": "listen", "data": {"streams": ["trade_updates"]}})
+        await orders.receive()
+        await fault(exchange, kind="mute_stream", stream="orders", symbol="TECL")
+        await fault(exchange, kind="repeat_stamp", event="new", symbol="SPY")
+        await exchange.buy("TECL")
+        await exchange.buy("SPY")
+        await exchange.forward(1)
+        told = [msgspec.json.decode((await orders.receive()).data)["data"] for _ in range(2)]
+        assert [(each["event"], each["order"]["symbol"]) for each in told] == [("pending_new", "SPY"), ("new", "SPY")]
+        assert told[0]["timestamp"] == told[1]["timestamp"]
+
+
+async def test_announcing_what_is_not_listed_is_logged() -> None:
+    """A fault from a file may name a symbol that this market has not: the log says so, and the exchange goes on."""
+    row = {"id": "d", "symbol": "NOPE", "rate": 0.5, "ex_date": "2025-03-04"}
+    async with running() as exchange:
+        await fault(exchange, kind="corporate_actions", actions={"cash_dividends": [row]})
+        assert "NOPE" in str((await exchange.call("GET", "/_exchange/log"))[1])
+        assert (await exchange.call("GET", "/v2/clock"))[0] == 200
 
 
 async def test_a_mute_stream_answers_pings_and_says_nothing_else() -> None:
