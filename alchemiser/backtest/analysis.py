@@ -12,6 +12,7 @@ from alchemiser.backtest.data_version import DataVersion
 from alchemiser.backtest.drawdowns import Drawdown, drawdowns_of
 from alchemiser.backtest.inference import Intervals, SharpeTest, intervals_of, sharpe_test
 from alchemiser.backtest.periods import ROLLING_SESSIONS, Period, Rolling, months_of, rolling_of, years_of
+from alchemiser.backtest.provenance import Provenance
 from alchemiser.backtest.record import Activity, Book, Contribution
 from alchemiser.backtest.versus import Versus, versus
 from alchemiser.market.arrays import Floats
@@ -52,6 +53,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     intervals: Intervals | None
     sharpe_test: SharpeTest
     data: DataVersion
+    provenance: Provenance | None = None
 
 
 def analyse(book: Book, data: DataVersion, questions: Questions, benchmark: tuple[str, Sequence[float]] | None = None) -> Analysis:

@@ -100,14 +100,17 @@ class FailureLog:
 def run_range(panel: PricePanel, deciders: Mapping[str, Decider], start: date | None, end: date | None) -> tuple[int, int]:
     """Return the places of the first and the last session of a run; ``deciders`` are those of its strategies, by name.
 
-    Without ``start`` it begins with the first target of any of them. Raises ``DataError`` when there is no session.
+    Without ``start`` it begins with the first target of any of them. Raises ``DataError`` when there is no session, and when none of them
+    ever has a target.
     """
+    if not len(panel):
+        raise DataError(f"there is no session from {start or 'the first'} to {end or 'the last'}; there are no bars until then")
     last = panel.last if end is None else panel.place_through(end)
     if start is None:
         computable = (place for place in range(last + 1) if _any_target(deciders, place))
         first = next(computable, None)
         if first is None:
-            reasons = [f"{name}: {decider.decide(last)}" for name, decider in deciders.items()] if last >= 0 else ["there are no bars"]
+            reasons = [f"{name}: {decider.decide(last)}" for name, decider in deciders.items()]
             raise DataError(f"there is no session with a target; on the last one {'; '.join(reasons)}")
     else:
         days = [panel.session(place).toordinal() for place in range(len(panel))]
@@ -115,6 +118,9 @@ def run_range(panel: PricePanel, deciders: Mapping[str, Decider], start: date | 
     if first > last:
         have = f"the bars reach from {panel.session(0)} to {panel.session(panel.last)}"
         raise DataError(f"there is no session from {start or 'the first'} to {end or 'the last'}; {have}")
+    if not any(_any_target(deciders, place) for place in range(first, last + 1)):
+        reasons = "; ".join(f"{name}: {decider.decide(last)}" for name, decider in deciders.items())
+        raise DataError(f"there is no target from {panel.session(first)} to {panel.session(last)}; on the last session {reasons}")
     return first, last
 
 

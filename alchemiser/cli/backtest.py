@@ -14,13 +14,15 @@ from alchemiser.backtest.analysis import Questions, analyse
 from alchemiser.backtest.data_version import data_version
 from alchemiser.backtest.document import document_of
 from alchemiser.backtest.periods import ROLLING_SESSIONS
+from alchemiser.backtest.provenance import gaps_of, provenance_of
 from alchemiser.backtest.record import Recorder
 from alchemiser.backtest.result import BacktestResult, Charges, FillAt, Terms
 from alchemiser.backtest.vector import run_vector
 from alchemiser.cli.backtest_text import show
 from alchemiser.cli.options import ConfigOption, JsonOption, StrategyOption
 from alchemiser.cli.price_files import read_benchmark, read_day, read_history, read_opens, wanted_strategies
-from alchemiser.domain.errors import UsageError
+from alchemiser.domain.errors import DataError, UsageError
+from alchemiser.exchange.bars import BarFolder
 from alchemiser.service.deferred import load
 from alchemiser.strategies.sources import load_strategy
 
@@ -61,7 +63,7 @@ def backtest_command(
     draw = None if report is None else _drawing()
     first, last = read_day("--start", start), read_day("--end", end)
     if first is not None and last is not None and first > last:
-        raise UsageError(f"--start {first} is after --end {last}")
+        raise DataError(f"--start {first} is after --end {last}: there is no session between them")
     charges = Charges(spread_bps=spread_bps, fees=fees, in_cents=cents)
     if engine == "vector" and charges != Charges():
         raise UsageError("--spread-bps, --fees and --cents are costs of single orders; they need --engine event")
@@ -69,7 +71,10 @@ def backtest_command(
     wanted, folder = wanted_strategies(strategy, bars, config)
     loaded = [load_strategy(source) for source in wanted]
     as_of = last or date.max
-    history, panel = read_history(folder, {symbol for one in loaded for symbol in one.symbols}, as_of=as_of)
+    history, panel = read_history(folder, {symbol for one in loaded for symbol in one.symbols}, as_of=as_of, refuse_broken=True)
+    files = BarFolder(folder)
+    days_of = {symbol: history.days(symbol) for symbol in history.symbols}
+    gaps = gaps_of(days_of, {symbol: str(files.place_of(symbol)) for symbol in history.symbols})
     opens = read_opens(folder, loaded, as_of=as_of) if fill == "next-open" else None
     recorder = Recorder()
     run: Callable[..., BacktestResult] = partial(load(EVENT_ENGINE), charges=charges) if engine == "event" else run_vector
@@ -78,6 +83,8 @@ def backtest_command(
     questions = Questions(bootstrap=bootstrap, seed=seed, trials=trials, window=window, risk_free=risk_free)
     held = None if benchmark is None else (benchmark.upper(), read_benchmark(folder, benchmark.upper(), result.dates))
     analysis = analyse(recorder.book, data_version(closes, opens.by_symbol if opens else None), questions, held)
+    provenance = provenance_of(loaded, result.targets, days_of, feed=files.feed, gaps=gaps)
+    analysis = msgspec.structs.replace(analysis, provenance=provenance)
     if draw is not None and report is not None:
         title = ", ".join(f"{one.name} {one.allocation:.0%}" if len(loaded) > 1 else one.name for one in loaded)
         _write(report, draw(title, result, analysis, recorder.book, terms))

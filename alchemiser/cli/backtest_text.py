@@ -32,7 +32,28 @@ def show(result: BacktestResult, analysis: Analysis) -> None:
     if len(analysis.strategies) > 1:
         console.print(f"earned by strategy: {_earned(analysis.strategies)}", markup=False, soft_wrap=True)
     console.print(f"bars: {analysis.data.version}", soft_wrap=True)
+    _show_provenance(console, analysis)
     _show_failures(console, result)
+
+
+def _show_provenance(console: Console, analysis: Analysis) -> None:
+    known = analysis.provenance
+    if known is None:
+        return
+    for one in known.warm_up:
+        settled = "" if one.closes >= one.bars_settled else f"; it settles after {one.bars_settled}"
+        text = f"{one.strategy} warmed up on {one.closes} closes, it needs {one.bars_needed}{settled}"
+        console.print(f"{text}; its first target is of {one.first_target}", markup=False, soft_wrap=True)
+    if known.gaps:
+        lacking = sum(gap.sessions for gap in known.gaps)
+        example = known.gaps[0]
+        console.print(
+            f"{lacking} bars are missing inside the series, such as {example.symbol} {example.first}: the last close stands for them",
+            markup=False,
+            soft_wrap=True,
+        )
+    console.print(f"feed: {known.feed}", markup=False, soft_wrap=True)
+    console.print(f"survivorship: {known.survivorship}", markup=False, soft_wrap=True)
 
 
 def _figures(result: BacktestResult) -> list[tuple[str, str]]:

@@ -51,8 +51,11 @@ def read_panel(folder: Path, strategies: Sequence[LoadedStrategy], *, as_of: dat
     return read_history(folder, {symbol for strategy in strategies for symbol in strategy.symbols}, as_of=as_of)[1]
 
 
-def read_history(folder: Path, symbols: Iterable[str], *, as_of: date) -> tuple[DailyHistory, PricePanel]:
-    """Do the same for these symbols, and return the history too."""
+def read_history(folder: Path, symbols: Iterable[str], *, as_of: date, refuse_broken: bool = False) -> tuple[DailyHistory, PricePanel]:
+    """Do the same for these symbols, and return the history too; with ``refuse_broken`` a file that is there has to be readable.
+
+    Raises ``DataError`` for one that is not.
+    """
     files = BarFolder(folder)
     history = DailyHistory()
     absent = {}
@@ -60,6 +63,8 @@ def read_history(folder: Path, symbols: Iterable[str], *, as_of: date) -> tuple[
         try:
             closes = files.adjusted_closes(symbol, as_of)
         except DataError as error:
+            if refuse_broken and symbol in files.symbols:
+                raise
             absent[symbol] = str(error)
         else:
             history.add_ordinals(symbol, closes.days, closes.closes)

@@ -70,6 +70,15 @@ class BarFolder:
         """The symbols with a file, in alphabetical order."""
         return tuple(self._files)
 
+    @property
+    def feed(self) -> str | None:
+        """The feed of the prices, where a store names it; files do not."""
+        return None if self._stored is None else self._stored.feed
+
+    def place_of(self, symbol: str) -> Path:
+        """Return where the bars of a symbol are written."""
+        return self._files.get(symbol, self.path / symbol)
+
     def series(self, symbol: str) -> DailySeries:
         """Return the tradable bars of a symbol. Raises ``DataError`` when it has no file, or none of its rows has a close."""
         series = self._load(symbol)[0]
@@ -150,6 +159,10 @@ class StoredFeed(Protocol):
     @property
     def files(self) -> dict[str, Path]:
         """The symbols, each with the place that a message about it names."""
+
+    @property
+    def feed(self) -> str:
+        """The feed of the prices."""
 
     def load(self, symbol: str) -> tuple[DailySeries | None, Days, Floats]:
         """Return the tradable bars, and the days and closes for signals."""

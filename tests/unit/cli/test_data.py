@@ -167,7 +167,8 @@ def test_the_settings_name_the_store(bars: Path, alchemiser: Command, monkeypatc
         json.loads(alchemiser("backtest", "--strategy", "own.clj", *more, "--json", "--bootstrap", "0").out)
         for more in ((), ("--bars", str(bars)), ("--bars", "bars/mine"))
     ]
-    assert len({result["digest"] for result in results}) == 1
+    assert len({(result["data"]["version"], *result["equity"]) for result in results}) == 1
+    assert [result["provenance"]["feed"].split(":")[0] for result in results] == ["iex", "not named", "mine"]
     ended = alchemiser("backtest", "--strategy", "own.clj", "--bars", "bars")
     assert (ended.code, "name one, as in bars/iex" in ended.err) == (3, True)
 

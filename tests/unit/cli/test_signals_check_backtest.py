@@ -148,7 +148,7 @@ def test_signals_in_words(bars: Path, command: Command) -> None:
         (("signals", "--strategy", "switch.clj=0.5", "--bars", "bars"), 3, "must add up to 1"),
         (("backtest", "--strategy", "switch.clj", "--bars", "bars", "--fees"), 2, "they need --engine event"),
         (("backtest", "--strategy", "switch.clj", "--bars", "bars", "--report", "nowhere/r.html"), 2, "cannot be written"),
-        (("backtest", "--strategy", "switch.clj", "--bars", "bars", "--start", "2025-03-06", "--end", "2025-03-05"), 2, "is after"),
+        (("backtest", "--strategy", "switch.clj", "--bars", "bars", "--start", "2025-03-06", "--end", "2025-03-05"), 3, "is after"),
         (("backtest", "--strategy", "broken.clj", "--bars", "bars"), 3, "unknown operator 'filtre'"),
         (("backtest", "--strategy", "switch.clj", "--bars", "bars", "--start", "2026-01-01"), 3, "the bars reach from"),
     ],
