@@ -119,8 +119,8 @@ def run_range(panel: PricePanel, deciders: Mapping[str, Decider], start: date | 
         have = f"the bars reach from {panel.session(0)} to {panel.session(panel.last)}"
         raise DataError(f"there is no session from {start or 'the first'} to {end or 'the last'}; {have}")
     if not any(_any_target(deciders, place) for place in range(first, last + 1)):
-        reasons = "; ".join(f"{name}: {decider.decide(last)}" for name, decider in deciders.items())
-        raise DataError(f"there is no target from {panel.session(first)} to {panel.session(last)}; on the last session {reasons}")
+        whys = "; ".join(f"{name}: {decider.decide(last)}" for name, decider in deciders.items())
+        raise DataError(f"there is no target from {panel.session(first)} to {panel.session(last)}; on the last session {whys}")
     return first, last
 
 
