@@ -106,6 +106,8 @@ def run_range(panel: PricePanel, deciders: Mapping[str, Decider], start: date | 
     if not len(panel):
         raise DataError(f"there is no session from {start or 'the first'} to {end or 'the last'}; there are no bars until then")
     last = panel.last if end is None else panel.place_through(end)
+    if last < 0:
+        raise DataError(f"there is no session until {end}; the bars begin on {panel.session(0)}")
     if start is None:
         computable = (place for place in range(last + 1) if _any_target(deciders, place))
         first = next(computable, None)
