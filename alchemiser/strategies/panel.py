@@ -118,6 +118,11 @@ class PricePanel:
         """The symbols that have closes, or might have had some."""
         return tuple(self._series)
 
+    @property
+    def reasons_absent(self) -> dict[str, str]:
+        """Why symbols without closes have none."""
+        return dict(self._absent)
+
     def session(self, place: int) -> date:
         """Return the date of the session at a place."""
         return date.fromordinal(self._sessions[place])

@@ -15,12 +15,13 @@ class DualMomentum(Strategy):
 
     symbols = ("SPY", "EFA", "AGG", "BIL")
     bars_needed = LOOKBACK_SESSIONS + 1
+    lookback_sessions = LOOKBACK_SESSIONS
 
     def decide(self, market: MarketView) -> Mapping[str, float]:
         """Return everything in one fund."""
-        gains = {symbol: market.measure("cumulative-return", symbol, LOOKBACK_SESSIONS) for symbol in ("SPY", "EFA", "BIL")}
+        gains = {symbol: market.measure("cumulative-return", symbol, self.lookback_sessions) for symbol in ("SPY", "EFA", "BIL")}
         strongest = "SPY" if gains["SPY"] >= gains["EFA"] else "EFA"
-        market.note(", ".join(f"{symbol} gained {gain:.2f}% in {LOOKBACK_SESSIONS} sessions" for symbol, gain in gains.items()))
+        market.note(", ".join(f"{symbol} gained {gain:.2f}% in {self.lookback_sessions} sessions" for symbol, gain in gains.items()))
         if gains[strongest] > gains["BIL"]:
             market.note(f"{strongest} beats the other market and bills")
             return {strongest: 1.0}

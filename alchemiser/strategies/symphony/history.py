@@ -42,13 +42,16 @@ class History:
     """The portfolios of a symphony on every session of a panel, and the streams of the nodes that are ranked."""
 
     def __init__(self, symphony: Symphony, panel: PricePanel, rules: Rules) -> None:
+        self._begin(panel, rules)
+        self._root = self._evaluate(symphony)
+
+    def _begin(self, panel: PricePanel, rules: Rules) -> None:
         self._panel = panel
         self._rules = rules
         self._holdings = Holdings()
         self._streams: dict[Node, Stream] = {}
         self._returns: dict[str, Column] = {}
         self._numbers: dict[Node, Numbers] = {}
-        self._root = self._evaluate(symphony)
 
     def weights(self, place: int) -> Weights | None:
         """Return the weights of a session by symbol in order, ``None`` when there are none."""
@@ -85,9 +88,8 @@ class History:
             return np.empty(0, dtype=np.int32)
         live = reachable(symphony.root)
         nodes = [node for node in symphony.nodes if node in live]
-        self._panel.prepare(_readings(nodes))
-        measured = (Filter, WeightInverseVolatility) if self._rules.volatility == "own" else (Filter,)
-        ranked = {child for node in nodes if isinstance(node, measured) for child in node.children if not isinstance(child, Asset)}
+        self._prepare(nodes)
+        ranked = self._ranked_children(nodes)
         parents_left = Counter(child for node in nodes for child in set(children_of(node)))
         for node in nodes:
             self._numbers[node] = numbers = self._holdings.compact(self._of(node))
@@ -99,6 +101,14 @@ class History:
                 if not parents_left[child]:
                     del self._numbers[child]
         return self._numbers.pop(symphony.root)
+
+    def _prepare(self, nodes: Sequence[Node]) -> None:
+        self._panel.prepare(_readings(nodes))
+
+    def _ranked_children(self, nodes: Sequence[Node]) -> set[Node]:
+        """Return the nodes whose own value stream somebody asks for."""
+        measured = (Filter, WeightInverseVolatility) if self._rules.volatility == "own" else (Filter,)
+        return {child for node in nodes if isinstance(node, measured) for child in node.children if not isinstance(child, Asset)}
 
     def _of(self, node: Node) -> Numbers:
         match node:

@@ -78,6 +78,9 @@ class Holdings:
             self._weights[current] = mixed
         return self._weights[number]
 
+    def __len__(self) -> int:
+        return self._count
+
     def mixed(self, parts: Sequence[Numbers], shares: tuple[float, ...] | None = None) -> Numbers:
         """Return for each session the mix of the parts; without ``shares`` those not left out get equal ones.
 
@@ -112,35 +115,17 @@ class Holdings:
         The weights are those of :meth:`weights` to the last bit: a mix of every session is added up part by part, all sessions at once.
         """
         symbols = list(self._assets)
-        index = {symbol: place for place, symbol in enumerate(symbols)}
-        return symbols, self._rows(held, index)
-
-    def _rows(self, held: Numbers, index: Mapping[str, int]) -> Floats:
-        numbers, row_of = np.unique(held, return_inverse=True)
-        rows = np.zeros((len(numbers), len(index)))
-        firsts = [first for first, _, _, _ in self._blocks]
-        ends = [first + len(chosen) for first, _, chosen, _ in self._blocks]
-        is_single = numbers >= 0
-        for first, end, (_, columns, chosen, shares) in zip(firsts, ends, self._blocks, strict=True):
-            inside = slice(*np.searchsorted(numbers, (first, end)).tolist())
-            if inside.start == inside.stop:
+        column_of = {symbol: column for column, symbol in enumerate(symbols)}
+        wanted = self._closure(held[held >= 0])
+        table = np.zeros((len(wanted) + 1, len(symbols)))
+        for block, first, last in self._runs(wanted):  # ascending: the parts of a mix have smaller numbers
+            if block >= 0:
+                self._fill_block(block, wanted[first:last], table[first:last], table, wanted)
                 continue
-            is_single[inside] = False
-            mixed = chosen[numbers[inside] - first]
-            parts = columns[:, mixed]
-            if shares is None:
-                given = np.where(parts == LEFT_OUT, 0.0, 1.0 / (parts != LEFT_OUT).sum(axis=0))
-            elif isinstance(shares, np.ndarray):
-                given = shares[:, mixed]
-            else:
-                given = np.repeat(np.array(shares)[:, None], len(mixed), axis=1)
-            for part, share in zip(parts, given, strict=True):
-                rows[inside] += share[:, None] * self._rows(part, index)
-        for place in np.flatnonzero(is_single).tolist():
-            for symbol, weight in self.weights(int(numbers[place])).items():
-                rows[place, index[symbol]] = weight
-        found: Floats = rows[row_of]
-        return found
+            for row in range(first, last):
+                self._fill_row(int(wanted[row]), table[row], table, wanted, column_of)
+        rows: Floats = table[np.where(held >= 0, np.searchsorted(wanted, held), len(wanted))]
+        return symbols, rows
 
     def average(self, held: Numbers, column_of: Callable[[str], Column]) -> Column:
         """Return for each session the average, by weight, of a number of each symbol held; it is known where all of them are."""
@@ -161,6 +146,63 @@ class Holdings:
             total += weights[row_of, slot] * values[symbol, sessions]
             is_known &= known[symbol, sessions]
         return Column(total, is_known)
+
+    def _closure(self, numbers: Numbers) -> Numbers:
+        """Return these numbers and all that they are made of, ascending."""
+        # Marks instead of sets: there are as many numbers as sessions, and sorting them over and over costs more than all the rest.
+        found = np.zeros(self._count, dtype=np.bool_)
+        found[numbers] = True
+        fresh = np.flatnonzero(found)
+        while len(fresh):
+            parts = np.zeros(self._count, dtype=np.bool_)
+            for block, first, last in self._runs(fresh):
+                members = fresh[first:last]
+                if block >= 0:
+                    begin, columns, chosen, _ = self._blocks[block]
+                    mixed = columns[:, chosen[members - begin]]
+                    parts[mixed[mixed >= 0]] = True
+                else:
+                    for number in members.tolist():
+                        parts[list(self._recipes[number][0] if number in self._recipes else ())] = True
+            fresh = np.flatnonzero(parts & ~found)
+            found |= parts
+        return np.flatnonzero(found)
+
+    def _runs(self, numbers: Numbers) -> list[tuple[int, int, int]]:
+        """Return the block, -1 for none, and the bounds of each run of ascending numbers that belong to one."""
+        if not len(numbers):
+            return []
+        blocks = np.searchsorted([block[0] for block in self._blocks], numbers, side="right") - 1
+        ends = np.array([0, *(first + len(chosen) for first, _, chosen, _ in self._blocks)])
+        blocks = np.where(numbers < ends[blocks + 1], blocks, -1)
+        bounds = np.flatnonzero(np.diff(blocks)) + 1
+        starts = [0, *bounds.tolist()]
+        return list(zip(blocks[starts].tolist(), starts, [*bounds.tolist(), len(numbers)], strict=True))
+
+    def _fill_row(self, number: int, row: Floats, table: Floats, wanted: Numbers, column_of: Mapping[str, int]) -> None:
+        recipe = self._recipes.get(number)
+        if recipe is None:
+            for symbol, weight in self._weights[number].items():
+                row[column_of[symbol]] = weight
+            return
+        parts, shares = recipe
+        for part, share in zip(np.searchsorted(wanted, parts).tolist(), shares, strict=True):
+            row += share * table[part]
+
+    def _fill_block(self, block: int, members: Numbers, rows: Floats, table: Floats, wanted: Numbers) -> None:
+        first, columns, chosen, shares = self._blocks[block]
+        places = chosen[members - first]
+        parts = columns[:, places]
+        if isinstance(shares, np.ndarray):
+            given = shares[:, places]
+        elif shares is None:
+            kept = parts != LEFT_OUT
+            given = kept / kept.sum(axis=0)
+        else:
+            given = np.broadcast_to(np.array(shares)[:, None], parts.shape)
+        for part, share in zip(parts, given, strict=True):
+            used = np.flatnonzero(share)
+            rows[used] += share[used, None] * table[np.searchsorted(wanted, part[used])]
 
     def _new(self) -> int:
         self._count += 1
