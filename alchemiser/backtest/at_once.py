@@ -7,6 +7,7 @@ the tests hold both to the same curve. Sums go symbol by symbol, so that a run o
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -57,8 +58,8 @@ def whole_curve(
     used = np.flatnonzero(weights.any(axis=0))
     symbols, weights = [names[place] for place in used.tolist()], weights[:, used]
     has_target: Flags = np.asarray(weights.any(axis=1))
-    acted = np.flatnonzero(_is_acted_upon(strategies[0].header, weights, has_target, dates))
-    marks = np.stack([_marks(panel, symbol) for symbol in symbols], axis=1)[: last + 1]
+    acted = np.flatnonzero(acted_upon(strategies[0].header, weights, has_target, dates))
+    marks = np.stack([marks_of(panel, symbol) for symbol in symbols], axis=1)[: last + 1]
     fills, prices = acted, marks[first:]
     if terms.fill == "next-open":
         fills = acted[acted < last - first] + 1
@@ -67,7 +68,7 @@ def whole_curve(
             return None
         prices = np.where(np.isnan(prices), np.concatenate([marks[first : first + 1], marks[first:-1]]), prices)
     filled = weights[acted[: len(fills)]]
-    equity, traded, costs = _lived(filled, fills, prices, marks[first:], terms)
+    equity, traded, costs = lived(filled, fills, prices, marks[first:], terms)
     columns = [(symbol, weights[acted, place]) for place, symbol in sorted(enumerate(symbols), key=lambda pair: pair[1])]
     return Curve(
         equity=equity.tolist(),
@@ -78,8 +79,12 @@ def whole_curve(
     )
 
 
-def _lived(filled: Floats, fills: Places, prices: Floats, marks: Floats, terms: Terms) -> tuple[Floats, Floats, float]:
-    """Return the equity of every session, what each fill traded as a share of the equity, and the dollars it all cost."""
+def lived(filled: Floats, fills: Places, prices: Floats, marks: Floats, terms: Terms) -> tuple[Floats, Floats, float]:
+    """Return the equity of every session, what each fill traded as a share of the equity, and the dollars it all cost.
+
+    ``filled`` has a row of weights per fill, ``fills`` their sessions; ``prices`` is what is paid, ``marks`` what things are worth at the
+    close: a row per session, a column per symbol.
+    """
     if not len(fills):
         return np.full(len(marks), terms.cash), np.empty(0), 0.0
     rate = terms.slippage_bps / _BASIS_POINTS
@@ -108,7 +113,7 @@ def _row_sums(values: Floats) -> Floats:
     return total
 
 
-def _is_acted_upon(header: Header, weights: Floats, has_target: Flags, dates: Sequence[date]) -> Flags:
+def acted_upon(header: Header, weights: Floats, has_target: Flags, dates: Sequence[date]) -> Flags:
     """Return the sessions whose target is due, as ``domain.rebalancing`` has it: here each follows from the target before."""
     if header.frequency is Frequency.DAILY:
         return has_target
@@ -117,14 +122,14 @@ def _is_acted_upon(header: Header, weights: Floats, has_target: Flags, dates: Se
         held = weights[rows] > 0.0
         is_new = np.concatenate([[True], (held[1:] != held[:-1]).any(axis=1)])[: len(rows)]
     else:
-        periods = [period_of(header.frequency, dates[row]) for row in rows.tolist()]
+        periods = [_period(header.frequency, dates[row]) for row in rows.tolist()]
         is_new = np.array([place == 0 or period != periods[place - 1] for place, period in enumerate(periods)], dtype=np.bool_)
     acted = np.zeros(len(has_target), dtype=np.bool_)
     acted[rows[is_new]] = True
     return acted
 
 
-def _marks(panel: PricePanel, symbol: str) -> Floats:
+def marks_of(panel: PricePanel, symbol: str) -> Floats:
     """Return the last known close of every session; before the first it is a number that nobody reads."""
     column = panel.column(symbol, PRICE)
     if column.known.all():
@@ -132,6 +137,11 @@ def _marks(panel: PricePanel, symbol: str) -> Floats:
     places = np.where(column.known, np.arange(len(column.known)), 0)
     marks: Floats = column.values[np.maximum.accumulate(places)]
     return marks
+
+
+@lru_cache(maxsize=65_536)
+def _period(frequency: Frequency, day: date) -> tuple[int, ...]:
+    return period_of(frequency, day)
 
 
 def _opened(panel: PricePanel, symbols: Sequence[str], opens: Opens, marks: Floats) -> Floats:

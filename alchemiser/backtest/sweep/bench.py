@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from alchemiser.backtest.curve import Curve, Marks, Periods, curve_of, is_known_beforehand, rebalances_of
-from alchemiser.backtest.metrics import Metrics
+from alchemiser.backtest.at_once import acted_upon, lived, marks_of
+from alchemiser.backtest.metrics import SESSIONS_PER_YEAR, Metrics, metrics_of
 from alchemiser.backtest.result import Terms
 from alchemiser.backtest.sweep.job import Job, JobStrategy, unpacked
 from alchemiser.backtest.sweep.objective import score_of
@@ -41,6 +41,19 @@ class Scored(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
+class Curve(msgspec.Struct, frozen=True):
+    """The equity at every close from the place ``first`` of the panel on, what was traded as a share of it, and dollars of costs."""
+
+    first: int
+    equity: Floats
+    traded_shares: Floats
+    costs: float
+
+    def metrics(self, initial: float, risk_free: float = 0.0) -> Metrics:
+        """Return the figures of the curve."""
+        return metrics_of(self.equity, initial=initial, traded_shares=self.traded_shares, costs=self.costs, risk_free=risk_free)  # type: ignore[arg-type]
+
+
 class Plan(msgspec.Struct, frozen=True):
     """When a variant acts, and on which targets: a row of ``weights`` per rebalance, a column per symbol."""
 
@@ -55,8 +68,8 @@ class Bench:
     def __init__(self, job: Job, block: Any) -> None:
         self.job = job
         self.panel = PricePanel(unpacked(block, job.layout), absent=job.absent)
-        self._marks = Marks(self.panel)
-        self._periods = Periods(self.panel)
+        self._days = [self.panel.session(place) for place in range(job.first, job.last + 1)]
+        self._marks: dict[str, Floats] = {}
         self._parts = [_Part(strategy, self.panel) for strategy in job.strategies]
         self._keys = [[self._resolved(key) for key in dimension.keys] for dimension in job.dimensions]
 
@@ -79,13 +92,17 @@ class Bench:
 
     def curve_of(self, plan: Plan, first: int) -> Curve:
         """Return the equity of a plan, from the place ``first`` on."""
-        job, marks = self.job, self._marks.of(plan.symbols)
-        return curve_of(plan.weights, plan.rebalanced, marks, first, job.last, cash=job.cash, slippage_bps=job.slippage_bps)
+        terms = Terms(cash=self.job.cash, slippage_bps=self.job.slippage_bps)
+        marks = np.ones((self.job.last + 1 - first, len(plan.symbols)))
+        for column, symbol in enumerate(plan.symbols):
+            marks[:, column] = self._marks_of(symbol)[first : self.job.last + 1]
+        equity, traded, costs = lived(plan.weights, plan.rebalanced - first, marks, marks, terms)
+        return Curve(first, equity, traded, costs)
 
     def plan(self, values: Values) -> Plan | None:
         """Return when a variant acts and on what, ``None`` where that depends on how far its holdings drift."""
         parts = self._changed(values)
-        if not all(is_known_beforehand(part.header) for part, *_ in parts):
+        if any(part.header.threshold is not None for part, *_ in parts):
             return None
         plans = [(self._plan_of(part, changes), share) for part, changes, share in parts]
         (base, _), *others = plans
@@ -104,20 +121,27 @@ class Bench:
         return [part.strategy(changes, share) for part, changes, share in self._changed(values)]
 
     def _plan_of(self, part: "_Part", changes: Mapping[str, float]) -> Plan:
-        targets = part.targets(changes, self.job.first, self.job.last)
-        has_target = targets.rows >= 0
-        rebalanced = rebalances_of(
-            part.header, has_target, targets.rows, targets.weights > 0.0, self._periods, self.job.first, self.job.last
-        )
-        return Plan(targets.symbols, rebalanced, targets.weights[targets.rows[rebalanced]])
+        first, last = self.job.first, self.job.last
+        targets = part.targets(changes, first, last)
+        rows = targets.rows[first : last + 1]
+        weights = np.where((rows >= 0)[:, None], targets.weights[rows], 0.0) if len(targets.weights) else np.zeros((len(rows), 0))
+        used = np.flatnonzero(weights.any(axis=0))
+        acted = np.flatnonzero(acted_upon(part.header, weights, rows >= 0, self._days))
+        return Plan(tuple(targets.symbols[place] for place in used.tolist()), acted + first, weights[np.ix_(acted, used)])
+
+    def _marks_of(self, symbol: str) -> Floats:
+        marks = self._marks.get(symbol)
+        if marks is None:
+            marks = self._marks[symbol] = marks_of(self.panel, symbol)
+        return marks
 
     def _run(self, values: Values) -> Curve:
         job, panel = self.job, self.panel
         terms = Terms(cash=job.cash, slippage_bps=job.slippage_bps, risk_free=job.risk_free)
         first, last = panel.session(job.first), panel.session(job.last)
         result = run_vector(self.strategies(values), panel, terms, timer=float, start=first, end=last)
-        traded = np.array([2.0 * result.metrics.turnover * (result.sessions - 1) / 252.0])
-        return Curve(job.first, np.array(result.equity), traded, np.empty(0, np.intp), result.metrics.costs)
+        traded = np.array([2.0 * result.metrics.turnover * (result.sessions - 1) / SESSIONS_PER_YEAR])
+        return Curve(job.first, np.array(result.equity), traded, result.metrics.costs)
 
     def _changed(self, values: Values) -> list[tuple["_Part", dict[str, float], float]]:
         """Return each strategy with its changes and its share of the account."""

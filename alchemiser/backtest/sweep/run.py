@@ -11,10 +11,9 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from alchemiser.backtest.curve import Curve
 from alchemiser.backtest.inference import SharpeTest, sharpe_test
 from alchemiser.backtest.metrics import Metrics, metrics_of
-from alchemiser.backtest.sweep.bench import Bench, Plan, Scored
+from alchemiser.backtest.sweep.bench import Bench, Curve, Plan, Scored
 from alchemiser.backtest.sweep.folds import Fold
 from alchemiser.backtest.sweep.objective import WORST, score_of
 from alchemiser.backtest.sweep.results import Results

@@ -28,6 +28,8 @@ from tests.unit.backtest.sweep.harness import OWN, job_of, opened, sweep_of
 from tests.unit.strategies.test_variants import ALL_FORMS, panel
 
 OTHER = JobStrategy("other", 0.5, STOP, symphony=b'(defsymphony "Other" {:rebalance-frequency :daily} (asset "CCC"))')
+MONTHLY = JobStrategy("own", 1.0, STOP, symphony=ALL_FORMS.replace(":daily", ":monthly").encode())
+SELECTION = JobStrategy("own", 1.0, STOP, symphony=ALL_FORMS.replace(":rebalance-frequency :daily", ':asset-class "EQUITIES"').encode())
 CORRIDOR = JobStrategy("own", 1.0, STOP, symphony=ALL_FORMS.replace(":rebalance-frequency :daily", ":rebalance-threshold 0.05").encode())
 
 
@@ -35,10 +37,12 @@ CORRIDOR = JobStrategy("own", 1.0, STOP, symphony=ALL_FORMS.replace(":rebalance-
     ("strategies", "vary"),
     [
         ((OWN,), ("3:threshold=45,55", "5:count=1..3")),
+        ((MONTHLY,), ("3:threshold=45,55", "4:window=4,9")),
+        ((SELECTION,), ("3:threshold=45,55", "5:count=1,2")),
         ((CORRIDOR,), ("3:threshold=45,55", "6:window+7:window=3,5")),
         ((msgspec.structs.replace(OWN, allocation=0.5), OTHER), ("own/3:threshold=45,55", "other/allocation=0.2,0.9")),
     ],
-    ids=["one", "corridor", "two"],
+    ids=["daily", "monthly", "selection", "corridor", "two"],
 )
 def test_a_variant_has_the_figures_of_its_own_backtest(strategies: tuple[JobStrategy, ...], vary: Sequence[str]) -> None:
     """Whether it is computed at once or session by session."""
