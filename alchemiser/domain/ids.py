@@ -5,6 +5,7 @@ Every id is a pure function of what it names, so that a second run of the same d
 
 import re
 from datetime import date
+from functools import lru_cache
 
 MAX_CLIENT_ORDER_ID_CHARACTERS = 48
 """Our own bound; the venue takes 128."""
@@ -31,6 +32,7 @@ def client_order_id(epoch: str, rebalance: str, intent: str, attempt: int) -> st
     return text
 
 
+@lru_cache(maxsize=4_096)
 def split_client_order_id(text: str) -> tuple[str, str, str, int] | None:
     """Return (epoch, rebalance, intent, attempt) of one of our ids, or ``None`` for an id that is not ours."""
     match = _PATTERN.fullmatch(text)

@@ -254,10 +254,15 @@ class ExecutionHandler:
         run = self._run
         if run is None or self._is_stopping:
             return
-        commands = run.advance(self._parts.clock.now(), self._parts.gate.reasons)
-        for command in commands:
+        is_begun = False
+        for command in run.steps(self._parts.clock.now(), self._parts.gate.reasons):
             await self._carry_out(command, run.plan.rebalance_id)
-        if commands:
+            is_begun = True
+            if isinstance(command, Submit) and command.is_prepared:
+                await breathe()  # It leaves before the next one is reckoned.
+                if self._run is not run:
+                    return
+        if is_begun:
             await breathe()  # What was just begun leaves before anything else is done.
         await self._look_ahead(run)
         if run.is_ended and self._run is run:

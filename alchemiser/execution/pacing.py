@@ -197,21 +197,20 @@ class RebalanceRun:
 
     def advance(self, now: datetime, gate_reasons: dict[str, str]) -> list[Command]:
         """Return what is to be done now. ``gate_reasons`` is why nothing may be sent; cancels are asked for all the same."""
-        commands: list[Command] = []
+        return list(self.steps(now, gate_reasons))
+
+    def steps(self, now: datetime, gate_reasons: dict[str, str]) -> Iterator[Command]:
+        """Yield what :meth:`advance` returns, one by one: the first may be carried out before the next is reckoned."""
         for work in self.works.values():
             is_quiet = work.quiet_until is not None and now < work.quiet_until
             if work.stage in _LIVE_STAGES and not is_quiet:
-                commands += self._watch(work, now, is_open=not gate_reasons)
-        for work in self.works.values():
-            if work.stage is Stage.WAITING:
-                self._end_if_over(work, now)
-        commands += self._release(now, "; ".join(gate_reasons.values()))
+                yield from self._watch(work, now, is_open=not gate_reasons)
+        yield from self._release(now, "; ".join(gate_reasons.values()))
         refused = [work for work in self.works.values() if work.needs_look]
         for work in refused:
             work.needs_look = False
         if refused:
-            commands.append(LookAtAccount("a buy was refused: the broker may have less than we count"))
-        return commands
+            yield LookAtAccount("a buy was refused: the broker may have less than we count")
 
     def stage_of(self, intent_id: str) -> Stage:
         """Return where an intent is."""
@@ -230,9 +229,9 @@ class RebalanceRun:
         for work in self.works.values():
             if work is offered:
                 break
-            if work.stage is Stage.WAITING and work.intent.side is Side.BUY and work.reason == _NO_CASH:
+            if self._waits_for_cash(work):
                 return []  # It stands behind a larger drift that waits for cash, and no quote brings cash.
-        return list(self._release_each([offered], now, "; ".join(gate_reasons.values())))
+        return list(self._release_one(offered, now, "; ".join(gate_reasons.values())))
 
     def due_of(self, intent_id: str, now: datetime) -> datetime:
         """Return when there is something to do about an intent with a live order even if nothing happens before."""
@@ -342,23 +341,31 @@ class RebalanceRun:
     # --- an intent with none ---
 
     def _release(self, now: datetime, gate_reason: str) -> Iterator[Command]:
-        """Send what may go now, in the order of the plan."""
-        yield from self._release_each([work for work in self.works.values() if work.stage is Stage.WAITING], now, gate_reason)
-
-    def _release_each(self, waiting: list[Work], now: datetime, gate_reason: str) -> Iterator[Command]:
-        for work in waiting:
+        """Send what may go now, in the order of the plan, and end what has nothing more to wait for."""
+        is_cash_awaited = False
+        for work in self.works.values():
+            if work.stage is not Stage.WAITING:
+                continue
+            self._end_if_over(work, now)
             work.wake = None
-        for work in waiting:
-            if gate_reason:
-                work.reason = gate_reason
+            if is_cash_awaited or work.stage is not Stage.WAITING:
                 continue
-            if work.not_before is not None and now < work.not_before:
-                continue
+            yield from self._release_one(work, now, gate_reason)
+            # Cash is kept for the largest drift; the smaller ones wait behind it.
+            is_cash_awaited = self._waits_for_cash(work)
+
+    @staticmethod
+    def _waits_for_cash(work: Work) -> bool:
+        return work.stage is Stage.WAITING and work.intent.side is Side.BUY and work.reason == _NO_CASH
+
+    def _release_one(self, work: Work, now: datetime, gate_reason: str) -> Iterator[Command]:
+        work.wake = None
+        if gate_reason:
+            work.reason = gate_reason
+        elif work.not_before is None or now >= work.not_before:
             command = self._send(work, now)
             if command is not None:
                 yield command
-            elif work.intent.side is Side.BUY and work.reason == _NO_CASH:
-                return  # Cash is kept for the largest drift; the smaller ones wait behind it.
 
     def _end_if_over(self, work: Work, now: datetime) -> None:
         if self._is_as_good_as_filled(work):
@@ -376,20 +383,19 @@ class RebalanceRun:
 
     def _is_as_good_as_filled(self, work: Work) -> bool:
         """Whether less than the venue's smallest order is left; reckoned anew when that has changed, because most of a plan only waits."""
-        leaves = work.leaves_quantity
-        if leaves != work.judged_leaves:
-            sendable = truncate_shares(leaves, whole=not work.intent.is_fractionable)
-            work.judged_leaves = leaves
+        if work.filled_quantity is not work.judged_filled:
+            sendable = truncate_shares(work.leaves_quantity, whole=not work.intent.is_fractionable)
+            work.judged_filled = work.filled_quantity
             work.is_too_small = sendable <= 0 or sendable * work.intent.reference_price < self.rules.smallest_order
         return work.is_too_small
 
     def _send(self, work: Work, now: datetime) -> Command | None:
         if work.resend and work.last is not None:
             return self._sent(work, work.last, now)
-        wanted = self._wanted(work, now)
+        quote = self._quote(work, now)
+        wanted = self._wanted(work, now, quote)
         if wanted is None:
             return None
-        quote = self._quote(work, now)
         if isinstance(quote, Quote):
             if is_beyond_collar(wanted, work.intent, quote, self.rules):
                 work.reason = f"the limit {wanted.limit_price} is outside the price collar around {quote.bid} x {quote.ask}"
@@ -407,14 +413,14 @@ class RebalanceRun:
         submit = self._next(work, wanted, quote)
         return self._sent(work, replace(submit, is_prepared=is_covered(submit.order, prepared)), now)
 
-    def _wanted(self, work: Work, now: datetime) -> Send | None:
+    def _wanted(self, work: Work, now: datetime, quote: Quote | str) -> Send | None:
         """Ask the tactic of an intent, or the one that takes over from it, what is to be sent; note why it is nothing."""
-        answer = work.tactic.open(self._situation(work, now))
+        answer = work.tactic.open(self._situation(work, now, quote))
         if isinstance(answer, Fall):
             self._fall(work, answer.reason, now)
             if work.stage is Stage.ENDED:
                 return None
-            answer = work.tactic.open(self._situation(work, now))
+            answer = work.tactic.open(self._situation(work, now, quote))
         match answer:
             case Wait(reason=reason, until=until):
                 work.reason, work.wake = reason, until
@@ -535,7 +541,7 @@ class RebalanceRun:
     def _quote(self, work: Work, now: datetime) -> Quote | str:
         return self.quotes(work.intent.symbol, now)
 
-    def _situation(self, work: Work, now: datetime, *, has_live: bool = True) -> Situation:
+    def _situation(self, work: Work, now: datetime, quote: Quote | str | None = None, *, has_live: bool = True) -> Situation:
         current = work.current if has_live else None
         assert current is None or work.stage_since is not None
         return Situation(
@@ -543,7 +549,7 @@ class RebalanceRun:
             leaves=work.leaves_quantity,
             filled=work.filled_quantity,
             rung=work.rung,
-            quote=self._quote(work, now),
+            quote=self._quote(work, now) if quote is None else quote,
             now=now,
             begun=self.plan.at,
             deadline=work.deadline,

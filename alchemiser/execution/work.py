@@ -116,7 +116,7 @@ class Work(Struct):
 
     ``last`` is the order sent last; with ``resend`` it goes again as it is. ``deadline`` is when the intent has to end, ``wake`` when its
     tactic wants to be asked again. ``quiet_until`` is until when nothing but news of this intent can change what becomes of its live order,
-    ``None`` when that is not known. ``is_too_small`` is whether ``judged_leaves`` shares are less than the venue takes.
+    ``None`` when that is not known. ``is_too_small`` is whether less than the venue takes was left when ``judged_filled`` was filled.
     ``not_replaceable`` is set once the venue has refused a replacement, ``needs_look`` when it has
     refused a buy. ``barred`` says why nothing more of it is sent. ``prepared`` is the next order when it was written ahead.
     """
@@ -141,7 +141,7 @@ class Work(Struct):
     quiet_until: datetime | None = None
     not_replaceable: bool = False
     needs_look: bool = False
-    judged_leaves: Decimal | None = None
+    judged_filled: Decimal | None = None
     is_too_small: bool = False
     prepared: Prepare | None = None
     reason: str | None = None
