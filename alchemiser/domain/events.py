@@ -23,10 +23,15 @@ from alchemiser.domain.shortfall import Shortfall
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Something that happened at ``at``. Somebody waits for the durability of what is ``is_awaited``: a request follows from it."""
+    """Something that happened at ``at``.
+
+    Somebody waits for the durability of what is ``is_awaited``: a request follows from it. What is ``is_plain`` holds nothing that can
+    change, so it may be encoded for the journal later than it was taken.
+    """
 
     journaled: ClassVar[bool] = True
     is_awaited: ClassVar[bool] = False
+    is_plain: ClassVar[bool] = False
     at: datetime
 
 
@@ -438,6 +443,7 @@ class OrderPrepared(Event, frozen=True, kw_only=True):
     end of its rebalance or of the process.
     """
 
+    is_plain: ClassVar[bool] = True
     rebalance_id: str
     intent_id: str
     attempt: int
@@ -464,6 +470,7 @@ class OrderIntended(Event, frozen=True, kw_only=True):
     left: it may have been sent or not, and its quantity is the most that it can be of until the venue has said what it has.
     """
 
+    is_plain: ClassVar[bool] = True
     rebalance_id: str
     intent_id: str
     attempt: int
@@ -485,12 +492,14 @@ class OrderIntended(Event, frozen=True, kw_only=True):
 class ExecutionReported(Event, frozen=True, kw_only=True):
     """The venue said something about an order."""
 
+    is_plain: ClassVar[bool] = True
     report: ExecutionReport
 
 
 class OrderFilled(Event, frozen=True, kw_only=True):
     """An execution was seen for the first time; this is what the ledger books."""
 
+    is_plain: ClassVar[bool] = True
     fill: Fill
 
 
@@ -541,6 +550,7 @@ class CancelRequested(Event, frozen=True, kw_only=True):
 class OrderClosed(Event, frozen=True, kw_only=True):
     """An order reached its last state."""
 
+    is_plain: ClassVar[bool] = True
     client_order_id: str
     symbol: str
     state: str
@@ -573,6 +583,7 @@ class BookEntry(msgspec.Struct, frozen=True, kw_only=True):
 class FillBooked(Event, frozen=True, kw_only=True):
     """A fill was booked to the strategies that asked for it; the entries add up to the fill."""
 
+    is_plain: ClassVar[bool] = True
     execution_id: str
     symbol: str
     entries: tuple[BookEntry, ...]

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from alchemiser.domain.errors import JournalFailed
-from alchemiser.journal.format import Row, Snapshot
+from alchemiser.journal.format import Draft, Snapshot
 from alchemiser.journal.store import Store
 from alchemiser.journal.writer import CommitStatistics, Locked, Writer
 
@@ -43,14 +43,14 @@ class Committer(Protocol):
     def has_room(self) -> bool:
         """Whether the backlog is below its bound."""
 
-    def append(self, row: Row, *, is_awaited: bool = False) -> None:
-        """Take a row to be committed, at once if somebody is going to wait for it. Raises ``JournalFailed``."""
+    def append(self, draft: Draft, *, is_awaited: bool = False) -> None:
+        """Take a draft to be committed, at once if somebody is going to wait for it. Raises ``JournalFailed``."""
 
     def save(self, snapshot: Snapshot) -> None:
-        """Take a snapshot to be committed after the rows taken before it. Raises ``JournalFailed``."""
+        """Take a snapshot to be committed after the drafts taken before it. Raises ``JournalFailed``."""
 
     async def durable(self, sequence: int) -> None:
-        """Return when that row is committed. Raises ``JournalFailed``."""
+        """Return when that event is committed. Raises ``JournalFailed``."""
 
     async def room(self) -> None:
         """Return when the backlog is below its bound. Raises ``JournalFailed``."""
@@ -68,7 +68,7 @@ class InlineCommitter:
     def __init__(self, store: Store, *, on_commit: OnCommit | None) -> None:
         self._writer = Writer(store)
         self._on_commit = on_commit
-        self._rows: list[Row] = []
+        self._drafts: list[Draft] = []
         self._snapshots: list[Snapshot] = []
         self._failure: JournalFailed | None = None
 
@@ -82,11 +82,11 @@ class InlineCommitter:
         """Always true: a full batch is committed at once."""
         return True
 
-    def append(self, row: Row, *, is_awaited: bool = False) -> None:
-        """Take a row; commit when the batch is full."""
+    def append(self, draft: Draft, *, is_awaited: bool = False) -> None:
+        """Take a draft; commit when the batch is full."""
         self._refuse_after_failure()
-        self._rows.append(row)
-        if len(self._rows) >= INLINE_BATCH:
+        self._drafts.append(draft)
+        if len(self._drafts) >= INLINE_BATCH:
             self._commit()
 
     def save(self, snapshot: Snapshot) -> None:
@@ -107,25 +107,25 @@ class InlineCommitter:
     def close(self) -> None:
         """Commit what is left and close."""
         try:
-            if self._failure is None and (self._rows or self._snapshots):
+            if self._failure is None and (self._drafts or self._snapshots):
                 self._commit()
         finally:
             self._writer.store.close()
 
     def statistics(self) -> CommitStatistics:
         """Return the writing in numbers."""
-        return self._writer.statistics(len(self._rows))
+        return self._writer.statistics(len(self._drafts))
 
     def _commit(self) -> None:
-        rows, snapshots = self._rows, self._snapshots
-        self._rows, self._snapshots = [], []
+        drafts, snapshots = self._drafts, self._snapshots
+        self._drafts, self._snapshots = [], []
         try:
-            seconds = self._writer.commit(rows, snapshots)
+            seconds = self._writer.commit(drafts, snapshots)
         except JournalFailed as failure:
             self._failure = failure
             raise
         if self._on_commit is not None:
-            self._on_commit(seconds, len(rows))
+            self._on_commit(seconds, len(drafts))
 
     def _refuse_after_failure(self) -> None:
         if self._failure is not None:
@@ -145,7 +145,7 @@ class ThreadedCommitter:
         self._on_commit = on_commit
         # Guarded by the condition: what the thread and the loop both touch.
         self._condition = threading.Condition()
-        self._rows: list[Row] = []
+        self._drafts: list[Draft] = []
         self._snapshots: list[Snapshot] = []
         self._committing = 0
         self._durable_sequence = store.head[0]
@@ -171,24 +171,24 @@ class ThreadedCommitter:
     @property
     def has_room(self) -> bool:
         """Whether the backlog is below its bound."""
-        return len(self._rows) + self._committing < self._backlog
+        return len(self._drafts) + self._committing < self._backlog
 
-    def append(self, row: Row, *, is_awaited: bool = False) -> None:
-        """Take a row; never waits. One that is awaited is committed with all that the loop appends in this turn.
+    def append(self, draft: Draft, *, is_awaited: bool = False) -> None:
+        """Take a draft; never waits. One that is awaited is committed with all that the loop appends in this turn.
 
         Unless who is going to wait will have it committed on the loop.
         """
         with self._condition:
             self._refuse_after_failure()
-            held = len(self._rows) + self._committing
+            held = len(self._drafts) + self._committing
             if held >= self._backlog * HARD_FACTOR:
                 self._failure = JournalFailed(
                     f"journal {self._writer.store.path} holds {held} events that the disk does not take; the daemon stops"
                 )
                 raise self._failure
-            self._rows.append(row)
+            self._drafts.append(draft)
             is_urgent = is_awaited and not self._may_commit_here
-            if is_urgent or len(self._rows) == 1:
+            if is_urgent or len(self._drafts) == 1:
                 self._commit_soon(0.0 if is_urgent else self._linger_seconds)
 
     def save(self, snapshot: Snapshot) -> None:
@@ -246,7 +246,7 @@ class ThreadedCommitter:
 
     def statistics(self) -> CommitStatistics:
         """Return the writing in numbers."""
-        return self._writer.statistics(len(self._rows) + self._committing)
+        return self._writer.statistics(len(self._drafts) + self._committing)
 
     def _refuse_after_failure(self) -> None:
         if self._failure is not None:
@@ -278,27 +278,27 @@ class ThreadedCommitter:
         """Whether a commit on the loop beats one on the thread: nothing else is on its way, and the disk is quick."""
         if self._is_writing or self._is_due or self._waiting or self._snapshots:
             return False
-        return self._writer.promptness.is_prompt(len(self._rows)) and not self._writer.store.is_log_long
+        return self._writer.promptness.is_prompt(len(self._drafts)) and not self._writer.store.is_log_long
 
     def _commit_here(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Commit all that was taken, on the loop, and return whether that could be done without waiting for another process.
 
         The condition is held, so the thread sleeps.
         """
-        rows = self._rows
+        drafts = self._drafts
         try:
-            seconds = self._writer.commit(rows, [], is_patient=False)
+            seconds = self._writer.commit(drafts, [], is_patient=False)
         except Locked:
             return False
         except JournalFailed as failure:
-            self._rows, self._failure = [], failure
+            self._drafts, self._failure = [], failure
             raise
-        self._rows = []
+        self._drafts = []
         if self._linger is not None:
             self._linger.cancel()
         self._durable_sequence = self._writer.durable_sequence
         self._writer.promptness.begin_turn()
-        loop.call_soon(self._tell_of_turn, seconds, len(rows))
+        loop.call_soon(self._tell_of_turn, seconds, len(drafts))
         return True
 
     def _tell_of_turn(self, seconds: float, events: int) -> None:
@@ -320,9 +320,9 @@ class ThreadedCommitter:
         failure: JournalFailed | None = JournalFailed(f"the writer of journal {self._writer.store.path} died; the daemon stops")
         try:
             while (work := self._next_work()) is not None:
-                rows, snapshots = work
-                if rows or snapshots:
-                    self._committed((self._writer.commit(rows, snapshots), len(rows)))
+                drafts, snapshots = work
+                if drafts or snapshots:
+                    self._committed((self._writer.commit(drafts, snapshots), len(drafts)))
                 else:
                     self._writer.checkpoint()
                     with self._condition:
@@ -336,24 +336,24 @@ class ThreadedCommitter:
                     self._failure = failure
                 self._committed(None)
 
-    def _next_work(self) -> tuple[list[Row], list[Snapshot]] | None:
+    def _next_work(self) -> tuple[list[Draft], list[Snapshot]] | None:
         """Wait for work and take all of it. Nothing of either means that it is time for a checkpoint, ``None`` that this is the end."""
         condition = self._condition
         with condition:
-            while not (self._is_due and (self._rows or self._snapshots)):
+            while not (self._is_due and (self._drafts or self._snapshots)):
                 if self._is_closing:
                     return None
                 self._is_due = False
-                needs_checkpoint, commits = self._writer.store.needs_checkpoint and not self._rows, self._writer.commits
+                needs_checkpoint, commits = self._writer.store.needs_checkpoint and not self._drafts, self._writer.commits
                 is_news = condition.wait(IDLE_SECONDS if needs_checkpoint else None)
                 if needs_checkpoint and not is_news and commits == self._writer.commits:
                     break
             self._is_due = False
             self._is_writing = True
-            rows, snapshots = self._rows, self._snapshots
-            self._rows, self._snapshots = [], []
-            self._committing = len(rows)
-            return rows, snapshots
+            drafts, snapshots = self._drafts, self._snapshots
+            self._drafts, self._snapshots = [], []
+            self._committing = len(drafts)
+            return drafts, snapshots
 
     def _committed(self, measure: tuple[float, int] | None) -> None:
         with self._condition:

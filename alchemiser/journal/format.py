@@ -81,8 +81,32 @@ def first_checksum(epoch: str) -> str:
     return _digest(f"alchemiser journal {epoch}")
 
 
-def encode_row(envelope: Envelope, previous: str) -> Row:
-    """Return the row of an envelope, chained to the checksum before it. Raises ``TypeError`` for an event that JSON cannot hold."""
+class Draft:
+    """An envelope that was taken and is not a row yet.
+
+    What cannot change any more is encoded when it is committed: an order that is about to leave does not wait for that.
+    Raises ``TypeError`` for an event that JSON cannot hold.
+    """
+
+    __slots__ = ("_payload", "_row", "envelope")
+
+    def __init__(self, envelope: Envelope) -> None:
+        self.envelope = envelope
+        self._payload = None if envelope.event.is_plain else _encode(envelope.event).decode()
+        self._row: Row | None = None
+
+    def row_after(self, previous: str) -> Row:
+        """Return the row, chained to the checksum before it, which is the same whenever it is asked for."""
+        if self._row is None:
+            self._row = encode_row(self.envelope, previous, self._payload)
+        return self._row
+
+
+def encode_row(envelope: Envelope, previous: str, payload: str | None = None) -> Row:
+    """Return the row of an envelope, chained to the checksum before it; ``payload`` is its event as JSON where that is done already.
+
+    Raises ``TypeError`` for an event that JSON cannot hold.
+    """
     event = envelope.event
     at = event.at if event.at.tzinfo is UTC else event.at.astimezone(UTC)
     written = (
@@ -92,7 +116,7 @@ def encode_row(envelope: Envelope, previous: str) -> Row:
         envelope.correlation,
         envelope.causation,
         float(envelope.time),
-        _encode(event).decode(),
+        _encode(event).decode() if payload is None else payload,
     )
     return Row(*written, _checksum(previous, *written))
 

@@ -13,7 +13,7 @@ from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import DataError, InvariantBroken
 from alchemiser.domain.events import Event
 from alchemiser.journal.committers import Committer, InlineCommitter, OnCommit, ThreadedCommitter
-from alchemiser.journal.format import Snapshot, encode_row
+from alchemiser.journal.format import Draft, Snapshot
 from alchemiser.journal.lock import WriterLock
 from alchemiser.journal.migrate import Migration
 from alchemiser.journal.reader import JournalReader, StoredSnapshot, Verification
@@ -31,7 +31,7 @@ class Journal:
         *,
         lock: WriterLock,
         epoch: str,
-        head: tuple[int, str],
+        last_sequence: int,
         committer: Committer,
         migration: Migration | None = None,
         tail: Tail | None = None,
@@ -44,7 +44,7 @@ class Journal:
         self._lock = lock
         self._committer = committer
         self._reader = JournalReader.open(path)
-        self._last_sequence, self._checksum = head
+        self._last_sequence = last_sequence
         self._is_closed = False
 
     @classmethod
@@ -78,13 +78,21 @@ class Journal:
         except BaseException:
             lock.release()
             raise
-        epoch, head = store.epoch, store.head
+        epoch, (last_sequence, _) = store.epoch, store.head
         committer: Committer
         if threaded:
             committer = ThreadedCommitter(store, linger_seconds=linger_seconds, backlog=backlog, on_commit=on_commit)
         else:
             committer = InlineCommitter(store, on_commit=on_commit)
-        return cls(path, lock=lock, epoch=epoch, head=head, committer=committer, migration=store.migration, tail=store.tail)
+        return cls(
+            path,
+            lock=lock,
+            epoch=epoch,
+            last_sequence=last_sequence,
+            committer=committer,
+            migration=store.migration,
+            tail=store.tail,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -114,9 +122,8 @@ class Journal:
         """
         if envelope.sequence <= self._last_sequence:
             raise InvariantBroken(f"event {envelope.sequence} came after event {self._last_sequence} was journaled; the process stops")
-        row = encode_row(envelope, self._checksum)
-        self._committer.append(row, is_awaited=envelope.event.is_awaited)
-        self._last_sequence, self._checksum = row.sequence, row.checksum
+        self._committer.append(Draft(envelope), is_awaited=envelope.event.is_awaited)
+        self._last_sequence = envelope.sequence
 
     async def room(self) -> None:
         """Return when the backlog is below its bound."""

@@ -5,11 +5,12 @@ Who calls it, and on which thread, is decided in ``committers``.
 
 import sqlite3
 import time
+from collections.abc import Sequence
 
 import msgspec
 
 from alchemiser.domain.errors import JournalFailed
-from alchemiser.journal.format import Row, Snapshot
+from alchemiser.journal.format import Draft, Row, Snapshot
 from alchemiser.journal.promptness import Promptness
 from alchemiser.journal.store import Store
 
@@ -34,13 +35,19 @@ class Writer:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.promptness = Promptness()
-        self.durable_sequence = store.head[0]
+        self.durable_sequence, self.checksum = store.head
         self.commits = self.events = 0
         self.seconds = self.slowest_seconds = 0.0
 
-    def commit(self, rows: list[Row], snapshots: list[Snapshot], *, is_patient: bool = True) -> float:
+    def commit(self, drafts: Sequence[Draft], snapshots: list[Snapshot], *, is_patient: bool = True) -> float:
         """Commit and return the seconds it took. Raises ``JournalFailed``, and ``Locked`` when it was not to wait for a locked file."""
         began = time.perf_counter()
+        rows: list[Row] = []
+        checksum = self.checksum
+        for draft in drafts:
+            row = draft.row_after(checksum)
+            checksum = row.checksum
+            rows.append(row)
         try:
             self.store.be_patient(is_patient)
             self.store.commit(rows, snapshots)
@@ -56,7 +63,7 @@ class Writer:
         self.seconds += seconds
         self.slowest_seconds = max(self.slowest_seconds, seconds)
         if rows:
-            self.durable_sequence = rows[-1].sequence
+            self.durable_sequence, self.checksum = rows[-1].sequence, checksum
         return seconds
 
     def checkpoint(self) -> None:

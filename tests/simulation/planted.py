@@ -147,7 +147,7 @@ def empty_promise() -> Iterator[None]:
     durable = InlineCommitter.durable
 
     async def careless(committer: InlineCommitter, sequence: int) -> None:
-        if len(committer._rows) > MANY_EVENTS:
+        if len(committer._drafts) > MANY_EVENTS:
             await durable(committer, sequence)
 
     with patch.object(InlineCommitter, "durable", careless):

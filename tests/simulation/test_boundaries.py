@@ -81,7 +81,7 @@ def left_ahead(record: Record) -> int:
 def test_an_order_that_left_on_what_was_written_ahead_is_found_after_a_crash(tmp_path: Path, undisturbed: Record) -> None:
     """Among the crashes of a day are some between an order's leaving and its record: the next start finds the order at the venue."""
     found = 0
-    for number in range(1, undisturbed.lives[0].commits + 1):
+    for number in range(2, undisturbed.lives[0].commits + 1, 3):
         directory = tmp_path / str(number)
         directory.mkdir()
         record = play(small_day(End("crash before boundary", 1.0, event="commit", count=number)), directory)
@@ -89,7 +89,8 @@ def test_an_order_that_left_on_what_was_written_ahead_is_found_after_a_crash(tmp
         at_exchange = presumed & {order["client_order_id"] for order in record.orders}
         assert len(at_exchange) <= left_ahead(record)
         found += len(at_exchange)
-    assert found >= 3
+        assert broken_rules(record) == []
+    assert found >= 2
 
 
 def test_holdings_that_differ_are_seen(undisturbed: Record, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from alchemiser.journal.committers import InlineCommitter
+from alchemiser.journal.journal import Journal
 from alchemiser.journal.reader import JournalReader
 from alchemiser.journal.replay import replay
 from alchemiser.service.daemon import Daemon
@@ -34,7 +36,7 @@ class Witness:
                 life=life,
                 at=at,
                 after=journal.last_sequence,
-                end=journal._checksum,
+                end=end_of(journal),
                 state=state_of(daemon.state),
                 live=health.live,
                 ready=health.ready,
@@ -43,6 +45,16 @@ class Witness:
                 overflowed=sum(one.overflowed for one in statistics),
             )
         )
+
+
+def end_of(journal: Journal) -> str:
+    """Return the checksum of the newest event that the journal took, committed or not."""
+    committer = journal._committer
+    assert isinstance(committer, InlineCommitter), "a simulation commits on the loop"
+    end = committer._writer.checksum
+    for draft in committer._drafts:
+        end = draft.row_after(end).checksum
+    return end
 
 
 def state_of(state: JournaledState) -> State:

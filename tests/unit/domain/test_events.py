@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.events import AnyEvent, Event, QuoteUpdated
+from alchemiser.domain.events import AnyEvent, Event, OrderIntended, QuoteUpdated, RebalancePlanned
 from alchemiser.domain.market import Quote
 from alchemiser.journal.format import decode_row, encode_row, first_checksum
 
@@ -107,3 +107,26 @@ def test_a_quote_event_is_a_quote() -> None:
     event = QuoteUpdated(at=at, symbol="SPY", bid=99.0, bid_size=1.0, ask=101.0, ask_size=2.0)
 
     assert Quote(symbol="SPY", bid=99.0, bid_size=1.0, ask=101.0, ask_size=2.0, at=at) == event.quote()
+
+
+UNCHANGEABLE = (str, int, float, bool, bytes, Decimal, datetime, date, type(None))
+
+
+def can_change(kind: object) -> bool:
+    """Whether a value of this type can become another: an allowlist, so that what is not known counts as if it could."""
+    arguments = get_args(kind)
+    if get_origin(kind) in (tuple, types.UnionType, Union):
+        return any(can_change(argument) for argument in arguments if argument is not ...)
+    if not isinstance(kind, type):
+        return True
+    if issubclass(kind, msgspec.Struct):
+        return not kind.__struct_config__.frozen or any(can_change(field.type) for field in msgspec.structs.fields(kind))
+    return not issubclass(kind, UNCHANGEABLE)
+
+
+def test_what_is_encoded_later_cannot_change_meanwhile() -> None:
+    """An event that is plain is a value through and through; others are encoded as they are when the journal takes them."""
+    plain = [kind for kind in get_args(AnyEvent) if kind.is_plain]
+    assert OrderIntended in plain
+    assert {kind.__name__: can_change(kind) for kind in plain} == {kind.__name__: False for kind in plain}
+    assert can_change(RebalancePlanned)
