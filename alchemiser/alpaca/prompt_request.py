@@ -1,23 +1,17 @@
-"""A request of aiohttp that asks before its first byte leaves, and whose bytes leave in the same breath; and a short way to send one.
+"""A request of aiohttp that asks before its first byte leaves, and whose bytes leave in the same breath.
 
 Of itself aiohttp writes a body in a task of its own, which before Python 3.12 begins a turn of the loop later, behind whatever else is
 waiting for that turn. Here the writing begins at once; only what of it has to wait, for a connection that takes no more, is left to the
 task. Its tracing could ask before the first byte too, but costs several signals for each request.
-
-What a session does around a request (cookies, redirects, retries, proxies, middlewares) an order never needs, and it is more than half
-of the time until its bytes are written; :func:`send_once` takes the session's connections and headers and does without the rest.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import ContextVar
-from ssl import SSLContext
 from types import coroutine
 from typing import Any
 
 import aiohttp
 from aiohttp.connector import Connection
-from yarl import URL
 
 leave: ContextVar[Callable[[], Awaitable[None]]] = ContextVar("leave")
 """Awaited when a request of this context has its connection and is about to be written; what it raises ends the request unsent."""
@@ -39,37 +33,6 @@ class PromptRequest(aiohttp.ClientRequest):
         except StopIteration:
             return _nothing_left()
         return _rest(writing, awaited)
-
-
-async def send_once(
-    session: aiohttp.ClientSession, method: str, url: URL, *, headers: Mapping[str, str], body: bytes, ssl: SSLContext | bool
-) -> tuple[int, Mapping[str, str], bytes]:
-    """Send a request on a connection of the session, once, and return the status, the headers and the body of the answer.
-
-    ``headers`` are sent beside those of the session. Raises what the session raises: ``aiohttp.ClientError`` and ``OSError``.
-    """
-    connector = session.connector
-    assert connector is not None, "the session is open"
-    loop = asyncio.get_running_loop()
-    request = PromptRequest(method, url, headers={**session.headers, **headers}, data=body, session=session, ssl=ssl, loop=loop)
-    try:
-        connection = await connector.connect(request, [], session.timeout)
-    except TimeoutError as error:
-        raise aiohttp.ConnectionTimeoutError(f"Connection timeout to host {url}") from error
-    assert connection.protocol is not None
-    connection.protocol.set_response_params(read_until_eof=True)
-    try:
-        response = await request.send(connection)
-        try:
-            await response.start(connection)
-            content = await response.read()
-        except BaseException:
-            response.close()
-            raise
-    except BaseException:
-        connection.close()
-        raise
-    return response.status, response.headers, content
 
 
 async def _nothing_left() -> None:

@@ -20,7 +20,8 @@ from yarl import URL
 from alchemiser.alpaca.backoff import Backoff
 from alchemiser.alpaca.credentials import Credentials
 from alchemiser.alpaca.limits import Quota
-from alchemiser.alpaca.prompt_request import PromptRequest, leave, send_once
+from alchemiser.alpaca.line import Answer, Line
+from alchemiser.alpaca.prompt_request import PromptRequest, leave
 from alchemiser.alpaca.refusals import Subject, refusal, unproven
 from alchemiser.alpaca.tls import needs_trust, trust
 from alchemiser.domain.errors import RateLimited, VenueError, VenueUnavailable
@@ -30,9 +31,6 @@ from alchemiser.domain.venue import After
 _log = structlog.get_logger(__name__)
 
 _CONNECTIONS_AT_MOST: Final = 32
-_LEVELS_WITHOUT_ID: Final = 2
-"""``/v2/orders`` has so many, what is deeper names one order."""
-
 _KEEP_ALIVE_SECONDS: Final = 30.0
 
 
@@ -89,16 +87,6 @@ class Host:
         self.base_url = base_url.rstrip("/")
         self.is_encrypted = needs_trust(base_url)
         self.quota = Quota()
-        self._urls: dict[str, URL] = {}
-
-    def url_of(self, path: str) -> URL:
-        """Return the address of a path; those without an id in them are made once."""
-        url = self._urls.get(path)
-        if url is None:
-            url = URL(self.base_url + path)
-            if path.count("/") <= _LEVELS_WITHOUT_ID:
-                self._urls[path] = url
-        return url
 
 
 OnRequest = Callable[[str, int | None, float], object]
@@ -125,6 +113,7 @@ class RestClient:
         self._make_connector = make_connector or _tcp_connector
         self._on_request = on_request
         self._session: aiohttp.ClientSession | None = None
+        self._lines: dict[str, Line] = {}
         self.requests: Counter[tuple[str, str, str]] = Counter()
         """Requests sent, by method, path template and status; ``none`` when no answer came."""
 
@@ -192,37 +181,42 @@ class RestClient:
         status: int | None = None
         sent.is_out = False
         host.quota.sent()
-        token = leave.set(sent)
         try:
-            status, headers, body = await self._exchange(host, request)
+            status, headers, body = await self._exchange(host, request, sent)
             host.quota.observe(headers)
         except (aiohttp.ClientError, OSError) as error:
             raise _broken(request, error, sent) from error
         finally:
-            leave.reset(token)
             host.quota.ended()
             self._count(request, status, loop.time() - began)
         if 200 <= status < 300:
             return body
         raise self._refusal(host, request, status, body, headers.get("X-Request-ID"))
 
-    async def _exchange(self, host: Host, request: Request) -> tuple[int, Mapping[str, str], bytes]:
-        """Send a request and return status, headers and body of the answer; what has a body goes the short way."""
+    async def _exchange(self, host: Host, request: Request, sent: "_Sent") -> Answer:
+        """Send a request and return the answer; a new order, whose address is always the same, goes the short way."""
         assert self._session is not None, "the client is used inside its context"
         ssl = trust() if host.is_encrypted else True
-        if request.body is not None and request.query is None:
-            url, headers = host.url_of(request.path), request.headers or {}
-            return await send_once(self._session, request.method, url, headers=headers, body=request.body, ssl=ssl)
-        async with self._session.request(
-            request.method,
-            host.base_url + request.path,
-            params=request.query,
-            data=request.body,
-            headers=request.headers,
-            allow_redirects=False,
-            ssl=ssl,
-        ) as response:
-            return response.status, response.headers, await response.read()
+        if request.method == "POST" and request.body is not None and request.query is None:
+            line = self._lines.get(host.base_url + request.path)
+            if line is None:
+                url = URL(host.base_url + request.path)
+                line = self._lines[str(url)] = Line(self._session, "POST", url, headers=request.headers or {}, ssl=ssl)
+            return await line.send(request.body, sent)
+        token = leave.set(sent)
+        try:
+            async with self._session.request(
+                request.method,
+                host.base_url + request.path,
+                params=request.query,
+                data=request.body,
+                headers=request.headers,
+                allow_redirects=False,
+                ssl=ssl,
+            ) as response:
+                return Answer(response.status, response.headers, await response.read())
+        finally:
+            leave.reset(token)
 
     def _refusal(self, host: Host, request: Request, status: int, body: bytes, request_id: str | None) -> VenueError:
         wait = host.quota.refused(self._clock.now().timestamp()) if status == 429 else 0.0
