@@ -40,7 +40,7 @@ class Journal:
         self.path = path
         self.epoch = epoch
         self.migration = migration
-        self.tail = tail or Tail(last_event=head[0])
+        self.tail = tail or Tail(last_event=last_sequence)
         self._lock = lock
         self._committer = committer
         self._reader = JournalReader.open(path)
