@@ -13,6 +13,15 @@ import msgspec
 from alchemiser.domain.money import ZERO
 
 
+class LotMethod(StrEnum):
+    """Which lots a sale closes first."""
+
+    FIFO = "fifo"  # the oldest
+    LIFO = "lifo"  # the newest
+    HIGHEST_COST = "highest_cost"  # those that cost most for a share, the oldest first among equals
+    SPECIFIC = "specific"  # those that a person named, in that order, then the oldest
+
+
 class Treatment(StrEnum):
     """By which rule a row was booked."""
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from alchemiser.domain.account import Account, BrokerPosition
-from alchemiser.domain.activities import AccountActivity, ActivityEntry, Treatment
+from alchemiser.domain.activities import AccountActivity, ActivityEntry, LotMethod, Treatment
 from alchemiser.domain.intents import Adjustment, Crossing, Denial, Intent, IntentOutcome
 from alchemiser.domain.market import Bar, Quote, Session
 from alchemiser.domain.money import ZERO
@@ -39,13 +39,18 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class DaemonStarted(Event, frozen=True, kw_only=True):
-    """The process began with these settings; ``epoch`` is the name of this journal, part of every client order id."""
+    """The process began with these settings; ``epoch`` is the name of this journal, part of every client order id.
+
+    From then on sales close lots by ``lots``; ``specific`` are the lots that a person named, by symbol.
+    """
 
     mode: str
     version: str
     epoch: str
     account_number: str
     strategies: dict[str, float]
+    lots: LotMethod = LotMethod.FIFO
+    specific: dict[str, tuple[str, ...]] = {}
 
 
 class JournalTailDropped(Event, frozen=True, kw_only=True):

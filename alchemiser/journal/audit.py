@@ -14,9 +14,10 @@ from typing import Final
 import msgspec
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.activities import Treatment
+from alchemiser.domain.activities import LotMethod, Treatment
 from alchemiser.domain.events import (
     ActivityBooked,
+    DaemonStarted,
     Event,
     FillBooked,
     FillBroken,
@@ -46,7 +47,17 @@ class _Seen(msgspec.Struct):
 class Audit:
     """Reads events in order and collects what breaks a rule, each in words, in ``problems``."""
 
-    listens_to = (OrderIntended, OrderFilled, FillBroken, OrderClosed, FillBooked, ActivityBooked, RebalancePlanned, ResultReported)
+    listens_to = (
+        DaemonStarted,
+        OrderIntended,
+        OrderFilled,
+        FillBroken,
+        OrderClosed,
+        FillBooked,
+        ActivityBooked,
+        RebalancePlanned,
+        ResultReported,
+    )
 
     def __init__(self) -> None:
         self.problems: list[str] = []
@@ -66,6 +77,9 @@ class Audit:
 
     def _check(self, event: Event) -> list[str]:
         match event:
+            case DaemonStarted():
+                self._books.lots, self._books.specific = event.lots, event.specific
+                return []
             case OrderIntended():
                 return self._intended(event)
             case OrderFilled(fill=fill):
@@ -197,6 +211,8 @@ class _Traded(msgspec.Struct, frozen=True):
     quantity: Decimal
     price: Decimal
     at: datetime
+    method: LotMethod = LotMethod.FIFO
+    picks: tuple[str, ...] = ()
 
 
 class _Changed(msgspec.Struct, frozen=True):
@@ -207,7 +223,7 @@ class _Changed(msgspec.Struct, frozen=True):
     factor: Decimal = ONE
     cost: Decimal = ZERO
     cash: Decimal = ZERO
-    arrived: tuple[tuple[Decimal, Decimal], ...] = ()
+    arrived: tuple[tuple[Decimal, Decimal, str], ...] = ()
 
 
 class _Position(msgspec.Struct):
@@ -218,7 +234,7 @@ class _Position(msgspec.Struct):
     """
 
     trades: list[_Traded | _Changed] = []
-    lots: deque[tuple[Decimal, Decimal]] = msgspec.field(default_factory=deque)
+    lots: list[tuple[Decimal, Decimal, str]] = []
     realised: Decimal = ZERO
     is_changed: bool = False
     is_reshaped: bool = False
@@ -241,7 +257,7 @@ class _Position(msgspec.Struct):
 
     def count_again(self) -> None:
         """Count all trades from the first."""
-        self.lots, self.realised = deque(), ZERO
+        self.lots, self.realised = [], ZERO
         for one in self.trades:
             self._count(one)
 
@@ -257,18 +273,19 @@ class _Position(msgspec.Struct):
 
     def _reshape(self, one: _Changed) -> None:
         if not one.factor:
-            self.realised += one.cash - sum((held * cost for held, cost in self.lots), ZERO)
-            self.lots = deque()
+            self.realised += one.cash - sum((held * cost for held, cost, _ in self.lots), ZERO)
+            self.lots = []
         else:
-            whole = sum((held * cost for held, cost in self.lots), ZERO)
+            whole = sum((held * cost for held, cost, _ in self.lots), ZERO)
             left = (whole - one.cost) / whole if whole else ONE
-            self.lots = deque((held * one.factor, cost * left / one.factor) for held, cost in self.lots)
+            self.lots = [(held * one.factor, cost * left / one.factor, name) for held, cost, name in self.lots]
         self.lots.extend(one.arrived)
 
     def _trade(self, one: _Traded) -> None:
         left = one.quantity
         while left and self.lots and (self.lots[0][0] > 0) != (left > 0):
-            held, cost = self.lots.popleft()
+            place = self._place(one)
+            held, cost, name = self.lots.pop(place)
             taken = min(abs(held), abs(left)) * (1 if held > 0 else -1)
             if self.is_reshaped and abs(taken - held) < _DUST:
                 taken = held
@@ -277,9 +294,20 @@ class _Position(msgspec.Struct):
                 left = ZERO
             self.realised += taken * (one.price - cost)
             if taken != held:
-                self.lots.appendleft((held - taken, cost))
+                self.lots.insert(place, (held - taken, cost, name))
         if left:
-            self.lots.append((left, one.price))
+            self.lots.append((left, one.price, one.execution_id))
+
+    def _place(self, one: _Traded) -> int:
+        """Return the place of the lot that a sale closes next; what is owed is given back in its order."""
+        if one.quantity > 0 or one.method is LotMethod.FIFO:
+            return 0
+        if one.method is LotMethod.LIFO:
+            return len(self.lots) - 1
+        if one.method is LotMethod.HIGHEST_COST:
+            return max(range(len(self.lots)), key=lambda place: (self.lots[place][1], -place))
+        names = [name for _, _, name in self.lots]
+        return next((names.index(pick) for pick in one.picks if pick in names), 0)
 
 
 class _Books:
@@ -287,15 +315,19 @@ class _Books:
 
     def __init__(self) -> None:
         self._positions: dict[tuple[str, str], _Position] = {}
+        self.lots = LotMethod.FIFO
+        self.specific: dict[str, tuple[str, ...]] = {}
 
     def trade(self, key: tuple[str, str], one: _Traded, said: Decimal | None = None) -> list[str]:
         """Count a trade of a strategy in a symbol; ``said`` is the profit that its booking claims."""
         (strategy, symbol), position = key, self._positions.setdefault(key, _Position())
         before = position.realised
+        if one.quantity < 0:
+            one = msgspec.structs.replace(one, method=self.lots, picks=self.specific.get(symbol, ()))
         position.take_in(one)
         problems = []
         if one.quantity < 0 and position.lots and position.lots[0][0] < 0 and not position.is_changed:
-            held = sum((quantity for quantity, _ in position.lots), ZERO) - one.quantity
+            held = sum((quantity for quantity, _, _ in position.lots), ZERO) - one.quantity
             problems.append(f"{strategy} sells {-one.quantity} {symbol} and holds {held}")
         if said is not None and not position.agrees(said, position.realised - before):
             problems.append(
@@ -328,7 +360,7 @@ class _Books:
             if entry.symbol is None or not (entry.quantity or entry.cost):
                 continue
             position = self._positions.setdefault((entry.strategy, entry.symbol), _Position())
-            held = sum((quantity for quantity, _ in position.lots), ZERO)
+            held = sum((quantity for quantity, _, _ in position.lots), ZERO)
             if event.treatment is Treatment.EXCHANGE:
                 if entry.symbol == row.symbol and new is not None:
                     came = next(one.quantity for one in event.entries if (one.strategy, one.symbol) == (entry.strategy, new))
@@ -338,7 +370,7 @@ class _Books:
             position.is_blended |= entry.quantity > 0 and bool(entry.cost) and bool(position.lots)
             if event.treatment is Treatment.SPIN_OFF and entry.quantity:
                 price = entry.cost / entry.quantity
-                position.take_in(_Changed(row.activity_id, row.at, arrived=((entry.quantity, price),)))
+                position.take_in(_Changed(row.activity_id, row.at, arrived=((entry.quantity, price, row.activity_id),)))
             elif event.treatment is Treatment.SPIN_OFF:
                 position.take_in(_Changed(row.activity_id, row.at, cost=-entry.cost))
             else:

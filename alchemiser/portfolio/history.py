@@ -37,9 +37,15 @@ class History(msgspec.Struct):
 
     def traded(self, strategy: str, symbol: str, at: datetime, quantity: Decimal, price: Decimal) -> None:
         """Take in a trade: signed shares, dollars per share."""
-        day = day_of(at)
-        self.moved(strategy, symbol, day, quantity)
-        self._turned_over(strategy, day, abs(quantity) * price, is_sale=quantity < 0)
+        day = (at - _BEHIND).date().isoformat()
+        by_strategy = self.moves.get(symbol)
+        days = None if by_strategy is None else by_strategy.get(strategy)
+        if days is None:
+            self.moved(strategy, symbol, day, quantity)
+        else:
+            days[day] = days[day] + quantity if day in days else quantity
+        dollars = quantity * price
+        self._turned_over(strategy, day, -dollars if quantity < 0 else dollars, is_sale=quantity < 0)
 
     def undone(self, strategy: str, symbol: str, at: datetime, quantity: Decimal, price: Decimal) -> None:
         """Take a trade back that was taken in as :meth:`traded` with the same arguments."""
@@ -96,7 +102,9 @@ class History(msgspec.Struct):
         self.trades = {day: by_name for day, by_name in self.trades.items() if day >= recent}
 
     def _turned_over(self, strategy: str, day: str, dollars: Decimal, *, is_sale: bool) -> None:
-        by_name = self.trades.setdefault(day, {})
+        by_name = self.trades.get(day)
+        if by_name is None:
+            by_name = self.trades[day] = {}
         found = by_name.get(strategy)
         if found is None:
             found = by_name[strategy] = Dollars()

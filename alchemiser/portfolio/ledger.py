@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.activities import AccountActivity, SpinOff, Treatment
+from alchemiser.domain.activities import AccountActivity, LotMethod, SpinOff, Treatment
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.events import (
     AccountObserved,
@@ -72,7 +72,7 @@ class LedgerMemory(msgspec.Struct, kw_only=True):
     booked; ``unbooked`` are fills whose booking has not come yet, by execution. ``instead`` is who had what of an execution that was
     corrected, by the execution that stands in its place. ``activities`` are the newest rows without a trade as they were booked, by id.
     ``account_cash`` is the profit that is no strategy's, ``transferred`` what came in and went out, ``at_broker`` the broker's shares when
-    they were last seen.
+    they were last seen. ``lot_method`` says which lots a sale closes, ``specific`` those that a person named, by symbol.
     """
 
     shelf: Shelf
@@ -82,6 +82,8 @@ class LedgerMemory(msgspec.Struct, kw_only=True):
     account_cash: Decimal
     transferred: Decimal
     at_broker: dict[str, Decimal]
+    lot_method: LotMethod
+    specific: dict[str, tuple[str, ...]]
     waiting: dict[str, dict[str, Decimal]]
     orders: dict[str, OwnOrder]
     booked: dict[str, Booking]
@@ -120,6 +122,8 @@ class Ledger(Remembering):
         self._account_cash = ZERO
         self._transferred = ZERO
         self._at_broker: dict[str, Decimal] = {}
+        self._lot_method = LotMethod.FIFO
+        self._specific: dict[str, tuple[str, ...]] = {}
         self._waiting: dict[str, dict[str, Decimal]] = {}
         self._orders: dict[str, OwnOrder] = {}
         self._booked: dict[str, Booking] = {}
@@ -200,9 +204,8 @@ class Ledger(Remembering):
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
         match envelope.event:
-            case DaemonStarted(strategies=strategies):
-                for name in strategies:
-                    self._shelf.book_of(name)
+            case DaemonStarted() as started:
+                self._begin(started)
             case AccountObserved() as observed:
                 self._observe(observed)
             case RebalancePlanned() as plan:
@@ -223,6 +226,11 @@ class Ledger(Remembering):
                 self._turn_to(session)
             case _:
                 pass
+
+    def _begin(self, started: DaemonStarted) -> None:
+        self._lot_method, self._specific = started.lots, started.specific
+        for name in started.strategies:
+            self._shelf.book_of(name)
 
     def differences(self, positions: Mapping[str, Decimal], cash: Decimal) -> tuple[str, ...]:
         """Compare with the broker's positions and cash; return each difference in words, none when they agree.
@@ -250,7 +258,7 @@ class Ledger(Remembering):
     def _cross(self, plan: RebalancePlanned, crossing: Crossing, number: int) -> None:
         name = f"{plan.rebalance_id}/crossing/{number}"
         for strategy, quantity in ((crossing.seller, -crossing.quantity), (crossing.buyer, crossing.quantity)):
-            self._shelf.trade(strategy, crossing.symbol, Trade(execution_id=name, quantity=quantity, price=crossing.price, at=plan.at))
+            self._shelf.trade(strategy, crossing.symbol, self._trade_of(name, crossing.symbol, quantity, crossing.price, plan.at))
 
     def _take(self, fill: Fill) -> None:
         if fill.execution_id in self._booked or fill.execution_id in self._unbooked:
@@ -269,7 +277,7 @@ class Ledger(Remembering):
         entries = []
         for strategy, quantity in self._split(fill).items():
             signed = fill.side.sign * quantity
-            earned = self._shelf.earned(strategy, fill.symbol, _trade_of(fill, signed))
+            earned = self._shelf.earned(strategy, fill.symbol, self._trade_of(fill.execution_id, fill.symbol, signed, fill.price, fill.at))
             entries.append(BookEntry(strategy=strategy, quantity=signed, price=fill.price, cash=-signed * fill.price, realised=earned))
         self._booking = fill.execution_id
         self._post(FillBooked(at=fill.at, execution_id=fill.execution_id, symbol=fill.symbol, entries=tuple(entries)))
@@ -305,7 +313,9 @@ class Ledger(Remembering):
         for entry in booked.entries:
             if entry.strategy in waiting:
                 waiting[entry.strategy] -= abs(entry.quantity)
-            self._shelf.trade(entry.strategy, booked.symbol, _trade_of(fill, entry.quantity))
+            self._shelf.trade(
+                entry.strategy, booked.symbol, self._trade_of(fill.execution_id, fill.symbol, entry.quantity, fill.price, fill.at)
+            )
 
     def _undo(self, broken: Fill, replaced_by: str | None) -> None:
         """Take an execution that the venue took back out of the books: they become what they would be without it.
@@ -352,6 +362,13 @@ class Ledger(Remembering):
         first = f"{before.date:%Y%m%d}"
         self._waiting = {intent: left for intent, left in self._waiting.items() if intent in in_use or intent >= first}
 
+    def _trade_of(self, execution_id: str, symbol: str, quantity: Decimal, price: Decimal, at: datetime) -> Trade:
+        """Return a trade that closes lots as they are closed now; when it is worked out anew later it closes the same way."""
+        method, picks = self._lot_method, self._specific.get(symbol, ())
+        if quantity > 0 or method is LotMethod.FIFO:
+            return Trade(execution_id=execution_id, quantity=quantity, price=price, at=at)
+        return Trade(execution_id=execution_id, quantity=quantity, price=price, at=at, method=method, picks=picks)
+
     # --- what happens without a trade ---
 
     def _observe(self, observed: AccountObserved) -> None:
@@ -394,10 +411,6 @@ class Ledger(Remembering):
         newest = max((booked.activity.at for booked in self._activities.values()), default=None)
         if newest is not None:
             self._activities = {key: booked for key, booked in self._activities.items() if booked.activity.at >= newest - ACTIVITIES_KEPT}
-
-
-def _trade_of(fill: Fill, quantity: Decimal) -> Trade:
-    return Trade(execution_id=fill.execution_id, quantity=quantity, price=fill.price, at=fill.at)
 
 
 def _waiting_key(rebalance_id: str, intent_id: str) -> str:

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from alchemiser.domain.activities import LotMethod
 from alchemiser.domain.money import ONE, ZERO, truncate_shares
 
 PRICE_QUANTUM: Final = Decimal("0.00000001")
@@ -18,12 +19,17 @@ PRICE_QUANTUM: Final = Decimal("0.00000001")
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True, tag="trade"):
-    """One strategy's part of an execution or a crossing: signed shares, dollars per share, and when shares changed hands."""
+    """One strategy's part of an execution or a crossing: signed shares, dollars per share, and when shares changed hands.
+
+    ``method`` says which lots a sale closes, ``picks`` those that a person named, by the executions that bought them.
+    """
 
     execution_id: str
     quantity: Decimal
     price: Decimal
     at: datetime
+    method: LotMethod = LotMethod.FIFO
+    picks: tuple[str, ...] = ()
 
 
 class Lot(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,22 +100,71 @@ def done_all(symbol: str, lots: Lots, deeds: Iterable[Deed]) -> tuple[Lots, Deci
 
 
 def traded(symbol: str, lots: Lots, trade: Trade) -> tuple[Lots, Decimal]:
-    """Return the lots after a trade and the profit it realised: it closes the oldest lots of the other sign, the rest is a new lot."""
+    """Return the lots after a trade and the profit it realised: it closes lots of the other sign, the rest is a new lot."""
+    if trade.method is not LotMethod.FIFO and trade.quantity < 0 and lots and lots[0].quantity > 0:
+        return _sold(symbol, lots, trade)
+    left, realised, price = trade.quantity, ZERO, trade.price
+    is_sale = left < 0
+    if lots and (lots[0].quantity < 0) != is_sale:  # All lots of a symbol have one sign.
+        place = 0
+        while left and place < len(lots):
+            lot = lots[place]
+            after = lot.quantity + left
+            if after and (after < 0) != is_sale:  # A part of this lot is enough.
+                realised += left * (lot.price - price)
+                rest = Lot(
+                    symbol=symbol,
+                    quantity=after,
+                    price=lot.price,
+                    opened_at=lot.opened_at,
+                    execution_id=lot.execution_id,
+                    rest=lot.rest,
+                )
+                return (rest, *lots[place + 1 :]), realised
+            realised += lot.quantity * (price - lot.price) - lot.rest
+            left = after
+            place += 1
+        lots = lots[place:]
+    if not left:
+        return lots, realised
+    return (*lots, Lot(symbol=symbol, quantity=left, price=price, opened_at=trade.at, execution_id=trade.execution_id)), realised
+
+
+def closing_order(lots: Lots, trade: Trade) -> list[int]:
+    """Return the places of the lots in the order in which a sale closes them."""
+    places = list(range(len(lots)))
+    match trade.method:
+        case LotMethod.LIFO:
+            places.reverse()
+        case LotMethod.HIGHEST_COST:
+            places.sort(key=lambda place: -lots[place].cost / lots[place].quantity)
+        case LotMethod.SPECIFIC:
+            named = {name: number for number, name in enumerate(trade.picks)}
+            places.sort(key=lambda place: named.get(lots[place].execution_id, len(named)))
+        case LotMethod.FIFO:
+            pass
+    return places
+
+
+def _sold(symbol: str, lots: Lots, trade: Trade) -> tuple[Lots, Decimal]:
+    """Close lots in another order than that of their age; what is left of them stands as before."""
     left, realised = trade.quantity, ZERO
-    kept = list(lots)
-    if lots and (lots[0].quantity > 0) != (left > 0):  # All lots of a symbol have one sign.
-        kept = []
-        for lot in lots:
-            closed = min(lot.quantity, -left) if lot.quantity > 0 else max(lot.quantity, -left)
-            left += closed
-            realised += closed * (trade.price - lot.price)
-            if closed == lot.quantity:
-                realised -= lot.rest
-            else:
-                kept.append(msgspec.structs.replace(lot, quantity=lot.quantity - closed))
-    if left:
-        kept.append(Lot(symbol=symbol, quantity=left, price=trade.price, opened_at=trade.at, execution_id=trade.execution_id))
-    return tuple(kept), realised
+    after = dict(enumerate(lots))
+    for place in closing_order(lots, trade):
+        if not left:
+            break
+        lot = lots[place]
+        remaining = lot.quantity + left
+        if remaining > 0:
+            realised += left * (lot.price - trade.price)
+            after[place] = msgspec.structs.replace(lot, quantity=remaining)
+            left = ZERO
+        else:
+            realised += lot.quantity * (trade.price - lot.price) - lot.rest
+            del after[place]
+            left = remaining
+    owed = (Lot(symbol=symbol, quantity=left, price=trade.price, opened_at=trade.at, execution_id=trade.execution_id),) if left else ()
+    return (*after.values(), *owed), realised
 
 
 def reshaped(lots: Lots, deed: Reshaping) -> tuple[Lots, Decimal]:

@@ -14,7 +14,7 @@ import msgspec
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.money import ZERO
 from alchemiser.portfolio.history import History, begins
-from alchemiser.portfolio.lots import Book, Deed, Lots, Reshaping, Trade, done, done_all, quantity_of
+from alchemiser.portfolio.lots import Book, Deed, Lots, Reshaping, Trade, done, done_all, quantity_of, traded
 from alchemiser.portfolio.trails import Trail
 
 SPLITS_KEPT: Final = timedelta(days=30)
@@ -80,10 +80,22 @@ class Shelf(msgspec.Struct, kw_only=True):
         Raises ``InvariantBroken`` when it does not hold what is sold: selling what a strategy does not own is never booked, but where the
         market has taken back what it did own.
         """
-        symbol = self.name_at(symbol, trade.at)
-        lots, realised = self._outcome(strategy, symbol, trade)
-        self._keep(strategy, symbol, trade)
-        self.book_of(strategy).change(symbol, lots, realised=realised, cash=-trade.quantity * trade.price)
+        symbol = self.name_at(symbol, trade.at) if self.renamed else symbol
+        book = self.books.get(strategy) or self.book_of(strategy)
+        trails = self.trails.setdefault(strategy, {})
+        trail = trails.get(symbol)
+        if trail is None:
+            trail = trails[symbol] = Trail(before=book.lots.get(symbol, ()))
+        # A trade that comes after all others, as nearly every one does, changes the lots there are; any other has them worked out anew.
+        if symbol not in self.splits and trail.is_next(trade):
+            lots, realised = traded(symbol, book.lots.get(symbol, ()), trade)
+            if trade.quantity < 0 and (not lots or lots[0].quantity < 0):
+                self._refuse_short(lots, symbol, trade, book)
+            trail.trades.append(trade)
+        else:
+            lots, realised = self._outcome(strategy, symbol, trade)
+            self._keep(strategy, symbol, trade)
+        book.change(symbol, lots, realised=realised, cash=-trade.quantity * trade.price)
         self.history.traded(strategy, symbol, trade.at, trade.quantity, trade.price)
 
     def reshape(self, strategy: str, symbol: str, deed: Reshaping, *, on: date, cash: Decimal = ZERO) -> None:
@@ -171,11 +183,14 @@ class Shelf(msgspec.Struct, kw_only=True):
             lots, realised = done(symbol, before, deed)
         else:
             lots, realised = self._reworked(symbol, self._trail_of(strategy, symbol), trail.with_trade(deed))
-        if isinstance(deed, Trade) and deed.quantity < 0 and not trail.has_broken and quantity_of(lots) < 0:
-            raise InvariantBroken(
-                f"a sale of {-deed.quantity} {symbol} was to be booked where only {quantity_of(before)} are held; the daemon stops"
-            )
+        if isinstance(deed, Trade) and deed.quantity < 0 and not trail.has_broken:
+            self._refuse_short(lots, symbol, deed, self.book_of(strategy))
         return lots, realised
+
+    def _refuse_short(self, lots: Lots, symbol: str, trade: Trade, book: Book) -> None:
+        if quantity_of(lots) < 0:
+            held = book.quantity(symbol)
+            raise InvariantBroken(f"a sale of {-trade.quantity} {symbol} was to be booked where only {held} are held; the daemon stops")
 
     def _reworked(self, symbol: str, before: Trail, after: Trail) -> tuple[Lots, Decimal]:
         """Return the lots when the deeds are ``after`` and no longer ``before``, and how much more they realise."""

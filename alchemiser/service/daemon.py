@@ -381,6 +381,8 @@ class Daemon:
             epoch=self.parts.journal.epoch,
             account_number=self.parts.account_number,
             strategies={name: float(share) for name, share in self.parts.settings.allocations().items()},
+            lots=self.parts.settings.ledger.lots,
+            specific={symbol.upper(): names for symbol, names in self.parts.settings.ledger.specific.items()},
         )
         await self.bus.publish(started)
         tail = self.parts.journal.tail

@@ -77,7 +77,7 @@ async def embedded_market(
         yield None
         return
     clock = surroundings.make_clock(begins_at) if surroundings.make_clock else _clock(settings, begins_at)
-    rules = ExchangeSettings(cash=settings.embedded.cash)
+    rules = ExchangeSettings(cash=settings.embedded.cash, dividends=settings.embedded.dividends)
     core = open_core(
         settings=rules,
         tape=tape,

@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from alchemiser.domain.activities import LotMethod
 from alchemiser.market.schedule import Schedule, parse_schedule
 from alchemiser.service.settings_sources import Layer, LayerSource, WrittenText
 
@@ -462,6 +463,17 @@ class SpinOffSettings(Section):
 class LedgerSettings(Section):
     """The books."""
 
+    lots: LotMethod = Field(
+        default=LotMethod.FIFO,
+        description="Which lots a sale closes first: the oldest, the newest, those that cost most for a share, or those named in "
+        "`ledger.specific` and then the oldest. It holds for sales from the next start on.",
+    )
+    specific: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description='With `lots = "specific"`: by symbol the lots to be sold first, in that order, by the id of the execution that '
+        "bought them, as `alchemiser ledger export` writes it.",
+    )
+
     spin_offs: dict[str, SpinOffSettings] = Field(
         default_factory=dict, description="What the cost of spun-off shares is, by their symbol; without a word of it they cost nothing."
     )
@@ -520,6 +532,10 @@ class EmbeddedSettings(Section):
         default=None,
         description="Recorded minute bars, quotes and trades, a file or a folder: days that are in it are played as they were, on top of "
         "`embedded.bars`.",
+    )
+    dividends: bool = Field(
+        default=False,
+        description="Pay the dividends of the bars, or invented ones, in cash. The paper engine that it stands for pays none.",
     )
 
 

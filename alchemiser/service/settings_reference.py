@@ -3,6 +3,7 @@
 import types
 from collections.abc import Iterator
 from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -111,6 +112,11 @@ def _table(prefix: str, section: type[BaseModel]) -> str:
     return "".join(lines)
 
 
+def _has_table(annotation: Any) -> bool:
+    member = get_args(annotation)[1]
+    return isinstance(member, type) and issubclass(member, BaseModel)
+
+
 def _first_line(section: type[BaseModel]) -> str:
     return (section.__doc__ or "").strip().splitlines()[0]
 
@@ -135,6 +141,8 @@ def _words(annotation: Any) -> Iterator[str]:
         yield "list of " + next(_words(get_args(annotation)[0])) + "s"
     elif origin is dict:
         yield "table of names to " + " or ".join(_words(get_args(annotation)[1]))
+    elif isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        yield from (f"`{member.value}`" for member in annotation)
     elif annotation is Schedule:
         yield "moment of a session"
     else:

@@ -142,7 +142,8 @@ class JournaledView:
             strategies[name] = {
                 "realised": books[name].realised,
                 "unrealised": unrealised,
-                "total": books[name].realised + unrealised,
+                "income": books[name].income,
+                "total": books[name].realised + unrealised + books[name].income,
                 "holdings": books[name].holdings(),
             }
         result = self._state.overview.result
@@ -152,6 +153,9 @@ class JournaledView:
             "ledger_cash": self._state.ledger.cash,
             "realised": sum((book.realised for book in books.values()), ZERO),
             "unrealised": sum((book.unrealised(marks) for book in books.values()), ZERO),
+            "income": sum((book.income for book in books.values()), ZERO),
+            "account_income": self._state.ledger.account_cash,
+            "transferred": self._state.ledger.transferred,
             "strategies": strategies,
             "last_session": None if result is None else msgspec.structs.asdict(result),
             "shortfall": self._shortfall(),

@@ -14,7 +14,7 @@ import msgspec
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.account import Account, BrokerPosition
-from alchemiser.domain.activities import AccountActivity, SpinOff
+from alchemiser.domain.activities import AccountActivity, LotMethod, SpinOff
 from alchemiser.domain.events import (
     AccountObserved,
     DaemonStarted,
@@ -39,7 +39,12 @@ class Bookkeeping:
     """A ledger, what it was told, and what it published."""
 
     def __init__(
-        self, cash: str = "1000", strategies: tuple[str, ...] = ("a", "b"), spin_offs: Mapping[str, SpinOff] | None = None
+        self,
+        cash: str = "1000",
+        strategies: tuple[str, ...] = ("a", "b"),
+        spin_offs: Mapping[str, SpinOff] | None = None,
+        lots: LotMethod = LotMethod.FIFO,
+        specific: dict[str, tuple[str, ...]] | None = None,
     ) -> None:
         self.events: list[Event] = []
         self.ledger = Ledger(self.feed)
@@ -48,7 +53,18 @@ class Bookkeeping:
         self.spin_offs = spin_offs or {}
         self._numbers = count(1)
         shares = dict.fromkeys(strategies, 1 / len(strategies))
-        self.feed(DaemonStarted(at=self.at, mode="paper", version="0", epoch="e", account_number="A", strategies=shares))
+        self.feed(
+            DaemonStarted(
+                at=self.at,
+                mode="paper",
+                version="0",
+                epoch="e",
+                account_number="A",
+                strategies=shares,
+                lots=lots,
+                specific=specific or {},
+            )
+        )
         self.observe(D(cash), {})
 
     def feed(self, event: Event) -> None:

@@ -3,9 +3,13 @@
 from decimal import Decimal
 from typing import NamedTuple
 
+import msgspec
 import pytest
 
-from alchemiser.domain.activities import SpinOff
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.activities import LotMethod, SpinOff
+from alchemiser.domain.events import DaemonStarted
+from alchemiser.journal.audit import Audit
 from tests.unit.portfolio.bookkeeping import Bookkeeping
 
 D = Decimal
@@ -192,3 +196,54 @@ def test_the_books_after_each_fact_are_those_of_the_table(name: str) -> None:
         assert tuple(map(D, row.income)) == tuple(book.income for book in both), row.fact
         assert D(row.cash) == books.ledger.cash, row.fact
     assert books.replayed().memory() == books.ledger.memory()
+
+
+BOUGHT = (
+    "x: a buys 10 SPY at 20",
+    "y: a buys 10 SPY at 30",
+    "z: a buys 10 SPY at 25",
+    "u: a sells 15 SPY at 28",
+    "v: a sells 10 SPY at 22",
+)
+
+METHODS: dict[LotMethod, tuple[tuple[str, str], tuple[str, str]]] = {
+    # 10 x (28 - 20) + 5 x (28 - 30) = 70; then 5 x (22 - 30) + 5 x (22 - 25) = -55
+    LotMethod.FIFO: (("5@30 10@25", "70"), ("5@25", "15")),
+    # 10 x (28 - 25) + 5 x (28 - 30) = 20; then 5 x (22 - 30) + 5 x (22 - 20) = -30
+    LotMethod.LIFO: (("10@20 5@30", "20"), ("5@20", "-10")),
+    # 10 x (28 - 30) + 5 x (28 - 25) = -5; then 5 x (22 - 25) + 5 x (22 - 20) = -5
+    LotMethod.HIGHEST_COST: (("10@20 5@25", "-5"), ("5@20", "-10")),
+    # z was named, then the oldest: 10 x (28 - 25) + 5 x (28 - 20) = 70; then 5 x (22 - 20) + 5 x (22 - 30) = -30
+    LotMethod.SPECIFIC: (("5@20 10@30", "70"), ("5@30", "40")),
+}
+
+
+@pytest.mark.parametrize("method", LotMethod)
+def test_each_method_closes_its_lots(method: LotMethod) -> None:
+    """30 shares in three lots, 15 and then 10 sold: by hand for each method, and the same when it is replayed or audited."""
+    books = Bookkeeping(lots=method, specific={"SPY": ("z", "nothing")})
+    (after_first, earned_first), (after_second, earned) = METHODS[method]
+    for fact in BOUGHT[:4]:
+        books.tell(fact)
+    assert (after_first, D(earned_first)) == (books.lots("a"), books.ledger.books["a"].realised)
+    books.tell(BOUGHT[4])
+    assert (after_second, D(earned)) == (books.lots("a"), books.ledger.books["a"].realised)
+    assert books.replayed().memory() == books.ledger.memory()
+    audit = Audit()
+    for number, event in enumerate(books.events, start=1):
+        audit(Envelope(number, event, 0.0))
+    assert audit.problems == []
+
+
+@pytest.mark.parametrize("method", LotMethod)
+def test_a_sale_keeps_the_method_it_was_made_with(method: LotMethod) -> None:
+    """The setting changes, and then an earlier purchase is broken: what is worked out anew closes as it did then."""
+    books = Bookkeeping(lots=method, specific={"SPY": ("z",)})
+    for fact in (*BOUGHT[:4], "w: a buys 1 SPY at 40"):
+        books.tell(fact)
+    lots = books.lots("a")
+    started = next(event for event in books.events if isinstance(event, DaemonStarted))
+    books.feed(msgspec.structs.replace(started, lots=LotMethod.LIFO if method is LotMethod.FIFO else LotMethod.FIFO))
+    books.tell("break w")
+
+    assert lots.removesuffix(" 1@40") == books.lots("a")

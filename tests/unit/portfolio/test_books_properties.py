@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.activities import SpinOff
+from alchemiser.domain.activities import LotMethod, SpinOff
 from alchemiser.domain.money import to_cents, truncate_shares
 from alchemiser.domain.orders import Side
 from alchemiser.journal.audit import Audit
@@ -52,8 +52,9 @@ class Broker:
 class Market:
     """Tells a ledger random facts, and the broker what they do to the account."""
 
-    def __init__(self) -> None:
-        self.books = Bookkeeping(cash="1000000", strategies=NAMES, spin_offs={"NEW": SpinOff(cost_fraction=D("0.137"))})
+    def __init__(self, lots: LotMethod) -> None:
+        spin_offs = {"NEW": SpinOff(cost_fraction=D("0.137"))}
+        self.books = Bookkeeping("1000000", NAMES, spin_offs, lots, {"SPY": ("x5", "x2"), "QQQ": ("x4",)})
         self.broker = Broker(D(1_000_000))
         self.number = 0
         self.called = {symbol: symbol for symbol in SYMBOLS}
@@ -156,10 +157,12 @@ class Market:
 
 
 @settings(max_examples=100, deadline=None)
-@given(facts)
-def test_all_sums_hold_at_every_moment(story: list[tuple[str, str, tuple[Decimal, ...], Decimal, tuple[int, int]]]) -> None:
+@given(facts, st.sampled_from(LotMethod))
+def test_all_sums_hold_at_every_moment(
+    story: list[tuple[str, str, tuple[Decimal, ...], Decimal, tuple[int, int]]], method: LotMethod
+) -> None:
     """The books add up to the account to the cent and the ninth decimal; what flowed is what was earned less what the lots cost."""
-    market = Market()
+    market = Market(method)
     for kind, symbol, sizes, price, ratio in story:
         market.happen(kind, symbol, sizes, price, ratio)
         ledger = market.books.ledger

@@ -174,9 +174,9 @@ def test_profit_is_told_per_strategy_and_in_sum() -> None:
     pnl = view_of(*WHOLE_DAY).pnl()
     assert (Decimal(2010), Decimal(1000), Decimal(1000)) == (pnl["equity"], pnl["cash"], pnl["ledger_cash"])
     assert (Decimal(0), Decimal(10)) == (pnl["realised"], pnl["unrealised"])
-    assert {"realised": Decimal(0), "unrealised": Decimal(10), "total": Decimal(10), "holdings": {"SPY": Decimal(10)}} == pnl["strategies"][
-        "one"
-    ]
+    one = pnl["strategies"]["one"]
+    assert (Decimal(0), Decimal(10), Decimal(0), Decimal(10)) == (one["realised"], one["unrealised"], one["income"], one["total"])
+    assert {"SPY": Decimal(10)} == one["holdings"]
     assert (DAY, RESULT.unrealised) == (pnl["last_session"]["session"], pnl["last_session"]["unrealised"])
 
     without_price = view_of(*MORNING, *DECISION, *FILLS, observed("1000", "2000", {"SPY": ("10", None)})).pnl()
