@@ -11,7 +11,7 @@ from typing import Final
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import SERVER_SOFTWARE
 
-from alchemiser.exchange.calls import JSON_TYPE, Answering, AnsweringRoute, Call, Reply
+from alchemiser.exchange.calls import JSON_TYPE, Answering, AnsweringRoute, Call
 from alchemiser.exchange.gate import Gate
 from alchemiser.exchange.heads import Head
 
@@ -47,10 +47,9 @@ class Express:
         answering, is_trading = found
         call = Call(head.method, head.path, head.query, head.query_text, parts, body)
         given = self._gate.answer_at_once(call, head.keys, answering, is_trading=is_trading)
-        return None if given is None else self._written(given, head.path)
-
-    def _written(self, found: Reply, path: str) -> bytes:
-        content = "" if found.body is None else f"Content-Type: {JSON_TYPE}\r\nContent-Length: {len(found.body)}\r\n"
-        fields = "".join([f"{name}: {value}\r\n" for name, value in self._gate.answer_headers(path).items()])
-        text = f"{_STATUS_LINES[found.status]}{content}{fields}Date: {rfc822_formatted_time()}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n"
-        return text.encode() + (found.body or b"")
+        if given is None:
+            return None
+        reply, lines = given
+        content = "" if reply.body is None else f"Content-Type: {JSON_TYPE}\r\nContent-Length: {len(reply.body)}\r\n"
+        text = f"{_STATUS_LINES[reply.status]}{content}{lines}Date: {rfc822_formatted_time()}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n"
+        return text.encode() + (reply.body or b"")

@@ -72,10 +72,10 @@ class Gate:
         """Let go of every request that a fault is holding."""
         self._stopping.set()
 
-    def answer_headers(self, path: str = "/v2/", now: datetime | None = None) -> dict[str, str]:
+    def answer_headers(self, path: str = "/v2/") -> dict[str, str]:
         """Return what every answer carries: an id of its own, and where the client stands with its quota."""
         self._requests += 1
-        return {"X-Request-ID": f"{self._requests:032x}", **self._limit_of(path).headers(now or self._clock.now())}
+        return {"X-Request-ID": f"{self._requests:032x}", **self._limit_of(path).headers(self._clock.now())}
 
     def guard(self, handler: Handler, *, is_trading: bool) -> Handler:
         """Return the handler behind the gate; ``is_trading`` ones make the market move by the second for a while."""
@@ -92,10 +92,12 @@ class Gate:
 
         return guarded
 
-    def answer_at_once(self, call: Call, keys: tuple[str, str] | None, answering: Answering, *, is_trading: bool) -> Reply | None:
-        """Return the answer to a request without aiohttp; ``None``, and nothing has happened, while faults are planned.
+    def answer_at_once(
+        self, call: Call, keys: tuple[str, str] | None, answering: Answering, *, is_trading: bool
+    ) -> tuple[Reply, str] | None:
+        """Return the answer to a request without aiohttp, and the lines of :meth:`answer_headers`.
 
-        ``keys`` is the pair that the request presents.
+        ``None``, and nothing has happened, while faults are planned. ``keys`` is the pair that the request presents.
         """
         if not self._faults.is_empty:
             return None
@@ -107,7 +109,8 @@ class Gate:
         except _REFUSALS as error:
             found = _refused(error)
         entry["status"] = found.status
-        return found
+        self._requests += 1
+        return found, f"X-Request-ID: {self._requests:032x}\r\n{self._limit_of(call.path).lines(now)}"
 
     def logged(self, handler: Handler) -> Handler:
         """Return the handler with nothing but the errors as JSON; for what is not part of Alpaca's protocol."""

@@ -28,11 +28,20 @@ class RateLimit:
 
     def headers(self, now: datetime) -> dict[str, str]:
         """Return the headers that tell a client where it stands; the reset is in seconds of the epoch, market time."""
+        limit, remaining, reset = self._standing(now)
+        return {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(remaining), "X-RateLimit-Reset": reset}
+
+    def lines(self, now: datetime) -> str:
+        """Return the headers as they are written."""
+        limit, remaining, reset = self._standing(now)
+        return f"X-RateLimit-Limit: {limit}\r\nX-RateLimit-Remaining: {remaining}\r\nX-RateLimit-Reset: {reset}\r\n"
+
+    def _standing(self, now: datetime) -> tuple[int, int, str]:
         limit = self._per_minute or _UNLIMITED
         # Without a limit the remaining quota never reads zero: a careful client would wait for nothing.
         remaining = max(limit - self._used, 1 if self._per_minute is None else 0)
         reset = self._reset if self._minute <= now < self._next_minute else _reset_after(now)
-        return {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(remaining), "X-RateLimit-Reset": reset}
+        return limit, remaining, reset
 
     def _begin(self, now: datetime) -> None:
         """Begin the minute of a request."""
