@@ -10,6 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
 from random import Random
+from typing import Final
 
 import msgspec
 
@@ -23,6 +24,11 @@ from alchemiser.exchange.orders import OrderStatus, OrderUpdate, VenueOrder
 from alchemiser.exchange.requests import OrderFilter
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.snapshot import ExchangeState
+
+_NO_EXECUTION: Final = ("pending_new", "accepted")
+"""Events that have no execution id."""
+
+_NAMES: Final = {status: status.value for status in OrderStatus}
 
 
 class Blotter:
@@ -136,11 +142,11 @@ class Blotter:
         elif is_sent:
             self._open.note_sent(order)
         if told:
-            self.emit(event or status.value, order, at)
+            self.emit(event or _NAMES[status], order, at)
 
     def emit(self, event: str, order: VenueOrder, at: datetime) -> None:
         """Tell something of an order that is no execution."""
-        execution_id = None if event in ("pending_new", "accepted") else self.new_uuid()
+        execution_id = None if event in _NO_EXECUTION else self.new_uuid()
         self._append(
             OrderUpdate(event=event, number=self._event_number(at), at=at, state=msgspec.structs.replace(order), execution_id=execution_id)
         )

@@ -430,9 +430,9 @@ class Exchange:
 
     def _run(self, now: datetime, *, inclusive: bool) -> datetime:
         state = self._state
-        at = max(now, state.now)
+        at = now if now > state.now else state.now
         # Every quote comes through here, and hardly any finds something that is due.
-        while state.due and state.due[0].at <= at and (due := self._agenda.pop(at, inclusive=inclusive)) is not None:
+        while (waiting := state.due) and waiting[0].at <= at and (due := self._agenda.pop(at, inclusive=inclusive)) is not None:
             state.now = max(due.at, state.now)
             if due.at >= state.sample_at:
                 self._sample(due.at)

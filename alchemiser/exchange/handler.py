@@ -152,7 +152,9 @@ class Driver:
         return now
 
     def _catch_up(self) -> datetime:
-        now = max(self._clock.now(), self._now)
+        now = self._clock.now()
+        if now < self._now:
+            now = self._now
         while (tick := self._next_tick(now)) is not None and tick <= now:
             self._tick(tick)
         due = self._core.next_due()
@@ -181,9 +183,10 @@ class Driver:
         self._commit(changed=True)
         self._hold()
         # What a change of the core brings nearer is something of the core, or a tick because an order works now.
-        for due in (self._core.next_due(), self._next_tick(now)):
-            if due is not None and due < self._sleeps_until:
-                self._end_sleep()
+        if self._sleep is not None:
+            for due in (self._core.next_due(), self._next_tick(now)):
+                if due is not None and due < self._sleeps_until:
+                    self._end_sleep()
         return result
 
     def announce(self, groups: Mapping[str, Sequence[Mapping[str, Any]]], actions: Sequence[CorporateAction]) -> None:

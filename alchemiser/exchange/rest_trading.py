@@ -17,8 +17,9 @@ from alchemiser.exchange.fields import read_choice
 from alchemiser.exchange.handler import Driver
 from alchemiser.exchange.http_forms import choice, day, flag, json_of, words
 from alchemiser.exchange.orders import VenueOrder, order_text
+from alchemiser.exchange.plain_orders import read_order
 from alchemiser.exchange.portfolio_history import parse_history_filter
-from alchemiser.exchange.requests import parse_activity_filter, parse_close, parse_order, parse_order_filter, parse_replace
+from alchemiser.exchange.requests import parse_activity_filter, parse_close, parse_order_filter, parse_replace
 from alchemiser.market.calendar import NEW_YORK, TradingCalendar
 
 _ONE_DAY: Final = timedelta(days=1)
@@ -62,7 +63,7 @@ class TradingApi:
 
     def submit(self, call: Call) -> Reply:
         """``POST /v2/orders``."""
-        wanted = parse_order(json_of(call.body))
+        wanted = read_order(call.body)
         return _described(self._driver.act(lambda now: self._core.submit(wanted, now)))
 
     def replace(self, call: Call) -> Reply:
