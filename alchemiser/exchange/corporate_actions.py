@@ -12,9 +12,12 @@ from typing import Any, Final, NamedTuple
 from alchemiser.exchange.assets import asset_id_of
 from alchemiser.exchange.series import Adjustment
 from alchemiser.exchange.tape import MarketTape
+from alchemiser.exchange.turns import Work, at_once
 from alchemiser.market.calendar import midnight, new_york_date
 
 _LOOK_BACK: Final = timedelta(days=10)
+_ONE_DAY: Final = timedelta(days=1)
+_IN_ONE_GO: Final = timedelta(days=120)
 _SMALLEST_YIELD: Final = 1e-5
 
 
@@ -36,13 +39,13 @@ class ActionBook:
             ids = {row["id"] for row in rows}
             known[:] = [*(row for row in known if row["id"] not in ids), *(dict(row) for row in rows)]
 
-    def find(self, symbols: Sequence[str] | None, start: date, end: date, now: datetime) -> dict[str, list[dict[str, Any]]]:
-        """Return the actions of some symbols, or all, with a process date from ``start`` to ``end``, both included, by group.
+    def find(self, symbols: Sequence[str] | None, start: date, end: date, now: datetime) -> Work[dict[str, list[dict[str, Any]]]]:
+        """Find the actions of some symbols, or all, with a process date from ``start`` to ``end``, both included, by group.
 
         The tape's are known up to today; what was announced is known from then on, ahead of its date too.
         """
         listed = [symbol for symbol in self._tape.symbols if symbols is None or symbol in symbols]
-        groups = corporate_actions(self._tape, listed, start, min(end, new_york_date(now)), now)
+        groups = yield from search(self._tape, listed, start, min(end, new_york_date(now)), now)
         for group, rows in self._announced.items():
             for row in rows:
                 if start.isoformat() <= _process_date(row) <= end.isoformat() and (symbols is None or symbol_of(row) in symbols):
@@ -88,25 +91,36 @@ def _process_date(row: Mapping[str, Any]) -> str:
 
 def corporate_actions(tape: MarketTape, symbols: Iterable[str], start: date, end: date, until: datetime) -> dict[str, list[dict[str, Any]]]:
     """Return the actions with an ex-date from ``start`` to ``end``, both included, by group; groups without any are left out."""
+    return at_once(search(tape, symbols, start, end, until))
+
+
+def search(tape: MarketTape, symbols: Iterable[str], start: date, end: date, until: datetime) -> Work[dict[str, list[dict[str, Any]]]]:
+    """Find what :func:`corporate_actions` returns, some months of a symbol at a time: bars of years take long to make."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for symbol in symbols:
-        bars = {
-            kind: tape.daily_bars(symbol, start - _LOOK_BACK, end, kind, until=until)
-            for kind in (Adjustment.RAW, Adjustment.SPLIT, Adjustment.ALL)
-        }
-        rows = zip(*bars.values(), strict=True)
-        for (_, before, paid_before), (raw, bar, paid) in pairwise(rows):
-            on = new_york_date(bar.start)
-            if on < start:
-                continue
-            loss = 1 - (paid_before.close / before.close) / (paid.close / bar.close)
-            if loss > _SMALLEST_YIELD:
-                rate = round(before.close * (raw.close / bar.close) * loss, 4)
-                row = {**_named(symbol, on, "dividend"), "rate": rate, "special": False, "foreign": False}
-                groups.setdefault("cash_dividends", []).append({**row, "cusip": ""})
-        for group, row in splits(tape, symbol, start, end):
-            groups.setdefault(group, []).append(row)
+        begin = max(start, tape.first_day(symbol))
+        while begin <= end:
+            last = min(begin + _IN_ONE_GO, end)
+            for group, row in (*_dividends(tape, symbol, begin, last, until), *splits(tape, symbol, begin, last)):
+                groups.setdefault(group, []).append(row)
+            begin = last + _ONE_DAY
+            yield
     return groups
+
+
+def _dividends(tape: MarketTape, symbol: str, start: date, end: date, until: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
+    bars = [
+        tape.daily_bars(symbol, start - _LOOK_BACK, end, kind, until=until) for kind in (Adjustment.RAW, Adjustment.SPLIT, Adjustment.ALL)
+    ]
+    for (_, before, paid_before), (raw, bar, paid) in pairwise(zip(*bars, strict=True)):
+        on = new_york_date(bar.start)
+        if on < start:
+            continue
+        loss = 1 - (paid_before.close / before.close) / (paid.close / bar.close)
+        if loss > _SMALLEST_YIELD:
+            rate = round(before.close * (raw.close / bar.close) * loss, 4)
+            row = {**_named(symbol, on, "dividend"), "rate": rate, "special": False, "foreign": False, "cusip": ""}
+            yield "cash_dividends", row
 
 
 def splits(tape: MarketTape, symbol: str, start: date, end: date) -> Iterator[tuple[str, dict[str, Any]]]:

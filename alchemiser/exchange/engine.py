@@ -37,6 +37,7 @@ from alchemiser.exchange.snapshot import ExchangeState, decode_state, encode_sta
 from alchemiser.exchange.standing import Standing
 from alchemiser.exchange.statements import account_json, configuration_json, configured, position_json
 from alchemiser.exchange.timeline import NEW_YORK, Phase, Timeline
+from alchemiser.exchange.turns import Work, at_once
 from alchemiser.exchange.watchlists import Watchlists
 from alchemiser.exchange.whims import Whims
 
@@ -281,6 +282,10 @@ class Exchange:
 
     def portfolio_history(self, now: datetime, wanted: HistoryFilter | None = None) -> dict[str, Any]:
         """Return the account's equity over time (8.7). Raises ``ApiError`` for a span too long for its time frame."""
+        return at_once(self.history_work(now, wanted))
+
+    def history_work(self, now: datetime, wanted: HistoryFilter | None = None) -> Work[dict[str, Any]]:
+        """Make the answer of :meth:`portfolio_history` in turns: what happens meanwhile to minutes that are over changes nothing."""
         at = self._advance(now)
         return self._history.json(wanted or HistoryFilter(), now=at, equity=self._standing.equity(), flows=self._log.cash_flows())
 

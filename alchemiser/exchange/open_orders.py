@@ -97,12 +97,14 @@ class OpenOrders:
 
     def reserved_buying_power(self, multiplier: int, excluding: Collection[VenueOrder] = ()) -> Decimal:
         """Return the buying power that open orders hold, but for those that ``excluding`` names."""
-        total = self._dollars[True] + self._dollars[False] * multiplier
         if not excluding:
-            return total
+            return self._dollars[True] + self._dollars[False] * multiplier
+        # Exact until the end: what is taken away again leaves no rounding behind.
+        dollars = dict(self._dollars)
         for family, left in self._families_without(excluding):
-            total += (reserved_dollars_of(left) - family.dollars) * (1 if family.is_marginable else multiplier)
-        return total
+            change = _EXACT.subtract(reserved_dollars_of(left), family.dollars)
+            dollars[family.is_marginable] = _EXACT.add(dollars[family.is_marginable], change)
+        return dollars[True] + dollars[False] * multiplier
 
     def held_shares(self, symbol: str, excluding: Collection[VenueOrder] = ()) -> Decimal:
         """Return the shares of a position that open orders hold, but for those that ``excluding`` names; never negative."""

@@ -17,6 +17,7 @@ from alchemiser.exchange.activities import Activity
 from alchemiser.exchange.errors import invalid
 from alchemiser.exchange.fields import read_choice, read_flag, read_names, read_time
 from alchemiser.exchange.timeline import NEW_YORK, Timeline, local_time
+from alchemiser.exchange.turns import Work, collect
 
 Frame = Literal["1Min", "5Min", "15Min", "1H", "1D"]
 Reporting = Literal["market_hours", "extended_hours", "continuous"]
@@ -35,6 +36,7 @@ _DAYS: Final = {"W": 7, "M": 30, "A": 365}
 _LONGEST_INTRADAY: Final = timedelta(days=31)
 _MINUTES_KEPT: Final = 8 * 24 * 60
 _FIVES_KEPT: Final = 31 * 24 * 60
+_POINTS_IN_ONE_GO: Final = 500
 _RATIO: Final = Decimal("0.0000000001")
 
 
@@ -121,25 +123,35 @@ class HistoryReport:
         self._timeline = timeline
         self._opening = opening
 
-    def json(self, wanted: HistoryFilter, *, now: datetime, equity: Decimal, flows: Iterable[Activity]) -> dict[str, Any]:
-        """Return the history; ``equity`` is what the account is worth now. Raises ``ApiError`` for a span too long for its time frame."""
+    def json(self, wanted: HistoryFilter, *, now: datetime, equity: Decimal, flows: Iterable[Activity]) -> Work[dict[str, Any]]:
+        """Make the history; ``equity`` is what the account is worth now. Raises ``ApiError`` for a span too long for its time frame."""
         start, end = self._span(wanted, now)
         frame = wanted.frame or _usual_frame(end - start)
         if frame != "1D" and end - start > _LONGEST_INTRADAY:
             raise invalid("intraday history is limited to 30 days")
         start = max(start, local_time(self._opening[0], time()))
         if frame == "1D":
-            points = list(self._days(start, end, now, equity))
+            found = self._days(start, end, now, equity)
         else:
-            points = list(self._buckets(start, end, _FRAMES[frame], wanted.reporting, now, equity))
+            found = self._buckets(start, end, _FRAMES[frame], wanted.reporting, now, equity)
+        points = yield from collect(found, in_one_go=_POINTS_IN_ONE_GO)
         first = points[0][0].astimezone(NEW_YORK).date() if points else start.astimezone(NEW_YORK).date()
         base_on, base = self._history.close_before(first, self._opening)
-        gains = list(self._gains(points, wanted.reset, base))
+        gains = yield from collect(self._gains(points, wanted.reset, base), in_one_go=_POINTS_IN_ONE_GO)
+        columns = []
+        for column in (
+            (int(at.timestamp()) for at, _ in points),
+            (float(to_cents(worth)) for _, worth in points),
+            (float(to_cents(gain)) for gain, _ in gains),
+            (float((gain / of).quantize(_RATIO)) if of else None for gain, of in gains),
+        ):
+            columns.append((yield from collect(column, in_one_go=_POINTS_IN_ONE_GO)))
+        timestamps, equities, profits, percentages = columns
         return {
-            "timestamp": [int(at.timestamp()) for at, _ in points],
-            "equity": [float(to_cents(worth)) for _, worth in points],
-            "profit_loss": [float(to_cents(gain)) for gain, _ in gains],
-            "profit_loss_pct": [float((gain / of).quantize(_RATIO)) if of else None for gain, of in gains],
+            "timestamp": timestamps,
+            "equity": equities,
+            "profit_loss": profits,
+            "profit_loss_pct": percentages,
             "base_value": float(to_cents(base)),
             "base_value_asof": base_on.isoformat(),
             "timeframe": frame,

@@ -5,7 +5,6 @@ the past are those of the steps of the path; all feeds of this exchange see the 
 recently, is up to the account's data plan.
 """
 
-import asyncio
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -28,6 +27,7 @@ from alchemiser.exchange.path import TapeBar, TapePrint
 from alchemiser.exchange.print_book import MarkedPrint
 from alchemiser.exchange.reference_data import EXCHANGES, TAPES, conditions
 from alchemiser.exchange.tape import MarketTape
+from alchemiser.exchange.turns import collect, in_turns
 from alchemiser.market.calendar import new_york_date
 
 _MOST_ROWS: Final = 10_000
@@ -145,11 +145,7 @@ class DataApi:
         found = self._rows(
             self._symbols(request), rows(History(self._tape, now, descending=is_descending)), start, end, page, is_descending
         )
-        chosen = []
-        for item in islice(found, limit + 1):
-            chosen.append(item)
-            if len(chosen) % _ROWS_IN_ONE_GO == 0:
-                await asyncio.sleep(0)
+        chosen = await in_turns(collect(islice(found, limit + 1), in_one_go=_ROWS_IN_ONE_GO))
         token = page_token(chosen[limit - 1][0], _time_of(chosen[limit - 1][1])) if len(chosen) > limit else None
         result: dict[str, list[Any]] = {}
         for symbol, row in chosen[:limit]:
@@ -256,9 +252,10 @@ class DataApi:
             raise bad_request(f"invalid types: expected some of {', '.join(_ACTION_TYPES)}")
         ids = words(query, "ids")
         skip = _offset(query.get("page_token"))
+        found = await in_turns(self._issuers.find(words(query, "symbols") or None, start, end, now))
         rows = [
             (group, row)
-            for group, members in self._issuers.find(words(query, "symbols") or None, start, end, now).items()
+            for group, members in found.items()
             if not wanted or group in (_ACTION_TYPES[kind] for kind in wanted)
             for row in members
             if not ids or row["id"] in ids

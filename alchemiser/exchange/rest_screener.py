@@ -5,20 +5,21 @@ their id holds the date, so that one can be found again without searching all hi
 """
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from aiohttp import web
 
 from alchemiser.exchange.calls import Route
-from alchemiser.exchange.corporate_actions import corporate_actions
+from alchemiser.exchange.corporate_actions import search
 from alchemiser.exchange.errors import invalid, not_found
 from alchemiser.exchange.formats import time_text
 from alchemiser.exchange.handler import Driver
 from alchemiser.exchange.http_forms import answer, choice, day, whole_number, words
 from alchemiser.exchange.path import TapeBar
 from alchemiser.exchange.tape import MarketTape
+from alchemiser.exchange.turns import Work, in_turns
 from alchemiser.market.calendar import new_york_date
 
 _KINDS: Final = {
@@ -94,25 +95,25 @@ class ScreenerApi:
         choice(query, "date_type", _DATE_TYPES, "ex_date")
         symbol = query.get("symbol")
         symbols = self._tape.symbols if symbol is None else tuple(each for each in self._tape.symbols if each == symbol.upper())
-        found = self._found(symbols, since, until)
+        found = await in_turns(self._found(symbols, since, until))
         return answer([row for row in found if row["ca_type"] in kinds and not query.get("cusip")])
 
     async def announcement(self, request: web.Request) -> web.Response:
         """``GET /v2/corporate_actions/announcements/{id}``."""
         wanted = request.match_info["announcement_id"]
         on = _date_in(wanted)
-        for row in () if on is None else self._found(self._tape.symbols, on, on):
+        for row in [] if on is None else await in_turns(self._found(self._tape.symbols, on, on)):
             if uuid.UUID(wanted) == uuid.UUID(row["id"]):
                 return answer(row)
         raise not_found(f"announcement not found for {wanted[:40]}")
 
-    def _found(self, symbols: tuple[str, ...], since: date, until: date) -> Iterator[dict[str, Any]]:
+    def _found(self, symbols: tuple[str, ...], since: date, until: date) -> Work[list[dict[str, Any]]]:
         now = self._driver.read()
         today = new_york_date(now)
-        groups = corporate_actions(self._tape, symbols, since, min(until, today), now)
+        groups = yield from search(self._tape, symbols, since, min(until, today), now)
         rows = [_announcement(group, row) for group, members in groups.items() for row in members]
         rows.sort(key=lambda row: (row["ex_date"], row["initiating_symbol"]))
-        return iter(rows)
+        return rows
 
 
 def _announcement(group: str, row: Mapping[str, Any]) -> dict[str, Any]:

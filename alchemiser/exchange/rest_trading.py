@@ -8,18 +8,21 @@ from functools import lru_cache
 from itertools import zip_longest
 from typing import Any, Final, Literal
 
+from aiohttp import web
+
 from alchemiser.domain.market import Session
 from alchemiser.exchange.assets import asset_json
-from alchemiser.exchange.calls import AnsweringRoute, Call, Reply, reply
+from alchemiser.exchange.calls import AnsweringRoute, Call, Reply, Route, reply
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError, bad_request
 from alchemiser.exchange.fields import read_choice
 from alchemiser.exchange.handler import Driver
-from alchemiser.exchange.http_forms import choice, day, flag, json_of, words
+from alchemiser.exchange.http_forms import answer, choice, day, flag, json_of, words
 from alchemiser.exchange.orders import VenueOrder, order_text
 from alchemiser.exchange.plain_orders import read_order
 from alchemiser.exchange.portfolio_history import parse_history_filter
 from alchemiser.exchange.requests import parse_activity_filter, parse_close, parse_order_filter, parse_replace
+from alchemiser.exchange.turns import in_turns
 from alchemiser.market.calendar import NEW_YORK, TradingCalendar
 
 _ONE_DAY: Final = timedelta(days=1)
@@ -34,7 +37,7 @@ class TradingApi:
         self._calendar = calendar
 
     def routes(self) -> list[AnsweringRoute]:
-        """Return method, path and answer of every endpoint."""
+        """Return method, path and answer of every endpoint that answers without awaiting."""
         return [
             ("POST", "/v2/orders", self.submit),
             ("GET", "/v2/orders", self.list_orders),
@@ -52,12 +55,15 @@ class TradingApi:
             ("PATCH", "/v2/account/configurations", self.configure),
             ("GET", "/v2/account/activities", self.activities),
             ("GET", "/v2/account/activities/{kind}", self.activities),
-            ("GET", "/v2/account/portfolio/history", self.portfolio_history),
             ("GET", "/v2/assets", self.assets),
             ("GET", "/v2/assets/{symbol}", self.asset),
             ("GET", "/v2/clock", self.clock),
             ("GET", "/v2/calendar", self.calendar),
         ]
+
+    def awaiting_routes(self) -> list[Route]:
+        """Return method, path and handler of the others."""
+        return [("GET", "/v2/account/portfolio/history", self.portfolio_history)]
 
     # --- orders ---
 
@@ -146,10 +152,10 @@ class TradingApi:
         self._driver.read()
         return reply(self._core.activities(wanted))
 
-    def portfolio_history(self, call: Call) -> Reply:
+    async def portfolio_history(self, request: web.Request) -> web.Response:
         """``GET /v2/account/portfolio/history``."""
-        wanted = parse_history_filter(call.query)
-        return reply(self._core.portfolio_history(self._driver.read(), wanted))
+        wanted = parse_history_filter(request.query)
+        return answer(await in_turns(self._core.history_work(self._driver.read(), wanted)))
 
     # --- assets ---
 

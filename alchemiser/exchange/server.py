@@ -202,7 +202,7 @@ class ExchangeServer:
         ]
         at_once = trading.routes()
         self._express = Express(self._gate, [(route, _stirs(route[1])) for route in at_once])
-        awaiting = [*data.routes(), *screener.routes(), *watchlists.routes(), *calendars.routes(), *events]
+        awaiting = [*trading.awaiting_routes(), *data.routes(), *screener.routes(), *watchlists.routes(), *calendars.routes(), *events]
         self._app = self._application([(method, path, carried(answering)) for method, path, answering in at_once] + awaiting, control)
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None

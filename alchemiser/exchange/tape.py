@@ -225,6 +225,10 @@ class MarketTape:
             for place in np.flatnonzero(inside)
         )
 
+    def first_day(self, symbol: str) -> date:
+        """Return the day of a symbol's first bar."""
+        return self._of(symbol).first_day
+
     def units_of(self, at: datetime) -> date:
         """Return the day in whose units shares are counted: today when its pre-market has begun, else that of the session before."""
         today = new_york_date(at)
