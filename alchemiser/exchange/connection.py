@@ -7,6 +7,7 @@ connection is cut and its place is free.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -107,7 +108,8 @@ class Connection:
                 async for message in self._socket:
                     self._heard_at = asyncio.get_running_loop().time()
                     if message.type is WSMsgType.PING:
-                        await self._socket.pong(message.data)
+                        with suppress(ConnectionResetError):  # The client is gone, which the next reading sees.
+                            await self._socket.pong(message.data)
                     elif message.type in (WSMsgType.TEXT, WSMsgType.BINARY) and not self._ending.is_set():
                         is_text = message.type is WSMsgType.TEXT
                         receive(Frame(message.data.encode() if is_text else message.data, is_text))

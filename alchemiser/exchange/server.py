@@ -119,6 +119,7 @@ class ExchangeServer:
         faults that strike with a probability.
         """
         chosen = settings or ServerSettings()
+        self._clock = clock
         self.credentials = credentials or Credentials.generate()
         self.faults = FaultBook(Random(seed))  # noqa: S311 - faults of a simulation
         core.obey(self.faults)
@@ -271,7 +272,7 @@ class ExchangeServer:
         self._driver.wake()
 
     def _application(self, routes: list[Route], control: ControlApi) -> web.Application:
-        app = web.Application(middlewares=[taking_back, _errors_as_json], client_max_size=2**20)
+        app = web.Application(middlewares=[taking_back, self._answered], client_max_size=2**20)
         guarded = [(method, path, self._gate.guard(handler, is_trading=_stirs(path))) for method, path, handler in routes]
         open_to_all = [(method, path, self._gate.logged(handler)) for method, path, handler in control.routes()]
         for method, path, handler in [*guarded, *open_to_all]:
@@ -282,14 +283,17 @@ class ExchangeServer:
         app.router.add_route("GET", f"/v2/{{feed:{'|'.join(FEEDS)}}}", self.market_stream.handle)
         return app
 
+    @web.middleware
+    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Give what no handler was found for an answer in JSON, and note quietly when there is nobody any more to be answered."""
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return error_answer(error.status, "endpoint not found" if error.status == 404 else error.reason.lower())
+        except ConnectionResetError:
+            self.traffic.event(self._clock.now(), request.path, "the client was gone before it was answered")
+            return error_answer(499, "client closed request")
+
 
 def _stirs(path: str) -> bool:
     return path.startswith(_STIRRING) or path.endswith(("/latest", "/snapshot"))
-
-
-@web.middleware
-async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        return error_answer(error.status, "endpoint not found" if error.status == 404 else error.reason.lower())

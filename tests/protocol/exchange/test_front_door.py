@@ -182,3 +182,22 @@ async def test_faults_strike_what_would_be_answered_at_once() -> None:
         status, fields, _ = await line.ask(asked("POST", "/v2/orders", ORDER))
         assert (status, list(fields)[1]) == (200, "Content-Length")
         line.writer.close()
+
+
+@pytest.mark.parametrize("path", ["/stream", "/v2/sip", "/v2/events/trades"])
+async def test_who_leaves_during_the_handshake_leaves_one_quiet_line(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A client that is gone before its stream has begun is a line of the exchange's log, no traceback; the next one is served."""
+    upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    async with running() as exchange:
+        line = await line_to(exchange)
+        line.writer.write(asked("GET", path, fields=KEYS if "events" in path else upgrade))
+        line.writer.close()
+        await line.writer.wait_closed()
+        for _ in range(3):
+            assert (await exchange.call("GET", "/v2/clock"))[0] == 200
+        left = [entry for entry in exchange.server.traffic.entries if entry["kind"] == "connection"]
+        assert [entry["stream"] for entry in left] == [path]
+        assert not caplog.records
+        if "events" not in path:
+            async with exchange.stream(path) as socket:
+                assert not socket.closed

@@ -7,7 +7,6 @@ import pytest
 
 from tests.protocol.exchange.harness import Running, running
 
-
 LONG_ANSWERS = (
     "/v2/stocks/SPY/bars?timeframe=1Hour&start=2016-01-04&limit=2000",
     "/v1/corporate-actions?start=2016-01-01",
