@@ -58,7 +58,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
 
 def analyse(book: Book, data: DataVersion, questions: Questions, benchmark: tuple[str, Sequence[float]] | None = None) -> Analysis:
     """Answer the questions about a run. ``benchmark`` is a symbol and its close on every session of the run."""
-    dates, equity, initial, risk_free = book.dates, book.equity, book.initial, questions.risk_free
+    dates, equity, initial, risk_free = book.dates, book.curve, book.initial, questions.risk_free
     intervals = intervals_of(equity, samples=questions.bootstrap, seed=questions.seed, risk_free=risk_free) if questions.bootstrap else None
     return Analysis(
         exposure=exposure_of(book.weights(), len(dates)),

@@ -51,7 +51,13 @@ def whole_curve(
 ) -> Curve | None:
     """Return the run of the sessions of ``dates`` from the place ``first`` on, ``None`` when it has to be lived through."""
     last = first + len(dates) - 1
-    if len(strategies) != 1 or strategies[0].header.threshold is not None or not isinstance(deciders[0], AllSessions):
+    if (
+        terms.flows
+        or terms.whole_shares
+        or len(strategies) != 1
+        or strategies[0].header.threshold is not None
+        or not isinstance(deciders[0], AllSessions)
+    ):
         return None
     names, weights = deciders[0].all_weights()
     weights = weights[first : last + 1]

@@ -23,6 +23,7 @@ from alchemiser.backtest.memory_venue import MemoryVenue
 from alchemiser.backtest.metrics import metrics_of
 from alchemiser.backtest.record import Recorder
 from alchemiser.backtest.result import BacktestResult, Charges, Opens, Terms, run_range
+from alchemiser.domain.errors import UsageError
 from alchemiser.domain.events import SessionClosed, SessionOpened
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import ONE, ZERO, from_float
@@ -66,6 +67,8 @@ def run_event(
 
     Raises ``DataError`` when there is no session in that range, and ``InvariantBroken`` when a handler fails or books and exchange differ.
     """
+    if terms.flows:
+        raise UsageError("deposits and withdrawals need the vector engine; the event engine's account has only its own trades")
     began = timer()
     deciders = {strategy.name: BoundDecider(strategy, panel) for strategy in strategies}
     first, last = run_range(panel, deciders, start, end)
@@ -123,7 +126,7 @@ class _Run:
                 clock=self.clock,
                 calendar=TradingCalendar.from_sessions(self._sessions),
                 windows=_windows(self._sessions, is_next=not self._fills_at_close),
-                rules=_rules(half_spread),
+                rules=_rules(half_spread, fractional=not terms.whole_shares),
             )
         )
         self.notes = Notes(panel, terms, charges, {strategy.name: strategy.allocation for strategy in strategies}, self._desk, self.market)
@@ -184,10 +187,15 @@ def _windows(sessions: Sequence[Session], *, is_next: bool) -> dict[date, Sessio
     return {session.date: window for session, window in zip(sessions, worked, strict=False)}
 
 
-def _rules(half_spread: float) -> DeskRules:
+def _rules(half_spread: float, *, fractional: bool) -> DeskRules:
     kept_back = from_float(min(_TURN * half_spread, 0.5), decimals=12)
     return DeskRules(
-        plan=PlanRules(band=Band(absolute=0.0, relative=0.0, is_cost_aware=False), cash_reserve=kept_back, minimum_notional=SMALLEST_ORDER),
+        plan=PlanRules(
+            band=Band(absolute=0.0, relative=0.0, is_cost_aware=False),
+            cash_reserve=kept_back,
+            minimum_notional=SMALLEST_ORDER,
+            fractional=fractional,
+        ),
         ladder=LadderRules(rungs=(), max_orders_per_session=1_000_000, market_cushion=ONE, smallest_order=SMALLEST_ORDER),
         limits=RiskLimits(minimum_notional=ZERO),
         price_decimals=PRICE_DECIMALS,

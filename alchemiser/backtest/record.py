@@ -58,6 +58,12 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     trades: Sequence[Trade]
     closes: Mapping[str, Sequence[float | None]]
     strategies: Sequence[Contribution]
+    performance: Sequence[float] | None = None
+
+    @property
+    def curve(self) -> Sequence[float]:
+        """What figures are of: the equity, or the performance where money came and went."""
+        return self.equity if self.performance is None else self.performance
 
     def weights(self) -> dict[str, Floats]:
         """Return each symbol's share of the equity at every close, after that session's trades, sorted by symbol."""

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from alchemiser.backtest.flows import CashFlow, DatedFlow
 from alchemiser.backtest.metrics import Metrics
 from alchemiser.domain.errors import DataError
 from alchemiser.strategies.base import Decider
@@ -47,6 +48,7 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     equity: list[float]
     targets: list[DatedTarget]
     failures: list[Failure]
+    flows: list[DatedFlow] = []
 
 
 class Opens(msgspec.Struct, frozen=True):
@@ -57,12 +59,14 @@ class Opens(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """The money and the terms of trade of a run."""
+    """The money and the terms of trade of a run; with ``whole_shares`` no fraction of an adjusted share is bought."""
 
     cash: float = 100_000.0
     slippage_bps: float = 0.0
     fill: FillAt = "close"
     risk_free: float = 0.0
+    whole_shares: bool = False
+    flows: tuple[CashFlow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,27 +7,34 @@ Conventions, those of the field's symphony tools:
 - before its first target a strategy holds cash; a strategy without a target today keeps what it holds; between rebalances holdings drift;
 - each strategy has its part of the money. Those that trade on a session share what they have together in proportion to their allocations;
 - costs are charged on the traded notional, netted over strategies, and come out of those that trade in proportion to their part;
-- fractions of a share are allowed. A symbol without a price is valued, and sold, at its last close.
+- fractions of a share are allowed unless whole ones are asked for; what those leave stays in cash. A symbol without a price is valued, and
+  sold, at its last close;
+- money that comes or goes is booked at the close of its session, before the decision (:mod:`alchemiser.backtest.flows`).
 
 Indicators are computed over the whole history at once; there is nothing to look ahead at, because a session's value never depends on
 later ones.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 
 from alchemiser.backtest.at_once import Curve, whole_curve
+from alchemiser.backtest.flows import DatedFlow, flows_of, performance_of
 from alchemiser.backtest.metrics import metrics_of
 from alchemiser.backtest.record import Contribution, Recorder
 from alchemiser.backtest.result import BacktestResult, DatedTarget, Failure, FailureLog, Opens, Terms, run_range
+from alchemiser.domain.errors import DataError
 from alchemiser.domain.rebalancing import is_due
 from alchemiser.strategies.base import Decider, LoadedStrategy
 from alchemiser.strategies.outcome import NotComputable
 from alchemiser.strategies.panel import PRICE, PricePanel
 
 _BASIS_POINTS = 10_000.0
+_WHOLE = 1e-9
+"""So little is lacking in a whole number of shares that only the sums of floats are to blame."""
 
 
 def run_vector(
@@ -57,28 +64,38 @@ def run_vector(
         for place in curve.without_target:
             log.note(strategies[0].name, place, lambda at=place: str(deciders[0].decide(at)))  # type: ignore[misc]
         return _result_of(curve, log.failures, dates, terms, lambda: timer() - began)
-    run = _Run(sleeves, panel, terms, opens or Opens({}), recorder)
+    flows = flows_of(terms.flows, dates)
+    run = _Run(sleeves, panel, terms, opens or Opens({}), recorder, flows)
     for place in range(first, last + 1):
         run.session(place)
     if recorder is not None:
         run.hand_over(recorder, dates, first)
     lived = Curve(run.equity, run.targets, run.traded_shares, run.costs, [])
-    return _result_of(lived, run.failures, dates, terms, lambda: timer() - began)
+    return _result_of(lived, run.failures, dates, terms, lambda: timer() - began, flows)
 
 
-def _result_of(curve: Curve, failures: list[Failure], dates: list[date], terms: Terms, seconds: Callable[[], float]) -> BacktestResult:
+def _result_of(
+    curve: Curve,
+    failures: list[Failure],
+    dates: list[date],
+    terms: Terms,
+    seconds: Callable[[], float],
+    flows: Sequence[DatedFlow] = (),
+) -> BacktestResult:
+    performance = performance_of(curve.equity, dates, flows) if flows else curve.equity
     return BacktestResult(
         engine="vector",
         start=dates[0],
         end=dates[-1],
         sessions=len(dates),
         metrics=metrics_of(
-            curve.equity, initial=terms.cash, traded_shares=curve.traded_shares, costs=curve.costs, risk_free=terms.risk_free
+            performance, initial=terms.cash, traded_shares=curve.traded_shares, costs=curve.costs, risk_free=terms.risk_free
         ),
         dates=dates,
         equity=curve.equity,
         targets=curve.targets,
         failures=failures,
+        flows=list(flows),
         seconds=seconds(),
     )
 
@@ -109,8 +126,18 @@ class _Sleeve:
 class _Run:
     """The state of a run; :meth:`session` is one step of it."""
 
-    def __init__(self, sleeves: Sequence[_Sleeve], panel: PricePanel, terms: Terms, opens: Opens, recorder: Recorder | None) -> None:
+    def __init__(
+        self,
+        sleeves: Sequence[_Sleeve],
+        panel: PricePanel,
+        terms: Terms,
+        opens: Opens,
+        recorder: Recorder | None,
+        flows: Sequence[DatedFlow] = (),
+    ) -> None:
         self._recorder = recorder
+        self._flows = {flow.date: flow.amount for flow in flows}
+        self._rate = terms.slippage_bps / _BASIS_POINTS
         self._sleeves = sleeves
         self._panel = panel
         self._terms = terms
@@ -133,13 +160,44 @@ class _Run:
             self._fill_pending(place, self._open_prices(place))
         day = self._panel.session(place)
         held_closes = self._last_closes(place)
+        if day in self._flows:
+            self._take_flow(day, held_closes)
         for sleeve in self._sleeves:
             self._decide(sleeve, place, day, held_closes)
         if any(sleeve.pending is not None for sleeve in self._sleeves):
             self.targets.append(DatedTarget(day, self._account_target()))
         if self._terms.fill == "close":
             self._fill_pending(place, self._last_closes(place))
+        if day in self._flows:
+            self._cover(day, held_closes)
         self.equity.append(sum(sleeve.value(self._last_closes(place)) for sleeve in self._sleeves))
+
+    def _take_flow(self, day: date, closes: Mapping[str, float]) -> None:
+        """Give every strategy its part of a deposit, or take its part of a withdrawal."""
+        amount, shares = self._flows[day], sum(sleeve.strategy.allocation for sleeve in self._sleeves)
+        for sleeve in self._sleeves:
+            part = amount * sleeve.strategy.allocation / shares
+            if sleeve.value(closes) + part <= 0.0:
+                raise DataError(f"the withdrawal of {-amount:,.2f} on {day} is more than the account holds; withdraw less, or earlier")
+            sleeve.cash += part
+            sleeve.base += part
+
+    def _cover(self, day: date, closes: Mapping[str, float]) -> None:
+        """Sell in proportion what a withdrawal took beyond the cash of a strategy."""
+        for sleeve in self._sleeves:
+            if sleeve.cash >= 0.0 or not sleeve.shares:
+                continue
+            before = self._shares()
+            worth = sleeve.value(closes) - sleeve.cash
+            sold = min(-sleeve.cash / (worth * (1.0 - self._rate)), 1.0)
+            costs = {symbol: shares * sold * closes[symbol] * self._rate for symbol, shares in sleeve.shares.items()}
+            sleeve.shares = {symbol: shares * (1.0 - sold) for symbol, shares in sleeve.shares.items()}
+            sleeve.cash = 0.0
+            sleeve.costs += sum(costs.values())
+            self.costs += sum(costs.values())
+            self.traded_shares.append(worth * sold / sum(each.value(closes) for each in self._sleeves))
+            if self._recorder is not None:
+                self._recorder.filled(day, before=before, after=self._shares(), prices=closes, costs=costs)
 
     def _decide(self, sleeve: _Sleeve, place: int, day: date, closes: Mapping[str, float]) -> None:
         outcome = sleeve.decider.decide(place, explain=False)
@@ -183,28 +241,32 @@ class _Run:
         before = self._shares() if self._recorder is not None else {}
         changes: dict[str, float] = {}
         wanted: list[tuple[_Sleeve, dict[str, float]]] = []
+        spare = pool * self._rate * 2.0 if self._terms.whole_shares else 0.0
         for sleeve, target in acting:
-            part = pool * sleeve.strategy.allocation / parts
-            shares = {symbol: part * weight / prices[symbol] for symbol, weight in target.items()}
+            part = (pool - spare) * sleeve.strategy.allocation / parts
+            shares = {symbol: self._bought(part * weight / prices[symbol]) for symbol, weight in target.items()}
             for symbol in (*shares, *(symbol for symbol in sleeve.shares if symbol not in shares)):
                 changes[symbol] = changes.get(symbol, 0.0) + shares.get(symbol, 0.0) - sleeve.shares.get(symbol, 0.0)
             wanted.append((sleeve, shares))
         traded = sum(abs(change) * prices[symbol] for symbol, change in changes.items())
-        rate = self._terms.slippage_bps / _BASIS_POINTS
-        cost = traded * rate
-        kept = 1.0 - cost / pool
+        cost = traded * self._rate
+        kept = 1.0 if self._terms.whole_shares else 1.0 - cost / pool
         for sleeve, shares in wanted:
             portion = sleeve.strategy.allocation / parts
             sleeve.profit += sleeve.value(prices) - sleeve.base - cost * portion
             sleeve.costs += cost * portion
             sleeve.base = (pool - cost) * portion
-            sleeve.shares = {symbol: count * kept for symbol, count in shares.items()}
-            sleeve.cash = 0.0
+            sleeve.shares = {symbol: count * kept for symbol, count in shares.items() if count}
+            spent = sum(count * prices[symbol] for symbol, count in sleeve.shares.items())
+            sleeve.cash = sleeve.base - spent if self._terms.whole_shares else 0.0
         self.costs += cost
         self.traded_shares.append(traded / equity)
         if self._recorder is not None:
-            costs = {symbol: abs(change) * prices[symbol] * rate for symbol, change in changes.items()}
+            costs = {symbol: abs(change) * prices[symbol] * self._rate for symbol, change in changes.items()}
             self._recorder.filled(self._panel.session(place), before=before, after=self._shares(), prices=prices, costs=costs)
+
+    def _bought(self, shares: float) -> float:
+        return math.floor(shares + _WHOLE) if self._terms.whole_shares else shares
 
     def _shares(self) -> dict[str, float]:
         """Return the shares of the account, summed over the strategies."""

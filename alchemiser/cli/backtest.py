@@ -13,6 +13,7 @@ import typer
 from alchemiser.backtest.analysis import Questions, analyse
 from alchemiser.backtest.data_version import data_version
 from alchemiser.backtest.document import document_of
+from alchemiser.backtest.flows import parse_flow, performance_of
 from alchemiser.backtest.periods import ROLLING_SESSIONS
 from alchemiser.backtest.provenance import gaps_of, provenance_of
 from alchemiser.backtest.record import Recorder
@@ -45,6 +46,8 @@ def backtest_command(
     spread_bps: Annotated[float, typer.Option(min=0.0, max=1_000.0, help="Quoted spread, in basis points; event engine.")] = 0.0,
     fees: Annotated[bool, typer.Option("--fees", help="Charge the regulators' fees on sales; event engine.")] = False,
     cents: Annotated[bool, typer.Option("--cents", help="Round the cash of every execution to cents; event engine.")] = False,
+    whole_shares: Annotated[bool, typer.Option("--whole-shares", help="Buy no fractions of (adjusted) shares.")] = False,
+    flow: Annotated[list[str] | None, typer.Option(metavar="AMOUNT@WHEN", help="500@monthly, -2000@2024-07-01; repeatable.")] = None,
     fill: Annotated[FillAt, typer.Option(help="The price at which a decision is filled.")] = "close",
     risk_free: Annotated[float, typer.Option(min=0.0, max=1.0, help="Yearly risk-free rate for the ratios, as a fraction.")] = 0.0,
     benchmark: Annotated[str | None, typer.Option(metavar="SYMBOL", help="Compare with buying and holding this symbol.")] = None,
@@ -67,7 +70,14 @@ def backtest_command(
     charges = Charges(spread_bps=spread_bps, fees=fees, in_cents=cents)
     if engine == "vector" and charges != Charges():
         raise UsageError("--spread-bps, --fees and --cents are costs of single orders; they need --engine event")
-    terms = Terms(cash=cash, slippage_bps=slippage_bps, fill=fill, risk_free=risk_free)
+    terms = Terms(
+        cash=cash,
+        slippage_bps=slippage_bps,
+        fill=fill,
+        risk_free=risk_free,
+        whole_shares=whole_shares,
+        flows=tuple(map(parse_flow, flow or ())),
+    )
     wanted, folder = wanted_strategies(strategy, bars, config)
     loaded = [load_strategy(source) for source in wanted]
     as_of = last or date.max
@@ -79,15 +89,18 @@ def backtest_command(
     recorder = Recorder()
     run: Callable[..., BacktestResult] = partial(load(EVENT_ENGINE), charges=charges) if engine == "event" else run_vector
     result = run(loaded, panel, terms, timer=time.perf_counter, start=first, end=last, opens=opens, recorder=recorder)
+    book = recorder.book
+    if result.flows:
+        book = msgspec.structs.replace(book, performance=performance_of(result.equity, result.dates, result.flows))
     closes = {symbol: (history.days(symbol), history.closes(symbol)) for symbol in history.symbols}
     questions = Questions(bootstrap=bootstrap, seed=seed, trials=trials, window=window, risk_free=risk_free)
     held = None if benchmark is None else (benchmark.upper(), read_benchmark(folder, benchmark.upper(), result.dates))
-    analysis = analyse(recorder.book, data_version(closes, opens.by_symbol if opens else None), questions, held)
+    analysis = analyse(book, data_version(closes, opens.by_symbol if opens else None), questions, held)
     provenance = provenance_of(loaded, result.targets, days_of, feed=files.feed, gaps=gaps)
     analysis = msgspec.structs.replace(analysis, provenance=provenance)
     if draw is not None and report is not None:
         title = ", ".join(f"{one.name} {one.allocation:.0%}" if len(loaded) > 1 else one.name for one in loaded)
-        _write(report, draw(title, result, analysis, recorder.book, terms))
+        _write(report, draw(title, result, analysis, book, terms))
     if json:
         typer.echo(msgspec.json.encode(document_of(result, analysis)))
     else:
