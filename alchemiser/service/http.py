@@ -7,19 +7,21 @@ token. On an address wider than loopback the API needs it too; health and metric
 import asyncio
 import errno
 import hmac
+import math
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final, Literal, Protocol, get_args
 
 import msgspec
-import orjson
 from aiohttp import web
 
 from alchemiser import __version__
 from alchemiser.domain.errors import AlchemiserError, ConfigError, UsageError
 from alchemiser.service.deferred import load
+from alchemiser.service.door_limits import CONTROLS, READS, WRONG_TOKENS, Bucket
 from alchemiser.service.health import HealthReport
 from alchemiser.service.http_address import split_address, url_of
 from alchemiser.service.live_feed import Listener, LiveFeed
@@ -42,6 +44,7 @@ _PAGE_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; frame-ancestors 'none'; "
     "base-uri 'none'; form-action 'none'"
 )
+OPENAPI: Final = "alchemiser.service.openapi:document"
 DASHBOARD: Final = "alchemiser.service.dashboard:asset"
 STILL_HERE_SECONDS: Final = 15.0
 """How long a stream is silent at most, so that whoever listens knows that it is open."""
@@ -71,10 +74,11 @@ class Door:
         self._metrics = metrics
         self._token = token
         self._is_private = is_private
+        self._reads, self._controls, self._wrong_tokens = Bucket(READS), Bucket(CONTROLS), Bucket(WRONG_TOKENS)
 
     def application(self) -> web.Application:
         """Return the application with its routes."""
-        app = web.Application(client_max_size=BODY_BYTES_AT_MOST, middlewares=[_answer_errors])
+        app = web.Application(client_max_size=BODY_BYTES_AT_MOST, middlewares=[_answer_errors, self._limit])
         app.on_shutdown.append(self._close_streams)
         app.router.add_get("/", self.page)
         app.router.add_get("/livez", self.livez)
@@ -82,11 +86,24 @@ class Door:
         app.router.add_get("/healthz", self.healthz)
         app.router.add_get("/metrics", self.metrics)
         app.router.add_get("/assets/{name}", self.asset)
+        app.router.add_get("/api/v1/openapi.json", self.openapi)
         app.router.add_get("/api/v1/plan", self.plan)
         app.router.add_get("/api/v1/stream", self.stream)
-        app.router.add_get("/api/v1/{resource}", self.read)
-        app.router.add_post("/api/v1/{action}", self.control)
+        for resource in RESOURCES:
+            app.router.add_get(f"/api/v1/{resource}", partial(self.read, resource))
+        for action in ACTIONS:
+            app.router.add_post(f"/api/v1/{action}", partial(self.control, action))
+        app.router.add_route("*", "/api/v1/{name}", self.unknown)
         return app
+
+    @web.middleware
+    async def _limit(self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+        """Refuse what comes too often; whoever watches the health is never refused."""
+        if request.path.startswith("/api/"):
+            bucket = self._controls if request.method == "POST" else self._reads
+            if wait := bucket.take(asyncio.get_running_loop().time()):
+                return _too_often(wait)
+        return await handler(request)
 
     async def livez(self, request: web.Request) -> web.Response:
         """Answer 200 while a message has gone round the bus within the limit, else 503: restart me."""
@@ -124,6 +141,10 @@ class Door:
         content, content_type = found
         return web.Response(body=content, headers={**_HEADERS, "Content-Security-Policy": _PAGE_POLICY, "Content-Type": content_type})
 
+    async def openapi(self, request: web.Request) -> web.Response:
+        """Answer with the description of this door."""
+        return _answer(load(OPENAPI)())
+
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Answer with every journaled event as it happens, as server-sent events; ``Last-Event-ID`` or ``after`` resumes."""
         if not self._is_private and (refusal := self._refusal(request)):
@@ -140,16 +161,19 @@ class Door:
     async def _close_streams(self, application: web.Application) -> None:
         self._view.feed.close()
 
-    async def read(self, request: web.Request) -> web.Response:
+    async def read(self, resource: Resource, request: web.Request) -> web.Response:
         """Answer one question about the daemon's state."""
-        name = request.match_info["resource"]
-        if name not in RESOURCES:
-            return _refuse(404, "not_found", f"there is no {name}; there are {', '.join(RESOURCES)}")
         if not self._is_private and (refusal := self._refusal(request)):
             return refusal
-        resource: Resource = name
         after, limit = _whole_number(request, "after", -1), _whole_number(request, "limit", EVENTS_BY_DEFAULT)
         return _answer(document(self._view, resource, live=True, after=after, limit=limit))
+
+    async def unknown(self, request: web.Request) -> web.Response:
+        """Say what there is instead: 405 for a known name with the wrong method, else 404."""
+        name = request.match_info["name"]
+        if name in RESOURCES or name in ACTIONS or name in ("plan", "stream", "openapi.json"):
+            raise web.HTTPMethodNotAllowed(request.method, ["POST"] if name in ACTIONS else ["GET", "HEAD"])
+        return _refuse(404, "not_found", f"there is no {name}; GET {', '.join(RESOURCES)}, plan, stream or POST {', '.join(ACTIONS)}")
 
     async def plan(self, request: web.Request) -> web.Response:
         """Answer what would be traded now: it asks the venue, so it takes a moment, and a wide door needs the token."""
@@ -157,14 +181,10 @@ class Door:
             return refusal
         return _answer({"live": True, **msgspec.structs.asdict(await self._view.plan())})
 
-    async def control(self, request: web.Request) -> web.Response:
+    async def control(self, action: Action, request: web.Request) -> web.Response:
         """Do what the operator asks, if the request carries the token."""
-        name = request.match_info["action"]
-        if name not in ACTIONS:
-            return _refuse(404, "not_found", f"there is no action {name}; there are {', '.join(ACTIONS)}")
         if refusal := self._refusal(request):
             return refusal
-        action: Action = name
         result = await self._view.control(action, await _arguments(request))
         return _answer({"action": action, "accepted": True, **result})
 
@@ -175,6 +195,8 @@ class Door:
         # Compared in constant time, as bytes: text that is not ASCII is refused by compare_digest.
         if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token.encode()):
             return None
+        if given and (wait := self._wrong_tokens.take(asyncio.get_running_loop().time())):
+            return _too_often(wait)
         response = _refuse(401, "unauthorised", "this needs the header 'Authorization: Bearer TOKEN' with the daemon's service.token")
         response.headers["WWW-Authenticate"] = 'Bearer realm="alchemiser"'
         return response
@@ -237,17 +259,25 @@ async def _answer_errors(request: web.Request, handler: Callable[[web.Request], 
         return _refuse(error.status, "http", error.reason, {key: value for key, value in error.headers.items() if key == "Allow"})
 
 
+class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a control request may say; each action takes what it knows and the reason."""
+
+    reason: str | msgspec.UnsetType = msgspec.UNSET
+    strategy: str | msgspec.UnsetType | None = msgspec.UNSET
+    guard: str | msgspec.UnsetType = msgspec.UNSET
+    reset: bool | msgspec.UnsetType = msgspec.UNSET
+    clear: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
 async def _arguments(request: web.Request) -> Mapping[str, Any]:
     body = await request.read()
     if not body:
         return {}
     try:
-        arguments = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise UsageError(f"the body is not JSON: {error}") from error
-    if not isinstance(arguments, dict):
-        raise UsageError("the body must be a JSON object")
-    return arguments
+        arguments = msgspec.json.decode(body, type=Arguments)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"the body is not what a control request may say: {error}") from error
+    return {name: value for name in Arguments.__struct_fields__ if (value := getattr(arguments, name)) is not msgspec.UNSET}
 
 
 def _whole_number(request: web.Request, name: str, default: int) -> int:
@@ -274,6 +304,11 @@ def _last_seen(request: web.Request) -> int | None:
 
 def _answer(value: Any, *, status: int = 200) -> web.Response:
     return web.Response(body=to_json(value), status=status, content_type=_JSON, headers={**_HEADERS, "Server": f"alchemiser/{__version__}"})
+
+
+def _too_often(wait: float) -> web.Response:
+    text = f"too many requests; the next is answered in {wait:.1f} s"
+    return _refuse(429, "too_many_requests", text, {"Retry-After": str(math.ceil(wait))})
 
 
 def _refuse(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -12,6 +12,7 @@ import pytest
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import ConfigError, SafetyRefused
 from alchemiser.domain.events import DaemonStopping
+from alchemiser.service.door_limits import CONTROLS, WRONG_TOKENS
 from alchemiser.service.health import HealthReport
 from alchemiser.service.http import ACTIONS, open_door
 from alchemiser.service.settings import Settings
@@ -278,3 +279,42 @@ async def test_serves_a_socket_that_listens_already(view: FakeView, tmp_path: Pa
         assert port == address.port
         async with client.get(f"{address.url}/livez") as response:
             assert response.status == 200
+
+
+async def test_too_many_requests_are_refused_and_probes_never(client: aiohttp.ClientSession) -> None:
+    """The refusal says when to come again; whoever watches the health is answered whatever else knocks."""
+    statuses = []
+    for _ in range(int(CONTROLS.burst) + 3):
+        async with client.post("/api/v1/pause", headers=BEARER) as response:
+            statuses.append(response.status)
+            if response.status == 429:
+                assert int(response.headers["Retry-After"]) >= 1
+                assert (await response.json())["error"]["code"] == "too_many_requests"
+    assert 429 in statuses
+    assert statuses[0] == 200
+    for _ in range(50):
+        async with client.get("/livez") as response:
+            assert response.status == 200
+
+
+async def test_guessing_the_token_is_slow(view: FakeView, client: aiohttp.ClientSession) -> None:
+    """After some wrong ones the next is not even looked at; the right one is still taken."""
+    statuses = []
+    for number in range(int(WRONG_TOKENS.burst) + 1):
+        async with client.post("/api/v1/halt", headers={"Authorization": f"Bearer guess-{number}"}) as response:
+            statuses.append(response.status)
+    assert statuses == [401] * int(WRONG_TOKENS.burst) + [429]
+    async with client.post("/api/v1/halt", headers=BEARER) as response:
+        assert response.status == 200
+    assert len(view.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "body", ['{"reason": 1}', '{"reson": "x"}', "[]", '"x"', '{"clear": ["TECL", 1]}', '{"reset": "yes"}', "{", "\ud800"]
+)
+async def test_a_body_that_is_not_what_it_may_be_is_refused(view: FakeView, client: aiohttp.ClientSession, body: str) -> None:
+    """A misspelled name would otherwise be an order that means something else."""
+    async with client.post("/api/v1/reconcile", headers=BEARER, data=body.encode("utf-8", "surrogatepass")) as response:
+        assert response.status == 400
+        assert "control request" in (await response.json())["error"]["message"]
+    assert view.asked == []
