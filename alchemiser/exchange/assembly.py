@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.market import Session
-from alchemiser.exchange.assets import listed, listing
+from alchemiser.exchange.assets import listing
 from alchemiser.exchange.bars import BarFolder, DailySource
 from alchemiser.exchange.corporate_actions import corporate_actions, splits
 from alchemiser.exchange.engine import Exchange
@@ -74,7 +74,7 @@ def open_core(*, settings: ExchangeSettings, tape: MarketTape, seed: int, opened
     def sessions(on: date) -> Session | None:
         return calendar.session(on) if calendar.first_day <= on <= calendar.last_day else None
 
-    assets = listing(tape.symbols)
+    assets = listing(tape.symbols, overnight=settings.overnight)
     if saved is not None:
         core = Exchange.restore(saved.core, settings=settings, assets=assets, sessions=sessions, random=random)
         _announce_actions(core, settings, tape, tape.symbols, saved.at)
@@ -98,7 +98,7 @@ def list_symbols(
     more = [symbol for symbol in symbols if symbol not in tape.symbols]
     tape.add(more, reaching=(new_york_date(now), last_day))
     for symbol in more:
-        core.list_asset(listed(symbol), _last_close(tape, symbol, now))
+        core.list_asset(listing([symbol], overnight=settings.overnight)[symbol], _last_close(tape, symbol, now))
     if more:
         _announce_actions(core, settings, tape, more, now)
     return more

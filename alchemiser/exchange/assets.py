@@ -21,6 +21,11 @@ _MAINTENANCE: Final = {
 }
 
 
+FRACTIONAL_EXTENDED_HOURS: Final = "fractional_eh_enabled"
+OVERNIGHT_TRADABLE: Final = "overnight_tradable"
+OVERNIGHT_HALTED: Final = "overnight_halted"
+
+
 class AssetRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One listed symbol. ``maintenance_percent`` is the maintenance margin of a long position in percent of its value."""
 
@@ -36,7 +41,7 @@ class AssetRecord(msgspec.Struct, frozen=True, kw_only=True):
     easy_to_borrow: bool = True
     fractionable: bool = True
     maintenance_percent: Decimal = Decimal(30)
-    attributes: tuple[str, ...] = ("fractional_eh_enabled",)
+    attributes: tuple[str, ...] = (FRACTIONAL_EXTENDED_HOURS,)
 
 
 class AssetChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -76,9 +81,10 @@ def listed(symbol: str, **changes: Any) -> AssetRecord:
     return msgspec.convert(fields, AssetRecord)
 
 
-def listing(symbols: Iterable[str]) -> dict[str, AssetRecord]:
-    """Return the usual records of ``symbols``, sorted by symbol."""
-    return {symbol: listed(symbol) for symbol in sorted(set(symbols))}
+def listing(symbols: Iterable[str], *, overnight: bool = False) -> dict[str, AssetRecord]:
+    """Return the usual records of ``symbols``, sorted by symbol; with ``overnight`` they trade at night too."""
+    more = {"attributes": (FRACTIONAL_EXTENDED_HOURS, OVERNIGHT_TRADABLE)} if overnight else {}
+    return {symbol: listed(symbol, **more) for symbol in sorted(set(symbols))}
 
 
 def asset_json(asset: AssetRecord) -> dict[str, Any]:

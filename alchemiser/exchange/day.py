@@ -54,6 +54,7 @@ class DayShift:
         if day is None:
             return
         moments: tuple[tuple[datetime, DueKind], ...] = (
+            (day.overnight_opens_at or after, "overnight_open"),
             (day.pre_market_opens_at, "pre_market_open"),
             (day.opens_at, "open"),
             (day.closes_at, "close"),
@@ -67,6 +68,8 @@ class DayShift:
     def perform(self, due: Due) -> None:
         """Do what begins or ends at that moment."""
         match due.kind:
+            case "overnight_open":
+                self._begin_night(due.at)
             case "pre_market_open":
                 self._begin_day(due.at)
             case "open":
@@ -83,6 +86,10 @@ class DayShift:
 
     def _enter_phase(self, phase: Phase, at: datetime) -> None:
         self._state.phase, self._state.phase_since = phase, at
+
+    def _begin_night(self, at: datetime) -> None:
+        self._enter_phase(Phase.OVERNIGHT, at)
+        self._release(at)
 
     def _begin_day(self, at: datetime) -> None:
         self._enter_phase(Phase.PRE_MARKET, at)
@@ -141,6 +148,9 @@ class DayShift:
             self._end_day_orders(at, extended_hours=False)
         self._end_day_orders(at, extended_hours=True)
         self.plan_day(at)
+        tomorrow = self._timeline.day_ending_after(at)
+        if tomorrow is not None and tomorrow.phase(at) is Phase.OVERNIGHT:
+            self._begin_night(at)
 
     def _end_day_orders(self, at: datetime, *, extended_hours: bool) -> None:
         """End what lives for one session only: day orders expire, remainders of the other times in force end in their own way."""

@@ -55,7 +55,7 @@ class Exchange:
         opened_at: datetime,
         state: ExchangeState | None = None,
     ) -> None:
-        timeline = Timeline(sessions)
+        timeline = Timeline(sessions, overnight=settings.overnight)
         if state is None:
             state = fresh_state(settings, timeline, random, opened_at)
         self._state = state

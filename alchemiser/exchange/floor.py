@@ -15,6 +15,7 @@ from alchemiser.domain.money import ZERO, from_float, truncate_shares
 from alchemiser.exchange.activities import ActivityLog, Traded, fill_activity
 from alchemiser.exchange.admission import Admission
 from alchemiser.exchange.agenda import Agenda
+from alchemiser.exchange.assets import OVERNIGHT_HALTED, OVERNIGHT_TRADABLE
 from alchemiser.exchange.blotter import Blotter
 from alchemiser.exchange.book import Book, is_within
 from alchemiser.exchange.charges import FeesOfDay
@@ -142,7 +143,14 @@ class Floor:
     def is_session_open_for(self, order: VenueOrder) -> bool:
         """Whether the present phase lets an order trade."""
         phase = self._state.phase
+        if phase is Phase.OVERNIGHT:
+            return order.extended_hours and self._trades_overnight(order.symbol)
         return phase is Phase.REGULAR or (order.extended_hours and phase is not Phase.CLOSED)
+
+    def _trades_overnight(self, symbol: str) -> bool:
+        attributes = self._standing.asset(symbol).attributes
+        is_tradable = OVERNIGHT_TRADABLE in attributes and OVERNIGHT_HALTED not in attributes
+        return is_tradable and not self._state.account.configuration.disable_overnight_trading
 
     # --- what the market does ---
 

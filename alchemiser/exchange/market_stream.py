@@ -1,15 +1,15 @@
-"""The market-data stream: ``/v2/{sip,iex,delayed_sip,test}`` (section 6 of the protocol reference).
+"""The market-data stream: ``/v2/{sip,iex,delayed_sip,test}``, ``/v1beta1/{boats,overnight}`` (section 6 of the protocol reference).
 
 Every frame is an array; control messages come alone in one. Subscriptions add up, and each acknowledgement holds the complete resulting
 state. A client authenticates by message within ten seconds, or by the headers of its handshake. Data go only to subscribers, in
 batches; a client that falls too far behind is told so (407) and loses its connection. ``delayed_sip`` says the same a quarter of an
-hour later; ``test`` knows the symbol ``FAKEPACA`` only.
+hour later; ``test`` knows the symbol ``FAKEPACA`` only; the feeds of the night speak from eight in the evening to four in the morning.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any, Final, Protocol
 
 from aiohttp import web
@@ -20,8 +20,11 @@ from alchemiser.exchange.connection import Connection, Frame
 from alchemiser.exchange.faults import FaultBook
 from alchemiser.exchange.traffic import TrafficLog
 from alchemiser.exchange.wire import UNREADABLE, Batch, Encoding, MarketMessage, decode, encode
+from alchemiser.market.calendar import NEW_YORK
 
-FEEDS: Final = ("sip", "iex", "delayed_sip", "test")
+NIGHT_FEEDS: Final = ("boats", "overnight")
+FEEDS: Final = ("sip", "iex", "delayed_sip", "test", *NIGHT_FEEDS)
+_NIGHT_BEGINS, _NIGHT_ENDS = time(20), time(4)
 AUTH_SECONDS: Final = 10.0
 _DELAY: Final = timedelta(minutes=15)
 _QUEUE_FRAMES: Final = 2_000
@@ -155,6 +158,10 @@ class MarketSession:
         return error_frame(code)
 
 
+def _is_night(at: datetime) -> bool:
+    return not _NIGHT_ENDS <= at.astimezone(NEW_YORK).time() < _NIGHT_BEGINS
+
+
 def _is_symbol_list(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(symbol, str) for symbol in value)
 
@@ -256,6 +263,9 @@ class MarketStream:
         batch = Batch(messages)
         for feed in ("sip", "iex"):
             self._deliver(feed, batch)
+        if any(self.has_clients(feed) for feed in NIGHT_FEEDS) and _is_night(at):
+            for feed in NIGHT_FEEDS:
+                self._deliver(feed, batch)
         if self.has_clients("delayed_sip"):
             self._delayed.append((at, batch))
         while self._delayed and self._delayed[0][0] + _DELAY <= at:

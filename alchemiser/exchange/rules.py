@@ -9,14 +9,13 @@ from decimal import Decimal
 from typing import Final, Protocol
 
 from alchemiser.domain.money import ONE, tick_of
-from alchemiser.exchange.assets import AssetRecord
+from alchemiser.exchange.assets import FRACTIONAL_EXTENDED_HOURS, AssetRecord
 from alchemiser.exchange.errors import forbidden, unprocessable, wash_trade
 from alchemiser.exchange.orders import OrderClass, OrderType, Side, TimeInForce, VenueOrder
 from alchemiser.exchange.requests import OrderRequest
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.timeline import NEW_YORK, TradingDay
 
-FRACTIONAL_EXTENDED_HOURS: Final = "fractional_eh_enabled"
 PTP_NO_EXCEPTION: Final = "ptp_no_exception"
 
 _OPG_CUT_OFF: Final = timedelta(minutes=2)

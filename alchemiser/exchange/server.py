@@ -34,7 +34,7 @@ from alchemiser.exchange.feed import MarketFeed
 from alchemiser.exchange.front_door import NEVER, FrontDoor, taking_back
 from alchemiser.exchange.gate import Gate, error_answer
 from alchemiser.exchange.handler import Driver
-from alchemiser.exchange.market_stream import FEEDS, MarketStream
+from alchemiser.exchange.market_stream import FEEDS, NIGHT_FEEDS, MarketStream
 from alchemiser.exchange.order_stream import OrderStream
 from alchemiser.exchange.persistence import StateFile
 from alchemiser.exchange.rate_limit import RateLimit
@@ -280,7 +280,9 @@ class ExchangeServer:
             # A client whose base URL ends in a slash asks for //v2/...; the service does not mind.
             app.router.add_route(method, "/" + path, handler)
         app.router.add_route("GET", "/stream", self.order_stream.handle)
-        app.router.add_route("GET", f"/v2/{{feed:{'|'.join(FEEDS)}}}", self.market_stream.handle)
+        day_feeds = "|".join(feed for feed in FEEDS if feed not in NIGHT_FEEDS)
+        app.router.add_route("GET", f"/v2/{{feed:{day_feeds}}}", self.market_stream.handle)
+        app.router.add_route("GET", f"/v1beta1/{{feed:{'|'.join(NIGHT_FEEDS)}}}", self.market_stream.handle)
         return app
 
     @web.middleware

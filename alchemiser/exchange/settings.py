@@ -26,6 +26,9 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     ``splits`` lets the synthetic market split shares about twice a year and symbol; those in the bars of a folder always happen. ``halts``
     stops a symbol for some minutes about once in 25 sessions: five for volatility, longer for news.
 
+    ``overnight`` plays the session from eight in the evening to four in the morning before each trading day, and makes every asset
+    ``overnight_tradable``.
+
     The open questions of the reference (section 11) each have a switch, the documented reading first:
 
     - ``extended_gtc``: whether gtc orders may ask for extended hours (5).
@@ -65,6 +68,7 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     dividends: bool = False
     splits: bool = False
     halts: bool = False
+    overnight: bool = False
     margin_interest: bool = False
     interest_rate: Decimal = Decimal("0.0625")
     settled_cash_only: bool = False

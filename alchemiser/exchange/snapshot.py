@@ -27,7 +27,18 @@ from alchemiser.exchange.watchlists import Watchlist
 _FORMAT: Final = 2
 
 DueKind = Literal[
-    "acknowledge", "match", "activate", "cancel", "replace", "unpark", "pre_market_open", "open", "close", "gtc_sweep", "after_hours_close"
+    "acknowledge",
+    "match",
+    "activate",
+    "cancel",
+    "replace",
+    "unpark",
+    "overnight_open",
+    "pre_market_open",
+    "open",
+    "close",
+    "gtc_sweep",
+    "after_hours_close",
 ]
 
 

@@ -1,6 +1,7 @@
 """Which part of which trading day it is: the phases of section 9.1 and the sessions that orders live in.
 
-The exchange's calendar comes in as a function from a date to its session; nothing here knows holidays. The overnight session is not traded.
+The exchange's calendar comes in as a function from a date to its session; nothing here knows holidays. The overnight session, where it is
+played, begins on the evening before a trading day and belongs to that day.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ NEW_YORK: Final = ZoneInfo("America/New_York")
 
 _PRE_MARKET_OPENS: Final = time(4)
 _AFTER_HOURS_CLOSE: Final = time(20)
+_OVERNIGHT_OPENS: Final = time(20)
 _AFTER_HOURS_CLOSE_OF_HALF_DAY: Final = time(17)
 _LONGEST_BREAK: Final = timedelta(days=30)
 _DAYS_REMEMBERED: Final = 64
@@ -30,21 +32,24 @@ class Phase(StrEnum):
     PRE_MARKET = "pre_market"
     REGULAR = "regular"
     AFTER_HOURS = "after_hours"
+    OVERNIGHT = "overnight"
 
 
 class TradingDay(msgspec.Struct, frozen=True):
-    """One session with the extended hours around it; all times UTC."""
+    """One session with the extended hours around it; all times UTC. Without ``overnight_opens_at`` the night before is no session."""
 
     on: date
     pre_market_opens_at: datetime
     opens_at: datetime
     closes_at: datetime
     after_hours_close_at: datetime
+    overnight_opens_at: datetime | None = None
 
     def phase(self, at: datetime) -> Phase:
         """Return the phase at a time; each phase includes its beginning and not its end."""
         if not self.pre_market_opens_at <= at < self.after_hours_close_at:
-            return Phase.CLOSED
+            is_night = self.overnight_opens_at is not None and self.overnight_opens_at <= at < self.pre_market_opens_at
+            return Phase.OVERNIGHT if is_night else Phase.CLOSED
         if at < self.opens_at:
             return Phase.PRE_MARKET
         return Phase.REGULAR if at < self.closes_at else Phase.AFTER_HOURS
@@ -52,6 +57,8 @@ class TradingDay(msgspec.Struct, frozen=True):
     def phase_began(self, at: datetime) -> datetime:
         """Return when the phase of that time began; for a closed market the time itself."""
         begins = {Phase.PRE_MARKET: self.pre_market_opens_at, Phase.REGULAR: self.opens_at, Phase.AFTER_HOURS: self.closes_at}
+        if self.overnight_opens_at is not None:
+            begins[Phase.OVERNIGHT] = self.overnight_opens_at
         return begins.get(self.phase(at), at)
 
 
@@ -63,8 +70,10 @@ def local_time(on: date, at: time) -> datetime:
 class Timeline:
     """The trading days of one calendar. What was found last is remembered: orders come by the thousand on one day."""
 
-    def __init__(self, sessions: Callable[[date], Session | None]) -> None:
+    def __init__(self, sessions: Callable[[date], Session | None], *, overnight: bool = False) -> None:
+        """With ``overnight`` the night before each trading day is a session of its own."""
         self._sessions = sessions
+        self._overnight = overnight
         self._days = lru_cache(maxsize=_DAYS_REMEMBERED)(self._trading_day)
         self._for_orders: dict[tuple[bool, bool], tuple[datetime, datetime, TradingDay]] = {}
 
@@ -83,6 +92,7 @@ class Timeline:
             opens_at=session.opens_at.astimezone(UTC),
             closes_at=session.closes_at.astimezone(UTC),
             after_hours_close_at=local_time(on, evening),
+            overnight_opens_at=local_time(on - timedelta(days=1), _OVERNIGHT_OPENS) if self._overnight else None,
         )
 
     def days_from(self, at: datetime) -> Iterator[TradingDay]:
@@ -122,7 +132,12 @@ class Timeline:
             self._for_orders[kind] = at, ends_at(found), found
         return found
 
+    def _trade_date(self, at: datetime) -> date:
+        day = self.day_ending_after(at)
+        return at.astimezone(NEW_YORK).date() if day is None else day.on
+
     def settlement_date(self, at: datetime) -> date | None:
-        """Return the date on which a trade of that moment settles: the next trading day (T+1)."""
-        today = at.astimezone(NEW_YORK).date()
+        """Return when a trade of that moment settles: on the next trading day (T+1); a trade of the night is of the day it precedes."""
+        local = at.astimezone(NEW_YORK)
+        today = local.date() if local.time() < _OVERNIGHT_OPENS else self._trade_date(at)
         return next((day.on for day in self.days_from(at) if day.on > today), None)

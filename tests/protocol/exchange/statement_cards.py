@@ -769,4 +769,144 @@ WHIM_ROWS: Final[list[Row]] = [
     ),
 ]
 
-STATEMENT_ROWS: Final[list[Row]] = [*ACCESS_ROWS, *ASSET_ROWS, *ORDER_ROWS, *DATA_ROWS, *HALT_ROWS, *WHIM_ROWS]
+AT_NINE: Final = Forward(6.5 * 3600 + 5 * 3600)
+"""From the open to nine in the evening."""
+NIGHT_LIMIT: Final = limit("500.00", extended_hours=True)
+TRADES_AT_NIGHT: Final = {"core": ExchangeSettings(overnight=True), "days": 2}
+
+NIGHT_ROWS: Final[list[Row]] = [
+    (
+        "9.1",
+        "at night an extended limit order trades, and is of the next day",
+        (
+            AT_NINE,
+            Quote("SPY", 499.90, 499.95),
+            send(NIGHT_LIMIT, has={"expires_at": "2025-03-05T01:00:00Z"}),
+            FILLS,
+            shows("o", status="filled", filled_avg_price="499.95"),
+            Events(
+                (("pending_new", "o"), ("new", "o"), ("fill", "o", {"settle_date": "2025-03-05"})),
+            ),
+            get("/v2/account", {"multiplier": "2"}),
+        ),
+        {"core": ExchangeSettings(overnight=True, multiplier="4"), "days": 2},
+    ),
+    (
+        "9.1",
+        "at night a market order, and one without extended hours, wait for the day",
+        (
+            AT_NINE,
+            Quote("SPY", 499.90, 499.95),
+            refuse(order(extended_hours=True), 422, UNPROCESSABLE, "extended hours order must be DAY limit orders"),
+            send(order(), "a", {"status": "accepted"}),
+            send(limit("500.00"), "b", {"status": "accepted"}),
+            Forward(600),
+            shows("a", status="accepted"),
+            shows("b", status="accepted"),
+        ),
+        TRADES_AT_NIGHT,
+    ),
+    (
+        "9.1",
+        "without the session, or for an asset that has none, an order waits for the pre-market",
+        (
+            asset(attributes=["fractional_eh_enabled"]),
+            AT_NINE,
+            Quote("SPY", 499.90, 499.95),
+            send(NIGHT_LIMIT, has={"status": "accepted"}),
+            Forward(600),
+            shows("o", status="accepted"),
+            Forward(7 * 3600),
+            Quote("SPY", 499.90, 499.95),
+            FILLS,
+            shows("o", status="filled"),
+        ),
+        TRADES_AT_NIGHT,
+    ),
+    (
+        "9.1",
+        "the account may be kept out of the night",
+        (
+            Call("PATCH", "/v2/account/configurations", {"disable_overnight_trading": True}, has={"disable_overnight_trading": True}),
+            AT_NINE,
+            Quote("SPY", 499.90, 499.95),
+            send(NIGHT_LIMIT, has={"status": "accepted"}),
+            Forward(600),
+            shows("o", status="accepted"),
+        ),
+        TRADES_AT_NIGHT,
+    ),
+    (
+        "9.1",
+        "what is halted for the night does not trade in it",
+        (
+            asset(attributes=["overnight_tradable", "overnight_halted"]),
+            AT_NINE,
+            Quote("SPY", 499.90, 499.95),
+            send(NIGHT_LIMIT),
+            FILLS,
+            shows("o", status="accepted"),
+        ),
+        TRADES_AT_NIGHT,
+    ),
+    (
+        "9.1",
+        "an order of the night lives until the next evening",
+        (
+            AT_NINE,
+            send(limit("1.00", extended_hours=True)),
+            FILLS,
+            shows("o", status="new"),
+            Forward(22 * 3600),
+            shows("o", status="new"),
+            Forward(2 * 3600),
+            shows("o", status="expired", expired_at="2025-03-05T01:00:00Z"),
+        ),
+        TRADES_AT_NIGHT,
+    ),
+    ("8.4", "assets that trade at night", (get("/v2/assets?attributes=overnight_tradable", [ANYTHING] * 3),), TRADES_AT_NIGHT),
+    (
+        "6.5",
+        "a feed of the night",
+        (
+            Connect("/v1beta1/overnight", headers=HEADERS),
+            WELCOME,
+            AUTHENTICATED,
+            Say({"action": "subscribe", "quotes": ["SPY"]}),
+            Hear([{"quotes": ["SPY"]}]),
+            AT_NINE,
+            Quote("SPY", 499.90, 499.95),
+            Hear([{"T": "q", "S": "SPY", "ap": 499.95}]),
+        ),
+        TRADES_AT_NIGHT,
+    ),
+    (
+        "9.1",
+        "after hours only extended limit orders trade",
+        (
+            Forward(6.5 * 3600 + 60),
+            Quote("SPY", 499.90, 499.95),
+            send(NIGHT_LIMIT, "a"),
+            send(limit("500.00"), "b"),
+            FILLS,
+            shows("a", status="filled"),
+            shows("b", status="accepted"),
+        ),
+    ),
+    (
+        "9.1",
+        "before the market opens only extended limit orders trade",
+        (
+            Forward(14 * 3600 + 5.5 * 3600),
+            Quote("SPY", 499.90, 499.95),
+            send(NIGHT_LIMIT, "a"),
+            send(limit("500.00"), "b"),
+            FILLS,
+            shows("a", status="filled"),
+            shows("b", status="accepted"),
+        ),
+        {"days": 2},
+    ),
+]
+
+STATEMENT_ROWS: Final[list[Row]] = [*ACCESS_ROWS, *ASSET_ROWS, *ORDER_ROWS, *DATA_ROWS, *HALT_ROWS, *WHIM_ROWS, *NIGHT_ROWS]
