@@ -161,6 +161,10 @@ class AlpacaVenue:
                 raise
             _log.info("cancel came too late", venue_order_id=venue_order_id, answer=str(refused))
 
+    async def cancel_all(self) -> None:
+        """Ask for the cancel of every open order of the account, whoever sent it."""
+        await self._rest.call(self._trading, Request(method="DELETE", path="/v2/orders", what="cancel of every open order"))
+
     async def order_by_client_id(self, client_order_id: str) -> ExecutionReport:
         """Return the state of the order. Raises ``NotFoundAtVenue`` when the venue says it does not know the id."""
         request = Request(

@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "resume": Target("alchemiser.cli.control:resume_command", "Trade again after a pause, a reduction or a halt."),
     "halt": Target("alchemiser.cli.control:halt_command", "Stop trading now and cancel what is open."),
     "reduce": Target("alchemiser.cli.control:reduce_command", "Only lower risk from now on: sell and cancel, buy nothing."),
+    "kill": Target("alchemiser.cli.kill:kill_command", "Cancel everything and halt, even while the daemon is stuck."),
     "flatten": Target("alchemiser.cli.control:flatten_command", "Sell everything."),
     "rebalance": Target("alchemiser.cli.control:rebalance_command", "Decide and trade now instead of at the next decision."),
     "reconcile": Target("alchemiser.cli.control:reconcile_command", "Compare everything with the broker now, or clear parked symbols."),

@@ -45,9 +45,11 @@ def ask(settings: Settings, path: str, *, deadline_seconds: float = DEADLINE_SEC
     return _request(settings, "GET", path, None, deadline_seconds)
 
 
-def tell(settings: Settings, action: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def tell(
+    settings: Settings, action: str, arguments: Mapping[str, Any], *, deadline_seconds: float = CONTROL_DEADLINE_SECONDS
+) -> dict[str, Any]:
     """Have the daemon do something and return what it did. Raises ``NoDaemon``, ``SafetyRefused`` without the token, ``ControlRefused``."""
-    answer = _request(settings, "POST", f"/api/v1/{action}", arguments, CONTROL_DEADLINE_SECONDS)
+    answer = _request(settings, "POST", f"/api/v1/{action}", arguments, deadline_seconds)
     if answer.status == 200:
         return answer.document
     error = answer.document.get("error", {})

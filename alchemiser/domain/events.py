@@ -689,6 +689,23 @@ class GuardRearmed(Event, frozen=True, kw_only=True):
     profit: Decimal | None = None
 
 
+class KillSwitchPulled(Event, frozen=True, kw_only=True):
+    """Somebody pulled the kill switch: ``by`` says from where, ``pulled_at`` when: perhaps long before the daemon could write it down."""
+
+    by: str
+    reason: str
+    flattens: bool
+    pulled_at: datetime
+
+
+class KillSwitchReported(Event, frozen=True, kw_only=True):
+    """A kill is over: how each order that was open ended, what was sold in shares by symbol, and what could not be done, in words."""
+
+    ended: dict[str, str]
+    sold: dict[str, Decimal]
+    could_not: tuple[str, ...]
+
+
 AnyEvent = (
     DaemonStarted
     | JournalTailDropped
@@ -753,5 +770,7 @@ AnyEvent = (
     | GuardTripped
     | GuardCleared
     | GuardRearmed
+    | KillSwitchPulled
+    | KillSwitchReported
 )
 """Every event, as a tagged union: what the journal decodes."""

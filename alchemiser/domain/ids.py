@@ -20,6 +20,15 @@ def rebalance_id(session: date, number: int) -> str:
     return f"{session:%Y%m%d}.{number}"
 
 
+FIRST_KILL_NUMBER = 9001
+"""From this number on the rebalances of a session are sales of the kill switch, which carries them out by itself."""
+
+
+def is_of_a_kill(rebalance: str) -> bool:
+    """Whether a rebalance is a sale of the kill switch: no handler plans, works or ends it."""
+    return int(rebalance.rpartition(".")[2]) >= FIRST_KILL_NUMBER
+
+
 def client_order_id(epoch: str, rebalance: str, intent: str, attempt: int) -> str:
     """Return the id under which one attempt of one intent is sent: readable, at most 48 characters, never reused.
 

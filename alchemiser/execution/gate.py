@@ -28,7 +28,7 @@ from alchemiser.domain.events import (
 from alchemiser.domain.intents import Intent
 from alchemiser.domain.market import Session
 from alchemiser.domain.orders import Side
-from alchemiser.domain.trading import HALTED, REDUCING, TradingScopes
+from alchemiser.domain.trading import ACTIVE, GUARD, HALTED, REDUCING, TradingScopes
 
 
 class SubmitGate:
@@ -104,6 +104,10 @@ class SubmitGate:
         """Return why an intent of a plan made earlier may not be worked on, for what has been decided about its side or its strategies."""
         return self._trading.ends(intent.side, (wish.strategy for wish in intent.wishes), is_flatten=is_flatten)
 
+    def kill(self, reason: str) -> None:
+        """Close at once, without any event, until somebody resumes trading."""
+        self._reasons["killed"] = reason
+
     def why_parked(self, symbol: str) -> str | None:
         """Return why nothing of one symbol is sent even while the gate is open."""
         return self._parked(symbol)
@@ -122,6 +126,8 @@ class SubmitGate:
             case TradingStateChanged() as change:
                 self._trading.apply(change)
                 self._reasons.pop("trading", None)
+                if change.state == ACTIVE and change.strategy is None and not change.by.startswith(GUARD):
+                    self._reasons.pop("killed", None)
                 restriction = self._trading.account
                 if restriction is not None and restriction.state != REDUCING:
                     self._reasons["trading"] = restriction.words()

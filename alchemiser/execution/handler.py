@@ -50,9 +50,9 @@ from alchemiser.domain.events import (
     TimerElapsed,
     TradingStateChanged,
 )
-from alchemiser.domain.ids import split_client_order_id
+from alchemiser.domain.ids import is_of_a_kill, split_client_order_id
 from alchemiser.domain.market import Session
-from alchemiser.domain.orders import ExecutionReport, NewOrder, OrderState
+from alchemiser.domain.orders import ExecutionReport, NewOrder, Order, OrderState
 from alchemiser.domain.reconciliation import UNRESOLVED, Parking
 from alchemiser.domain.runtime import Clock
 from alchemiser.domain.venue import Venue
@@ -178,6 +178,8 @@ class ExecutionHandler:
 
     async def _begin(self, plan: RebalancePlanned, now: datetime) -> None:
         unfinished = self._parts.rebalances.unfinished
+        if is_of_a_kill(plan.rebalance_id):
+            return
         if unfinished is None or unfinished.rebalance_id != plan.rebalance_id:
             return  # Taken up and ended already, when the end of recovery was handled after the plan was made.
         if self._run is not None:
@@ -203,7 +205,7 @@ class ExecutionHandler:
         for order in self._parts.orders.open_orders():
             if order.venue_order_id is None:  # Whatever was asked for since: the venue has not said yet that it has the order.
                 self._spawn(partial(self._look_up, order.client_order_id), f"look up {order.client_order_id}")
-            elif plan is None:
+            elif plan is None and not _sells_for_a_kill(order):
                 self._spawn(partial(self._cancel, order.client_order_id, "no rebalance owns it"), f"cancel {order.client_order_id}")
         if plan is None or self._run is not None:
             return
@@ -486,3 +488,8 @@ class ExecutionHandler:
 
     async def _ring(self) -> None:
         await self._parts.publish(TimerElapsed(at=self._parts.clock.now(), kind="execution", key=""))
+
+
+def _sells_for_a_kill(order: Order) -> bool:
+    parts = split_client_order_id(order.client_order_id)
+    return parts is not None and is_of_a_kill(parts[1])

@@ -13,6 +13,7 @@ from alchemiser.domain.events import (
     RebalanceParked,
     RebalancePlanned,
 )
+from alchemiser.domain.ids import is_of_a_kill
 from alchemiser.domain.memory import Remembering
 
 KEPT_DAYS = 10
@@ -63,7 +64,7 @@ class Rebalances(Remembering):
                 self._due = due
             case DecisionMissed(session=session):
                 self._settled[session.isoformat()] = None
-            case RebalancePlanned() as plan:
+            case RebalancePlanned() as plan if not is_of_a_kill(plan.rebalance_id):
                 self._settled[plan.session.isoformat()] = None
                 self.unfinished = plan
             case RebalanceCompleted() | RebalanceParked() as end:

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from alchemiser.domain.account import BrokerActivity, BrokerPosition
-from alchemiser.domain.ids import split_client_order_id
+from alchemiser.domain.ids import is_of_a_kill, split_client_order_id
 from alchemiser.domain.money import ZERO, number_string
 from alchemiser.domain.orders import Execution, ExecutionReport, Fill, Order, OrderState, Side, apply_report, broken_by
 from alchemiser.domain.reconciliation import Difference, DifferenceCode
@@ -314,7 +314,7 @@ def _is_doubtful(found: Iterable[Difference], venue: VenueSide, view: _View) -> 
 
 def _is_owned(order: Order, unfinished: str | None) -> bool:
     parts = split_client_order_id(order.client_order_id)
-    return parts is not None and parts[1] == unfinished
+    return parts is not None and (parts[1] == unfinished or is_of_a_kill(parts[1]))
 
 
 def _compare_positions(own: OwnSide, venue: VenueSide, view: _View) -> Iterator[Difference]:

@@ -78,7 +78,7 @@ class GuardState(Remembering):
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
         match envelope.event:
-            case RebalancePlanned() as plan:
+            case RebalancePlanned() as plan if plan.capital:  # A kill plans its sales without any.
                 self.capital = {ACCOUNT: plan.equity, **plan.capital}
             case SessionOpened(session=session) if session.date != self._session:
                 self._session, self._opens = session.date, {}

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.events import TradingStateChanged
+from alchemiser.domain.events import KillSwitchPulled, KillSwitchReported, TradingStateChanged
 from alchemiser.domain.memory import Remembering
 from alchemiser.domain.trading import ACTIVE, TradingScopes
 
@@ -15,29 +15,40 @@ class TradingMemory(msgspec.Struct, kw_only=True):
 
     scopes: TradingScopes
     changed: TradingStateChanged | None
+    killed: KillSwitchPulled | None
+    kill: KillSwitchReported | None
 
 
 class TradingState(Remembering):
     """What the operator, the daemon and its guards last decided. A restriction survives a restart until somebody lifts it."""
 
     memory_type = TradingMemory
-    listens_to = (TradingStateChanged,)
+    listens_to = (TradingStateChanged, KillSwitchPulled, KillSwitchReported)
 
     def __init__(self) -> None:
         self.scopes = TradingScopes()
         self._changed: TradingStateChanged | None = None
+        self.killed: KillSwitchPulled | None = None
+        self.kill: KillSwitchReported | None = None
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
-        event = envelope.event
-        if isinstance(event, TradingStateChanged):
-            self.scopes.apply(event)
-            if event.strategy is None:
-                self._changed = event
+        match envelope.event:
+            case TradingStateChanged() as event:
+                self.scopes.apply(event)
+                if event.strategy is None:
+                    self._changed = event
+            case KillSwitchPulled() as event:
+                self.killed, self.kill = event, None
+            case KillSwitchReported() as event:
+                self.kill = event
+            case _:
+                pass
 
     def remember(self, memory: TradingMemory) -> None:
         """Take up what another component of this kind remembered; whoever has the scopes of this one sees them change."""
         self.scopes.by_scope, self._changed = memory.scopes.by_scope, memory.changed
+        self.killed, self.kill = memory.killed, memory.kill
 
     @property
     def state(self) -> str:

@@ -29,12 +29,14 @@ from alchemiser.market.quotes import QuoteBook
 from alchemiser.risk.handler import Books
 from alchemiser.service.health import HealthReport
 from alchemiser.service.http import Action
+from alchemiser.service.kill_switch import KillSwitch
 from alchemiser.service.live_feed import LiveFeed
 from alchemiser.service.metrics import Gauges
 from alchemiser.service.preview import Preview
 from alchemiser.service.reconciliations import Reconciliations
 from alchemiser.service.state import JournaledState
 from alchemiser.service.state_view import JournaledView, latest_events
+from alchemiser.service.view import Plain
 from alchemiser.service.vitals import Vitals
 
 RECONCILIATION_SECONDS = 45.0
@@ -42,6 +44,9 @@ RECONCILIATION_SECONDS = 45.0
 
 DURABLE_SECONDS = 2.0
 """How long the answer to a pause, a halt or a resume waits for the disk, in seconds of the loop: it is in effect before it is written."""
+
+KILL_SECONDS = 15.0
+"""How long an operator is kept waiting for what a kill does, in seconds of the loop."""
 
 _TRADING_STATES = {"pause": PAUSED, "resume": ACTIVE, "halt": HALTED, "reduce": REDUCING}
 
@@ -65,6 +70,7 @@ class Answers(JournaledView):
         reconciliations: Reconciliations,
         stop: Callable[[str], Mapping[str, Any]],
         rearm: Callable[..., Awaitable[dict[str, Any]]],
+        kill_switch: KillSwitch | None = None,
     ) -> None:
         super().__init__(
             state,
@@ -84,6 +90,7 @@ class Answers(JournaledView):
         self._reconciliations = reconciliations
         self._stop_daemon = stop
         self._rearm = rearm
+        self._kill_switch = kill_switch
 
     def health(self) -> HealthReport:
         """Return whether the daemon is live and ready, and why not."""
@@ -110,6 +117,8 @@ class Answers(JournaledView):
     async def control(self, action: Action, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Do what the operator asks and say what was done. Raises ``NotReady`` or ``UsageError`` when it cannot be done now."""
         reason, now = str(arguments.get("reason", "asked for by the operator")), self._now()
+        if action == "kill":
+            return await self._kill(arguments, reason)
         if action in _TRADING_STATES:
             return await self._change_state(_TRADING_STATES[action], arguments.get("strategy"), reason)
         if action == "reconcile":
@@ -134,6 +143,19 @@ class Answers(JournaledView):
         else:
             await self._bus.publish(DecisionDue(at=now, rebalance_id=key, session=session.date, reason=reason))
         return {"rebalance": key}
+
+    async def _kill(self, arguments: Mapping[str, Any], reason: str) -> Mapping[str, Any]:
+        """Pull the kill switch, wait a while for what it does, and say how far it is: it goes on by itself."""
+        if self._kill_switch is None:
+            raise NotReady("kill: this daemon has no kill switch; nothing was done")
+        self._kill_switch.pull("operator", reason, flattens=arguments.get("flatten") is True)
+        await self._kill_switch.wait(KILL_SECONDS)
+        return {"kill": self._kill_switch.document()}
+
+    def status(self) -> Plain:
+        """Return what the journal knows, and how far a kill of this process is."""
+        document = self._kill_switch.document() if self._kill_switch is not None else None
+        return {**super().status()} | ({} if document is None else {"kill": document})
 
     async def _rearm_guard(self, arguments: Mapping[str, Any], reason: str) -> Mapping[str, Any]:
         """Arm a tripped guard again; durable before the answer says so, because it lifts what keeps money safe."""
@@ -160,6 +182,8 @@ class Answers(JournaledView):
         scopes, known = self._state.trading.scopes, self._strategy_names()
         if strategy is not None and strategy not in known:
             raise UsageError(f"there is no strategy {strategy!r}; there are {', '.join(known)}. Nothing was done")
+        if state == ACTIVE and self._kill_switch is not None and (killed := self._kill_switch.why_not_resume()) is not None:
+            raise NotReady(f"resume: {killed}. Nothing was done")
         if state == ACTIVE:
             holding = [place.removeprefix(GUARD) for place in scopes.by_scope.get(strategy or ACCOUNT, {}) if place]
             if holding:

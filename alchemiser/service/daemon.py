@@ -52,6 +52,7 @@ from alchemiser.risk.pre_trade import PreTrade
 from alchemiser.service.answers import Answers
 from alchemiser.service.decision_market import DecisionMarket
 from alchemiser.service.history_source import daily_bars_of
+from alchemiser.service.kill_switch import KillSwitch
 from alchemiser.service.live_feed import LiveFeed
 from alchemiser.service.messenger import Address, Messenger
 from alchemiser.service.metrics import DaemonMetrics
@@ -87,7 +88,7 @@ class DaemonParts(Struct, frozen=True):
 
     ``reloader`` watches the files of the roster, ``warnings`` say by strategy what should be known about it, ``addresses`` are those of
     people who are told of what needs them, ``last_session`` ends the schedule, ``list_symbols`` lists more symbols on an embedded exchange,
-    and ``is_threaded`` is false on virtual time.
+    and ``is_threaded`` is false on virtual time. The ``kill_switch`` works beside the daemon and outlives it.
     """
 
     settings: Settings
@@ -104,6 +105,7 @@ class DaemonParts(Struct, frozen=True):
     last_session: date | None = None
     list_symbols: Callable[[Sequence[str]], None] | None = None
     is_threaded: bool = True
+    kill_switch: KillSwitch | None = None
 
 
 class Daemon:
@@ -277,6 +279,7 @@ class Daemon:
             reconciliations=self.reconciliations,
             stop=self.stopping.told,
             rearm=self.rearm,
+            kill_switch=parts.kill_switch,
         )
         self.guards = GuardKeeper(
             GuardParts(
@@ -402,6 +405,14 @@ class Daemon:
         # Restated, because the gate of this process has not heard it.
         for again in self.state.trading.restated(self.parts.runtime.clock.now()):
             await self.bus.publish(again)
+        if self.parts.kill_switch is not None:
+            self.parts.kill_switch.attach(
+                post=self.bus.post,
+                books=lambda: {name: book.holdings() for name, book in self.state.ledger.books.items()},
+                close_gate=self.gate.kill,
+                heard=self._killed_at,
+                known=self.state.orders.get,
+            )
 
     async def _until_the_end(self) -> None:
         await self.scheduler.run()
@@ -428,6 +439,10 @@ class Daemon:
     async def rearm(self, guard: str, strategy: str | None, *, by: str, reason: str, reset: bool) -> dict[str, Any]:
         """Arm a guard again; see :meth:`GuardKeeper.rearm`."""
         return await self.guards.rearm(guard, strategy, by=by, reason=reason, reset=reset)
+
+    def _killed_at(self) -> datetime | None:
+        killed = self.state.trading.killed
+        return None if killed is None else killed.pulled_at
 
     def _tell_manager(self, envelope: Envelope) -> None:
         match envelope.event:

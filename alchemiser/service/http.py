@@ -30,7 +30,7 @@ from alchemiser.service.settings import Settings
 from alchemiser.service.state_file import HttpAddress, remove_http_address, write_http_address
 from alchemiser.service.view import EVENTS_BY_DEFAULT, RESOURCES, Resource, StateView, document, to_json
 
-Action = Literal["pause", "resume", "halt", "reduce", "flatten", "rebalance", "reconcile", "stop", "rearm"]
+Action = Literal["pause", "resume", "halt", "reduce", "flatten", "rebalance", "reconcile", "stop", "rearm", "kill"]
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 
 BODY_BYTES_AT_MOST: Final = 64 * 1024

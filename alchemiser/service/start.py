@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import structlog
@@ -30,14 +31,17 @@ from alchemiser.service.clock import WallClock
 from alchemiser.service.daemon import Daemon, DaemonParts
 from alchemiser.service.deferred import load
 from alchemiser.service.http import open_door
+from alchemiser.service.kill_switch import KillSwitch, KillSwitchParts
 from alchemiser.service.messenger import addresses
 from alchemiser.service.metrics import DaemonMetrics
 from alchemiser.service.offline import JOURNAL_FILE
+from alchemiser.service.recovery import recover
 from alchemiser.service.roster import load_roster, untradable_symbols, wanted_strategies, without_unknown_symbols
 from alchemiser.service.runtime import SeededRuntime
 from alchemiser.service.safety import require_live_agreement
 from alchemiser.service.secrets import SecretMasker
 from alchemiser.service.settings import RunOptions, Settings
+from alchemiser.service.state import JournaledState
 from alchemiser.service.stream_watch import StreamWatch
 from alchemiser.service.surroundings import Surroundings
 from alchemiser.service.venue_clock import following_clock
@@ -54,6 +58,9 @@ CALENDAR_AHEAD = timedelta(days=60)
 
 SWITCH_SECONDS = 0.0001
 """How long one thread may keep the interpreter from another. Python's own 5 ms is an age for an order whose intent is being committed."""
+
+KILL_POLL_SECONDS = 1.0
+"""How often the file of the kill switch is looked for."""
 
 TURNS_PER_LIMIT = 2
 """How often the bus is probed within the time in which it must turn round."""
@@ -160,6 +167,7 @@ async def _trade(
         )
     )
     metrics.requests_left = lambda: venue.requests_left
+    kill_switch = await stack.enter_async_context(_kill_switch(settings, connection, clock, journal, surroundings))
     account = await venue.account()
     require_live_agreement(settings, live_agreed=options.live_agreed, account_number=account.account_number)
     if market is None:
@@ -191,6 +199,7 @@ async def _trade(
             last_session=market.last_session if market else None,
             list_symbols=market.list_symbols if market else None,
             is_threaded=surroundings.is_threaded,
+            kill_switch=kill_switch,
         )
     )
     async with open_door(daemon.answers, settings, metrics=daemon.metrics.exposition, listener=surroundings.door_listener) as address:
@@ -232,6 +241,39 @@ async def _trade(
             turn_seconds=surroundings.turn_seconds or settings.service.turn_limit_seconds / TURNS_PER_LIMIT,
             takes_signals=surroundings.takes_signals,
         )
+
+
+def _kill_switch(settings: Settings, connection: Connection, clock: Clock, journal: Journal, surroundings: Surroundings) -> KillSwitch:
+    """Return the kill switch, which works from here on whatever becomes of the start; it has a connection of its own."""
+
+    def open_venue() -> AlpacaVenue:
+        return AlpacaVenue(
+            connection.credentials,
+            trading_url=connection.trading_url,
+            data_url=connection.data_url,
+            clock=clock,
+            random=SeededRuntime(clock, surroundings.seed).random,
+            limits=RestLimits(deadline_seconds=settings.alpaca.request_deadline_seconds),
+            make_connector=surroundings.connector,
+        )
+
+    def books() -> dict[str, dict[str, Decimal]]:
+        state = JournaledState(lambda event: None)
+        recover(state, journal)
+        return {name: book.holdings() for name, book in state.ledger.books.items()}
+
+    return KillSwitch(
+        KillSwitchParts(
+            state=settings.service.state,
+            clock=clock,
+            epoch=journal.epoch,
+            open_venue=open_venue,
+            books=books,
+            poll_seconds=surroundings.turn_seconds or KILL_POLL_SECONDS,
+            end_seconds=settings.service.stop_seconds,
+            takes_signals=surroundings.takes_signals,
+        )
+    )
 
 
 def _connection(settings: Settings, market: "EmbeddedMarket | None") -> Connection:

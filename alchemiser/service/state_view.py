@@ -15,6 +15,7 @@ from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import Order
 from alchemiser.domain.reconciliation import MEANINGS, Difference
 from alchemiser.domain.shortfall import OrderShortfall, Slippage
+from alchemiser.domain.trading import HALTED
 from alchemiser.service.results import ResultHistory, ResultReader
 from alchemiser.service.state import JournaledState
 from alchemiser.service.view import Plain
@@ -65,6 +66,7 @@ class JournaledView:
                 "since": trading.since,
                 "strategies": {name: msgspec.structs.asdict(one) for name, one in trading.scopes.strategies().items()},
             },
+            "kill": self._kill_report(),
             "guards": [msgspec.structs.asdict(trip) for _, trip in sorted(self._state.guards.trips.items())],
             "session": {
                 "date": session.date if session else None,
@@ -86,6 +88,15 @@ class JournaledView:
             "strategies": dict(started.strategies) if started else {},
             "handler_failures": overview.failures,
         }
+
+    def _kill_report(self) -> Plain | None:
+        """Return when the kill switch was last pulled and what came of it; nothing once trading was resumed."""
+        killed, report = self._state.trading.killed, self._state.trading.kill
+        if killed is None or self._state.trading.state != HALTED:
+            return None
+        asked = {"by": killed.by, "reason": killed.reason, "at": killed.pulled_at, "flattens": killed.flattens}
+        done = {} if report is None else {"ended": report.ended, "sold": report.sold, "could_not": list(report.could_not)}
+        return asked | {"is_over": report is not None} | done
 
     def reconciliation(self) -> Plain:
         """Return what the last comparison with the venue found: each difference with its code, both sides, and what is done about it."""

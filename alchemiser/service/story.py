@@ -20,6 +20,8 @@ from alchemiser.domain.events import (
     GuardRearmed,
     GuardTripped,
     JournalTailDropped,
+    KillSwitchPulled,
+    KillSwitchReported,
     LedgerCompared,
     MailboxFilled,
     OrderClosed,
@@ -72,7 +74,7 @@ _WARNINGS = (
     StrategyNotReloaded,
     StrategyWarned,
 )
-_ERRORS = (StrategyFailed, GuardTripped)
+_ERRORS = (StrategyFailed, GuardTripped, KillSwitchPulled)
 
 
 class Storyteller:
@@ -104,6 +106,7 @@ class Storyteller:
         TradingStatusChanged,
         GuardCleared,
         GuardRearmed,
+        KillSwitchReported,
         *_WARNINGS,
         *_ERRORS,
     )

@@ -6,6 +6,7 @@ that copy. When the sessions are over the faults are taken away and one last dae
 """
 
 import asyncio
+import shutil
 import sqlite3
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
@@ -40,6 +41,7 @@ from alchemiser.service import embedded, start
 from alchemiser.service.clock import VirtualClock
 from alchemiser.service.daemon import Daemon
 from alchemiser.service.embedded import EmbeddedMarket
+from alchemiser.service.kill_record import RECORD_FILE, SWITCH_FILE
 from alchemiser.service.notify import SystemdNotifier
 from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.settings import RunOptions
@@ -145,6 +147,9 @@ class _Life:
             self.disk.fail(self.state / JOURNAL_FILE, heir)
         else:
             self.disk.copy(self.state / JOURNAL_FILE, heir)
+        for name in (RECORD_FILE, SWITCH_FILE):  # Each was synced when it was written.
+            if (self.state / name).exists():
+                shutil.copy(self.state / name, heir / name)
         if self.tears:
             tear(heir / JOURNAL_FILE)
         if self.end is not None and self.end.kind == "old journal":

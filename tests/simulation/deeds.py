@@ -133,6 +133,14 @@ async def pause(run: Doer, deed: Deed) -> None:
             await run.clock.sleep(1.0)
 
 
+async def kill(run: Doer, deed: Deed) -> None:
+    """The kill switch is pulled as soon as there is a daemon to do it, and for ``symbol`` "sell" everything is sold, too."""
+    while (daemon := run.present) is None or daemon.parts.kill_switch is None:
+        await run.clock.sleep(0.05)
+    daemon.parts.kill_switch.pull("the scenario", "it says so", flattens=deed.symbol == "sell")
+    run.struck.append(deed.kind)
+
+
 async def _control(run: Doer, action: Any) -> bool:
     daemon = run.present
     if daemon is None or daemon.parts.journal._is_closed or daemon.bus._state:
@@ -297,6 +305,7 @@ Do = Callable[[Doer, Deed], Awaitable[None]]
 DEEDS: Mapping[str, Do] = {
     "halt": halt,
     "pause": pause,
+    "kill": kill,
     "step clock": step_clock,
     "suspend": suspend,
     "slow disk": slow_disk,

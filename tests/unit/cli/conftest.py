@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -10,6 +10,11 @@ import pytest
 import structlog
 
 from alchemiser.cli.app import run
+from alchemiser.service.http import open_door
+from alchemiser.service.settings import Settings
+from tests.unit.service.conftest import FakeView
+
+TOKEN = "a-token-for-tests"
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -60,3 +65,26 @@ def alchemiser_beside(alchemiser: Command) -> AsyncCommand:
         return await asyncio.to_thread(alchemiser, *arguments)
 
     return command
+
+
+@pytest.fixture
+def view() -> FakeView:
+    """Return a daemon's view."""
+    return FakeView()
+
+
+@pytest.fixture
+async def state(view: FakeView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    """Serve the view and return the state directory of that daemon."""
+    monkeypatch.setenv("ALCHEMISER_SERVICE__TOKEN", TOKEN)
+    directory = tmp_path / "daemon"
+    directory.mkdir()
+    settings = Settings.model_validate({"service": {"http": "127.0.0.1:0", "state": directory, "token": TOKEN}})
+    async with open_door(view, settings, metrics=lambda: (b"", "text/plain")):
+        yield str(directory)
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make sure that the default address has no daemon."""
+    monkeypatch.setenv("ALCHEMISER_SERVICE__HTTP", "127.0.0.1:1")

@@ -20,6 +20,7 @@ class FakeView:
         self.report = HealthReport(live=True, ready=True)
         self.asked: list[tuple[str, Mapping[str, Any]]] = []
         self.refusal: Exception | None = None
+        self.killed: Mapping[str, Any] = {"is_over": True, "could_not": []}
         self.feed = LiveFeed()
 
     def as_of(self) -> datetime:
@@ -67,7 +68,7 @@ class FakeView:
         if self.refusal is not None:
             raise self.refusal
         self.asked.append((action, arguments))
-        return {"state": "paused"}
+        return {"state": "paused"} if action != "kill" else {"kill": self.killed}
 
 
 NOT_READY = HealthReport(

@@ -18,6 +18,8 @@ from alchemiser.domain.events import (
     Event,
     FlattenOrdered,
     GuardTripped,
+    KillSwitchPulled,
+    KillSwitchReported,
     LedgerCompared,
     QuoteUpdated,
     Reconciled,
@@ -243,6 +245,73 @@ def test_a_guard_is_armed_again_by_its_name(tmp_path: Path) -> None:
         for nonsense in ({}, {"guard": 5}, {"guard": "drawdown", "strategy": 5}):
             with pytest.raises(UsageError, match="rearm needs the name of a guard"):
                 await house.answers.control("rearm", nonsense)
+
+    asked(tmp_path, play)
+
+
+class Switch:
+    """A kill switch that remembers how it was pulled."""
+
+    def __init__(self) -> None:
+        self.pulled: list[tuple[str, str, bool]] = []
+        self.why_not: str | None = None
+
+    def pull(self, by: str, reason: str, *, flattens: bool = False) -> None:
+        """Remember it."""
+        self.pulled.append((by, reason, flattens))
+
+    async def wait(self, seconds: float) -> bool:
+        """Be done."""
+        return True
+
+    def document(self) -> dict[str, object] | None:
+        """Say what was done."""
+        return {"is_over": True} if self.pulled else None
+
+    def why_not_resume(self) -> str | None:
+        """Say what the test wants."""
+        return self.why_not
+
+
+def test_the_kill_switch_is_pulled_and_told(tmp_path: Path) -> None:
+    """Its report is the answer and in `status`; nobody resumes while it says no; without one it is refused."""
+
+    async def play(house: House) -> None:
+        with pytest.raises(NotReady, match="no kill switch"):
+            await house.answers.control("kill", {})
+        switch = Switch()
+        house.answers._kill_switch = switch  # type: ignore[assignment]
+        assert house.answers.status()["kill"] is None
+        assert {"kill": {"is_over": True}} == await house.answers.control("kill", {"reason": "drill", "flatten": True})
+        await house.answers.control("kill", {"flatten": "yes"})
+        assert [("operator", "drill", True), ("operator", "asked for by the operator", False)] == switch.pulled
+        assert {"is_over": True} == house.answers.status()["kill"]
+        switch.why_not = "the file is there"
+        with pytest.raises(NotReady, match="resume: the file is there"):
+            await house.answers.control("resume", {})
+        switch.why_not = None
+        assert "active" == (await house.answers.control("resume", {}))["trading"]
+
+    asked(tmp_path, play)
+
+
+def test_a_kill_that_is_over_is_told_from_the_journal(tmp_path: Path) -> None:
+    """As long as trading is halted: what it did, and before that, that it was pulled."""
+
+    async def play(house: House) -> None:
+        house.live(
+            KillSwitchPulled(at=NOON, by="file", reason="drill", flattens=False, pulled_at=NOON),
+            TradingStateChanged(at=NOON, state="halted", by="kill switch", reason="drill"),
+        )
+        assert {"by": "file", "reason": "drill", "at": NOON, "flattens": False, "is_over": False} == house.answers.status()["kill"]
+        house.live(KillSwitchReported(at=NOON, ended={"a": "canceled"}, sold={}, could_not=("nothing",)))
+        told = house.answers.status()["kill"]
+        assert (True, {"a": "canceled"}, ["nothing"]) == (told["is_over"], told["ended"], told["could_not"])
+        house.gate.kill("the kill switch was pulled")
+        assert {"killed", "trading"} <= set(codes(house.answers.health()))
+        await house.answers.control("resume", {})
+        assert house.answers.status()["kill"] is None
+        assert "killed" not in house.gate.reasons
 
     asked(tmp_path, play)
 
