@@ -19,6 +19,8 @@ from alchemiser.domain.events import (
     GapOpened,
     GuardTripped,
     HandlerFailed,
+    KillSwitchPulled,
+    KillSwitchReported,
     LedgerCompared,
     RebalanceParked,
     Reconciled,
@@ -100,6 +102,18 @@ def _guard(event: GuardTripped) -> Bulletin:
     return Bulletin(Level.ERROR, f"guard {event.guard}{of}", f"The guard {event.guard}{of} tripped", text)
 
 
+def _killed(event: KillSwitchPulled) -> Bulletin:
+    text = f"by {event.by}: {event.reason}; everything is cancelled{' and sold' if event.flattens else ''}, trading is halted"
+    return Bulletin(Level.ERROR, f"kill {event.pulled_at}", "The kill switch was pulled", text)
+
+
+def _kill_over(event: KillSwitchReported) -> Bulletin:
+    text = f"{len(event.ended)} open orders ended, {len(event.sold)} symbols were sold"
+    if event.could_not:
+        return Bulletin(Level.ERROR, "kill over", "The kill switch could not do everything", "; ".join((text, *event.could_not)))
+    return Bulletin(Level.WARNING, "kill over", "The kill switch has done its work", text)
+
+
 def _handler_failed(event: HandlerFailed) -> Bulletin:
     text = f"{event.handler} raised at event {event.sequence}: {event.error}; {event.action}"
     return Bulletin(Level.ERROR, f"handler {event.handler}", f"A part of the daemon failed: {event.handler}", text)
@@ -130,6 +144,8 @@ WRITERS: Final[dict[type[Event], Callable[[Any], Bulletin | None]]] = {
     LedgerCompared: _ledger,
     TradingStateChanged: _trading,
     GuardTripped: _guard,
+    KillSwitchPulled: _killed,
+    KillSwitchReported: _kill_over,
     HandlerFailed: _handler_failed,
     GapOpened: _gap,
     FillBroken: _broken,

@@ -98,6 +98,7 @@ def test_the_switch_is_reached_from_every_state(tmp_path: Path, name: str) -> No
         assert record.positions == []
 
 
+@pytest.mark.slow
 def test_a_kill_by_the_file_while_it_starts_and_after(tmp_path: Path) -> None:
     """The file is there before the daemon: it begins halted, no order leaves all day, and what was done is written down."""
     pull_switch(tmp_path, "flatten, says the operator")
@@ -115,6 +116,7 @@ def test_a_kill_by_the_file_while_it_starts_and_after(tmp_path: Path) -> None:
     assert (True, True, "file") == (record.is_over, record.flattens, record.by)
 
 
+@pytest.mark.slow
 def test_a_kill_sells_what_is_held_and_the_shares_are_booked(tmp_path: Path) -> None:
     """On the second day the file appears: everything is sold, to the strategies that held it, and the ledger agrees with the broker."""
     strategies = {"strategies": {"rotation": {"source": "tests.simulation.traders:ShippedRotation"}}}

@@ -42,6 +42,13 @@ TOLD: tuple[tuple[events.Event, Level, str], ...] = (
         "401",
     ),
     (events.LedgerCompared(at=AT, session=DAY, differences=("cash is 1.00 off",)), Level.ERROR, "cash is 1.00 off"),
+    (
+        events.KillSwitchPulled(at=AT, by="file", reason="drill", flattens=True, pulled_at=AT),
+        Level.ERROR,
+        "by file: drill; everything is cancelled and sold, trading is halted",
+    ),
+    (events.KillSwitchReported(at=AT, ended={"a": "canceled"}, sold={}, could_not=()), Level.WARNING, "1 open orders ended, 0 symbols"),
+    (events.KillSwitchReported(at=AT, ended={}, sold={}, could_not=("no SPY",)), Level.ERROR, "0 symbols were sold; no SPY"),
     (events.TradingStateChanged(at=AT, state="halted", by="daily_loss", reason="-5 %"), Level.WARNING, "by daily_loss: -5 %"),
     (
         events.GuardTripped(
