@@ -5,13 +5,14 @@ waiting for that turn. Here the writing begins at once; only what of it has to w
 task. Its tracing could ask before the first byte too, but costs several signals for each request.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
-from types import coroutine
 from typing import Any
 
 import aiohttp
 from aiohttp.connector import Connection
+
+from alchemiser.alpaca.begun import begin
 
 leave: ContextVar[Callable[[], Awaitable[None]]] = ContextVar("leave")
 """Awaited when a request of this context has its connection and is about to be written; what it raises ends the request unsent."""
@@ -27,32 +28,8 @@ class PromptRequest(aiohttp.ClientRequest):
 
     def write_bytes(self, *arguments: Any) -> Coroutine[Any, Any, None]:  # its signature differs by version
         """Begin to write head and body now, and return what is left of that."""
-        writing = super().write_bytes(*arguments)
-        try:
-            awaited = writing.send(None)
-        except StopIteration:
-            return _nothing_left()
-        return _rest(writing, awaited)
+        return begin(super().write_bytes(*arguments)) or _nothing_left()
 
 
 async def _nothing_left() -> None:
     """Be done."""
-
-
-async def _rest(writing: Coroutine[Any, Any, None], awaited: object) -> None:
-    await _resumed(writing, awaited)
-
-
-@coroutine
-def _resumed(writing: Coroutine[Any, Any, None], awaited: object) -> Generator[Any, Any, None]:
-    """Go on with a coroutine that was begun elsewhere and waits for ``awaited``."""
-    try:
-        while True:
-            try:
-                sent = yield awaited
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it is meant for the coroutine
-                awaited = writing.throw(error)
-            else:
-                awaited = writing.send(sent)
-    except StopIteration:
-        pass

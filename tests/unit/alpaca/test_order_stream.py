@@ -10,9 +10,10 @@ import msgspec
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from alchemiser.alpaca.order_stream import OrderStream
+from alchemiser.alpaca.order_frames import Other
+from alchemiser.alpaca.order_stream import FRAMES_AT_MOST, Inbox, OrderStream
 from alchemiser.domain.errors import ConfigError, CredentialsRefused
-from alchemiser.domain.events import ExecutionReported, FrameUnreadable, StreamConnected, StreamLost
+from alchemiser.domain.events import Event, ExecutionReported, FrameUnreadable, StreamConnected, StreamLost
 from alchemiser.service.clock import VirtualClock
 from tests.solipsism import listen, virtual
 from tests.unit.alpaca.fakes import KEY_ID, SECRET, START, InstantClock, Listener, Talk, credentials, running, stream_venue, update_json
@@ -306,3 +307,90 @@ def test_a_healthy_silent_connection_stays() -> None:
 
     listener, _ = in_virtual_time(quiet, 3600)
     assert [type(event) for event in listener.events] == [StreamConnected]
+
+
+class Publisher:
+    """Keeps of each update its id and the task that published it; publishing the first one waits for ``may_go_on``."""
+
+    def __init__(self, expected: int) -> None:
+        self.seen: list[tuple[str, str]] = []
+        self.connected, self.may_go_on, self.is_begun, self.all_there = (asyncio.Event() for _ in range(4))
+        self._expected = expected
+
+    async def __call__(self, event: Event) -> None:
+        """Publish an event."""
+        if isinstance(event, StreamConnected):
+            self.connected.set()
+        if isinstance(event, ExecutionReported):
+            task = asyncio.current_task()
+            if not self.is_begun.is_set():
+                self.is_begun.set()
+                await self.may_go_on.wait()
+            self.seen.append((event.report.event_id or "", "nobody" if task is None else task.get_name()))
+            if len(self.seen) == self._expected:
+                self.all_there.set()
+
+    def sending(self, *parts: tuple[str, ...]) -> Talk:
+        """Greet, send the first part when the stream is connected, and the second when the first was published."""
+
+        async def talk(connection: ServerConnection) -> None:
+            await greet(connection)
+            await self.connected.wait()
+            for part in parts:
+                for event_id in part:
+                    await connection.send(text(update_json(event_id=event_id)))
+                await self.all_there.wait()
+                self.all_there.clear()
+            await connection.wait_closed()
+
+        return talk
+
+
+async def test_an_update_is_published_straight_from_the_socket(clock: InstantClock) -> None:
+    """No task is woken for it, and its order is that of the bytes."""
+    publisher = Publisher(expected=3)
+    publisher.may_go_on.set()
+    async with stream_venue(publisher.sending(("1", "2", "3"))) as url:
+        task = asyncio.create_task(OrderStream(url, credentials(), publish=publisher, clock=clock, random=Random(1)).run(), name="orders")
+        while len(publisher.seen) < 3:
+            await asyncio.to_thread(int)
+        task.cancel()
+    assert publisher.seen == [("1", "nobody"), ("2", "nobody"), ("3", "nobody")]
+
+
+async def test_updates_wait_behind_one_whose_publishing_waits(clock: InstantClock) -> None:
+    """Where somebody is full the order of the updates stays; the stream's task sees them through."""
+    publisher = Publisher(expected=3)
+    async with stream_venue(publisher.sending(("1", "2", "3"))) as url:
+        stream = OrderStream(url, credentials(), publish=publisher, clock=clock, random=Random(1))
+        task = asyncio.create_task(stream.run(), name="orders")
+        await publisher.is_begun.wait()
+        while stream.frames < 5:
+            await asyncio.to_thread(int)
+        assert publisher.seen == []
+        publisher.may_go_on.set()
+        while len(publisher.seen) < 3:
+            await asyncio.to_thread(int)
+        task.cancel()
+    assert publisher.seen == [("1", "nobody"), ("2", "orders"), ("3", "orders")]
+
+
+async def test_a_connection_is_not_read_while_too_many_frames_wait() -> None:
+    """The bound of what waits is kept by the peer, which is held back as it always was."""
+    said: list[str] = []
+
+    class Transport(asyncio.ReadTransport):
+        def pause_reading(self) -> None:
+            said.append("pause")
+
+        def resume_reading(self) -> None:
+            said.append("resume")
+
+    inbox = Inbox()
+    inbox.transport = Transport()
+    for _ in range(FRAMES_AT_MOST + 5):
+        inbox.put(Other("anything"))
+    assert said == ["pause"]
+    for _ in range(FRAMES_AT_MOST // 2 + 5):
+        await inbox.next()
+    assert said == ["pause", "resume"]
