@@ -1,7 +1,10 @@
 """Deferred modules: nothing is loaded before it is used, and everything is there when it is."""
 
+import gc
 import subprocess
 import sys
+
+from alchemiser.service.deferred import load
 
 PROGRAM = """
 import sys
@@ -56,6 +59,15 @@ def test_a_deferred_module_is_loaded_by_its_first_use() -> None:
 def test_functions_of_a_deferred_module_are_there_before_it() -> None:
     """What ``from module import function`` took is loaded by its first call, and is the real thing from then on."""
     assert run(FUNCTIONS) == ""
+
+
+def test_only_an_import_takes_objects_out_of_the_collectors_rounds() -> None:
+    """What is loaded again and again, a page for instance, must not keep the garbage of the moment each time."""
+    load("alchemiser.service.dashboard:asset")
+    before = gc.get_freeze_count()
+    for _ in range(3):
+        assert load("alchemiser.service.dashboard:asset")("index.html")
+    assert gc.get_freeze_count() == before
 
 
 def test_the_start_path_loads_neither_numpy_nor_the_exchange() -> None:
