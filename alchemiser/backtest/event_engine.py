@@ -2,18 +2,24 @@
 
 Every target becomes a plan, every intent passes the pre-trade checks, is worked by a tactic, lives at the exchange as an order and is
 booked by the ledger. With ``close`` the decision is made one minute before the end of the session at the price of its close; with
-``next-open`` it is made on the closes of a session, and planned and filled one minute after the next one has opened, at its open.
+``next-open`` it is made on the closes of a session, and planned and filled one minute after the next one has opened, at its open. With
+``path`` it is planned at that moment too, and worked as the daemon works it: limits on the peg ladder against quotes that move along a path
+inside the bar, with the spread of a fund of that turnover and the displayed sizes of an order book.
 
 Without costs it gives the equity of the vector engine. With costs the plan keeps back what a whole turn of the account would cost, as the
 daemon keeps its reserve: what is bought can be paid.
 """
 
+import asyncio
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
+from typing import Any
+
+from msgspec.structs import replace
 
 from alchemiser.backtest.event_desk import Desk, DeskParts, DeskRules
 from alchemiser.backtest.event_market import BoundDecider, BoundStrategy, EventMarket
@@ -24,7 +30,7 @@ from alchemiser.backtest.metrics import metrics_of
 from alchemiser.backtest.record import Recorder
 from alchemiser.backtest.result import BacktestResult, Charges, Opens, Terms, run_range
 from alchemiser.domain.errors import UsageError
-from alchemiser.domain.events import SessionClosed, SessionOpened
+from alchemiser.domain.events import QuoteUpdated, SessionClosed, SessionOpened
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import ONE, ZERO, from_float
 from alchemiser.exchange.assets import listing
@@ -39,6 +45,8 @@ from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.panel import PricePanel
 
 MINUTE = timedelta(minutes=1)
+PULSE = timedelta(seconds=1)
+"""How often the market is looked at while orders are worked along a path."""
 PRICE_DECIMALS = 15
 """Adjusted prices are taken as they are: no tape has printed them, and rounding them would be another history."""
 
@@ -113,6 +121,7 @@ class _Run:
         self._sessions = [session_of(day) for day in days]
         self._first = first
         self._fills_at_close = terms.fill == "close"
+        self._moves = terms.fill == "path"
         self.clock = LeapingClock(self._sessions[0].opens_at - MINUTE)
         self.market = EventMarket(panel, opens, half_spread=half_spread, is_held=lambda symbol: symbol in self._exchange.positions)
         symbols = sorted({symbol for strategy in strategies for symbol in strategy.symbols_held})
@@ -126,7 +135,7 @@ class _Run:
                 clock=self.clock,
                 calendar=TradingCalendar.from_sessions(self._sessions),
                 windows=_windows(self._sessions, is_next=not self._fills_at_close),
-                rules=_rules(half_spread, fractional=not terms.whole_shares),
+                rules=_rules(half_spread, terms),
             )
         )
         self.notes = Notes(panel, terms, charges, {strategy.name: strategy.allocation for strategy in strategies}, self._desk, self.market)
@@ -146,9 +155,9 @@ class _Run:
         await desk.bus.publish(SessionOpened(at=session.opens_at, session=session))
         if not self._fills_at_close and place > self._first:
             at = session.opens_at + MINUTE
-            self._show_all(place, at, is_open=True)
+            self._show_all(place, at, is_open=True, live=session if self._moves else None)
             self.market.place = place - 1
-            await desk.decide(self.market.panel.session(place - 1))
+            await self._worked(desk.decide(self.market.panel.session(place - 1)))
         at = session.closes_at - MINUTE
         self._show_all(place, at, is_open=False)
         if self._fills_at_close:
@@ -157,15 +166,38 @@ class _Run:
         self._turn(session.closes_at)
         await desk.until_reported(SessionClosed(at=session.closes_at, session=session))
 
+    async def _worked(self, deciding: Coroutine[Any, Any, None]) -> None:
+        """Let the market move while a decision is worked, where it does."""
+        async with asyncio.TaskGroup() as group:
+            pulse = group.create_task(self._pulse(), name="market") if self._moves else None
+            await deciding
+            if pulse is not None:
+                pulse.cancel("nothing is being worked")
+
+    async def _pulse(self) -> None:
+        """Show the exchange every second, and whenever it has something to do, what the market has become."""
+        while True:
+            now, due = self.clock.now(), self._exchange.next_due()
+            soon = now + PULSE
+            await self.clock.sleep_until(soon if due is None or due <= now else min(due, soon))
+            now = self.clock.now()
+            self._exchange.advance(now)
+            for symbol in dict.fromkeys(order.request.symbol for order in self._desk.orders.open_orders()):
+                self._show(symbol)
+                if isinstance(quote := self.market.quote(symbol, now), Quote):
+                    sides = {"bid": quote.bid, "bid_size": quote.bid_size, "ask": quote.ask, "ask_size": quote.ask_size}
+                    self._desk.bus.post(QuoteUpdated(at=now, symbol=symbol, **sides))
+            self._venue.tell()
+
     def _turn(self, at: datetime) -> None:
         self.clock.turn_to(at)
         self._exchange.advance(at)
         self._venue.tell()
 
-    def _show_all(self, place: int, at: datetime, *, is_open: bool) -> None:
+    def _show_all(self, place: int, at: datetime, *, is_open: bool, live: Session | None = None) -> None:
         """Let the exchange see the prices of a moment of everything that is held."""
         self._turn(at)
-        self.market.turn_to(place, at, is_open=is_open)
+        self.market.turn_to(place, at, is_open=is_open, live=live)
         for symbol in self._exchange.positions:
             self._show(symbol)
 
@@ -187,14 +219,17 @@ def _windows(sessions: Sequence[Session], *, is_next: bool) -> dict[date, Sessio
     return {session.date: window for session, window in zip(sessions, worked, strict=False)}
 
 
-def _rules(half_spread: float, *, fractional: bool) -> DeskRules:
+def _rules(half_spread: float, terms: Terms) -> DeskRules:
+    if terms.fill == "path":  # As the daemon trades unless its settings say otherwise.
+        plan = PlanRules(fractional=not terms.whole_shares)
+        return DeskRules(plan=plan, ladder=LadderRules(), limits=RiskLimits(), price_decimals=6)
     kept_back = from_float(min(_TURN * half_spread, 0.5), decimals=12)
     return DeskRules(
         plan=PlanRules(
             band=Band(absolute=0.0, relative=0.0, is_cost_aware=False),
             cash_reserve=kept_back,
             minimum_notional=SMALLEST_ORDER,
-            fractional=fractional,
+            fractional=not terms.whole_shares,
         ),
         ladder=LadderRules(rungs=(), max_orders_per_session=1_000_000, market_cushion=ONE, smallest_order=SMALLEST_ORDER),
         limits=RiskLimits(minimum_notional=ZERO),
@@ -203,8 +238,17 @@ def _rules(half_spread: float, *, fractional: bool) -> DeskRules:
 
 
 def _exchange(terms: Terms, charges: Charges, symbols: Sequence[str], sessions: Sequence[Session], opened_at: datetime) -> Exchange:
-    settings = ExchangeSettings(
-        cash=from_float(terms.cash),
+    known = {session.date: session for session in _without_holes(sessions)}
+    settings = ExchangeSettings(cash=from_float(terms.cash), fees=charges.fees, cash_in_cents=charges.in_cents)
+    if terms.fill != "path":
+        settings = _at_one_price(settings)
+    return Exchange(settings=settings, assets=listing(symbols), sessions=known.get, random=Random(0), opened_at=opened_at)  # noqa: S311
+
+
+def _at_one_price(settings: ExchangeSettings) -> ExchangeSettings:
+    """Return the settings of a market that has one price at a moment, fills everything at it, and answers at once."""
+    return replace(
+        settings,
         engine="paper",
         partial_fill_probability=0.0,
         multiplier="4",
@@ -212,14 +256,10 @@ def _exchange(terms: Terms, charges: Charges, symbols: Sequence[str], sessions: 
         match_ms=0,
         cancel_ms=0,
         replace_ms=0,
-        fees=charges.fees,
         price_decimals=PRICE_DECIMALS,
         smallest_order=SMALLEST_ORDER / 2,
-        cash_in_cents=charges.in_cents,
         refuse_margin_deficits=False,
     )
-    known = {session.date: session for session in _without_holes(sessions)}
-    return Exchange(settings=settings, assets=listing(symbols), sessions=known.get, random=Random(0), opened_at=opened_at)  # noqa: S311
 
 
 def _without_holes(sessions: Sequence[Session]) -> Iterator[Session]:

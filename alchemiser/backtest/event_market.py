@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from alchemiser.backtest.result import Opens
+from alchemiser.backtest.result import DayRange, Opens
 from alchemiser.domain.errors import InvariantBroken
-from alchemiser.domain.market import Quote
+from alchemiser.domain.market import Bar, Quote, Session
 from alchemiser.domain.rebalancing import Header
+from alchemiser.exchange.path import DayPath
 from alchemiser.market.arrays import Floats
 from alchemiser.market.indicators import Measure
 from alchemiser.strategies.base import Decider, LoadedStrategy
@@ -31,7 +33,7 @@ LOWEST_PRICE, USUAL_PRICE, HIGHEST_PRICE = 1.0, 100.0, 1_000.0
 class EventMarket:
     """The prices of one run. ``half_spread`` is half the spread as a fraction of the price, ``is_held`` tells of what there are shares."""
 
-    def __init__(self, panel: PricePanel, opens: Opens, *, half_spread: float, is_held: Callable[[str], bool]) -> None:
+    def __init__(self, panel: PricePanel, opens: Opens, *, half_spread: float, is_held: Callable[[str], bool], seed: int = 0) -> None:
         self.panel = panel
         self.place = 0
         """The place of the session that the next decision is made on."""
@@ -41,22 +43,27 @@ class EventMarket:
         self._marks: dict[str, list[float | None]] = {}
         self._quotes: dict[str, Quote | str] = {}
         self._shown: set[str] = set()
+        self._seed = seed
         self._units: dict[str, float] = {}
+        self._live: Session | None = None
+        self._paths: dict[str, DayPath | None] = {}
         self._session = 0
         self._is_open = False
         self._at: datetime | None = None
 
-    def turn_to(self, place: int, at: datetime, *, is_open: bool) -> None:
-        """Let the prices be those of the open or of the close of a session."""
-        self._session, self._is_open, self._at = place, is_open, at
+    def turn_to(self, place: int, at: datetime, *, is_open: bool, live: Session | None = None) -> None:
+        """Let the prices be those of the open or of the close of a session, or move along the paths of a ``live`` one."""
+        self._session, self._is_open, self._at, self._live = place, is_open, at, live
+        self._paths = {}
         self._quotes = {}
         self._shown = set()
 
     def quote(self, symbol: str, now: datetime) -> Quote | str:
         """Return the quote of a symbol, or why there is none."""
         quote = self._quotes.get(symbol)
-        if quote is None:
-            quote = self._quotes[symbol] = self._quote(symbol)
+        if quote is None or (self._live is not None and isinstance(quote, Quote) and quote.at != now):
+            self._shown.discard(symbol)
+            quote = self._quotes[symbol] = self._quote(symbol) if self._live is None else self._moving(symbol, now)
         return quote
 
     def is_news(self, symbol: str) -> bool:
@@ -114,6 +121,38 @@ class EventMarket:
             # The narrowest quote that is not locked: buyer and seller pay the same to the last place of a float.
             bid, ask = math.nextafter(price, 0.0), math.nextafter(price, math.inf)
         return Quote(symbol=symbol, bid=bid, bid_size=DISPLAYED_SHARES, ask=ask, ask_size=DISPLAYED_SHARES, at=self._at)
+
+    def _moving(self, symbol: str, now: datetime) -> Quote | str:
+        """Return the quote of a moment inside the bar: the spread of a fund of that turnover, and the halves of ours outside it."""
+        path = self._path_of(symbol)
+        if path is None:
+            return "it has no bar with a range on this session"
+        seen = path.quote(now)
+        wider = {"bid": seen.bid * (1.0 - self._half_spread), "ask": seen.ask * (1.0 + self._half_spread)}
+        return replace(seen, at=now, **{name: round(price, 4) for name, price in wider.items()})
+
+    def _path_of(self, symbol: str) -> DayPath | None:
+        if symbol not in self._paths:
+            assert self._live is not None
+            found = self._opens.ranges.get(symbol, {}).get(self._live.date.toordinal())
+            if found is not None and not self._is_held(symbol):
+                self._units[symbol] = _unit_of(found.open)
+            self._paths[symbol] = None if found is None else DayPath(symbol, self._bar(symbol, found), self._live, self._seed)
+        return self._paths[symbol]
+
+    def _bar(self, symbol: str, found: DayRange) -> Bar:
+        assert self._live is not None
+        unit = self.unit(symbol)
+        opened, close = (round(price * unit, 4) for price in (found.open, found.close))
+        return Bar(
+            symbol=symbol,
+            start=self._live.opens_at,
+            open=opened,
+            high=max(round(found.high * unit, 4), opened, close),
+            low=min(round(found.low * unit, 4), opened, close),
+            close=close,
+            volume=max(round(found.volume / unit), 1),
+        )
 
     def _price(self, symbol: str) -> float | None:
         if not self._is_open:

@@ -46,7 +46,7 @@ class Notes:
         self._place = 0
         self._is_exact = not charges.fees and not charges.in_cents
         self._has_fees = not self._is_exact
-        self._has_spread = bool(terms.slippage_bps or charges.spread_bps)
+        self._has_spread = bool(terms.slippage_bps or charges.spread_bps) or terms.fill == "path"
         self._equity_planned = terms.cash
         self._earned = {name: _Earned() for name in allocations}
         self._position: dict[str, float] = {}
@@ -131,7 +131,7 @@ class Notes:
         mid /= unit
         for entry in booked.entries:
             shares, price = float(entry.quantity) * unit, float(entry.price) / unit
-            cost = abs(shares) * abs(price - mid) if self._has_spread else 0.0
+            cost = shares * (price - mid) if self._has_spread else 0.0
             self._earned[entry.strategy].trade(booked.symbol, shares, mid, cost)
             self._fills.setdefault(booked.symbol, []).append((shares, mid, cost))
 
@@ -142,8 +142,11 @@ class Notes:
         before = self._position
         after, prices, costs, traded = dict(before), {}, {}, 0.0
         for symbol, fills in sorted(self._fills.items()):
-            prices[symbol], costs[symbol] = fills[-1][1], sum(cost for _, _, cost in fills)
-            position = before.get(symbol, 0.0) + sum(shares for shares, _, _ in fills)
+            change = sum(shares for shares, _, _ in fills)
+            # Of several fills the price that gives the same dollars.
+            prices[symbol] = sum(shares * mid for shares, mid, _ in fills) / change if change else fills[-1][1]
+            costs[symbol] = sum(cost for _, _, cost in fills)
+            position = before.get(symbol, 0.0) + change
             after.pop(symbol, None)
             if abs(position) > _NO_SHARES:
                 after[symbol] = position

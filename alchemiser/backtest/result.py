@@ -15,7 +15,8 @@ from alchemiser.strategies.base import Decider
 from alchemiser.strategies.outcome import NotComputable
 from alchemiser.strategies.panel import PricePanel
 
-FillAt = Literal["close", "next-open"]
+FillAt = Literal["close", "next-open", "path"]
+"""``path`` works the orders of a decision along the next session, from its open on; only the event engine can."""
 
 
 class DatedTarget(msgspec.Struct, frozen=True, gc=False):
@@ -51,10 +52,21 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     flows: list[DatedFlow] = []
 
 
+class DayRange(msgspec.Struct, frozen=True, gc=False):
+    """The adjusted prices of one bar, and its volume."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
 class Opens(msgspec.Struct, frozen=True):
-    """Adjusted opens per symbol and day (as an ordinal), on the same basis as the closes of the panel."""
+    """Adjusted opens per symbol and day (as an ordinal), on the basis of the closes of the panel; whole bars for a path inside them."""
 
     by_symbol: Mapping[str, Mapping[int, float]]
+    ranges: Mapping[str, Mapping[int, DayRange]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

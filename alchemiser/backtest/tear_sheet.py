@@ -56,7 +56,7 @@ def tear_sheet(title: str, result: BacktestResult, analysis: Analysis, book: Boo
 
 
 def _summary(result: BacktestResult, terms: Terms) -> str:
-    fill = "at the close of the decision" if terms.fill == "close" else "at the next open"
+    fill = {"close": "at the close of the decision", "next-open": "at the next open", "path": "along the next session"}[terms.fill]
     return (
         f"{result.start} to {result.end}, {result.sessions} sessions, {result.engine} engine. From ${terms.cash:,.2f}, filled {fill}, "
         f"{terms.slippage_bps:g} basis points of what is traded, risk-free rate {terms.risk_free:.2%}."

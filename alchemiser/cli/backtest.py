@@ -70,6 +70,8 @@ def backtest_command(
     charges = Charges(spread_bps=spread_bps, fees=fees, in_cents=cents)
     if engine == "vector" and charges != Charges():
         raise UsageError("--spread-bps, --fees and --cents are costs of single orders; they need --engine event")
+    if engine == "vector" and fill == "path":
+        raise UsageError("--fill path works single orders along the session; it needs --engine event")
     terms = Terms(
         cash=cash,
         slippage_bps=slippage_bps,
@@ -85,7 +87,7 @@ def backtest_command(
     files = BarFolder(folder)
     days_of = {symbol: history.days(symbol) for symbol in history.symbols}
     gaps = gaps_of(days_of, {symbol: str(files.place_of(symbol)) for symbol in history.symbols})
-    opens = read_opens(folder, loaded, as_of=as_of) if fill == "next-open" else None
+    opens = read_opens(folder, loaded, as_of=as_of) if fill != "close" else None
     recorder = Recorder()
     run: Callable[..., BacktestResult] = partial(load(EVENT_ENGINE), charges=charges) if engine == "event" else run_vector
     result = run(loaded, panel, terms, timer=time.perf_counter, start=first, end=last, opens=opens, recorder=recorder)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alchemiser.backtest.result import Opens
+from alchemiser.backtest.result import DayRange, Opens
 from alchemiser.cli.options import load, read_strategies
 from alchemiser.domain.errors import DataError, UsageError
 from alchemiser.exchange.bars import BarFolder
@@ -72,9 +72,10 @@ def read_history(folder: Path, symbols: Iterable[str], *, as_of: date, refuse_br
 
 
 def read_opens(folder: Path, strategies: Sequence[LoadedStrategy], *, as_of: date) -> Opens:
-    """Read the adjusted opens of every symbol the strategies may hold; a day whose open is not known has none."""
+    """Read the adjusted opens and whole bars of every symbol the strategies may hold; a day whose open is not known has none."""
     files = BarFolder(folder)
     opens: dict[str, dict[int, float]] = {}
+    ranges: dict[str, dict[int, DayRange]] = {}
     for symbol in sorted({symbol for strategy in strategies for symbol in strategy.symbols}):
         try:
             series = files.series(symbol)
@@ -83,7 +84,9 @@ def read_opens(folder: Path, strategies: Sequence[LoadedStrategy], *, as_of: dat
         bars = series.between(series.first_day, as_of, Adjustment.ALL, as_of)
         known = ~series.is_close_only[np.searchsorted(series.days, bars.days)]
         opens[symbol] = dict(zip(bars.days[known].tolist(), bars.open[known].tolist(), strict=True))
-    return Opens(opens)
+        rows = zip(*(values[known].tolist() for values in (bars.open, bars.high, bars.low, bars.close, bars.volume)), strict=True)
+        ranges[symbol] = {day: DayRange(*row) for day, row in zip(bars.days[known].tolist(), rows, strict=True)}
+    return Opens(opens, ranges)
 
 
 def read_benchmark(folder: Path, symbol: str, sessions: Sequence[date]) -> list[float]:

@@ -8,7 +8,7 @@ import pytest
 
 from alchemiser.backtest.event_engine import run_event
 from alchemiser.backtest.record import Recorder
-from alchemiser.backtest.result import BacktestResult, Charges, Opens, Terms
+from alchemiser.backtest.result import BacktestResult, Charges, DayRange, Opens, Terms
 from alchemiser.backtest.vector import run_vector
 from alchemiser.domain.errors import DataError
 from alchemiser.strategies.panel import PricePanel
@@ -143,6 +143,54 @@ def test_fees_come_out_of_the_profit() -> None:
     profit = charged.equity[-1] - 100_000.0
     assert sum(one.profit for one in recorder.book.contributions()) == pytest.approx(profit, abs=0.01)
     assert sum(one.profit for one in recorder.book.strategies) == pytest.approx(profit, abs=0.01)
+
+
+def ranged(panel: PricePanel, opens: Opens) -> Opens:
+    """Return bars of a percent around what is known, with enough volume for a liquid fund."""
+    ranges: dict[str, dict[int, DayRange]] = {}
+    for symbol in "ABC":
+        for place in range(len(panel)):
+            day, close = panel.session(place).toordinal(), float(panel.closes(symbol, place)[-1])
+            opened = opens.by_symbol[symbol][day]
+            bar = DayRange(opened, max(opened, close) * 1.01, min(opened, close) * 0.99, close, 5e6)
+            ranges.setdefault(symbol, {})[day] = bar
+    return Opens(opens.by_symbol, ranges)
+
+
+def test_orders_are_worked_along_the_path_of_the_bar() -> None:
+    """The equity is near that of fills at the open, less the spread; every fill is inside its bar; the profits add up; twice the same."""
+    panel, opens = walks(7)
+    opens = ranged(panel, opens)
+    recorder = Recorder()
+    at_open = run_event([strategy(SWITCH)], panel, Terms(fill="next-open"), timer=lambda: 0.0, opens=opens)
+    first, second = (
+        run_event([strategy(SWITCH)], panel, Terms(fill="path"), timer=lambda: 0.0, opens=opens, recorder=kept)
+        for kept in (recorder, Recorder())
+    )
+
+    assert first == second
+    assert first.equity == pytest.approx(at_open.equity, rel=0.05)
+    assert first.equity != at_open.equity
+    assert first.metrics.costs > 0.0
+    assert [target.date for target in first.targets] == [target.date for target in at_open.targets]
+    assert len(recorder.book.trades) > 5
+    for trade in recorder.book.trades:
+        bar = opens.ranges[trade.symbol][trade.date.toordinal()]
+        assert bar.low - 0.02 <= trade.price <= bar.high + 0.02
+    assert sum(one.profit for one in recorder.book.strategies) == pytest.approx(first.equity[-1] - 100_000.0, abs=1.0)
+
+
+def test_without_a_bar_nothing_is_worked_and_the_decision_is_due_again() -> None:
+    """A symbol that has no range on the next session cannot be quoted: the rebalance is parked, said so, and made again."""
+    panel, opens = walks(7)
+    opens = ranged(panel, opens)
+    days = sorted(opens.ranges["A"])
+    lacking = {symbol: {day: bar for day, bar in bars.items() if day not in days[10:14]} for symbol, bars in opens.ranges.items()}
+    result = run_event([strategy(SPREAD)], panel, Terms(fill="path"), timer=lambda: 0.0, opens=Opens(opens.by_symbol, lacking))
+
+    parked = [failure for failure in result.failures if failure.strategy == "rebalance"]
+    assert sum(failure.sessions for failure in parked) == 4
+    assert "no usable quote" in parked[0].reason or "no_price" in parked[0].reason or "price" in parked[0].reason
 
 
 @ENGINES

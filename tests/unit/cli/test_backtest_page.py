@@ -38,7 +38,7 @@ def test_every_command_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert said.out
         if target:
             Path(target).write_text(said.out)
-    assert len(LINES) == 10
+    assert len(LINES) == 11
     assert (tmp_path / "tecl.html").stat().st_size > 1_000_000
     assert "the first day that differs is" in said.out
     assert "both were made of the same bars" in said.out
