@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from alchemiser.cli.control import ReasonOption
-from alchemiser.cli.daemon_client import tell
+from alchemiser.cli.daemon_client import ControlRefused, tell
 from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, load
 from alchemiser.cli.tables import render
 from alchemiser.domain.errors import ConfigError, NoDaemon, SafetyRefused
@@ -35,7 +35,7 @@ def kill_command(
 ) -> None:
     """Cancel every open order of the account, halt, and say what was done and what could not be. It works while the daemon is stuck.
 
-    A daemon that does not answer, or refuses the token, is passed over: the venue is told from here, with the credentials of the settings.
+    A daemon that does not answer, or refuses, is passed over: the venue is told from here, with the credentials of the settings.
 
     Example: alchemiser kill --flatten --yes --reason "something is very wrong"
     """
@@ -57,7 +57,7 @@ def _by_the_daemon(settings: Settings, reason: str, *, flatten: bool) -> dict[st
     """Have the daemon do it; ``None`` when it does not, and the venue can be told from here."""
     try:
         return tell(settings, "kill", {"reason": reason, "flatten": flatten}, deadline_seconds=ANSWER_SECONDS)
-    except (NoDaemon, SafetyRefused) as error:
+    except (NoDaemon, SafetyRefused, ControlRefused) as error:
         if settings.alpaca.mode == "embedded" and settings.alpaca.trading_url is None:
             raise
         sys.stderr.write(f"alchemiser: {error}; the venue is told from here\n")

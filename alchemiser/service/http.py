@@ -266,6 +266,7 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     strategy: str | msgspec.UnsetType | None = msgspec.UNSET
     guard: str | msgspec.UnsetType = msgspec.UNSET
     reset: bool | msgspec.UnsetType = msgspec.UNSET
+    flatten: bool | msgspec.UnsetType = msgspec.UNSET
     clear: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 

@@ -124,6 +124,7 @@ def _control(name: str) -> dict[str, Any]:
         "strategy": {"type": ["string", "null"], "description": "This strategy only; pause, resume, halt, reduce, rearm."},
         "guard": {"type": "string", "description": "rearm: which guard."},
         "reset": {"type": "boolean", "description": "rearm: measure anew from now on."},
+        "flatten": {"type": "boolean", "description": "kill: sell what the strategies hold, too."},
         "clear": {"type": "array", "items": {"type": "string"}, "description": "reconcile: symbols that are no longer to be parked."},
     }
     accepted = {

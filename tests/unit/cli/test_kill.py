@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from alchemiser.cli import kill as kill_module
+from alchemiser.domain.errors import NotReady
 from alchemiser.execution.kill import KillReport
 from alchemiser.service.settings import Settings
 from tests.unit.cli.conftest import AsyncCommand, Command
@@ -63,6 +64,16 @@ async def test_selling_asks_first(alchemiser_beside: AsyncCommand, view: FakeVie
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert (await alchemiser_beside("kill", "--flatten", "--state", state)).code != 0
     assert [] == view.asked
+
+
+async def test_a_daemon_that_refuses_is_passed_over(
+    alchemiser_beside: AsyncCommand, view: FakeView, state: str, direct: list[tuple[str, bool]]
+) -> None:
+    """Whatever its reason is: the cancels are wanted now."""
+    view.refusal = NotReady("too busy")
+
+    assert 0 == (await alchemiser_beside("kill", "--state", state, "--reason", "now")).code
+    assert [("now", False)] == direct
 
 
 @pytest.mark.usefixtures("nobody")
