@@ -12,7 +12,8 @@ from plotly.offline import get_plotlyjs
 
 from alchemiser.backtest.analysis import Analysis
 from alchemiser.backtest.charts import charts_of
-from alchemiser.backtest.page import PAGE, SCRIPT, STYLE
+from alchemiser.backtest.decisions import Decided, packed
+from alchemiser.backtest.page import DECISION, DECISION_SCRIPT, PAGE, SCRIPT, STYLE
 from alchemiser.backtest.record import Book
 from alchemiser.backtest.result import BacktestResult, Terms
 
@@ -33,14 +34,23 @@ _CAVEAT = (
 _LOG_SWITCH = '<button type="button" id="log" aria-pressed="false">logarithmic</button>'
 
 
-def tear_sheet(title: str, result: BacktestResult, analysis: Analysis, book: Book, terms: Terms) -> str:
-    """Return the page of a run."""
+def tear_sheet(
+    title: str,
+    result: BacktestResult,
+    analysis: Analysis,
+    book: Book,
+    terms: Terms,
+    decisions: Sequence[Sequence[Decided]] = (),
+) -> str:
+    """Return the page of a run; with the decisions of each of its sessions, it shows those of any day."""
     charts = charts_of(analysis, book)
     sections = []
     for name in charts:
         note = f" <small>over {analysis.rolling.window} sessions</small>" if name == "rolling" else ""
         button = f'{_LOG_SWITCH} <small class="hint">drag to zoom, double click to come back</small>' if name == "equity" else ""
         sections.append(f'<section><h2>{_HEADINGS[name]}{note}{button}</h2><div class="chart" id="{name}"></div></section>')
+    if decisions:
+        sections.insert(1, DECISION)
     specs = ",".join(f'"{name}":{plotly.io.to_json(figure, validate=False, engine="json")}' for name, figure in charts.items())
     return PAGE.format(
         title=escape(title),
@@ -49,9 +59,10 @@ def tear_sheet(title: str, result: BacktestResult, analysis: Analysis, book: Boo
         tiles=_tiles(result, analysis),
         charts="\n".join(sections),
         tables="\n".join(_tables(result, analysis, book)),
+        decisions=packed(decisions) if decisions else "",
         plotly=get_plotlyjs(),
         specs=specs.replace("</", "<\\/"),
-        script=SCRIPT,
+        script=SCRIPT + (DECISION_SCRIPT if decisions else ""),
     )
 
 

@@ -12,6 +12,7 @@ import typer
 
 from alchemiser.backtest.analysis import Questions, analyse
 from alchemiser.backtest.data_version import data_version
+from alchemiser.backtest.decisions import decisions_of
 from alchemiser.backtest.document import document_of
 from alchemiser.backtest.flows import parse_flow, performance_of
 from alchemiser.backtest.periods import ROLLING_SESSIONS
@@ -102,7 +103,7 @@ def backtest_command(
     analysis = msgspec.structs.replace(analysis, provenance=provenance)
     if draw is not None and report is not None:
         title = ", ".join(f"{one.name} {one.allocation:.0%}" if len(loaded) > 1 else one.name for one in loaded)
-        _write(report, draw(title, result, analysis, book, terms))
+        _write(report, draw(title, result, analysis, book, terms, decisions_of(loaded, panel, result.dates)))
     if json:
         typer.echo(msgspec.json.encode(document_of(result, analysis)))
     else:

@@ -55,6 +55,9 @@ def defer(name: str, *functions: str) -> None:
         return
     module = sys.modules[name] = _Deferred(name)
     module.__dict__["_functions"] = functions
+    package, _, own_name = name.rpartition(".")
+    if package:  # who writes "import package.module" looks for it there
+        setattr(importlib.import_module(package), own_name, module)
     for function in functions:
         module.__dict__[function] = _late(name, function)
 

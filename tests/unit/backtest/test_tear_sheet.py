@@ -13,6 +13,7 @@ import pytest
 
 from alchemiser.backtest.analysis import Questions, analyse
 from alchemiser.backtest.data_version import data_version
+from alchemiser.backtest.decisions import Decided
 from alchemiser.backtest.result import Failure, Terms
 from alchemiser.backtest.tear_sheet import tear_sheet
 from alchemiser.cli.app import run
@@ -96,6 +97,20 @@ def test_the_tables_are_there_without_a_script() -> None:
     cells = Elements(page()).cells
 
     assert {"correlation", "and above the best of 7 tries without skill (deflated)", "2025", "no bar", "A", "2025-03-03"} <= set(cells)
+
+
+def test_the_decisions_are_in_the_page_when_they_are_given() -> None:
+    """Behind the first chart, with a place for the path; without them there is neither place nor script."""
+    result, recorder = record(terms=Terms(cash=1_000.0), A=CLOSES["a"], B=CLOSES["b"], S=SIGNAL)
+    analysis = analyse(recorder.book, data_version({"A": (np.array([FIRST.toordinal()]), np.array([10.0]))}), Questions(window=3))
+    evil = "</script><script>alert(1)</script>"
+    text = tear_sheet("mix", result, analysis, recorder.book, Terms(cash=1_000.0), [[Decided("one", reason=evil)]] * 10)
+    places = [attributes["id"] for tag, attributes in Elements(text).elements if tag in ("div", "section") and "id" in attributes]
+
+    assert places[:3] == ["equity", "decision", "tree"]
+    assert evil not in text
+    assert "decision" not in {attributes.get("id") for _, attributes in Elements(page()).elements}
+    assert "DecompressionStream" not in page().rpartition("<script>")[2]
 
 
 def test_the_same_run_gives_the_same_bytes() -> None:

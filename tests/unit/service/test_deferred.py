@@ -36,6 +36,17 @@ import importlib.metadata
 assert importlib.metadata.__file__ and sys.modules["importlib.metadata"] is importlib.metadata
 """
 
+PACKAGED = """
+import sys
+from alchemiser.service.deferred import defer
+defer("importlib.metadata", "entry_points")
+import importlib.metadata
+assert "importlib.metadata._meta" not in sys.modules, "naming it loads nothing"
+assert importlib.metadata.version("numpy")
+import plotly
+assert plotly.__version__ == importlib.metadata.version("plotly")
+"""
+
 START = """
 import sys
 from alchemiser.service.deferred import defer, load
@@ -68,6 +79,11 @@ def test_only_an_import_takes_objects_out_of_the_collectors_rounds() -> None:
     for _ in range(3):
         assert load("alchemiser.service.dashboard:asset")("index.html")
     assert gc.get_freeze_count() == before
+
+
+def test_a_deferred_submodule_is_found_in_its_package() -> None:
+    """Who writes ``import package.module`` and then ``package.module.function``, as Plotly does, has it."""
+    assert run(PACKAGED) == ""
 
 
 def test_the_start_path_loads_neither_numpy_nor_the_exchange() -> None:
