@@ -15,6 +15,7 @@ from alchemiser.exchange.tape import MarketTape
 from alchemiser.exchange.turns import Work, at_once
 from alchemiser.market.calendar import midnight, new_york_date
 
+_NEWS_REACH: Final = timedelta(days=366)
 _LOOK_BACK: Final = timedelta(days=10)
 _ONE_DAY: Final = timedelta(days=1)
 _IN_ONE_GO: Final = timedelta(days=120)
@@ -61,7 +62,8 @@ class ActionBook:
         today = new_york_date(now)
         if self._tape_told_until >= today:
             return
-        first = max(self._tape_told_until, self._tape.calendar.first_day) + timedelta(days=1)
+        # The last year is enough for whoever asks what there was, and does not take long to look through.
+        first = max(self._tape_told_until + timedelta(days=1), today - _NEWS_REACH)
         self._tape_told_until = today
         found = [
             ActionNews(midnight(date.fromisoformat(row["process_date"])), group, row)

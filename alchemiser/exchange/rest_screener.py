@@ -1,4 +1,4 @@
-"""The screener (``/v1beta1/screener``) and the retired announcements (``/v2/corporate_actions/announcements``), both read off the tape.
+"""The screener (``/v1beta1/screener``) and the retired announcements (``/v2/corporate_actions/announcements``).
 
 The screener ranks today's running bars. Announcements say of dividends and splits what section 7.4 says, in the words of section 8.8;
 their id holds the date, so that one can be found again without searching all history.
@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from alchemiser.exchange.assets import asset_id_of
 from alchemiser.exchange.calls import Route
-from alchemiser.exchange.corporate_actions import search
+from alchemiser.exchange.corporate_actions import ActionBook, symbol_of
 from alchemiser.exchange.errors import invalid, not_found
 from alchemiser.exchange.formats import time_text
 from alchemiser.exchange.handler import Driver
@@ -20,12 +21,14 @@ from alchemiser.exchange.http_forms import answer, choice, day, whole_number, wo
 from alchemiser.exchange.path import TapeBar
 from alchemiser.exchange.tape import MarketTape
 from alchemiser.exchange.turns import Work, in_turns
-from alchemiser.market.calendar import new_york_date
 
 _KINDS: Final = {
     "cash_dividends": ("dividend", "cash"),
     "forward_splits": ("split", "stock_split"),
     "reverse_splits": ("split", "reverse_split"),
+    "stock_dividends": ("dividend", "stock"),
+    "spin_offs": ("spinoff", "spinoff"),
+    "cash_mergers": ("merger", "merger_update"),
 }
 _TYPES: Final = ("dividend", "merger", "spinoff", "split")
 _DATE_TYPES: Final = ("declaration_date", "ex_date", "record_date", "payable_date")
@@ -35,8 +38,9 @@ _LONGEST: Final = timedelta(days=90)
 class ScreenerApi:
     """The handlers of both."""
 
-    def __init__(self, *, driver: Driver, tape: MarketTape) -> None:
+    def __init__(self, *, driver: Driver, tape: MarketTape, issuers: ActionBook) -> None:
         self._driver = driver
+        self._issuers = issuers
         self._tape = tape
 
     def routes(self) -> list[Route]:
@@ -108,38 +112,41 @@ class ScreenerApi:
         raise not_found(f"announcement not found for {wanted[:40]}")
 
     def _found(self, symbols: tuple[str, ...], since: date, until: date) -> Work[list[dict[str, Any]]]:
-        now = self._driver.read()
-        today = new_york_date(now)
-        groups = yield from search(self._tape, symbols, since, min(until, today), now)
-        rows = [_announcement(group, row) for group, members in groups.items() for row in members]
+        groups = yield from self._issuers.find(symbols, since, until, self._driver.read())
+        rows = [_announcement(group, row) for group, members in groups.items() if group in _KINDS for row in members]
         rows.sort(key=lambda row: (row["ex_date"], row["initiating_symbol"]))
         return rows
 
 
 def _announcement(group: str, row: Mapping[str, Any]) -> dict[str, Any]:
     kind, sub_kind = _KINDS[group]
+    on, symbol, target = str(row.get("ex_date") or row["process_date"]), symbol_of(row), row.get("new_symbol") or symbol_of(row)
     return {
-        "id": _id_with(row["id"], date.fromisoformat(row["ex_date"])),
+        "id": _id_with(row["id"], date.fromisoformat(on)),
         "corporate_action_id": row["id"],
         "ca_type": kind,
         "ca_sub_type": sub_kind,
-        "initiating_symbol": row["symbol"],
+        "initiating_symbol": symbol,
         "initiating_original_cusip": "",
-        "target_symbol": row["symbol"],
+        "target_symbol": target,
         "target_original_cusip": "",
         "declaration_date": None,
-        "ex_date": row["ex_date"],
-        "record_date": row["record_date"],
-        "payable_date": row["payable_date"],
+        "ex_date": on,
+        "record_date": row.get("record_date") or on,
+        "payable_date": row.get("payable_date") or on,
         "cash": str(row.get("rate", 0)),
-        "old_rate": str(row.get("old_rate", 1)),
+        "old_rate": str(row.get("old_rate", row.get("source_rate", 1))),
         "new_rate": str(row.get("new_rate", 1)),
     }
 
 
 def _id_with(action_id: str, on: date) -> str:
-    """Return the id of an announcement: that of its action with the date for its last four bytes."""
-    return str(uuid.UUID(bytes=uuid.UUID(action_id).bytes[:12] + on.toordinal().to_bytes(4)))
+    """Return the id of an announcement: that of its action, or one made of it, with the date for its last four bytes."""
+    try:
+        known = uuid.UUID(action_id)
+    except ValueError:
+        known = uuid.UUID(asset_id_of(action_id))
+    return str(uuid.UUID(bytes=known.bytes[:12] + on.toordinal().to_bytes(4)))
 
 
 def _date_in(announcement_id: str) -> date | None:

@@ -193,7 +193,7 @@ class ExchangeServer:
             faults=self.faults,
             traffic=self.traffic,
         )
-        screener = ScreenerApi(driver=self._driver, tape=tape)
+        screener = ScreenerApi(driver=self._driver, tape=tape, issuers=issuers)
         watchlists = WatchlistApi(core=core, driver=self._driver)
         calendars = CalendarApi(driver=self._driver, calendar=calendar)
         events: list[Route] = [

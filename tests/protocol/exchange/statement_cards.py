@@ -909,4 +909,161 @@ NIGHT_ROWS: Final[list[Row]] = [
     ),
 ]
 
-STATEMENT_ROWS: Final[list[Row]] = [*ACCESS_ROWS, *ASSET_ROWS, *ORDER_ROWS, *DATA_ROWS, *HALT_ROWS, *WHIM_ROWS, *NIGHT_ROWS]
+PRE_MARKET: Final = Forward(19 * 3600)
+"""From the open to half past four the next morning."""
+TOMORROW: Final = "2025-03-04"
+
+
+def announced(**groups: Any) -> Control:
+    """Let issuers announce actions for tomorrow."""
+    return Control("corporate-actions", {group: [{"id": group, "ex_date": TOMORROW, **row}] for group, row in groups.items()})
+
+
+SPLIT: Final = announced(forward_splits={"symbol": "SPY", "new_rate": 2, "old_rate": 1})
+DIVIDEND: Final = announced(cash_dividends={"symbol": "SPY", "rate": 1.5})
+
+ISSUER_ROWS: Final[list[Row]] = [
+    (
+        "9.4",
+        "a split restates a resting gtc order: more shares at a lower price",
+        (
+            *held(),
+            SPLIT,
+            send(sell(qty="10", type="limit", limit_price="600.00", time_in_force="gtc")),
+            FILLS,
+            PRE_MARKET,
+            shows("o", status="new", qty="20", limit_price="300"),
+            Events(
+                (
+                    *(("pending_new", "entry"), ("new", "entry"), ("fill", "entry")),
+                    *(("pending_new", "o"), ("new", "o"), ("restated", "o", {"order": {"qty": "20", "limit_price": "300"}})),
+                )
+            ),
+            get("/v2/positions/SPY", {"qty": "20", "qty_available": "0", "avg_entry_price": "250", "cost_basis": "5000"}),
+        ),
+        {"days": 2},
+    ),
+    (
+        "9.4",
+        "a split leaves complex orders as they are",
+        (
+            SPY,
+            SPLIT,
+            send(bracket("700.00", "100.00", qty="10", time_in_force="gtc")),
+            FILLS,
+            PRE_MARKET,
+            shows("o_leg0", status="new", qty="10", limit_price="700"),
+            shows("o_leg1", status="held", qty="10", stop_price="100"),
+            get("/v2/positions/SPY", {"qty": "20", "qty_available": "10"}),
+        ),
+        {"days": 2},
+    ),
+    (
+        "9.4",
+        "a reverse split cancels what rests",
+        (
+            *held(),
+            announced(reverse_splits={"symbol": "SPY", "new_rate": 1, "old_rate": 10}),
+            send(sell(qty="10", type="limit", limit_price="600.00", time_in_force="gtc")),
+            FILLS,
+            PRE_MARKET,
+            shows("o", status="canceled"),
+            get("/v2/positions/SPY", {"qty": "1", "avg_entry_price": "5000"}),
+        ),
+        {"days": 2},
+    ),
+    (
+        "9.4",
+        "a dividend lowers buy limits and sell stops, not sell limits",
+        (
+            *held(),
+            DIVIDEND,
+            send(sell(qty="5", type="limit", limit_price="600.00", time_in_force="gtc"), "high"),
+            send(limit("400.00", symbol="BIL", time_in_force="gtc", qty="1"), "other"),
+            FILLS,
+            PRE_MARKET,
+            shows("high", limit_price="600"),
+            shows("other", status=ANYTHING),
+        ),
+        {"core": ExchangeSettings(dividends=True), "days": 2},
+    ),
+    (
+        "9.4",
+        "a dividend lowers a buy limit by what is paid",
+        (
+            send(limit("300.00", time_in_force="gtc")),
+            DIVIDEND,
+            FILLS,
+            PRE_MARKET,
+            shows("o", status="new", limit_price="298.5"),
+            Events((("pending_new", "o"), ("new", "o"), ("restated", "o", {"order": {"limit_price": "298.5"}}))),
+        ),
+        {"core": ExchangeSettings(dividends=True), "days": 2},
+    ),
+    (
+        "8.6",
+        "a dividend is paid, and the cash is what the activities say",
+        (
+            *held(),
+            DIVIDEND,
+            get("/v2/account", {"cash": "95000"}),
+            PRE_MARKET,
+            get(
+                "/v2/account/activities/DIV",
+                [{"symbol": "SPY", "qty": "10", "per_share_amount": "1.5", "net_amount": "15", "date": TOMORROW, "status": "executed"}],
+            ),
+            get("/v2/account", {"cash": "95015"}),
+            get("/v2/account/activities?category=non_trade_activity", [{"activity_type": "DIV"}]),
+        ),
+        {"core": ExchangeSettings(dividends=True), "days": 2},
+    ),
+    (
+        "10",
+        "dividends are not simulated unless they are asked for",
+        (*held(), DIVIDEND, PRE_MARKET, get("/v2/account", {"cash": "95000"}), get("/v2/account/activities/DIV", [])),
+        {"days": 2},
+    ),
+    (
+        "9.5",
+        "fees are posted the next day, each rounded up, and leave the cash",
+        (
+            *held(),
+            send(sell(qty="10"), "out"),
+            FILLS,
+            get("/v2/account", {"cash": "99999.8", "pending_reg_taf_fees": "0.13"}),
+            get("/v2/account/activities/FEE", []),
+            PRE_MARKET,
+            get(
+                "/v2/account/activities/FEE?direction=asc",
+                [
+                    {"net_amount": "-0.11", "activity_sub_type": "SEC", "date": TOMORROW},
+                    {"net_amount": "-0.01", "activity_sub_type": "TAF"},
+                    {"net_amount": "-0.01", "activity_sub_type": "CAT"},
+                ],
+            ),
+            get("/v2/account", {"cash": "99999.67", "pending_reg_taf_fees": "0"}),
+        ),
+        {"core": ExchangeSettings(fees=True), "days": 2},
+    ),
+    (
+        "8.8",
+        "what is announced is an announcement of version 2",
+        (
+            SPLIT,
+            get(
+                "/v2/corporate_actions/announcements?ca_types=split&since=2025-03-01&until=2025-03-31",
+                [{"ca_type": "split", "initiating_symbol": "SPY", "new_rate": "2", "old_rate": "1", "ex_date": TOMORROW}],
+            ),
+        ),
+    ),
+    (
+        "7.1",
+        "auctions of a day that is over",
+        (
+            Forward(6.5 * 3600 + 60),
+            get("/v2/stocks/SPY/auctions", {"auctions": [{"d": "2025-03-03", "o": [{"c": "Q"}], "c": [{"c": "M"}]}], "symbol": "SPY"}),
+        ),
+    ),
+]
+
+STATEMENT_ROWS: Final[list[Row]] = [*ACCESS_ROWS, *ASSET_ROWS, *ORDER_ROWS, *DATA_ROWS, *HALT_ROWS, *WHIM_ROWS, *NIGHT_ROWS, *ISSUER_ROWS]
