@@ -1,9 +1,13 @@
 """The contract cards, each played against a fresh exchange over real sockets."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tests.protocol.exchange.contract import Card, play
 from tests.protocol.exchange.deck import CARDS
+from tests.protocol.exchange.statements import SHOWN_BY
 
 SECTIONS = {
     *("1.2", "1.3", "2.1", "2.2", "2.3", "2.4", "3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "3.8", "3.9", "4.1", "4.2"),
@@ -23,3 +27,14 @@ def test_the_cards_cover_the_reference() -> None:
     assert len(CARDS) >= 250
     assert len({(card.section, card.title) for card in CARDS}) == len(CARDS)
     assert {card.section for card in CARDS} == SECTIONS
+
+
+def test_every_statement_is_shown() -> None:
+    """What is named beside a statement of the reference is a card of the deck or a test, and every section of a card has statements."""
+    cards = {card.title for card in CARDS}
+    files = [*Path(__file__).parent.glob("test_*.py"), *(Path(__file__).parents[2] / "unit" / "exchange").rglob("test_*.py")]
+    tests = {name for path in files for name in re.findall(r"def (test_\w+)", path.read_text())}
+    named = {name for statements in SHOWN_BY.values() for names in statements.values() for name in names}
+
+    assert named - cards - tests == set()
+    assert set(SHOWN_BY) >= SECTIONS
