@@ -45,6 +45,7 @@ COMMANDS: Final = {
     "journal verify": Target("alchemiser.cli.journal:journal_verify", "Prove that a journal is whole."),
     "journal export": Target("alchemiser.cli.journal:journal_export", "Write a journal as lines of JSON."),
     "journal replay": Target("alchemiser.cli.journal:journal_replay", "Rebuild the state from a journal."),
+    "ledger export": Target("alchemiser.cli.ledger:ledger_export", "Write the books as CSV or Parquet, with a year for the tax return."),
     "config show": Target("alchemiser.cli.config:config_show", "Every setting, its value and where it came from."),
     "config reference": Target("alchemiser.cli.config:config_reference", "What every setting means, as Markdown."),
     "doctor": Target("alchemiser.cli.doctor:doctor_command", "Everything that would stop a good start, with what to do."),
@@ -57,6 +58,7 @@ GROUPS: Final = {
     "strategy": "A symphony, looked at.",
     "data": "The bar history of this machine.",
     "journal": "The durable record of everything that happened.",
+    "ledger": "The books: fills, lots, profit.",
     "config": "The settings.",
 }
 

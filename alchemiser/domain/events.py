@@ -625,7 +625,8 @@ class LedgerCompared(Event, frozen=True, kw_only=True):
 class ResultReported(Event, frozen=True, kw_only=True):
     """Equity, cash and profit at the end of a session, in dollars, for the account and per strategy.
 
-    ``income`` is what shares paid and trading cost.
+    ``income`` is what shares paid and trading cost, ``capital`` each strategy's share of the equity, ``transferred`` all that was paid in
+    since the account was first seen, less what was taken out.
     """
 
     session: date
@@ -634,6 +635,8 @@ class ResultReported(Event, frozen=True, kw_only=True):
     realised: dict[str, Decimal]
     unrealised: dict[str, Decimal]
     income: dict[str, Decimal] = {}
+    capital: dict[str, Decimal] = {}
+    transferred: Decimal = ZERO
 
 
 class TradingStateChanged(Event, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ from alchemiser.domain.events import (
     StrategyFailed,
     TargetProposed,
 )
-from alchemiser.domain.money import ZERO
+from alchemiser.domain.money import ZERO, to_cents
 from alchemiser.domain.trading import HALTED
 from alchemiser.portfolio.planning import Decision, PortfolioParts, plan_decision
 
@@ -144,5 +144,7 @@ class Rebalancer:
                 realised={name: books[name].realised for name in sorted(books)},
                 unrealised={name: books[name].unrealised(marks) if marks else ZERO for name in sorted(books)},
                 income={name: books[name].income for name in sorted(books)},
+                capital={name: to_cents(account.equity * share) for name, share in self._parts.shares().items()},
+                transferred=self._parts.ledger.paid_in,
             )
         )

@@ -71,13 +71,16 @@ class LedgerMemory(msgspec.Struct, kw_only=True):
     ``waiting`` is what each strategy still waits for, by intent; ``orders`` are ours, ``booked`` is how each of their executions was
     booked; ``unbooked`` are fills whose booking has not come yet, by execution. ``instead`` is who had what of an execution that was
     corrected, by the execution that stands in its place. ``activities`` are the newest rows without a trade as they were booked, by id.
-    ``account_cash`` is the profit that is no strategy's, ``transferred`` what came in and went out, ``at_broker`` the broker's shares when
-    they were last seen. ``lot_method`` says which lots a sale closes, ``specific`` those that a person named, by symbol.
+    ``account_cash`` is the profit that is no strategy's, ``transferred`` what came in and went out, ``in_kind`` the same in shares,
+    ``at_broker`` the broker's shares when they were last seen. ``lot_method`` says which lots a sale closes, ``specific`` those that a
+    person named, by symbol.
     """
 
     shelf: Shelf
     opening_cash: Decimal | None
+    opening_equity: Decimal
     opened_at: datetime | None
+    in_kind: Decimal
     activities: dict[str, ActivityBooked]
     account_cash: Decimal
     transferred: Decimal
@@ -117,7 +120,9 @@ class Ledger(Remembering):
         self._replaying = False
         self._shelf = Shelf()
         self._opening_cash: Decimal | None = None
+        self._opening_equity = ZERO
         self._opened_at: datetime | None = None
+        self._in_kind = ZERO
         self._activities: dict[str, ActivityBooked] = {}
         self._account_cash = ZERO
         self._transferred = ZERO
@@ -156,6 +161,16 @@ class Ledger(Remembering):
     def transferred(self) -> Decimal:
         """What was paid into the account since it was first seen, less what was taken out of it, in dollars. It is no profit."""
         return self._transferred
+
+    @property
+    def paid_in(self) -> Decimal:
+        """What was paid in since the account was first seen, less what was taken out, cash and shares, in dollars."""
+        return self._transferred + self._in_kind
+
+    @property
+    def opened(self) -> tuple[datetime, Decimal] | None:
+        """When the account was first seen, and its equity then in dollars."""
+        return None if self._opened_at is None else (self._opened_at, self._opening_equity)
 
     @property
     def activities_since(self) -> datetime | None:
@@ -373,7 +388,8 @@ class Ledger(Remembering):
 
     def _observe(self, observed: AccountObserved) -> None:
         if self._opening_cash is None:
-            self._opening_cash, self._opened_at = observed.account.cash, observed.at
+            self._opening_cash, self._opening_equity = observed.account.cash, observed.account.equity
+            self._opened_at = observed.at
         self._at_broker = {position.symbol: position.quantity for position in observed.positions}
 
     def _activity_booking(self, row: AccountActivity, partner: AccountActivity | None, spin_offs: Mapping[str, SpinOff]) -> ActivityBooked:
@@ -405,6 +421,7 @@ class Ledger(Remembering):
         self._activities[key] = booked
         self._account_cash += booked.account_cash
         self._transferred += booked.transferred
+        self._in_kind += booked.value_in_kind
         carry_out(booked, self._shelf)
 
     def _forget_activities(self) -> None:

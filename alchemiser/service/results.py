@@ -24,6 +24,7 @@ class ResultHistory:
         self._peak = ZERO
         self._peaks: dict[str, Decimal] = {}
         self._by_session: dict[Any, dict[str, Any]] = {}
+        self._events: dict[Any, ResultReported] = {}
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row a session, oldest first: equity and cash in dollars, the drawdown as a share of the peak, profit by strategy.
@@ -35,6 +36,11 @@ class ResultHistory:
             if isinstance(event := envelope.event, ResultReported):
                 self._take(event)
         return list(self._by_session.values())
+
+    def events(self) -> list[ResultReported]:
+        """Return the results as they were reported, oldest first, one a session."""
+        self.rows()
+        return list(self._events.values())
 
     def drawdown(self, equity: Decimal) -> float:
         """Return how far this equity is below the highest of the account, itself included, as a share of that."""
@@ -48,6 +54,7 @@ class ResultHistory:
         return {name: max(self._peaks.get(name, ZERO), amount) - amount for name, amount in profit.items()}
 
     def _take(self, event: ResultReported) -> None:
+        self._events[event.session] = event
         self._peak = max(self._peak, event.equity)
         names = sorted({*event.realised, *event.unrealised})
         self._by_session[event.session] = {

@@ -11,11 +11,12 @@ from alchemiser import __version__
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import RebalanceCompleted, StrategyFailed, StreamConnected, TargetProposed
 from alchemiser.domain.ids import split_client_order_id
-from alchemiser.domain.money import ZERO
+from alchemiser.domain.money import ZERO, from_float
 from alchemiser.domain.orders import Order
 from alchemiser.domain.reconciliation import MEANINGS, Difference
 from alchemiser.domain.shortfall import OrderShortfall, Slippage
 from alchemiser.domain.trading import HALTED
+from alchemiser.portfolio.returns import Return, Standing, of_account, of_strategy, return_of, standing_of
 from alchemiser.service.results import ResultHistory, ResultReader
 from alchemiser.service.state import JournaledState
 from alchemiser.service.view import Plain
@@ -147,6 +148,7 @@ class JournaledView:
         """Return equity, cash and profit, for the account and per strategy."""
         observed, books = self._state.overview.account, self._state.ledger.books
         marks = {symbol: price for symbol in self._state.ledger.holdings() if (price := self._mark(symbol)) is not None}
+        standings = self._standings(marks)
         strategies = {}
         for name in sorted(books):
             unrealised = books[name].unrealised(marks)
@@ -156,6 +158,7 @@ class JournaledView:
                 "income": books[name].income,
                 "total": books[name].realised + unrealised + books[name].income,
                 "holdings": books[name].holdings(),
+                "returns": _returns(return_of(of_strategy(name, standings))),
             }
         result = self._state.overview.result
         return {
@@ -167,10 +170,27 @@ class JournaledView:
             "income": sum((book.income for book in books.values()), ZERO),
             "account_income": self._state.ledger.account_cash,
             "transferred": self._state.ledger.transferred,
+            "returns": _returns(return_of(of_account(standings))),
             "strategies": strategies,
             "last_session": None if result is None else msgspec.structs.asdict(result),
             "shortfall": self._shortfall(),
         }
+
+    def _standings(self, marks: Mapping[str, Decimal]) -> list[Standing]:
+        """Return the account when it was first seen, at the end of every session, and as it was last seen."""
+        ledger, overview = self._state.ledger, self._state.overview
+        shares = {name: from_float(share, decimals=12) for name, share in (overview.started.strategies if overview.started else {}).items()}
+        found: list[Standing] = []
+        if ledger.opened is not None:
+            at, equity = ledger.opened
+            found.append(Standing(at=at, equity=equity, capital={name: equity * share for name, share in shares.items()}))
+        found += [standing_of(result) for result in self._results.events()]
+        observed = overview.account
+        if observed is not None and found and observed.at > found[-1].at:
+            equity, books = observed.account.equity, ledger.books
+            profit = {name: book.realised + book.unrealised(marks) + book.income for name, book in books.items()}
+            found.append(Standing(at=observed.at, equity=equity, transferred=ledger.paid_in, profit=profit))
+        return found
 
     def _shortfall(self) -> Plain | None:
         """Return what the last rebalance cost; against the close once that is known."""
@@ -318,6 +338,10 @@ def _order_cost(cost: OrderShortfall | None) -> Plain:
         "mid_bps": slippage.mid_bps if slippage else None,
         "close_bps": slippage.close_bps if slippage else None,
     }
+
+
+def _returns(found: Return | None) -> Plain | None:
+    return None if found is None else msgspec.structs.asdict(found)
 
 
 def _slippage(slippage: Slippage | None) -> Plain | None:

@@ -96,6 +96,10 @@ class Bookkeeping:
                 return
         raise AssertionError(f"nobody knows what {fact!r} means")
 
+    def skip(self, days: int) -> None:
+        """Let days pass without a session."""
+        self.at = datetime.combine(self.at.date() + timedelta(days=days), START.time(), UTC)
+
     def next_day(self) -> None:
         """Let the next session open."""
         self.at = datetime.combine(self.at.date() + timedelta(days=1), START.time(), UTC)
