@@ -147,9 +147,8 @@ class Blotter:
     def emit(self, event: str, order: VenueOrder, at: datetime) -> None:
         """Tell something of an order that is no execution."""
         execution_id = None if event in _NO_EXECUTION else self.new_uuid()
-        self._append(
-            OrderUpdate(event=event, number=self._event_number(at), at=at, state=msgspec.structs.replace(order), execution_id=execution_id)
-        )
+        number, state = self._event_number(at), msgspec.structs.replace(order)
+        self._state.updates.append(OrderUpdate(event=event, number=number, at=at, state=state, execution_id=execution_id))
 
     def executed(
         self,
@@ -167,7 +166,7 @@ class Blotter:
     ) -> None:
         """Tell an execution, or with ``event`` what became of the one that it is ``instead_of``; the order is in the state after it."""
         self._open.put(order)
-        self._append(
+        self._state.updates.append(
             OrderUpdate(
                 event=event or ("partial_fill" if order.is_open else "fill"),
                 number=self._event_number(at),
@@ -253,9 +252,6 @@ class Blotter:
     def _event_number(self, at: datetime) -> bytes:
         self._last_event = ulid(at, self._last_event, self._random.getrandbits(RANDOM_BITS))
         return self._last_event.to_bytes(16)
-
-    def _append(self, update: OrderUpdate) -> None:
-        self._state.updates.append(update)
 
 
 def _by_sequence(order: VenueOrder) -> int:

@@ -158,12 +158,15 @@ class OpenOrders:
         assert symbol.orders or symbol.shares == 0, f"{symbol.shares} shares of {order.symbol} are held by nobody"
 
     def _join_family(self, order: VenueOrder) -> None:
-        family = self._families.get(order.parent_id or order.id) or self._families.get(order.replaces or order.id)
+        parent, replaces = order.parent_id, order.replaces
+        family = self._families.get(parent or order.id)
+        if family is None and (parent is not None or replaces is not None):
+            family = self._families.get(replaces or order.id)
         if family is None:
             family = _Family(order.symbol, is_marginable=self._assets[order.symbol].marginable)
         family.members[order.id] = order
-        for name in (order.id, order.parent_id):
-            if name is not None and name not in self._families:
+        for name in (order.id,) if parent is None else (order.id, parent):
+            if name not in self._families:
                 self._families[name] = family
                 family.names.append(name)
 
