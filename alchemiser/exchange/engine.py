@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from alchemiser.domain.market import Quote, Session
-from alchemiser.domain.money import from_float, truncate_shares
+from alchemiser.domain.money import from_float
 from alchemiser.exchange.account import Position
 from alchemiser.exchange.activities import ActivityLog
 from alchemiser.exchange.admission import Admission
@@ -22,14 +22,15 @@ from alchemiser.exchange.assets import AssetChange, AssetRecord
 from alchemiser.exchange.blotter import Blotter
 from alchemiser.exchange.corrections import Corrections
 from alchemiser.exchange.day import DayShift
-from alchemiser.exchange.errors import ApiError, invalid, not_found, unprocessable
+from alchemiser.exchange.errors import not_found
 from alchemiser.exchange.floor import Floor
 from alchemiser.exchange.groups import Groups
 from alchemiser.exchange.issuer_actions import CorporateAction, check_listed
 from alchemiser.exchange.issuers import Issuers
 from alchemiser.exchange.margin import Valuation
 from alchemiser.exchange.margin_calls import MarginRecord
-from alchemiser.exchange.orders import OrderStatus, OrderUpdate, Side, VenueOrder, order_json
+from alchemiser.exchange.order_desk import OrderDesk
+from alchemiser.exchange.orders import OrderUpdate, VenueOrder
 from alchemiser.exchange.portfolio_history import HistoryFilter, HistoryReport, mark_after
 from alchemiser.exchange.requests import ActivityFilter, OrderFilter, OrderRequest, ReplaceRequest
 from alchemiser.exchange.settings import ExchangeSettings
@@ -67,7 +68,7 @@ class Exchange:
         listed = dict(assets)  # One for all who look things up in it: more may be listed later.
         self._blotter = Blotter(state, random, settings, listed)
         self._standing = Standing(state, self._blotter, listed, settings)
-        self._admission = Admission(state, self._blotter, self._standing, timeline, settings)
+        admission = Admission(state, self._blotter, self._standing, timeline, settings)
         self._floor = Floor(
             state,
             agenda=agenda,
@@ -75,7 +76,7 @@ class Exchange:
             groups=Groups(self._blotter, agenda, self._standing, settings),
             log=log,
             standing=self._standing,
-            admission=self._admission,
+            admission=admission,
             timeline=timeline,
             settings=settings,
             random=random,
@@ -97,47 +98,34 @@ class Exchange:
             state.watchlists, account_id=state.account.id, asset_of=self._standing.asset, new_uuid=self._blotter.new_uuid
         )
         self._history = HistoryReport(state.history, timeline, (state.opened_at.astimezone(NEW_YORK).date(), state.starting_cash))
+        self._desk = OrderDesk(
+            state,
+            blotter=self._blotter,
+            standing=self._standing,
+            admission=admission,
+            floor=self._floor,
+            settings=settings,
+        )
         if not state.due:
             self._day.plan_day(opened_at)
 
     # --- orders ---
 
     def submit(self, request: OrderRequest, now: datetime) -> VenueOrder:
-        """Accept an order or raise ``ApiError``; ``order_json`` makes the answer."""
-        at = self._advance(now)
-        order = self._admission.admit(request, at)
-        self._floor.enter(order, at)
-        return order
+        """Accept an order or raise ``ApiError``; ``order_text`` makes the answer."""
+        return self._desk.submit(request, self._advance(now))
 
     def replace(self, order_id: str, request: ReplaceRequest, now: datetime) -> VenueOrder:
         """Replace a working order and return the new one; until that is done the old one may still be filled."""
-        at = self._advance(now)
-        old = self._blotter.get(order_id)
-        new = self._admission.admit_replacement(old, request, at, is_live=self._floor.is_session_open_for(old))
-        self._floor.enter_replacement(old, new, at)
-        return new
+        return self._desk.replace(order_id, request, self._advance(now))
 
     def cancel(self, order_id: str, now: datetime) -> None:
         """Ask for a cancel (204); the cancel itself follows on the order stream. Asking again meanwhile is harmless unless switched."""
-        at = self._advance(now)
-        order = self._blotter.get(order_id)
-        if order.status is OrderStatus.PENDING_CANCEL and self._settings.repeated_cancel_status == 422:
-            raise unprocessable(f'order is already in "{order.status.value}" state')
-        self._ask_cancel(order, at)
+        self._desk.cancel(order_id, self._advance(now))
 
     def cancel_all(self, now: datetime) -> list[dict[str, Any]]:
         """Ask for the cancel of every open order; return the rows of the 207 answer, with the error of those that are refused."""
-        at = self._advance(now)
-        rows: list[dict[str, Any]] = []
-        for order in self._blotter.open_orders():
-            try:
-                # An earlier order of its group may have taken it along.
-                if order.is_open:
-                    self._ask_cancel(order, at)
-                rows.append({"id": order.id, "status": 200})
-            except ApiError as refusal:
-                rows.append({"id": order.id, "status": refusal.status, "body": refusal.body()})
-        return rows
+        return self._desk.cancel_all(self._advance(now))
 
     def order(self, order_id: str) -> VenueOrder:
         """Return the order with that id, dashed or not. Raises the 404 of an unknown one."""
@@ -158,36 +146,11 @@ class Exchange:
 
         Raises the 404 of a position that does not exist and the 403 of shares that open orders hold.
         """
-        at = self._advance(now)
-        asset = self._standing.find_asset(symbol)
-        held = Decimal(0) if asset is None else self._state.account.quantity(asset.symbol)
-        if asset is None or held == 0:
-            raise not_found("position does not exist")
-        quantity = abs(held) if qty is None else qty
-        if percentage is not None:
-            quantity = truncate_shares(abs(held) * percentage / 100)
-        if quantity <= 0:
-            raise invalid("qty must be > 0")
-        side: Side = "sell" if held > 0 else "buy"
-        request = OrderRequest(symbol=asset.symbol, side=side, type="market", time_in_force="day", qty=quantity)
-        order = self._admission.admit(request, at, is_liquidation=True)
-        self._floor.enter(order, at)
-        return order
+        return self._desk.close(symbol, self._advance(now), qty, percentage)
 
     def close_all_positions(self, now: datetime, cancel_orders: bool) -> list[dict[str, Any]]:
         """Close every position, with ``cancel_orders`` after cancelling every open order; return the rows of the 207 answer."""
-        at = self._advance(now)
-        if cancel_orders:
-            for order in self._blotter.open_orders():
-                if order.is_open:
-                    self._floor.cancel_now(order, at)
-        rows: list[dict[str, Any]] = []
-        for symbol in sorted(self._state.account.positions):
-            try:
-                rows.append({"symbol": symbol, "status": 200, "body": order_json(self.close_position(symbol, at))})
-            except ApiError as refusal:
-                rows.append({"symbol": symbol, "status": refusal.status, "body": {"symbol": symbol, **refusal.body()}})
-        return rows
+        return self._desk.close_all(self._advance(now), cancel_orders=cancel_orders)
 
     def valuation(self) -> Valuation:
         """Return what the account is worth now."""
@@ -454,13 +417,3 @@ class Exchange:
         # Nothing has happened since the mark, or it would have been sampled then: the equity of now is that of the mark.
         self._state.history.sample(self._state.sample_at, self._standing.equity())
         self._state.sample_at = mark_after(at)
-
-    def _ask_cancel(self, order: VenueOrder, at: datetime) -> None:
-        if order.status is OrderStatus.PENDING_CANCEL:
-            return
-        if not order.is_open:
-            raise unprocessable(f'order is already in "{order.status.value}" state')
-        predecessor = None if order.replaces is None else self._blotter.find(order.replaces)
-        if order.status is OrderStatus.PENDING_REPLACE or (predecessor is not None and predecessor.is_open):
-            raise unprocessable("unable to cancel order, replace is pending")
-        self._floor.ask_cancel(order, at)

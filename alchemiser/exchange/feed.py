@@ -9,39 +9,39 @@ The test symbol has a market of its own, which never closes.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
 from alchemiser.domain.market import Quote
 from alchemiser.exchange.bands import BandKeeper
 from alchemiser.exchange.engine import Exchange
+from alchemiser.exchange.feed_messages import (
+    bar_message,
+    bar_values,
+    daily_bar_message,
+    fake_bar,
+    quote_message,
+    status_message,
+    test_messages,
+    trade_message,
+)
 from alchemiser.exchange.halts import Halt, HaltKeeper
 from alchemiser.exchange.market_stream import MarketStream
-from alchemiser.exchange.path import TapeBar, TapePrint
-from alchemiser.exchange.print_book import Mark, PrintBook
+from alchemiser.exchange.path import TapePrint
+from alchemiser.exchange.print_book import PrintBook
 from alchemiser.exchange.tape import MarketTape
 from alchemiser.exchange.ticks import MINUTE, SECOND, floor_to
 from alchemiser.exchange.wire import (
-    BarFields,
-    BarMessage,
     CancelErrorMessage,
     CorrectionMessage,
-    DailyBarMessage,
     ImbalanceMessage,
     LuldMessage,
     MarketMessage,
-    QuoteFields,
-    QuoteMessage,
     StatusMessage,
-    TradeFields,
-    TradeMessage,
     UpdatedBarMessage,
 )
 
-TEST_SYMBOL: Final = "FAKEPACA"
-_TEST_PRICE: Final = 134.0
-_TEST_TURN_SECONDS: Final = 30
 _IMBALANCES: Final = timedelta(minutes=10)  # how long before the close the closing auction shows what it would do
 _ONE_DAY: Final = timedelta(days=1)
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -137,12 +137,12 @@ class MarketFeed:
     def _halt(self, symbol: str, halt: Halt, at: datetime, now: datetime) -> StatusMessage:
         self._core.on_halt(symbol, True, now, until=halt.ends_at)
         self._lift_bands(symbol, now)
-        return _status(symbol, _HALTED, at, reason=(halt.reason, halt.reason_message))
+        return status_message(symbol, _HALTED, at, reason=(halt.reason, halt.reason_message))
 
     def _resume(self, symbol: str, halt: Halt, at: datetime) -> StatusMessage:
         self._resumed_at[symbol] = at
         self.prints.silence(symbol, halt.begins_at, at)
-        return _status(symbol, _RESUMED, at)
+        return status_message(symbol, _RESUMED, at)
 
     def _is_halted(self, symbol: str) -> bool:
         return self._halts is not None and self._halts.is_halted(symbol)
@@ -198,7 +198,7 @@ class MarketFeed:
         is_new_minute = self._tested_at is not None and floor_to(at, MINUTE) > self._tested_at
         self._tested_at = at
         if self._stream.has_clients("test"):
-            self._stream.publish_test([*_test_messages(at), *([fake_bar(floor_to(at, MINUTE) - MINUTE)] if is_new_minute else [])])
+            self._stream.publish_test([*test_messages(at), *([fake_bar(floor_to(at, MINUTE) - MINUTE)] if is_new_minute else [])])
 
     def pin(self, quote: Quote, now: datetime) -> None:
         """Set a symbol's quote by hand; it stays until the session that is open, or the next one, closes."""
@@ -224,7 +224,7 @@ class MarketFeed:
         if self._halts is not None:
             self._halts.overrule(symbol)
         self._core.on_halt(symbol, halted, now)
-        self._stream.publish([_status(symbol, _HALTED if halted else _RESUMED, now)], now)
+        self._stream.publish([status_message(symbol, _HALTED if halted else _RESUMED, now)], now)
 
     def print_trade(self, symbol: str, price: float, size: int, now: datetime) -> TapePrint:
         """Print a trade by hand."""
@@ -323,7 +323,7 @@ class MarketFeed:
             return []
         bar = bars[0]
         changed = msgspec.structs.replace(bar, high=max(bar.high, trade.price), low=min(bar.low, trade.price), close=trade.price)
-        return [UpdatedBarMessage(symbol=trade.symbol, **_bar_values(changed))]
+        return [UpdatedBarMessage(symbol=trade.symbol, **bar_values(changed))]
 
     def _move_bands(self, at: datetime, now: datetime) -> Iterable[MarketMessage]:
         """Move the limit bands to where this minute's trades put them."""
@@ -367,110 +367,10 @@ class MarketFeed:
                     yield daily_bar_message(bar)
 
 
-def quote_fields(quote: Quote) -> QuoteFields:
-    """Return a quote as REST sends it."""
-    return QuoteFields(
-        ask=quote.ask,
-        ask_size=int(quote.ask_size),
-        ask_exchange="P" if quote.ask > 0 else "",
-        bid=quote.bid,
-        bid_size=int(quote.bid_size),
-        bid_exchange="P" if quote.bid > 0 else "",
-        at=quote.at,
-    )
-
-
-def quote_message(quote: Quote) -> QuoteMessage:
-    """Return a quote as the stream sends it."""
-    return QuoteMessage(
-        symbol=quote.symbol,
-        ask=quote.ask,
-        ask_size=int(quote.ask_size),
-        ask_exchange="P" if quote.ask > 0 else "",
-        bid=quote.bid,
-        bid_size=int(quote.bid_size),
-        bid_exchange="P" if quote.bid > 0 else "",
-        at=quote.at,
-    )
-
-
-def trade_fields(trade: TapePrint, mark: Mark | None = None) -> TradeFields:
-    """Return a trade as REST sends it, with what became of it."""
-    update = msgspec.UNSET if mark is None else mark
-    return TradeFields(at=trade.at, price=trade.price, size=trade.size, trade_id=trade.number, update=update)
-
-
-def trade_message(trade: TapePrint) -> TradeMessage:
-    """Return a trade as the stream sends it."""
-    return TradeMessage(symbol=trade.symbol, at=trade.at, price=trade.price, size=trade.size, trade_id=trade.number)
-
-
-def bar_fields(bar: TapeBar) -> BarFields:
-    """Return a bar as REST sends it."""
-    return BarFields(**_bar_values(bar))
-
-
-def bar_message(bar: TapeBar) -> BarMessage:
-    """Return a minute bar as the stream sends it."""
-    return BarMessage(symbol=bar.symbol, **_bar_values(bar))
-
-
-def daily_bar_message(bar: TapeBar) -> DailyBarMessage:
-    """Return the running bar of the day as the stream sends it."""
-    return DailyBarMessage(symbol=bar.symbol, **_bar_values(bar))
-
-
-def _bar_values(bar: TapeBar) -> dict[str, Any]:
-    return {
-        "start": bar.start,
-        "open": bar.open,
-        "high": bar.high,
-        "low": bar.low,
-        "close": bar.close,
-        "volume": bar.volume,
-        "trade_count": bar.trade_count,
-        "average": bar.vwap,
-    }
-
-
-def _status(symbol: str, status: tuple[str, str], at: datetime, reason: tuple[str, str] = ("", "")) -> StatusMessage:
-    code, text = status
-    return StatusMessage(symbol=symbol, status_code=code, status_message=text, reason_code=reason[0], reason_message=reason[1], at=at)
-
-
 def _differs(before: Quote | None, after: Quote) -> bool:
     return before is None or (before.bid, before.bid_size, before.ask, before.ask_size) != (
         after.bid,
         after.bid_size,
         after.ask,
         after.ask_size,
-    )
-
-
-def _test_price(at: datetime) -> float:
-    """Return the price of the test symbol, which goes down and up once a minute."""
-    return round(_TEST_PRICE + abs(at.second - _TEST_TURN_SECONDS) / 100, 2)
-
-
-def _test_messages(at: datetime) -> list[MarketMessage]:
-    price = _test_price(at)
-    return [
-        QuoteMessage(symbol=TEST_SYMBOL, bid=round(price - 0.01, 2), bid_size=100, ask=round(price + 0.01, 2), ask_size=100, at=at),
-        TradeMessage(symbol=TEST_SYMBOL, at=at, price=price, size=100, trade_id=int(at.timestamp())),
-    ]
-
-
-def fake_bar(start: datetime) -> BarMessage:
-    """Return the bar of the test symbol for the minute that begins at ``start``: sixty trades of a hundred shares."""
-    prices = [_test_price(start + place * SECOND) for place in range(60)]
-    return BarMessage(
-        symbol=TEST_SYMBOL,
-        start=start,
-        open=prices[0],
-        high=max(prices),
-        low=min(prices),
-        close=prices[-1],
-        volume=6_000,
-        trade_count=60,
-        average=round(sum(prices) / 60, 6),
     )

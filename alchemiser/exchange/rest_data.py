@@ -20,7 +20,8 @@ from alchemiser.exchange.calls import Route
 from alchemiser.exchange.corporate_actions import ActionBook, symbol_of
 from alchemiser.exchange.data_plan import DataPlan
 from alchemiser.exchange.errors import bad_request
-from alchemiser.exchange.feed import MarketFeed, bar_fields, quote_fields, trade_fields
+from alchemiser.exchange.feed import MarketFeed
+from alchemiser.exchange.feed_messages import bar_fields, quote_fields, trade_fields
 from alchemiser.exchange.handler import Driver
 from alchemiser.exchange.http_forms import answer, choice, day, page_token, read_page_token, whole_number, words
 from alchemiser.exchange.path import TapeBar, TapePrint
