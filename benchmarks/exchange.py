@@ -192,6 +192,8 @@ async def compare_orders() -> bool:
             with process(serve_exchange) as exchange:  # Fresh each time, so that orders of one turn do not burden the next.
                 if turn == 0:
                     await check_orders(exchange)
+                for side in (exchange, constant):
+                    await send_orders(side, ORDERS // 10)  # A process that has just begun pays for first times.
                 found = await send_orders(exchange, ORDERS), await send_orders(constant, ORDERS)
                 if turn > 0:
                     ours.append(found[0])
