@@ -286,7 +286,7 @@ def main() -> int:
         print("skipped: alpaca-py is not installed; install the extra 'bench'")
         return 0
     print(environment("alpaca-py", "aiohttp", "websockets", "msgspec", "uvloop"))
-    print(f"one fdatasync of this disk: {flush_milliseconds():.3f} ms; ours waits for one before each order, the others for none")
+    print(f"one fdatasync of this disk: {flush_milliseconds():.3f} ms; ours has an order's intent there before it leaves")
     return uvloop.run(compare())
 
 

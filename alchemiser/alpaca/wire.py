@@ -217,12 +217,12 @@ def _identity(order: WireOrder) -> dict[str, Any]:
 
 def order_body(order: NewOrder) -> dict[str, str]:
     """Return the body of a submit: numbers as strings, so that no float noise reaches the venue."""
-    body = {
+    body: dict[str, str] = {
         "symbol": order.symbol,
         "qty": number_string(order.quantity),
-        "side": order.side.value,
-        "type": order.order_type.value,
-        "time_in_force": order.time_in_force.value,
+        "side": order.side,
+        "type": order.order_type,
+        "time_in_force": order.time_in_force,
         "client_order_id": order.client_order_id,
     }
     if order.limit_price is not None:

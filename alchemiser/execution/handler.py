@@ -141,6 +141,11 @@ class ExecutionHandler:
 
     async def handle(self, envelope: Envelope) -> None:
         """Deal with a plan, a fill, the end of an order, a deadline, a quote, or a change of what is allowed."""
+        if isinstance(envelope.event, QuoteUpdated):  # First of all, for they are many.
+            symbol = envelope.event.symbol
+            if self._run is not None and symbol in self._run.works:
+                await self._follow(self._run, symbol)
+            return
         now = self._parts.clock.now()
         match envelope.event:
             case RebalancePlanned() as plan:
@@ -159,10 +164,6 @@ class ExecutionHandler:
                 self._run.close("the session has closed")
             case AccountObserved(account=account, reason=reason) if self._run is not None and reason == LOOK_REASON:
                 self._run.on_account(account)
-            case QuoteUpdated(symbol=symbol):
-                if self._run is not None and symbol in self._run.works:
-                    await self._follow(self._run, symbol)
-                return
             case _:
                 pass
         await self._step()

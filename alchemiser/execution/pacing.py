@@ -229,7 +229,7 @@ class RebalanceRun:
         for work in self.works.values():
             if work is offered:
                 break
-            if self._waits_for_cash(work):
+            if work.stage is Stage.WAITING and self._waits_for_cash(work):
                 return []  # It stands behind a larger drift that waits for cash, and no quote brings cash.
         return list(self._release_one(offered, now, "; ".join(gate_reasons.values())))
 
@@ -510,7 +510,11 @@ class RebalanceRun:
         return self.cash - self._reserved_cash()
 
     def _reserved_cash(self) -> Decimal:
-        return sum((work.reserved for work in self.buys if work.live or work.resend), ZERO)
+        total = ZERO
+        for work in self.buys:
+            if work.live or work.resend:
+                total += work.reserved
+        return total
 
     def _affordable(self, work: Work, wanted: Send, quote: Quote | str) -> Decimal | None:
         """Return the shares of a buy that may go now, ``None`` while it has to wait for cash."""

@@ -104,11 +104,20 @@ class LiveOrder(Struct):
     rung: int = 0
     filled: Decimal = ZERO
     is_replacement: bool = False
+    reckoned: tuple[Decimal, Decimal] | None = None
 
     @property
     def leaves(self) -> Decimal:
         """Shares that may still be filled."""
         return self.order.quantity - self.filled
+
+    @property
+    def may_take(self) -> Decimal:
+        """Dollars that it may still take; reckoned anew after a fill, because it is asked for every other order of the plan."""
+        reckoned = self.reckoned
+        if reckoned is None or reckoned[0] is not self.filled:
+            reckoned = self.reckoned = self.filled, self.leaves * self.dearest
+        return reckoned[1]
 
 
 class Work(Struct):
@@ -169,7 +178,7 @@ class Work(Struct):
         """Dollars that the live order, or one that goes again as it is, may still take; of two in replacement the larger sum."""
         if self.intent.side is Side.SELL:
             return ZERO
-        amounts = [live.leaves * live.dearest for live in self.live.values()]
+        amounts = [live.may_take for live in self.live.values()]
         if self.resend and self.last is not None and self.stage is Stage.WAITING:
             amounts.append(self.last.order.quantity * self.last.dearest)
         return max(amounts, default=ZERO)
