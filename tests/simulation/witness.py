@@ -48,13 +48,14 @@ class Witness:
 
 
 def end_of(journal: Journal) -> str:
-    """Return the checksum of the newest event that the journal took, committed or not."""
+    """Return the checksum of the newest event that the journal took, committed or not; of one that was lost on a full disk, that it is."""
     committer = journal._committer
     assert isinstance(committer, InlineCommitter), "a simulation commits on the loop"
-    end = committer._writer.checksum
+    end, sequence = committer._writer.checksum, committer.durable_sequence
     for draft in committer._drafts:
-        end = draft.row_after(end).checksum
-    return end
+        row = draft.row_after(end)
+        end, sequence = row.checksum, row.sequence
+    return end if sequence == journal.last_sequence else f"lost: {journal.last_sequence}"
 
 
 def state_of(state: JournaledState) -> State:
