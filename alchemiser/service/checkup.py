@@ -27,6 +27,7 @@ from alchemiser.domain.runtime import Clock
 from alchemiser.exchange.bars import BarFolder
 from alchemiser.journal.reader import JournalReader
 from alchemiser.market.calendar import TradingCalendar, new_york_date
+from alchemiser.market.store.store import BarStore, needs_pyarrow
 from alchemiser.service.http_address import split_address
 from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.roster import broker_remarks, load_roster
@@ -66,6 +67,7 @@ async def check_up(loaded: LoadedSettings, clock: Clock) -> list[Finding]:
         ("strategies", lambda: _strategies(settings)),
         ("tactics", lambda: _tactics(settings)),
         ("bars", lambda: _bars(settings)),
+        ("bar store", lambda: _store(settings)),
         ("state", lambda: _state(settings.service.state)),
         ("journal", lambda: _journal(settings.service.state)),
         ("door", lambda: _door(settings)),
@@ -147,6 +149,22 @@ def _bars(settings: Settings) -> Iterator[Finding]:
         if missing:
             raise DataError(f"{settings.embedded.bars} has no file for {', '.join(missing)}")
         yield _ok("bars", f"{settings.embedded.bars}: {len(folder.symbols)} symbols")
+
+
+def _store(settings: Settings) -> Iterator[Finding]:
+    """Say what the bar store has of what the strategies need; what it lacks the daemon asks the venue for."""
+    path = settings.data.store
+    if path is None:
+        return
+    if (missing := needs_pyarrow()) is not None:
+        yield _problem("bar store", ConfigError(f"data.store is {path}, and {missing}"), "install it, or unset data.store")
+        return
+    if not path.exists():
+        yield _ok("bar store", f"{path}: not there yet; the first decision makes it")
+        return
+    needed = {symbol for strategy in load_roster(settings) for symbol in strategy.symbols}
+    known = {key.symbol for key in BarStore(path).series_keys(settings.alpaca.feed) if key.adjustment == "all"}
+    yield _ok("bar store", f"{path}: {settings.alpaca.feed} has {len(needed & known)} of the {len(needed)} symbols")
 
 
 def _state(state: Path) -> Iterator[Finding]:

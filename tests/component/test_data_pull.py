@@ -12,9 +12,9 @@ from alchemiser.exchange.bars import BarFolder
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.store.series import SeriesKey
 from alchemiser.market.store.store import BarStore
-from tests.component.processes import PROGRAM, environment, run
+from tests.component.processes import PROGRAM, daemon, environment, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE")
 SESSIONS = 2_300
@@ -45,13 +45,56 @@ def test_a_kill_in_the_middle_costs_nothing_that_was_stored(bars: Path, tmp_path
             process.terminate()
 
 
-def _kill_and_go_on(exchange: RunningExchange, bars: Path, store: Path) -> None:
-    env = {
+def test_the_daemon_decides_from_the_store_that_was_pulled(bars: Path, tmp_path: Path) -> None:
+    """Its decision asks the venue for the sessions since the pull and no others, and stores them; the store is sound afterwards."""
+    rule = '(if (> (moving-average-price "AAA" {:window 200}) 1) [(asset "BBB")] [(asset "CCC")])'
+    (tmp_path / "own.clj").write_text(f'(defsymphony "Own" {{:rebalance-frequency :daily}} {rule})')
+    store, state = tmp_path / "bars", tmp_path / "state"
+    command = [*PROGRAM, "exchange", "--bars", str(bars), "--speed", "20"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        try:
+            exchange = RunningExchange(**json.loads(process.stdout.readline()))
+            env = {
+                **_settings(exchange),
+                "ALCHEMISER_ALPACA__TRADING_STREAM_URL": exchange.trading_stream,
+                "ALCHEMISER_ALPACA__DATA_STREAM_URL": exchange.data_stream,
+                "ALCHEMISER_DATA__STORE": str(store),
+                "ALCHEMISER_SERVICE__TOKEN": "let-me-in",
+            }
+            pull = ("data", "pull", "AAA", "BBB", "CCC", "--adjustment", "all", "--end", "2024-12-31", "--json")
+            assert run(*pull, env=env).returncode == 0
+            pulled = BarStore(store).read(SeriesKey("AAA", "iex", "all"))
+            before = len(_bar_requests(exchange))
+            with daemon("--paper", "--strategy", str(tmp_path / "own.clj"), "--state", str(state), env=env) as running:
+                running.wait_for("session_opened")
+                asked = run("rebalance", "--state", str(state), "--json", env=env)
+                assert asked.returncode == 0, asked.stderr
+                running.wait_for("order_intended")
+                running.stop()
+            requests = _bar_requests(exchange)[before:]
+        finally:
+            process.terminate()
+    assert len(requests) == 1
+    assert "2016" not in json.dumps(requests), requests
+    after = BarStore(store).read(SeriesKey("AAA", "iex", "all"))
+    assert len(after.bars) > len(pulled.bars)
+    assert after.info.asked_from == pulled.info.asked_from, "what was stored was kept"
+    assert after.bars.close[: len(pulled.bars)].tolist() == pulled.bars.close.tolist()
+    assert run("data", "check", "--store", str(store)).returncode == 0
+
+
+def _settings(exchange: RunningExchange) -> dict[str, str]:
+    return {
         "APCA_API_KEY_ID": exchange.key_id,
         "APCA_API_SECRET_KEY": exchange.secret_key,
         "ALCHEMISER_ALPACA__TRADING_URL": exchange.rest,
         "ALCHEMISER_ALPACA__DATA_URL": exchange.rest,
     }
+
+
+def _kill_and_go_on(exchange: RunningExchange, bars: Path, store: Path) -> None:
+    env = _settings(exchange)
     pull = ("data", "pull", *SYMBOLS, "--store", str(store), "--adjustment", "raw,all")
     # Two pages of raw bars, the first of the fully adjusted ones; the fourth request is never answered.
     exchange.control("POST", "faults", [{"kind": "timeout", "path": "/v2/stocks/bars", "skip": 3}])

@@ -20,7 +20,7 @@ from tests.component.processes import PROGRAM, environment, run
 from tests.unit.cli.test_signals_check_backtest import sessions
 from tests.unit.strategies.test_variants import ALL_FORMS, SYMBOLS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 VARY = ("--vary", "3:threshold=30..69:1", "--vary", "4:window=4..13:1")
 VARIANTS = 400

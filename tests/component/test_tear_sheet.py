@@ -11,7 +11,7 @@ from tests.component.processes import run
 from tests.unit.cli.test_signals_check_backtest import sessions
 from tests.unit.strategies.test_variants import ALL_FORMS, SYMBOLS
 
-pytestmark = [pytest.mark.slow, needs_browser]
+pytestmark = [pytest.mark.slow, needs_browser, pytest.mark.timeout(120)]
 
 READY = "new Promise(done => { const look = () => decisions ? done(sessions.length) : setTimeout(look, 10); look(); })"
 DAY = "document.getElementById('day').value"

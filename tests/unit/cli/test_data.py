@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -72,12 +73,34 @@ def own(tmp_path: Path) -> None:
 async def test_the_account_plan_reads_the_same_store(alchemiser_beside: AsyncCommand, monkeypatch: pytest.MonkeyPatch) -> None:
     """A decision on live prices asks the venue for its history once; then the store answers."""
     monkeypatch.setenv("ALCHEMISER_DATA__STORE", "bars")
+    monkeypatch.setenv("ALCHEMISER_SERVICE__HTTP", "127.0.0.1:1")  # where no daemon is, whoever else runs one on this machine
     for _ in range(2):
         ended = await alchemiser_beside("plan", "--json")
         assert ended.code == 0, ended.err
         assert json.loads(ended.out)["target"] == {"SPY": 1.0}
     log = json.loads((await alchemiser_beside("data", "ls", "--json")).out)
     assert [(row["symbol"], row["adjustment"], row["rows"]) for row in log["series"]] == [("GAP", "all", 6), ("SPY", "all", 7)]
+
+
+@pytest.mark.usefixtures("venue", "own")
+async def test_a_terminal_shows_a_bar_and_what_was_found(alchemiser_beside: AsyncCommand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The symbols are those of the strategies and of the store; what changed is told above the bar and in the sum."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    pull = ("data", "pull", "--store", "bars", "--adjustment", "all")
+    ended = await alchemiser_beside(*pull, "--end", "2025-02-26")
+    assert (ended.code, "2/2" in ended.err) == (0, True)
+    store = BarStore(Path("bars"))
+    series = store.read(SeriesKey("SPY", "iex", "all"))
+    doubled = {name: 2 * getattr(series.bars, name) for name in ("open", "high", "low", "close")}
+    store.write(replace(series, bars=replace(series.bars, **doubled)))
+    ended = await alchemiser_beside(*pull)
+    said = "SPY iex all: pulled again, 7 bars, 2 new (all closes differ by the factor 0.5"
+    assert said in ended.out
+    assert said in " ".join(ended.err.split())
+    ended = await alchemiser_beside(*pull, "NEW")
+    assert "the source has no bars of NEW" in ended.out
+    ended = await alchemiser_beside(*pull, "--strategy", "own.clj", "--json")
+    assert {entry["symbol"] for entry in json.loads(ended.out)["series"]} == {"GAP", "SPY"}
 
 
 @pytest.mark.usefixtures("venue")

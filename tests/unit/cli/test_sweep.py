@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,33 @@ def test_walking_forward(alchemiser: Command) -> None:
     assert "Walking forward, 3 times" in text
     assert "Out of sample, " in text
     assert "deflated Sharpe ratio" in text
+
+
+def test_progress_on_a_terminal_and_elsewhere(alchemiser: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bar with the time left there, a line now and then here; both on standard error."""
+    assert "6/6 variants\n" in alchemiser(*SWEEP, *VARY, "--results", "a.db").err
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shown = alchemiser(*SWEEP, *VARY, "--results", "b.db").err
+    assert "6/6" in shown
+    assert "0:00:00" in shown
+
+
+@pytest.mark.slow
+def test_processes_by_default(alchemiser: Command) -> None:
+    """The same answer on all cores as on one."""
+    arguments = ("sweep", "--strategy", "own.clj", "--bars", "bars", *VARY, "--json")
+    assert (
+        json.loads(alchemiser(*arguments).out)["ranked"]
+        == json.loads(alchemiser(*SWEEP, *VARY, "--results", "b.db", "--json").out)["ranked"]
+    )
+
+
+def test_without_the_extra_a_cluster_is_refused(alchemiser: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to install."""
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.delitem(sys.modules, "alchemiser.backtest.sweep.cluster", raising=False)
+    ended = alchemiser(*SWEEP, *VARY, "--cluster", "tcp://127.0.0.1:1")
+    assert (ended.code, "pip install 'alchemiser[dask]'" in ended.err) == (2, True)
 
 
 def test_knobs(alchemiser: Command) -> None:

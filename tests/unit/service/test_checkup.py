@@ -1,5 +1,6 @@
 """What would stop a good start, found before it: real directories, real sockets, a broker on loopback."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -21,6 +22,8 @@ from alchemiser.domain.events import DaemonStopping
 from alchemiser.exchange.assets import asset_json, listed
 from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar, new_york_date
+from alchemiser.market.store.store import BarStore
+from alchemiser.service.bar_import import ImportWish, files_of, import_files
 from alchemiser.service.checkup import CALENDAR_AHEAD, Finding, check_up
 from alchemiser.service.clock import WallClock
 from alchemiser.service.offline import JOURNAL_FILE
@@ -296,6 +299,29 @@ async def test_bars_must_cover_the_strategies(place: Path) -> None:
 
     assert "has no file for" in texts(lacking, "problem")[0]
     assert ["bars"] == [finding.check for finding in missing if finding.verdict == "problem"]
+
+
+async def test_the_bar_store_says_what_it_has(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not there yet is fine; a folder that is none, and no pyarrow, are problems with a word on what to do."""
+
+    async def found() -> tuple[str, str]:
+        findings = await findings_of({}, data__store=str(place / "bars"))
+        ((verdict, text),) = [(finding.verdict, finding.text) for finding in findings if finding.check == "bar store"]
+        return verdict, text
+
+    assert not [finding for finding in await findings_of({}) if finding.check == "bar store"]
+    assert await found() == ("ok", f"{place / 'bars'}: not there yet; the first decision makes it")
+    (place / "SPY.csv").write_text("date,close\n2025-03-03,1\n")
+    wish = ImportWish(feed="iex", closes="all")
+    import_files(BarStore.made(place / "bars"), files_of([place / "SPY.csv"], None), wish, WallClock().now())
+    verdict, text = await found()
+    assert (verdict, "iex has 1 of the " in text) == ("ok", True)
+    (place / "bars" / "store.json").write_text("?")
+    verdict, text = await found()
+    assert (verdict, "cannot be read" in text) == ("problem", True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    verdict, text = await found()
+    assert (verdict, "alchemiser[data]" in text) == ("problem", True)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

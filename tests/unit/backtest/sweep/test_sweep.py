@@ -28,6 +28,7 @@ from tests.unit.backtest.sweep.harness import OWN, job_of, opened, sweep_of
 from tests.unit.strategies.test_variants import ALL_FORMS, panel
 
 OTHER = JobStrategy("other", 0.5, STOP, symphony=b'(defsymphony "Other" {:rebalance-frequency :daily} (asset "CCC"))')
+TWIN = msgspec.structs.replace(OWN, name="twin", allocation=0.5)
 MONTHLY = JobStrategy("own", 1.0, STOP, symphony=ALL_FORMS.replace(":daily", ":monthly").encode())
 SELECTION = JobStrategy("own", 1.0, STOP, symphony=ALL_FORMS.replace(":rebalance-frequency :daily", ':asset-class "EQUITIES"').encode())
 CORRIDOR = JobStrategy("own", 1.0, STOP, symphony=ALL_FORMS.replace(":rebalance-frequency :daily", ":rebalance-threshold 0.05").encode())
@@ -40,9 +41,10 @@ CORRIDOR = JobStrategy("own", 1.0, STOP, symphony=ALL_FORMS.replace(":rebalance-
         ((MONTHLY,), ("3:threshold=45,55", "4:window=4,9")),
         ((SELECTION,), ("3:threshold=45,55", "5:count=1,2")),
         ((CORRIDOR,), ("3:threshold=45,55", "6:window+7:window=3,5")),
+        ((msgspec.structs.replace(OWN, allocation=0.5), TWIN), ("own/3:threshold=45,55", "twin/allocation=0.2,0.9")),
         ((msgspec.structs.replace(OWN, allocation=0.5), OTHER), ("own/3:threshold=45,55", "other/allocation=0.2,0.9")),
     ],
-    ids=["daily", "monthly", "selection", "corridor", "two"],
+    ids=["daily", "monthly", "selection", "corridor", "twins", "two"],
 )
 def test_a_variant_has_the_figures_of_its_own_backtest(strategies: tuple[JobStrategy, ...], vary: Sequence[str]) -> None:
     """Whether it is computed at once or session by session."""
@@ -96,6 +98,10 @@ def test_a_variant_that_cannot_be_run_says_why(tmp_path: Path) -> None:
         sweep_of(job, block, results).search(lambda number: Grid(job.dimensions))
         assert [(entry[0], "cannot keep 4 of its 3" in entry[1]) for entry in results.failures()] == [({"5:count": 4.0}, True)]
         assert len(results.ranked("sharpe", 10)) == 2
+    for given, said in (((0.7, 0.6), "leave nothing"), ((0.3, 0.3), "leave nothing"), ((0.3, 0.7), None)):
+        both, block = job_of(strategies=(OWN, TWIN), vary=("own/allocation=0.3,0.7", "twin/allocation=0.3,0.6,0.7"))
+        error = Bench(both, block).scored(given).error
+        assert (error is None) if said is None else (said in (error or ""))
     shares, block = job_of(strategies=(msgspec.structs.replace(OWN, allocation=1.0),), vary=("allocation=0.5,1",))
     bench = Bench(shares, block)
     assert (bench.scored((0.5,)).metrics, bench.scored((1.0,)).error) == (None, None)

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alchemiser.domain.errors import DataError
@@ -19,12 +19,14 @@ def bars(prices: list[float], first: int = 0) -> BarColumns:
     return columns(dict(zip(DAYS[first:], prices[first:], strict=True)))
 
 
+@settings(max_examples=40)
 @given(closes, st.integers(0, 11))
 def test_the_same_prices_agree(prices: list[float], first: int) -> None:
     """Whatever part of it is asked for again."""
     assert compare(bars(prices), bars(prices, first)).is_same
 
 
+@settings(max_examples=40)
 @given(closes, st.floats(0.05, 20).filter(lambda factor: abs(factor - 1) > 1e-3))
 def test_a_new_adjustment_is_found_with_its_factor(prices: list[float], factor: float) -> None:
     """A split or a dividend since multiplies every stored close by one number."""
@@ -35,6 +37,7 @@ def test_a_new_adjustment_is_found_with_its_factor(prices: list[float], factor: 
     assert "a split or a dividend since" in str(found)
 
 
+@settings(max_examples=40)
 @given(closes, st.integers(0, 11), st.floats(1.01, 3))
 def test_a_corrected_bar_is_no_adjustment(prices: list[float], place: int, factor: float) -> None:
     """One close that changed is named by its day."""
