@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from alchemiser.bus.bus import Bus
 from alchemiser.bus.envelope import Envelope
+from alchemiser.bus.reports import DrainReport
 from alchemiser.domain.events import (
     DaemonStopped,
     DaemonStopping,
@@ -139,9 +140,7 @@ class Stopping:
         except TimeoutError:
             _log.error("stop_not_durable", waited_seconds=limit / 2, action="the journal is closed, which waits for the disk once more")
         report = await self._parts.bus.close(drain_seconds=limit / 2)
-        for left in report.unfinished:
-            _log.warning("handler_not_finished", handler=left.handler, waiting=left.waiting, event_type=left.event_type)
-        _log.info("stop_stage", stage="exit", outcome=TIMED_OUT if report.unfinished else DONE, seconds=round(report.seconds, 3), left="")
+        _tell_exit(report)
         if unconfirmed:
             _log.error("orders_left_open", orders=list(unconfirmed), action="the next start asks the venue about them; look there now")
         return LEFT_OPEN if unconfirmed else 0
@@ -199,3 +198,9 @@ class Stopping:
 
     def _stage(self, name: str, work: Callable[[], Awaitable[None]], left: Callable[[], str], *, is_vital: bool = False) -> Stage:
         return Stage(name=name, limit_seconds=self._parts.seconds * SHARES[name], work=work, left=left, is_vital=is_vital)
+
+
+def _tell_exit(report: DrainReport) -> None:
+    for left in report.unfinished:
+        _log.warning("handler_not_finished", handler=left.handler, waiting=left.waiting, event_type=left.event_type)
+    _log.info("stop_stage", stage="exit", outcome=TIMED_OUT if report.unfinished else DONE, seconds=round(report.seconds, 3), left="")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from alchemiser.domain.account import BrokerPosition
 from alchemiser.domain.events import Reconciled
+from alchemiser.domain.orders import OrderState
 from alchemiser.domain.reconciliation import MEANINGS, DifferenceCode
 from alchemiser.execution.reconciler import parked_after
 from alchemiser.execution.reconciliation import OwnSide, VenueSide, reconcile
@@ -169,6 +170,54 @@ def test_an_execution_that_was_taken_back_unheard_is_applied() -> None:
     assert ["fill_broken"] == [difference.code.value for difference in found.differences]
     assert found.is_settled
     assert ["trade_bust"] == [report.event for report in found.reports]
+
+
+def test_an_execution_that_was_corrected_unheard_is_applied_once() -> None:
+    """The old one is taken back and the new one counts: one difference, and the books have the new price."""
+    own, venue = world()
+    (standing,) = venue.executions
+    corrected = msgspec.structs.replace(
+        standing,
+        activity_id="correction",
+        execution_id="correction",
+        price=standing.price + 1,
+        correction="trade_correct",
+        previous_execution_id=standing.execution_id,
+        at=standing.at + timedelta(minutes=1),
+    )
+    listed = tuple(msgspec.structs.replace(one, at=corrected.at) for one in venue.open_orders)
+    found = reconcile(
+        own, msgspec.structs.replace(venue, open_orders=listed, executions=(standing, corrected), cash=venue.cash - standing.quantity)
+    )
+    assert ["fill_broken"] == [difference.code.value for difference in found.differences]
+    assert ["trade_correct"] == [report.event for report in found.reports]
+
+
+def test_cash_that_was_never_seen_is_not_compared() -> None:
+    """Before the first look at the account the books have no cash to compare."""
+    own, venue = world(unfinished="20250303.1")
+    assert codes_of(msgspec.structs.replace(own, cash=None), msgspec.structs.replace(venue, cash=Decimal(1))) == []
+
+
+def test_what_is_replayed_of_others_is_left_to_the_lists() -> None:
+    """A person trades the same account: the replay tells of that too, and it is no order of ours."""
+    own, venue = world(unfinished="20250303.1")
+    (ours,) = venue.open_orders
+    other = msgspec.structs.replace(ours, client_order_id="5680c4bc-9ac1", venue_order_id="another", event_id="01")
+    before = codes_of(own, venue)
+    assert codes_of(own, msgspec.structs.replace(venue, replayed=(other,))) == before
+
+
+def test_an_order_that_ended_and_is_not_found_is_none_that_vanished() -> None:
+    """It was looked up for executions that it lacks; the venue need not know it any more."""
+    own, venue = world(unfinished="20250303.1")
+    (order,) = [one for one in own.orders if not one.is_terminal]
+    ended = msgspec.structs.replace(order, state=OrderState.CANCELLED)
+    orders = tuple(ended if one is order else one for one in own.orders)
+    answers = msgspec.structs.replace(venue, open_orders=(), looked_up={order.client_order_id: None})
+    found = codes_of(msgspec.structs.replace(own, orders=orders), answers)
+    assert not {"order_vanished", "order_not_arrived"} & set(found)
+    assert "order_vanished" in codes_of(own, answers)
 
 
 def test_a_difference_below_a_cent_is_none() -> None:

@@ -184,7 +184,7 @@ def _ready_means_that_the_books_agree(record: Record) -> Iterator[str]:
     changed = [(_time(row["created_at"]), row["symbol"], Decimal(row["qty"])) for row in record.changes if row["activity_type"] != "DIV"]
     moves = sorted([*fills, *changed])
     for sample in record.samples:
-        if not sample.ready or not _is_quiet(record, sample.at):
+        if not sample.ready or not _is_quiet(record, sample.at) or _has_just_woken(record, sample.at):
             continue
         theirs: dict[str, Decimal] = defaultdict(lambda: ZERO)
         for at, symbol, quantity in moves:
@@ -227,6 +227,11 @@ def _a_slow_handler_delays_only_itself(record: Record) -> Iterator[str]:
     if set(record.struck) <= {"slow handler", "stuck handler"}:
         for slow, other in record.delayed:
             yield f"{other} dealt with nothing while {slow} took its time"
+
+
+def _has_just_woken(record: Record, at: datetime) -> bool:
+    """Return whether the host has slept a moment ago: what happened meanwhile is long past, and nobody can have heard of it."""
+    return any(woke <= at < woke + QUIET for _, woke in record.asleep)
 
 
 def _is_quiet(record: Record, at: datetime) -> bool:

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -125,3 +127,43 @@ def test_an_unknown_status_is_kept_as_text_and_loses_nothing() -> None:
 
     assert order.state is OrderState.FILLED
     assert announced == 10
+
+
+@pytest.mark.parametrize(
+    ("symbol", "side", "quantity", "is_altered", "is_altered_presumed"),
+    [
+        ("SPY", Side.BUY, "10", False, False),
+        ("SPY", Side.BUY, None, False, False),
+        ("SPY", Side.BUY, "7", True, False),
+        ("SPY", Side.BUY, "11", True, True),
+        ("QQQ", Side.BUY, "10", True, True),
+        ("SPY", Side.SELL, "10", True, True),
+    ],
+)
+def test_an_order_is_altered_by_another_body(
+    symbol: str, side: Side, quantity: str | None, *, is_altered: bool, is_altered_presumed: bool
+) -> None:
+    """Of one that is only presumed to have been sent the number of shares was an upper bound."""
+    order, said = new_order(), None if quantity is None else Decimal(quantity)
+    assert order.is_altered_by(symbol, side, said) is is_altered
+    assert msgspec.structs.replace(order, is_presumed=True).is_altered_by(symbol, side, said) is is_altered_presumed
+
+
+@pytest.mark.parametrize(("limit", "order_type"), [(None, OrderType.MARKET), ("499", OrderType.LIMIT)])
+def test_a_presumed_order_takes_the_body_that_the_venue_has(limit: str | None, order_type: OrderType) -> None:
+    """From the first report on it is what was really sent; one of another symbol leaves it what was presumed."""
+    presumed = msgspec.structs.replace(new_order(), is_presumed=True)
+    price = None if limit is None else Decimal(limit)
+    sent = msgspec.structs.replace(NEW, quantity=Decimal(7), limit_price=price)
+    order, _ = apply_report(presumed, sent)
+    assert (order.request.quantity, order.request.order_type, order.request.limit_price, order.is_presumed) == (7, order_type, price, False)
+    other, _ = apply_report(presumed, msgspec.structs.replace(sent, symbol="QQQ"))
+    assert (other.request, other.is_presumed) == (presumed.request, True)
+
+
+def test_sides_have_signs_and_fills_an_average() -> None:
+    """Plus for what is bought, minus for what is sold; before the first fill there is no price."""
+    assert (Side.BUY.sign, Side.SELL.sign) == (1, -1)
+    assert new_order().average_price is None
+    order, _ = apply_report(new_order(), HALF)
+    assert order.average_price == Decimal("499.5")

@@ -676,3 +676,37 @@ def test_the_stream_owes_a_word_about_each_order() -> None:
         assert owed(floor) is None
 
     played(lambda: Floor(venue, SPY, QQQ), play)
+
+
+def test_a_comparison_that_is_due_while_the_stream_is_away_waits_for_it() -> None:
+    """There is a gap: what is asked for is what will close it, once the connection is back."""
+    venue = ListingVenue()
+
+    async def play(floor: Floor) -> None:
+        await started(floor)
+        floor.bus.post(StreamLost(at=floor.clock.now(), stream="orders", reason="reset"))
+        floor.bus.post(ReconciliationDue(at=floor.clock.now(), reason="timer"))
+        await floor.clock.sleep(60)
+        assert len(floor.of(Reconciled)) == 1
+        assert "gap orders" in floor.gate.reasons
+        floor.bus.post(StreamConnected(at=floor.clock.now(), stream="orders"))
+        await floor.clock.sleep(1)
+
+    floor = played(lambda: Floor(venue, SPY), play)
+    assert ["start", "gap"] == [event.reason for event in floor.of(Reconciled) if isinstance(event, Reconciled)]
+    assert floor.gate.is_open
+
+
+def test_the_stream_may_speak_of_orders_of_others() -> None:
+    """What a person trades on the same account is no gap, and owes us nothing."""
+    venue = ListingVenue()
+
+    async def play(floor: Floor) -> None:
+        await started(floor)
+        by_hand = msgspec.structs.replace(order_of(buy("DIA")), client_order_id="5680c4bc-9ac1-4a12-a44c-df427ba53032")
+        floor.hear(stream_report(by_hand, "new", "new"))
+        await floor.clock.sleep(60)
+
+    floor = played(lambda: Floor(venue, SPY), play)
+    assert floor.of(GapOpened) == []
+    assert floor.orders.foreign_reports == 1

@@ -10,6 +10,9 @@ from alchemiser.domain.events import (
     Event,
     GapClosed,
     GapOpened,
+    Reconciled,
+    ReconciliationFailed,
+    ReconciliationStarted,
     RecoveryCompleted,
     SessionClosed,
     SessionOpened,
@@ -21,6 +24,7 @@ from alchemiser.domain.events import (
 from alchemiser.domain.orders import Side
 from alchemiser.execution.gate import SubmitGate
 from tests.unit.execution.desk import SESSION, START
+from tests.unit.execution.pacing_desk import intent
 
 CONNECTED = StreamConnected(at=START, stream="orders")
 OPENED = SessionOpened(at=START, session=SESSION)
@@ -155,3 +159,58 @@ def test_while_reducing_it_is_open_to_sales_only() -> None:
     assert "trading was reduced by operator: drill" == gate.why_not("SPY", Side.BUY) == gate.reduces
     gate(Envelope(9, trading("active"), 0.0))
     assert gate.why_not("SPY", Side.BUY) is gate.reduces is None
+
+
+READY = (CONNECTED, OPENED, RECOVERED)
+
+
+@pytest.mark.parametrize(
+    ("state", "is_open", "is_halted", "may_buy"),
+    [("active", True, False, True), ("reducing", True, False, False), ("paused", False, False, False), ("halted", False, True, False)],
+)
+def test_each_trading_state_lets_through_what_it_says(state: str, *, is_open: bool, is_halted: bool, may_buy: bool) -> None:
+    """Reducing sells and buys nothing; a halt is known as one; a plan made before is held to the same."""
+    gate = gate_after(*READY, trading(state))
+    assert (gate.is_open, gate.is_halted) == (is_open, is_halted)
+    assert (gate.reduces is not None) is (state == "reducing")
+    assert (gate.why_not("SPY", Side.BUY) is None) is may_buy
+    assert (gate.why_not("SPY", Side.SELL) is None) is is_open
+    # A pause or a halt ends no plan; what is decided about purchases does.
+    assert gate.why_barred(intent("SPY", Side.SELL, "1"), is_flatten=False) is None
+    assert (gate.why_barred(intent("SPY", Side.BUY, "1"), is_flatten=False) is None) is (state != "reducing")
+
+
+def test_a_parked_symbol_is_told_whatever_the_gate_says() -> None:
+    """It is kept back by itself, and first of all reasons comes that of everything."""
+    gate = SubmitGate(now=lambda: START, cut_off=lambda session: session.closes_at, parked={"SPY": "it differs"}.get)
+    assert (gate.why_parked("SPY"), gate.why_parked("QQQ")) == ("it differs", None)
+    assert "it differs" not in str(gate.why_not("SPY"))
+    for number, event in enumerate(READY, start=1):
+        gate(Envelope(number, event, 0.0))
+    assert (gate.why_not("SPY"), gate.why_not("QQQ")) == ("it differs", None)
+
+
+STARTED = ReconciliationStarted(at=START, reason="timer")
+COMPARED = Reconciled(at=START, reason="timer", attempts=1, reports=(), differences=(), parked={})
+
+
+def failed(*, retries: bool) -> ReconciliationFailed:
+    """Return a comparison that found nobody."""
+    return ReconciliationFailed(at=START, reason="timer", code="venue_unavailable", error="no answer", retries=retries)
+
+
+@pytest.mark.parametrize(
+    ("events", "causes"),
+    [
+        ((STARTED,), {"reconciling"}),
+        ((STARTED, COMPARED), set()),
+        ((STARTED, failed(retries=False)), set()),
+        ((STARTED, failed(retries=True)), {"venue"}),
+        ((STARTED, failed(retries=True), STARTED, COMPARED), set()),
+        ((TimerElapsed(at=START, kind="execution", key=""),), set()),
+    ],
+    ids=str,
+)
+def test_a_comparison_closes_it_for_as_long_as_it_lasts(events: tuple[Event, ...], causes: set[str]) -> None:
+    """Also afterwards, while the venue is asked again and again; one that is given up leaves nothing behind."""
+    assert set(gate_after(*READY, *events).reasons) == causes

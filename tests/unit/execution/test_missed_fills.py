@@ -185,3 +185,11 @@ def test_rows_under_other_ids_never_make_more_than_the_venue_counts() -> None:
     book.hear(ORDER, "fill", "filled", last="6", total="10", execution="s2")
 
     assert missed(book, activity("a", "4", "4"), activity("b", "6", "10"), taken_back("c", "a", "-4", "6", 1)) == []
+
+
+def test_a_list_that_does_not_add_up_is_not_believed() -> None:
+    """An execution of more shares than the venue itself counts as filled is none that was missed."""
+    book = working(ORDER)
+    book.hear(ORDER, "partial_fill", "partially_filled", last="4", total="4", execution="e1")
+    listed = [activity("e1", "4", "4"), activity("too large", "5", "6")]
+    assert missed_fills(listed, book.states) == ()

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import msgspec
+
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.account import BrokerActivity
 from alchemiser.domain.events import (
@@ -16,8 +18,10 @@ from alchemiser.domain.events import (
     OrderOutcomeUnknown,
     OrderRejected,
     OrderWithheld,
+    SessionOpened,
     StreamConnected,
 )
+from alchemiser.domain.market import Session
 from alchemiser.domain.orders import ExecutionReport, NewOrder, OrderState, OrderType, Side, TimeInForce
 from alchemiser.execution.missed_fills import missed_fills
 from alchemiser.execution.order_states import OrderStates
@@ -228,3 +232,36 @@ def test_missed_fills_are_those_that_no_road_brought() -> None:
 
     assert ["e2", "e3"] == [one.execution_id for one in missed]
     assert ["filled 4", "filled 1", "filled 5", "closed filled"] == tape.announced()
+
+
+def session_on(day: int) -> SessionOpened:
+    """Return the opening of a session."""
+    opens = AT.replace(day=day, hour=14)
+    return SessionOpened(at=opens, session=Session(date=opens.date(), opens_at=opens, closes_at=opens.replace(hour=21)))
+
+
+def test_orders_of_the_session_before_last_are_forgotten() -> None:
+    """Those that have ended; what is still open, or lacks executions that the venue counts, is kept for as long as it takes."""
+    tape = Tape()
+    tape.feed(session_on(3))
+    keys = [f"e-20250303.1-{name}-1" for name in ("ENDED", "OPEN", "LACKS")]
+    for key in keys:
+        tape.intend(key)
+        tape.feed(ExecutionReported(at=AT, report=report("new", "new", key=key)))
+    for key, counted, seen in ((keys[0], "10", "10"), (keys[2], "10", "4")):
+        tape.feed(ExecutionReported(at=AT, report=report("fill", "filled", counted, seen, f"x-{key}", key=key)))
+    for day in (4, 4, 5):
+        assert {order.client_order_id for order in tape.states} == set(keys)
+        tape.feed(session_on(day))
+    assert {order.client_order_id for order in tape.states} == set(keys[1:])
+    assert tape.states.by_venue_id(f"venue {keys[0]}") is None
+    assert f"x-{keys[0]}" not in tape.states.fills
+
+
+def test_the_newest_event_of_the_stream_is_known() -> None:
+    """Ids of events sort by time; from the newest on a replay is asked for, whatever order they came in."""
+    tape = Tape()
+    tape.intend()
+    for event_id in ("01B", "01C", "01A"):
+        tape.feed(ExecutionReported(at=AT, report=msgspec.structs.replace(report("new", "new"), event_id=event_id)))
+    assert tape.states.last_event_id == "01C"

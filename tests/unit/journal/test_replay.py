@@ -2,15 +2,20 @@
 
 from decimal import Decimal
 
+from alchemiser.domain.activities import AccountActivity, ActivityEntry, Treatment
 from alchemiser.domain.events import (
+    ActivityBooked,
     CancelRequested,
     Event,
+    ExecutionReported,
     FillBroken,
     OrderClosed,
     OrderNotFound,
     OrderOutcomeUnknown,
     OrderRejected,
     OrderWithheld,
+    Reconciled,
+    StreamConnected,
     TradingStateChanged,
 )
 from alchemiser.domain.intents import Crossing
@@ -123,3 +128,35 @@ def test_what_was_taken_back_does_not_add_up_any_more() -> None:
     assert {"TECL": Decimal(4)} == state.positions
     assert {"one": {"TECL": Decimal(3)}, "two": {"TECL": Decimal(1)}} == state.strategy_positions
     assert Decimal(-280) == state.cash
+
+
+def test_what_a_comparison_applied_counts_like_what_was_heard() -> None:
+    """Its reports are in one event with it."""
+    heard = report("canceled", "0")
+    assert isinstance(heard, ExecutionReported)
+    done = Reconciled(at=START, reason="start", attempts=1, reports=(heard.report,), differences=(), parked={})
+    assert replayed(intended(order()), done).orders == {ORDER: "cancelled"}
+
+
+def test_rows_of_the_account_move_shares_and_cash() -> None:
+    """Each strategy's part, and what belongs to none; what has no shares moves none."""
+    row = AccountActivity(activity_id="a1", kind="SPLIT", on=START.date(), at=START)
+    parts = (
+        ActivityEntry(strategy="one", symbol="TECL", quantity=Decimal(9), cash=Decimal(0)),
+        ActivityEntry(strategy="one", symbol="TECL", quantity=Decimal(0), cash=Decimal(3)),
+        ActivityEntry(strategy="two", symbol=None, cash=Decimal(2)),
+    )
+    booked_row = ActivityBooked(
+        at=START, activity=row, treatment=Treatment.SPLIT, entries=parts, account_cash=Decimal("0.5"), transferred=Decimal(100)
+    )
+    before, after = replayed(*a_day()), replayed(*a_day(), booked_row)
+    assert after.positions["TECL"] == before.positions["TECL"] + 9
+    assert after.strategy_positions["one"]["TECL"] == before.strategy_positions["one"]["TECL"] + 9
+    assert after.cash == before.cash + Decimal("105.5")
+
+
+def test_what_moves_nothing_is_counted_only() -> None:
+    """A replay knows that it was there."""
+    before, after = replayed(*a_day()), replayed(*a_day(), StreamConnected(at=START, stream="orders"))
+    assert after.events["StreamConnected"] == 1
+    assert (after.orders, after.positions, after.cash) == (before.orders, before.positions, before.cash)

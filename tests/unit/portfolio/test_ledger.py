@@ -1,6 +1,6 @@
 """The ledger: each fill booked once to who asked for it, the sum over strategies equal to the account, also after a replay."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import msgspec
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.account import Account
+from alchemiser.domain.activities import AccountActivity
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.events import (
     AccountObserved,
@@ -17,10 +18,12 @@ from alchemiser.domain.events import (
     Event,
     FillBooked,
     FillBroken,
+    OrderClosed,
     OrderFilled,
     OrderIntended,
     RebalancePlanned,
     SessionClosed,
+    SessionOpened,
 )
 from alchemiser.domain.intents import Crossing, Intent, Wish
 from alchemiser.domain.market import Session
@@ -379,3 +382,56 @@ def test_fills_that_come_at_once_are_booked_one_after_the_other() -> None:
         ledger(Envelope(200, booked, 0.0))
     assert [Decimal(10), Decimal(4)] == said
     assert ledger.books["a"].realised == 14
+
+
+def test_a_booking_of_what_was_never_a_fill_stops_the_process() -> None:
+    """Somebody else wrote into the journal, or an order was forgotten too soon: nothing is built on it."""
+    tape = Tape()
+    tape.start()
+    with pytest.raises(InvariantBroken, match="it was never a fill of ours"):
+        tape.feed(FillBooked(at=AT, execution_id="strange", symbol="SPY", entries=()))
+
+
+def test_rows_of_an_account_that_was_never_looked_at_are_left_alone() -> None:
+    """What was before us is not ours."""
+    tape = Tape()
+    row = AccountActivity(activity_id="a1", kind="INT", on=DAY, at=AT, amount=Decimal(1))
+    assert tape.ledger.take([row], {}) == 0
+    assert tape.events == []
+
+
+def test_a_row_is_booked_once_whoever_tells_of_it() -> None:
+    """The same event again changes nothing."""
+    tape = Tape()
+    tape.start()
+    tape.ledger.take([AccountActivity(activity_id="a1", kind="INT", on=DAY, at=AT + timedelta(hours=1), amount=Decimal(1))], {})
+    cash = tape.ledger.cash
+    tape.feed(tape.events[-1])
+    assert tape.ledger.cash == cash
+
+
+@pytest.mark.parametrize(("status", "entries"), [("canceled", 0), ("correct", 1)])
+def test_a_row_that_takes_back_what_was_never_heard_of_takes_back_nothing(status: str, entries: int) -> None:
+    """A correction then counts as a row of its own, a cancel as none."""
+    tape = Tape()
+    tape.start()
+    gone = AccountActivity(
+        activity_id="a2", kind="INT", on=DAY, at=AT + timedelta(hours=1), amount=Decimal(3), status=status, previous_id="a1"
+    )
+    before = tape.ledger.cash
+    assert tape.ledger.take([gone], {}) == 1
+    assert before is not None
+    assert tape.ledger.cash == before + 3 * entries
+
+
+def test_a_session_that_opens_again_after_a_restart_forgets_nothing() -> None:
+    """Orders are forgotten at the first opening after the next session, and not before."""
+    tape = Tape()
+    tape.start()
+    opened = SessionOpened(at=AT, session=Session(date=DAY, opens_at=AT, closes_at=AT + timedelta(minutes=10)))
+    tape.feed(opened)
+    key = tape.plan(1, Side.BUY, {"a": "10"})
+    tape.feed(OrderClosed(at=AT, client_order_id=key, state="filled"))
+    tape.feed(opened)
+    tape.fill(key, Side.BUY, "4")
+    assert tape.ledger.holdings() == {"SPY": 4}

@@ -17,10 +17,12 @@ from alchemiser.domain.events import (
     OrderFilled,
     OrderIntended,
     OrderWithheld,
+    Reconciled,
     SessionOpened,
     TradingStateChanged,
 )
 from alchemiser.domain.market import Session
+from alchemiser.domain.reconciliation import Parking
 from alchemiser.service.state import JournaledState
 from tests.unit.service.trading_day import DAY, DECIDED_AT, DECISION, KEY, MORNING, ORDER, ORDER_ID, SESSION, WHOLE_DAY, Life, report
 
@@ -231,3 +233,13 @@ def later_order(day: int) -> OrderIntended:
     session = DAY + timedelta(days=day)
     order = msgspec.structs.replace(ORDER, client_order_id=f"abc123-{session:%Y%m%d}.1-SPY-1")
     return OrderIntended(at=DECIDED_AT + timedelta(days=day), rebalance_id=f"{session:%Y%m%d}.1", intent_id="SPY", attempt=1, order=order)
+
+
+def test_a_replay_finds_the_parked_symbols() -> None:
+    """A symbol that a comparison parked is parked after the restart, for the same reason."""
+    parking = Parking(code="position_more", reason="nobody knows these shares", since=DECIDED_AT)
+    done = Reconciled(at=DECIDED_AT, reason="timer", attempts=3, reports=(), differences=(), parked={"SPY": parking})
+    state = JournaledState(nobody)
+    assert state.replay([Envelope(1, done, 0.0)]) == 1
+    assert state.parked.why("SPY") is not None
+    assert state.parked.why("QQQ") is None

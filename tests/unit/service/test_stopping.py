@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from alchemiser.bus.bus import Bus
+from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
     CancelRequested,
     DaemonStopped,
@@ -93,8 +94,9 @@ def left(
     *events: Event,
     cancels_orders: bool = True,
     sources: Callable[[], list[asyncio.Task[None]]] = list,
+    then: Callable[[], Awaitable[None]] | None = None,
 ) -> tuple[int, DaemonStopped, Leaving]:
-    """Live through these events, ask for a stop, play beside it; return the exit code, the last event and the scene."""
+    """Live through these events, ask for a stop, play beside it, and ``then`` go on; return the exit code, the last event and the scene."""
 
     async def main() -> tuple[int, Leaving]:
         scene = Leaving(directory, cancels_orders=cancels_orders)
@@ -108,6 +110,8 @@ def left(
             await scene.stopping.wait()
             await play(scene)
             code = await scene.stopping.run(sources())
+            if then is not None:
+                await then()
         scene.journal.close()
         return code, scene
 
@@ -332,3 +336,49 @@ def test_the_first_reason_counts_and_an_operator_is_told_what_was_done(tmp_path:
         assert "asked for by the operator: new kernel" == stopping.reason
 
     virtual(main)
+
+
+def test_a_disk_that_hangs_costs_gate_snapshot_and_exit_their_limits(tmp_path: Path) -> None:
+    """Each is given up at its own limit and named; the whole stop takes no longer than it may, and what is known is written at the end."""
+    took: list[float] = []
+
+    async def play(scene: Leaving) -> None:
+        async def never() -> None:
+            await asyncio.Event().wait()
+
+        scene.bus.durable = never  # type: ignore[method-assign]
+        took.append(asyncio.get_running_loop().time())
+
+    async def nobody_listens() -> None:
+        took.append(asyncio.get_running_loop().time())
+
+    code, stopped, scene = left(tmp_path, play, WORKING, CANCELLED, then=nobody_listens)
+    assert code == 0
+    found = {stage.name: (stage.outcome, pytest.approx(stage.seconds, abs=0.01)) for stage in stopped.stages}
+    limits = {name: SECONDS * share for name, share in SHARES.items()}
+    assert found["gate"] == ("timed out", limits["gate"])
+    assert found["snapshot"] == ("timed out", limits["snapshot"])
+    assert took[1] - took[0] == pytest.approx(limits["gate"] + limits["snapshot"] + limits["exit"] / 2, abs=0.01)
+    assert scene.held == ["SIGTERM was received"]
+
+
+def test_a_handler_that_hangs_is_left_when_the_time_of_the_exit_is_over(tmp_path: Path) -> None:
+    """It is named with what it was at and what waits for it, and nobody waits for it."""
+
+    async def play(scene: Leaving) -> None:
+        async def stuck(envelope: Envelope) -> None:
+            await asyncio.Event().wait()
+
+        scene.bus.subscribe("stuck", (DaemonStopping,), stuck)
+
+    began: list[float] = []
+
+    async def note() -> None:
+        began.append(asyncio.get_running_loop().time())
+
+    code, stopped, scene = left(tmp_path, play, WORKING, CANCELLED, then=note)
+    assert code == 0
+    assert set(outcomes(stopped).values()) == {("done", 0)}
+    assert began == [pytest.approx(SECONDS * SHARES["exit"] / 2, abs=0.01)]
+    (hanging,) = [one for one in scene.bus.statistics() if one.name == "stuck"]
+    assert hanging.handled == 0

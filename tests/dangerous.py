@@ -1,0 +1,98 @@
+"""The dangerous modules, and that each is covered whole, every branch, by test files of its own.
+
+    python -m tests.dangerous            measures each, prints a table, exits with 1 when one is not
+    python -m tests.dangerous gate tail  those whose path has one of these words
+
+What a mistake in them costs is money or trust: whether an order may leave, what is held, what is known after a crash. That some day of the
+simulation reaches a line is not enough for them: somebody has written down what it is for, next to it.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+UNIT = "tests/unit"
+
+SETTINGS = """[run]
+branch = True
+concurrency = thread
+data_file = {data}
+include = alchemiser/{module}
+"""
+"""Only the module itself is measured: the measuring costs more than the tests."""
+
+DANGEROUS: Mapping[str, Sequence[str]] = {
+    "domain/orders.py": (f"{UNIT}/domain/test_orders.py", f"{UNIT}/domain/test_order_sequences.py"),
+    "execution/gate.py": (f"{UNIT}/execution/test_gate.py",),
+    "execution/gaps.py": (f"{UNIT}/execution/test_gaps.py",),
+    "execution/missed_fills.py": (f"{UNIT}/execution/test_missed_fills.py",),
+    "execution/order_states.py": (
+        f"{UNIT}/execution/test_order_states.py",
+        f"{UNIT}/execution/test_order_state_sequences.py",
+        f"{UNIT}/execution/test_ahead.py",
+    ),
+    "execution/reconciliation.py": ("tests/reconciliation/test_kernels.py",),
+    "journal/reader.py": (
+        f"{UNIT}/journal/test_journal.py",
+        f"{UNIT}/journal/test_verify.py",
+        f"{UNIT}/journal/test_tail.py",
+        f"{UNIT}/journal/test_migrate.py",
+    ),
+    "journal/replay.py": (f"{UNIT}/journal/test_replay.py",),
+    "journal/tail.py": (f"{UNIT}/journal/test_tail.py",),
+    "portfolio/ledger.py": (f"{UNIT}/portfolio",),
+    "portfolio/lots.py": (f"{UNIT}/portfolio",),
+    "risk/state.py": (f"{UNIT}/risk/test_state.py",),
+    "service/recovery.py": (f"{UNIT}/service/test_recovery.py",),
+    "service/staircase.py": (f"{UNIT}/service/test_staircase.py",),
+    "service/state.py": (f"{UNIT}/service/test_state.py",),
+    "service/stopping.py": (f"{UNIT}/service/test_stopping.py",),
+}
+"""Each module with the tests that are its own."""
+
+
+def uncovered(module: str, tests: Sequence[str]) -> list[str]:
+    """Run the tests of a module and return the lines and branches of it that none of them reaches; what fails is one too."""
+    with tempfile.TemporaryDirectory() as directory:
+        settings, report = Path(directory) / "settings", Path(directory) / "report.json"
+        settings.write_text(SETTINGS.format(data=Path(directory) / "data", module=module))
+        coverage = (sys.executable, "-m", "coverage")
+        run = (*coverage, "run", f"--rcfile={settings}", "-m", "pytest")
+        tried = _called(*run, "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow", *tests)
+        if tried.returncode:
+            return [f"its tests fail: {tried.stdout[-2_000:]}"]
+        _called(*coverage, "json", f"--rcfile={settings}", "-q", "-o", str(report))
+        measured = json.loads(report.read_text())["files"]
+    return _missing(measured[f"alchemiser/{module}"])
+
+
+def _missing(measured: Mapping[str, Any]) -> list[str]:
+    lines = [f"line {number}" for number in measured["missing_lines"]]
+    branches = [f"from {begin} to {end if end > 0 else 'the end'}" for begin, end in measured["missing_branches"]]
+    return [*lines, *branches]
+
+
+def _called(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def main(wanted: Sequence[str]) -> int:
+    """Measure the modules and print the table."""
+    failed = False
+    for module, tests in DANGEROUS.items():
+        if wanted and not any(word in module for word in wanted):
+            continue
+        found = uncovered(module, tests)
+        failed = failed or bool(found)
+        sys.stdout.write(f"{module:30} {', '.join(found) or 'every line, every branch'}\n")
+        sys.stdout.flush()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
