@@ -141,8 +141,8 @@ def closing_order(lots: Lots, trade: Trade) -> list[int]:
         case LotMethod.SPECIFIC:
             named = {name: number for number, name in enumerate(trade.picks)}
             places.sort(key=lambda place: named.get(lots[place].execution_id, len(named)))
-        case LotMethod.FIFO:
-            pass
+        case _:
+            pass  # First in, first out: the order in which they are.
     return places
 
 

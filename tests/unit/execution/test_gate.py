@@ -214,3 +214,15 @@ def failed(*, retries: bool) -> ReconciliationFailed:
 def test_a_comparison_closes_it_for_as_long_as_it_lasts(events: tuple[Event, ...], causes: set[str]) -> None:
     """Also afterwards, while the venue is asked again and again; one that is given up leaves nothing behind."""
     assert set(gate_after(*READY, *events).reasons) == causes
+
+
+def test_the_kill_switch_closes_it_without_any_event() -> None:
+    """Also when the bus is stuck; only a person who resumes trading opens it again."""
+    gate = gate_after(*READY)
+    gate.kill("something looks wrong")
+    assert gate.reasons == {"killed": "something looks wrong"}
+    for event in (CONNECTED, OPENED, RECOVERED):
+        gate(Envelope(9, event, 0.0))
+    assert not gate.is_open
+    gate(Envelope(10, trading("active"), 0.0))
+    assert gate.is_open

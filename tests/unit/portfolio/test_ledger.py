@@ -431,7 +431,36 @@ def test_a_session_that_opens_again_after_a_restart_forgets_nothing() -> None:
     opened = SessionOpened(at=AT, session=Session(date=DAY, opens_at=AT, closes_at=AT + timedelta(minutes=10)))
     tape.feed(opened)
     key = tape.plan(1, Side.BUY, {"a": "10"})
-    tape.feed(OrderClosed(at=AT, client_order_id=key, state="filled"))
+    tape.feed(
+        OrderClosed(
+            at=AT, client_order_id=key, symbol="SPY", state="filled", cumulative_quantity=Decimal(4), average_price=Decimal(10), reason=None
+        )
+    )
     tape.feed(opened)
     tape.fill(key, Side.BUY, "4")
     assert tape.ledger.holdings() == {"SPY": 4}
+
+
+def test_the_opening_is_known_once_the_account_was_seen() -> None:
+    """Before that there is none."""
+    tape = Tape()
+    assert tape.ledger.opened is None
+    tape.start("750")
+    assert tape.ledger.opened == (AT, Decimal(750))
+
+
+def test_a_journal_that_booked_to_somebody_else_is_followed() -> None:
+    """What was written down was booked so, whoever waited for it; and it is taken back from whom it was booked to."""
+    tape = Tape()
+    tape.start()
+    tape.fill(tape.plan(1, Side.BUY, {"a": "10"}), Side.BUY, "4", execution="e1")
+    events: list[Event] = []
+    for event in tape.events:
+        if isinstance(event, FillBooked):
+            event = msgspec.structs.replace(event, entries=tuple(msgspec.structs.replace(one, strategy="z") for one in event.entries))
+        events.append(event)
+    again = replayed(events)
+    assert {name: book.holdings() for name, book in again.ledger.books.items() if book.holdings()} == {"z": {"SPY": 4}}
+    again.events = events
+    again.broken("e1")
+    assert again.ledger.holdings() == {}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.portfolio.attribution import split_fill
-from alchemiser.portfolio.lots import Book, Trade
+from alchemiser.portfolio.lots import Book, Reshaping, Trade, reshaped
 
 AT = datetime(2025, 3, 3, 20, 50, tzinfo=UTC)
 SHARES = st.decimals(min_value="0.000000001", max_value="100000", places=9)
@@ -65,3 +65,17 @@ def test_the_rest_of_an_uneven_split_goes_by_the_stated_rule() -> None:
     parts = split_fill(Decimal("0.000000001"), {"b": Decimal(1), "a": Decimal(1)})
 
     assert {"a": Decimal("0.000000001")} == parts
+
+
+def test_cost_that_moves_from_shares_that_are_gone_is_realised() -> None:
+    """Their purchase was taken back since; what went with the other shares stays where it is."""
+    assert reshaped((), Reshaping(execution_id="d", at=AT, cost_moved=Decimal(5))) == ((), Decimal(-5))
+
+
+def test_a_lot_that_a_reverse_split_leaves_nothing_of_gives_its_cost_to_the_others() -> None:
+    """Nine decimals are all there are: no dollar of cost is lost with the shares."""
+    book = Book().after("A", trade("10", "5")).after("A", trade("0.000000001", "1000000"))
+    lots, realised = reshaped(book.lots["A"], Reshaping(execution_id="d", at=AT, old=Decimal(10), new=Decimal(1)))
+    assert realised == 0
+    assert [lot.quantity for lot in lots] == [1]
+    assert sum(lot.cost for lot in lots) == book.cost("A")
