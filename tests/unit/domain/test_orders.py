@@ -156,7 +156,8 @@ def test_a_presumed_order_takes_the_body_that_the_venue_has(limit: str | None, o
     price = None if limit is None else Decimal(limit)
     sent = msgspec.structs.replace(NEW, quantity=Decimal(7), limit_price=price)
     order, _ = apply_report(presumed, sent)
-    assert (order.request.quantity, order.request.order_type, order.request.limit_price, order.is_presumed) == (Decimal(7), order_type, price, False)
+    request = order.request
+    assert (request.quantity, request.order_type, request.limit_price, order.is_presumed) == (Decimal(7), order_type, price, False)
     other, _ = apply_report(presumed, msgspec.structs.replace(sent, symbol="QQQ"))
     assert (other.request, other.is_presumed) == (presumed.request, True)
 
