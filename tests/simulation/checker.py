@@ -290,6 +290,7 @@ def _buys_stay_within_cash(record: Record) -> Iterator[str]:
             continue
         at = _begins_at(order, ids)
         cash, taken = Decimal(record.opening_cash), ZERO
+        cash += sum((Decimal(row["net_amount"]) for row in record.changes if _time(row["created_at"]) <= at), ZERO)
         done: dict[str, Decimal] = defaultdict(lambda: ZERO)
         for moment, order_id, quantity, price in fills:
             if moment > at:

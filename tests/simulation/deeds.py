@@ -319,6 +319,11 @@ DEEDS: Mapping[str, Do] = {
     "forward split": _action("forward_splits", lambda symbol: {"symbol": symbol, "new_rate": 2, "old_rate": 1}),
     "reverse split": _action("reverse_splits", lambda symbol: {"symbol": symbol, "new_rate": 1, "old_rate": 5}),
     "dividend": _action("cash_dividends", lambda symbol: {"symbol": symbol, "rate": 1.25}),
+    "spin-off": _action(
+        "spin_offs",
+        lambda symbol: {"source_symbol": symbol, "new_symbol": "HHY" if symbol != "HHY" else "GGX", "source_rate": 10, "new_rate": 1},
+    ),
+    "merger": _action("cash_mergers", lambda symbol: {"acquiree_symbol": symbol, "rate": 91.37}),
     "rename": _action("name_changes", lambda symbol: {"old_symbol": symbol, "new_symbol": "HHY" if symbol != "HHY" else "GGX"}),
 }
 """Every deed by its name."""

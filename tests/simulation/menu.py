@@ -215,7 +215,7 @@ def _of_the_venue() -> Iterator[tuple[str, Line]]:
 def _of_issuers() -> Iterator[tuple[str, Line]]:
     two = day(days=2)
     night = two.sessions[0].closes_at + timedelta(hours=2)
-    for kind in ("forward split", "reverse split", "dividend", "rename"):
+    for kind in ("forward split", "reverse split", "dividend", "rename", "spin-off", "merger"):
         seen = _always if kind == "dividend" else _has("ActivityBooked")  # The paper engine pays none.
         yield f"{kind} overnight", Line(replace(two, deeds=(Deed(kind, night),)), kind, seen)
 

@@ -18,6 +18,12 @@ class HoldOne(Strategy):
         return {symbol: 1 / len(self.symbols) for symbol in self.symbols}
 
 
+class HoldNine(HoldOne):
+    """Equal parts of nine symbols."""
+
+    symbols: tuple[str, ...] = THIRTY[:9]  # type: ignore[assignment]
+
+
 class HoldThirty(HoldOne):
     """Equal parts of thirty symbols."""
 
