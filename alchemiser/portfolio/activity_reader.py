@@ -6,6 +6,8 @@ when the books of a session are closed. One question at a time; rows that are kn
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
 
 import structlog
 
@@ -15,6 +17,9 @@ from alchemiser.domain.errors import CredentialsRefused, VenueError, VenueUnavai
 from alchemiser.domain.events import DecisionApproached, SessionOpened
 from alchemiser.domain.venue import Venue
 from alchemiser.portfolio.ledger import Ledger
+
+OVERLAP: Final = timedelta(days=2)
+"""How much further back the broker is asked: it may look at the day of a row and not at the time at which it wrote it."""
 
 _log = structlog.get_logger(__name__)
 
@@ -42,7 +47,7 @@ class ActivityReader:
             if since is None or self._is_refused:
                 return 0
             try:
-                rows = await self._venue.activities_since(since)
+                rows = await self._venue.activities_since(since - OVERLAP)
             except (VenueUnavailable, CredentialsRefused):
                 raise
             except VenueError as error:
