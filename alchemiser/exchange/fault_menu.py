@@ -36,7 +36,7 @@ Orders (of ``symbol``) at the market:
 ``park_order``            an order is in ``status`` for ``seconds`` (default 60) before it works: ``accepted_for_bidding``, ``stopped``,
                           ``suspended``, ``calculated`` or ``done_for_day``
 ``cut_short``             an execution is halved and the rest of its order cancelled
-``refuse_cancel``         a cancel that was asked for is refused by the market
+``refuse_cancel``         a cancel of a simple order that was asked for is refused by the market
 ``stall_cancel``          a cancel that comes ``seconds`` late: the order is pending_cancel until then, and may be filled
 ``refuse_replace``        a replacement that was asked for is refused by the market
 

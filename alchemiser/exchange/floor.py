@@ -275,8 +275,8 @@ class Floor:
         self._groups.acknowledged(order, at)
 
     def _cancel(self, order: VenueOrder, at: datetime) -> None:
-        """Cancel an order as was asked, unless the market refuses: then it works on as before."""
-        if not self.whims.refuses_cancel(order.symbol, at):
+        """Cancel an order as was asked, unless the market refuses: then it works on. The cancel of a group is never refused."""
+        if order.order_class or not self.whims.refuses_cancel(order.symbol, at):
             self.cancel_now(order, at)
             return
         back = OrderStatus.PARTIALLY_FILLED if order.filled_qty else OrderStatus.NEW

@@ -1,7 +1,7 @@
 """The exchange as a whole: determinism, snapshots, and what must hold after any sequence of requests."""
 
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alchemiser.domain.errors import DataError
-from alchemiser.exchange.assets import AssetChange
+from alchemiser.exchange.assets import FRACTIONAL_EXTENDED_HOURS, OVERNIGHT_TRADABLE, AssetChange
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError
 from alchemiser.exchange.issuer_actions import CorporateAction
 from alchemiser.exchange.orders import TRANSITIONS, OrderStatus
 from alchemiser.exchange.requests import ActivityFilter, OrderFilter
+from alchemiser.exchange.whims import PARKED, NoWhims, Parking
 from tests.unit.exchange.core.scene import Scene, session_of, utc
 
 SYMBOLS = ("TECL", "BIL")
@@ -166,6 +167,57 @@ def test_any_sequence_of_requests_keeps_the_account_whole(seed: int, engine: str
     factor = Decimal(account["multiplier"])
     gross = Decimal(account["long_market_value"]) - Decimal(account["short_market_value"])
     assert abs(max(factor * Decimal(account["equity"]) - gross, Decimal(0)) - Decimal(account["buying_power"])) < Decimal("0.01")
+    assert all(row["qty"] == row["qty_available"] for row in scene.exchange.positions_json())
+
+
+class RandomWhims:
+    """A venue of moods."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+
+    def _one_in(self, number: int) -> bool:
+        return self._random.randrange(number) == 0
+
+    def rejects(self, symbol: str, at: datetime) -> bool:
+        return self._one_in(12)
+
+    def parks(self, symbol: str, at: datetime) -> Parking | None:
+        return Parking(self._random.choice(PARKED), self._random.choice([0.0, 1.0, 4_000.0])) if self._one_in(5) else None
+
+    def cuts_short(self, symbol: str, at: datetime) -> bool:
+        return self._one_in(8)
+
+    def refuses_cancel(self, symbol: str, at: datetime) -> bool:
+        return self._one_in(3)
+
+    def stalls_cancel(self, symbol: str, at: datetime) -> float:
+        return self._random.choice([0.0, 0.0, 30.0])
+
+    def refuses_replace(self, symbol: str, at: datetime) -> bool:
+        return self._one_in(3)
+
+
+@settings(deadline=None, max_examples=25, derandomize=True)
+@given(seed=st.integers(0, 2**32), start=st.sampled_from([utc(13, 50), utc(15), utc(20, 40)]))
+def test_a_venue_of_moods_keeps_the_account_whole(seed: int, start: Any) -> None:
+    """Whatever the venue does without being asked, nights included: the books add up, and nothing is held when nothing is open."""
+    random = Random(seed)
+    scene = Scene(start, seed=seed, overnight=True)
+    scene.exchange.obey(RandomWhims(random))
+    for symbol in SYMBOLS:
+        scene.exchange.on_asset(symbol, AssetChange(attributes=(FRACTIONAL_EXTENDED_HOURS, OVERNIGHT_TRADABLE)), scene.now)
+    for _ in range(5):
+        play(scene, random, 15)
+        check_groups(scene)
+        scene.exchange.on_halt(random.choice(SYMBOLS), random.random() < 0.3, scene.now)
+        scene.wait(hours=random.choice([0, 0, 1, 7]))
+    scene.exchange.obey(NoWhims())
+    for _ in range(3):
+        scene.exchange.cancel_all(scene.now)
+        scene.wait(hours=2)
+    check_books(scene, scene.updates())
+    assert [] == scene.exchange.orders(OrderFilter())
     assert all(row["qty"] == row["qty_available"] for row in scene.exchange.positions_json())
 
 
