@@ -64,7 +64,10 @@ _REVERSE: Final = (0.5, 0.25, 0.2, 0.1)
 
 
 class Traits(NamedTuple):
-    """What makes a symbol: its multiples of the two factors, its own daily deviation and yearly drift, first price and usual volume."""
+    """What makes a symbol: its multiples of the two factors, its own daily deviation and yearly drift, first price and usual volume.
+
+    A fund on an index that has much of its own takes ``multiple`` times that too: the deviation ``base_own`` of the symbol ``base``.
+    """
 
     market: float
     technology: float
@@ -72,6 +75,9 @@ class Traits(NamedTuple):
     drift: float
     price: float
     shares: float
+    base: str = ""
+    base_own: float = 0.0
+    multiple: float = 0.0
 
 
 def _index(market: float, technology: float, price: float, shares: float, *, own: float = 0.0015) -> Traits:
@@ -82,8 +88,9 @@ def _stock(market: float, technology: float, price: float, shares: float) -> Tra
     return Traits(market, technology, 0.014, 0.09, price, shares)
 
 
-def _leveraged(of: Traits, multiple: float, price: float, shares: float, *, drift: float) -> Traits:
-    return Traits(of.market * multiple, of.technology * multiple, 0.0004, drift, price, shares)
+def _leveraged(of: Traits, multiple: float, price: float, shares: float, *, drift: float, base: str = "") -> Traits:
+    own = of.own if base else 0.0
+    return Traits(of.market * multiple, of.technology * multiple, 0.0004, drift, price, shares, base, own, multiple)
 
 
 def _fear(multiple: float, price: float, shares: float) -> Traits:
@@ -134,6 +141,9 @@ TRAITS: Final[dict[str, Traits]] = {
     "RETL": _leveraged(_index(1.2, 0.0, 30.0, 1e5, own=0.006), 3, 30.0, 1e5, drift=0.05),
     "UPRO": _leveraged(_SPY, 3, 43.0, 6e6, drift=0.12),
     "SPXL": _leveraged(_SPY, 3, 31.0, 7e6, drift=0.12),
+    "SPXS": _leveraged(_SPY, -3, 40.0, 7e6, drift=-0.12),
+    "SSO": _leveraged(_SPY, 2, 40.0, 3e6, drift=0.10),
+    "SDS": _leveraged(_SPY, -2, 40.0, 5e6, drift=-0.09),
     "SPXU": _leveraged(_SPY, -3, 38.0, 8e6, drift=-0.12),
     "SH": _leveraged(_SPY, -1, 44.0, 4e6, drift=-0.05),
     "TQQQ": _leveraged(_QQQ, 3, 24.0, 60e6, drift=0.14),
@@ -142,15 +152,17 @@ TRAITS: Final[dict[str, Traits]] = {
     "QID": _leveraged(_QQQ, -2, 40.0, 5e6, drift=-0.09),
     "TECL": _leveraged(_XLK, 3, 26.0, 1.5e6, drift=0.14),
     "TECS": _leveraged(_XLK, -3, 40.0, 1.5e6, drift=-0.14),
-    "SOXL": _leveraged(_SOX, 3, 28.0, 50e6, drift=0.10),
-    "SOXS": _leveraged(_SOX, -3, 40.0, 40e6, drift=-0.15),
-    "FNGU": _leveraged(_FANG, 3, 40.0, 2e6, drift=0.10),
-    "FNGO": _leveraged(_FANG, 2, 40.0, 3e5, drift=0.08),
-    "LABU": _leveraged(_BIOTECH, 3, 50.0, 2e6, drift=0.0),
-    "LABD": _leveraged(_BIOTECH, -3, 50.0, 2e6, drift=-0.10),
-    "TZA": _leveraged(_SMALL, -3, 40.0, 10e6, drift=-0.12),
-    "FAS": _leveraged(_BANKS, 3, 40.0, 2e6, drift=0.08),
-    "ERX": _leveraged(_ENERGY, 2, 40.0, 1e6, drift=0.02),
+    "SOXL": _leveraged(_SOX, 3, 28.0, 50e6, drift=0.10, base="SMH"),
+    "SOXS": _leveraged(_SOX, -3, 40.0, 40e6, drift=-0.15, base="SMH"),
+    "FNGU": _leveraged(_FANG, 3, 40.0, 2e6, drift=0.10, base="FNGS"),
+    "FNGO": _leveraged(_FANG, 2, 40.0, 3e5, drift=0.08, base="FNGS"),
+    "LABU": _leveraged(_BIOTECH, 3, 50.0, 2e6, drift=0.0, base="XBI"),
+    "LABD": _leveraged(_BIOTECH, -3, 50.0, 2e6, drift=-0.10, base="XBI"),
+    "IWM": _SMALL,
+    "TNA": _leveraged(_SMALL, 3, 40.0, 10e6, drift=0.10, base="IWM"),
+    "TZA": _leveraged(_SMALL, -3, 40.0, 10e6, drift=-0.12, base="IWM"),
+    "FAS": _leveraged(_BANKS, 3, 40.0, 2e6, drift=0.08, base="XLF"),
+    "ERX": _leveraged(_ENERGY, 2, 40.0, 1e6, drift=0.02, base="XLE"),
     "UVXY": _fear(5.0, 30.0, 30e6),
     "UVIX": _fear(6.5, 25.0, 5e6),
     "VIXY": _fear(3.4, 28.0, 3e6),
@@ -164,8 +176,8 @@ TRAITS: Final[dict[str, Traits]] = {
     "IEI": _bond(4.5, 122.0, 1e6),
     "IEF": _bond(7.5, 106.0, 6e6),
     "TLT": _LONG_BOND,
-    "TMF": _leveraged(_LONG_BOND, 3, 60.0, 5e6, drift=-0.02),
-    "TMV": _leveraged(_LONG_BOND, -3, 60.0, 1e6, drift=-0.05),
+    "TMF": _leveraged(_LONG_BOND, 3, 60.0, 5e6, drift=-0.02, base="TLT"),
+    "TMV": _leveraged(_LONG_BOND, -3, 60.0, 1e6, drift=-0.05, base="TLT"),
     "AGG": _bond(6.0, 110.0, 6e6),
     "BND": _bond(6.2, 82.0, 5e6),
     "LQD": _bond(8.5, 119.0, 10e6),
@@ -235,6 +247,9 @@ class SyntheticMarket:
         # A symbol's own deviation grows and shrinks with that of the market, half as much.
         own = traits.own * (0.5 + 0.5 * self._calm / _DEVIATION) * self._bells(f"own {symbol}")
         shared = traits.market * self._market + traits.technology * self._technology
+        if traits.base_own:
+            of_base = traits.base_own * (0.5 + 0.5 * self._calm / _DEVIATION) * self._bells(f"own {traits.base}")
+            shared = shared + traits.multiple * _leaky_sum(of_base, _OWN_PULL)
         years = np.arange(len(own)) / _SESSIONS_PER_YEAR
         logarithm = shared + _leaky_sum(own, _OWN_PULL) + traits.drift * years
         logarithm -= logarithm[0]
@@ -243,6 +258,7 @@ class SyntheticMarket:
         before = np.concatenate((close[:1], close[:-1]))
 
         breadth = np.abs(traits.market) * self._calm + np.abs(traits.technology) * _TECHNOLOGY * self._calm + traits.own
+        breadth = breadth + np.abs(traits.multiple) * traits.base_own
         gap = 0.35 * steps + 0.25 * breadth * self._bells(f"gap {symbol}")
         opens = np.maximum(_cents(before * np.exp(gap)), 0.01)
         top, bottom = np.maximum(opens, close), np.minimum(opens, close)

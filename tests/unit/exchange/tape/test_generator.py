@@ -115,7 +115,9 @@ def test_funds_follow_their_index(calendar: TradingCalendar, seed: int) -> None:
     """A leveraged fund moves with its multiple, an inverse one against it, fear against the market."""
     market = SyntheticMarket(calendar, seed)
     spy = returns(market, "SPY")
-    for symbol, index, multiple in (("SPXL", "SPY", 3), ("TECL", "XLK", 3), ("TQQQ", "QQQ", 3), ("SQQQ", "QQQ", -3), ("PSQ", "QQQ", -1)):
+    of_the_market = (("SPXL", "SPY", 3), ("SPXS", "SPY", -3), ("SSO", "SPY", 2), ("SH", "SPY", -1), ("TQQQ", "QQQ", 3), ("SQQQ", "QQQ", -3))
+    of_a_sector = (("TECL", "XLK", 3), ("SOXL", "SMH", 3), ("SOXS", "SMH", -3), ("FAS", "XLF", 3), ("ERX", "XLE", 2), ("TNA", "IWM", 3))
+    for symbol, index, multiple in (*of_the_market, *of_a_sector, ("PSQ", "QQQ", -1), ("TMF", "TLT", 3), ("TMV", "TLT", -3)):
         moves, base = returns(market, symbol), returns(market, index)
         assert np.polyfit(base, moves, 1)[0] == pytest.approx(multiple, rel=0.1)
         assert abs(np.corrcoef(base, moves)[0, 1]) > 0.95
@@ -123,6 +125,20 @@ def test_funds_follow_their_index(calendar: TradingCalendar, seed: int) -> None:
     assert np.corrcoef(spy, returns(market, "XLK"))[0, 1] > 0.7
     assert abs(np.corrcoef(spy, returns(market, "GLD"))[0, 1]) < 0.2
     assert 0.12 < spy.std() * 252**0.5 < 0.26
+    assert np.corrcoef(returns(market, "UVXY"), returns(market, "VIXY"))[0, 1] > 0.9
+    assert np.corrcoef(spy, returns(market, "SVXY"))[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_regimes_change(calendar: TradingCalendar, seed: int) -> None:
+    """Calm and storm follow one another and last: large moves come together, and months of one have several times the range of others."""
+    moves = returns(SyntheticMarket(calendar, seed), "SPY")
+    size = np.abs(moves)
+    months = np.array([moves[start : start + 63].std() for start in range(0, len(moves) - 63, 21)])
+
+    assert np.corrcoef(size[:-1], size[1:])[0, 1] > 0.1
+    assert np.corrcoef(size[:-20], size[20:])[0, 1] > 0.05
+    assert months.max() > 2.5 * months.min()
 
 
 @pytest.mark.parametrize("seed", range(6))
