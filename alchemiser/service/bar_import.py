@@ -60,6 +60,8 @@ def files_of(paths: Sequence[Path], symbol: str | None) -> dict[str, Path]:
         if symbol is not None and (path.is_dir() or len(paths) > 1):
             raise UsageError("--symbol names the symbol of one file; of several, each is named by its file")
         for name, file in found.items():
+            if file.suffix not in (".csv", ".parquet"):
+                raise DataError(f"{file}: expected a file that ends with .csv or .parquet")
             if name in files:
                 raise DataError(f"{file}: {name} is there already, from {files[name]}")
             files[checked_name("symbol", name)] = file

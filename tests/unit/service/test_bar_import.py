@@ -122,3 +122,5 @@ def test_files_are_named_by_their_symbols(tmp_path: Path) -> None:
         files_of([file, file], None)
     with pytest.raises(UsageError, match="one file"):
         files_of([tmp_path], "QQQ")
+    with pytest.raises(DataError, match=r"SPY\.txt: expected a file that ends with"):
+        files_of([tmp_path / "SPY.txt"], None)
