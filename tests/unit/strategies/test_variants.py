@@ -109,7 +109,7 @@ changes = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(changes, min_size=1, max_size=4))
 def test_many_variants_are_what_each_is_by_itself(changed: list[dict[str, float]]) -> None:
     """One after the other on shared work, to the last bit what a history of its own, read from its own text, says of every session."""

@@ -191,7 +191,7 @@ def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("walk", ["rolling", "anchored"])
-@pytest.mark.parametrize("strategy", [OWN, CORRIDOR], ids=["daily", "corridor"])
+@pytest.mark.parametrize("strategy", [OWN, pytest.param(CORRIDOR, marks=pytest.mark.slow)], ids=["daily", "corridor"])
 def test_walking_forward_has_seen_nothing_ahead(walk: str, strategy: JobStrategy, tmp_path: Path) -> None:
     """With the bars after a choice taken away, every choice before is the same, and so is the equity."""
     stitched = []

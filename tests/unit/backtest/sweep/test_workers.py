@@ -81,6 +81,7 @@ def proposals(trials: int, seed: int, peak: float = 55.0) -> list[Values]:
     return found
 
 
+@pytest.mark.slow
 def test_a_study_learns_and_is_the_same_again() -> None:
     """The later half lies nearer to the peak than the first; the same seed proposes the same variants; failures are left out."""
     pytest.importorskip("optuna", reason="the extra sweep is not installed")
@@ -94,6 +95,7 @@ def test_a_study_learns_and_is_the_same_again() -> None:
     assert {value for value, _ in found} <= set(SPACE[0].values)
 
 
+@pytest.mark.slow
 def test_a_search_that_learns_is_told_of_its_own_training_only(tmp_path: Path) -> None:
     """Each fold has a study of its own; a variant that two of them propose is evaluated once."""
     pytest.importorskip("optuna", reason="the extra sweep is not installed")
