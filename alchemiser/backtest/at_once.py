@@ -163,14 +163,17 @@ def _opened(panel: PricePanel, symbols: Sequence[str], opens: Opens, marks: Floa
 
 
 def _targets(acted: Places, columns: Sequence[tuple[str, Floats]], dates: Sequence[date], allocation: float) -> list[DatedTarget]:
+    """Return the targets; neighbours that are the same share their weights."""
+    if not columns:
+        return []
     names = [symbol for symbol, _ in columns]
-    scaled = np.stack([weights for _, weights in columns], axis=1) * allocation if columns else np.empty((len(acted), 0))
+    scaled = np.stack([weights for _, weights in columns], axis=1) * allocation
     is_new = np.ones(len(acted), dtype=np.bool_)
     is_new[1:] = (scaled[1:] != scaled[:-1]).any(axis=1)
-    weights: dict[str, float] = {}
-    targets = []
-    for row, new, values in zip(acted.tolist(), is_new.tolist(), scaled.tolist(), strict=True):
-        if new:
-            weights = {symbol: weight for symbol, weight in zip(names, values, strict=True) if weight}
-        targets.append(DatedTarget(dates[row], weights))
-    return targets
+    distinct = scaled[is_new]
+    rows, places = np.nonzero(distinct)
+    ends = np.cumsum(np.bincount(rows, minlength=len(distinct))).tolist()
+    items = list(zip([names[place] for place in places.tolist()], distinct[rows, places].tolist(), strict=True))
+    found = [dict(items[begin:end]) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+    which = (np.cumsum(is_new) - 1).tolist()
+    return [DatedTarget(dates[row], found[place]) for row, place in zip(acted.tolist(), which, strict=True)]

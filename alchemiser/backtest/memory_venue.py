@@ -50,8 +50,12 @@ class MemoryVenue:
         self._why_not = why_not
 
     def tell(self) -> None:
-        """Post what has happened to orders since the last time."""
-        for update in self._exchange.drain():
+        """Post what has happened to orders since the last time; a state that was left again in between is nothing to be heard of."""
+        updates = self._exchange.drain()
+        latest = {update.state.id: number for number, update in enumerate(updates)}
+        for number, update in enumerate(updates):
+            if update.qty is None and latest[update.state.id] != number:
+                continue
             report = _report_of(update)
             if report.execution_id is not None:
                 self._fills.append(_activity_of(report))

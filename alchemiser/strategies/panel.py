@@ -89,9 +89,14 @@ class PricePanel:
         if until is not None:
             history = {symbol: _through(days, closes, until) for symbol, (days, closes) in history.items()}
         every_day = [days for days, _ in history.values()]
-        sessions = np.unique(np.concatenate(every_day)) if every_day else np.empty(0, np.int64)
+        if every_day and all(days is every_day[0] or np.array_equal(days, every_day[0]) for days in every_day):
+            # Mostly all symbols have all days: nothing has to be sorted and looked up then.
+            sessions, places = every_day[0], np.arange(len(every_day[0]))
+            self._series = {symbol: Series(places, closes) for symbol, (_, closes) in history.items()}
+        else:
+            sessions = np.unique(np.concatenate(every_day)) if every_day else np.empty(0, np.int64)
+            self._series = {symbol: Series(np.searchsorted(sessions, days), closes) for symbol, (days, closes) in history.items()}
         self._sessions: list[int] = sessions.tolist()
-        self._series = {symbol: Series(np.searchsorted(sessions, days), closes) for symbol, (days, closes) in history.items()}
         self._absent = absent or {}
         self._columns: dict[tuple[str, Measure], Column] = {}
         self._last_bars: dict[tuple[str, Measure], LastBar] = {}
