@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
@@ -18,6 +20,7 @@ from alchemiser.domain.events import (
     OrderIntended,
     OrderNotFound,
     OrderPrepared,
+    OrderRejected,
     OrderUnprepared,
     RebalanceCompleted,
     RebalanceParked,
@@ -441,3 +444,63 @@ async def test_a_floor_prepares_what_waits_and_withdraws_it_at_its_end() -> None
         await floor.handler.stop("the test is over", cancel_orders=False)
 
     await floor.run(play)
+
+
+# --- any crash ---
+
+
+def lived(steps: list[tuple[str, str]]) -> list[Event]:
+    """Return the journal of a run that took these steps with its intents: write ahead, send, be refused, withdraw."""
+    events: list[Event] = []
+    attempts: dict[str, int] = {}
+    ahead: dict[str, OrderPrepared] = {}
+    working: dict[str, NewOrder] = {}
+    for symbol, step in steps:
+        attempt = attempts.get(symbol, 0) + 1
+        key = f"e-20250303.1-{symbol}-{attempt}"
+        if step == "prepare" and symbol not in ahead:
+            named = {"intent_id": symbol, "symbol": symbol, "attempt": attempt, "client_order_id": key}
+            ahead[symbol] = msgspec.structs.replace(PREPARED, **named)
+            events.append(ahead[symbol])
+        elif step == "send" and symbol not in working:
+            order = msgspec.structs.replace(ORDER, client_order_id=key, symbol=symbol)
+            is_prepared = ahead.pop(symbol, None) is not None
+            named = {"intent_id": symbol, "attempt": attempt, "order": order, "is_prepared": is_prepared}
+            events.append(msgspec.structs.replace(INTENDED, **named))
+            attempts[symbol], working[symbol] = attempt, order
+        elif step == "refuse" and symbol in working:
+            gone = working.pop(symbol)
+            events.append(OrderRejected(at=START, client_order_id=gone.client_order_id, code=1, message="no"))
+        elif step == "withdraw" and symbol in ahead and symbol not in working:
+            events.append(OrderUnprepared(at=START, client_order_id=ahead.pop(symbol).client_order_id, reason="parked"))
+    return events
+
+
+STEPS = st.lists(st.tuples(st.sampled_from(["A", "B", "C"]), st.sampled_from(["prepare", "send", "refuse", "withdraw"])), max_size=40)
+
+
+@given(STEPS, st.data())
+def test_whatever_may_be_at_the_venue_is_known_after_any_crash(steps: list[tuple[str, str]], data: st.DataObject) -> None:
+    """However much of the end of the journal is lost: every order that may have left is asked about, and its id is not used for another."""
+    events = lived(steps)
+    kept = data.draw(st.integers(0, len(events)))
+    ahead = {event.client_order_id for event in events[:kept] if isinstance(event, OrderPrepared)}
+    may_be_there = {
+        event.order.client_order_id
+        for place, event in enumerate(events)
+        if isinstance(event, OrderIntended) and (place < kept or (event.is_prepared and event.order.client_order_id in ahead))
+    }
+    states, _ = replayed(*events[:kept])
+    states.settle()
+    assert may_be_there <= {order.client_order_id for order in states}
+    ended = {event.client_order_id for event in events[:kept] if isinstance(event, OrderRejected)}
+    assert may_be_there - ended <= {order.client_order_id for order in states.open_orders()}
+
+    desk = Desk(*(intent(symbol, Side.BUY, "10") for symbol in "ABC"), cash="9999")
+    desk.run.epoch = "e"
+    desk.run.resume(states, START)
+    for work in desk.run.works.values():
+        work.live.clear()
+        work.stage = Stage.WAITING
+    sent = {one.order.client_order_id for one in desk.step() if isinstance(one, Submit)}
+    assert not sent & (may_be_there | ahead & {order.client_order_id for order in states})
