@@ -61,8 +61,9 @@ from alchemiser.execution.gate import SubmitGate
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.missed_fills import missed_fills
 from alchemiser.execution.order_states import OrderStates
-from alchemiser.execution.pacing import Quotes, RebalanceRun
+from alchemiser.execution.pacing import RebalanceRun
 from alchemiser.execution.rebalances import Rebalances
+from alchemiser.execution.run_state import Quotes
 from alchemiser.execution.tactics import TacticRules
 from alchemiser.execution.work import Ask, Cancel, Command, LookAtAccount, Prepare, Replace, Stage, Submit
 

@@ -1,0 +1,157 @@
+"""What a rebalance in progress knows: its plan, its intents at work, the cash, and what belongs to all of them. Pure.
+
+``pacing`` changes it by what happens, ``live_orders`` and ``release`` decide with it what is done next. It decides nothing itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from alchemiser.domain.events import RebalancePlanned
+from alchemiser.domain.ids import client_order_id
+from alchemiser.domain.intents import Intent
+from alchemiser.domain.market import Quote, Session
+from alchemiser.domain.money import ZERO
+from alchemiser.domain.orders import NewOrder, Order, Side
+from alchemiser.execution.bounds import dearest_price
+from alchemiser.execution.decisions import Send, Situation, Standing
+from alchemiser.execution.ladder import LadderRules
+from alchemiser.execution.tactics import AUCTIONS, TacticRules, alternative, make, name_for
+from alchemiser.execution.work import Stage, Submit, Work
+
+CANCEL_REPEAT_SECONDS = 5.0
+"""How long a confirmation of a cancel or a replacement is awaited before the order is asked about and the cancel repeated."""
+
+DEADLINE = "the deadline of the intent has passed"
+
+Quotes = Callable[[str, datetime], Quote | str]
+"""The usable quote of a symbol at a time, or the reason why there is none."""
+
+
+def _unknown(client_order_id: str) -> Order | None:
+    return None
+
+
+@dataclass
+class RunState:
+    """One rebalance in progress.
+
+    ``orders_before`` is how many orders the session has had already; ``why_parked`` says why nothing of a symbol is sent;
+    ``order_of`` gives what is known of an order, ``None`` for nothing.
+    """
+
+    plan: RebalancePlanned
+    epoch: str
+    rules: LadderRules
+    quotes: Quotes
+    started_at: datetime
+    cut_off: datetime
+    session: Session
+    tactics: TacticRules = field(default_factory=TacticRules)
+    orders_before: int = 0
+    why_parked: Callable[[str], str | None] = lambda symbol: None
+    order_of: Callable[[str], Order | None] = _unknown
+    cash: Decimal = field(init=False)
+    works: dict[str, Work] = field(init=False)
+    buys: tuple[Work, ...] = field(init=False)
+    orders_left: int = field(init=False)
+    stop_reason: str | None = None
+    close_reason: str | None = None
+
+    def __post_init__(self) -> None:
+        """Prepare the intents in the order of the plan: sells first, then buys by drift."""
+        self.cash = self.plan.cash
+        self.orders_left = self.rules.max_orders_per_session - self.orders_before
+        self.works = {intent.intent_id: self._new_work(intent) for intent in self.plan.intents}
+        self.buys = tuple(work for work in self.works.values() if work.intent.side is Side.BUY)
+        if sum((work.intent.quantity * work.intent.reference_price for work in self.buys), ZERO) <= self.cash:
+            return
+        for work in self.works.values():
+            if work.intent.side is Side.SELL and work.tactic.name in AUCTIONS:
+                # An auction pays at the close, when no buy can be sent any more.
+                self.fall(work, "the buys need its cash before the close", self.started_at)
+
+    def next_submit(self, work: Work, wanted: Send, quote: Quote | str) -> Submit:
+        """Give an order its id, which uses up one attempt and one order of the session."""
+        key = self.next_id(work)
+        work.attempt += 1
+        work.prepared = None
+        self.orders_left -= 1
+        order = NewOrder(
+            client_order_id=key,
+            symbol=work.intent.symbol,
+            side=work.intent.side,
+            quantity=wanted.quantity,
+            order_type=wanted.order_type,
+            time_in_force=wanted.time_in_force,
+            limit_price=wanted.limit_price,
+        )
+        seen = quote if isinstance(quote, Quote) else None
+        dearest = dearest_price(wanted.limit_price, work.intent, quote, self.rules)
+        return Submit(work.intent.intent_id, work.attempt, order, work.tactic.name, wanted.step, wanted.rung, seen, dearest)
+
+    def next_id(self, work: Work) -> str:
+        """Return the client order id of the next attempt of an intent."""
+        return client_order_id(self.epoch, self.plan.rebalance_id, work.intent.intent_id, work.attempt + 1)
+
+    def fall(self, work: Work, reason: str, now: datetime) -> None:
+        """Let the alternative take over an intent whose tactic cannot be used; it begins with its first rung."""
+        work.fell_because = work.fell_because or f"{work.tactic.name}: {reason}"
+        tactic = alternative(self.tactics, self.rules)
+        if tactic is None:
+            self.end(work, f"{work.tactic.name}: {reason}")
+            return
+        work.tactic, work.rung, work.rung_since = tactic, 0, None
+        work.deadline = tactic.deadline(self.plan.at, now, self.cut_off, self.session)
+
+    def end(self, work: Work, reason: str | None) -> None:
+        """End an intent; without a reason it is filled."""
+        work.stage, work.reason, work.needs_look = Stage.ENDED, reason, False
+
+    def free_cash(self) -> Decimal:
+        """Return the dollars that no live buy may still take."""
+        return self.cash - self.reserved_cash()
+
+    def reserved_cash(self) -> Decimal:
+        """Return the dollars that the live buys may still take."""
+        total = ZERO
+        for work in self.buys:
+            if work.live or work.resend:
+                total += work.reserved
+        return total
+
+    @property
+    def repeg_time(self) -> timedelta:
+        """How long an order stands at least before it follows the market."""
+        return timedelta(seconds=self.rules.minimum_repeg_seconds)
+
+    def quote_of(self, work: Work, now: datetime) -> Quote | str:
+        """Return the usable quote of an intent's symbol, or why there is none."""
+        return self.quotes(work.intent.symbol, now)
+
+    def situation(self, work: Work, now: datetime, quote: Quote | str | None = None, *, has_live: bool = True) -> Situation:
+        """Return what a tactic is shown of an intent."""
+        current = work.current if has_live else None
+        assert current is None or work.stage_since is not None
+        return Situation(
+            intent=work.intent,
+            leaves=work.leaves_quantity,
+            filled=work.filled_quantity,
+            rung=work.rung,
+            quote=self.quote_of(work, now) if quote is None else quote,
+            now=now,
+            begun=self.plan.at,
+            deadline=work.deadline,
+            cut_off=self.cut_off,
+            session=self.session,
+            live=None if current is None else Standing(current.order, work.stage_since or now, current.rung, work.rung_since or now),
+        )
+
+    def _new_work(self, intent: Intent) -> Work:
+        tactic = make(name_for(intent, self.tactics), self.tactics, self.rules)
+        begins = self.started_at
+        if intent.side is Side.BUY and any(other.side is Side.SELL for other in self.plan.intents):
+            # Waiting for the cash of the sells is not working: a buy has its full time after theirs.
+            begins += timedelta(seconds=self.rules.order_deadline_seconds)
+        return Work(intent=intent, tactic=tactic, deadline=tactic.deadline(self.plan.at, begins, self.cut_off, self.session))
