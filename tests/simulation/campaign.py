@@ -49,7 +49,7 @@ from alchemiser.service.surroundings import Surroundings
 from tests.simulation.days import simulated_settings
 from tests.simulation.deeds import DEEDS, Conditions, StepClock, make_old, tear
 from tests.simulation.disk import Disk
-from tests.simulation.faults import SYMBOLS, Deed, End, Pin, Scenario, kind_of_fault
+from tests.simulation.faults import Deed, End, Pin, Scenario, kind_of_fault
 from tests.simulation.items import scenario
 from tests.simulation.record import Arrival, Life, Record, read_journal, with_reversals
 from tests.simulation.witness import Witness, audit_of
@@ -200,7 +200,7 @@ class _Run:
         one, calendar = self.scenario, TradingCalendar.new_york()
         begins_at = one.sessions[0].closes_at - timedelta(minutes=one.minutes)
         self.clock = VirtualClock(begins_at)
-        self.tape = tape = MarketTape(SyntheticMarket(calendar, one.seed, symbols=SYMBOLS), calendar, SYMBOLS, one.seed)
+        self.tape = tape = MarketTape(SyntheticMarket(calendar, one.seed, symbols=one.symbols), calendar, one.symbols, one.seed)
         core = open_core(settings=ExchangeSettings(), tape=tape, seed=one.seed, opened_at=begins_at)
         self.server = ExchangeServer(
             core=core,

@@ -78,7 +78,7 @@ class Deed:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One seeded run; ``minutes`` is how long before its first close it begins."""
+    """One seeded run; ``minutes`` is how long before its first close it begins, ``symbols`` what the exchange lists."""
 
     seed: int
     sessions: tuple[Session, ...]
@@ -90,6 +90,7 @@ class Scenario:
     deeds: tuple[Deed, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     minutes: float = 18.0
+    symbols: tuple[str, ...] = SYMBOLS
 
     def kinds(self) -> list[str]:
         """Return the kinds of what is thrown at the run, one for each strike."""

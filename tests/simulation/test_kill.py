@@ -35,7 +35,6 @@ def at(seconds: float) -> str:
 
 
 SILENT: Json = {"kind": "timeout", "path": "/v2", "seconds": 20.0, "times": 30}
-REFUSED: Json = {"kind": "http_error", "path": "/v2", "status": 503, "times": 40}
 STATES: dict[str, Scenario] = {
     "idle, before the decision": killed(-60.0),
     "as the decision falls": killed(0.0),

@@ -31,3 +31,9 @@ class ShippedRotation(Rotation):
     """The same over symbols that an exchange of its own lists without being told."""
 
     symbols = ("BIL", "SPY", "TECL", "TQQQ", "UVXY", "XLK")
+
+
+class ShippedSmallRotation(Rotation):
+    """The same over other such symbols, some of them those of :class:`ShippedRotation` and of the shipped strategies."""
+
+    symbols = ("BIL", "QQQ", "SPY", "TLT")
