@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from alchemiser.cli.daemon_client import ask
+from alchemiser.cli.glance import orders_text, pnl_text, positions_text
 from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, load
 from alchemiser.cli.tables import render
 from alchemiser.domain.errors import NoDaemon, UsageError
@@ -119,7 +120,12 @@ def _show_session(text: str, settings: Settings, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.buffer.write(to_json(found) + b"\n")
     else:
-        sys.stdout.write(render(found))
+        sys.stdout.write(f"session {session}: {orders_text(found['orders'], is_plain=_is_plain())}")
+
+
+def _is_plain() -> bool:
+    """Whether the terminal knows ASCII alone."""
+    return (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
 
 
 def _answer(resource: Resource, settings: Settings, *, as_json: bool, after: int = -1, limit: int = EVENTS_BY_DEFAULT) -> None:
@@ -129,4 +135,13 @@ def _answer(resource: Resource, settings: Settings, *, as_json: bool, after: int
         return
     if not found.get("live"):
         sys.stdout.write(f"No daemon is running. This is the journal's last word, as of {found.get('as_of')}.\n\n")
-    sys.stdout.write(render({key: value for key, value in found.items() if key not in ("live", "as_of")}))
+    match resource:
+        case "pnl":
+            history = answer("history", settings)["history"]
+            sys.stdout.write(pnl_text(found, history, is_plain=_is_plain()))
+        case "positions":
+            sys.stdout.write(positions_text(found["positions"], is_plain=_is_plain()))
+        case "orders":
+            sys.stdout.write(orders_text(found["orders"], is_plain=_is_plain()))
+        case _:
+            sys.stdout.write(render({key: value for key, value in found.items() if key not in ("live", "as_of")}))

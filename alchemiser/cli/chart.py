@@ -1,9 +1,10 @@
-"""A curve as a few lines of text."""
+"""Curves, small ones and bars as text."""
 
 import math
 from collections.abc import Sequence
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
+_BARS = " ▏▎▍▌▋▊▉"
 
 
 def line_chart(values: Sequence[float], *, label: str = "{:,.0f}", width: int = 64, height: int = 7, is_plain: bool = False) -> str:
@@ -28,3 +29,24 @@ def line_chart(values: Sequence[float], *, label: str = "{:,.0f}", width: int = 
     if is_log:
         lines.append(f"{'log':>{margin}}")
     return "\n".join(lines)
+
+
+def sparkline(values: Sequence[float], *, width: int = 24, is_plain: bool = False) -> str:
+    """Return values as one line of blocks between their lowest and highest, the last of each column; nothing for no values.
+
+    ``is_plain`` uses ASCII alone.
+    """
+    marks = "_.-=*#" if is_plain else _EIGHTHS[1:]
+    columns = min(width, len(values))
+    shown = [values[(place + 1) * len(values) // columns - 1] for place in range(columns)]
+    low, high = min(shown, default=0.0), max(shown, default=0.0)
+    scale = (len(marks) - 1) / (high - low) if high > low else 0.0
+    return "".join(marks[round((value - low) * scale)] for value in shown)
+
+
+def bar(share: float, *, width: int = 12, is_plain: bool = False) -> str:
+    """Return a share from 0 to 1 as a bar; what lies beyond is cut off."""
+    eighths = round(min(max(share, 0.0), 1.0) * width * 8)
+    if is_plain:
+        return "#" * round(eighths / 8)
+    return _EIGHTHS[8] * (eighths // 8) + _BARS[eighths % 8].strip()

@@ -44,7 +44,8 @@ def _is_table(value: Any) -> bool:
 
 
 def _is_number(text: str) -> bool:
-    return text == "-" or text.replace(",", "").replace(".", "", 1).removeprefix("-").isdecimal()
+    figures = text.removesuffix("%").replace(",", "").replace(".", "", 1)
+    return text == "-" or figures.removeprefix("-").removeprefix("+").isdecimal()
 
 
 def _text(value: Any) -> str:

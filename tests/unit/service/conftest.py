@@ -33,7 +33,8 @@ class FakeView:
 
     def positions(self) -> Sequence[Mapping[str, Any]]:
         """Return one position."""
-        return [{"symbol": "TECL", "quantity": Decimal("1.500"), "price": None}]
+        held = Decimal("1.500")
+        return [{"symbol": "TECL", "quantity": held, "price": None, "value": None, "broker_quantity": held, "strategies": {"tecl": held}}]
 
     def orders(self) -> Sequence[Mapping[str, Any]]:
         """Return no orders."""
@@ -41,7 +42,7 @@ class FakeView:
 
     def pnl(self) -> Mapping[str, Any]:
         """Return the money."""
-        return {"equity": Decimal("100000.10")}
+        return {"equity": Decimal("100000.10"), "cash": Decimal(1), "strategies": {}}
 
     def events(self, after: int, limit: int) -> Sequence[Mapping[str, Any]]:
         """Return as many numbers as were asked for."""
