@@ -29,13 +29,20 @@ def pnl_text(pnl: Document, history: Sequence[Document], *, is_plain: bool = Fal
         parts.append(f"{(peak - equity) / peak if peak else ZERO:.2%} below the best")
     parts.append(f"return {_percent(pnl.get('returns'))}")
     lines = ["   ".join(parts)]
+    flows = {
+        "dividends and fees": pnl.get("income"),
+        "outside of strategies": pnl.get("account_income"),
+        "moved in": pnl.get("transferred"),
+    }
+    told = [f"{name} {_signed(amount)}" for name, amount in flows.items() if amount is not None and Decimal(amount)]
+    lines += ["   ".join(told)] if told else []
     if history:
         curve = sparkline([float(row["equity"]) for row in history], width=60, is_plain=is_plain)
         lines.append(f"{curve}  {history[0]['session']} to {history[-1]['session']}")
     rows = [_strategy(name, one, history, is_plain=is_plain) for name, one in pnl["strategies"].items()]
     lines += ["", table(rows).rstrip("\n")] if rows else []
-    cost = _cost(pnl.get("shortfall"))
-    return "\n".join([*lines, *(["", cost] if cost else [])]) + "\n"
+    costs = _costs(pnl.get("shortfall"))
+    return "\n".join([*lines, *(["", *costs] if costs else [])]) + "\n"
 
 
 def positions_text(positions: Sequence[Document], *, is_plain: bool = False) -> str:
@@ -104,14 +111,22 @@ def _total(pnl: Document) -> Decimal:
     return sum((Decimal(one["total"]) for one in pnl["strategies"].values()), ZERO)
 
 
-def _cost(shortfall: Document | None) -> str | None:
-    total = None if shortfall is None else shortfall["total"]
-    if shortfall is None or total is None:
-        return None
-    words = (
-        f"{total['arrival_bps']:+.1f} bps against the arrival price, {_signed(-Decimal(total['arrival_cost']))} on {_money(total['value'])}"
-    )
-    return f"rebalance {shortfall['rebalance']}: {words}"
+def _costs(shortfall: Document | None) -> list[str]:
+    """Return what the last rebalance cost against its arrival prices: in all, by step of the tactic, by strategy."""
+    if shortfall is None or shortfall["total"] is None:
+        return []
+    parts = {"in all": shortfall["total"], **shortfall.get("steps", {}), **shortfall.get("strategies", {})}
+    rows = [
+        {
+            f"rebalance {shortfall['rebalance']}": name,
+            "bps": f"{one['arrival_bps']:+.1f}",
+            "gained": _signed(-Decimal(one["arrival_cost"])),
+            "traded": _money(one["value"]),
+        }
+        for name, one in parts.items()
+        if one is not None
+    ]
+    return [table(rows).rstrip("\n")]
 
 
 def _money(amount: Any) -> str:
@@ -124,4 +139,7 @@ def _signed(amount: Any) -> str:
 
 def _percent(returns: Document | None) -> str:
     value = None if returns is None else returns.get("time_weighted")
-    return "-" if value is None else f"{value:+.2%}"
+    if value is None or returns is None:
+        return "-"
+    weighted = returns.get("money_weighted")
+    return f"{value:+.2%}" + ("" if weighted is None else f" ({weighted:+.2%} by money)")

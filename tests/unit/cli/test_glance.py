@@ -17,17 +17,26 @@ PNL: dict[str, Any] = {
     "equity": "9500",
     "cash": "12.345",
     "strategies": {"klm": KLM, "tecl": TECL, "new": TECL},
-    "returns": {"time_weighted": 0.05},
-    "shortfall": {"rebalance": "20250304.1", "total": {"arrival_bps": 1.25, "arrival_cost": "3.5", "value": "28000"}},
+    "returns": {"time_weighted": 0.05, "money_weighted": 0.04},
+    "shortfall": {
+        "rebalance": "20250304.1",
+        "total": {"arrival_bps": 1.25, "arrival_cost": "3.5", "value": "28000"},
+        "steps": {"ladder: rung 1": {"arrival_bps": -2.0, "arrival_cost": "-1", "value": "5000"}},
+        "strategies": {"klm": None},
+    },
+    "income": "4.5",
+    "account_income": "0",
+    "transferred": "-100",
 }
 
 
 def test_the_money_is_told_in_one_line() -> None:
     """Equity, cash, profit, what happened since the last close, how far from the best, the return."""
-    first, curve, *_ = pnl_text(PNL, [ROW, LATER]).splitlines()
+    first, flows, curve, *_ = pnl_text(PNL, [ROW, LATER]).splitlines()
 
     middle = "profit -20.50   since the close of 2025-03-04 +500.00   5.00% below the best"
-    assert first == f"equity 9,500.00   cash 12.34   {middle}   return +5.00%"
+    assert first == f"equity 9,500.00   cash 12.34   {middle}   return +5.00% (+4.00% by money)"
+    assert flows == "dividends and fees +4.50   moved in -100.00"
     assert curve == "█▁  2025-03-03 to 2025-03-04"
 
 
@@ -39,7 +48,9 @@ def test_each_strategy_has_a_line_with_its_curve() -> None:
     assert ["klm", "-20.50", "+30.00", "+10.00", "-30.50", "-1.23%", "█▁", "SOXL", "2.5"] == klm.split()
     assert ["tecl", "+0.00", "+20.00", "+0.00", "+0.00", "-", "▁", "nothing"] == tecl.split()
     assert ["new", "+0.00", "-", "+0.00", "+0.00", "-", "-", "nothing"] == new.split()
-    assert "rebalance 20250304.1: +1.2 bps against the arrival price, -3.50 on 28,000.00" in text
+    costs = [line.split() for line in text.splitlines()[-3:]]
+    assert [["rebalance", "20250304.1", "bps", "gained", "traded"], ["in", "all", "+1.2", "-3.50", "28,000.00"]] == costs[:2]
+    assert ["ladder:", "rung", "1", "-2.0", "+1.00", "5,000.00"] == costs[2]
 
 
 def test_money_without_sessions_strategies_and_costs_is_told_too() -> None:
