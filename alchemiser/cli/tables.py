@@ -44,7 +44,7 @@ def _is_table(value: Any) -> bool:
 
 
 def _is_number(text: str) -> bool:
-    figures = text.removesuffix("%").replace(",", "").replace(".", "", 1)
+    figures = text.replace(",", "").replace(".", "", 1)
     return text == "-" or figures.removeprefix("-").removeprefix("+").isdecimal()
 
 
