@@ -10,6 +10,7 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 OAUTH: Final = "oauth"
@@ -30,9 +31,14 @@ class Credentials:
 
     def accept(self, key_id: str, secret_key: str) -> bool:
         """Return whether this is the pair, or ``OAUTH`` with the account's token."""
-        same_key = hmac.compare_digest(self.key_id.encode(), key_id.encode()) or key_id == OAUTH
-        same_secret = hmac.compare_digest(self.secret_key.encode(), secret_key.encode())
+        key, secret = self._encoded
+        same_key = hmac.compare_digest(key, key_id.encode()) or key_id == OAUTH
+        same_secret = hmac.compare_digest(secret, secret_key.encode())
         return same_key and same_secret
+
+    @cached_property
+    def _encoded(self) -> tuple[bytes, bytes]:
+        return self.key_id.encode(), self.secret_key.encode()
 
     def accept_headers(self, headers: Mapping[str, str]) -> bool:
         """Return whether the headers of a request carry the pair, as Alpaca's own two headers, as basic authentication, or as a token."""

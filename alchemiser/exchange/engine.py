@@ -400,7 +400,16 @@ class Exchange:
         state = self._state
         at = now if now > state.now else state.now
         # Every quote comes through here, and hardly any finds something that is due.
-        while (waiting := state.due) and waiting[0].at <= at and (due := self._agenda.pop(at, inclusive=inclusive)) is not None:
+        if (waiting := state.due) and waiting[0].at <= at:
+            self._catch_up(at, inclusive=inclusive)
+        state.now = at
+        if at >= state.sample_at:
+            self._sample(at)
+        return at
+
+    def _catch_up(self, at: datetime, *, inclusive: bool) -> None:
+        state = self._state
+        while (due := self._agenda.pop(at, inclusive=inclusive)) is not None:
             state.now = max(due.at, state.now)
             if due.at >= state.sample_at:
                 self._sample(due.at)
@@ -408,10 +417,6 @@ class Exchange:
                 self._floor.perform(due)
             else:
                 self._day.perform(due)
-        state.now = at
-        if at >= state.sample_at:
-            self._sample(at)
-        return at
 
     def _sample(self, at: datetime) -> None:
         # Nothing has happened since the mark, or it would have been sampled then: the equity of now is that of the mark.

@@ -101,16 +101,16 @@ class Gate:
         """
         if not self._faults.is_empty:
             return None
-        now = self._clock.now()
+        now, limit = self._clock.now(), self._limit_of(call.path)
         entry = self._traffic.request(now, call.method, call.path, call.query_text, call.body)
         try:
-            self._admit(keys, call.path, now, is_trading=is_trading)
+            self._admit(keys, limit, now, is_trading=is_trading)
             found = answering(call)
         except _REFUSALS as error:
             found = _refused(error)
         entry["status"] = found.status
         self._requests += 1
-        return found, f"X-Request-ID: {self._requests:032x}\r\n{self._limit_of(call.path).lines(now)}"
+        return found, f"X-Request-ID: {self._requests:032x}\r\n{limit.lines(now)}"
 
     def logged(self, handler: Handler) -> Handler:
         """Return the handler with nothing but the errors as JSON; for what is not part of Alpaca's protocol."""
@@ -127,7 +127,7 @@ class Gate:
         self, request: web.Request, path: str, body: bytes, handler: Handler, now: datetime, *, is_trading: bool
     ) -> web.StreamResponse:
         try:
-            self._admit(presented_pair(request.headers), path, now, is_trading=is_trading)
+            self._admit(presented_pair(request.headers), self._limit_of(path), now, is_trading=is_trading)
             if self._faults.is_empty:
                 return await handler(request)
             fault = self._faults.for_request(request.method, path, now, partial(_names, request, body))
@@ -135,13 +135,12 @@ class Gate:
         except _REFUSALS as error:
             return response_of(_refused(error))
 
-    def _admit(self, keys: tuple[str, str] | None, path: str, now: datetime, *, is_trading: bool) -> None:
+    def _admit(self, keys: tuple[str, str] | None, limit: RateLimit, now: datetime, *, is_trading: bool) -> None:
         """Let a request through to its handler, or raise the refusal."""
         if keys is None:
             raise ApiError(403, None, "forbidden.")
         if not self._credentials.accept(*keys):
             raise ApiError(401, None, "unauthorized.")
-        limit = self._limit_of(path)
         if not limit.take(now):
             is_of_trading = limit is self._rate_limit
             raise ApiError(429, 42910000, "rate limit exceeded") if is_of_trading else ApiError(429, None, "too many requests.")

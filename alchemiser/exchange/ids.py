@@ -23,7 +23,7 @@ _UUID_VERSION_4: Final = 4 << 76 | 0x8000 << 48
 
 def uuid_text(bits: int) -> str:
     """Return 128 random bits as a UUID of version 4."""
-    text = f"{bits & _UUID_KEPT | _UUID_VERSION_4:032x}"
+    text = (bits & _UUID_KEPT | _UUID_VERSION_4).to_bytes(16).hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
