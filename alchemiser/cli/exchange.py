@@ -14,7 +14,9 @@ import msgspec
 import typer
 import uvloop
 
+from alchemiser.cli.exchange_progress import shown_progress
 from alchemiser.domain.errors import DataError, UsageError
+from alchemiser.domain.market import Session
 from alchemiser.exchange.access import Credentials
 from alchemiser.exchange.assembly import chosen_sessions, open_core, open_tape
 from alchemiser.exchange.control import LEAP_SPEED
@@ -133,21 +135,23 @@ async def serve_exchange(options: ExchangeOptions, *, announce: Announce | None 
     Raises ``DataError`` for bars, faults or a state that cannot be used and ``ConfigError`` for a port that is taken.
     """
     planned = _read_faults(options.faults)
-    server = _make_server(options)
+    server, sessions = _make_server(options)
     with _stop_on_signals(stop) as stopped:
         address = await server.start(port=options.port)
         try:
             server.plan_faults(planned)
             (announce or _write_line)(msgspec.json.encode(address).decode())
             async with asyncio.TaskGroup() as group:
-                driving = group.create_task(server.run(linger=True), name="exchange driver")
-                await stopped.wait()
-                driving.cancel()
+                with shown_progress(lambda: server.progress, sessions):
+                    driving = group.create_task(server.run(linger=True), name="exchange driver")
+                    await stopped.wait()
+                    driving.cancel()
         finally:
             await server.stop()
 
 
-def _make_server(options: ExchangeOptions) -> ExchangeServer:
+def _make_server(options: ExchangeOptions) -> tuple[ExchangeServer, tuple[Session, ...]]:
+    """Return the exchange, and the sessions that it plays."""
     calendar = TradingCalendar.new_york()
     leaps = options.speed is None
     core_settings, server_settings = _settings(options, leaps=leaps)
@@ -167,7 +171,7 @@ def _make_server(options: ExchangeOptions) -> ExchangeServer:
     saved = state.load()
     begins_at = sessions[0].opens_at if saved is None else saved.at
     clock = LeapClock(begins_at, speed=options.speed or LEAP_SPEED, leaps=leaps)
-    return ExchangeServer(
+    server = ExchangeServer(
         core=open_core(settings=core_settings, tape=tape, seed=options.seed, opened_at=begins_at, saved=saved),
         tape=tape,
         calendar=calendar,
@@ -178,6 +182,7 @@ def _make_server(options: ExchangeOptions) -> ExchangeServer:
         seed=options.seed,
         state=state,
     )
+    return server, sessions
 
 
 def _settings(options: ExchangeOptions, *, leaps: bool) -> tuple[ExchangeSettings, ServerSettings]:

@@ -356,6 +356,11 @@ class Exchange:
         return self._agenda.next_due()
 
     @property
+    def open_orders(self) -> int:
+        """How many orders are open."""
+        return len(self._blotter.open)
+
+    @property
     def has_working_orders(self) -> bool:
         """Whether an order is live in the session; one that waits for the session or for the closing auction is not."""
         phase = self._state.phase

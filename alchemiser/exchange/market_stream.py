@@ -214,6 +214,11 @@ class MarketStream:
         return any(session.wants(channel, symbol) for session in self._clients)
 
     @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._clients)
+
+    @property
     def is_connected(self) -> bool:
         """Whether any client is connected."""
         return bool(self._clients)

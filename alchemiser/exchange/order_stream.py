@@ -124,6 +124,11 @@ class OrderStream:
         return self._faults.auth_refusal("orders", self._clock.now()) is not None
 
     @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._clients)
+
+    @property
     def is_connected(self) -> bool:
         """Whether any client is connected."""
         return bool(self._clients)

@@ -97,6 +97,15 @@ class ExchangeAddress(msgspec.Struct, frozen=True, kw_only=True):
         return f"ExchangeAddress(rest={self.rest!r}, key_id={self.key_id!r})"
 
 
+class ExchangeProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """How an exchange is doing: market time, connections of streams, open orders, and how many requests and frames it has seen."""
+
+    now: datetime
+    clients: int
+    open_orders: int
+    seen: int
+
+
 class ExchangeServer:
     """One exchange on one address."""
 
@@ -118,6 +127,8 @@ class ExchangeServer:
         ``last_day`` is the date of the last session that is played; without a ``state`` file nothing is kept; ``seed`` decides about
         faults that strike with a probability.
         """
+        self._core = core
+        self._clock = clock
         chosen = settings or ServerSettings()
         self._clock = clock
         self.credentials = credentials or Credentials.generate()
@@ -242,6 +253,17 @@ class ExchangeServer:
             data_stream=f"ws://{base}/v2/sip",
             key_id=self.credentials.key_id,
             secret_key=self.credentials.secret_key,
+        )
+
+    @property
+    def progress(self) -> ExchangeProgress:
+        """How the exchange is doing; it changes nothing and may be asked from another thread."""
+        streams = (self.order_stream, self.market_stream, self.event_stream)
+        return ExchangeProgress(
+            now=self._clock.now(),
+            clients=sum(stream.connections for stream in streams),
+            open_orders=self._core.open_orders,
+            seen=self.traffic.seen,
         )
 
     async def run(self, *, linger: bool = False) -> None:

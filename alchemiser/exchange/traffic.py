@@ -27,6 +27,11 @@ class TrafficLog:
         self._sequence = 0
 
     @property
+    def seen(self) -> int:
+        """How many entries there have been."""
+        return self._sequence
+
+    @property
     def entries(self) -> list[dict[str, Any]]:
         """What is kept, oldest first."""
         return [self._readable(entry) for entry in self._entries]
