@@ -16,7 +16,7 @@ from alchemiser.exchange.server import ExchangeProgress
 from alchemiser.market.calendar import NEW_YORK
 
 _REFRESHES_PER_SECOND: Final = 2
-_CELLS: Final = 8
+_CELLS: Final = 6
 
 
 @contextmanager
@@ -43,5 +43,5 @@ def progress_line(progress: ExchangeProgress, sessions: Sequence[Session]) -> st
     bar = "#" * int(share * _CELLS)
     state = "open" if begun and now < begun[-1].closes_at else "closed"
     place = f"{max(len(begun), 1)}/{len(sessions)} [{bar:<{_CELLS}}] {share:.0%}"
-    doing = f"{progress.clients} streams, {progress.open_orders} open orders, {progress.seen} calls"
+    doing = f"{progress.clients} streams, {progress.open_orders} orders, {progress.seen} calls"
     return f"{now.astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S} ET {state} {place}, {doing}"
