@@ -45,6 +45,23 @@ def test_a_kill_in_the_middle_costs_nothing_that_was_stored(bars: Path, tmp_path
             process.terminate()
 
 
+def test_a_pull_keeps_to_the_quota(bars: Path, tmp_path: Path) -> None:
+    """With three requests a minute granted and seven to make, it waits for the next minute and is never refused."""
+    command = [*PROGRAM, "exchange", "--bars", str(bars), "--speed", "60", "--rate-limit", "3"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        try:
+            exchange = RunningExchange(**json.loads(process.stdout.readline()))
+            done = run("data", "pull", *SYMBOLS, "--store", str(tmp_path / "bars"), "--json", env=_settings(exchange))
+            entries = exchange.control("GET", "log")
+        finally:
+            process.terminate()
+    assert done.returncode == 0, done.stderr
+    answered = [entry["status"] for entry in entries if "status" in entry and not entry["path"].startswith("/_exchange")]
+    assert json.loads(done.stdout)["requests"] == len(answered) == 7
+    assert set(answered) == {200}
+
+
 def test_the_daemon_decides_from_the_store_that_was_pulled(bars: Path, tmp_path: Path) -> None:
     """Its decision asks the venue for the sessions since the pull and no others, and stores them; the store is sound afterwards."""
     rule = '(if (> (moving-average-price "AAA" {:window 200}) 1) [(asset "BBB")] [(asset "CCC")])'
