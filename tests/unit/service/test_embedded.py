@@ -197,3 +197,68 @@ def test_without_a_strategy_that_has_bars_there_is_no_start(tmp_path: Path, bars
 
     with pytest.raises(StrategyError, match="TECL"):
         entered(settings)
+
+
+def test_recorded_days_reach_the_market(tmp_path: Path, bars: Path) -> None:
+    """A day that was recorded is traded as it was, on top of the daily bars."""
+    recordings = tmp_path / "trades.csv"
+    trades = [f"SPY,2025-03-03T{clock}Z,{price},10" for clock, price in (("14:30:00", 321.5), ("14:31:00", 322.25), ("20:00:00", 319.75))]
+    recordings.write_text("\n".join(("symbol,ts,price,size", *trades)) + "\n")
+    settings = settings_of(tmp_path / "s", bars=bars, recordings=recordings)
+    settings.service.state.mkdir()
+
+    async def main() -> Any:
+        options = RunOptions(start=date(2025, 3, 3), days=1)
+        async with embedded_market(settings, options, daily_source(settings, ("SPY",)), ("SPY",), in_memory()) as market:
+            assert market is not None
+            address = market.address
+            keys = {"APCA-API-KEY-ID": address.key_id, "APCA-API-SECRET-KEY": address.secret_key}
+            async with asyncio.TaskGroup() as group, aiohttp.ClientSession(connector=LoopConnector(), headers=keys) as http:
+                task = group.create_task(market.server.run(), name="exchange")
+                await market.clock.sleep_until(datetime(2025, 3, 3, 14, 40, tzinfo=UTC))
+                async with http.get(f"{address.rest}/v2/stocks/SPY/trades") as response:
+                    answer = await response.json()
+                task.cancel()
+            return answer
+
+    answer = virtual(main)
+    assert [(each["p"], each["s"]) for each in answer["trades"]] == [(321.5, 10), (322.25, 10)]
+
+
+@pytest.mark.slow
+def test_halts_reach_the_market(tmp_path: Path) -> None:
+    """A market that halts tells of it on the stream of statuses; of ten symbols and twenty days some halt, and none without the setting."""
+
+    def halted(*, halts: bool) -> int:
+        symbols = ("BIL", "IEF", "QQQ", "SHY", "SPXL", "SPY", "TECL", "TLT", "TQQQ", "XLK")
+        settings = settings_of(tmp_path / f"halts {halts}", halts=halts)
+        settings.service.state.mkdir()
+
+        async def main() -> int:
+            source = daily_source(settings, symbols)
+            async with embedded_market(settings, RunOptions(days=2), source, symbols, in_memory()) as market:
+                assert market is not None
+                keys = {"APCA-API-KEY-ID": market.address.key_id, "APCA-API-SECRET-KEY": market.address.secret_key}
+                seen = 0
+                async with asyncio.TaskGroup() as group, aiohttp.ClientSession(connector=LoopConnector()) as http:
+                    task = group.create_task(market.server.run(), name="exchange")
+                    async with http.ws_connect(market.address.data_stream, headers=keys) as socket:
+                        await socket.send_json({"action": "subscribe", "statuses": ["*"]})
+                        closes_at = datetime(2025, 1, 3, 21, tzinfo=UTC)
+                        reader = group.create_task(count_statuses(socket), name="reader")
+                        await market.clock.sleep_until(closes_at)
+                        await socket.close()
+                        seen = await reader
+                    task.cancel()
+                return seen
+            raise AssertionError("unreachable")
+
+        return virtual(main)
+
+    assert halted(halts=False) == 0
+    assert halted(halts=True) > 0
+
+
+async def count_statuses(socket: aiohttp.ClientWebSocketResponse) -> int:
+    """Return how many statuses a stream told of until it ended."""
+    return sum([sum(each["T"] == "s" for each in message.json()) async for message in socket])
