@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
@@ -31,6 +31,7 @@ from alchemiser.domain.errors import DataError, UsageError
 from alchemiser.service.deferred import load
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.catalog import shipped_symphony
+from alchemiser.strategies.panel import PricePanel
 from alchemiser.strategies.sources import StrategySource, file_of, load_strategy
 from alchemiser.strategies.symphony.printer import print_symphony
 from alchemiser.strategies.symphony.strategy import SymphonyStrategy
@@ -83,22 +84,15 @@ def sweep_command(
         raise UsageError("nothing is to be varied; name it with --vary KEY=VALUES. The keys: alchemiser sweep knobs --strategy NAME")
     first, last = read_day("--start", start), read_day("--end", end)
     wanted, folder = wanted_strategies(strategy, bars, config)
-    loaded = [load_strategy(source) for source in wanted]
-    history, panel = read_history(folder, {symbol for one in loaded for symbol in one.symbols}, as_of=last or date.max)
-    block, layout = packed({symbol: (history.days(symbol), history.closes(symbol)) for symbol in history.symbols})
-    low, high = run_range(panel, {one.name: one.on(panel) for one in loaded}, first, last)
-    job = Job(
-        strategies=tuple(map(_travelling, wanted)),
+    block, panel, job = _prepared(wanted, folder, first, last)
+    job = msgspec.structs.replace(
+        job,
         dimensions=dimensions,
-        layout=layout,
-        absent=panel.reasons_absent,
-        first=low,
-        last=high,
         cash=cash,
         slippage_bps=slippage_bps,
         risk_free=risk_free,
         objective=by,
-        folds=() if walk_forward is None else folds_of(walk_forward, low, high, train=train, test=test),
+        folds=() if walk_forward is None else folds_of(walk_forward, job.first, job.last, train=train, test=test),
     )
     bench = Bench(job, block)
 
@@ -126,8 +120,8 @@ def sweep_command(
             _write(write, bench, tuple(best.parameters[dimension.name] for dimension in dimensions))
         document: dict[str, Any] = {
             "results": str(results),
-            "start": panel.session(low),
-            "end": panel.session(high),
+            "start": panel.session(job.first),
+            "end": panel.session(job.last),
             "variants": len(file),
             "evaluated": sweep.evaluated,
             "failed": len(file.failures()),
@@ -187,6 +181,16 @@ def _knob_rows(loaded: LoadedStrategy, *, several: bool) -> Iterator[dict[str, A
         yield {"key": before + name, "value": value, "kind": "attribute", "text": f"attribute of {loaded.name}"}
     if several:
         yield {"key": before + ALLOCATION, "value": loaded.allocation, "kind": ALLOCATION, "text": "share of the account"}
+
+
+def _prepared(wanted: Sequence[StrategySource], folder: Path, first: date | None, last: date | None) -> tuple[bytes, PricePanel, Job]:
+    """Return the bars as a block and as a panel, and the job that names them, its terms still those of the class."""
+    loaded = [load_strategy(source) for source in wanted]
+    history, panel = read_history(folder, {symbol for one in loaded for symbol in one.symbols}, as_of=last or date.max)
+    block, layout = packed({symbol: (history.days(symbol), history.closes(symbol)) for symbol in history.symbols})
+    low, high = run_range(panel, {one.name: one.on(panel) for one in loaded}, first, last)
+    strategies = tuple(map(_travelling, wanted))
+    return block, panel, Job(strategies=strategies, layout=layout, absent=panel.reasons_absent, first=low, last=high)
 
 
 def _travelling(source: StrategySource) -> JobStrategy:

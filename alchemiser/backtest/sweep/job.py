@@ -32,15 +32,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A sweep. ``layout`` says how many bars of which symbol lie in the block of bars, in order; ``absent`` why others have none."""
 
     strategies: tuple[JobStrategy, ...]
-    dimensions: tuple[Dimension, ...]
     layout: tuple[tuple[str, int], ...]
     absent: dict[str, str]
     first: int
     last: int
-    cash: float
-    slippage_bps: float
-    risk_free: float
-    objective: Objective
+    dimensions: tuple[Dimension, ...] = ()
+    cash: float = 100_000.0
+    slippage_bps: float = 0.0
+    risk_free: float = 0.0
+    objective: Objective = "sharpe"
     folds: tuple[Fold, ...] = ()
 
 

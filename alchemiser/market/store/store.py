@@ -110,10 +110,6 @@ class BarStore:
         actions: Actions = _table().read_actions(path)
         return actions
 
-    def symbols_with_actions(self) -> list[str]:
-        """Return the symbols whose corporate actions were asked for, sorted."""
-        return sorted(file.stem for file in (self.path / _ACTIONS).glob("*.parquet") if not file.name.startswith("."))
-
     def write_actions(self, actions: Actions) -> None:
         """Put the corporate actions of a symbol in the place of what was known."""
         _table().write_actions(self._actions_file(actions.info.symbol), actions)

@@ -72,7 +72,6 @@ def test_corporate_actions_are_kept(store: BarStore) -> None:
     assert (read.info.asked_from, read.info.asked_through) == (DAYS[0], DAYS[2])
     assert read.splits_on(np.array([day.toordinal() for day in DAYS])).tolist() == [1, 1, 2]
     assert store.actions("TLT") is None
-    assert store.symbols_with_actions() == ["SPY"]
 
 
 def test_a_damaged_file_is_named(store: BarStore) -> None:
