@@ -520,7 +520,7 @@ class EmbeddedSettings(Section):
         default=None, description="Folder with one `SYMBOL.csv` or `.parquet` per symbol. Without it the market is synthetic."
     )
     splits: bool = Field(
-        default=False,
+        default=True,
         description="Trade each day in its own units: shares split over night, those of the bars or invented ones. Without it the market "
         "is in the units of its bars throughout.",
     )

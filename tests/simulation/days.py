@@ -27,6 +27,7 @@ def simulated_settings(state: Path, overrides: Mapping[str, Any] | None = None) 
         "service.http": "127.0.0.1:8099",
         "service.turn_limit_seconds": 600.0,
         "market.history_sessions": 260,
+        "embedded.splits": False,  # Kept seeds keep the market on which they were found; days with splits say so.
     }
     return load_settings(overrides={**values, **(overrides or {})}, environ={}, directory=state, secrets=()).settings
 
