@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -20,7 +20,7 @@ from alchemiser.domain.market import Session
 from alchemiser.exchange.access import Credentials
 from alchemiser.exchange.assembly import chosen_sessions, open_core, open_tape
 from alchemiser.exchange.control import LEAP_SPEED
-from alchemiser.exchange.fault_menu import AnyFault, parse_faults
+from alchemiser.exchange.fault_menu import AnyFault, check_symbols, parse_faults
 from alchemiser.exchange.persistence import StateFile
 from alchemiser.exchange.recordings import read_recordings
 from alchemiser.exchange.server import ExchangeServer, ServerSettings
@@ -134,8 +134,8 @@ async def serve_exchange(options: ExchangeOptions, *, announce: Announce | None 
 
     Raises ``DataError`` for bars, faults or a state that cannot be used and ``ConfigError`` for a port that is taken.
     """
-    planned = _read_faults(options.faults)
     server, sessions = _make_server(options)
+    planned = _read_faults(options.faults, server.symbols)
     with _stop_on_signals(stop) as stopped:
         address = await server.start(port=options.port)
         try:
@@ -243,11 +243,13 @@ def _write_line(text: str) -> None:
     sys.stdout.flush()
 
 
-def _read_faults(path: Path | None) -> list[AnyFault]:
+def _read_faults(path: Path | None, listed: Sequence[str]) -> list[AnyFault]:
     if path is None:
         return []
     try:
-        return parse_faults(msgspec.json.decode(path.read_bytes()))
+        faults = parse_faults(msgspec.json.decode(path.read_bytes()))
+        check_symbols(faults, listed)
+        return faults
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a list of faults ({error}); nothing was started") from error
 

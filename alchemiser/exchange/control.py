@@ -40,7 +40,7 @@ from alchemiser.exchange.assets import AssetChange, asset_json
 from alchemiser.exchange.calls import Route
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError, bad_request, not_found
-from alchemiser.exchange.fault_menu import MOST_SECONDS, parse_faults
+from alchemiser.exchange.fault_menu import MOST_SECONDS, check_symbols, parse_faults
 from alchemiser.exchange.faults import FaultBook
 from alchemiser.exchange.feed import MarketFeed
 from alchemiser.exchange.formats import time_text
@@ -327,6 +327,7 @@ class ControlApi:
         """Plan faults; those that strike by themselves and are due do so at once."""
         try:
             faults = parse_faults(await read_json(request))
+            check_symbols(faults, self._feed.symbols)
         except ValueError as error:
             raise bad_request(str(error)) from error
         self._faults.add(faults)

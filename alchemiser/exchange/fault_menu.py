@@ -54,6 +54,7 @@ Venue and time; but for the first two, whose occasions are executions, they stri
 Pure types. What they do is up to the faces; which strikes when, to :mod:`alchemiser.exchange.faults`.
 """
 
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from decimal import Decimal
 from random import Random
@@ -416,3 +417,11 @@ def parse_faults(document: Any) -> list[AnyFault]:
             raise ValueError(f"fault {place}: `times` must be at least 1 and `skip` at least 0")
         faults.append(fault)
     return faults
+
+
+def check_symbols(faults: Iterable[AnyFault], listed: Collection[str]) -> None:
+    """Raise ``ValueError`` for a fault of a symbol that the exchange does not list: it would never strike."""
+    for place, fault in enumerate(faults):
+        symbol = getattr(fault, "symbol", None)
+        if symbol is not None and symbol not in listed:
+            raise ValueError(f"fault {place}: the symbol {symbol} is not listed by this exchange")

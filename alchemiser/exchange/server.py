@@ -256,6 +256,11 @@ class ExchangeServer:
         )
 
     @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols that have a market."""
+        return self._feed.symbols
+
+    @property
     def progress(self) -> ExchangeProgress:
         """How the exchange is doing; it changes nothing and may be asked from another thread."""
         streams = (self.order_stream, self.market_stream, self.event_stream)

@@ -135,7 +135,7 @@ async def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
         assert f"127.0.0.1:{port}: the port is taken" in str(error)
     assert isinstance(await refused(bars=tmp_path / "nowhere"), DataError)
     assert isinstance(await refused(bars=bar_folder(tmp_path), day=date(2026, 1, 5)), DataError)
-    for content in ("{", '[{"kind": "earthquake"}]'):
+    for content in ("{", '[{"kind": "earthquake"}]', '[{"kind": "halt", "symbol": "NOPE"}]'):
         (tmp_path / "faults.json").write_text(content)
         assert str(tmp_path / "faults.json") in str(await refused(faults=tmp_path / "faults.json"))
 
