@@ -281,6 +281,42 @@ async def test_pages_that_do_not_end_are_refused(venue: AlpacaVenue, server: Scr
     assert len(server.asked) == 2
 
 
+async def test_what_happened_without_a_trade_in_pages(venue: AlpacaVenue, server: ScriptedVenue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of every kind, each once and the oldest first; numbers as text or not, and whatever a row leaves out."""
+    monkeypatch.setattr(venue_module, "FILLS_PER_PAGE", 2)
+    dividend = {
+        "activity_type": "DIV",
+        "id": "20250305090000000::a",
+        "date": "2025-03-05",
+        "created_at": "2025-03-05T14:00:00Z",
+        "net_amount": "1.02",
+        "symbol": "T",
+        "qty": "2",
+        "per_share_amount": 0.51,
+        "group_id": "g",
+    }
+    fee = {"activity_type": "FEE", "id": "20250304000000000::b", "date": "2025-03-04", "net_amount": "-0.01", "status": "executed"}
+    split = {"activity_type": "SPLIT", "id": "20250306000000000::c", "date": "2025-03-06", "symbol": "T", "qty": "-1.5"}
+    server.answer([dividend, fee], [fee, split], [])
+    rows = await venue.activities_since(T0)
+
+    assert [fee["id"], dividend["id"], split["id"]] == [row.activity_id for row in rows]
+    assert (Decimal("-0.01"), None, None) == (rows[0].amount, rows[0].symbol, rows[0].quantity)
+    assert (Decimal("0.51"), Decimal(2), "g") == (rows[1].per_share, rows[1].quantity, rows[1].group)
+    assert (Decimal("-1.5"), Decimal(0)) == (rows[2].quantity, rows[2].amount)
+    assert [None, fee["id"], split["id"]] == [asked.query.get("page_token") for asked in server.asked]
+    assert {"category": "non_trade_activity", "after": "2025-03-03T14:30:00.977000Z", "direction": "asc", "page_size": "2"} == server.asked[
+        0
+    ].query
+
+
+async def test_a_row_that_says_no_day_proves_nothing(venue: AlpacaVenue, server: ScriptedVenue) -> None:
+    """Neither a time nor a date nor an id that has one: the whole list is asked for again later."""
+    server.answer([{"activity_type": "FEE", "id": "b"}])
+    with pytest.raises(VenueUnavailable, match="not what was expected"):
+        await venue.activities_since(T0)
+
+
 async def test_assets_are_one_request(venue: AlpacaVenue, server: ScriptedVenue) -> None:
     """However many symbols are asked for, one list answers; unknown ones are absent."""
     row = {"id": "x", "class": "us_equity", "exchange": "ARCA", "symbol": "SPY", "tradable": True, "fractionable": True, "shortable": True}
