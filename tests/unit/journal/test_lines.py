@@ -1,10 +1,12 @@
 """Events as lines for people."""
 
-from datetime import UTC, date
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.events import DaemonStarted, LedgerCompared, SessionOpened, TargetProposed
+from alchemiser.domain.activities import AccountActivity, ActivityEntry, Treatment
+from alchemiser.domain.events import ActivityBooked, DaemonStarted, LedgerCompared, SessionOpened, TargetProposed
 from alchemiser.domain.market import Session
 from alchemiser.journal.lines import WIDEST, line_of, story_of
 from tests.unit.journal.scenes import START, booked, fill, intended, lost, order, planned, report
@@ -50,3 +52,12 @@ def test_long_stories_are_cut() -> None:
 
     assert line.endswith("…")
     assert WIDEST + 60 > len(line)
+
+
+def test_a_row_without_a_trade_says_who_got_what() -> None:
+    """Its kind, its symbol if it has one, its cash, the rule, and each part."""
+    at = datetime(2025, 3, 5, 14, tzinfo=UTC)
+    row = AccountActivity(activity_id="x", kind="SPLIT", on=at.date(), at=at, symbol="SPY", amount=Decimal("1.50"))
+    entry = ActivityEntry(strategy="a", symbol="SPY", quantity=Decimal(3), cash=Decimal("1.50"))
+    event = ActivityBooked(at=at, activity=row, treatment=Treatment.SPLIT, entries=(entry,))
+    assert "SPLIT SPY 1.5 as split, a 3 and 1.5" == story_of(event)

@@ -10,7 +10,9 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.activities import AccountActivity, ActivityEntry, Treatment
 from alchemiser.domain.events import (
+    ActivityBooked,
     AnyEvent,
     DaemonStarted,
     DecisionMissed,
@@ -123,6 +125,13 @@ FILL = Fill(
     at=AT,
 )
 
+DIVIDEND = ActivityBooked(
+    at=AT,
+    activity=AccountActivity(activity_id="x", kind="DIV", on=DAY, at=AT, amount=Decimal("4.40"), symbol="SPY"),
+    treatment=Treatment.DIVIDEND,
+    entries=(ActivityEntry(strategy="a", symbol="SPY", cash=Decimal("4.40")),),
+)
+
 
 @pytest.mark.parametrize(
     ("event", "level", "name", "words"),
@@ -138,6 +147,24 @@ FILL = Fill(
             "info",
             "target_proposed",
             {"strategy": "s", "weights": {"SPY": 1.0}},
+        ),
+        (
+            DIVIDEND,
+            "info",
+            "activity_booked",
+            {"kind": "DIV", "treatment": "dividend", "amount": "4.4", "symbol": "SPY", "strategies": ["a"]},
+        ),
+        (
+            ActivityBooked(
+                at=AT,
+                activity=AccountActivity(activity_id="d", kind="CSD", on=DAY, at=AT, amount=Decimal(5)),
+                treatment=Treatment.TRANSFER,
+                entries=(),
+                transferred=Decimal(5),
+            ),
+            "info",
+            "activity_booked",
+            {"kind": "CSD", "treatment": "transfer", "amount": "5"},
         ),
         (
             StrategyFailed(at=AT, rebalance_id=KEY, strategy="s", reason="no bars"),
