@@ -1,7 +1,8 @@
 """Every line of the menu of faults: how a seed is given it at a moment at which it does harm, and how it is seen that it happened.
 
 Chance alone leaves rare things out. So every seed but each sixteenth is given one line of the menu for certain, in their order, on top of
-what chance throws at it; one in three is given another. Whether it happened is judged from the record of the run, not from the plan.
+what chance throws at it; one in three is given another. Whether it happened is judged from the record of the run, not from the plan. Only a
+handler that hangs for half an hour is left to a day of its own, see ``menu``.
 """
 
 from collections.abc import Callable, Mapping
@@ -236,11 +237,6 @@ def _slow_handler(random: Random, one: Scenario) -> Scenario:
     return replace(one, deeds=(*one.deeds, Deed("slow handler", at, random.choice((1.0, 5.0)), name)))
 
 
-def _stuck_handler(random: Random, one: Scenario) -> Scenario:
-    at = _decided(one, one.sessions[0]) - timedelta(seconds=400)
-    return replace(one, deeds=(*one.deeds, Deed("stuck handler", at, 1_500.0, "shortfall")))
-
-
 # --- what was thrown and struck ---
 
 
@@ -394,7 +390,6 @@ ITEMS: Mapping[str, Item] = {
     "old version of the journal": Item(_end("old journal"), _struck("old journal")),
     # inside
     "slow handler": Item(_slow_handler, _struck("slow handler")),
-    "stuck handler": Item(_stuck_handler, _struck("stuck handler")),
     "halt by the operator": Item(_deed("halt", 30.0), _struck("halt")),
 }
 """Every line of the menu by its name."""
