@@ -28,8 +28,10 @@ include = alchemiser/{module}
 
 DANGEROUS: Mapping[str, Sequence[str]] = {
     "domain/orders.py": (f"{UNIT}/domain/test_orders.py", f"{UNIT}/domain/test_order_sequences.py"),
+    "domain/trading.py": (f"{UNIT}/domain/test_trading.py",),
     "execution/gate.py": (f"{UNIT}/execution/test_gate.py",),
     "execution/gaps.py": (f"{UNIT}/execution/test_gaps.py",),
+    "execution/kill.py": (f"{UNIT}/execution/test_kill.py",),
     "execution/missed_fills.py": (f"{UNIT}/execution/test_missed_fills.py",),
     "execution/order_states.py": (
         f"{UNIT}/execution/test_order_states.py",
@@ -47,7 +49,14 @@ DANGEROUS: Mapping[str, Sequence[str]] = {
     "journal/tail.py": (f"{UNIT}/journal/test_tail.py",),
     "portfolio/ledger.py": (f"{UNIT}/portfolio",),
     "portfolio/lots.py": (f"{UNIT}/portfolio",),
+    "risk/checks.py": (f"{UNIT}/risk/test_checks.py",),
+    "risk/guard_state.py": (f"{UNIT}/risk/test_guard_state.py",),
+    "risk/guards.py": (f"{UNIT}/risk/test_guards.py",),
+    "risk/handler.py": (f"{UNIT}/risk/test_guard_keeper.py",),
+    "risk/readings.py": (f"{UNIT}/risk/test_guards.py",),
     "risk/state.py": (f"{UNIT}/risk/test_state.py",),
+    "service/kill_record.py": (f"{UNIT}/service/test_kill_switch.py",),
+    "service/kill_switch.py": (f"{UNIT}/service/test_kill_switch.py",),
     "service/recovery.py": (f"{UNIT}/service/test_recovery.py",),
     "service/staircase.py": (f"{UNIT}/service/test_staircase.py",),
     "service/state.py": (f"{UNIT}/service/test_state.py",),

@@ -118,11 +118,16 @@ class KillSwitch:
         assert self._tasks is not None
         if self._parts.takes_signals:
             asyncio.get_running_loop().remove_signal_handler(signal.SIGUSR1)
-        if not await self.wait(self._parts.end_seconds):
+        await self.wait(self._parts.end_seconds)
+        self._leave()
+        await self._tasks.__aexit__(kind, error, traceback)
+
+    def _leave(self) -> None:
+        """End the tasks, and say so if a kill is not finished."""
+        if not self._idle.is_set():
             _log.error("kill_not_finished", report=self.document(), action="look at the venue; the next start carries on from kill.json")
         for task in self._running:
             task.cancel("the daemon has ended")
-        await self._tasks.__aexit__(kind, error, traceback)
 
     # --- pulling ---
 

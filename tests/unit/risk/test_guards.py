@@ -13,7 +13,19 @@ from alchemiser.domain.reconciliation import Difference, DifferenceCode
 from alchemiser.domain.shortfall import Shortfall, Slippage
 from alchemiser.domain.trading import ACCOUNT
 from alchemiser.risk import readings
-from alchemiser.risk.guards import MEANINGS, GuardAction, GuardName, GuardRule, Reading, Trip, Verdict, guards_as_markdown, in_words, judge
+from alchemiser.risk.guards import (
+    MEANINGS,
+    GuardAction,
+    GuardName,
+    GuardRule,
+    Reading,
+    Trip,
+    Verdict,
+    guards_as_markdown,
+    in_words,
+    judge,
+    source_of,
+)
 from alchemiser.service.rules import guard_rules
 from alchemiser.service.settings import Settings
 
@@ -91,6 +103,7 @@ def test_a_value_is_told_with_its_unit(guard: GuardName, value: str, words: str)
 def test_what_restricts_is_known_by_its_action() -> None:
     """An alarm holds nothing back."""
     assert trip().restricts
+    assert "guard:drawdown" == source_of(trip().guard)
     assert not Trip(**{name: getattr(trip(), name) for name in trip().__struct_fields__} | {"action": "alarm"}).restricts
 
 

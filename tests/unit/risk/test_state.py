@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.events import Event, TimerElapsed, TradingStateChanged
+from alchemiser.domain.events import Event, KillSwitchPulled, KillSwitchReported, TimerElapsed, TradingStateChanged
 from alchemiser.domain.trading import STATES
 from alchemiser.risk.state import TradingState
 
@@ -78,3 +78,16 @@ def test_what_is_remembered_is_taken_up_in_place() -> None:
     assert scopes is trading.scopes
     assert scopes.account is not None
     assert trading.state == "halted"
+
+
+def test_the_last_kill_is_remembered_with_what_came_of_it() -> None:
+    """A new one has no report yet."""
+    pulled = KillSwitchPulled(at=AT, by="file", reason="drill", flattens=False, pulled_at=AT)
+    over = KillSwitchReported(at=AT, ended={"a": "canceled"}, sold={}, could_not=())
+
+    assert (pulled, None) == ((trading := after(pulled)).killed, trading.kill)
+    assert (pulled, over) == ((trading := after(pulled, over)).killed, trading.kill)
+    assert (pulled, None) == ((trading := after(over, pulled)).killed, trading.kill)
+    other = TradingState()
+    other.remember(after(pulled, over).memory())
+    assert (pulled, over) == (other.killed, other.kill)
