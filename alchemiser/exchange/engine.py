@@ -356,6 +356,11 @@ class Exchange:
         return self._agenda.next_due()
 
     @property
+    def plays_overnight(self) -> bool:
+        """Whether the night before a trading day is a session."""
+        return self._settings.overnight
+
+    @property
     def open_orders(self) -> int:
         """How many orders are open."""
         return len(self._blotter.open)

@@ -1,7 +1,7 @@
 """Clock and calendar of version 3, by market and with the phases of the day (section 8.5 of the protocol reference).
 
-The two markets of US equities are known; both keep the hours of section 9.1. The overnight phase is not played, so the market is
-closed then. The shapes are those that public clients of these endpoints decode.
+The two markets of US equities are known; both keep the hours of section 9.1. Where the overnight phase is not played the market is closed
+then. The shapes are those that public clients of these endpoints decode.
 """
 
 from datetime import date, datetime, timedelta
@@ -22,16 +22,24 @@ _MARKETS: Final = {
     "NYSE": {"mic": "XNYS", "bic": None, "acronym": "NYSE", "name": "New York Stock Exchange", "timezone": "America/New_York"},
     "NASDAQ": {"mic": "XNAS", "bic": None, "acronym": "NASDAQ", "name": "Nasdaq Stock Market", "timezone": "America/New_York"},
 }
-_PHASES: Final = {Phase.PRE_MARKET: "pre", Phase.REGULAR: "core", Phase.AFTER_HOURS: "post", Phase.CLOSED: "closed"}
+_PHASES: Final = {
+    Phase.PRE_MARKET: "pre",
+    Phase.REGULAR: "core",
+    Phase.AFTER_HOURS: "post",
+    Phase.CLOSED: "closed",
+    Phase.OVERNIGHT: "overnight",
+}
 
 
 class CalendarApi:
     """The handlers of ``/v3/clock`` and ``/v3/calendar``."""
 
-    def __init__(self, *, driver: Driver, calendar: TradingCalendar) -> None:
+    def __init__(self, *, driver: Driver, calendar: TradingCalendar, overnight: bool) -> None:
         self._driver = driver
         self._calendar = calendar
-        self._timeline = Timeline(lambda on: calendar.session(on) if calendar.first_day <= on <= calendar.last_day else None)
+        self._timeline = Timeline(
+            lambda on: calendar.session(on) if calendar.first_day <= on <= calendar.last_day else None, overnight=overnight
+        )
 
     def routes(self) -> list[Route]:
         """Return method, path and handler of every endpoint."""
@@ -87,6 +95,8 @@ class CalendarApi:
 
 def _end_of(phase: Phase, day: TradingDay) -> datetime:
     ends = {Phase.PRE_MARKET: day.opens_at, Phase.REGULAR: day.closes_at, Phase.AFTER_HOURS: day.after_hours_close_at}
+    if phase is Phase.CLOSED and day.overnight_opens_at is not None:
+        return day.overnight_opens_at
     return ends.get(phase, day.pre_market_opens_at)
 
 

@@ -206,7 +206,7 @@ class ExchangeServer:
         )
         screener = ScreenerApi(driver=self._driver, tape=tape, issuers=issuers)
         watchlists = WatchlistApi(core=core, driver=self._driver)
-        calendars = CalendarApi(driver=self._driver, calendar=calendar)
+        calendars = CalendarApi(driver=self._driver, calendar=calendar, overnight=core.plays_overnight)
         events: list[Route] = [
             ("GET", "/v2/events/trades", self.event_stream.trades),
             ("GET", "/v2beta1/events/activities", self.event_stream.activities),

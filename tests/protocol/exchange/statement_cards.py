@@ -864,6 +864,15 @@ NIGHT_ROWS: Final[list[Row]] = [
         ),
         TRADES_AT_NIGHT,
     ),
+    (
+        "8.5",
+        "the phases of a night that is played",
+        (
+            get("/v3/clock?markets=NYSE&time=2025-03-04T02:00:00Z", {"clocks": [{"phase": "overnight", "phase_until": Has("T04:00:00")}]}),
+            get("/v3/clock?markets=NYSE&time=2025-03-08T17:00:00Z", {"clocks": [{"phase": "closed", "phase_until": Has("2025-03-09T20")}]}),
+        ),
+        TRADES_AT_NIGHT,
+    ),
     ("8.4", "assets that trade at night", (get("/v2/assets?attributes=overnight_tradable", [ANYTHING] * 3),), TRADES_AT_NIGHT),
     (
         "6.5",
