@@ -5,7 +5,8 @@ Conventions, those of the field's symphony tools:
 - the decision of a session sees closes up to and including that session; with ``close`` it is filled at that close and earns from then on,
   with ``next-open`` it is filled at the open of the next session;
 - before its first target a strategy holds cash; a strategy without a target today keeps what it holds; between rebalances holdings drift;
-- each strategy has its part of the money. Those that trade on a session share what they have together in proportion to their allocations;
+- the capital of a strategy is its allocation of the whole account at the moment it trades, as in the daemon; where others keep what they
+  hold, purchases end with the cash there is (:func:`within_cash`);
 - costs are charged on the traded notional, netted over strategies, and come out of those that trade in proportion to their part;
 - fractions of a share are allowed unless whole ones are asked for; what those leave stays in cash. A symbol without a price is valued, and
   sold, at its last close;
@@ -33,6 +34,8 @@ from alchemiser.strategies.outcome import NotComputable
 from alchemiser.strategies.panel import PRICE, PricePanel
 
 _BASIS_POINTS = 10_000.0
+_NO_SHARES = 1e-12
+"""What is left of a sold position by the sums of floats."""
 _WHOLE = 1e-9
 """So little is lacking in a whole number of shares that only the sums of floats are to blame."""
 
@@ -111,16 +114,19 @@ class _Sleeve:
     target: Mapping[str, float] = field(default_factory=dict)
     acted_on: date | None = None
     pending: Mapping[str, float] | None = None
+    given: float = 0.0
+    """What it was given of the account's money; what it is worth more is its profit. Its cash may be below zero: another's pays then."""
     costs: float = 0.0
-    profit: float = 0.0
-    base: float = 0.0
-    """Its value after its last fill: what it is worth more by now has not been added to its profit yet."""
 
     def __post_init__(self) -> None:
-        self.base = self.cash
+        self.given = self.cash
+
+    def worth(self, prices: Mapping[str, float]) -> float:
+        """Return what it holds is worth, without cash."""
+        return sum(shares * prices[symbol] for symbol, shares in self.shares.items())
 
     def value(self, prices: Mapping[str, float]) -> float:
-        return self.cash + sum(shares * prices[symbol] for symbol, shares in self.shares.items())
+        return self.cash + self.worth(prices)
 
 
 class _Run:
@@ -175,37 +181,36 @@ class _Run:
     def _take_flow(self, day: date, closes: Mapping[str, float]) -> None:
         """Give every strategy its part of a deposit, or take its part of a withdrawal."""
         amount, shares = self._flows[day], sum(sleeve.strategy.allocation for sleeve in self._sleeves)
+        if sum(sleeve.value(closes) for sleeve in self._sleeves) + amount <= 0.0:
+            raise DataError(f"the withdrawal of {-amount:,.2f} on {day} is more than the account holds; withdraw less, or earlier")
         for sleeve in self._sleeves:
             part = amount * sleeve.strategy.allocation / shares
-            if sleeve.value(closes) + part <= 0.0:
-                raise DataError(f"the withdrawal of {-amount:,.2f} on {day} is more than the account holds; withdraw less, or earlier")
             sleeve.cash += part
-            sleeve.base += part
+            sleeve.given += part
 
     def _cover(self, day: date, closes: Mapping[str, float]) -> None:
-        """Sell in proportion what a withdrawal took beyond the cash of a strategy."""
+        """Sell in proportion what a withdrawal took beyond the cash of the account."""
+        cash = sum(sleeve.cash for sleeve in self._sleeves)
+        worth = sum(sleeve.worth(closes) for sleeve in self._sleeves)
+        if cash >= 0.0 or not worth:
+            return
+        before = self._shares()
+        sold = min(-cash / (worth * (1.0 - self._rate)), 1.0)
+        costs = {symbol: shares * sold * closes[symbol] * self._rate for symbol, shares in before.items()}
         for sleeve in self._sleeves:
-            if sleeve.cash >= 0.0 or not sleeve.shares:
-                continue
-            before = self._shares()
-            worth = sleeve.value(closes) - sleeve.cash
-            sold = min(-sleeve.cash / (worth * (1.0 - self._rate)), 1.0)
-            costs = {symbol: shares * sold * closes[symbol] * self._rate for symbol, shares in sleeve.shares.items()}
+            cost = sleeve.worth(closes) * sold * self._rate
+            sleeve.cash += sleeve.worth(closes) * sold - cost
+            sleeve.costs += cost
             sleeve.shares = {symbol: shares * (1.0 - sold) for symbol, shares in sleeve.shares.items()}
-            sleeve.cash = 0.0
-            sleeve.costs += sum(costs.values())
-            self.costs += sum(costs.values())
-            self.traded_shares.append(worth * sold / sum(each.value(closes) for each in self._sleeves))
-            if self._recorder is not None:
-                self._recorder.filled(day, before=before, after=self._shares(), prices=closes, costs=costs)
+        self._traded(day, worth * sold, worth + cash, before, closes, costs)
 
     def _decide(self, sleeve: _Sleeve, place: int, day: date, closes: Mapping[str, float]) -> None:
         outcome = sleeve.decider.decide(place, explain=False)
         if isinstance(outcome, NotComputable):
             self._log.note(sleeve.strategy.name, place, lambda: str(sleeve.decider.decide(place)))
             return
-        value = sleeve.value(closes)
-        actual = {symbol: shares * closes[symbol] / value for symbol, shares in sleeve.shares.items()}
+        worth = sleeve.worth(closes)
+        actual = {symbol: shares * closes[symbol] / worth for symbol, shares in sleeve.shares.items()}
         header = sleeve.strategy.header
         if is_due(header, today=day, acted_on=sleeve.acted_on, target=outcome.weights, previous=sleeve.target, actual=actual):
             sleeve.pending = outcome.weights
@@ -236,34 +241,53 @@ class _Run:
         if not acting:
             return
         equity = sum(sleeve.value(prices) for sleeve in self._sleeves)
-        pool = sum(sleeve.value(prices) for sleeve, _ in acting)
-        parts = sum(sleeve.strategy.allocation for sleeve, _ in acting)
-        before = self._shares() if self._recorder is not None else {}
-        changes: dict[str, float] = {}
-        wanted: list[tuple[_Sleeve, dict[str, float]]] = []
-        spare = pool * self._rate * 2.0 if self._terms.whole_shares else 0.0
+        before = self._shares()
+        spare = 2.0 * self._rate if self._terms.whole_shares else 0.0
+        wishes: dict[str, dict[str, float]] = {}
         for sleeve, target in acting:
-            part = (pool - spare) * sleeve.strategy.allocation / parts
-            shares = {symbol: self._bought(part * weight / prices[symbol]) for symbol, weight in target.items()}
-            for symbol in (*shares, *(symbol for symbol in sleeve.shares if symbol not in shares)):
-                changes[symbol] = changes.get(symbol, 0.0) + shares.get(symbol, 0.0) - sleeve.shares.get(symbol, 0.0)
-            wanted.append((sleeve, shares))
+            part = equity * sleeve.strategy.allocation * (1.0 - spare)
+            for symbol in dict.fromkeys((*target, *sleeve.shares)):
+                wanted = self._bought(part * target[symbol] / prices[symbol]) if symbol in target else 0.0
+                wishes.setdefault(symbol, {})[sleeve.strategy.name] = wanted - sleeve.shares.get(symbol, 0.0)
+        cash = sum(sleeve.cash for sleeve in self._sleeves)
+        if len(acting) < len(self._sleeves):
+            wishes = within_cash(wishes, prices, cash)
+        changes = {symbol: sum(by_name.values()) for symbol, by_name in wishes.items()}
         traded = sum(abs(change) * prices[symbol] for symbol, change in changes.items())
         cost = traded * self._rate
-        kept = 1.0 if self._terms.whole_shares else 1.0 - cost / pool
-        for sleeve, shares in wanted:
-            portion = sleeve.strategy.allocation / parts
-            sleeve.profit += sleeve.value(prices) - sleeve.base - cost * portion
-            sleeve.costs += cost * portion
-            sleeve.base = (pool - cost) * portion
-            sleeve.shares = {symbol: count * kept for symbol, count in shares.items() if count}
-            spent = sum(count * prices[symbol] for symbol, count in sleeve.shares.items())
-            sleeve.cash = sleeve.base - spent if self._terms.whole_shares else 0.0
-        self.costs += cost
+        after = {sleeve.strategy.name: dict(sleeve.shares) for sleeve, _ in acting}
+        for symbol, by_name in wishes.items():
+            for name, change in by_name.items():
+                after[name][symbol] = after[name].get(symbol, 0.0) + change
+        held = sum(shares * prices[symbol] for own in after.values() for symbol, shares in own.items())
+        kept = 1.0 - cost / held if held and not self._terms.whole_shares else 1.0
+        parts = sum(sleeve.strategy.allocation for sleeve, _ in acting)
+        for sleeve, target in acting:
+            own, portion = after[sleeve.strategy.name], cost * sleeve.strategy.allocation / parts
+            shares = {
+                symbol: own[symbol] * kept for symbol in dict.fromkeys((*target, *own)) if symbol in target or own[symbol] > _NO_SHARES
+            }
+            shares = {symbol: count for symbol, count in shares.items() if count}
+            sleeve.cash -= sum(count * prices[symbol] for symbol, count in shares.items()) - sleeve.worth(prices) + portion
+            sleeve.shares = shares
+            sleeve.costs += portion
+        costs = {symbol: abs(change) * prices[symbol] * self._rate for symbol, change in changes.items()}
+        self._traded(self._panel.session(place), traded, equity, before, prices, costs)
+
+    def _traded(
+        self,
+        day: date,
+        traded: float,
+        equity: float,
+        before: Mapping[str, float],
+        prices: Mapping[str, float],
+        costs: Mapping[str, float],
+    ) -> None:
+        """Write down what was traded for so many dollars, and what that cost by symbol."""
+        self.costs += sum(costs.values())
         self.traded_shares.append(traded / equity)
         if self._recorder is not None:
-            costs = {symbol: abs(change) * prices[symbol] * self._rate for symbol, change in changes.items()}
-            self._recorder.filled(self._panel.session(place), before=before, after=self._shares(), prices=prices, costs=costs)
+            self._recorder.filled(day, before=before, after=self._shares(), prices=prices, costs=costs)
 
     def _bought(self, shares: float) -> float:
         return math.floor(shares + _WHOLE) if self._terms.whole_shares else shares
@@ -283,7 +307,7 @@ class _Run:
         closes = self._last_closes(last)
         earned = []
         for sleeve in self._sleeves:
-            profit = sleeve.profit + sleeve.value(closes) - sleeve.base
+            profit = sleeve.value(closes) - sleeve.given
             earned.append(Contribution(sleeve.strategy.name, profit, profit / self._terms.cash, sleeve.costs))
         recorder.ended(
             initial=self._terms.cash,
@@ -334,3 +358,29 @@ class _Run:
         if self._terms.fill == "close":
             return False  # a target names only what has a close when it is decided
         return self._panel.session(place).toordinal() not in self._opens.by_symbol.get(symbol, {})
+
+
+def within_cash(wishes: Mapping[str, Mapping[str, float]], prices: Mapping[str, float], cash: float) -> dict[str, dict[str, float]]:
+    """Return the changes by symbol and strategy with the purchases scaled to what cash and sales can pay.
+
+    What one strategy sells and another one buys is crossed between them first, in the order of their names, and is never scaled.
+    """
+    crossed: dict[str, dict[str, float]] = {}
+    left: dict[str, dict[str, float]] = {}
+    for symbol, by_name in wishes.items():
+        done, open_ = dict.fromkeys(by_name, 0.0), {name: by_name[name] for name in sorted(by_name)}
+        for seller in [name for name, wish in open_.items() if wish < 0.0]:
+            for buyer in [name for name, wish in open_.items() if wish > 0.0]:
+                count = max(min(-open_[seller], open_[buyer]), 0.0)
+                for name, change in ((seller, -count), (buyer, count)):
+                    done[name] += change
+                    open_[name] -= change
+        crossed[symbol], left[symbol] = done, open_
+    net = {symbol: sum(by_name.values()) for symbol, by_name in left.items()}
+    cost = sum(change * prices[symbol] for symbol, change in net.items() if change > 0.0)
+    paid = cash - sum(change * prices[symbol] for symbol, change in net.items() if change < 0.0)
+    factor = max(paid, 0.0) / cost if cost > max(paid, 0.0) else 1.0
+    return {
+        symbol: {name: done + left[symbol][name] * (factor if net[symbol] > 0.0 else 1.0) for name, done in by_name.items()}
+        for symbol, by_name in crossed.items()
+    }

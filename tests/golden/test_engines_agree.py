@@ -58,3 +58,14 @@ def test_without_costs_the_equity_is_the_same_on_every_day(source: str) -> None:
     assert apart(vector, in_cents) < 1e-6
     assert [target.date for target in vector.targets] == [target.date for target in event.targets]
     assert vector.failures == event.failures
+
+
+@pytest.mark.parametrize("sources", [("tecl", "nuclear"), ("nuclear", *PYTHON)])
+def test_strategies_that_share_an_account_agree_too(sources: tuple[str, ...]) -> None:
+    """Also on the years in which one of them has no target on most days and the others trade beside what it keeps."""
+    strategies, panel = load(*sources)
+    vector, event = (engine(strategies, panel, MILLION, timer=time.perf_counter) for engine in (run_vector, run_event))
+
+    assert vector.sessions > 3_000
+    assert len(vector.failures) > 10
+    assert apart(vector, event) < 1e-9

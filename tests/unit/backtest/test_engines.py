@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -109,6 +110,20 @@ def test_the_curves_are_one_where_days_are_missing() -> None:
     assert apart(results) < 1e-9
     assert results[0].failures == results[1].failures
     assert len(results[0].failures) > 3
+
+
+@pytest.mark.parametrize("fill", ["close", "next-open"])
+def test_strategies_that_share_an_account_agree(fill: Literal["close", "next-open"]) -> None:
+    """Each trades its part of the whole account, on its own days and while another one has no target; purchases end with the cash."""
+    panel, opens = walks(43, holes=0.05)
+    mixed = [
+        strategy(SWITCH, HEADERS[0], "daily", 0.5),
+        strategy(SPREAD, HEADERS[1], "weekly", 0.3),
+        strategy('(if (> (rsi "B" 3) 50) [(asset "B")] [(asset "A")])', HEADERS[4], "switch", 0.2),
+    ]
+    results = both(*mixed, panel=panel, terms=Terms(fill=fill), opens=opens)
+
+    assert apart(results) < (1e-9 if fill == "close" else 0.05)
 
 
 def test_the_rounding_of_a_real_account_is_a_millionth() -> None:
