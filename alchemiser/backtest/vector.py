@@ -175,7 +175,7 @@ class _Run:
         if self._terms.fill == "close":
             self._fill_pending(place, self._last_closes(place))
         if day in self._flows:
-            self._cover(day, held_closes)
+            self._cover(day, self._last_closes(place))
         self.equity.append(sum(sleeve.value(self._last_closes(place)) for sleeve in self._sleeves))
 
     def _take_flow(self, day: date, closes: Mapping[str, float]) -> None:
@@ -244,10 +244,12 @@ class _Run:
         before = self._shares()
         spare = 2.0 * self._rate if self._terms.whole_shares else 0.0
         wishes: dict[str, dict[str, float]] = {}
+        whole: dict[str, dict[str, float]] = {sleeve.strategy.name: {} for sleeve, _ in acting}
         for sleeve, target in acting:
             part = equity * sleeve.strategy.allocation * (1.0 - spare)
             for symbol in dict.fromkeys((*target, *sleeve.shares)):
                 wanted = self._bought(part * target[symbol] / prices[symbol]) if symbol in target else 0.0
+                whole[sleeve.strategy.name][symbol] = wanted
                 wishes.setdefault(symbol, {})[sleeve.strategy.name] = wanted - sleeve.shares.get(symbol, 0.0)
         cash = sum(sleeve.cash for sleeve in self._sleeves)
         if len(acting) < len(self._sleeves):
@@ -255,10 +257,12 @@ class _Run:
         changes = {symbol: sum(by_name.values()) for symbol, by_name in wishes.items()}
         traded = sum(abs(change) * prices[symbol] for symbol, change in changes.items())
         cost = traded * self._rate
-        after = {sleeve.strategy.name: dict(sleeve.shares) for sleeve, _ in acting}
-        for symbol, by_name in wishes.items():
-            for name, change in by_name.items():
-                after[name][symbol] = after[name].get(symbol, 0.0) + change
+        after = whole
+        if len(acting) < len(self._sleeves):
+            after = {sleeve.strategy.name: dict(sleeve.shares) for sleeve, _ in acting}
+            for symbol, by_name in wishes.items():
+                for name, change in by_name.items():
+                    after[name][symbol] = after[name].get(symbol, 0.0) + change
         held = sum(shares * prices[symbol] for own in after.values() for symbol, shares in own.items())
         kept = 1.0 - cost / held if held and not self._terms.whole_shares else 1.0
         parts = sum(sleeve.strategy.allocation for sleeve, _ in acting)
