@@ -18,7 +18,7 @@ from alchemiser.domain.errors import OutcomeUnknown
 from alchemiser.domain.events import OrderNotFound
 from alchemiser.domain.money import ONE, ZERO
 from alchemiser.domain.orders import apply_report
-from alchemiser.execution import ahead, order_states, pacing
+from alchemiser.execution import ahead, order_states, release
 from alchemiser.execution.gaps import GapKeeper
 from alchemiser.execution.gate import SubmitGate
 from alchemiser.execution.handler import ExecutionHandler
@@ -137,7 +137,7 @@ def generous_preparation() -> Iterator[None]:
     def small(work: Work, client_order_id: str) -> Any:
         return msgspec.structs.replace(most_of(work, client_order_id), quantity=min(work.leaves_quantity, ONE))
 
-    with patch.object(ahead, "_most_of", small), patch.object(pacing, "is_covered", lambda order, prepared: prepared is not None):
+    with patch.object(ahead, "_most_of", small), patch.object(release, "is_covered", lambda order, prepared: prepared is not None):
         yield
 
 
