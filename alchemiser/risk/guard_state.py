@@ -83,7 +83,7 @@ class GuardState(Remembering):
             case SessionOpened(session=session) if session.date != self._session:
                 self._session, self._opens = session.date, {}
             case ResultReported(session=session):
-                profit = profits(envelope.event.realised, envelope.event.unrealised)
+                profit = profits(envelope.event.realised, envelope.event.unrealised, envelope.event.income)
                 self._closes = dict([*self._closes.items(), (session.isoformat(), profit)][-2:])
                 self._raise_peaks(profit)
             case ProfitPeaked(profits=profit):

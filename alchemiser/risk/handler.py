@@ -54,10 +54,11 @@ _OF_PROFIT = (GuardName.DAILY_LOSS, GuardName.STRATEGY_DAILY_LOSS, GuardName.DRA
 
 
 class Books(Struct, frozen=True):
-    """The books as they are: realised and unrealised profit by strategy, shares by symbol, cash; dollars."""
+    """The books as they are: realised and unrealised profit and income by strategy, shares by symbol, cash; dollars."""
 
     realised: Mapping[str, Decimal]
     unrealised: Mapping[str, Decimal]
+    income: Mapping[str, Decimal]
     holdings: Mapping[str, Decimal]
     cash: Decimal | None
 
@@ -178,7 +179,7 @@ class GuardKeeper:
 
     def _profits(self) -> dict[str, Decimal]:
         books = self._parts.books()
-        return readings.profits(books.realised, books.unrealised)
+        return readings.profits(books.realised, books.unrealised, books.income)
 
     async def _look_at_prices(self, now: datetime) -> None:
         """Read losses and drawdowns at the present prices."""
@@ -217,8 +218,8 @@ class GuardKeeper:
                 await self._take(readings.books_against(books.holdings, books.cash, seen.account, seen.positions), now)
             case Reconciled(differences=differences):
                 await self._take(readings.differences_of(differences, self._parts.marks()), now)
-            case ResultReported(realised=realised, unrealised=unrealised):
-                await self._judge_profits(readings.profits(realised, unrealised), now, is_sure=True)
+            case ResultReported(realised=realised, unrealised=unrealised, income=income):
+                await self._judge_profits(readings.profits(realised, unrealised, income), now, is_sure=True)
             case _:
                 pass
 

@@ -86,9 +86,12 @@ def differences_of(differences: Iterable[Difference], marks: Mapping[str, Decima
     return _differing(found)
 
 
-def profits(realised: Mapping[str, Decimal], unrealised: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Return the profit of each strategy, and of the account as the sum over all, by scope."""
-    found = {name: realised[name] + unrealised.get(name, ZERO) for name in sorted(realised)}
+def profits(realised: Mapping[str, Decimal], unrealised: Mapping[str, Decimal], income: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Return the profit of each strategy, and of the account as the sum over all, by scope.
+
+    Income is part of it: on the day of a dividend the price falls by what is paid.
+    """
+    found = {name: realised[name] + unrealised.get(name, ZERO) + income.get(name, ZERO) for name in sorted(realised)}
     return {ACCOUNT: sum(found.values(), ZERO), **found}
 
 

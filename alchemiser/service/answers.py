@@ -231,7 +231,7 @@ class Answers(JournaledView):
         account = overview.account.account if overview.account else None
         marks = self.marks()
         unrealised = {name: books[name].unrealised(marks) for name in sorted(books)}
-        profit = {name: books[name].realised + unrealised[name] for name in sorted(books)}
+        profit = {name: books[name].realised + unrealised[name] + books[name].income for name in sorted(books)}
         return Gauges(
             health=self.health(),
             handlers=self._bus.statistics(),
@@ -262,6 +262,7 @@ class Answers(JournaledView):
         return Books(
             realised={name: book.realised for name, book in sorted(ledger.books.items())},
             unrealised={name: book.unrealised(marks) for name, book in sorted(ledger.books.items())},
+            income={name: book.income for name, book in sorted(ledger.books.items())},
             holdings=ledger.holdings(),
             cash=ledger.cash,
         )

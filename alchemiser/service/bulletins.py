@@ -172,7 +172,9 @@ def digest(result: ResultReported, history: Sequence[Mapping[str, Any]], orders:
         lines.append(f"{change:+,.2f} since {before[-1]['session']} ({change / before[-1]['equity']:+.2%}).")
     for name in sorted({*result.realised, *result.unrealised}):
         realised, unrealised = result.realised.get(name, Decimal(0)), result.unrealised.get(name, Decimal(0))
-        lines.append(f"{name}: {realised + unrealised:+,.2f} in all ({realised:+,.2f} realised, {unrealised:+,.2f} open).")
+        income = result.income.get(name, Decimal(0))
+        paid = f", {income:+,.2f} income" if income else ""
+        lines.append(f"{name}: {realised + unrealised + income:+,.2f} in all ({realised:+,.2f} realised, {unrealised:+,.2f} open{paid}).")
     filled = [row for row in orders if row["cumulative_quantity"]]
     lines.append(f"{len(filled)} of {len(orders)} orders filled." if orders else "No orders.")
     costs = [row["arrival_bps"] for row in filled if row.get("arrival_bps") is not None]

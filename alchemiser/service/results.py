@@ -56,13 +56,14 @@ class ResultHistory:
     def _take(self, event: ResultReported) -> None:
         self._events[event.session] = event
         self._peak = max(self._peak, event.equity)
-        names = sorted({*event.realised, *event.unrealised})
+        names = sorted({*event.realised, *event.unrealised, *event.income})
+        parts = (event.realised, event.unrealised, event.income)
         self._by_session[event.session] = {
             "session": event.session,
             "equity": event.equity,
             "cash": event.cash,
             "drawdown": float((self._peak - event.equity) / self._peak) if self._peak else 0.0,
-            "profit": {name: event.realised.get(name, ZERO) + event.unrealised.get(name, ZERO) for name in names},
+            "profit": {name: sum((part.get(name, ZERO) for part in parts), ZERO) for name in names},
         }
         for name, profit in self._by_session[event.session]["profit"].items():
             self._peaks[name] = max(self._peaks.get(name, ZERO), profit)

@@ -101,7 +101,7 @@ class Watch:
                 rules=RULES,
                 clock=self.clock,
                 publish=self.bus.publish,
-                books=lambda: Books(realised=self.profit, unrealised={}, holdings={}, cash=self.cash),
+                books=lambda: Books(realised=self.profit, unrealised={}, income={}, holdings={}, cash=self.cash),
                 marks=lambda: {"SPY": Decimal(100)},
                 ages=lambda now: self.ages,
             )

@@ -199,10 +199,16 @@ def test_the_differences_of_a_comparison_are_counted_in_dollars() -> None:
     assert "fill_missed" not in reading.text
 
 
+def test_a_dividend_is_no_loss() -> None:
+    """The price falls by what is paid, and what is paid counts."""
+    before = readings.profits({"a": Decimal(0)}, {"a": Decimal(10)}, {})
+    assert before == readings.profits({"a": Decimal(0)}, {"a": Decimal(8)}, {"a": Decimal(2)})
+
+
 def test_the_account_is_the_sum_of_its_strategies() -> None:
     """Also of one that holds nothing any more."""
     assert {ACCOUNT: Decimal(5), "a": Decimal(7), "b": Decimal(-2)} == readings.profits(
-        {"a": Decimal(3), "b": Decimal(-2)}, {"a": Decimal(4)}
+        {"a": Decimal(3), "b": Decimal(-2)}, {"a": Decimal(4)}, {}
     )
 
 

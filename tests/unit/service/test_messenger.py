@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import itertools
 import json
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -210,6 +211,7 @@ def test_without_the_package_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch
             raise ModuleNotFoundError(name)
         return load(name)
 
+    monkeypatch.delitem(sys.modules, "apprise", raising=False)
     monkeypatch.setattr("importlib.import_module", missing)
     assert addresses(NotificationSettings()) == []
     with pytest.raises(ConfigError, match=r"alchemiser\[notify\]"):
