@@ -247,7 +247,7 @@ def a_second_try() -> Submit:
             strict=True,
         )
     ),
-    ids=str,
+    ids=lambda value: value[0] if isinstance(value, tuple) else value.__name__,
 )
 def test_an_order_waits_for_what_the_page_says(row: tuple[str, ...], of: Callable[[], Submit]) -> None:
     """Every row of the table, in its order."""
