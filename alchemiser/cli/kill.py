@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from alchemiser.cli.control import ReasonOption
-from alchemiser.cli.daemon_client import ControlRefused, tell
+from alchemiser.cli.daemon_client import ControlRefused, ask, tell
 from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, load
 from alchemiser.cli.tables import render
 from alchemiser.domain.errors import ConfigError, NoDaemon, SafetyRefused
@@ -19,6 +19,9 @@ from alchemiser.service.view import to_json
 
 ANSWER_SECONDS: Final = 20.0
 """How long the daemon has for its answer before the venue is told directly: it waits for its own kill for less."""
+
+KNOCK_SECONDS: Final = 3.0
+"""How long a daemon has to show that its loop turns: one that is stuck should not cost twenty seconds when it matters most."""
 
 UNFINISHED: Final = 5
 
@@ -56,6 +59,7 @@ def kill_command(
 def _by_the_daemon(settings: Settings, reason: str, *, flatten: bool) -> dict[str, Any] | None:
     """Have the daemon do it; ``None`` when it does not, and the venue can be told from here."""
     try:
+        ask(settings, "/livez", deadline_seconds=KNOCK_SECONDS)
         return tell(settings, "kill", {"reason": reason, "flatten": flatten}, deadline_seconds=ANSWER_SECONDS)
     except (NoDaemon, SafetyRefused, ControlRefused) as error:
         if settings.alpaca.mode == "embedded" and settings.alpaca.trading_url is None:
