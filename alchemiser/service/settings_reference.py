@@ -11,7 +11,9 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from alchemiser.market.schedule import Schedule
-from alchemiser.service.settings import GroupSettings, GuardSettings, GuardsSettings, Settings, SpinOffSettings, StrategySettings
+from alchemiser.service.settings import Settings
+from alchemiser.service.settings_risk import GuardSettings, GuardsSettings, SpinOffSettings
+from alchemiser.service.settings_trading import GroupSettings, StrategySettings
 
 _HEAD: Final = """# Settings
 

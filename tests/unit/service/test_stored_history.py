@@ -16,7 +16,8 @@ from alchemiser.market.store.store import BarStore
 from alchemiser.service.bar_pull import at_once
 from alchemiser.service.clock import VirtualClock
 from alchemiser.service.history_source import daily_bars_of
-from alchemiser.service.settings import AlpacaSettings, DataSettings, Settings
+from alchemiser.service.settings import AlpacaSettings, Settings
+from alchemiser.service.settings_trading import DataSettings
 from alchemiser.service.stored_history import StoredHistory
 from alchemiser.strategies.aside import in_thread
 
