@@ -420,8 +420,11 @@ def parse_faults(document: Any) -> list[AnyFault]:
 
 
 def check_symbols(faults: Iterable[AnyFault], listed: Collection[str]) -> None:
-    """Raise ``ValueError`` for a fault of a symbol that the exchange does not list: it would never strike."""
+    """Raise ``ValueError`` for a fault of a symbol that the exchange does not list: it would never strike.
+
+    A request may name any symbol, also one that is listed later, so its faults may too.
+    """
     for place, fault in enumerate(faults):
-        symbol = getattr(fault, "symbol", None)
+        symbol = None if isinstance(fault, RequestFault) else getattr(fault, "symbol", None)
         if symbol is not None and symbol not in listed:
             raise ValueError(f"fault {place}: the symbol {symbol} is not listed by this exchange")

@@ -107,7 +107,6 @@ async def test_a_pinned_quote_stays_until_it_is_taken_away_or_the_session_closes
         ("POST", "/_exchange/halt", {"symbol": "NOPE", "halted": True}, 404),
         ("POST", "/_exchange/faults", [{"kind": "earthquake"}], 400),
         ("POST", "/_exchange/faults", [{"kind": "halt", "symbol": "NOPE"}], 400),
-        ("POST", "/_exchange/faults", [{"kind": "http", "status": 503, "symbol": "NOPE"}], 400),
         ("POST", "/_exchange/faults", [{"kind": "park_order", "status": "asleep"}], 400),
         ("POST", "/_exchange/faults", [{"kind": "cut_short", "event": "fill"}], 400),
         ("POST", "/_exchange/faults", [{"kind": "corporate_actions", "actions": {"wonders": [{"id": "x"}]}}], 400),
