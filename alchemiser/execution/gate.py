@@ -65,6 +65,8 @@ class SubmitGate:
         self._parked = parked
         self._cut_off_at: datetime | None = None
         self._trading = TradingScopes()
+        self.opened_by = 0
+        """The number of the event that opened the gate last: no order leaves before it is durable, whatever was written ahead."""
         self._reasons: dict[str, str] = {
             "recovery": "recovery has not finished",
             "orders": "the order stream is not connected",
@@ -114,7 +116,13 @@ class SubmitGate:
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
-        match envelope.event:
+        was_closed = bool(self._reasons)
+        self._apply(envelope.event)
+        if was_closed and not self._reasons:
+            self.opened_by = envelope.sequence
+
+    def _apply(self, event: Event) -> None:
+        match event:
             case StreamConnected(stream="orders"):
                 self._reasons.pop("orders", None)
             case StreamLost(stream="orders", reason=reason):
@@ -141,7 +149,7 @@ class SubmitGate:
                 self._reasons.pop("recovery", None)
             case DaemonStopping(reason=reason):
                 self._reasons["stopping"] = f"the daemon is stopping: {reason}"
-            case event:
+            case _:
                 self._compare(event)
 
     def _compare(self, event: Event) -> None:

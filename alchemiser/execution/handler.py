@@ -363,8 +363,8 @@ class ExecutionHandler:
         await self._place(order, partial(self._parts.venue.submit, order, after=after))
 
     async def _durable_ahead(self, sequence: int) -> None:
-        """Return when that event is durable; all that came after it becomes so while the order travels."""
-        await self._parts.durable(sequence)
+        """Return when that event is durable, and the one that opened the gate; what came after becomes so while the order travels."""
+        await self._parts.durable(max(sequence, self._parts.gate.opened_by))
         self._spawn(self._flush, "flush behind an order")
 
     async def _flush(self) -> None:

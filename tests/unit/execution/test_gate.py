@@ -226,3 +226,16 @@ def test_the_kill_switch_closes_it_without_any_event() -> None:
     assert not gate.is_open
     gate(Envelope(10, trading("active"), 0.0))
     assert gate.is_open
+
+
+def test_it_knows_which_event_opened_it() -> None:
+    """No order leaves before that event is durable: seed 193 lost the end of a gap in a crash, and an order had left on it."""
+    gap = (
+        GapOpened(at=START, stream="orders", since=START, reason="x"),
+        GapClosed(at=START, stream="orders", since=START, fills_recovered=0),
+    )
+
+    assert gate_after(CONNECTED, OPENED).opened_by == 0
+    assert gate_after(CONNECTED, OPENED, RECOVERED).opened_by == 3
+    assert gate_after(CONNECTED, OPENED, RECOVERED, gap[0]).opened_by == 3
+    assert gate_after(CONNECTED, OPENED, RECOVERED, *gap).opened_by == 5
