@@ -119,28 +119,14 @@ class PushConnection(ClientConnection):
 
 
 @asynccontextmanager
-async def open_feed(url: str, *, limits: FeedLimits, headers: Mapping[str, str] | None = None) -> AsyncIterator[ClientConnection]:
-    """Connect, give the connection whose messages wait for ``recv()``, and close it in the end.
-
-    Raises ``FeedLost`` for whatever may be better next time, also when the connection ends under the body, ``CredentialsRefused`` when
-    the handshake is refused with 401 or 403, and ``ConfigError`` for an address that cannot be one.
-    """
-    connection = await _connect(url, limits=limits, headers=headers, create=ClientConnection)
-    try:
-        yield connection
-    except ConnectionClosed as error:
-        raise FeedLost(f"the connection ended: {error}") from error
-    finally:
-        await connection.close()
-
-
-@asynccontextmanager
-async def open_push_feed(
+async def open_feed(
     url: str, *, limits: FeedLimits, receive: Receive, ended: Callable[[], None], headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[ClientConnection]:
-    """Do as :func:`open_feed` does, with every message going to ``receive``, and ``ended`` called once after the last.
+    """Connect, give the connection to send by, hand every message to ``receive``, call ``ended`` once after the last, and close in the end.
 
-    What ``receive`` raises ends the connection and comes out of the context.
+    Raises ``FeedLost`` for whatever may be better next time, also when the connection ends under the body, ``CredentialsRefused`` when
+    the handshake is refused with 401 or 403, ``ConfigError`` for an address that cannot be one, and what ``receive`` raised, which ends
+    the connection.
     """
     made: list[PushConnection] = []
 

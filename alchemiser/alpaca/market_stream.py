@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 from alchemiser.alpaca.backoff import ReconnectPolicy
 from alchemiser.alpaca.credentials import Credentials
-from alchemiser.alpaca.feed import FeedLimits, FeedLost, open_push_feed
+from alchemiser.alpaca.feed import FeedLimits, FeedLost, open_feed
 from alchemiser.alpaca.market_reader import STREAM, Control, MarketReader, Post
 from alchemiser.alpaca.market_wire import Acknowledgement, Refusal, Success
 from alchemiser.alpaca.reconnect import Connecting, Publish
@@ -152,7 +152,7 @@ class MarketStream:
         # A queue of its own, because the end of the last connection may be told late.
         control: asyncio.Queue[Control | None] = asyncio.Queue()
         self._control = control
-        async with open_push_feed(
+        async with open_feed(
             self._url,
             limits=self._limits,
             headers=_HEADERS,

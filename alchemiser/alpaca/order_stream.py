@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection
 from alchemiser.alpaca.backoff import ReconnectPolicy
 from alchemiser.alpaca.begun import begin
 from alchemiser.alpaca.credentials import Credentials
-from alchemiser.alpaca.feed import FeedLimits, FeedLost, open_push_feed
+from alchemiser.alpaca.feed import FeedLimits, FeedLost, open_feed
 from alchemiser.alpaca.order_frames import Authorization, Listening, OrderFrame, Other, ProtocolError, Unreadable, Update, read_frame
 from alchemiser.alpaca.reconnect import Connecting, Publish
 from alchemiser.domain.errors import CredentialsRefused
@@ -141,7 +141,7 @@ class OrderStream:
     async def _converse(self) -> None:
         # An inbox of its own, because the end of the last connection may be told late.
         inbox = self._inbox = Inbox()
-        async with open_push_feed(self._url, limits=self._limits, receive=self._receive, ended=inbox.end) as socket:
+        async with open_feed(self._url, limits=self._limits, receive=self._receive, ended=inbox.end) as socket:
             inbox.transport = socket.transport
             try:
                 async with asyncio.timeout(self._limits.handshake_seconds):

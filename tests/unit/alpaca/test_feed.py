@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
 from websockets.utils import accept_key
 
-from alchemiser.alpaca.feed import FeedLimits, FeedLost, open_feed, open_push_feed
+from alchemiser.alpaca.feed import FeedLimits, FeedLost, open_feed
 from alchemiser.domain.errors import ConfigError, CredentialsRefused
 from tests.solipsism import virtual
 from tests.unit.alpaca.fakes import SECRET, stream_venue
@@ -23,12 +24,29 @@ async def idle(connection: ServerConnection) -> None:
     await connection.wait_closed()
 
 
+class Sink:
+    """Takes what is pushed."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.messages: list[tuple[bytes, bool]] = []
+        self.error = error
+        self.end = asyncio.Event()
+
+    def receive(self, message: bytes, is_text: bool) -> None:
+        if self.error is not None:
+            raise self.error
+        self.messages.append((message, is_text))
+
+    def feed(self, url: str, headers: Mapping[str, str] | None = None) -> AbstractAsyncContextManager[ClientConnection]:
+        return open_feed(url, limits=LIMITS, receive=self.receive, ended=self.end.set, headers=headers)
+
+
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_handshake_refused_for_the_key(status: int) -> None:
     """Trying again cannot help."""
     async with stream_venue(idle, refusals=(status,)) as url:
         with pytest.raises(CredentialsRefused, match=str(status)):
-            async with open_feed(url, limits=LIMITS):
+            async with Sink().feed(url):
                 pass
 
 
@@ -37,7 +55,7 @@ async def test_a_handshake_refused_for_now(status: int, is_crowded: bool) -> Non
     """It may be better next time; 429 means another connection still holds the place."""
     async with stream_venue(idle, refusals=(status,)) as url:
         with pytest.raises(FeedLost, match=str(status)) as caught:
-            async with open_feed(url, limits=LIMITS):
+            async with Sink().feed(url):
                 pass
     assert caught.value.is_crowded is is_crowded
 
@@ -47,7 +65,7 @@ async def test_nobody_listens() -> None:
     async with stream_venue(idle) as url:
         pass
     with pytest.raises(FeedLost, match="cannot connect"):
-        async with open_feed(url, limits=LIMITS):
+        async with Sink().feed(url):
             pass
 
 
@@ -62,7 +80,7 @@ async def test_a_connection_that_is_cut_before_the_handshake(monkeypatch: pytest
     async with stream_venue(idle) as url:
         monkeypatch.setattr(ClientConnection, "connection_made", cut)
         with pytest.raises(FeedLost, match="cannot connect"):
-            async with open_feed(url, limits=LIMITS):
+            async with Sink().feed(url):
                 pass
 
 
@@ -70,7 +88,7 @@ async def test_a_connection_that_is_cut_before_the_handshake(monkeypatch: pytest
 async def test_an_address_that_is_none(url: str) -> None:
     """A wrong setting is told as one."""
     with pytest.raises(ConfigError, match="web socket"):
-        async with open_feed(url, limits=LIMITS):
+        async with Sink().feed(url):
             pass
 
 
@@ -85,7 +103,7 @@ async def test_a_server_that_does_not_speak_the_protocol() -> None:
     server = await asyncio.start_server(talk, "127.0.0.1", 0)
     async with server:
         with pytest.raises(FeedLost):
-            async with open_feed(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", limits=LIMITS):
+            async with Sink().feed(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"):
                 pass
 
 
@@ -103,7 +121,7 @@ def test_a_handshake_that_is_never_answered() -> None:
         server = await asyncio.start_server(say_nothing, "127.0.0.1", 8000)
         began = loop.time()
         with pytest.raises(FeedLost, match="timed out"):
-            async with open_feed("ws://127.0.0.1:8000", limits=LIMITS):
+            async with Sink().feed("ws://127.0.0.1:8000"):
                 pass
         took = loop.time() - began
         await gone.wait()
@@ -111,35 +129,6 @@ def test_a_handshake_that_is_never_answered() -> None:
         return took
 
     assert round(virtual(main)) == 10
-
-
-async def test_a_connection_that_ends_under_the_body() -> None:
-    """Its close code is part of the reason."""
-
-    async def leave(connection: ServerConnection) -> None:
-        await connection.close(1011, "out of order")
-
-    async with stream_venue(leave) as url:
-        with pytest.raises(FeedLost, match="1011"):
-            async with open_feed(url, limits=LIMITS) as socket:
-                await socket.recv()
-
-
-class Sink:
-    """Takes what is pushed."""
-
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.messages: list[tuple[bytes, bool]] = []
-        self.error = error
-        self.end = asyncio.Event()
-
-    def receive(self, message: bytes, is_text: bool) -> None:
-        if self.error is not None:
-            raise self.error
-        self.messages.append((message, is_text))
-
-    def feed(self, url: str) -> Any:
-        return open_push_feed(url, limits=LIMITS, receive=self.receive, ended=self.end.set)
 
 
 async def test_pushed_messages_come_in_order_whole_and_with_their_kind() -> None:
@@ -250,8 +239,8 @@ async def test_what_the_receiver_raises_comes_out(caplog: pytest.LogCaptureFixtu
     assert sink.messages == []
 
 
-async def test_a_send_on_an_ended_push_feed_is_a_loss() -> None:
-    """Sending finds out that the connection is gone."""
+async def test_a_send_on_an_ended_feed_is_a_loss() -> None:
+    """Sending finds out that the connection is gone; its close code is part of the reason."""
 
     async def leave(connection: ServerConnection) -> None:
         await connection.close(1001, "going away")
@@ -278,7 +267,9 @@ async def test_the_key_is_never_logged(caplog: pytest.LogCaptureFixture) -> None
 
     # The scripted server is the same library and would log what it receives.
     logging.getLogger("websockets.server").setLevel(logging.INFO)
-    async with stream_venue(listen) as url, open_feed(url, limits=LIMITS, headers={"X-Key": SECRET}) as socket:
+    sink = Sink()
+    async with stream_venue(listen) as url, sink.feed(url, headers={"X-Key": SECRET}) as socket:
         await socket.send(SECRET)
-        await socket.recv()
+        await sink.end.wait()
+    assert sink.messages == [(b"thanks", True)]
     assert SECRET not in caplog.text
