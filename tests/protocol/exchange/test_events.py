@@ -46,6 +46,12 @@ async def line(response: aiohttp.ClientResponse) -> str:
             return text.rstrip("\n")
 
 
+async def to_the_end(response: aiohttp.ClientResponse) -> None:
+    """Read whatever is still told; an order goes on meanwhile."""
+    while await line(response):
+        pass
+
+
 async def event(response: aiohttp.ClientResponse) -> Any:
     """Return the next event."""
     text = await line(response)
@@ -147,13 +153,11 @@ async def test_faults_of_the_event_streams() -> None:
             while "dropped 7" not in (text := await line(live)):
                 assert text.startswith("data: ")  # The order goes on meanwhile.
             await fault(exchange, kind="drop_stream", stream="events", code=1000)
-            while await line(live):
-                pass
+            await to_the_end(live)
         async with events(exchange, TRADES) as live:
             await fault(exchange, kind="drop_stream", stream="events")
             with pytest.raises(aiohttp.ClientError):
-                while await line(live):
-                    pass  # What the order still had to tell.
+                await to_the_end(live)
 
 
 async def test_updates_come_in_the_wrong_order() -> None:
