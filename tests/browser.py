@@ -1,6 +1,6 @@
-"""A headless Chromium, driven over its own protocol: enough to open a page, run a script in it, press keys and take a picture.
+"""A headless Chromium, driven over its own protocol: pages are opened, scripts run in them, clicked, typed into, printed and looked at.
 
-Nothing but the browser itself is needed. ``BROWSER`` is ``None`` where there is none, and tests that need it are skipped.
+Nothing but the browser itself is needed; tests that ``needs_browser`` are skipped where there is none.
 """
 
 import asyncio
@@ -14,9 +14,12 @@ import tempfile
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="needs chromium or google-chrome")
 START_SECONDS = 30.0
 ANSWER_SECONDS = 20.0
 
@@ -28,6 +31,7 @@ class Page:
         self._connection = connection
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._loaded = asyncio.Event()
         self.problems: list[str] = []
         """Exceptions of scripts, and what the page wrote to its console as an error."""
 
@@ -43,13 +47,15 @@ class Page:
         return result
 
     async def open(self, url: str, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
-        """Load a page in a window of this size."""
+        """Load a page in a window of this size, and wait until it is there."""
         for domain in ("Page", "Runtime", "Log"):
             await self.call(f"{domain}.enable")
         await self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500)
-        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        await self.call("Emulation.setEmulatedMedia", features=scheme)
+        await self.turn("dark" if dark else "light")
+        self._loaded.clear()
         await self.call("Page.navigate", url=url)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await self._loaded.wait()
 
     async def run(self, script: str) -> Any:
         """Evaluate an expression in the page, awaiting it if it is a promise, and return its plain value."""
@@ -61,6 +67,29 @@ class Page:
         """Return when an expression is true in the page, which is asked at every frame it draws."""
         loop = "new Promise(done => { const look = () => (%s) ? done(true) : setTimeout(look, 30); look(); })"
         await self.run(loop % condition)
+
+    async def click(self, selector: str) -> None:
+        """Click in the middle of an element with the mouse, after moving there."""
+        x, y = await self.hover(selector)
+        for kind in ("mousePressed", "mouseReleased"):
+            await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    async def hover(self, selector: str) -> tuple[float, float]:
+        """Scroll an element into view, move the mouse to its middle, and return where that is."""
+        found = f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center'}});"
+        box = await self.run(f"{found} const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; }})()")
+        x, y = float(box[0]), float(box[1])
+        await self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        return x, y
+
+    async def turn(self, scheme: str) -> None:
+        """Have the reader's system be ``light`` or ``dark``."""
+        await self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    async def paper(self) -> bytes:
+        """Return what a printer would get, as PDF."""
+        answer = await self.call("Page.printToPDF", printBackground=False, paperWidth=8.27, paperHeight=11.69)
+        return base64.b64decode(answer["data"])
 
     async def picture(self) -> bytes:
         """Return a picture of the whole page as PNG."""
@@ -75,16 +104,26 @@ class Page:
             await self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key], **text)
 
     async def listen(self) -> None:
-        """Take in answers and complaints until the connection ends."""
-        async for text in self._connection:
-            message = json.loads(text)
-            if "id" in message:
-                self._answers.pop(message["id"]).set_result(message)
-            elif message["method"] == "Runtime.exceptionThrown":
-                details = message["params"]["exceptionDetails"]
-                self.problems.append(str(details.get("exception", {}).get("description", details["text"])))
-            elif message["method"] == "Log.entryAdded" and message["params"]["entry"]["level"] == "error":
-                self.problems.append(message["params"]["entry"]["text"])
+        """Take in answers and complaints until the connection ends, in whichever way; whoever still waits for an answer is told so."""
+        with contextlib.suppress(ConnectionClosed):
+            async for text in self._connection:
+                self._take(json.loads(text))
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(ConnectionError("the browser ended before it answered"))
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "id" in message:
+            answer = self._answers.pop(message["id"])
+            if not answer.done():
+                answer.set_result(message)
+        elif message["method"] == "Page.loadEventFired":
+            self._loaded.set()
+        elif message["method"] == "Runtime.exceptionThrown":
+            details = message["params"]["exceptionDetails"]
+            self.problems.append(str(details.get("exception", {}).get("description", details["text"])))
+        elif message["method"] == "Log.entryAdded" and message["params"]["entry"]["level"] == "error":
+            self.problems.append(message["params"]["entry"]["text"])
 
 
 @contextlib.asynccontextmanager
@@ -96,6 +135,7 @@ async def new_page() -> AsyncIterator[Page]:
             "--headless=new",
             "--no-sandbox",
             "--disable-gpu",
+            "--disable-dev-shm-usage",
             "--remote-debugging-port=0",
             "--no-first-run",
             f"--user-data-dir={profile}",
@@ -121,11 +161,14 @@ async def new_page() -> AsyncIterator[Page]:
                 while "result" not in (answer := json.loads(await whole.recv())):
                     pass
                 target = next(one["targetId"] for one in answer["result"]["targetInfos"] if one["type"] == "page")
-            async with connect(f"ws://{address}/devtools/page/{target}", max_size=None) as connection:
-                page = Page(connection)
-                listening = asyncio.create_task(page.listen(), name="what the page says")
+            connection = await connect(f"ws://{address}/devtools/page/{target}", max_size=None)
+            page = Page(connection)
+            listening = asyncio.create_task(page.listen(), name="what the page says")
+            try:
                 yield page
-            await listening
+            finally:
+                await connection.close()
+                await listening
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()

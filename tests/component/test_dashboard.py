@@ -15,18 +15,30 @@ from typing import Any
 
 import pytest
 
-from tests.browser import BROWSER, Page, new_page
+from tests.browser import Page, needs_browser, new_page
 from tests.component.processes import daemon
 
 TOKEN = "the-token-of-the-dashboard-test"
 AXE = Path(__file__).parent / "axe"
 FIRST_PAINT_MILLISECONDS = 1000
+HOLD_BACK_HEALTH = """(() => {
+  const ask = window.fetch;
+  window.held = [];
+  window.fetch = async (path, options) => {
+    const answer = await ask(path, options);
+    if (path !== "/healthz") return answer;
+    const body = await answer.text();
+    await new Promise((release) => window.held.push(release));
+    return new Response(body, { status: answer.status });
+  };
+})()"""
+WATCH_HEALTH = """(() => {
+  const badge = document.getElementById("health");
+  window.shown = [badge.textContent];
+  new MutationObserver(() => window.shown.push(badge.textContent)).observe(badge, { childList: true });
+})()"""
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(240),
-    pytest.mark.skipif(BROWSER is None, reason="needs chromium or google-chrome"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), needs_browser]
 
 
 @pytest.fixture(scope="module")
@@ -149,16 +161,21 @@ async def test_a_phone_shows_it_without_scrolling_sideways(url: str) -> None:
 
 
 async def test_old_figures_are_never_shown_as_live(tmp_path: Path) -> None:
-    """When the daemon is gone the page says since when what it shows is old."""
+    """When the daemon is gone the page says since when what it shows is old, also if an answer of its last moment arrives after that."""
     with daemon("--embedded", "--days", "50", "--state", str(tmp_path)) as process:
         url = process.wait_for("listening")["url"]
         process.wait_for("result_reported")
         async with new_page() as page:
             await open_dashboard(page, url)
             await page.until("document.getElementById('link').textContent.startsWith('live')")
+            await page.run(HOLD_BACK_HEALTH)
+            await page.until("window.held.length > 0")
             process.process.kill()
             await page.until("document.getElementById('link').textContent.startsWith('Not connected')")
-            assert await page.run("document.getElementById('health').textContent") == "no answer"
+            await page.run(WATCH_HEALTH)
+            await page.run("window.held.forEach(release => release()); new Promise(done => setTimeout(done, 100))")
+            assert await page.run("[...new Set(window.shown)]") == ["no answer"]
+            assert (await page.run("document.title")).startswith("no answer")
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,12 @@
 """The page of a run in a real browser: clicked, hovered, turned dark, printed, and looked at."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.component.browser import Page, browser, needs_browser
+from tests.browser import Page, needs_browser, new_page
 from tests.component.processes import run
 from tests.unit.cli.test_signals_check_backtest import sessions
 from tests.unit.strategies.test_variants import ALL_FORMS, SYMBOLS
@@ -39,91 +39,90 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(report: Path, tmp_path: Path) -> Iterator[Page]:
+async def page(report: Path) -> AsyncIterator[Page]:
     """That page, open."""
-    with browser(tmp_path / "profile") as page:
-        page.open(report)
-        assert page.value(READY) == 200
+    async with new_page() as page:
+        await page.open(report.as_uri(), width=1200, height=1400)
+        assert await page.run(READY) == 200
         yield page
-        assert page.complaints == []
+        assert page.problems == []
 
 
-def test_the_decision_of_any_day_is_a_click_away(page: Page) -> None:
+async def test_the_decision_of_any_day_is_a_click_away(page: Page) -> None:
     """In a chart, in a table, by the buttons and by the date; the last session is there without one."""
-    last = page.value(DAY)
-    assert page.value("sessions[199]") == last
-    assert "own" in page.value(TREE)
+    last = await page.run(DAY)
+    assert await page.run("sessions[199]") == last
+    assert "own" in await page.run(TREE)
 
-    page.click(*page.middle_of("#equity .nsewdrag"))
-    page.value(SETTLED)
-    clicked = page.value(DAY)
+    await page.click("#equity .nsewdrag")
+    await page.run(SETTLED)
+    clicked = await page.run(DAY)
     assert "2025-05" < clicked < "2025-10"
-    text = page.value(TREE)
+    text = await page.run(TREE)
     assert "rsi(AAA, 5)" in text
     assert "BBB 100.00 %" in text
-    assert page.value("specs.equity.layout.shapes[0].x0") == clicked
-    assert page.value("location.hash") == f"#{clicked}"
+    assert await page.run("specs.equity.layout.shapes[0].x0") == clicked
+    assert await page.run("location.hash") == f"#{clicked}"
 
-    page.click(*page.middle_of("#before"))
-    before = page.value(DAY)
+    await page.click("#before")
+    before = await page.run(DAY)
     assert before < clicked
-    page.click(*page.middle_of("#after"))
-    assert page.value(DAY) == clicked
+    await page.click("#after")
+    assert await page.run(DAY) == clicked
 
-    page.value("document.querySelectorAll('details').forEach(each => each.open = true)")
+    await page.run("document.querySelectorAll('details').forEach(each => each.open = true)")
     first_trade = "Array.from(document.querySelectorAll('details td')).find(cell => /^2025-/.test(cell.textContent))"
-    page.value(f"{first_trade}.id = 'trade'")
-    day = page.value("document.getElementById('trade').textContent")
-    page.click(*page.middle_of("#trade"))
-    assert page.value(DAY) == day
+    await page.run(f"{first_trade}.id = 'trade'")
+    day = await page.run("document.getElementById('trade').textContent")
+    await page.click("#trade")
+    assert await page.run(DAY) == day
 
-    page.value("dayInput.value = '2025-03-08'; dayInput.dispatchEvent(new Event('change'))")
-    assert page.value(DAY) == "2025-03-07", "a Saturday is the session before it"
-    page.value("dayInput.value = '2001-01-01'; dayInput.dispatchEvent(new Event('change'))")
-    assert page.value(DAY) == page.value("sessions[0]")
-    assert "no target:" in page.value(TREE) or "BBB" in page.value(TREE)
+    await page.run("dayInput.value = '2025-03-08'; dayInput.dispatchEvent(new Event('change'))")
+    assert await page.run(DAY) == "2025-03-07", "a Saturday is the session before it"
+    await page.run("dayInput.value = '2001-01-01'; dayInput.dispatchEvent(new Event('change'))")
+    assert await page.run(DAY) == await page.run("sessions[0]")
+    assert "no target:" in await page.run(TREE) or "BBB" in await page.run(TREE)
 
 
-def test_a_link_leads_to_a_day(report: Path, tmp_path: Path) -> None:
+async def test_a_link_leads_to_a_day(report: Path) -> None:
     """The address has the day, to be sent to somebody."""
-    with browser(tmp_path / "profile") as page:
-        page.open(report, "#2025-06-10")
-        page.value(READY)
-        assert page.value(DAY) == "2025-06-10"
+    async with new_page() as page:
+        await page.open(f"{report.as_uri()}#2025-06-10", width=1200, height=1400)
+        await page.run(READY)
+        assert await page.run(DAY) == "2025-06-10"
 
 
-def test_hovering_tells_the_figures_and_the_scale_can_be_switched(page: Page) -> None:
+async def test_hovering_tells_the_figures_and_the_scale_can_be_switched(page: Page) -> None:
     """The label under the mouse names the equity; the switch turns the axis logarithmic and back."""
-    x, y = page.middle_of("#equity .nsewdrag")
-    page.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
-    page.value(SETTLED)
-    assert "equity" in page.value("document.querySelector('#equity .hoverlayer').textContent")
+    await page.hover("#equity .nsewdrag")
+    await page.run(SETTLED)
+    assert "equity" in await page.run("document.querySelector('#equity .hoverlayer').textContent")
     for scale in ("log", "linear"):
-        page.click(*page.middle_of("#log"))
-        assert page.value("document.getElementById('equity').layout.yaxis.type") == scale
+        await page.click("#log")
+        assert await page.run("document.getElementById('equity').layout.yaxis.type") == scale
 
 
-def test_it_is_light_dark_and_prints(page: Page, tmp_path: Path) -> None:
+async def test_it_is_light_dark_and_prints(page: Page) -> None:
     """Pictures of both, of the same size and not the same; paper is white whatever the screen is, and nothing is cut off."""
     pictures = {}
     for scheme, ink in (("light", "rgb(27, 31, 36)"), ("dark", "rgb(230, 232, 235)")):
-        page.turn(scheme)
-        page.value(SETTLED)
-        assert page.value("getComputedStyle(document.body).color") == ink
-        drawn = page.value("document.getElementById('equity').layout.font.color")
+        await page.turn(scheme)
+        await page.run(SETTLED)
+        assert await page.run("getComputedStyle(document.body).color") == ink
+        drawn = await page.run("document.getElementById('equity').layout.font.color")
         assert drawn == {"light": "#1b1f24", "dark": "#e6e8eb"}[scheme]
-        pictures[scheme] = page.screenshot(tmp_path / f"{scheme}.png")
+        pictures[scheme] = await page.picture()
         assert len(pictures[scheme]) > 80_000
     assert pictures["light"][16:24] == pictures["dark"][16:24], "width and height"
     assert pictures["light"] != pictures["dark"]
 
-    paper = page.print(tmp_path / "r.pdf")
+    paper = await page.paper()
     assert paper.startswith(b"%PDF-")
     assert len(paper) > 50_000
-    page.value(SETTLED)
+    await page.run(SETTLED)
     widths = "[document.getElementById('equity').layout.width || 0, document.querySelector('#equity svg').clientWidth]"
-    given, drawn = page.value(widths)
+    given, drawn = await page.run(widths)
     assert (given, drawn > 1000) == (0, True), f"{drawn}: after printing the charts are as wide as the window again"
-    page.value("draw(true)")
-    assert page.value("document.getElementById('equity').layout.width") == 700
-    assert page.value("document.getElementById('equity').layout.font.color") == "#1b1f24"
+    await page.run("draw(true)")
+    assert await page.run("document.getElementById('equity').layout.width") == 700
+    assert await page.run("document.getElementById('equity').layout.font.color") == "#1b1f24"

@@ -9,6 +9,8 @@ const known = { health: null };
 const events = [];
 let token = sessionStorage.getItem("token") ?? "";
 let newest = -1;
+// How often the daemon was lost. An answer to what was asked before the loss is old, and is not drawn as if it were live.
+let losses = 0;
 
 const id = (name) => document.getElementById(name);
 const dollars = (value, digits = 2) => value === null || value === undefined ? "–" : Number(value).toLocaleString("en-US",
@@ -186,7 +188,9 @@ function keep(event) {
 // --- asking and listening ---
 
 async function refresh() {
+  const asked = losses;
   const answers = await Promise.all(RESOURCES.map((name) => ask(`/api/v1/${name}`)));
+  if (asked !== losses) return;
   RESOURCES.forEach((name, at) => { known[name] = answers[at][name] ?? answers[at]; });
   showMoney(); showStrategies(); showPositions(); showOrders();
   id("link").textContent = `live, as of ${time(answers[0].as_of)} UTC`;
@@ -199,8 +203,11 @@ function refreshSoon() {
 }
 
 async function look() {
+  const asked = losses;
   try {
-    known.health = await ask("/healthz");
+    const health = await ask("/healthz");
+    if (asked !== losses) return;
+    known.health = health;
     showHealth();
   } catch (error) {
     lost(error);
@@ -208,7 +215,9 @@ async function look() {
 }
 
 function lost(error) {
+  losses += 1;
   id("health").textContent = "no answer";
+  document.title = "no answer: The Alchemiser";
   id("health").className = "badge bad";
   id("link").textContent = `Not connected: what is shown is of ${id("link").dataset.since ?? "earlier"}. ${error.message}`;
   id("link").className = "bad";
