@@ -1,8 +1,8 @@
 """The account behind the exchange: cash, positions and what they are worth. Exact arithmetic, no orders, no clock.
 
-Promises: an execution moves cash by exactly quantity times price, rounded to cents only where that is chosen; a position never goes
-through zero in one execution; a position
-of zero shares does not exist. Average entry prices follow the venue: weighted during the day, first in first out from the next day on.
+Promises: an execution moves cash by exactly quantity times price, or by whole cents where that is chosen, and then the cash is never more
+than half a cent from the exact sum; a position never goes through zero in one execution; a position of zero shares does not exist. Average
+entry prices follow the venue: weighted during the day, first in first out from the next day on.
 """
 
 from datetime import date
@@ -97,7 +97,8 @@ class Account(msgspec.Struct, kw_only=True):
     """Cash and positions. ``last_equity`` and ``last_maintenance_margin`` are of the previous session's close.
 
     ``unsettled`` is what sales have brought and the clearing has not paid out, by the date on which it does. ``openings`` are the last two:
-    as long as a trade has not settled it can still be broken, and the position is then worked out anew.
+    as long as a trade has not settled it can still be broken, and the position is then worked out anew. ``below_cents`` is what an account
+    that ``is_in_cents`` still owes for its executions, half a cent at most; negative, what it is owed.
     """
 
     id: str
@@ -115,6 +116,7 @@ class Account(msgspec.Struct, kw_only=True):
     margin: MarginRecord = msgspec.field(default_factory=MarginRecord)
     unsettled: dict[date, Decimal] = {}
     is_in_cents: bool = False
+    below_cents: Decimal = ZERO
     is_blocked: bool = False
     is_trading_blocked: bool = False
     is_transfer_blocked: bool = False
@@ -131,7 +133,7 @@ class Account(msgspec.Struct, kw_only=True):
 
     def book(self, symbol: str, sign: int, quantity: Decimal, price: Decimal, settles: date | None = None) -> Decimal:
         """Book one execution and return the signed position after it. Raises ``InvariantBroken`` if it would go through zero."""
-        value = to_cents(quantity * price) if self.is_in_cents else quantity * price
+        value = self._whole_cents(sign, quantity * price) if self.is_in_cents else quantity * price
         self.cash -= sign * value
         if sign < 0 and settles is not None:
             self.unsettled[settles] = self.unsettled.get(settles, ZERO) + value
@@ -154,6 +156,13 @@ class Account(msgspec.Struct, kw_only=True):
         if after == 0:
             del self.positions[symbol]
         return after
+
+    def _whole_cents(self, sign: int, value: Decimal) -> Decimal:
+        """Return what an execution moves the cash by; what rounding leaves is carried into the next, so that errors do not add up."""
+        owed = sign * value + self.below_cents
+        moved = to_cents(owed)
+        self.below_cents = owed - moved
+        return sign * moved
 
     def deliver(self, symbol: str, change: Decimal, price: Decimal, *, is_carried: bool = False) -> None:
         """Put shares into the account, or take them out of it, without a trade: no cash moves. They may turn a position around."""

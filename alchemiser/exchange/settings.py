@@ -15,8 +15,8 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     never trades further than ``collar`` from the NBBO it met first; each further displayed size costs it ``impact_bps``, at least a tick.
 
     Quotes are taken to ``price_decimals`` places, no order is worth less than ``smallest_order`` dollars, and with ``cash_in_cents``
-    each execution moves the cash by whole cents: the exchange itself is exact. Backtests, whose adjusted prices no tape has printed, use
-    these.
+    each execution moves the cash by whole cents, what rounding leaves counts in
+    the next one: the exchange itself is exact. Backtests, whose adjusted prices no tape has printed, use these.
 
     With ``refuse_margin_deficits`` an order is refused that would need more maintenance margin than the account has equity.
 

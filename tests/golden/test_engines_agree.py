@@ -20,7 +20,7 @@ from alchemiser.strategies.sources import StrategySource, load_strategy
 
 BARS = Path(__file__).parents[3] / "shared" / "data" / "daily"
 PYTHON = ("alchemiser.strategies.catalog.dual_momentum:DualMomentum", "alchemiser.strategies.catalog.risk_parity:RiskParity")
-MILLION = Terms(cash=1_000_000.0)
+TERMS = Terms()
 SOURCES = ("nuclear", "tecl", *PYTHON)
 
 pytestmark = [
@@ -44,14 +44,11 @@ def apart(first: BacktestResult, second: BacktestResult) -> float:
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_without_costs_the_equity_is_the_same_on_every_day(source: str) -> None:
-    """Within 1e-9 with exact cash, within 1e-6 with cash in cents; the targets and the sessions without one are the same, too.
-
-    The half cents of thousands of executions add up to some tenths of a dollar, so the account has a million of them.
-    """
+    """Within 1e-9 with exact cash, within 1e-6 with cash in cents; the targets and the sessions without one are the same, too."""
     strategies, panel = load(source)
-    vector = run_vector(strategies, panel, MILLION, timer=time.perf_counter)
-    event = run_event(strategies, panel, MILLION, timer=time.perf_counter)
-    in_cents = run_event(strategies, panel, MILLION, timer=time.perf_counter, charges=Charges(in_cents=True))
+    vector = run_vector(strategies, panel, TERMS, timer=time.perf_counter)
+    event = run_event(strategies, panel, TERMS, timer=time.perf_counter)
+    in_cents = run_event(strategies, panel, TERMS, timer=time.perf_counter, charges=Charges(in_cents=True))
 
     assert vector.sessions > 3_000
     assert apart(vector, event) < 1e-9
@@ -64,7 +61,7 @@ def test_without_costs_the_equity_is_the_same_on_every_day(source: str) -> None:
 def test_strategies_that_share_an_account_agree_too(sources: tuple[str, ...]) -> None:
     """Also on the years in which one of them has no target on most days and the others trade beside what it keeps."""
     strategies, panel = load(*sources)
-    vector, event = (engine(strategies, panel, MILLION, timer=time.perf_counter) for engine in (run_vector, run_event))
+    vector, event = (engine(strategies, panel, TERMS, timer=time.perf_counter) for engine in (run_vector, run_event))
 
     assert vector.sessions > 3_000
     assert len(vector.failures) > 10

@@ -98,3 +98,14 @@ def test_fees_are_summed_before_they_are_rounded_up() -> None:
     assert {"CAT": Decimal("0.01")} == fees.rounded()
     fees.add(-1, Decimal(1_000_000), Decimal(1), **charged)
     assert {"SEC": Decimal("20.60"), "TAF": Decimal("9.79"), "CAT": Decimal("3.01")} == fees.rounded()
+
+
+def test_an_account_in_cents_is_never_more_than_half_a_cent_away() -> None:
+    """What rounding leaves of one execution counts in the next: by hand, three purchases of a third of a cent too much."""
+    account = Account(id="a", number="1", cash=Decimal(100), last_equity=Decimal(100), is_in_cents=True)
+    cash = []
+    for _ in range(3):
+        account.book("A", 1, Decimal(1), Decimal("10.003"))
+        cash.append(account.cash)
+
+    assert cash == [Decimal("90.00"), Decimal("79.99"), Decimal("69.99")]  # Exactly 89.997, 79.994 and 69.991.
