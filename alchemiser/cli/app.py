@@ -1,5 +1,6 @@
 """The command line: the table of commands, and what an error looks like to the one who typed it."""
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -7,6 +8,7 @@ from typing import Final
 from alchemiser import __version__
 from alchemiser.cli.lazy import LazyGroup, Target
 from alchemiser.domain.errors import AlchemiserError
+from alchemiser.service.deferred import load
 from alchemiser.service.logs import configure_logging
 
 COMMANDS: Final = {
@@ -51,6 +53,7 @@ COMMANDS: Final = {
     "doctor": Target("alchemiser.cli.doctor:doctor_command", "Everything that would stop a good start, with what to do."),
     "notify": Target("alchemiser.cli.notify:notify_command", "Send a test message to every address of the settings."),
     "health": Target("alchemiser.cli.health:health_command", "Exit 0 when the running daemon is ready."),
+    "completion": Target("alchemiser.cli.completion:completion_command", "Teach bash, zsh or fish to complete commands and options."),
 }
 """Every command. Two words are a command of a group, or below a command that exists by itself too."""
 
@@ -61,6 +64,11 @@ GROUPS: Final = {
     "ledger": "The books: fills, lots, profit.",
     "config": "The settings.",
 }
+
+ASKED_BY_A_SHELL: Final = "_ALCHEMISER_COMPLETE"
+"""The variable by which a shell asks what could come next."""
+
+KNOW_THE_SHELLS: Final = "alchemiser.cli.completion:know_the_shells"
 
 _HELP: Final = """The Alchemiser trades one Alpaca account with many strategies.
 
@@ -91,6 +99,8 @@ def run(arguments: Sequence[str]) -> int:
     if list(arguments) == ["--version"]:
         sys.stdout.write(f"alchemiser {__version__}\n")
         return 0
+    if ASKED_BY_A_SHELL in os.environ:
+        load(KNOW_THE_SHELLS)()
     # Until a command says otherwise only warnings are shown; standard output belongs to answers alone.
     configure_logging(level="warning")
     try:

@@ -23,17 +23,28 @@ OFFLINE: Final = "alchemiser.service.offline:view_from_journal"
 
 SESSION_ORDERS: Final = "alchemiser.service.offline:orders_of_session"
 
+WATCH: Final = "alchemiser.cli.watch:watch_status"
+
+WatchOption = Annotated[bool, typer.Option("--watch", help="Stay, and draw it anew whenever something happens.")]
 SessionOption = Annotated[str | None, typer.Option("--session", metavar="YYYY-MM-DD", help="The orders of that session, from the journal.")]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many events at most.")]
 AfterOption = Annotated[int | None, typer.Option("--after", min=0, help="Only events with a higher sequence number, oldest first.")]
 
 
-def status_command(*, state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show what the daemon is doing: mode, account, session, streams, open orders, last rebalance.
+def status_command(
+    *, watch: WatchOption = False, state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Show what the daemon is doing: account, trading state, session, streams, the last rebalance.
 
-    Example: alchemiser status --json
+    With --watch it is drawn anew whenever something happens, until Ctrl-C; with --json as well, a line is written for each change.
+
+    Example: alchemiser status --watch
     """
-    _answer("status", load(config, state=state).settings, as_json=as_json)
+    settings = load(config, state=state).settings
+    if watch:
+        load_attribute(WATCH)(settings, as_json=as_json)
+    else:
+        _answer("status", settings, as_json=as_json)
 
 
 def positions_command(*, state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:

@@ -1,5 +1,8 @@
 """Talking to the daemon of a state directory over its own HTTP door.
 
+A daemon is found by what it wrote to its state directory and by nothing else, and each request names the process that is meant: another
+daemon on the same machine, or one that got the port of one that died, never answers in its place and is never paused or halted for it.
+
 Blocking, and from the standard library: these commands should be quick.
 """
 
@@ -12,13 +15,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from alchemiser.domain.errors import AlchemiserError, ConfigError, NoDaemon, SafetyRefused
-from alchemiser.service.http_address import url_of
 from alchemiser.service.settings import Settings
-from alchemiser.service.state_file import read_http_address
+from alchemiser.service.state_file import PROCESS_HEADER, HttpAddress, read_http_address
 
 DEADLINE_SECONDS: Final = 5.0
 CONTROL_DEADLINE_SECONDS: Final = 60.0
 PLAN_DEADLINE_SECONDS: Final = 60.0
+ANOTHER_PROCESS: Final = 421
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -34,10 +37,21 @@ class ControlRefused(AlchemiserError):
     exit_code = 4
 
 
-def daemon_url(settings: Settings) -> str:
-    """Return where the daemon of these settings is expected: what it wrote to its state directory, else ``service.http``."""
+def announced(settings: Settings) -> HttpAddress:
+    """Return where the daemon of these settings is, as it wrote to its state directory. Raises ``NoDaemon`` when it wrote nothing."""
     address = read_http_address(settings.service.state)
-    return address.url if address else url_of(settings.service.http)
+    if address is None:
+        state = settings.service.state
+        raise NoDaemon(f"no daemon has written its address to {state}: none runs there; name the right directory with --state")
+    return address
+
+
+def headers_for(settings: Settings, address: HttpAddress) -> dict[str, str]:
+    """Return what every request carries: the process that is meant, and the token of the settings."""
+    headers = {"Accept": "application/json", PROCESS_HEADER: str(address.pid)}
+    if settings.service.token:
+        headers["Authorization"] = f"Bearer {settings.service.token.get_secret_value()}"
+    return headers
 
 
 def ask(settings: Settings, path: str, *, deadline_seconds: float = DEADLINE_SECONDS) -> Answer:
@@ -60,14 +74,9 @@ def tell(
 
 
 def _request(settings: Settings, method: str, path: str, arguments: Mapping[str, Any] | None, deadline_seconds: float) -> Answer:
-    url = daemon_url(settings)
-    parts = urlsplit(url)
-    if parts.hostname is None or not parts.port:
-        raise NoDaemon(f"no daemon has written its address to {settings.service.state}, and service.http names no port to ask")
-    headers = {"Accept": "application/json"}
-    if settings.service.token:
-        headers["Authorization"] = f"Bearer {settings.service.token.get_secret_value()}"
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=deadline_seconds)
+    address = announced(settings)
+    url, headers = address.url, headers_for(settings, address)
+    connection = http.client.HTTPConnection(urlsplit(url).hostname or address.host, address.port, timeout=deadline_seconds)
     try:
         connection.request(method, path, body=None if arguments is None else json.dumps(arguments), headers=headers)
         response = connection.getresponse()
@@ -80,6 +89,8 @@ def _request(settings: Settings, method: str, path: str, arguments: Mapping[str,
         raise NoDaemon(f"no daemon answers at {url} ({type(error).__name__}: {error})") from error
     finally:
         connection.close()
+    if response.status == ANOTHER_PROCESS:
+        raise NoDaemon(f"the daemon of {settings.service.state} (process {address.pid}) is gone; what answers at {url} is another daemon")
     return Answer(response.status, _document(body, url))
 
 

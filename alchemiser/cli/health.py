@@ -1,19 +1,24 @@
 """``alchemiser health``: the running daemon's own word, as an exit code. For container health checks."""
 
+import asyncio
 import sys
-import time
 from contextlib import suppress
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from alchemiser.cli.daemon_client import ask
 from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, load
 from alchemiser.domain.errors import NoDaemon, NotReady
+from alchemiser.service.deferred import load as load_attribute
+from alchemiser.service.settings import Settings
 from alchemiser.service.view import to_json
 
 LOOK_SECONDS: Final = 0.5
-"""How often ``--wait`` looks."""
+"""How long ``--wait`` waits for an event before it looks again."""
+
+WATCH: Final = "alchemiser.cli.daemon_watch:watch"
+CLOCK: Final = "alchemiser.service.clock:WallClock"
 
 
 def health_command(
@@ -28,13 +33,8 @@ def health_command(
     Example: alchemiser health --state state --wait 30
     """
     settings = load(config, state=state).settings
-    until = time.monotonic() + wait
-    while time.monotonic() < until:
-        with suppress(NoDaemon):
-            report = ask(settings, "/healthz").document
-            if report.get("live") and report.get("ready"):
-                break
-        time.sleep(LOOK_SECONDS)
+    if wait:
+        asyncio.run(_wait_until_ready(settings, wait))
     report = ask(settings, "/healthz").document
     if "live" not in report:
         raise NoDaemon("something answers there, but it is not the daemon; check service.http and the state directory")
@@ -46,3 +46,15 @@ def health_command(
         raise NotReady("; ".join([f"the daemon is {word}", *reasons]))
     if not as_json:
         sys.stdout.write("live and ready\n")
+
+
+async def _wait_until_ready(settings: Settings, seconds: float) -> None:
+    """Return when the daemon is ready, or after so many seconds: woken by its events once it has said where it listens."""
+
+    def is_ready(look: Any) -> bool:
+        report = look.documents.get("/healthz", {})
+        return bool(report.get("live") and report.get("ready"))
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await load_attribute(WATCH)(settings, load_attribute(CLOCK)(), ["/healthz"], is_ready, quiet_seconds=LOOK_SECONDS)

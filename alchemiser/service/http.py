@@ -27,7 +27,7 @@ from alchemiser.service.http_address import split_address, url_of
 from alchemiser.service.live_feed import Listener, LiveFeed
 from alchemiser.service.safety import is_loopback, require_private_door
 from alchemiser.service.settings import Settings
-from alchemiser.service.state_file import HttpAddress, remove_http_address, write_http_address
+from alchemiser.service.state_file import PROCESS_HEADER, HttpAddress, remove_http_address, write_http_address
 from alchemiser.service.view import EVENTS_BY_DEFAULT, RESOURCES, Resource, StateView, document, to_json
 
 Action = Literal["pause", "resume", "halt", "reduce", "flatten", "rebalance", "reconcile", "stop", "rearm", "kill"]
@@ -78,7 +78,7 @@ class Door:
 
     def application(self) -> web.Application:
         """Return the application with its routes."""
-        app = web.Application(client_max_size=BODY_BYTES_AT_MOST, middlewares=[_answer_errors, self._limit])
+        app = web.Application(client_max_size=BODY_BYTES_AT_MOST, middlewares=[_answer_errors, _is_meant, self._limit])
         app.on_shutdown.append(self._close_streams)
         app.router.add_get("/", self.page)
         app.router.add_get("/livez", self.livez)
@@ -257,6 +257,15 @@ async def _answer_errors(request: web.Request, handler: Callable[[web.Request], 
         if error.status < 400:
             raise
         return _refuse(error.status, "http", error.reason, {key: value for key, value in error.headers.items() if key == "Allow"})
+
+
+@web.middleware
+async def _is_meant(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+    """Refuse what was meant for another process that had this address before."""
+    meant = request.headers.get(PROCESS_HEADER)
+    if meant is not None and meant != str(os.getpid()):
+        return _refuse(421, "another_daemon", f"this is process {os.getpid()}, and the request was meant for process {meant[:20]}")
+    return await handler(request)
 
 
 class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -9,6 +9,9 @@ import msgspec
 
 FILE_NAME: Final = "http.json"
 
+PROCESS_HEADER: Final = "Alchemiser-Process"
+"""Names the process that a request is meant for; another daemon at the same address refuses it."""
+
 
 class HttpAddress(msgspec.Struct, frozen=True, kw_only=True):
     """The door of one running daemon: its URL without a trailing slash, and the process behind it."""

@@ -13,6 +13,9 @@ from alchemiser.cli.lazy import Target
 from alchemiser.domain.errors import ConfigError, NotReady, OrderDenied
 from tests.unit.cli.conftest import Command
 
+WITHOUT_JSON = ("run", "exchange", "config reference", "journal export", "completion")
+"""What writes a log, lines of JSON, or text that is meant for another program."""
+
 
 def fail() -> None:
     """Fail as the test wants.
@@ -42,7 +45,7 @@ def test_every_command_has_help_with_an_example(alchemiser: Command, name: str) 
     assert ended.code == 0
     assert f"Usage: alchemiser {name}" in ended.out
     assert "Example:" in ended.out
-    assert ("--json" in ended.out) == (name not in ("run", "exchange", "config reference", "journal export"))
+    assert ("--json" in ended.out) == (name not in WITHOUT_JSON)
 
 
 def test_help_lists_every_command_without_importing_any() -> None:

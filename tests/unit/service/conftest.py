@@ -29,7 +29,16 @@ class FakeView:
 
     def status(self) -> Mapping[str, Any]:
         """Return a short status with text that must be escaped on a page."""
-        return {"mode": "embedded", "strategies": ["<tecl>"], "session": {"date": "2025-03-03"}}
+        session = {"date": "2025-03-03", "is_open": True}
+        rebalance = {"id": "R1", "state": "working"}
+        return {
+            "mode": "embedded",
+            "account_number": "PA1",
+            "trading": {"state": "active"},
+            "strategies": ["<tecl>"],
+            "session": session,
+            "rebalance": rebalance,
+        }
 
     def positions(self) -> Sequence[Mapping[str, Any]]:
         """Return one position."""
