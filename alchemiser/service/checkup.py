@@ -21,7 +21,17 @@ from alchemiser.alpaca.credentials import Credentials
 from alchemiser.alpaca.rest import RestLimits
 from alchemiser.alpaca.venue import AlpacaVenue
 from alchemiser.domain.account import Account
-from alchemiser.domain.errors import AlchemiserError, ConfigError, CredentialsRefused, DataError, SafetyRefused, StrategyError, VenueError
+from alchemiser.domain.errors import (
+    AlchemiserError,
+    ConfigError,
+    CredentialsRefused,
+    DataError,
+    RateLimited,
+    SafetyRefused,
+    StrategyError,
+    VenueError,
+    VenueUnavailable,
+)
 from alchemiser.domain.market import Session
 from alchemiser.domain.runtime import Clock
 from alchemiser.exchange.bars import BarFolder
@@ -40,6 +50,9 @@ FREE_BYTES_WANTED: Final = 1_000_000_000
 FREE_BYTES_NEEDED: Final = 100_000_000
 OFFSET_SECONDS_WANTED: Final = 1.0
 OFFSET_SECONDS_AT_MOST: Final = 10.0
+ANY_SYMBOL: Final = "SPY"
+"""What is asked for to see whether prices are given at all: every feed has it."""
+
 CALENDAR_AHEAD: Final = timedelta(days=60)
 
 _AUCTIONS: Final = frozenset({"moc", "loc"})
@@ -86,6 +99,8 @@ def _guarded(name: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]
 
 def _secrets(loaded: LoadedSettings) -> Iterator[Finding]:
     settings = loaded.settings
+    if loaded.file is not None and loaded.file.stat().st_mode & stat.S_IWOTH:
+        yield _warning("settings", f"{loaded.file} may be written by everybody, and it says what is traded", f"chmod 600 {loaded.file}")
     for key in ("alpaca.key_id", "alpaca.secret_key", "service.token"):
         place = loaded.places[key]
         path = _file_of(place)
@@ -178,6 +193,9 @@ def _state(state: Path) -> Iterator[Finding]:
         return
     if state.exists() and state.stat().st_mode & stat.S_IWOTH:
         yield _warning("state", f"{state} may be written by everybody", f"chmod 700 {state}")
+    for file in sorted(state.iterdir()) if state.is_dir() else ():
+        if file.is_file() and file.stat().st_mode & stat.S_IWOTH:
+            yield _warning("state", f"{file} may be written by everybody", f"chmod 600 {file}")
     free = shutil.disk_usage(place).free
     text = f"{state}: {free / 1e9:.1f} GB free"
     if free < FREE_BYTES_NEEDED:
@@ -260,7 +278,7 @@ async def _venue(settings: Settings, clock: Clock) -> list[Finding]:
         async with venue:
             findings = _account(await venue.account(), settings)
             findings += await _time(venue, clock) + await _calendar(venue, clock)
-            return findings + await _symbols(venue, settings)
+            return findings + await _symbols(venue, settings) + await _market_data(venue, settings)
     except CredentialsRefused as error:
         return [_problem("venue", error, "check that the key belongs to this mode: paper and live have keys of their own")]
     except VenueError as error:
@@ -272,7 +290,9 @@ def _account(account: Account, settings: Settings) -> list[Finding]:
     findings = [_ok("venue", f"account {account.account_number}: equity {account.equity}, cash {account.cash}")]
     if account.blocks:
         problem = SafetyRefused(f"the account may not trade: {', '.join(account.blocks)}")
-        findings.append(_problem("venue", problem, "the broker's page says why"))
+        findings.append(_problem("flags", problem, "the broker's page says why"))
+    else:
+        findings.append(_ok("flags", f"none forbids trading; buying power {account.buying_power}, multiplier {account.multiplier}"))
     if expected and expected != account.account_number:
         problem = SafetyRefused(f"the credentials belong to {account.account_number}, the settings expect {expected}")
         findings.append(_problem("venue", problem, "mend alpaca.account_number or the credentials"))
@@ -294,6 +314,21 @@ async def _symbols(venue: AlpacaVenue, settings: Settings) -> list[Finding]:
         for remark in broker_remarks(strategy.symbols, strategy.symbols_held, assets):
             findings.append(_warning("symbols", f"{strategy.name}: {remark}", "take it out of the strategy, or trade it elsewhere"))
     return findings or [_ok("symbols", f"{len(assets)} symbols are known to the broker, and those that may be held are traded there")]
+
+
+async def _market_data(venue: AlpacaVenue, settings: Settings) -> list[Finding]:
+    """Ask for one symbol on the feed of the settings: the plan of the account may not include it."""
+    feed = settings.alpaca.feed
+    try:
+        found = await venue.snapshots([ANY_SYMBOL])
+    except (VenueUnavailable, RateLimited) as error:
+        return [_warning("market data", f"whether the plan includes the feed {feed} is not known: {error}", "ask again later")]
+    except VenueError as error:
+        problem = ConfigError(f"the account's market data plan does not include the feed {feed}: {error}")
+        return [_problem("market data", problem, "set alpaca.feed to one of the plan (iex is free), or change the plan")]
+    if ANY_SYMBOL not in found:
+        return [_warning("market data", f"the feed {feed} knows nothing of {ANY_SYMBOL}", "look whether alpaca.data_url is the right one")]
+    return [_ok("market data", f"the plan includes the feed {feed}")]
 
 
 async def _time(venue: AlpacaVenue, clock: Clock) -> list[Finding]:

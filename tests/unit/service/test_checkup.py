@@ -50,6 +50,7 @@ class Broker:
         self.sessions: list[dict[str, str]] = []
         self.untradable: set[str] = set()
         self.unknown: set[str] = set()
+        self.market_data: tuple[int, Any] = (200, {"SPY": {}})
         self.now: Callable[[], datetime] = WallClock().now
 
     def application(self) -> web.Application:
@@ -59,6 +60,7 @@ class Broker:
         app.router.add_get("/v2/clock", self._clock)
         app.router.add_get("/v2/calendar", self._calendar)
         app.router.add_get("/v2/assets", self._assets)
+        app.router.add_get("/v2/stocks/snapshots", self._snapshots)
         return app
 
     async def _account(self, request: web.Request) -> web.Response:
@@ -70,6 +72,10 @@ class Broker:
 
     async def _calendar(self, request: web.Request) -> web.Response:
         return web.json_response(self.sessions)
+
+    async def _snapshots(self, request: web.Request) -> web.Response:
+        status, body = self.market_data
+        return web.json_response(body, status=status)
 
     async def _assets(self, request: web.Request) -> web.Response:
         symbols = [symbol for symbol in check_bytes(shipped_symphony("tecl")).symbols if symbol not in self.unknown]
@@ -191,6 +197,33 @@ async def test_what_the_broker_says_can_be_a_problem(desk: Desk, change: dict[st
     assert code == problem.exit_code
     assert text in problem.text
     assert problem.remedy
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize(
+    ("answer", "verdict", "text"),
+    [
+        ((200, {"SPY": {}}), "ok", "the plan includes the feed iex"),
+        ((403, {"message": "subscription does not permit querying recent SIP data"}), "problem", "does not include the feed iex"),
+        ((200, {}), "warning", "knows nothing of SPY"),
+        ((503, {}), "warning", "is not known"),
+    ],
+)
+async def test_the_market_data_plan_is_tried(desk: Desk, answer: tuple[int, Any], verdict: str, text: str) -> None:
+    """A plan without the feed of the settings would end the start; a host that is away is not the plan's fault."""
+    desk.broker.market_data = answer
+    findings = await findings_of(desk.environ | {"ALCHEMISER_ALPACA__REQUEST_DEADLINE_SECONDS": "0.5"})
+
+    [found] = [finding for finding in findings if finding.check == "market data"]
+    assert (found.verdict, found.exit_code) == (verdict, 3 if verdict == "problem" else 0)
+    assert text in found.text
+    assert bool(found.remedy) == (verdict != "ok")
+
+
+@pytest.mark.usefixtures("place")
+async def test_the_flags_of_the_account_are_told(desk: Desk) -> None:
+    """Also when they are as they should be."""
+    assert "flags: none forbids trading; buying power 1000, multiplier 1" in texts(await findings_of(desk.environ), "ok")
 
 
 @pytest.mark.usefixtures("place")
@@ -338,6 +371,19 @@ async def test_a_state_directory_open_to_all_is_a_warning(place: Path) -> None:
     os.chmod(place / "state", 0o777)  # noqa: S103 - the mistake that is to be found
 
     assert f"state: {Path('state')} may be written by everybody" in texts(await findings_of({}), "warning")
+
+
+async def test_files_open_to_all_are_a_warning(place: Path) -> None:
+    """The journal says what happened and the settings say what is traded: nobody else should write them."""
+    (place / "state").mkdir(mode=0o700)
+    (place / "alchemiser.toml").write_text('[service]\nhttp = "127.0.0.1:0"\n')
+    for file in (place / "state" / "http.json", place / "alchemiser.toml"):
+        file.touch()
+        file.chmod(0o666)
+    warnings = [finding for finding in await check_up(load_settings(environ={}, secrets=()), WallClock()) if finding.verdict == "warning"]
+
+    named = {finding.remedy for finding in warnings if "may be written by everybody" in finding.text}
+    assert {f"chmod 600 {Path('state') / 'http.json'}", f"chmod 600 {place / 'alchemiser.toml'}"} == named
 
 
 @pytest.mark.usefixtures("place")
