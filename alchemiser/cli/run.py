@@ -10,8 +10,10 @@ import uvloop
 
 from alchemiser.cli.options import ConfigOption, StateOption, StrategyOption, load, read_strategies
 from alchemiser.domain.errors import ConfigError, UsageError
+from alchemiser.service.clock import WallClock
 from alchemiser.service.deferred import defer
 from alchemiser.service.deferred import load as load_attribute
+from alchemiser.service.log_repeats import Repeats
 from alchemiser.service.logs import configure_logging
 from alchemiser.service.safety import require_live_agreement, require_private_door
 from alchemiser.service.secrets import SecretMasker, secrets_of
@@ -49,10 +51,11 @@ def run_command(
     options = RunOptions(live_agreed=live, start=_date(start), days=days)
     _check_agreement(settings, options, {"--bars": bars, "--start": start, "--days": days, "--speed": speed})
     masker = SecretMasker(secrets_of(settings))
-    configure_logging(level=settings.service.log_level, style=settings.service.log_format, masker=masker)
+    repeats = Repeats(WallClock())
+    configure_logging(level=settings.service.log_level, style=settings.service.log_format, masker=masker, repeats=repeats)
     defer("numpy")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(load_attribute(DAEMON)(settings, options, masker=masker))
+        code = runner.run(repeats.beside(load_attribute(DAEMON)(settings, options, masker=masker)))
     raise typer.Exit(code)
 
 

@@ -8,10 +8,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Literal, TextIO
 
 import orjson
 
+from alchemiser.service.log_repeats import Repeats
 from alchemiser.service.secrets import SecretMasker
 
 # structlog imports rich, with pygments behind it, wherever it can, to draw tracebacks that this daemon writes as plain text.
@@ -34,11 +37,17 @@ _QUIET: Final = {"aiohttp.access": logging.WARNING, "websockets": logging.WARNIN
 
 
 def configure_logging(
-    *, level: Level = "info", style: Format = "auto", masker: SecretMasker | None = None, stream: TextIO | None = None
+    *,
+    level: Level = "info",
+    style: Format = "auto",
+    masker: SecretMasker | None = None,
+    stream: TextIO | None = None,
+    repeats: Repeats | None = None,
 ) -> None:
     """Send every log line of the process to ``stream`` (standard error), in JSON or pretty; calling it again replaces the first call.
 
-    ``auto`` is pretty on a terminal. ``masker`` strikes out secrets; more can be added to it later.
+    ``auto`` is pretty on a terminal. ``masker`` strikes out secrets; more can be added to it later. With
+    ``repeats`` lines that say the same again are counted instead of written.
     """
     stream = sys.stderr if stream is None else stream
     pretty = style == "pretty" or (style == "auto" and stream.isatty())
@@ -49,11 +58,11 @@ def configure_logging(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
-        _Mask(masker or SecretMasker()),
+        _Mask(masker := masker or SecretMasker()),
     ]
     render: Processor = _pretty(stream) if pretty else _to_json
     structlog.configure(
-        processors=[*shared, render],
+        processors=[*shared, *([_Collapse(repeats)] if repeats else []), render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=False,
@@ -65,6 +74,10 @@ def configure_logging(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
         )
     )
+    if repeats is not None:
+        write = structlog.WriteLogger(stream).msg
+        repeats.write = lambda line: write(render(None, str(line.get("level", "info")), dict(line)))
+        handler.addFilter(partial(_is_new, repeats, masker))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -83,6 +96,22 @@ def _name_the_logger(logger: Any, method: str, event: dict[str, Any]) -> dict[st
     if "logger_name" in event:  # structlog reserves the word "logger" for itself until here.
         event["logger"] = event.pop("logger_name")
     return event
+
+
+class _Collapse:
+    def __init__(self, repeats: Repeats) -> None:
+        self._repeats = repeats
+
+    def __call__(self, logger: Any, method: str, event: Any) -> Any:
+        if not self._repeats.admit(event):
+            raise structlog.DropEvent
+        return event
+
+
+def _is_new(repeats: Repeats, masker: SecretMasker, record: logging.LogRecord) -> bool:
+    """Return whether a line of another package is to be written now. What its traceback says is not compared."""
+    line = {"timestamp": f"{datetime.fromtimestamp(record.created, UTC).isoformat()}", "level": record.levelname.lower()}
+    return repeats.admit(masker.value(line | {"logger": record.name, "event": record.getMessage()}))
 
 
 class _Mask:

@@ -8,11 +8,13 @@ import structlog
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
     ActivityBooked,
+    CancelRequested,
     DaemonStarted,
     DaemonStopped,
     DaemonStopping,
     DecisionMissed,
     Event,
+    ExecutionReported,
     FillBroken,
     GapClosed,
     GapOpened,
@@ -77,6 +79,10 @@ _WARNINGS = (
 _ERRORS = (StrategyFailed, GuardTripped, KillSwitchPulled)
 
 
+_STATES_WITHOUT_EVENT = frozenset({"new", "accepted", "replaced", "pending_new", "suspended", "calculated", "stopped"})
+"""What the venue says of an order that no event of ours says: fills and ends have events, and lines, of their own."""
+
+
 class Storyteller:
     """Writes a log line for the events that an operator reads about."""
 
@@ -97,6 +103,8 @@ class Storyteller:
         RebalancePlanned,
         RebalanceCompleted,
         OrderIntended,
+        ExecutionReported,
+        CancelRequested,
         OrderFilled,
         OrderClosed,
         ActivityBooked,
@@ -117,6 +125,8 @@ class Storyteller:
     def __call__(self, envelope: Envelope) -> None:
         """Write the line of one event."""
         event = envelope.event
+        if isinstance(event, ExecutionReported) and event.report.event not in _STATES_WITHOUT_EVENT:
+            return
         words = {"market_time": event.at.isoformat(), "sequence": envelope.sequence}
         if envelope.correlation is not None:
             words["rebalance"] = envelope.correlation
@@ -151,17 +161,12 @@ def _words(event: Event) -> dict[str, Any]:
                 for outcome in event.outcomes
             ]
             return {"outcomes": outcomes} | ({"reason": event.reason} if isinstance(event, RebalanceParked) else {})
-        case OrderIntended(order=order):
-            price = "market" if order.limit_price is None else number_string(order.limit_price)
-            return {"order": order.client_order_id, "side": order.side.value, "quantity": number_string(order.quantity), "limit": price}
-        case OrderFilled(fill=fill):
-            return {"order": fill.client_order_id, "quantity": number_string(fill.quantity), "price": number_string(fill.price)}
+        case OrderIntended() | ExecutionReported() | CancelRequested() | OrderFilled() | OrderClosed():
+            return _of_an_order(event)
         case FillBroken() | ActivityBooked():
             return _of_the_books(event)
         case DaemonStopped(open_orders=open_orders):
             return {"open_orders": open_orders}  # The stages have lines of their own.
-        case OrderClosed():
-            return {"order": event.client_order_id, "state": event.state} | ({"reason": event.reason} if event.reason else {})
         case ResultReported():
             profit = sum(event.realised.values(), Decimal(0)) + sum(event.unrealised.values(), Decimal(0))
             return {
@@ -172,10 +177,25 @@ def _words(event: Event) -> dict[str, Any]:
             }
         case _:
             return {
-                name: value
+                "order" if name == "client_order_id" else name: value
                 for name in event.__struct_fields__
                 if isinstance(value := getattr(event, name), str | int | float | tuple | dict) and name != "at"
             }
+
+
+def _of_an_order(event: OrderIntended | ExecutionReported | CancelRequested | OrderFilled | OrderClosed) -> dict[str, Any]:
+    match event:
+        case OrderIntended(order=order):
+            price = "market" if order.limit_price is None else number_string(order.limit_price)
+            return {"order": order.client_order_id, "side": order.side.value, "quantity": number_string(order.quantity), "limit": price}
+        case ExecutionReported(report=report):
+            return {"order": report.client_order_id, "state": report.status, "venue_order": report.venue_order_id}
+        case CancelRequested():
+            return {"order": event.client_order_id, "reason": event.reason}
+        case OrderFilled(fill=fill):
+            return {"order": fill.client_order_id, "quantity": number_string(fill.quantity), "price": number_string(fill.price)}
+        case OrderClosed():
+            return {"order": event.client_order_id, "state": event.state} | ({"reason": event.reason} if event.reason else {})
 
 
 def _of_the_books(event: FillBroken | ActivityBooked) -> dict[str, Any]:

@@ -217,7 +217,7 @@ DIVIDEND = ActivityBooked(
             "order_closed",
             {"order": "o", "state": "cancelled", "reason": "halted"},
         ),
-        (OrderWithheld(at=AT, client_order_id="o", reason="gap"), "warning", "order_withheld", {"client_order_id": "o", "reason": "gap"}),
+        (OrderWithheld(at=AT, client_order_id="o", reason="gap"), "warning", "order_withheld", {"order": "o", "reason": "gap"}),
         (RESULT, "info", "result_reported", {"equity": "1010.00", "cash": "10.00", "profit": "-0.25", "session": "2025-03-03"}),
         (LedgerCompared(at=AT, session=DAY, differences=()), "info", "ledger_compared", {"differences": ()}),
         (LedgerCompared(at=AT, session=DAY, differences=("cash",)), "error", "ledger_compared", {"differences": ("cash",)}),
