@@ -1,6 +1,6 @@
 """Where strategies come from: a symphony file, the name of a file in the folder ``strategies``, a shipped name, or a Python class.
 
-A file of one's own goes before a shipped symphony of the same name.
+A file of one's own goes before what is shipped under the same name.
 
 Loading refuses what is wrong with one strategy and leaves the others alone: :func:`load_all` returns those that could be loaded
 and the reasons of those that could not.
@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from alchemiser.domain.errors import StrategyError
 from alchemiser.strategies.base import LoadedStrategy
-from alchemiser.strategies.catalog import shipped_symphony
+from alchemiser.strategies.catalog import SHIPPED_CLASSES, shipped_symphony
 from alchemiser.strategies.python import PythonStrategy, Strategy
 from alchemiser.strategies.symphony.check import check_bytes, check_file
 from alchemiser.strategies.symphony.evaluate import STOP, Rules
@@ -41,12 +41,11 @@ class StrategySource(Struct, frozen=True):
 
 def load_strategy(wanted: StrategySource) -> LoadedStrategy:
     """Load a strategy. Raises ``StrategyError``, for a refused file ``SymphonyError`` with the place in it."""
-    source, file = wanted.source, file_of(wanted.source)
-    if file is not None:
+    if (file := file_of(wanted.source)) is not None:
         return SymphonyStrategy(wanted.name, wanted.allocation, check_file(file), wanted.rules)
-    if ":" in source:
-        return PythonStrategy(wanted.name, wanted.allocation, _instance(source))
-    return SymphonyStrategy(wanted.name, wanted.allocation, check_bytes(shipped_symphony(source)), wanted.rules)
+    if (named := class_of(wanted.source)) is not None:
+        return PythonStrategy(wanted.name, wanted.allocation, _instance(named))
+    return SymphonyStrategy(wanted.name, wanted.allocation, check_bytes(shipped_symphony(wanted.source)), wanted.rules)
 
 
 def file_of(source: str) -> Path | None:
@@ -55,6 +54,11 @@ def file_of(source: str) -> Path | None:
         return Path(source)
     named = FOLDER / f"{source}.clj"
     return named if ":" not in source and named.is_file() else None
+
+
+def class_of(source: str) -> str | None:
+    """Return the ``module:Class`` that a source means, also by a shipped name, ``None`` for a symphony."""
+    return source if ":" in source else SHIPPED_CLASSES.get(source)
 
 
 def watched_file(source: str) -> Path | None:

@@ -1,6 +1,6 @@
 """Dual momentum: the strongest of two stock markets while stocks beat bills, otherwise bonds. A shipped example in Python.
 
-Use it as ``alchemiser.strategies.catalog.dual_momentum:DualMomentum``, or copy it and change what it looks at.
+Use it as ``dual_momentum``, or copy it and change what it looks at.
 """
 
 from collections.abc import Mapping

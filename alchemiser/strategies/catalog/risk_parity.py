@@ -1,6 +1,6 @@
 """Risk parity with a volatility target: stocks, bonds and gold by inverse volatility, the rest in bills. A shipped example in Python.
 
-Use it as ``alchemiser.strategies.catalog.risk_parity:RiskParity``, or copy it and change what it looks at.
+Use it as ``risk_parity``, or copy it and change what it looks at.
 """
 
 import math

@@ -373,7 +373,7 @@ def test_names() -> None:
     assert all(shipped_symphony(name) for name in SHIPPED)
     with pytest.raises(StrategyError, match="did you mean tecl"):
         shipped_symphony("tecel")
-    with pytest.raises(StrategyError, match="shipped are klm, nuclear, tecl"):
+    with pytest.raises(StrategyError, match="shipped are dual_momentum, klm, nuclear, risk_parity, tecl"):
         shipped_symphony("zzz")
 
 

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 
 from alchemiser.strategies.base import LoadedStrategy
+from alchemiser.strategies.catalog.dual_momentum import DualMomentum
+from alchemiser.strategies.catalog.risk_parity import RiskParity
 from alchemiser.strategies.outcome import NotComputable, Proposal
 from alchemiser.strategies.panel import PricePanel
+from alchemiser.strategies.python import Strategy
 from alchemiser.strategies.sources import StrategySource, load_strategy
 
 SESSIONS = 300
 DAYS = np.arange(738_000, 738_000 + SESSIONS, dtype=np.int64)
-SOURCES = ("alchemiser.strategies.catalog.dual_momentum:DualMomentum", "alchemiser.strategies.catalog.risk_parity:RiskParity")
+SOURCES = ("dual_momentum", "risk_parity")
 
 
 def loaded(source: str) -> LoadedStrategy:
@@ -30,6 +33,13 @@ def proposal(source: str, prices: PricePanel) -> Proposal:
     outcome = loaded(source).on(prices).decide(prices.last)
     assert isinstance(outcome, Proposal), outcome
     return outcome
+
+
+@pytest.mark.parametrize(("name", "kind"), [("dual_momentum", DualMomentum), ("risk_parity", RiskParity)])
+def test_a_shipped_class_has_a_name(name: str, kind: type[Strategy]) -> None:
+    """By its name or as ``module:Class``, it is the same strategy."""
+    assert loaded(name).symbols_held == loaded(f"{kind.__module__}:{kind.__name__}").symbols_held
+    assert set(loaded(name).symbols) == set(kind.symbols)
 
 
 @pytest.mark.parametrize(
