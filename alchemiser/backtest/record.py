@@ -13,6 +13,9 @@ import numpy as np
 
 from alchemiser.market.arrays import Floats
 
+_DUST = 1e-12
+"""A change by less than this part of a position, or a cost of fewer dollars, is what sums of floats leave behind, and no trade."""
+
 
 class Trade(msgspec.Struct, frozen=True):
     """One symbol's change on one session, netted over the strategies.
@@ -131,7 +134,7 @@ class Recorder:
             position = after.get(symbol, 0.0)
             change = position - before.get(symbol, 0.0)
             cost = costs.get(symbol, 0.0)
-            if change or cost:
+            if abs(change) > _DUST * max(abs(position), abs(position - change)) or cost > _DUST:
                 self.trades.append(Trade(day, symbol, change, prices[symbol], cost, position))
 
     def ended(

@@ -109,3 +109,16 @@ def test_the_digest_is_of_everything_but_the_time_it_took() -> None:
     assert one["digest"] != other["digest"]
     assert one["data"]["symbols"][0]["first"] == str(date(2025, 3, 3))
     assert analyse(recorder.book, data, Questions(bootstrap=0), ("S", [1.0, 2.0])).intervals is None
+
+
+def test_what_sums_of_floats_leave_behind_is_no_trade() -> None:
+    """A position that a rebalance finds where it should be was not traded, however its last digit moved; a sale of all of it was."""
+    recorder = Recorder()
+    held = 1_234.567
+    prices, day = {"A": 80.0}, date(2024, 1, 2)
+    recorder.filled(day, before={"A": held}, after={"A": held * (1.0 + 4e-16)}, prices=prices, costs={"A": 2e-13})
+    recorder.filled(day, before={"A": held}, after={"A": held * (1.0 + 1e-9)}, prices=prices, costs={})
+    recorder.filled(day, before={"A": held}, after={}, prices=prices, costs={"A": 0.1})
+    recorder.filled(day, before={}, after={"A": 1e-6}, prices=prices, costs={})
+
+    assert [held * 1e-9, -held, 1e-6] == pytest.approx([trade.shares for trade in recorder.trades])
