@@ -18,7 +18,7 @@ import numpy as np
 from measure import environment, spread_of
 
 from alchemiser.market.arrays import Floats
-from alchemiser.market.indicators import Measure, tails
+from alchemiser.market.indicators import Measure, tail
 from alchemiser.strategies.catalog import SHIPPED, shipped_symphony
 from alchemiser.strategies.live_panel import LivePanel
 from alchemiser.strategies.outcome import Proposal
@@ -182,7 +182,9 @@ def main() -> int:
         slow = check_against_slow(symphony, closes)
         wanted = [(measure, closes[symbol]) for symbol, measure in indicators_of(symphony)]
         measured[f"{name} over all days"] = [seconds(lambda s=symphony: History(s, panel_of(closes), STOP)) for _ in range(REPEATS)]
-        measured[f"{name}, its indicators alone"] = [seconds(lambda w=wanted: tails(w)) for _ in range(REPEATS)]
+        measured[f"{name}, its indicators alone"] = [
+            seconds(lambda w=wanted: [tail(measure, closes) for measure, closes in w]) for _ in range(REPEATS)
+        ]
         measured[f"{name}, slow reading of {CHECKED_DAYS} days"] = [slow]
 
     measured["live, three strategies"] = live_seconds([SymphonyStrategy(name, 1.0, tree) for name, tree in shipped.items()], closes)
@@ -196,7 +198,7 @@ def main() -> int:
     measured["large file, read only"] = [seconds(lambda: read_text(text)) for _ in range(REPEATS)]
     measured["large file, all"] = [seconds(lambda: History(check_text(text), panel_of(prices), STOP)) for _ in range(REPEATS)]
     measured["large file, its indicators alone"] = [
-        seconds(lambda: tails([(measure, prices[symbol]) for symbol, measure in indicators_of(large)])) for _ in range(REPEATS)
+        seconds(lambda: [tail(measure, prices[symbol]) for symbol, measure in indicators_of(large)]) for _ in range(REPEATS)
     ]
 
     failed = 0

@@ -14,7 +14,7 @@ from alchemiser.backtest.result import BacktestResult
 
 def document_of(result: BacktestResult, analysis: Analysis) -> dict[str, Any]:
     """Return the document: the fields of the result, then those of the analysis, then the digest."""
-    document: dict[str, Any] = {**msgspec.to_builtins(result), **msgspec.to_builtins(analysis)}
+    document: dict[str, Any] = {**msgspec.to_builtins(result, enc_hook=list), **msgspec.to_builtins(analysis)}
     return {**document, "digest": digest_of(document)}
 
 

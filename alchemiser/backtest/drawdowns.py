@@ -24,7 +24,7 @@ class Drawdown(msgspec.Struct, frozen=True, kw_only=True):
     sessions_to_recover: int | None
 
 
-def underwater(equity: Sequence[float], initial: float) -> Floats:
+def underwater(equity: Sequence[float] | Floats, initial: float) -> Floats:
     """Return, per session, how far the curve is below its highest value so far: 0 at a peak, 0.2 at a fifth below."""
     curve = np.concatenate(([initial], np.asarray(equity, dtype=np.float64)))
     peaks = np.maximum.accumulate(curve)

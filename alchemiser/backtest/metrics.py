@@ -52,13 +52,19 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def metrics_of(
-    equity: Sequence[float], *, initial: float, traded_shares: Sequence[float] = (), costs: float = 0.0, risk_free: float = 0.0
+    equity: Sequence[float] | Floats,
+    *,
+    initial: float,
+    traded_shares: Sequence[float] | Floats = (),
+    costs: float = 0.0,
+    risk_free: float = 0.0,
 ) -> Metrics:
     """Return the figures of an equity curve, one value per session.
 
     ``initial`` is the cash before the first session's trades, ``traded_shares`` the notional of each rebalance over the equity then,
     ``risk_free`` a yearly rate. The first session earns nothing: what is decided at its close earns from the next one on.
     """
+    equity = np.asarray(equity, dtype=np.float64)
     returns = returns_of(equity)
     years = len(returns) / SESSIONS_PER_YEAR
     growth = float(equity[-1]) / initial
@@ -79,7 +85,7 @@ def metrics_of(
         sortino=ratio(yearly_excess, downside),
         max_drawdown=drawdown,
         calmar=None if cagr is None else ratio(cagr, drawdown),
-        turnover=math.fsum(traded_shares) / 2.0 / years if years else 0.0,
+        turnover=float(np.sum(traded_shares)) / 2.0 / years if years else 0.0,
         costs=costs,
         value_at_risk=-float(np.quantile(returns, TAIL)) if len(returns) else None,
         expected_shortfall=_expected_shortfall(returns) if len(returns) else None,
@@ -92,7 +98,7 @@ def metrics_of(
     )
 
 
-def returns_of(equity: Sequence[float]) -> Floats:
+def returns_of(equity: Sequence[float] | Floats) -> Floats:
     """Return the return of every session but the first."""
     curve = np.asarray(equity, dtype=np.float64)
     returns: Floats = curve[1:] / curve[:-1] - 1.0
@@ -117,10 +123,11 @@ def moments_of(returns: Floats) -> tuple[float | None, float | None]:
     if not len(returns):
         return None, None
     deviations = returns - np.mean(returns)
-    variance = float(np.mean(deviations**2))
+    squares = deviations * deviations  # products: a power of an array costs ten times as much
+    variance = float(np.mean(squares))
     if variance <= 0.0:
         return None, None
-    return float(np.mean(deviations**3)) / variance**1.5, float(np.mean(deviations**4)) / variance**2
+    return float(np.mean(squares * deviations)) / variance**1.5, float(np.mean(squares * squares)) / variance**2
 
 
 def ratio(numerator: float, denominator: float) -> float | None:

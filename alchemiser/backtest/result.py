@@ -1,17 +1,18 @@
 """What both engines take and give: the terms of a run, its result, and the sessions on which a strategy had no target."""
 
-from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from functools import cached_property
+from typing import Literal, overload
 
 import msgspec
+import numpy as np
 
 from alchemiser.backtest.flows import CashFlow, DatedFlow
 from alchemiser.backtest.metrics import Metrics
 from alchemiser.domain.errors import DataError
-from alchemiser.strategies.base import Decider
+from alchemiser.strategies.base import AllSessions, Decider
 from alchemiser.strategies.outcome import NotComputable
 from alchemiser.strategies.panel import PricePanel
 
@@ -24,6 +25,38 @@ class DatedTarget(msgspec.Struct, frozen=True, gc=False):
 
     date: date
     weights: dict[str, float]
+
+
+class DatedTargets(Sequence[DatedTarget]):
+    """Targets that are written out when somebody looks at them: a daily strategy has one per session, and many runs are for the figures."""
+
+    def __init__(self, write: Callable[[], list[DatedTarget]]) -> None:
+        self._write = write
+
+    @cached_property
+    def _written(self) -> list[DatedTarget]:
+        return self._write()
+
+    def __len__(self) -> int:
+        return len(self._written)
+
+    def __iter__(self) -> Iterator[DatedTarget]:
+        return iter(self._written)
+
+    @overload
+    def __getitem__(self, place: int) -> DatedTarget: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[DatedTarget]: ...
+    def __getitem__(self, place: int | slice) -> DatedTarget | list[DatedTarget]:
+        return self._written[place]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._written == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self._written)
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -47,7 +80,7 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics
     dates: list[date]
     equity: list[float]
-    targets: list[DatedTarget]
+    targets: Sequence[DatedTarget]
     failures: list[Failure]
     flows: list[DatedFlow] = []
 
@@ -125,22 +158,30 @@ def run_range(panel: PricePanel, deciders: Mapping[str, Decider], start: date | 
     if last < 0:
         raise DataError(f"there is no session until {end}; the bars begin on {panel.session(0)}")
     if start is None:
-        computable = (place for place in range(last + 1) if _any_target(deciders, place))
-        first = next(computable, None)
-        if first is None:
+        found = _first_target(deciders, 0, last)
+        if found is None:
             reasons = [f"{name}: {decider.decide(last)}" for name, decider in deciders.items()]
             raise DataError(f"there is no session with a target; on the last one {'; '.join(reasons)}")
-    else:
-        days = [panel.session(place).toordinal() for place in range(len(panel))]
-        first = bisect_left(days, start.toordinal())
+        return found, last
+    first = panel.place_from(start)
     if first > last:
         have = f"the bars reach from {panel.session(0)} to {panel.session(panel.last)}"
-        raise DataError(f"there is no session from {start or 'the first'} to {end or 'the last'}; {have}")
-    if not any(_any_target(deciders, place) for place in range(first, last + 1)):
+        raise DataError(f"there is no session from {start} to {end or 'the last'}; {have}")
+    if _first_target(deciders, first, last) is None:
         whys = "; ".join(f"{name}: {decider.decide(last)}" for name, decider in deciders.items())
         raise DataError(f"there is no target from {panel.session(first)} to {panel.session(last)}; on the last session {whys}")
     return first, last
 
 
-def _any_target(deciders: Mapping[str, Decider], place: int) -> bool:
-    return any(not isinstance(decider.decide(place, explain=False), NotComputable) for decider in deciders.values())
+def _first_target(deciders: Mapping[str, Decider], first: int, last: int) -> int | None:
+    """Return the first place of a range on which any of them has a target."""
+    found: int | None = None
+    for decider in deciders.values():
+        end = last + 1 if found is None else found
+        if isinstance(decider, AllSessions):
+            places = np.flatnonzero(decider.has_target()[first:end])
+            found = first + int(places[0]) if len(places) else found
+        else:
+            asked = (place for place in range(first, end) if not isinstance(decider.decide(place, explain=False), NotComputable))
+            found = next(asked, found)
+    return found

@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 
+import numpy as np
+
 from alchemiser.backtest.at_once import Curve, whole_curve
 from alchemiser.backtest.flows import DatedFlow, flows_of, performance_of
 from alchemiser.backtest.metrics import metrics_of
@@ -59,7 +61,7 @@ def run_vector(
     began = timer()
     sleeves = [_Sleeve(strategy, strategy.on(panel), strategy.allocation * terms.cash) for strategy in strategies]
     first, last = run_range(panel, {sleeve.strategy.name: sleeve.decider for sleeve in sleeves}, start, end)
-    dates = [panel.session(place) for place in range(first, last + 1)]
+    dates = panel.sessions(first, last)
     deciders = [sleeve.decider for sleeve in sleeves]
     curve = None if recorder is not None else whole_curve(strategies, deciders, panel, terms, opens or Opens({}), first, dates)
     if curve is not None:
@@ -73,7 +75,7 @@ def run_vector(
         run.session(place)
     if recorder is not None:
         run.hand_over(recorder, dates, first)
-    lived = Curve(run.equity, run.targets, run.traded_shares, run.costs, [])
+    lived = Curve(np.array(run.equity), run.targets, np.array(run.traded_shares), run.costs, [])
     return _result_of(lived, run.failures, dates, terms, lambda: timer() - began, flows)
 
 
@@ -85,7 +87,8 @@ def _result_of(
     seconds: Callable[[], float],
     flows: Sequence[DatedFlow] = (),
 ) -> BacktestResult:
-    performance = performance_of(curve.equity, dates, flows) if flows else curve.equity
+    equity = curve.equity.tolist()
+    performance = performance_of(equity, dates, flows) if flows else curve.equity
     return BacktestResult(
         engine="vector",
         start=dates[0],
@@ -95,7 +98,7 @@ def _result_of(
             performance, initial=terms.cash, traded_shares=curve.traded_shares, costs=curve.costs, risk_free=terms.risk_free
         ),
         dates=dates,
-        equity=curve.equity,
+        equity=equity,
         targets=curve.targets,
         failures=failures,
         flows=list(flows),

@@ -7,7 +7,6 @@ no mask to forget: a series that is too short has an empty tail.
 What is promised:
 
 - the value of a bar depends on that bar and the ones before it only: cutting the series later never changes it, to the last bit;
-- :func:`tails` of many series gives the same bits as :func:`tail` of each;
 - :class:`~alchemiser.market.last_bar.LastBar` gives the value for a live price after a fixed history, equal to the last bit to
   :func:`tail` over both together.
 
@@ -16,7 +15,7 @@ oscillators are in percent, the relative strength index is 0 to 100, the others 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +30,6 @@ from alchemiser.market.kernels import (
     percent_difference,
     percent_returns,
     relative_strength,
-    relative_strengths,
     window_deviation,
     window_mean,
 )
@@ -112,16 +110,6 @@ def tail(measure: Measure, closes: Floats) -> Floats:
     if len(closes) < measure.bars_needed:
         return np.empty(0)
     return INDICATORS[measure.name].compute(closes, measure)
-
-
-def tails(wanted: Sequence[tuple[Measure, Floats]]) -> list[Floats]:
-    """Return the :func:`tail` of each measure and series; those that must walk through time bar by bar walk together."""
-    found: list[Floats | None] = [
-        None if measure.name == "rsi" and len(closes) >= measure.bars_needed else tail(measure, closes) for measure, closes in wanted
-    ]
-    walking = [(closes, measure.windows[0]) for (measure, closes), values in zip(wanted, found, strict=True) if values is None]
-    walked = iter(relative_strengths(walking))
-    return [next(walked) if values is None else values for values in found]
 
 
 def averages_of_two(kind: Callable[[float, float], float], closes: Floats, short: int, long: int) -> list[float]:

@@ -14,10 +14,9 @@ from alchemiser.market.kernels import (
     ema,
     ema_step,
     percent_returns,
-    smoothed,
+    smoothed_moves,
     strength,
-    wilder_averages,
-    window_sum,
+    sum_but_last,
 )
 
 OfPrice = Callable[[float], float]
@@ -68,26 +67,32 @@ def _over_its_bars(measure: Measure, history: Floats) -> OfPrice:
 
 
 def _strength(history: Floats, window: int) -> OfPrice:
-    gains, losses = wilder_averages(history, window)
-    gain, loss = gains[-1], losses[-1]
+    (gained, gain), (lost, loss) = smoothed_moves(history, window).next()
     previous = float(history[-1])
 
     def value(price: float) -> float:
         change = price - previous
-        return strength(smoothed(gain, max(change, 0.0), window), smoothed(loss, max(-change, 0.0), window))
+        return strength(max(change, 0.0) / window + gained + gain, max(-change, 0.0) / window + lost + loss)
 
     return value
 
 
 def _mean(history: Floats, window: int) -> OfPrice:
-    before = float(window_sum(history[len(history) - window + 1 :], window - 1)[0])
-    return lambda price: (before + price) / window
+    alone, lefts = sum_but_last(history[len(history) - window + 1 :], window)
+    lefts.reverse()
+
+    def value(price: float) -> float:
+        for left in lefts:
+            price = left + price
+        return (alone + price) / window
+
+    return value
 
 
 def _mean_return(history: Floats, window: int) -> OfPrice:
-    before = float(window_sum(percent_returns(history[len(history) - window :]), window - 1)[0])
+    mean = _mean(percent_returns(history[len(history) - window :]), window)
     previous = float(history[-1])
-    return lambda price: (before + (price / previous - 1.0) * 100.0) / window
+    return lambda price: mean((price / previous - 1.0) * 100.0)
 
 
 def _drawdown(history: Floats) -> OfPrice:

@@ -4,9 +4,10 @@ Two kinds exist: symphonies (:mod:`alchemiser.strategies.symphony`) and Python c
 answer the same two questions: :class:`LoadedStrategy` says what a strategy needs, :class:`Decider` decides on given prices.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from alchemiser.domain.rebalancing import Header
+from alchemiser.market.arrays import Flags, Floats
 from alchemiser.strategies.outcome import NotComputable, Proposal
 from alchemiser.strategies.panel import Panel
 
@@ -19,6 +20,17 @@ class Decider(Protocol):
 
         Without ``explain`` the path is left out, and of a missing target the reason may be.
         """
+
+
+@runtime_checkable
+class AllSessions(Protocol):
+    """A decider that knows its targets of every session at once."""
+
+    def has_target(self) -> Flags:
+        """Return for every session whether there is a target."""
+
+    def all_weights(self) -> tuple[list[str], Floats]:
+        """Return symbols, and the weights of each on every session: a row per symbol, zeros where there is no target."""
 
 
 class LoadedStrategy(Protocol):

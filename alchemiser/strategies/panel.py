@@ -8,7 +8,7 @@ Indicators run over a symbol's own bars. On a session without a bar of that symb
 quietly taken for today's. Closes that are not positive finite numbers are refused when the panel is built.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import date
 from functools import cache
@@ -20,13 +20,14 @@ from msgspec import Struct
 from alchemiser.domain.errors import DataError
 from alchemiser.market.arrays import Days, Flags, Floats, Places
 from alchemiser.market.history import DailyHistory
-from alchemiser.market.indicators import Measure, tails
+from alchemiser.market.indicators import Measure, tail
 from alchemiser.market.last_bar import LastBar
 from alchemiser.strategies.outcome import NotComputable
 
 Kept = TypeVar("Kept")
 
 PRICE = Measure("current-price")
+EPOCH = date(1970, 1, 1).toordinal()
 
 
 class Column(Struct, frozen=True):
@@ -84,8 +85,10 @@ class PricePanel:
 
         Raises ``DataError`` when days do not ascend or a close is not a positive number.
         """
+        checked: Days | None = None
         for symbol, (days, closes) in history.items():
-            _check_series(symbol, days, closes)
+            _check_series(symbol, days, closes, ascends=days is checked)
+            checked = days
         if until is not None:
             history = {symbol: _through(days, closes, until) for symbol, (days, closes) in history.items()}
         every_day = [days for days, _ in history.values()]
@@ -96,6 +99,7 @@ class PricePanel:
         else:
             sessions = np.unique(np.concatenate(every_day)) if every_day else np.empty(0, np.int64)
             self._series = {symbol: Series(np.searchsorted(sessions, days), closes) for symbol, (days, closes) in history.items()}
+        self._days = sessions
         self._sessions: list[int] = sessions.tolist()
         self._absent = absent or {}
         self._columns: dict[tuple[str, Measure], Column] = {}
@@ -132,6 +136,15 @@ class PricePanel:
         """Return the date of the session at a place."""
         return date.fromordinal(self._sessions[place])
 
+    def sessions(self, first: int, last: int) -> list[date]:
+        """Return the dates of the sessions from one place to another."""
+        found: list[date] = (self._days[first : last + 1] - EPOCH).astype("datetime64[D]").tolist()
+        return found
+
+    def place_from(self, day: date) -> int:
+        """Return the place of the first session from ``day`` on, their number when there is none."""
+        return bisect_left(self._sessions, day.toordinal())
+
     def place_through(self, day: date) -> int:
         """Return the place of the last session up to and including ``day``, -1 when there is none."""
         return bisect_right(self._sessions, day.toordinal()) - 1
@@ -145,21 +158,21 @@ class PricePanel:
         """Return a measure of a symbol at every session."""
         column = self._columns.get((symbol, measure))
         if column is None:
-            self.prepare([(symbol, measure)])
-            column = self._columns[symbol, measure]
+            series = self._series.get(symbol, _no_series())
+            column = self._columns[symbol, measure] = self._placed(series.places, tail(measure, series.closes))
         return column
 
-    def prepare(self, wanted: Iterable[tuple[str, Measure]]) -> None:
-        """Compute many measures together, which is cheaper than one after the other, and keep them."""
-        missing = [key for key in dict.fromkeys(wanted) if key not in self._columns]
-        series = [self._series.get(symbol, _no_series()) for symbol, _ in missing]
-        values_of = tails([(measure, found.closes) for (_, measure), found in zip(missing, series, strict=True)])
-        for key, found, values in zip(missing, series, values_of, strict=True):
-            column = Column(np.zeros(len(self)), np.zeros(len(self), dtype=np.bool_))
-            places = found.places[len(found.places) - len(values) :]
-            column.values[places] = values
-            column.known[places] = True
-            self._columns[key] = column
+    def _placed(self, places: Places, values: Floats) -> Column:
+        """Return values as a column: they are those of the last of these places."""
+        before = len(self) - len(values)
+        if len(places) == len(self):
+            known = self.kept(("known", before), lambda: np.arange(len(self)) >= before)
+            return Column(np.concatenate((np.zeros(before), values)) if before else values, known)
+        column = Column(np.zeros(len(self)), np.zeros(len(self), dtype=np.bool_))
+        places = places[len(places) - len(values) :]
+        column.values[places] = values
+        column.known[places] = True
+        return column
 
     def last_bar(self, symbol: str, measure: Measure) -> LastBar:
         """Return a measure of a symbol as a function of the price of a bar behind all of its closes."""
@@ -216,14 +229,17 @@ def _through(days: Days, closes: Floats, until: date) -> tuple[Days, Floats]:
     return days[:count], closes[:count]
 
 
-def _check_series(symbol: str, days: Days, closes: Floats) -> None:
+def _check_series(symbol: str, days: Days, closes: Floats, *, ascends: bool) -> None:
+    """Refuse a series with a reason; ``ascends`` says that its days were looked at before."""
     if len(days) != len(closes):
         raise DataError(f"{symbol}: {len(days)} days and {len(closes)} closes; its bars are not used")
-    wrong = np.flatnonzero(~(np.isfinite(closes) & (closes > 0)))
-    if len(wrong):
-        day = date.fromordinal(int(days[wrong[0]]))
-        raise DataError(f"{symbol}: the close of {day} is {closes[wrong[0]]}, not a positive number; its bars are not used")
-    wrong = np.flatnonzero(np.diff(days) <= 0)
-    if len(wrong):
-        earlier, later = (date.fromordinal(int(days[wrong[0] + offset])) for offset in (0, 1))
-        raise DataError(f"{symbol}: the bar of {later} follows that of {earlier}; its bars are not used")
+    # Written so that what is not a number fails both.
+    if len(closes) and not (closes.min() > 0.0 and closes.max() < np.inf):
+        wrong = int(np.flatnonzero(~(np.isfinite(closes) & (closes > 0)))[0])
+        day = date.fromordinal(int(days[wrong]))
+        raise DataError(f"{symbol}: the close of {day} is {closes[wrong]}, not a positive number; its bars are not used")
+    if ascends or (days[1:] > days[:-1]).all():
+        return
+    wrong = int(np.flatnonzero(days[1:] <= days[:-1])[0])
+    earlier, later = (date.fromordinal(int(days[wrong + offset])) for offset in (0, 1))
+    raise DataError(f"{symbol}: the bar of {later} follows that of {earlier}; its bars are not used")

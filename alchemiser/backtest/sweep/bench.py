@@ -51,11 +51,11 @@ class Curve(msgspec.Struct, frozen=True):
 
     def metrics(self, initial: float, risk_free: float = 0.0) -> Metrics:
         """Return the figures of the curve."""
-        return metrics_of(self.equity, initial=initial, traded_shares=self.traded_shares, costs=self.costs, risk_free=risk_free)  # type: ignore[arg-type]
+        return metrics_of(self.equity, initial=initial, traded_shares=self.traded_shares, costs=self.costs, risk_free=risk_free)
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """When a variant acts, and on which targets: a row of ``weights`` per rebalance, a column per symbol."""
+    """When a variant acts, and on which targets: a column of ``weights`` per rebalance, a row per symbol."""
 
     symbols: tuple[str, ...]
     rebalanced: Places
@@ -68,7 +68,7 @@ class Bench:
     def __init__(self, job: Job, block: Any) -> None:
         self.job = job
         self.panel = PricePanel(unpacked(block, job.layout), absent=job.absent)
-        self._days = [self.panel.session(place) for place in range(job.first, job.last + 1)]
+        self._days = self.panel.sessions(job.first, job.last)
         self._marks: dict[str, Floats] = {}
         self._parts = [_Part(strategy, self.panel) for strategy in job.strategies]
         self._keys = [[self._resolved(key) for key in dimension.keys] for dimension in job.dimensions]
@@ -93,9 +93,9 @@ class Bench:
     def curve_of(self, plan: Plan, first: int) -> Curve:
         """Return the equity of a plan, from the place ``first`` on."""
         terms = Terms(cash=self.job.cash, slippage_bps=self.job.slippage_bps)
-        marks = np.ones((self.job.last + 1 - first, len(plan.symbols)))
-        for column, symbol in enumerate(plan.symbols):
-            marks[:, column] = self._marks_of(symbol)[first : self.job.last + 1]
+        marks = np.ones((len(plan.symbols), self.job.last + 1 - first))
+        for row, symbol in enumerate(plan.symbols):
+            marks[row] = self._marks_of(symbol)[first : self.job.last + 1]
         equity, traded, costs = lived(plan.weights, plan.rebalanced - first, marks, marks, terms)
         return Curve(first, equity, traded, costs)
 
@@ -111,9 +111,9 @@ class Bench:
         if any(not np.array_equal(plan.rebalanced, base.rebalanced) for plan, _ in others):
             return None
         symbols = tuple(sorted({symbol for plan, _ in plans for symbol in plan.symbols}))
-        weights = np.zeros((len(base.rebalanced), len(symbols)))
+        weights = np.zeros((len(symbols), len(base.rebalanced)))
         for plan, share in plans:
-            weights[:, [symbols.index(symbol) for symbol in plan.symbols]] += share * plan.weights
+            weights[[symbols.index(symbol) for symbol in plan.symbols]] += share * plan.weights
         return Plan(symbols, base.rebalanced, weights)
 
     def strategies(self, values: Values) -> list[LoadedStrategy]:
@@ -124,10 +124,11 @@ class Bench:
         first, last = self.job.first, self.job.last
         targets = part.targets(changes, first, last)
         rows = targets.rows[first : last + 1]
-        weights = np.where((rows >= 0)[:, None], targets.weights[rows], 0.0) if len(targets.weights) else np.zeros((len(rows), 0))
-        used = np.flatnonzero(weights.any(axis=0))
+        # Behind the targets stands an empty one, which is that of the place -1.
+        weights = np.hstack([targets.weights, np.zeros((len(targets.symbols), 1))]).take(rows, axis=1)
+        used = np.flatnonzero(weights.any(axis=1))
         acted = np.flatnonzero(acted_upon(part.header, weights, rows >= 0, self._days))
-        return Plan(tuple(targets.symbols[place] for place in used.tolist()), acted + first, weights[np.ix_(acted, used)])
+        return Plan(tuple(targets.symbols[place] for place in used.tolist()), acted + first, weights[np.ix_(used, acted)])
 
     def _marks_of(self, symbol: str) -> Floats:
         marks = self._marks.get(symbol)
@@ -233,17 +234,17 @@ def _decided(strategy: LoadedStrategy, panel: PricePanel, first: int, last: int)
     """Return the targets of a strategy that is asked session by session."""
     decider = strategy.on(panel)
     symbols = strategy.symbols_held
-    column_of = {symbol: column for column, symbol in enumerate(symbols)}
+    row_of = {symbol: row for row, symbol in enumerate(symbols)}
     rows = np.full(len(panel), -1, dtype=np.int64)
     found: dict[tuple[tuple[str, float], ...], int] = {}
     for place in range(first, last + 1):
         outcome = decider.decide(place, explain=False)
         if not isinstance(outcome, NotComputable):
             rows[place] = found.setdefault(tuple(outcome.weights.items()), len(found))
-    weights = np.zeros((len(found), len(symbols)))
-    for target, row in found.items():
+    weights = np.zeros((len(symbols), len(found)))
+    for target, column in found.items():
         for symbol, weight in target:
-            weights[row, column_of[symbol]] = weight
+            weights[row_of[symbol], column] = weight
     return Targets(symbols, rows, weights)
 
 

@@ -149,8 +149,8 @@ class Sweep:
             equity, metrics = curve.equity, curve.metrics(job.cash, job.risk_free)
         else:
             equity = _chained(job.folds, [bench.curve(values) for values in chosen], job.cash)
-            metrics = metrics_of(equity, initial=job.cash, risk_free=job.risk_free)  # type: ignore[arg-type]
-        days = [bench.panel.session(place) for place in range(first, job.folds[-1].test_last + 1)]
+            metrics = metrics_of(equity, initial=job.cash, risk_free=job.risk_free)
+        days = bench.panel.sessions(first, job.folds[-1].test_last)
         folds = []
         for fold, values, score in zip(job.folds, chosen, scores, strict=True):
             tested = score_of(equity[fold.chosen - first : fold.test_last - first + 1], job.objective, job.risk_free)
@@ -194,20 +194,20 @@ def _joined(folds: Sequence[Fold], plans: Sequence[Plan | None]) -> Plan | None:
     if len(known) < len(plans):
         return None
     symbols = tuple(sorted({symbol for plan in known for symbol in plan.symbols}))
-    column_of = {symbol: column for column, symbol in enumerate(symbols)}
-    places, rows = [], []
+    row_of = {symbol: row for row, symbol in enumerate(symbols)}
+    places, columns = [], []
     before: Plan | None = None
     for fold, plan in zip(folds, known, strict=True):
-        columns = [column_of[symbol] for symbol in plan.symbols]
+        rows = [row_of[symbol] for symbol in plan.symbols]
         is_kept, before = plan is before, plan
         latest = int(np.searchsorted(plan.rebalanced, fold.chosen, side="left" if is_kept else "right")) - (not is_kept)
         end = int(np.searchsorted(plan.rebalanced, fold.test_last, side="right" if fold is folds[-1] else "left"))
         for index in range(max(latest, 0), end):
-            row = np.zeros(len(symbols))
-            row[columns] = plan.weights[index]
+            column = np.zeros(len(symbols))
+            column[rows] = plan.weights[:, index]
             places.append(max(int(plan.rebalanced[index]), fold.chosen))
-            rows.append(row)
-    return Plan(symbols, np.array(places, dtype=np.intp), np.array(rows).reshape(len(rows), len(symbols)))
+            columns.append(column)
+    return Plan(symbols, np.array(places, dtype=np.intp), np.array(columns).reshape(len(columns), len(symbols)).T)
 
 
 def _chained(folds: Sequence[Fold], curves: Sequence[Curve], cash: float) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":

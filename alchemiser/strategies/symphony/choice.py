@@ -16,6 +16,9 @@ from alchemiser.strategies.symphony.tree import Comparator
 TIE_TOLERANCE = 1e-9
 """Scores that differ by less than this part of themselves are a tie: the same holdings measured along two paths differ that much."""
 
+FEW_KEPT = 6
+"""Up to so many are kept of a filter without sorting all of its candidates."""
+
 COMPARE: dict[Comparator, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     "<": operator.lt,
@@ -56,14 +59,37 @@ def kept_of(scores: Floats, known: Flags, count: int, *, largest_first: bool) ->
     if count >= len(scores):
         return known
     badness = np.where(known, -scores if largest_first else scores, np.inf)
-    order = np.argsort(badness, axis=0, kind="stable")
-    ascending = np.take_along_axis(badness, order, axis=0)
-    tied = np.flatnonzero(_ties(ascending[:-1], ascending[1:], twice=True).any(axis=0))
+    last_kept, first_left = _border(badness, count)
+    kept: Flags = (badness <= last_kept) & known
+    tied = np.flatnonzero(_ties(last_kept, first_left, twice=True))
     if len(tied):
-        order[:, tied] = _in_order_given(order[:, tied], ascending[:, tied])
-    kept = np.zeros(scores.shape, dtype=np.bool_)
+        kept[:, tied] = _kept_in_order_given(badness[:, tied], count) & known[:, tied]
+    return kept
+
+
+def _border(badness: Floats, count: int) -> tuple[Floats, Floats]:
+    """Return for each session the last number that is among the first ``count``, and the one after it."""
+    if count > FEW_KEPT:
+        ascending = np.sort(badness, axis=0)
+        return ascending[count - 1], ascending[count]
+    # Every row is put in its place among the best so far: far less than sorting each session when few are kept.
+    best = np.full((count + 1, badness.shape[1]), np.inf)
+    for row in badness:
+        moving = row
+        for place in best:
+            worse = np.maximum(place, moving)
+            np.minimum(place, moving, out=place)
+            moving = worse
+    return best[count - 1], best[count]
+
+
+def _kept_in_order_given(badness: Floats, count: int) -> Flags:
+    """Return which rows are among the first ``count`` where ties stay in the order given."""
+    order = np.argsort(badness, axis=0, kind="stable")
+    order = _in_order_given(order, np.take_along_axis(badness, order, axis=0))
+    kept = np.zeros(badness.shape, dtype=np.bool_)
     np.put_along_axis(kept, order[:count], values=True, axis=0)
-    return kept & known
+    return kept
 
 
 def _ties(first: Floats, second: Floats, *, twice: bool = False) -> Flags:
@@ -106,6 +132,8 @@ def inverse_shares_of(sigmas: Floats) -> Floats:
     total = np.zeros(sigmas.shape[1])
     for inverse in inverses:
         total += inverse
-    count = still.sum(axis=0)
-    shares: Floats = np.where(count > 0, still / np.maximum(count, 1), inverses / total)
+    shares: Floats = inverses / total
+    if still.any():
+        count = still.sum(axis=0)
+        shares = np.where(count > 0, still / np.maximum(count, 1), shares)
     return shares

@@ -9,7 +9,7 @@ path again (:mod:`~alchemiser.strategies.symphony.evaluate`).
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from alchemiser.strategies.panel import PRICE, Column, PricePanel
 from alchemiser.strategies.symphony.choice import COMPARE, best_of, inverse_shares_of, kept_of
 from alchemiser.strategies.symphony.evaluate import Rules
 from alchemiser.strategies.symphony.holdings import LEFT_OUT, NOTHING, Holdings, Weights
-from alchemiser.strategies.symphony.stream import Stream, measure_all
+from alchemiser.strategies.symphony.stream import Stream
 from alchemiser.strategies.symphony.tree import (
     Asset,
     Filter,
@@ -28,7 +28,6 @@ from alchemiser.strategies.symphony.tree import (
     Node,
     Number,
     Operand,
-    Reading,
     Symphony,
     WeightEqual,
     WeightInverseVolatility,
@@ -61,8 +60,13 @@ class History:
         weights = self._holdings.weights(number)
         return {symbol: weights[symbol] for symbol in sorted(weights)}
 
+    def has_target(self) -> Flags:
+        """Return for every session whether there is a target."""
+        found: Flags = self._root != NOTHING
+        return found
+
     def all_weights(self) -> tuple[list[str], Floats]:
-        """Return symbols, and for every session a row of their weights: zeros where there is no target."""
+        """Return symbols, and the weights of each on every session: a row per symbol, zeros where there is no target."""
         return self._holdings.matrix(self._root)
 
     def stream(self, node: Node) -> Stream:
@@ -88,7 +92,6 @@ class History:
             return np.empty(0, dtype=np.int32)
         live = reachable(symphony.root)
         nodes = [node for node in symphony.nodes if node in live]
-        self._prepare(nodes)
         ranked = self._ranked_children(nodes)
         parents_left = Counter(child for node in nodes for child in set(children_of(node)))
         for node in nodes:
@@ -102,9 +105,6 @@ class History:
                     del self._numbers[child]
         return self._numbers.pop(symphony.root)
 
-    def _prepare(self, nodes: Sequence[Node]) -> None:
-        self._panel.prepare(_readings(nodes))
-
     def _ranked_children(self, nodes: Sequence[Node]) -> set[Node]:
         """Return the nodes whose own value stream somebody asks for."""
         measured = (Filter, WeightInverseVolatility) if self._rules.volatility == "own" else (Filter,)
@@ -114,7 +114,10 @@ class History:
         match node:
             case Asset(symbol=symbol):
                 number = self._holdings.of_asset(symbol)
-                return np.where(self._panel.column(symbol, PRICE).known, np.int32(number), np.int16(NOTHING))
+                known = self._panel.column(symbol, PRICE).known
+                if known.all():
+                    return np.full(len(known), number, dtype=np.int32)
+                return np.where(known, np.int32(number), np.int16(NOTHING))
             case Group(child=child):
                 return self._numbers[child]
             case If():
@@ -161,7 +164,6 @@ class History:
 
     def _measured(self, node: Filter | WeightInverseVolatility, measure: Measure) -> list[Column]:
         """Return a measure of each child: of an asset's prices, of any other child's own stream."""
-        measure_all([self._streams[child] for child in node.children if not isinstance(child, Asset)], measure)
         return [
             self._panel.column(child.symbol, measure) if isinstance(child, Asset) else self._streams[child].column(measure)
             for child in node.children
@@ -176,7 +178,7 @@ class History:
         if self._rules.volatility == "own":
             sigmas = self._measured(node, node.measure)
         else:
-            sigmas = [self._holdings.average(part, lambda symbol: self._panel.column(symbol, node.measure)) for part in parts]
+            sigmas = [self._volatility(child, part, node.measure) for child, part in zip(node.children, parts, strict=True)]
         known = np.stack([part != NOTHING for part in parts]).all(axis=0) & np.stack([sigma.known for sigma in sigmas]).all(axis=0)
         shares = inverse_shares_of(np.where(known, np.stack([sigma.values for sigma in sigmas]), 1.0))
         numbers = np.full(len(self._panel), NOTHING, dtype=np.int32)
@@ -184,16 +186,13 @@ class History:
         numbers[chosen] = self._holdings.block(np.stack(parts), chosen, shares)
         return numbers
 
+    def _volatility(self, child: Node, held: Numbers, measure: Measure) -> Column:
+        """Return the average volatility of what a child holds, by weight: of an asset it is its own."""
+        if isinstance(child, Asset):
+            return self._panel.column(child.symbol, measure)
+        return self._holdings.average(held, lambda symbol: self._panel.column(symbol, measure))
+
     def _stream(self, numbers: Numbers) -> Stream:
         before = np.concatenate((np.array([NOTHING], dtype=np.int32), numbers[:-1]))
         last = int(numbers[-1])
         return Stream(self._holdings.average(before, self.returns), None if last == NOTHING else self._holdings.weights(last))
-
-
-def _readings(nodes: Sequence[Node]) -> Iterator[tuple[str, Measure]]:
-    """Yield what will be asked of symbols, as far as the tree says it beforehand."""
-    for node in nodes:
-        if isinstance(node, If):
-            yield from ((side.symbol, side.measure) for side in (node.condition.left, node.condition.right) if isinstance(side, Reading))
-        elif isinstance(node, Filter):
-            yield from ((child.symbol, node.measure) for child in node.children if isinstance(child, Asset))

@@ -7,6 +7,7 @@ mixed anew every day, such as an inverse volatility weighting, costs nothing on 
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from operator import itemgetter
 
 import numpy as np
@@ -110,22 +111,21 @@ class Holdings:
         return np.arange(first, self._count, dtype=np.int32)
 
     def matrix(self, held: Numbers) -> tuple[list[str], Floats]:
-        """Return the symbols of portfolios, and a row of their weights for each, zeros where it is ``NOTHING``.
+        """Return symbols, and a column of their weights for each of these portfolios, zeros where it is ``NOTHING``.
 
         The weights are those of :meth:`weights` to the last bit: a mix of every session is added up part by part, all sessions at once.
         """
         symbols = list(self._assets)
-        column_of = {symbol: column for column, symbol in enumerate(symbols)}
         wanted = self._closure(held[held >= 0])
+        row_of = np.full(self._count + 1, len(wanted), dtype=np.intp)  # the last is that of NOTHING
+        row_of[wanted] = np.arange(len(wanted))
         table = np.zeros((len(wanted) + 1, len(symbols)))
         for block, first, last in self._runs(wanted):  # ascending: the parts of a mix have smaller numbers
             if block >= 0:
-                self._fill_block(block, wanted[first:last], table[first:last], table, wanted)
-                continue
-            for row in range(first, last):
-                self._fill_row(int(wanted[row]), table[row], table, wanted, column_of)
-        rows: Floats = table[np.where(held >= 0, np.searchsorted(wanted, held), len(wanted))]
-        return symbols, rows
+                self._fill_block(block, wanted[first:last], table[first:last], table, row_of)
+            else:
+                self._fill_rows(wanted[first:last].tolist(), table, row_of)
+        return symbols, np.ascontiguousarray(table.T).take(row_of[held], axis=1)
 
     def average(self, held: Numbers, column_of: Callable[[str], Column]) -> Column:
         """Return for each session the average, by weight, of a number of each symbol held; it is known where all of them are."""
@@ -179,17 +179,30 @@ class Holdings:
         starts = [0, *bounds.tolist()]
         return list(zip(blocks[starts].tolist(), starts, [*bounds.tolist(), len(numbers)], strict=True))
 
-    def _fill_row(self, number: int, row: Floats, table: Floats, wanted: Numbers, column_of: Mapping[str, int]) -> None:
-        recipe = self._recipes.get(number)
-        if recipe is None:
-            for symbol, weight in self._weights[number].items():
-                row[column_of[symbol]] = weight
-            return
-        parts, shares = recipe
-        for part, share in zip(np.searchsorted(wanted, parts).tolist(), shares, strict=True):
-            row += share * table[part]
+    def _fill_rows(self, numbers: Sequence[int], table: Floats, row_of: Places) -> None:
+        """Fill the rows of these numbers: those whose parts are filled already together, part after part."""
+        column_of = {symbol: column for column, symbol in enumerate(self._assets)}
+        waiting: list[int] = []
+        for number in numbers:
+            if number not in self._recipes:
+                for symbol, weight in self._weights[number].items():
+                    table[row_of[number], column_of[symbol]] = weight
+                continue
+            if waiting and max(self._recipes[number][0]) >= waiting[0]:
+                self._fill_recipes(waiting, table, row_of)
+                waiting = []
+            waiting.append(number)
+        self._fill_recipes(waiting, table, row_of)
 
-    def _fill_block(self, block: int, members: Numbers, rows: Floats, table: Floats, wanted: Numbers) -> None:
+    def _fill_recipes(self, numbers: Sequence[int], table: Floats, row_of: Places) -> None:
+        recipes = [self._recipes[number] for number in numbers]
+        rows = row_of[np.array(numbers, dtype=np.intp)]
+        slots = zip_longest(*(parts for parts, _ in recipes), fillvalue=NOTHING)
+        shares_of = zip_longest(*(shares for _, shares in recipes), fillvalue=0.0)
+        for parts, shares in zip(slots, shares_of, strict=True):
+            table[rows] += np.array(shares)[:, None] * table[row_of[list(parts)]]
+
+    def _fill_block(self, block: int, members: Numbers, rows: Floats, table: Floats, row_of: Places) -> None:
         first, columns, chosen, shares = self._blocks[block]
         places = chosen[members - first]
         parts = columns[:, places]
@@ -202,7 +215,13 @@ class Holdings:
             given = np.broadcast_to(np.array(shares)[:, None], parts.shape)
         for part, share in zip(parts, given, strict=True):
             used = np.flatnonzero(share)
-            rows[used] += share[used, None] * table[np.searchsorted(wanted, part[used])]
+            if (part == part[0]).all():
+                # Mostly a part is one symbol on all sessions: nothing has to be looked up in the table then.
+                weights = table[row_of[part[0]]]
+                for column in np.flatnonzero(weights).tolist():
+                    rows[used, column] += share[used] * weights[column]
+            else:
+                rows[used] += share[used, None] * table[row_of[part[used]]]
 
     def _new(self) -> int:
         self._count += 1
@@ -222,7 +241,7 @@ class Holdings:
     def _of_columns(self, columns: Numbers, chosen: Places, shares: tuple[float, ...] | None) -> Numbers:
         if len(columns) > WIDE or len(chosen) > FEW:
             return self.block(columns, chosen, shares)
-        return np.array([self._of_recipe(_recipe_of(columns[:, place], shares)) for place in chosen.tolist()], dtype=np.int32)
+        return np.array([self._of_recipe(_recipe_of(column, shares)) for column in columns[:, chosen].T.tolist()], dtype=np.int32)
 
     def _of_recipe(self, recipe: Recipe) -> int:
         number = self._numbers.get(recipe)
@@ -236,7 +255,7 @@ class Holdings:
         if recipe is None:
             first, columns, chosen, shares = self._blocks[bisect_right(self._blocks, number, key=itemgetter(0)) - 1]
             place = int(chosen[number - first])
-            recipe = _recipe_of(columns[:, place], shares[:, place] if isinstance(shares, np.ndarray) else shares)
+            recipe = _recipe_of(columns[:, place].tolist(), shares[:, place].tolist() if isinstance(shares, np.ndarray) else shares)
         return recipe
 
 
@@ -250,12 +269,10 @@ def _computable(columns: Numbers) -> Places:
     return np.flatnonzero(~(has_nothing | is_left_out))
 
 
-def _recipe_of(column: Numbers, shares: Shares) -> Recipe:
+def _recipe_of(numbers: Sequence[int], shares: Sequence[float] | None) -> Recipe:
     """Return the numbers of a column that get something, and the share of each."""
-    numbers = column.tolist()
     if shares is None:
-        kept = tuple(number for number in numbers if number != LEFT_OUT)
+        kept = tuple([number for number in numbers if number != LEFT_OUT])
         return kept, (1.0 / len(kept),) * len(kept)
-    given = shares.tolist() if isinstance(shares, np.ndarray) else shares
-    used = [(number, share) for number, share in zip(numbers, given, strict=True) if share]
-    return tuple(number for number, _ in used), tuple(share for _, share in used)
+    used = [(number, share) for number, share in zip(numbers, shares, strict=True) if share]
+    return tuple([number for number, _ in used]), tuple([share for _, share in used])

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from alchemiser.domain.rebalancing import Header
-from alchemiser.market.arrays import Floats
+from alchemiser.market.arrays import Flags, Floats
 from alchemiser.market.indicators import Measure
 from alchemiser.strategies.base import Decider
 from alchemiser.strategies.live_panel import LivePanel
@@ -89,8 +89,12 @@ class HistoryDecider:
         decision = self.decision(place)
         return decision if isinstance(decision, NotComputable) else _proposal_of(decision)
 
+    def has_target(self) -> Flags:
+        """Return for every session whether there is a target."""
+        return self._history.has_target()
+
     def all_weights(self) -> tuple[list[str], Floats]:
-        """Return symbols, and the weights of every session at once: a row each, zeros where there is no target."""
+        """Return symbols, and the weights of each on every session: a row per symbol, zeros where there is no target."""
         return self._history.all_weights()
 
     def decision(self, place: int) -> Decision | NotComputable:

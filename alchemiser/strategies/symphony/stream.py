@@ -4,13 +4,12 @@ What was decided at a close earns the next session's return, brought back to its
 because nothing could be decided the day before or what was held has no price, begins a new run at 1: a measure never spans it.
 """
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from alchemiser.market.arrays import Floats
-from alchemiser.market.indicators import Measure, tail, tails
+from alchemiser.market.indicators import Measure, tail
 from alchemiser.market.last_bar import LastBar
 from alchemiser.strategies.panel import Column
 from alchemiser.strategies.symphony.holdings import Weights
@@ -36,9 +35,15 @@ class Stream:
 
     def column(self, measure: Measure) -> Column:
         """Return a measure of the stream at every session."""
-        if measure not in self._columns:
-            measure_all([self], measure)
-        return self._columns[measure]
+        column = self._columns.get(measure)
+        if column is None:
+            column = Column(np.zeros(self._sessions), np.zeros(self._sessions, dtype=np.bool_))
+            for start, end in self._runs(measure.bars_needed):
+                values = tail(measure, self._values[start:end])
+                column.values[end - len(values) : end] = values
+                column.known[end - len(values) : end] = True
+            self._columns[measure] = column
+        return column
 
     def last_bar(self, measure: Measure) -> LastBar:
         """Return a measure of the stream as a function of its value on a session behind the last one."""
@@ -57,33 +62,8 @@ class Stream:
         """Where the last run begins."""
         return self._starts[-1]
 
-    def is_measured(self, measure: Measure) -> bool:
-        """Whether the measure was computed already."""
-        return measure in self._columns
-
-    def runs_for(self, measure: Measure) -> list[tuple[int, Floats]]:
-        """Return the runs that are long enough for a measure: the place behind each, and its values."""
-        return [(end, self._values[start:end]) for start, end in self._runs(measure.bars_needed)]
-
-    def take(self, measure: Measure, measured: Sequence[tuple[int, Floats]]) -> None:
-        """Keep the values of a measure, each with the place behind it."""
-        column = Column(np.zeros(self._sessions), np.zeros(self._sessions, dtype=np.bool_))
-        for end, values in measured:
-            column.values[end - len(values) : end] = values
-            column.known[end - len(values) : end] = True
-        self._columns[measure] = column
-
     def _runs(self, at_least: int = 2) -> list[tuple[int, int]]:
         return [(start, end) for start, end in pairwise([*self._starts, self._sessions]) if end - start >= at_least]
-
-
-def measure_all(streams: Sequence[Stream], measure: Measure) -> None:
-    """Compute a measure of several streams together, which is cheaper than one after the other."""
-    missing = [stream for stream in dict.fromkeys(streams) if not stream.is_measured(measure)]
-    runs = [stream.runs_for(measure) for stream in missing]
-    values = iter(tails([(measure, run) for found in runs for _, run in found]))
-    for stream, found in zip(missing, runs, strict=True):
-        stream.take(measure, [(end, next(values)) for end, _ in found])
 
 
 def first_value(measure: Measure) -> float | None:

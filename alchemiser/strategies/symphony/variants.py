@@ -107,7 +107,7 @@ def read_again(symphony: Symphony) -> Symphony:
 
 
 class Targets(msgspec.Struct, frozen=True):
-    """The target of every session: a row of ``weights`` per distinct one, ``rows`` says which, -1 for none. Symbols are the columns."""
+    """The target of every session: a column of ``weights`` per distinct one, ``rows`` says which, -1 for none. Symbols are the rows."""
 
     symbols: tuple[str, ...]
     rows: Numbers
@@ -144,7 +144,6 @@ class VariantHistory(History):
         live = reachable(symphony.root)
         nodes = [node for node in symphony.nodes if node in live]
         fresh = [node for node in nodes if node not in self._numbers]
-        self._prepare(fresh)
         ranked = self._ranked_children(nodes)
         for node in fresh:
             self._numbers[node] = self._holdings.compact(self._of(node))

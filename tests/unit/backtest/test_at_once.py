@@ -1,13 +1,15 @@
 """A run of all sessions at once against the same run lived through session by session, which a recorder asks for."""
 
+from datetime import date
 from typing import Literal
 
 import numpy as np
 import pytest
 
 from alchemiser.backtest.record import Recorder
-from alchemiser.backtest.result import BacktestResult, Opens, Terms
+from alchemiser.backtest.result import BacktestResult, DatedTarget, DatedTargets, Opens, Terms
 from alchemiser.backtest.vector import run_vector
+from alchemiser.strategies.base import AllSessions
 from alchemiser.strategies.panel import PricePanel
 from alchemiser.strategies.symphony.strategy import SymphonyStrategy
 from tests.unit.backtest.test_engines import HEADERS, SPREAD, SWITCH, strategy, walks
@@ -43,12 +45,14 @@ def test_the_weights_of_all_sessions_are_those_of_each() -> None:
     """A row of the matrix is the target of its session to the last bit, and zeros where there is none."""
     panel, _ = walks(5, holes=0.1)
     decider = strategy(NESTED).on(panel)
-    symbols, rows = decider.all_weights()  # type: ignore[attr-defined]
-    for place, row in enumerate(rows):
+    assert isinstance(decider, AllSessions)
+    symbols, rows = decider.all_weights()
+    assert decider.has_target().tolist() == rows.any(axis=0).tolist()
+    for place, row in enumerate(rows.T):
         outcome = decider.decide(place, explain=False)
         weights = getattr(outcome, "weights", {})
         assert {symbol: weight for symbol, weight in zip(symbols, row.tolist(), strict=True) if weight} == dict(weights)
-    assert np.count_nonzero(rows.any(axis=1)) > 20
+    assert np.count_nonzero(rows.any(axis=0)) > 20
 
 
 def test_an_open_that_is_not_known_is_lived_through() -> None:
@@ -59,3 +63,21 @@ def test_an_open_that_is_not_known_is_lived_through() -> None:
 
     assert at_once == lived
     assert any("no price to fill at" in failure.reason for failure in at_once.failures)
+
+
+def test_targets_are_written_out_when_they_are_looked_at() -> None:
+    """Until then nothing is made of them; afterwards they are a sequence like any other, and made once."""
+    made: list[int] = []
+
+    def write() -> list[DatedTarget]:
+        made.append(1)
+        return [DatedTarget(date(2024, 1, day), {"A": 1.0}) for day in (2, 3)]
+
+    targets = DatedTargets(write)
+    assert not made
+    assert targets == write()
+    assert targets != [targets[0]]
+    assert [target.date.day for target in targets] == [2, 3] == [target.date.day for target in targets[:]]
+    assert len(targets) == 2
+    assert repr(targets) == repr(list(targets))
+    assert len(made) == 2

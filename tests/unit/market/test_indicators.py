@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alchemiser.market.arrays import Floats
-from alchemiser.market.indicators import INDICATORS, Measure, tail, tails
-from alchemiser.market.kernels import BATCH_FROM
+from alchemiser.market.indicators import INDICATORS, Measure, tail
+from alchemiser.market.kernels import STRETCH, window_deviation, window_sum
 from alchemiser.market.last_bar import LastBar
 
 P = np.array([100, 102, 101, 104, 103, 106, 108, 107, 110, 109], dtype=float)
@@ -166,10 +166,38 @@ def test_bands_lie_around_the_average() -> None:
             Measure(name, windows, deviations)
 
 
-@given(many=st.lists(st.tuples(series_of_prices, st.integers(1, 12)), min_size=BATCH_FROM, max_size=9))
-def test_many_series_together_give_the_same_bits(many: list[tuple[Floats, int]]) -> None:
-    """Walking through time with many series of different lengths and windows at once changes no bit of any of them."""
-    wanted = [(Measure("rsi", (window,)), closes) for closes, window in many] + [(measure, many[0][0]) for measure in MEASURES]
+LONG = 100.0 * np.exp(np.cumsum(np.random.default_rng(3).normal(0.0, 0.02, 3 * STRETCH + 40)))
 
-    for (measure, closes), values in zip(wanted, tails(wanted), strict=True):
-        assert tail(measure, closes).tolist() == values.tolist()
+
+@pytest.mark.parametrize("window", [1, 2, 14, STRETCH, STRETCH + 1])
+def test_a_long_smoothed_average_is_that_of_the_recursion(window: int) -> None:
+    """Stretch by stretch the index is what one gets bar by bar, at every bar."""
+    moves = np.diff(LONG)
+    gain = float(np.maximum(moves[:window], 0.0).mean())
+    loss = float(np.maximum(-moves[:window], 0.0).mean())
+    expected = [100.0 * gain / (gain + loss)]
+    for move in moves[window:].tolist():
+        gain = (gain * (window - 1) + max(move, 0.0)) / window
+        loss = (loss * (window - 1) + max(-move, 0.0)) / window
+        expected.append(100.0 * gain / (gain + loss))
+
+    assert tail(Measure("rsi", (window,)), LONG) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize(("name", "window"), [("rsi", 14), ("moving-average-price", 100), ("moving-average-return", 64)])
+def test_a_live_bar_continues_a_stretch_wherever_it_stands(name: str, window: int) -> None:
+    """At the beginning, in the middle and at the end of a stretch, the live value is that of the batch to the last bit."""
+    measure = Measure(name, (window,))
+    whole = tail(measure, LONG)
+    for length in range(measure.bars_needed, len(LONG)):
+        assert whole[length + 1 - measure.bars_needed] == LastBar(measure, LONG[:length]).value(float(LONG[length]))
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 7, 20, 64, 90, 200])
+def test_windows_are_what_numpy_says_of_each(window: int) -> None:
+    """Put together from windows of powers of two, sums and deviations are those of each window by itself."""
+    closes = np.concatenate((LONG, 1e6 * LONG))
+    windows = np.lib.stride_tricks.sliding_window_view(closes, window)
+
+    assert window_sum(closes, window) == pytest.approx(windows.sum(axis=1), rel=1e-14)
+    assert window_deviation(closes, window) == pytest.approx(windows.std(axis=1), rel=1e-12, abs=1e-12)

@@ -121,7 +121,7 @@ def test_many_variants_are_what_each_is_by_itself(changed: list[dict[str, float]
         alone = History(read_again(variant), prices, STOP)
         for place in range(len(prices)):
             row = int(targets.rows[place])
-            weights = None if row < 0 else {s: w for s, w in zip(targets.symbols, targets.weights[row].tolist(), strict=True) if w}
+            weights = None if row < 0 else {s: w for s, w in zip(targets.symbols, targets.weights[:, row].tolist(), strict=True) if w}
             expected = alone.weights(place)
             assert weights == (None if expected is None else {symbol: weight for symbol, weight in expected.items() if weight})
 
@@ -138,7 +138,7 @@ def test_the_shipped_symphonies_have_the_same_targets(name: str) -> None:
         row, expected = int(targets.rows[place]), alone.weights(place)
         assert (row < 0) == (expected is None)
         if expected is not None:
-            assert {s: w for s, w in zip(targets.symbols, targets.weights[row].tolist(), strict=True) if w} == expected
+            assert {s: w for s, w in zip(targets.symbols, targets.weights[:, row].tolist(), strict=True) if w} == expected
 
 
 def test_the_shared_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +150,7 @@ def test_the_shared_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for window in (4, 8):
         again = together.targets(varied(symphony, {knob: window}))
 
-    np.testing.assert_array_equal(first.weights[first.rows], again.weights[again.rows])
+    np.testing.assert_array_equal(first.weights[:, first.rows], again.weights[:, again.rows])
 
 
 @pytest.mark.parametrize(
