@@ -25,6 +25,7 @@ from alchemiser.exchange.snapshot import ExchangeState
 from alchemiser.exchange.standing import Standing
 from alchemiser.exchange.timeline import NEW_YORK, Timeline, TradingDay, local_time
 
+_ACCEPTED: Final = OrderStatus.ACCEPTED
 _GTC_LIFE: Final = timedelta(days=90)
 _GTC_SWEEP: Final = time(16, 15)
 
@@ -140,7 +141,7 @@ class Admission:
             trail_price=request.trail_price,
             trail_percent=request.trail_percent,
             extended_hours=request.extended_hours,
-            status=OrderStatus.ACCEPTED,
+            status=_ACCEPTED,
             created_at=now,
             submitted_at=now,
             updated_at=now,

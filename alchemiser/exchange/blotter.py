@@ -6,13 +6,12 @@ refused for ever, as the venue does.
 
 import math
 from collections.abc import Iterator, Mapping
+from copy import copy
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
 from random import Random
 from typing import Final
-
-import msgspec
 
 from alchemiser.exchange.archive import SEGMENT, seal, unseal
 from alchemiser.exchange.assets import AssetRecord
@@ -20,7 +19,7 @@ from alchemiser.exchange.errors import invalid, not_found
 from alchemiser.exchange.fields import parse_order_id
 from alchemiser.exchange.ids import RANDOM_BITS, ulid, uuid_text
 from alchemiser.exchange.open_orders import OpenOrders
-from alchemiser.exchange.orders import OrderStatus, OrderUpdate, VenueOrder
+from alchemiser.exchange.orders import TERMINAL, OrderStatus, OrderUpdate, VenueOrder
 from alchemiser.exchange.requests import OrderFilter
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.snapshot import ExchangeState
@@ -28,6 +27,7 @@ from alchemiser.exchange.snapshot import ExchangeState
 _NO_EXECUTION: Final = ("pending_new", "accepted")
 """Events that have no execution id."""
 
+_ACCEPTED: Final = OrderStatus.ACCEPTED
 _NAMES: Final = {status: status.value for status in OrderStatus}
 
 
@@ -135,9 +135,9 @@ class Blotter:
 
     def transition(self, order: VenueOrder, status: OrderStatus, at: datetime, event: str | None = None, *, told: bool = True) -> None:
         """Change an order's status and, if ``told``, tell it under the status's own name unless ``event`` names another."""
-        is_sent = OrderStatus.ACCEPTED in (order.status, status)
+        is_sent = order.status is _ACCEPTED or status is _ACCEPTED
         order.move_to(status, at)
-        if not order.is_open:
+        if status in TERMINAL:
             self._open.discard(order)
         elif is_sent:
             self._open.note_sent(order)
@@ -146,9 +146,9 @@ class Blotter:
 
     def emit(self, event: str, order: VenueOrder, at: datetime) -> None:
         """Tell something of an order that is no execution."""
-        execution_id = None if event in _NO_EXECUTION else self.new_uuid()
-        number, state = self._event_number(at), msgspec.structs.replace(order)
-        self._state.updates.append(OrderUpdate(event=event, number=number, at=at, state=state, execution_id=execution_id))
+        bits = None if event in _NO_EXECUTION else self._random.getrandbits(128).to_bytes(16)
+        update = OrderUpdate(event=event, number=self._event_number(at), at=at, state=copy(order), execution_bits=bits)
+        self._state.updates.append(update)
 
     def executed(
         self,
@@ -171,8 +171,8 @@ class Blotter:
                 event=event or ("partial_fill" if order.is_open else "fill"),
                 number=self._event_number(at),
                 at=at,
-                state=msgspec.structs.replace(order),
-                execution_id=execution_id,
+                state=copy(order),
+                execution=execution_id,
                 price=price,
                 qty=quantity,
                 position_qty=position,
@@ -250,8 +250,8 @@ class Blotter:
             self._open.put(order)
 
     def _event_number(self, at: datetime) -> bytes:
-        self._last_event = ulid(at, self._last_event, self._random.getrandbits(RANDOM_BITS))
-        return self._last_event.to_bytes(16)
+        self._last_event = last = ulid(at, self._last_event, self._random.getrandbits(RANDOM_BITS))
+        return last.to_bytes(16)
 
 
 def _by_sequence(order: VenueOrder) -> int:

@@ -37,7 +37,7 @@ from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.snapshot import ExchangeState, decode_state, encode_state, fresh_state
 from alchemiser.exchange.standing import Standing
 from alchemiser.exchange.statements import account_json, configuration_json, configured, position_json
-from alchemiser.exchange.timeline import NEW_YORK, Phase, Timeline
+from alchemiser.exchange.timeline import CLOSED, NEW_YORK, REGULAR, Timeline
 from alchemiser.exchange.turns import Work, at_once
 from alchemiser.exchange.watchlists import Watchlists
 from alchemiser.exchange.whims import Whims
@@ -369,7 +369,7 @@ class Exchange:
     def has_working_orders(self) -> bool:
         """Whether an order is live in the session; one that waits for the session or for the closing auction is not."""
         phase = self._state.phase
-        return phase is not Phase.CLOSED and self._blotter.open.any_sent(extended_hours_only=phase is not Phase.REGULAR)
+        return phase is not CLOSED and self._blotter.open.any_sent(extended_hours_only=phase is not REGULAR)
 
     def drain(self) -> list[OrderUpdate]:
         """Return the order-stream events since the last call, oldest first."""

@@ -37,11 +37,15 @@ from alchemiser.exchange.orders import OrderStatus, VenueOrder
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.snapshot import Due, ExchangeState
 from alchemiser.exchange.standing import Standing
-from alchemiser.exchange.timeline import NEW_YORK, Phase, Timeline
+from alchemiser.exchange.timeline import CLOSED, NEW_YORK, OVERNIGHT, REGULAR, Timeline
 from alchemiser.exchange.whims import PARKED, NoWhims, Whims
 
 _IMMEDIATE: Final = ("ioc", "fok")
-_PENDING: Final = (OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_REPLACE)
+# Looking a member of an enumeration up takes its time; every order asks for these.
+_PENDING_NEW: Final = OrderStatus.PENDING_NEW
+_NEW: Final = OrderStatus.NEW
+_PENDING_CANCEL: Final = OrderStatus.PENDING_CANCEL
+_PENDING: Final = (_PENDING_CANCEL, OrderStatus.PENDING_REPLACE)
 
 
 class Floor:
@@ -89,7 +93,7 @@ class Floor:
 
     def route(self, order: VenueOrder, at: datetime) -> None:
         """Send an order to the market."""
-        self._blotter.transition(order, OrderStatus.PENDING_NEW, at)
+        self._blotter.transition(order, _PENDING_NEW, at)
         self._agenda.plan(at + self._acknowledge_after, "acknowledge", order.id)
 
     def enter_replacement(self, old: VenueOrder, new: VenueOrder, at: datetime) -> None:
@@ -124,13 +128,13 @@ class Floor:
         """Do what was planned for an order; what the order's life has overtaken is left undone."""
         order = self._blotter.get(due.order_id)
         match due.kind:
-            case "acknowledge" if order.status is OrderStatus.PENDING_NEW:
+            case "acknowledge" if order.status is _PENDING_NEW:
                 self._acknowledge(order, due.at)
             case "match" if order.is_open:
                 self._arrive(order, due.at)
             case "activate":
                 self._groups.activate(order, due.at)
-            case "cancel" if order.status is OrderStatus.PENDING_CANCEL:
+            case "cancel" if order.status is _PENDING_CANCEL:
                 self._cancel(order, due.at)
             case "unpark" if order.status in PARKED:
                 self._blotter.transition(order, OrderStatus.NEW, due.at)
@@ -143,9 +147,11 @@ class Floor:
     def is_session_open_for(self, order: VenueOrder) -> bool:
         """Whether the present phase lets an order trade."""
         phase = self._state.phase
-        if phase is Phase.OVERNIGHT:
+        if phase is REGULAR:
+            return True
+        if phase is OVERNIGHT:
             return order.extended_hours and self._trades_overnight(order.symbol)
-        return phase is Phase.REGULAR or (order.extended_hours and phase is not Phase.CLOSED)
+        return order.extended_hours and phase is not CLOSED
 
     def _trades_overnight(self, symbol: str) -> bool:
         attributes = self._standing.asset(symbol).attributes
@@ -220,7 +226,7 @@ class Floor:
     def reopen(self, symbol: str, at: datetime) -> None:
         """Let the auction after a halt trade: every order that the reopening quote satisfies, at that quote and whatever its size."""
         book = self._standing.book(symbol)
-        if self._state.phase is not Phase.REGULAR or not self._is_live(book, at):
+        if self._state.phase is not REGULAR or not self._is_live(book, at):
             return
         for order in self._blotter.open_of(symbol):
             level = book.far(order.sign)
@@ -235,7 +241,7 @@ class Floor:
 
     def end_remainder(self, order: VenueOrder, at: datetime) -> None:
         """End what is left of an order that does not wait: ioc, fok, opg, cls."""
-        is_cancelled = order.status is OrderStatus.PENDING_CANCEL or self._settings.auction_remainder == "canceled"
+        is_cancelled = order.status is _PENDING_CANCEL or self._settings.auction_remainder == "canceled"
         self.end(order, OrderStatus.CANCELED if is_cancelled else OrderStatus.EXPIRED, at)
 
     def charge(self, order: VenueOrder, quantity: Decimal, price: Decimal, at: datetime) -> FeesOfDay:
@@ -265,7 +271,7 @@ class Floor:
         if self.whims.rejects(order.symbol, at):
             self.end(order, OrderStatus.REJECTED, at)
             return
-        self._blotter.transition(order, OrderStatus.NEW, at)
+        self._blotter.transition(order, _NEW, at)
         parking = self.whims.parks(order.symbol, at)
         if parking is None:
             self._agenda.plan(at + self._match_after, "match", order.id)

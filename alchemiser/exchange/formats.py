@@ -19,8 +19,16 @@ PRICE_DECIMALS: Final = Decimal("0.000000001")
 @lru_cache(maxsize=1024)
 def time_text(at: datetime) -> str:
     """Return a time the way the venue does: nanosecond RFC 3339 with trailing zeros left out, always ``Z``."""
-    text = (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat()[:-6]
-    return (text.rstrip("0") if at.microsecond else text) + "Z"
+    if at.tzinfo is not UTC:
+        at = at.astimezone(UTC)
+    second = _second_text(at.year, at.month, at.day, at.hour, at.minute, at.second)
+    return f"{second}.{at.microsecond:06}".rstrip("0") + "Z" if at.microsecond else f"{second}Z"
+
+
+@lru_cache(maxsize=16)
+def _second_text(year: int, month: int, day: int, hour: int, minute: int, second: int) -> str:
+    """Return a time without its fraction, which thousands of orders and events of a busy second share."""
+    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
 
 
 def optional_time(at: datetime | None) -> str | None:

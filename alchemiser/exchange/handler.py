@@ -121,6 +121,7 @@ class Driver:
         self._session: Session | None = None
         self._sleep: asyncio.Timeout | None = None
         self._sleeps_until = self._now
+        self._sleeps_busy = False
         self._open_market()
 
     async def run(self, *, linger: bool = False) -> None:
@@ -135,7 +136,7 @@ class Driver:
                 now = self.read()
                 if self._next_tick(now) is None and not linger:
                     return
-                self._sleeps_until = self._next_moment(now)
+                self._sleeps_until, self._sleeps_busy = self._next_moment(now), self._is_busy
                 # A time-out without a time, which wake() lets expire; the scopes of anyio would load their back end at the first request.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(None) as self._sleep:
@@ -152,6 +153,15 @@ class Driver:
         return now
 
     def _catch_up(self) -> datetime:
+        now, has_changed = self._pass_time()
+        self._commit(changed=has_changed)
+        self._feed.pulse(now)
+        if not self._faults.is_over:
+            self._strike_due(now)
+        return now
+
+    def _pass_time(self) -> tuple[datetime, bool]:
+        """Let core and market catch up with the clock; return the time, and whether something is still to be kept and told."""
         now = self._clock.now()
         if now < self._now:
             now = self._now
@@ -162,31 +172,29 @@ class Driver:
             self._core.advance(now)
             self._now = now
         self._feed.begin_units(now)
-        self._commit(changed=due is not None and due <= now)
-        self._feed.pulse(now)
-        if not self._faults.is_over:
-            for fault in self._faults.due(now):
-                self._strike(fault, now)
-            self._change_executions(now)
-        return now
+        return now, due is not None and due <= now
 
     def act(self, change: Callable[[datetime], T]) -> T:
         """Make a change to the core, keep it and publish what follows from it, then return its result."""
-        now = self._catch_up()
+        if self._faults.is_over:
+            # What time has brought is kept and told together with the change.
+            now, has_changed = self._pass_time()
+        else:
+            now, has_changed = self._catch_up(), False
+        is_done = False
         try:
             result = change(now)
-        except ApiError:
+            is_done = True
+        finally:
             # A refusal changes nothing by itself.
-            self._commit(changed=False)
+            self._commit(changed=is_done or has_changed)
             self._hold()
-            raise
-        self._commit(changed=True)
-        self._hold()
+        self._feed.pulse(now)
         # What a change of the core brings nearer is something of the core, or a tick because an order works now.
         if self._sleep is not None:
-            for due in (self._core.next_due(), self._next_tick(now)):
-                if due is not None and due < self._sleeps_until:
-                    self._end_sleep()
+            due = self._core.next_due()
+            if (due is not None and due < self._sleeps_until) or (not self._sleeps_busy and self._is_busy):
+                self._end_sleep()
         return result
 
     def announce(self, groups: Mapping[str, Sequence[Mapping[str, Any]]], actions: Sequence[CorporateAction]) -> None:
@@ -235,9 +243,13 @@ class Driver:
         return now + timedelta(days=1) if first is None else first
 
     def _next_tick(self, now: datetime) -> datetime | None:
-        is_busy = self._by_the_second or self._active_until > self._ticked_at or self._core.has_working_orders
-        tick, turn = self._grid.next_tick(self._ticked_at, now, is_busy=is_busy), self._feed.next_turn(self._ticked_at)
+        tick, turn = self._grid.next_tick(self._ticked_at, now, is_busy=self._is_busy), self._feed.next_turn(self._ticked_at)
         return tick if turn is None or tick is None else min(tick, turn)
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether the market moves by the second: somebody wants it to, or an order works."""
+        return self._active_until > self._ticked_at or self._by_the_second or self._core.has_working_orders
 
     def _tick(self, at: datetime) -> None:
         """Show the market of that moment to the core, then let it do what is due at it.
@@ -273,6 +285,8 @@ class Driver:
             raise
         self._order_stream.publish(updates)
         self._event_stream.publish(updates)
+        if self._faults.is_empty:
+            return
         for update in updates:
             if update.qty is not None and update.previous_execution_id is None:
                 self._faults.note_execution(update.state.symbol, update.execution_id or "", self._now)
@@ -290,6 +304,11 @@ class Driver:
                 self._traffic.event(self._now, "orders", f"execution not changed: {refusal.message}")
                 continue
             self._commit(changed=True)
+
+    def _strike_due(self, now: datetime) -> None:
+        for fault in self._faults.due(now):
+            self._strike(fault, now)
+        self._change_executions(now)
 
     def _strike(self, fault: DueFault, now: datetime) -> None:
         match fault:

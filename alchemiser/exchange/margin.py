@@ -24,10 +24,12 @@ _CONCENTRATED_PERCENT: Final = Decimal(50)
 class Valuation(msgspec.Struct, frozen=True, kw_only=True):
     """What an account is worth at one moment. ``exposure`` counts what cannot be margined ``multiplier`` times.
 
-    ``spendable`` is the cash that an account without margin may spend. ``power_base`` is what the multiplier is taken of.
+    ``equity`` is cash plus the value of all positions, short ones counting negative. ``spendable`` is the cash that an account without
+    margin may spend. ``power_base`` is what the multiplier is taken of.
     """
 
     cash: Decimal
+    equity: Decimal
     spendable: Decimal
     long_value: Decimal
     short_value: Decimal
@@ -36,11 +38,6 @@ class Valuation(msgspec.Struct, frozen=True, kw_only=True):
     multiplier: int
     exposure: Decimal
     power_base: Decimal
-
-    @property
-    def equity(self) -> Decimal:
-        """Cash plus the value of all positions, short ones counting negative."""
-        return self.cash + self.long_value + self.short_value
 
     @property
     def regt_buying_power(self) -> Decimal:
@@ -141,6 +138,7 @@ def value_account(
     is_of_last_equity = multiplier == 4 and settings.intraday_power == "last_equity"
     return Valuation(
         cash=account.cash,
+        equity=equity,
         spendable=account.settled_cash if settings.settled_cash_only else account.cash,
         long_value=long_value,
         short_value=short_value,

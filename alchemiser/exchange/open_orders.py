@@ -23,6 +23,9 @@ _EXACT: Final = Context(prec=200, traps=[Inexact])
 """A running total that was rounded once would be wrong for ever; this one has room for any sum of the numbers that are accepted."""
 
 
+_ACCEPTED: Final = OrderStatus.ACCEPTED
+
+
 class _Family:
     """Open orders whose reservations overlap, and what they hold together: dollars before margin, and shares.
 
@@ -137,7 +140,7 @@ class OpenOrders:
 
     def note_sent(self, order: VenueOrder) -> None:
         """Note that the status of an open order has changed: it may have been sent to the market."""
-        if order.status is not OrderStatus.ACCEPTED and order.time_in_force != "cls":
+        if order.status is not _ACCEPTED and order.time_in_force != "cls":
             self._sent[order.extended_hours].add(order.id)
         else:
             self._sent[order.extended_hours].discard(order.id)

@@ -14,7 +14,7 @@ import msgspec
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.money import ZERO
 from alchemiser.exchange.formats import average_member, id_member, number_member, text_member, time_member
-from alchemiser.exchange.ids import ulid_text
+from alchemiser.exchange.ids import ulid_text, uuid_text
 
 Side = Literal["buy", "sell"]
 OrderType = Literal["market", "limit", "stop", "stop_limit", "trailing_stop"]
@@ -67,6 +67,14 @@ TRANSITIONS: Final[dict[OrderStatus, frozenset[OrderStatus]]] = {
 }
 """From each status, those that may follow it; nothing follows a terminal one."""
 
+
+# A member of an enumeration takes its time to be looked up, and these are asked for with every order.
+_REPLACED: Final = _S.REPLACED
+_YOUNG: Final = frozenset({_S.ACCEPTED, _S.PENDING_NEW})
+
+_NULL: Final = "null"
+_NO_LATER_LIFE: Final = '"canceled_at":null,"failed_at":null,"replaced_at":null,"cancel_requested_at":null,"replaced_by":null,'
+_NO_TRAIL: Final = '"trail_percent":null,"trail_price":null,"hwm":null,'
 
 _STAMPS: Final = {
     _S.FILLED: "filled_at",
@@ -157,9 +165,11 @@ class VenueOrder(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     @property
     def leaves_quantity(self) -> Decimal:
         """Shares still to be filled; for a notional order what its reservation stands for. Zero once it has ended."""
-        if not self.is_open:
+        if self.status in TERMINAL:
             return ZERO
-        return max((self.hold_quantity if self.qty is None else self.qty) - self.filled_qty, ZERO)
+        wanted = self.hold_quantity if self.qty is None else self.qty
+        # Nearly every question is about an order that nothing has been filled of.
+        return max(wanted - self.filled_qty, ZERO) if self.filled_qty else wanted
 
     @property
     def leaves_notional(self) -> Decimal:
@@ -179,7 +189,7 @@ class VenueOrder(msgspec.Struct, kw_only=True, array_like=True, gc=False):
         self.updated_at = at
         if status in TERMINAL:
             self.is_matchable = False
-            if status is not OrderStatus.REPLACED:
+            if status is not _REPLACED:
                 self.replaced_by = None
         stamp = _STAMPS.get(status)
         if stamp is not None:
@@ -191,28 +201,44 @@ def order_text(order: VenueOrder, nested: bool = True) -> str:
 
     It is written for every answer and every event, so it is put together from its parts and not by way of a mapping.
     """
-    legs = "null"
+    legs = _NULL
     if nested and order.legs:
-        standing = [order_text(leg) for leg in order.legs if leg.status is not OrderStatus.REPLACED]
-        legs = f"[{','.join(standing)}]" if standing else "null"
-    expires = "" if order.expires_at is None else f'"expires_at":{time_member(order.expires_at)},'
+        standing = [order_text(leg) for leg in order.legs if leg.status is not _REPLACED]
+        legs = f"[{','.join(standing)}]" if standing else _NULL
+    kind, created = order.type, time_member(order.created_at)
+    updated = created if order.updated_at is order.created_at else time_member(order.updated_at)
+    submitted = created if order.submitted_at is order.created_at else time_member(order.submitted_at)
     return (
-        f'{{"id":"{order.id}","client_order_id":{text_member(order.client_order_id)},"created_at":{time_member(order.created_at)},'
-        f'"updated_at":{time_member(order.updated_at)},"submitted_at":{time_member(order.submitted_at)},'
-        f'"filled_at":{time_member(order.filled_at)},"expired_at":{time_member(order.expired_at)},{expires}'
-        f'"canceled_at":{time_member(order.canceled_at)},"failed_at":{time_member(order.failed_at)},'
-        f'"replaced_at":{time_member(order.replaced_at)},"cancel_requested_at":{time_member(order.cancel_requested_at)},'
-        f'"replaced_by":{id_member(order.replaced_by)},"replaces":{id_member(order.replaces)},"asset_id":"{order.asset_id}",'
+        f'{{"id":"{order.id}","client_order_id":{text_member(order.client_order_id)},"created_at":{created},'
+        f'"updated_at":{updated},"submitted_at":{submitted},{_life(order)}'
+        f'"replaces":{id_member(order.replaces)},"asset_id":"{order.asset_id}",'
         f'"symbol":{text_member(order.symbol)},"asset_class":"us_equity","notional":{number_member(order.notional)},'
         f'"qty":{number_member(order.qty)},"filled_qty":{number_member(order.filled_qty)},'
-        f'"filled_avg_price":{average_member(order.average_price)},"order_class":"{order.order_class}","order_type":"{order.type}",'
-        f'"type":"{order.type}","side":"{order.side}","position_intent":"{order.position_intent}",'
+        f'"filled_avg_price":{average_member(order.average_price)},"order_class":"{order.order_class}","order_type":"{kind}",'
+        f'"type":"{kind}","side":"{order.side}","position_intent":"{order.position_intent}",'
         f'"time_in_force":"{order.time_in_force}","limit_price":{number_member(order.limit_price)},'
         f'"stop_price":{number_member(order.stop_price)},"status":"{order.status}",'
         f'"extended_hours":{"true" if order.extended_hours else "false"},"legs":{legs},'
-        f'"trail_percent":{number_member(order.trail_percent)},"trail_price":{number_member(order.trail_price)},'
-        f'"hwm":{number_member(order.hwm)},"subtag":null,"source":null}}'
+        f'{_trail(order) if kind == "trailing_stop" else _NO_TRAIL}"subtag":null,"source":null}}'
     )
+
+
+def _life(order: VenueOrder) -> str:
+    """Return the members that tell what has become of an order; of one that has just come in nothing has."""
+    expires = "" if order.expires_at is None else f'"expires_at":{time_member(order.expires_at)},'
+    if order.status in _YOUNG:
+        return f'"filled_at":null,"expired_at":null,{expires}{_NO_LATER_LIFE}'
+    return (
+        f'"filled_at":{time_member(order.filled_at)},"expired_at":{time_member(order.expired_at)},{expires}'
+        f'"canceled_at":{time_member(order.canceled_at)},"failed_at":{time_member(order.failed_at)},'
+        f'"replaced_at":{time_member(order.replaced_at)},"cancel_requested_at":{time_member(order.cancel_requested_at)},'
+        f'"replaced_by":{id_member(order.replaced_by)},'
+    )
+
+
+def _trail(order: VenueOrder) -> str:
+    percent, price = number_member(order.trail_percent), number_member(order.trail_price)
+    return f'"trail_percent":{percent},"trail_price":{price},"hwm":{number_member(order.hwm)},'
 
 
 def order_json(order: VenueOrder, nested: bool = True) -> dict[str, Any]:
@@ -224,8 +250,9 @@ def order_json(order: VenueOrder, nested: bool = True) -> dict[str, Any]:
 class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One event of the order stream; ``state`` is a copy of the order as it was after it. Prices and quantities only for executions.
 
-    ``previous_execution_id`` is the execution that is broken or corrected. ``number`` is that of its id, in 16 bytes.
-    Its id and its JSON are written when somebody asks for them, the JSON once (``written``): most events of a busy exchange are heard by
+    ``previous_execution_id`` is the execution that is broken or corrected. ``number`` is that of its id, in 16 bytes; ``execution`` is an
+    execution id, ``execution_bits`` the 16 random bytes of one that is not written yet.
+    The ids and the JSON are written when somebody asks for them, the JSON once (``written``): most events of a busy exchange are heard by
     nobody.
     """
 
@@ -233,7 +260,8 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     number: bytes
     at: datetime
     state: VenueOrder
-    execution_id: str | None = None
+    execution: str | None = msgspec.field(default=None, name="execution_id")
+    execution_bits: bytes | None = None
     price: Decimal | None = None
     qty: Decimal | None = None
     position_qty: Decimal | None = None
@@ -246,6 +274,11 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def id(self) -> str:
         """The id of the event, which sorts by time."""
         return ulid_text(int.from_bytes(self.number))
+
+    @property
+    def execution_id(self) -> str | None:
+        """The id of the execution, or of the report that an event stands for; the first events of an order have none."""
+        return self.execution if self.execution_bits is None else uuid_text(int.from_bytes(self.execution_bits))
 
     @property
     def order(self) -> dict[str, Any]:

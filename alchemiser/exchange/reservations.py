@@ -13,14 +13,17 @@ from alchemiser.exchange.book import Book
 from alchemiser.exchange.orders import OrderType, PositionIntent, Side, VenueOrder
 from alchemiser.exchange.timeline import Phase
 
+_CLOSING: Final = ("sell_to_close", "buy_to_close")
 _SHORT_ROOM: Final = Decimal("1.03")
 
 
 def reserved_dollars(order: VenueOrder) -> Decimal:
     """Return the dollars an order holds: what its leaves may cost, nothing for an order that closes a position."""
-    if order.is_closing or not order.is_open:
+    if order.position_intent in _CLOSING:
         return ZERO
-    return order.leaves_notional if order.notional is not None else order.leaves_quantity * order.hold_price
+    if order.notional is None:
+        return order.leaves_quantity * order.hold_price
+    return order.leaves_notional if order.is_open else ZERO
 
 
 def reserved_dollars_of(orders: Collection[VenueOrder]) -> Decimal:
@@ -39,7 +42,7 @@ def held_by(orders: Collection[VenueOrder]) -> tuple[Decimal, Decimal]:
         return reserved_dollars_of(orders), held_shares_of(orders)
     # Nearly every order stands alone.
     (order,) = orders
-    if order.is_closing:
+    if order.position_intent in _CLOSING:
         return ZERO, ZERO if order.is_dormant else order.leaves_quantity
     return reserved_dollars(order), ZERO
 

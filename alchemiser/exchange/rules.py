@@ -58,9 +58,12 @@ def check_tick(name: str, price: Decimal | None) -> None:
 
 def check_ticks(request: OrderRequest) -> None:
     """Refuse limit, stop and trail prices finer than the tick."""
-    check_tick("limit_price", request.limit_price)
-    check_tick("stop_price", request.stop_price)
-    check_tick("trail_price", request.trail_price)
+    if request.limit_price is not None:
+        check_tick("limit_price", request.limit_price)
+    if request.stop_price is not None:
+        check_tick("stop_price", request.stop_price)
+    if request.trail_price is not None:
+        check_tick("trail_price", request.trail_price)
 
 
 def check_notional(request: OrderRequest, settings: ExchangeSettings) -> None:

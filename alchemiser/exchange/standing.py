@@ -16,7 +16,7 @@ from alchemiser.exchange.orders import VenueOrder
 from alchemiser.exchange.reservations import reserved_dollars
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.snapshot import ExchangeState
-from alchemiser.exchange.timeline import NEW_YORK, Phase
+from alchemiser.exchange.timeline import NEW_YORK, REGULAR
 
 
 class Standing:
@@ -98,7 +98,7 @@ class Standing:
             assets=self._assets,
             price_of=self.price_of,
             settings=self._settings,
-            is_regular_session=self._state.phase is Phase.REGULAR,
+            is_regular_session=self._state.phase is REGULAR,
             is_frozen=self.is_frozen,
         )
 
@@ -118,16 +118,19 @@ class Standing:
         ``value`` is the valuation of this moment; an order that is open already has to be among those that are left out.
         """
         dollars = reserved_dollars(order)
-        if dollars == 0:
+        if not dollars:
             return None
-        reserved = self._blotter.open.reserved_buying_power(value.multiplier, excluding)
+        asset, multiplier = self._assets[order.symbol], value.multiplier
+        reserved = self._blotter.open.reserved_buying_power(multiplier, excluding)
         free = max(value.buying_power - reserved, ZERO)
-        if dollars * margin_weight(self._assets[order.symbol], value.multiplier) > free:
+        if dollars * margin_weight(asset, multiplier) > free:
             return free
-        # Nearly every order is far from a deficit; only one that is near looks at everything that is held and ordered.
-        own = maintenance_margin(self._assets[order.symbol], *_opened(order), low_price=self._low_price)
-        is_far = own + reserved <= value.equity - value.maintenance_margin and not may_concentrate(value.cash - reserved - dollars)
-        if value.multiplier == 1 or is_far or not self._settings.refuse_margin_deficits:
+        if multiplier == 1 or not self._settings.refuse_margin_deficits:
+            return None
+        # Nearly every order is far from a deficit; only one that is near looks at everything that is held and ordered. Shares that are
+        # bought never need more margin than they cost.
+        own = dollars if order.side == "buy" else maintenance_margin(asset, *_opened(order), low_price=self._low_price)
+        if own + reserved <= value.equity - value.maintenance_margin and not may_concentrate(value.cash - reserved - dollars):
             return None
         lacking = self._maintenance_with(order, excluding) - value.equity
         return max(min(free, dollars - lacking), ZERO) if lacking > 0 else None

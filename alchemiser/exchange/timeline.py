@@ -35,6 +35,12 @@ class Phase(StrEnum):
     OVERNIGHT = "overnight"
 
 
+REGULAR: Final = Phase.REGULAR
+CLOSED: Final = Phase.CLOSED
+OVERNIGHT: Final = Phase.OVERNIGHT
+"""The same by names of their own: looking a member of an enumeration up takes its time, and every order and quote asks."""
+
+
 class TradingDay(msgspec.Struct, frozen=True):
     """One session with the extended hours around it; all times UTC. Without ``overnight_opens_at`` the night before is no session."""
 
