@@ -6,12 +6,13 @@ refused for ever, as the venue does.
 
 import math
 from collections.abc import Iterator, Mapping
-from copy import copy
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
 from random import Random
 from typing import Final
+
+import msgspec
 
 from alchemiser.exchange.archive import SEGMENT, seal, unseal
 from alchemiser.exchange.assets import AssetRecord
@@ -147,7 +148,7 @@ class Blotter:
     def emit(self, event: str, order: VenueOrder, at: datetime) -> None:
         """Tell something of an order that is no execution."""
         bits = None if event in _NO_EXECUTION else self._random.getrandbits(128).to_bytes(16)
-        update = OrderUpdate(event=event, number=self._event_number(at), at=at, state=copy(order), execution_bits=bits)
+        update = OrderUpdate(event=event, number=self._event_number(at), at=at, state=msgspec.structs.replace(order), execution_bits=bits)
         self._state.updates.append(update)
 
     def executed(
@@ -171,7 +172,7 @@ class Blotter:
                 event=event or ("partial_fill" if order.is_open else "fill"),
                 number=self._event_number(at),
                 at=at,
-                state=copy(order),
+                state=msgspec.structs.replace(order),
                 execution=execution_id,
                 price=price,
                 qty=quantity,

@@ -16,7 +16,6 @@ from alchemiser.domain.money import number_string
 PRICE_DECIMALS: Final = Decimal("0.000000001")
 
 
-@lru_cache(maxsize=1024)
 def time_text(at: datetime) -> str:
     """Return a time the way the venue does: nanosecond RFC 3339 with trailing zeros left out, always ``Z``."""
     if at.tzinfo is not UTC:

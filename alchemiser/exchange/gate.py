@@ -67,6 +67,7 @@ class Gate:
         self._stir = stir
         self._stopping = asyncio.Event()
         self._requests = 0
+        self._accepted: tuple[str, str] | None = None
 
     def stop(self) -> None:
         """Let go of every request that a fault is holding."""
@@ -85,7 +86,7 @@ class Gate:
             now, path = self._clock.now(), _path_of(request)
             entry = self._traffic.request(now, request.method, request.path, request.query_string, body)
             response = await self._answer(request, path, body, handler, now, is_trading=is_trading)
-            entry["status"] = response.status
+            entry.status = response.status
             if not response.prepared:
                 _complete(response.headers, self.answer_headers(path))
             return response
@@ -108,7 +109,7 @@ class Gate:
             found = answering(call)
         except _REFUSALS as error:
             found = _refused(error)
-        entry["status"] = found.status
+        entry.status = found.status
         self._requests += 1
         return found, f"X-Request-ID: {self._requests:032x}\r\n{limit.lines(now)}"
 
@@ -139,8 +140,11 @@ class Gate:
         """Let a request through to its handler, or raise the refusal."""
         if keys is None:
             raise ApiError(403, None, "forbidden.")
-        if not self._credentials.accept(*keys):
-            raise ApiError(401, None, "unauthorized.")
+        if keys is not self._accepted:
+            if not self._credentials.accept(*keys):
+                raise ApiError(401, None, "unauthorized.")
+            # The head of a plain request is remembered, so that the very same pair comes again and again.
+            self._accepted = keys
         if not limit.take(now):
             is_of_trading = limit is self._rate_limit
             raise ApiError(429, 42910000, "rate limit exceeded") if is_of_trading else ApiError(429, None, "too many requests.")

@@ -18,12 +18,24 @@ _KEPT_CHARACTERS: Final = 4_000
 _SECRET_MEMBERS: Final = frozenset({"secret", "secret_key", "oauth_token"})
 
 
+class RequestEntry(msgspec.Struct, gc=False):
+    """One request; ``status`` is that of its answer, once there is one."""
+
+    seq: int
+    at: datetime
+    method: str
+    path: str
+    query: str
+    body: bytes
+    status: int | None = None
+
+
 class TrafficLog:
     """The last entries, oldest first, numbered from 1 without holes."""
 
     def __init__(self, credentials: Credentials, *, kept_entries: int = KEPT_ENTRIES) -> None:
         self._credentials = credentials
-        self._entries: deque[dict[str, Any]] = deque(maxlen=kept_entries)
+        self._entries: deque[RequestEntry | dict[str, Any]] = deque(maxlen=kept_entries)
         self._sequence = 0
 
     @property
@@ -36,19 +48,10 @@ class TrafficLog:
         """What is kept, oldest first."""
         return [self._readable(entry) for entry in self._entries]
 
-    def request(self, at: datetime, method: str, path: str, query: str, body: bytes) -> dict[str, Any]:
+    def request(self, at: datetime, method: str, path: str, query: str, body: bytes) -> RequestEntry:
         """Note a request; the returned entry is completed with the ``status`` of the answer."""
         self._sequence += 1
-        entry = {
-            "seq": self._sequence,
-            "at": at,
-            "kind": "request",
-            "method": method,
-            "path": path,
-            "query": query,
-            "body": body,
-            "status": None,
-        }
+        entry = RequestEntry(self._sequence, at, method, path, query, body)
         self._entries.append(entry)
         return entry
 
@@ -64,8 +67,9 @@ class TrafficLog:
         self._sequence += 1
         self._entries.append({"seq": self._sequence, "at": at, "kind": kind, **members})
 
-    def _readable(self, entry: dict[str, Any]) -> dict[str, Any]:
+    def _readable(self, noted: RequestEntry | dict[str, Any]) -> dict[str, Any]:
         """Return an entry with what was said in it as JSON; done when somebody reads the log, which is seldom."""
+        entry = noted if isinstance(noted, dict) else {"seq": noted.seq, "at": noted.at, "kind": "request", **msgspec.structs.asdict(noted)}
         said: dict[str, Any] = {name: self._content(entry[name]) for name in ("body", "data") if name in entry}
         said.update((name, self._credentials.mask(entry[name])) for name in ("path", "query") if name in entry)
         return {**entry, "at": time_text(entry["at"]), **said}
