@@ -6,7 +6,7 @@ header's affair, and told beside it.
 
 import base64
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -14,7 +14,7 @@ import msgspec
 
 from alchemiser.strategies.base import Decider, LoadedStrategy
 from alchemiser.strategies.outcome import NotComputable
-from alchemiser.strategies.panel import PricePanel
+from alchemiser.strategies.panel import Panel, PricePanel
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True):
@@ -44,8 +44,13 @@ class Decided(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
 
 
-def decisions_of(strategies: Sequence[LoadedStrategy], panel: PricePanel, dates: Sequence[date]) -> list[list[Decided]]:
-    """Return the decisions of the strategies on each of these sessions."""
+def decisions_of(
+    strategies: Sequence[LoadedStrategy], panel: PricePanel, dates: Sequence[date], *, seen_at: Callable[[int], Panel] | None = None
+) -> list[list[Decided]]:
+    """Return the decisions of the strategies on each of these sessions; ``seen_at`` gives what was seen where that was not the panel."""
+    if seen_at is not None:
+        views = [seen_at(panel.place_through(day)) for day in dates]
+        return [[_decided(strategy.name, strategy.on(view), len(view) - 1) for strategy in strategies] for view in views]
     deciders = [(strategy.name, strategy.on(panel)) for strategy in strategies]
     places = [panel.place_through(day) for day in dates]
     return [[_decided(name, decider, place) for name, decider in deciders] for place in places]

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from alchemiser.backtest.event_market import BoundStrategy, EventMarket
+from alchemiser.backtest.event_market import EventMarket
 from alchemiser.backtest.leap import LeapingClock
 from alchemiser.backtest.memory_venue import ACCOUNT_NUMBER, MemoryVenue
 from alchemiser.bus.bus import Bus
@@ -68,7 +68,7 @@ class DeskRules(Struct, frozen=True, kw_only=True):
 class DeskParts(Struct, frozen=True):
     """What a desk is made of; ``windows`` are the hours in which the decision of a day may be worked."""
 
-    strategies: Sequence[BoundStrategy]
+    strategies: Sequence[LoadedStrategy]
     market: EventMarket
     venue: MemoryVenue
     clock: LeapingClock

@@ -4,7 +4,8 @@ Every target becomes a plan, every intent passes the pre-trade checks, is worked
 booked by the ledger. With ``close`` the decision is made one minute before the end of the session at the price of its close; with
 ``next-open`` it is made on the closes of a session, and planned and filled one minute after the next one has opened, at its open. With
 ``path`` it is planned at that moment too, and worked as the daemon works it: limits on the peg ladder against quotes that move along a path
-inside the bar, with the spread of a fund of that turnover and the displayed sizes of an order book.
+inside the bar, with the spread of a fund of that turnover and the displayed sizes of an order book. With recorded minutes it is made inside
+the session on what is known then, and filled at that price or, with ``path``, worked along the minutes that follow.
 
 Without costs it gives the equity of the vector engine. With costs the plan keeps back what a whole turn of the account would cost, as the
 daemon keeps its reserve: what is bought can be paid.
@@ -14,7 +15,7 @@ import asyncio
 import gc
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -24,9 +25,11 @@ from msgspec.structs import replace
 from alchemiser.backtest.event_desk import Desk, DeskParts, DeskRules
 from alchemiser.backtest.event_market import BoundDecider, BoundStrategy, EventMarket
 from alchemiser.backtest.event_notes import Notes
+from alchemiser.backtest.intraday import Intraday, session_of
 from alchemiser.backtest.leap import LeapingClock, run_leaping
 from alchemiser.backtest.memory_venue import MemoryVenue
 from alchemiser.backtest.metrics import metrics_of
+from alchemiser.backtest.minute_market import MinuteMarket
 from alchemiser.backtest.record import Recorder
 from alchemiser.backtest.result import BacktestResult, Charges, Opens, Terms, run_range
 from alchemiser.domain.errors import UsageError
@@ -37,7 +40,7 @@ from alchemiser.exchange.assets import listing
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.execution.ladder import LadderRules
-from alchemiser.market.calendar import NEW_YORK, REGULAR_CLOSE, REGULAR_OPEN, TradingCalendar
+from alchemiser.market.calendar import TradingCalendar
 from alchemiser.portfolio.band import Band
 from alchemiser.portfolio.plan import PlanRules
 from alchemiser.risk.checks import RiskLimits
@@ -70,8 +73,12 @@ def run_event(
     opens: Opens | None = None,
     recorder: Recorder | None = None,
     charges: Charges | None = None,
+    intraday: Intraday | None = None,
 ) -> BacktestResult:
     """Run the strategies as :func:`~alchemiser.backtest.vector.run_vector` does, with the same parameters and the same result.
+
+    With ``intraday`` each session is lived along its recorded minutes, from the first to the last day that can be unless the range says
+    otherwise; ``panel`` then holds the daily closes of the same history.
 
     Raises ``DataError`` when there is no session in that range, and ``InvariantBroken`` when a handler fails or books and exchange differ.
     """
@@ -79,10 +86,14 @@ def run_event(
         raise UsageError("deposits and withdrawals need the vector engine; the event engine's account has only its own trades")
     began = timer()
     deciders = {strategy.name: BoundDecider(strategy, panel) for strategy in strategies}
-    first, last = run_range(panel, deciders, start, end)
-    bound = [BoundStrategy(strategy, BoundDecider(strategy, panel)) for strategy in strategies]
+    first, last = run_range(panel, deciders, start, _last_of(intraday, end))
+    bound: Sequence[LoadedStrategy] = strategies
+    if intraday is None:
+        bound = [BoundStrategy(strategy, BoundDecider(strategy, panel)) for strategy in strategies]
+    elif start is None:
+        first = max(first, panel.place_through(intraday.days()[0]))
     with _few_collections():
-        run = _Run(bound, panel, terms, opens or Opens({}), charges or Charges(), first, last)
+        run = _Run(bound, panel, terms, opens or Opens({}), charges or Charges(), first, last, intraday)
         run_leaping(run.clock, run.all_sessions)
     notes = run.notes
     if recorder is not None:
@@ -108,22 +119,28 @@ class _Run:
 
     def __init__(
         self,
-        strategies: Sequence[BoundStrategy],
+        strategies: Sequence[LoadedStrategy],
         panel: PricePanel,
         terms: Terms,
         opens: Opens,
         charges: Charges,
         first: int,
         last: int,
+        intraday: Intraday | None,
     ) -> None:
         half_spread = terms.slippage_bps / _BASIS_POINTS + charges.spread_bps / _BASIS_POINTS / 2
         days = [panel.session(place) for place in range(first, last + 1)]
-        self._sessions = [session_of(day) for day in days]
+        self._sessions = [session_of(day) if intraday is None else intraday.session(day) for day in days]
+        self._intraday = intraday
         self._first = first
         self._fills_at_close = terms.fill == "close"
         self._moves = terms.fill == "path"
         self.clock = LeapingClock(self._sessions[0].opens_at - MINUTE)
-        self.market = EventMarket(panel, opens, half_spread=half_spread, is_held=lambda symbol: symbol in self._exchange.positions)
+        self.market = (
+            EventMarket(panel, opens, half_spread=half_spread, is_held=self._is_held)
+            if intraday is None
+            else MinuteMarket(panel, intraday, half_spread=half_spread, is_held=self._is_held)
+        )
         symbols = sorted({symbol for strategy in strategies for symbol in strategy.symbols_held})
         self._exchange = _exchange(terms, charges, symbols, self._sessions, self.clock.now())
         self._venue = MemoryVenue(self._exchange, self.clock, show=self._show)
@@ -134,7 +151,7 @@ class _Run:
                 venue=self._venue,
                 clock=self.clock,
                 calendar=TradingCalendar.from_sessions(self._sessions),
-                windows=_windows(self._sessions, is_next=not self._fills_at_close),
+                windows=_windows(self._sessions, is_next=not self._fills_at_close and intraday is None),
                 rules=_rules(half_spread, terms),
             )
         )
@@ -153,18 +170,25 @@ class _Run:
         self._turn(session.opens_at)
         notes.session_began(place)
         await desk.bus.publish(SessionOpened(at=session.opens_at, session=session))
-        if not self._fills_at_close and place > self._first:
+        if self._intraday is not None:
+            self._show_all(place, self._intraday.decides_at(session.date), is_open=True, live=session if self._moves else None)
+            self.market.place = place
+            await self._worked(desk.decide(session.date))
+        elif not self._fills_at_close and place > self._first:
             at = session.opens_at + MINUTE
             self._show_all(place, at, is_open=True, live=session if self._moves else None)
             self.market.place = place - 1
             await self._worked(desk.decide(self.market.panel.session(place - 1)))
         at = session.closes_at - MINUTE
         self._show_all(place, at, is_open=False)
-        if self._fills_at_close:
+        if self._fills_at_close and self._intraday is None:
             self.market.place = place
             await desk.decide(session.date)
         self._turn(session.closes_at)
         await desk.until_reported(SessionClosed(at=session.closes_at, session=session))
+
+    def _is_held(self, symbol: str) -> bool:
+        return symbol in self._exchange.positions
 
     async def _worked(self, deciding: Coroutine[Any, Any, None]) -> None:
         """Let the market move while a decision is worked, where it does."""
@@ -207,10 +231,11 @@ class _Run:
             self._exchange.on_quote(quote, self.clock.now())
 
 
-def session_of(day: date) -> Session:
-    """Return the session of a day of the bars: the usual hours, for daily bars do not know of half days."""
-    opens, closes = (datetime.combine(day, at, NEW_YORK).astimezone(UTC) for at in (REGULAR_OPEN, REGULAR_CLOSE))
-    return Session(date=day, opens_at=opens, closes_at=closes)
+def _last_of(intraday: Intraday | None, end: date | None) -> date | None:
+    if intraday is None:
+        return end
+    last = intraday.days()[-1]
+    return last if end is None else min(last, end)
 
 
 def _windows(sessions: Sequence[Session], *, is_next: bool) -> dict[date, Session]:

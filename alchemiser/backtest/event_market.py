@@ -95,7 +95,7 @@ class EventMarket:
             self._marks[symbol] = marks
         return marks
 
-    async def prepare(self, symbols: Sequence[str], rebalance_id: str) -> "Sight":
+    async def prepare(self, symbols: Sequence[str], rebalance_id: str) -> Panel:
         """Return the panel as it is seen on the session of the decision."""
         return Sight(self, self.place)
 

@@ -47,13 +47,22 @@ class WarmUp(msgspec.Struct, frozen=True):
     closes: int
 
 
-class Provenance(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it, for the report."""
+class IntradayReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How the sessions of a run were lived: along minutes, or as the daily bars of these days."""
+
+    decision: str
+    sessions_of_minutes: int
+    sessions_of_daily_bars: list[date]
+
+
+class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All of it, for the report; ``intraday`` only of a run along minutes."""
 
     feed: str
     survivorship: str
     warm_up: list[WarmUp]
     gaps: list[Gap]
+    intraday: IntradayReport | None = None
 
 
 def gaps_of(days_of: Mapping[str, Days], places: Mapping[str, str]) -> list[Gap]:

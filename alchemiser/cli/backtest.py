@@ -1,7 +1,7 @@
 """``alchemiser backtest``: strategies over history."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -11,21 +11,25 @@ import msgspec
 import typer
 
 from alchemiser.backtest.analysis import Questions, analyse
-from alchemiser.backtest.data_version import data_version
-from alchemiser.backtest.decisions import decisions_of
+from alchemiser.backtest.data_version import DataVersion, data_version
+from alchemiser.backtest.decisions import Decided, decisions_of
 from alchemiser.backtest.document import document_of
 from alchemiser.backtest.flows import parse_flow, performance_of
 from alchemiser.backtest.periods import ROLLING_SESSIONS
 from alchemiser.backtest.provenance import gaps_of, provenance_of
 from alchemiser.backtest.record import Recorder
-from alchemiser.backtest.result import BacktestResult, Charges, FillAt, Terms
+from alchemiser.backtest.result import BacktestResult, Charges, FillAt, Opens, Terms
 from alchemiser.backtest.vector import run_vector
 from alchemiser.cli.backtest_text import show
+from alchemiser.cli.minute_files import MinuteBars, read_along
 from alchemiser.cli.options import ConfigOption, JsonOption, StrategyOption
-from alchemiser.cli.price_files import read_benchmark, read_day, read_history, read_opens, wanted_strategies
+from alchemiser.cli.price_files import levels_of, read_benchmark, read_day, read_history, read_opens, wanted_strategies
 from alchemiser.domain.errors import DataError, UsageError
-from alchemiser.exchange.bars import BarFolder
+from alchemiser.exchange.bars import AdjustedCloses, BarFolder
+from alchemiser.market.arrays import Days, Floats
 from alchemiser.service.deferred import load
+from alchemiser.strategies.base import LoadedStrategy
+from alchemiser.strategies.panel import PricePanel
 from alchemiser.strategies.sources import load_strategy
 
 TEAR_SHEET = "alchemiser.backtest.tear_sheet:tear_sheet"
@@ -33,6 +37,9 @@ TEAR_SHEET = "alchemiser.backtest.tear_sheet:tear_sheet"
 
 EVENT_ENGINE = "alchemiser.backtest.event_engine:run_event"
 """The engine with the daemon's handlers and the exchange in it: loaded when it is asked for."""
+
+PANEL_AT_DECISION = "alchemiser.backtest.minute_market:panel_at_decision"
+"""What a decision along minutes has seen: loaded with the engine."""
 
 
 def backtest_command(
@@ -49,6 +56,8 @@ def backtest_command(
     cents: Annotated[bool, typer.Option("--cents", help="Round the cash of every execution to cents; event engine.")] = False,
     whole_shares: Annotated[bool, typer.Option("--whole-shares", help="Buy no fractions of (adjusted) shares.")] = False,
     flow: Annotated[list[str] | None, typer.Option(metavar="AMOUNT@WHEN", help="500@monthly, -2000@2024-07-01; repeatable.")] = None,
+    minutes: Annotated[Path | None, typer.Option(metavar="PATH", help="Minute bars: a file or a folder; event engine.")] = None,
+    decide: Annotated[str, typer.Option(metavar="WHEN", help="When a session with minute bars is decided.")] = "close - 10m",
     fill: Annotated[FillAt, typer.Option(help="The price at which a decision is filled.")] = "close",
     risk_free: Annotated[float, typer.Option(min=0.0, max=1.0, help="Yearly risk-free rate for the ratios, as a fraction.")] = 0.0,
     benchmark: Annotated[str | None, typer.Option(metavar="SYMBOL", help="Compare with buying and holding this symbol.")] = None,
@@ -84,30 +93,61 @@ def backtest_command(
     wanted, folder = wanted_strategies(strategy, bars, config)
     loaded = [load_strategy(source) for source in wanted]
     as_of = last or date.max
-    history, panel = read_history(folder, {symbol for one in loaded for symbol in one.symbols}, as_of=as_of, refuse_broken=True)
-    files = BarFolder(folder)
+    symbols = {symbol for one in loaded for symbol in one.symbols}
+    along = read_along(folder, minutes, symbols, as_of=as_of, decision=decide, fill=fill, engine=engine)
+    if along is not None:
+        history, panel, files = along.history, along.panel, along.files
+    else:
+        history, panel = read_history(folder, symbols, as_of=as_of, refuse_broken=True)
+        files = BarFolder(folder)
     days_of = {symbol: history.days(symbol) for symbol in history.symbols}
-    gaps = gaps_of(days_of, {symbol: str(files.place_of(symbol)) for symbol in history.symbols})
-    opens = read_opens(folder, loaded, as_of=as_of) if fill != "close" else None
+    gaps = gaps_of(days_of, {symbol: str(folder if files is None else files.place_of(symbol)) for symbol in history.symbols})
+    opens = read_opens(folder, loaded, as_of=as_of) if fill != "close" and along is None else None
     recorder = Recorder()
-    run: Callable[..., BacktestResult] = partial(load(EVENT_ENGINE), charges=charges) if engine == "event" else run_vector
+    run: Callable[..., BacktestResult] = run_vector
+    if engine == "event":
+        run = partial(load(EVENT_ENGINE), charges=charges, intraday=along.intraday if along else None)
     result = run(loaded, panel, terms, timer=time.perf_counter, start=first, end=last, opens=opens, recorder=recorder)
     book = recorder.book
     if result.flows:
         book = msgspec.structs.replace(book, performance=performance_of(result.equity, result.dates, result.flows))
     closes = {symbol: (history.days(symbol), history.closes(symbol)) for symbol in history.symbols}
     questions = Questions(bootstrap=bootstrap, seed=seed, trials=trials, window=window, risk_free=risk_free)
-    held = None if benchmark is None else (benchmark.upper(), read_benchmark(folder, benchmark.upper(), result.dates))
-    analysis = analyse(book, data_version(closes, opens.by_symbol if opens else None), questions, held)
-    provenance = provenance_of(loaded, result.targets, days_of, feed=files.feed, gaps=gaps)
+    held = None if benchmark is None else (benchmark.upper(), _benchmark(folder, along, benchmark.upper(), result.dates))
+    analysis = analyse(book, _version(closes, opens, along), questions, held)
+    provenance = provenance_of(loaded, result.targets, days_of, feed=files.feed if files else None, gaps=gaps)
+    if along is not None:
+        provenance = msgspec.structs.replace(provenance, intraday=along.intraday.report(result.dates))
     analysis = msgspec.structs.replace(analysis, provenance=provenance)
     if draw is not None and report is not None:
         title = ", ".join(f"{one.name} {one.allocation:.0%}" if len(loaded) > 1 else one.name for one in loaded)
-        _write(report, draw(title, result, analysis, book, terms, decisions_of(loaded, panel, result.dates)))
+        _write(report, draw(title, result, analysis, book, terms, _decided(loaded, panel, result, along)))
     if json:
         typer.echo(msgspec.json.encode(document_of(result, analysis)))
     else:
         show(result, analysis)
+
+
+def _benchmark(folder: Path, along: MinuteBars | None, symbol: str, sessions: Sequence[date]) -> list[float]:
+    """Return the levels of a benchmark; those of a run without daily bars are the closes of its minutes."""
+    if along is None or along.files is not None:
+        return read_benchmark(folder, symbol, sessions)
+    if symbol not in along.history.symbols:
+        raise DataError(f"--benchmark {symbol}: without daily bars it has to be a symbol of the strategies")
+    return levels_of(AdjustedCloses(symbol, along.history.days(symbol), along.history.closes(symbol)), sessions)
+
+
+def _version(closes: Mapping[str, tuple[Days, Floats]], opens: Opens | None, along: MinuteBars | None) -> DataVersion:
+    return data_version(closes, opens.by_symbol if opens else None, along.intraday.recordings if along else None)
+
+
+def _decided(
+    strategies: Sequence[LoadedStrategy], panel: PricePanel, result: BacktestResult, along: MinuteBars | None
+) -> list[list[Decided]]:
+    if along is None:
+        return decisions_of(strategies, panel, result.dates)
+    seen_at = partial(load(PANEL_AT_DECISION), along.intraday, panel)
+    return decisions_of(strategies, panel, result.dates, seen_at=seen_at)
 
 
 def _drawing() -> Callable[..., str]:

@@ -9,7 +9,7 @@ import numpy as np
 from alchemiser.backtest.result import DayRange, Opens
 from alchemiser.cli.options import load, read_strategies
 from alchemiser.domain.errors import DataError, UsageError
-from alchemiser.exchange.bars import BarFolder
+from alchemiser.exchange.bars import AdjustedCloses, BarFolder
 from alchemiser.exchange.series import Adjustment
 from alchemiser.market.history import DailyHistory
 from alchemiser.service.settings import Settings
@@ -94,11 +94,17 @@ def read_benchmark(folder: Path, symbol: str, sessions: Sequence[date]) -> list[
 
     Raises ``DataError`` when its bars cannot be read or begin after the first session.
     """
-    closes = BarFolder(folder).adjusted_closes(symbol, sessions[-1])
+    return levels_of(BarFolder(folder).adjusted_closes(symbol, sessions[-1]), sessions)
+
+
+def levels_of(closes: AdjustedCloses, sessions: Sequence[date]) -> list[float]:
+    """Return the close on each session, the one before where a day has none. Raises ``DataError`` when they begin after the first."""
     places = np.searchsorted(closes.days, [day.toordinal() for day in sessions], side="right") - 1
     if places[0] < 0:
         begin = date.fromordinal(int(closes.days[0])) if len(closes.days) else "never"
-        raise DataError(f"--benchmark {symbol}: its bars begin {begin}, the run on {sessions[0]}; start later or take another symbol")
+        raise DataError(
+            f"--benchmark {closes.symbol}: its bars begin {begin}, the run on {sessions[0]}; start later or take another symbol"
+        )
     levels: list[float] = closes.closes[places].tolist()
     return levels
 

@@ -1,6 +1,6 @@
 """Recorded days: minute bars, second bars, quotes and trades of real sessions, read from files (CSV, gzip-compressed or not).
 
-Every file has the columns ``symbol`` and ``ts`` (UTC, ISO 8601; of a bar its start), and those of one kind:
+Every file has the column ``ts`` (UTC, ISO 8601; of a bar its start), ``symbol`` unless it is named ``SYMBOL.csv``, and those of one kind:
 
 - trades: ``price,size``, and perhaps ``suspicious`` (1: left out);
 - bars: ``open,high,low,close,volume``, of a minute or shorter;
@@ -15,7 +15,7 @@ A bar becomes its prints: open, low and high in the order that fits its body, an
 Promises: a file is read whole or refused with ``DataError`` naming file, line, what was found and what was expected.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
@@ -35,6 +35,7 @@ SECOND: Final = 1_000_000
 
 _MINUTE: Final = 60 * SECOND
 _HOUR: Final = 60 * _MINUTE
+_ENDINGS: Final = (".csv", ".csv.gz")
 _BAR_KIND: Final = frozenset({"open", "high", "low", "close", "volume"})
 _TRADE_KIND: Final = frozenset({"price", "size"})
 _QUOTE_KIND: Final = frozenset({"bid", "bid_size", "ask", "ask_size", "exchange"})
@@ -97,17 +98,27 @@ class Recordings:
 
 def read_recordings(path: Path) -> Recordings:
     """Read a file, or every file of a folder. Raises ``DataError``."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    files = [each for each in files if each.name.endswith((".csv", ".csv.gz")) and not each.name.startswith(".")]
+    files = recording_files(path)
     if not files:
         raise DataError(f"{path}: no recordings; expected files that end in .csv or .csv.gz")
+    return read_files(files)
+
+
+def recording_files(path: Path) -> list[Path]:
+    """Return the file, or the files of a folder, that may be recordings by their names."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [each for each in files if each.name.endswith(_ENDINGS) and not each.name.startswith(".")]
+
+
+def read_files(files: Iterable[Path]) -> Recordings:
+    """Read files; one without the column ``symbol`` is named after its symbol. Raises ``DataError``."""
     prints: dict[tuple[str, date], tuple[int, Prints]] = {}
     quotes: dict[tuple[str, date], tuple[int, Quotes]] = {}
     for each in files:
-        columns = read_csv(each)
+        columns = _with_symbol(read_csv(each))
         names = frozenset(columns.names)
-        if not {"symbol", "ts"} <= names:
-            raise DataError(f"{each}: expected the columns symbol and ts, found {', '.join(columns.names)}")
+        if "ts" not in names:
+            raise DataError(f"{each}: expected the column ts, found {', '.join(columns.names)}")
         if names >= _TRADE_KIND:
             _keep(prints, columns, _trades)
         elif names >= _BAR_KIND:
@@ -123,6 +134,13 @@ def read_recordings(path: Path) -> Recordings:
         traded, quoted = prints.get((symbol, day)), quotes.get((symbol, day))
         days.setdefault(symbol, {})[day] = RecordedDay(traded and traded[1], quoted and quoted[1])
     return Recordings(days)
+
+
+def _with_symbol(columns: Columns) -> Columns:
+    if "symbol" in columns.names:
+        return columns
+    symbol = columns.path.name.removesuffix(".gz").removesuffix(".csv").upper()
+    return Columns(columns.path, {**columns.cells, "symbol": [symbol] * len(columns)}, columns.lines)
 
 
 class _Table:

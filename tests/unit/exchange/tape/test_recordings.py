@@ -150,7 +150,7 @@ def test_recordings_replace_days_of_the_daily_bars(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("symbol,ts,colour\nXYZ,2025-03-03T14:30:00Z,red\n", "neither trades, nor bars, nor quotes"),
-        ("ts,price,size\n", "expected the columns symbol and ts"),
+        ("ts,price,size\n", "expected the column ts"),
         ("symbol,ts,price,size\nXYZ,2025-03-03T14:30:00,1,1\n", "line 2: ts is"),
         ("symbol,ts,price,size\nXYZ,noonZ,1,1\n", "a ts cannot be read"),
         ("symbol,ts,price,size\nXYZ,2025-03-03T14:30:00Z,dear,1\n", "line 2: price is"),
