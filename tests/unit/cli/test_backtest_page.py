@@ -25,10 +25,17 @@ def test_every_command_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     random = np.random.default_rng(11)
     days = sessions(300)
     loaded = [load_strategy(StrategySource(name, name, 0.5)) for name in ("tecl", "klm")]
+    last = {}
     for symbol in sorted({"SPY", *(symbol for strategy in loaded for symbol in strategy.symbols)}):
         closes = 100 * np.cumprod(1 + random.normal(0, 0.01, len(days)))
+        last[symbol] = closes.tolist()[-1]
         rows = [f"{day},{close}" for day, close in zip(days, closes.tolist(), strict=True)]
         (folder / f"{symbol}.csv").write_text("\n".join(["date,close", *rows, ""]))
+
+    minutes = [
+        f"{symbol},{days[-1]}T19:4{place}:00Z,{price},{price},{price},{price},1000" for place in (0, 1) for symbol, price in last.items()
+    ]
+    (tmp_path / "data" / "minutes.csv").write_text("\n".join(["symbol,ts,open,high,low,close,volume", *minutes, ""]))
 
     for line in LINES:
         command, _, target = line.partition(" > ")
@@ -38,7 +45,7 @@ def test_every_command_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert said.out
         if target:
             Path(target).write_text(said.out)
-    assert len(LINES) == 11
+    assert len(LINES) == 12
     assert (tmp_path / "tecl.html").stat().st_size > 1_000_000
     assert "the first day that differs is" in said.out
     assert "both were made of the same bars" in said.out
