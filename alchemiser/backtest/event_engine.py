@@ -264,7 +264,13 @@ def _rules(half_spread: float, terms: Terms) -> DeskRules:
 
 def _exchange(terms: Terms, charges: Charges, symbols: Sequence[str], sessions: Sequence[Session], opened_at: datetime) -> Exchange:
     known = {session.date: session for session in _without_holes(sessions)}
-    settings = ExchangeSettings(cash=from_float(terms.cash), fees=charges.fees, cash_in_cents=charges.in_cents)
+    settings = ExchangeSettings(
+        cash=from_float(terms.cash),
+        fees=charges.fees,
+        cash_in_cents=charges.in_cents,
+        margin_interest=charges.margin_rate > 0.0,
+        interest_rate=from_float(charges.margin_rate),
+    )
     if terms.fill != "path":
         settings = _at_one_price(settings)
     return Exchange(settings=settings, assets=listing(symbols), sessions=known.get, random=Random(0), opened_at=opened_at)  # noqa: S311

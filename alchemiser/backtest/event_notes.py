@@ -44,7 +44,7 @@ class Notes:
         self._market = market
         self._log = FailureLog(panel)
         self._place = 0
-        self._is_exact = not charges.fees and not charges.in_cents
+        self._is_exact = not charges.fees and not charges.in_cents and not charges.margin_rate
         self._has_fees = not self._is_exact
         self._has_spread = bool(terms.slippage_bps or charges.spread_bps) or terms.fill == "path"
         self._equity_planned = terms.cash
@@ -55,13 +55,18 @@ class Notes:
         self.equity: list[float] = []
         self.targets: list[DatedTarget] = []
         self.traded_shares: list[float] = []
-        self.costs = 0.0
+        self._spread_costs = 0.0
         desk.bus.subscribe_inline("notes", Notes.listens_to, self)
 
     @property
     def failures(self) -> list[Failure]:
         """The stretches of sessions without a target."""
         return self._log.failures
+
+    @property
+    def costs(self) -> float:
+        """What trading has cost, in dollars: spreads, fees and interest."""
+        return self._spread_costs + self._fees()
 
     def session_began(self, place: int) -> None:
         """Take note that a session has begun."""
@@ -101,7 +106,6 @@ class Notes:
             for symbol, price in prices.items():
                 costs[symbol] += max(before.get(symbol, 0.0) - after.get(symbol, 0.0), 0.0) * price * rate
             recorder.filled(day, before=before, after=after, prices=prices, costs=costs)
-        self.costs += fees
         traded = sorted({trade.symbol for trade in recorder.trades})
         last = first + len(dates) - 1
         recorder.ended(
@@ -154,7 +158,7 @@ class Notes:
         self._fills = {}
         self._trades.append((self._panel.session(self._place), before, after, prices, costs))
         self._position = after
-        self.costs += sum(costs.values())
+        self._spread_costs += sum(costs.values())
         self.traded_shares.append(traded / self._equity_planned)
 
     def _fees(self) -> float:

@@ -118,12 +118,14 @@ class Terms:
 class Charges:
     """What trading costs beside ``Terms.slippage_bps``, and how exactly money is counted.
 
-    ``spread_bps`` is the whole spread, ``fees`` are those of the regulators, ``in_cents`` rounds the cash of every execution to cents.
+    ``spread_bps`` is the whole spread, ``fees`` are those of the regulators, ``in_cents`` moves the cash by whole cents,
+    ``margin_rate`` is the yearly interest on what the account owes over night, taken once a month.
     """
 
     spread_bps: float = 0.0
     fees: bool = False
     in_cents: bool = False
+    margin_rate: float = 0.0
 
 
 class FailureLog:

@@ -54,6 +54,7 @@ def backtest_command(
     spread_bps: Annotated[float, typer.Option(min=0.0, max=1_000.0, help="Quoted spread, in basis points; event engine.")] = 0.0,
     fees: Annotated[bool, typer.Option("--fees", help="Charge the regulators' fees on sales; event engine.")] = False,
     cents: Annotated[bool, typer.Option("--cents", help="Round the cash of every execution to cents; event engine.")] = False,
+    margin_rate: Annotated[float, typer.Option(min=0.0, max=1.0, help="Yearly interest on debts, a fraction; event engine.")] = 0.0,
     whole_shares: Annotated[bool, typer.Option("--whole-shares", help="Buy no fractions of (adjusted) shares.")] = False,
     flow: Annotated[list[str] | None, typer.Option(metavar="AMOUNT@WHEN", help="500@monthly, -2000@2024-07-01; repeatable.")] = None,
     minutes: Annotated[Path | None, typer.Option(metavar="PATH", help="Minute bars: a file or a folder; event engine.")] = None,
@@ -77,9 +78,9 @@ def backtest_command(
     first, last = read_day("--start", start), read_day("--end", end)
     if first is not None and last is not None and first > last:
         raise DataError(f"--start {first} is after --end {last}: there is no session between them")
-    charges = Charges(spread_bps=spread_bps, fees=fees, in_cents=cents)
+    charges = Charges(spread_bps=spread_bps, fees=fees, in_cents=cents, margin_rate=margin_rate)
     if engine == "vector" and charges != Charges():
-        raise UsageError("--spread-bps, --fees and --cents are costs of single orders; they need --engine event")
+        raise UsageError("--spread-bps, --fees, --cents and --margin-rate are about single orders and nights; they need --engine event")
     if engine == "vector" and fill == "path":
         raise UsageError("--fill path works single orders along the session; it needs --engine event")
     terms = Terms(
