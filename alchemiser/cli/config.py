@@ -1,12 +1,17 @@
 """``alchemiser config``: every setting, its value and where it came from; and the reference page."""
 
 import sys
+from typing import Annotated
+
+import typer
 
 from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, load
+from alchemiser.cli.reference import Page, page
 from alchemiser.cli.tables import table
 from alchemiser.service.settings_load import describe
-from alchemiser.service.settings_reference import reference
 from alchemiser.service.view import to_json
+
+PageArgument = Annotated[Page, typer.Argument(metavar="[PAGE]", help="settings, commands, events, metrics or codes.")]
 
 
 def config_show(*, state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -23,9 +28,9 @@ def config_show(*, state: StateOption = None, config: ConfigOption = None, as_js
     sys.stdout.write(table([{"setting": key, "value": value, "from": place} for key, value, place in rows]))
 
 
-def config_reference() -> None:
-    """Print what every setting means, its type and its default, as Markdown.
+def config_reference(name: PageArgument = Page.settings) -> None:
+    """Print a page of the reference, as Markdown: what every setting means, its type and its default, or another page by its name.
 
     Example: alchemiser config reference > settings.md
     """
-    sys.stdout.write(reference())
+    sys.stdout.write(page(name))

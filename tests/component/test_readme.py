@@ -13,8 +13,9 @@ import pytest
 import structlog
 
 from alchemiser.cli.app import COMMANDS, run
+from alchemiser.cli.reference import Page
+from alchemiser.cli.reference import page as reference
 from alchemiser.domain import errors
-from alchemiser.service.settings_reference import reference
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -94,9 +95,10 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_the_reference_of_the_settings_is_current() -> None:
-    """``docs/settings.md`` is what ``alchemiser config reference`` prints."""
-    assert reference() == (ROOT / "docs" / "settings.md").read_text(), "run: alchemiser config reference > docs/settings.md"
+@pytest.mark.parametrize("name", Page)
+def test_the_reference_is_current(name: Page) -> None:
+    """Each page of the reference is what ``alchemiser config reference`` prints of the code as it is."""
+    assert reference(name) == (ROOT / "docs" / f"{name}.md").read_text(), f"run: alchemiser config reference {name} > docs/{name}.md"
 
 
 def test_every_exit_code_is_documented() -> None:
