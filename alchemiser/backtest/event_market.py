@@ -200,6 +200,10 @@ class Sight:
         found = self.panel.prices(symbols, self._seen(place))
         return {symbol: price * self._market.unit(symbol) for symbol, price in found.items()}
 
+    def version_of(self, symbols: Iterable[str]) -> str:
+        """Return nothing: which bars a run was made of is told with its result."""
+        return ""
+
     def _seen(self, place: int) -> int:
         if place > self._last:
             raise InvariantBroken(

@@ -13,6 +13,7 @@ import msgspec
 
 from alchemiser.domain.account import Account, BrokerPosition
 from alchemiser.domain.activities import AccountActivity, ActivityEntry, LotMethod, Treatment
+from alchemiser.domain.day_comparison import StrategyDay
 from alchemiser.domain.intents import Adjustment, Crossing, Denial, Intent, IntentOutcome
 from alchemiser.domain.market import Bar, Quote, Session
 from alchemiser.domain.money import ZERO
@@ -365,7 +366,8 @@ class TargetProposed(Event, frozen=True, kw_only=True):
     """A strategy computed its target weights; ``prices`` are the last prices it used, ``explanation`` is the path it took.
 
     ``header`` says when it is acted upon: the strategy decides every day, and may keep what it holds. ``tree`` is the path with its
-    numbers, ``None`` for a strategy in Python and for a path too long to keep every day. ``is_fragile`` says that it was close.
+    numbers, ``None`` for a strategy in Python and for a path too long to keep every day. ``is_fragile`` says that it was close. ``bars``
+    is the version of the daily bars that it saw: the same for the same days and closes of its symbols, empty where nobody asked for it.
     """
 
     rebalance_id: str
@@ -376,14 +378,17 @@ class TargetProposed(Event, frozen=True, kw_only=True):
     header: Header = Header(Frequency.DAILY)
     tree: dict[str, Any] | None = None
     is_fragile: bool = False
+    bars: str = ""
 
 
 class StrategyFailed(Event, frozen=True, kw_only=True):
-    """A strategy could not compute a target and keeps what it holds."""
+    """A strategy could not compute a target and keeps what it holds; ``prices`` and ``bars`` are what it saw, if it saw any."""
 
     rebalance_id: str
     strategy: str
     reason: str
+    prices: dict[str, float] = {}
+    bars: str = ""
 
 
 class RebalancePlanned(Event, frozen=True, kw_only=True):
@@ -639,6 +644,21 @@ class ResultReported(Event, frozen=True, kw_only=True):
     transferred: Decimal = ZERO
 
 
+class DayCompared(Event, frozen=True, kw_only=True):
+    """A session was recomputed by the backtest on the bars and quotes of its decision, and each strategy compared with it.
+
+    ``closes`` are the closes of the session that were used, in dollars. ``beyond`` are the strategies whose difference, up or down, is
+    more than ``limit_bps``: that is an alarm. ``rebalance_id`` is the plan that was recomputed, ``None`` without one.
+    """
+
+    session: date
+    rebalance_id: str | None
+    strategies: tuple[StrategyDay, ...]
+    closes: dict[str, Decimal]
+    limit_bps: Decimal
+    beyond: tuple[str, ...] = ()
+
+
 class TradingStateChanged(Event, frozen=True, kw_only=True):
     """Trading was made active, reducing, paused or halted, by whom and why; of one strategy, or of the account when there is none.
 
@@ -768,6 +788,7 @@ AnyEvent = (
     | ActivityBooked
     | LedgerCompared
     | ResultReported
+    | DayCompared
     | TradingStateChanged
     | ProfitPeaked
     | GuardTripped

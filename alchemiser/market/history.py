@@ -9,6 +9,7 @@ It does not fetch, adjust or store: the closes come adjusted from the venue or f
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from hashlib import blake2b
 from typing import Final, Self, TypeVar
 
 import numpy as np
@@ -82,6 +83,14 @@ class DailyHistory:
         days = self._of(symbol).days
         return date.fromordinal(int(days[-1])) if len(days) else None
 
+    def version_of(self, symbols: Iterable[str]) -> str:
+        """Return the version of the days and closes of these symbols: another one as soon as any of them differs, or is missing."""
+        whole = blake2b(digest_size=16)
+        for symbol in sorted(symbols):
+            series = self._series.get(symbol)
+            whole.update(f"{symbol} {series.digest() if series else 'none'}\n".encode())
+        return whole.hexdigest()
+
     def closes_with_live(self, symbol: str, day: date, price: float) -> Floats:
         """Return the closes of the days before ``day`` and the live price as the bar of ``day``; the array is read-only.
 
@@ -135,11 +144,12 @@ class _Series:
     whoever was handed a view of it and a new one is made, so views never change.
     """
 
-    __slots__ = ("_closes", "_days", "_next", "_size", "closes", "days")
+    __slots__ = ("_closes", "_days", "_digest", "_next", "_size", "closes", "days")
 
     def __init__(self, days: Days, closes: Floats) -> None:
         self._size = len(closes)
         self._next: float | None = None
+        self._digest = ""
         self._days, self._closes = _with_room(days), _with_room(closes)
         self._expose()
 
@@ -149,6 +159,7 @@ class _Series:
         self._days[self._size] = ordinal
         self._size += 1
         self._next = None
+        self._digest = ""
         self._expose()
 
     def closes_with(self, ordinal: int, price: float) -> Floats:
@@ -159,6 +170,14 @@ class _Series:
             self._write_next(price)
             joined = self._closes[: self._size + 1]
         return _read_only(joined)
+
+    def digest(self) -> str:
+        """Return the hash of days and closes, the same on every machine."""
+        if not self._digest:
+            of = blake2b(np.ascontiguousarray(self.days, dtype="<i8").tobytes(), digest_size=16)
+            of.update(np.ascontiguousarray(self.closes, dtype="<f8").tobytes())
+            self._digest = of.hexdigest()
+        return self._digest
 
     def count_through(self, ordinal: int) -> int:
         """Return how many bars are not after that day."""

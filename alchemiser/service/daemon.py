@@ -45,11 +45,13 @@ from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.quotes import QuoteBook
 from alchemiser.portfolio.activity_reader import ActivityReader
 from alchemiser.portfolio.asset_list import AssetList
+from alchemiser.portfolio.day import DayRecord
 from alchemiser.portfolio.handler import Rebalancer
 from alchemiser.portfolio.planning import PortfolioParts
 from alchemiser.risk.handler import GuardKeeper, GuardParts
 from alchemiser.risk.pre_trade import PreTrade
 from alchemiser.service.answers import Answers
+from alchemiser.service.day_comparison import ComparisonParts, DayComparison
 from alchemiser.service.decision_market import DecisionMarket
 from alchemiser.service.history_source import daily_bars_of
 from alchemiser.service.kill_switch import KillSwitch
@@ -216,6 +218,18 @@ class Daemon:
             owed=self.state.overview.owed_shortfalls,
             is_over=lambda day: clock.now() >= self._session_of(day).closes_at,
         )
+        self.day_comparison = DayComparison(
+            ComparisonParts(
+                record=self.state.day,
+                venue=parts.venue,
+                market=self.market,
+                clock=clock,
+                publish=self.bus.publish,
+                strategies=lambda: self.strategies.strategies,
+                run_aside=run_aside,
+                limit_bps=settings.risk.live_backtest_limit_bps,
+            )
+        )
         self.gaps = GapKeeper(
             reconciler=Reconciler(
                 ReconcilerParts(
@@ -319,6 +333,7 @@ class Daemon:
         bus.subscribe_inline("rebalances", state.rebalances.listens_to, state.rebalances)
         bus.subscribe_inline("trading state", state.trading.listens_to, state.trading)
         bus.subscribe_inline("guard state", state.guards.listens_to, state.guards)
+        bus.subscribe_inline("day record", DayRecord.listens_to, state.day)
         bus.subscribe_inline("submit gate", SubmitGate.listens_to, self.gate)
         bus.subscribe_inline("gap notes", GapKeeper.notes, self.gaps.note)
         bus.subscribe_inline("reconciliations", Reconciliations.listens_to, self.reconciliations)
@@ -343,6 +358,7 @@ class Daemon:
         newest = latest_per(type, only=(BarClosed, TimerElapsed))
         bus.subscribe("guards", GuardKeeper.listens_to, self.guards.handle, policy=newest)
         bus.subscribe("shortfall", ShortfallReporter.listens_to, self.shortfall.handle, limit_seconds=60.0)
+        bus.subscribe("day comparison", DayComparison.listens_to, self.day_comparison.handle, limit_seconds=120.0)
         bus.subscribe("execution", self.execution.listens_to, self.execution.handle, capacity=4096, policy=by_symbol)
 
     # --- life ---
@@ -416,6 +432,7 @@ class Daemon:
 
     async def _until_the_end(self) -> None:
         await self.scheduler.run()
+        await self.day_comparison.settled()
         self.request_stop("the last session is over")
 
     async def _turns(self, seconds: float) -> None:

@@ -105,7 +105,16 @@ class DecisionMarket:
                 prices[symbol] = price
             else:
                 absent[symbol] = price
-        return LivePanel(panel, today, prices, absent=absent)
+        return LivePanel(panel, today, prices, absent=absent, version_of=self._history.version_of)
+
+    async def history_of(self, session: date) -> DailyHistory:
+        """Return the daily bars before a session: those of its decision, or asked for again when they are no longer at hand.
+
+        Raises ``VenueError`` when they cannot be had and ``DataError`` when they cannot be used. The same bars have the same version.
+        """
+        if self._fetched_for == session:
+            return self._history
+        return DailyHistory.from_bars(await self._bars(self._symbols, self._sessions_needed, session))
 
     def volatility(self, weights: Mapping[str, float], *, sessions: int) -> float | None:
         """Return the yearly volatility of holding these weights, from the history of the last decision; ``None`` when it is too short."""
@@ -144,6 +153,7 @@ class DecisionMarket:
             if set(self._symbols) <= set(symbols) and self._sessions_needed <= sessions_needed:
                 break  # Else more was wanted meanwhile.
         self._history = DailyHistory.from_bars(bars)
+        self._history.version_of(self._history.symbols)  # Hashed now, with minutes to spare, and not between a decision and its orders.
         self._panel = PricePanel.before(self._history, today)
         self._fetched_for = today
         return self._panel

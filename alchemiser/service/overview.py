@@ -9,6 +9,7 @@ from alchemiser.domain.events import (
     AccountObserved,
     DaemonStarted,
     DaemonStopped,
+    DayCompared,
     DecisionDue,
     Event,
     HandlerFailed,
@@ -53,6 +54,7 @@ class OverviewMemory(msgspec.Struct, kw_only=True):
     reconciliation_failed: ReconciliationFailed | None = None
     shortfalls: dict[str, Shortfall] = {}
     unreported: dict[str, None] = {}
+    day: DayCompared | None = None
 
 
 class Overview(Remembering):
@@ -74,6 +76,7 @@ class Overview(Remembering):
         Reconciled,
         ReconciliationFailed,
         ResultReported,
+        DayCompared,
         HandlerFailed,
         RebalanceCompleted,
         RebalanceParked,
@@ -97,6 +100,7 @@ class Overview(Remembering):
         self.last_at: datetime | None = None
         self.shortfalls: dict[str, Shortfall] = {}
         self.unreported: dict[str, None] = {}
+        self.day: DayCompared | None = None
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
@@ -145,10 +149,12 @@ class Overview(Remembering):
             self.unreported.pop(oldest, None)
 
     def _compare(self, event: Event) -> None:
-        """Apply what came of a comparison with the broker."""
+        """Apply what came of a comparison with the broker, or with the backtest."""
         match event:
             case LedgerCompared():
                 self.comparison = event
+            case DayCompared():
+                self.day = event
             case Reconciled():
                 # What it applied is in the order states; kept is what it found.
                 self.reconciled, self.reconciliation_failed = msgspec.structs.replace(event, reports=()), None

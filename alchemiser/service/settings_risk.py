@@ -72,6 +72,12 @@ class RiskSettings(Section):
         default=Decimal(500), gt=0, description="A limit price further from the mid than this is refused, in basis points."
     )
     max_orders_per_day: int = Field(default=1_000, ge=1, description="The most orders that one session may see.")
+    live_backtest_limit_bps: Decimal = Field(
+        default=Decimal(50),
+        gt=0,
+        description="A strategy whose session was further than this from its backtest, up or down, raises an alarm: basis points of its "
+        "capital. See docs/live-against-backtest.md.",
+    )
     guards: GuardsSettings = Field(default_factory=dict, validate_default=True)
 
 

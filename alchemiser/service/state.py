@@ -15,6 +15,7 @@ from alchemiser.domain.events import Event
 from alchemiser.execution.order_states import OrdersMemory, OrderStates
 from alchemiser.execution.parking import ParkedSymbols, ParkingMemory
 from alchemiser.execution.rebalances import Rebalances, RebalancesMemory
+from alchemiser.portfolio.day import DayMemory, DayRecord
 from alchemiser.portfolio.ledger import Ledger, LedgerMemory
 from alchemiser.portfolio.standing import StandingMemory, StandingTargets
 from alchemiser.risk.guard_state import GuardMemory, GuardState
@@ -33,6 +34,7 @@ class StateMemory(msgspec.Struct, kw_only=True):
     guards: GuardMemory
     overview: OverviewMemory
     parked: ParkingMemory = msgspec.field(default_factory=lambda: ParkingMemory(parked={}))
+    day: DayMemory = msgspec.field(default_factory=DayMemory)
 
 
 _encode = msgspec.json.Encoder().encode
@@ -41,7 +43,7 @@ _decoder = msgspec.json.Decoder(StateMemory)
 
 
 class JournaledState:
-    """Orders, parked symbols, ledger, standing targets, rebalances, trading state, guards, overview.
+    """Orders, parked symbols, ledger, standing targets, rebalances, trading state, guards, the day's facts, overview.
 
     ``post`` publishes what they find; it is not called during a replay.
     """
@@ -54,6 +56,7 @@ class JournaledState:
         self.rebalances = Rebalances()
         self.trading = TradingState()
         self.guards = GuardState()
+        self.day = DayRecord(lambda: self.ledger.books, lambda: self.standing.by_strategy)
         self.overview = Overview()
 
     def replay(self, envelopes: Iterable[Envelope]) -> int:
@@ -76,6 +79,8 @@ class JournaledState:
                 self.trading(envelope)
             if isinstance(event, GuardState.listens_to):
                 self.guards(envelope)
+            if isinstance(event, DayRecord.listens_to):
+                self.day(envelope)
             if isinstance(event, Overview.listens_to):
                 self.overview(envelope)
         return count
@@ -111,6 +116,7 @@ class JournaledState:
         self.rebalances.remember(memory.rebalances)
         self.trading.remember(memory.trading)
         self.guards.remember(memory.guards)
+        self.day.remember(memory.day)
         self.overview.remember(memory.overview)
 
     def _memory(self) -> StateMemory:
@@ -123,6 +129,7 @@ class JournaledState:
             guards=self.guards.memory(),
             overview=self.overview.memory(),
             parked=self.parked.memory(),
+            day=self.day.memory(),
         )
 
 

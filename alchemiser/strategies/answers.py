@@ -54,18 +54,20 @@ async def answers(
 def answer_of(strategy: LoadedStrategy, panel: Panel, place: int, *, at: datetime, rebalance_id: str) -> TargetProposed | StrategyFailed:
     """Return what one strategy answers on a session of a panel."""
     outcome = strategy.on(panel).decide(place)
+    prices, bars = panel.prices(strategy.symbols, place), panel.version_of(strategy.symbols)
     if isinstance(outcome, NotComputable):
-        return StrategyFailed(at=at, rebalance_id=rebalance_id, strategy=strategy.name, reason=str(outcome))
+        return StrategyFailed(at=at, rebalance_id=rebalance_id, strategy=strategy.name, reason=str(outcome), prices=prices, bars=bars)
     return TargetProposed(
         at=at,
         rebalance_id=rebalance_id,
         strategy=strategy.name,
         weights=dict(outcome.weights),
-        prices=panel.prices(strategy.symbols, place),
+        prices=prices,
         explanation=outcome.explanation,
         header=strategy.header,
         tree=_journaled(outcome.tree),
         is_fragile=outcome.is_fragile,
+        bars=bars,
     )
 
 

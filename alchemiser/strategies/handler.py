@@ -20,6 +20,7 @@ from alchemiser.domain.events import (
 from alchemiser.domain.runtime import Clock
 from alchemiser.strategies.answers import DecisionMarket, answers
 from alchemiser.strategies.aside import RunAside, in_thread
+from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.renewal import Renewal
 
 
@@ -54,6 +55,11 @@ class StrategyHandler:
     def symbols(self) -> tuple[str, ...]:
         """Every symbol whose prices any of the strategies may need, sorted."""
         return tuple(sorted({symbol for strategy in self._renewal.strategies for symbol in strategy.symbols}))
+
+    @property
+    def strategies(self) -> tuple[LoadedStrategy, ...]:
+        """The strategies as they run now."""
+        return self._renewal.strategies
 
     def answers(self, rebalance_id: str) -> AsyncIterator[TargetProposed | StrategyFailed]:
         """Return what every strategy answers now, one after the other; nothing is published."""

@@ -4,7 +4,7 @@ Only that last bar is computed when a price changes: everything that depends on 
 shared by all live panels on top of it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 
 import numpy as np
@@ -19,8 +19,18 @@ from alchemiser.strategies.panel import PRICE, PricePanel, too_short
 class LivePanel:
     """A panel of history with live prices behind its last session."""
 
-    def __init__(self, history: PricePanel, today: date, live: Mapping[str, float], *, absent: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        history: PricePanel,
+        today: date,
+        live: Mapping[str, float],
+        *,
+        absent: Mapping[str, str] | None = None,
+        version_of: Callable[[Iterable[str]], str] = lambda symbols: "",
+    ) -> None:
         """Take the live price of each symbol that has one; ``absent`` says of others why they have none that may be used.
+
+        ``version_of`` tells the version of the history of some symbols.
 
         Raises ``DataError`` when the history reaches today, or when a price is not a positive number.
         """
@@ -33,6 +43,7 @@ class LivePanel:
         self._today = today
         self._live = live
         self._absent = absent or {}
+        self._version_of = version_of
         self._values: dict[tuple[str, Measure], float | NotComputable] = {}
 
     def __len__(self) -> int:
@@ -75,6 +86,10 @@ class LivePanel:
         if place < len(self.history):
             return self.history.prices(symbols, place)
         return {symbol: self._live[symbol] for symbol in symbols if symbol in self._live}
+
+    def version_of(self, symbols: Iterable[str]) -> str:
+        """Return the version of the bars before today of these symbols; the live prices are told by themselves."""
+        return self._version_of(symbols)
 
     def _value(self, symbol: str, measure: Measure) -> float | NotComputable:
         price = self._live.get(symbol)

@@ -74,6 +74,9 @@ class Panel(Protocol):
     def prices(self, symbols: Iterable[str], place: int) -> dict[str, float]:
         """Return the close of each symbol that has one at that session."""
 
+    def version_of(self, symbols: Iterable[str]) -> str:
+        """Return the version of the bars of these symbols that a live decision saw, empty where nobody asks for it."""
+
 
 class PricePanel:
     """Closes by symbol on common sessions. ``absent`` says of a symbol without closes why it has none."""
@@ -192,6 +195,10 @@ class PricePanel:
         """Return the close of each symbol that has one at that session."""
         found = {symbol: self.column(symbol, PRICE).at(place) for symbol in symbols}
         return {symbol: price for symbol, price in found.items() if price is not None}
+
+    def version_of(self, symbols: Iterable[str]) -> str:
+        """Return nothing: which bars a backtest was made of is told with its result."""
+        return ""
 
     def kept(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
         """Return what was made under a key before, or make it now: what is computed over all sessions is computed once per panel."""
