@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "positions": Target("alchemiser.cli.ask:positions_command", "What the account holds, and for which strategy."),
     "orders": Target("alchemiser.cli.ask:orders_command", "The orders of the session."),
     "pnl": Target("alchemiser.cli.ask:pnl_command", "Equity, cash and profit, per strategy."),
+    "compare-day": Target("alchemiser.cli.compare_day:compare_day_command", "How far the last session was from its backtest, and why."),
     "events": Target("alchemiser.cli.ask:events_command", "The last events of the journal."),
     "strategies": Target("alchemiser.cli.ask:strategies_command", "The strategies, their shares and their last targets."),
     "pause": Target("alchemiser.cli.control:pause_command", "Send nothing new; open orders stay. Or of one strategy."),

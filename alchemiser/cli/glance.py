@@ -42,7 +42,8 @@ def pnl_text(pnl: Document, history: Sequence[Document], *, is_plain: bool = Fal
     rows = [_strategy(name, one, history, is_plain=is_plain) for name, one in pnl["strategies"].items()]
     lines += ["", table(rows).rstrip("\n")] if rows else []
     costs = _costs(pnl.get("shortfall"))
-    return "\n".join([*lines, *(["", *costs] if costs else [])]) + "\n"
+    off = _off_backtest(pnl.get("live_against_backtest"))
+    return "\n".join([*lines, *(["", *costs] if costs else []), *(["", off] if off else [])]) + "\n"
 
 
 def positions_text(positions: Sequence[Document], *, is_plain: bool = False) -> str:
@@ -127,6 +128,17 @@ def _costs(shortfall: Document | None) -> list[str]:
         if one is not None
     ]
     return [table(rows).rstrip("\n")]
+
+
+def _off_backtest(day: Document | None) -> str:
+    """Return in one line how far the last session was from its backtest; ``compare-day`` has the parts."""
+    if day is None:
+        return ""
+    each = [
+        f"{name} {'not compared' if one['reason'] is not None else format(Decimal(one['difference_bps']), '+.1f')}"
+        for name, one in day["strategies"].items()
+    ]
+    return f"off the backtest on {day['session']}, in basis points: {', '.join(each)}"
 
 
 def _money(amount: Any) -> str:

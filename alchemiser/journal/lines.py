@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.events import ActivityBooked, Event, ExecutionReported, FillBooked, OrderFilled, OrderIntended
+from alchemiser.domain.events import ActivityBooked, DayCompared, Event, ExecutionReported, FillBooked, OrderFilled, OrderIntended
 from alchemiser.domain.money import number_string
 
 WIDEST = 240
@@ -47,6 +47,11 @@ def story_of(event: Event) -> str:
             about = "" if row.symbol is None else f" {row.symbol}"
             parts = "".join(f", {entry.strategy} {number_string(entry.quantity)} and {number_string(entry.cash)}" for entry in entries)
             return f"{row.kind}{about} {number_string(row.amount)} as {treatment}{parts}"
+        case DayCompared(session=session, strategies=strategies):
+            numbers = [
+                (one.strategy, "not compared" if one.compared is None else f"{one.compared.difference_bps:+f}") for one in strategies
+            ]
+            return f"{session} off the backtest in bps: {', '.join(f'{name} {off}' for name, off in numbers)}"
         case _:
             fields = (name for name in event.__struct_fields__ if name != "at")
             return "  ".join(f"{name}={_text(getattr(event, name))}" for name in fields)

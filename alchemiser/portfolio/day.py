@@ -191,9 +191,8 @@ class DayRecord(Remembering):
         if plan.is_flatten or is_of_a_kill(plan.rebalance_id):
             today.spoilt = today.spoilt or "somebody had everything sold"
         elif today.plan is not None:
-            today.spoilt = (
-                today.spoilt or f"{today.plan.rebalance_id} and {plan.rebalance_id} were planned; only a day of one plan is compared"
-            )
+            both = f"{today.plan.rebalance_id} and {plan.rebalance_id}"
+            today.spoilt = today.spoilt or f"{both} were planned; only a session of one plan is compared"
         elif today.decision is None or today.decision.rebalance_id != plan.rebalance_id:
             today.spoilt = today.spoilt or f"the answers that {plan.rebalance_id} was made of are not known"
         if today.plan is None:

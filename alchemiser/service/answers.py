@@ -108,6 +108,10 @@ class Answers(JournaledView):
             others["trading"] = reduces
         alarms = {f"guard {key}": f"{key} ({trip.action}): {trip.text}" for key, trip in sorted(self._state.guards.trips.items())}
         alarms |= {f"strategy_trading {name}": one.words(name) for name, one in self._state.trading.scopes.strategies().items()}
+        if (day := overview.day) is not None:
+            far = {one.strategy: one.compared.difference_bps for one in day.strategies if one.compared and one.strategy in day.beyond}
+            texts = {name: f"{name} was {bps:+.1f} basis points off its backtest on {day.session}" for name, bps in far.items()}
+            alarms |= {f"live_backtest {name}": f"{text}; the limit is {day.limit_bps:f}" for name, text in texts.items()}
         return self._vitals.report(self._gate.reasons, others, alarms)
 
     async def plan(self) -> Preview:
@@ -231,6 +235,7 @@ class Answers(JournaledView):
         account = overview.account.account if overview.account else None
         marks = self.marks()
         unrealised = {name: books[name].unrealised(marks) for name in sorted(books)}
+        compared = overview.day.strategies if overview.day else ()
         profit = {name: books[name].realised + unrealised[name] + books[name].income for name in sorted(books)}
         return Gauges(
             health=self.health(),
@@ -249,6 +254,8 @@ class Answers(JournaledView):
             trading_state=self._state.trading.state,
             guards_tripped=Tally(trip.guard for trip in self._state.guards.trips.values()),
             events_published=self._bus.last_sequence,
+            off_backtest_bps={one.strategy: one.compared.difference_bps for one in compared if one.compared},
+            beyond_backtest=len(overview.day.beyond) if overview.day else 0,
             last_decision_at=overview.decision.at if overview.decision else None,
         )
 

@@ -12,7 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
+from alchemiser.domain.day_comparison import StrategyDay
 from alchemiser.domain.events import (
+    DayCompared,
     DecisionMissed,
     Event,
     FillBroken,
@@ -134,6 +136,26 @@ def _not_reloaded(event: StrategyNotReloaded) -> Bulletin:
     return Bulletin(Level.WARNING, f"reload {event.strategy}", f"A new version of {event.strategy} was not taken", text)
 
 
+def _off_backtest(event: DayCompared) -> Bulletin | None:
+    if not event.beyond:
+        return None
+    names = ", ".join(event.beyond)
+    lines = [_against_backtest(one) for one in event.strategies if one.strategy in event.beyond]
+    text = "\n".join([f"{event.session}, the limit is {event.limit_bps:f} basis points:", *lines])
+    return Bulletin(Level.WARNING, f"off backtest {event.session}", f"Live was off the backtest: {names}", text)
+
+
+def _against_backtest(one: StrategyDay) -> str:
+    """Return in one line how far a strategy was from its backtest, the largest parts first."""
+    if one.compared is None:
+        return f"{one.strategy}: not compared with its backtest: {one.reason}."
+    parts = sorted((part for part in one.compared.parts if part.bps), key=lambda part: -abs(part.bps))
+    of = ", ".join(f"{part.part} {part.bps:+.1f}" for part in parts)
+    symbols = ", ".join(other.symbol for other in one.other_weights)
+    otherwise = f"; decided otherwise of {symbols}" if symbols else ""
+    return f"{one.strategy}: {one.compared.difference_bps:+.1f} basis points off its backtest{f' ({of})' if of else ''}{otherwise}."
+
+
 WRITERS: Final[dict[type[Event], Callable[[Any], Bulletin | None]]] = {
     StrategyFailed: _strategy_failed,
     DecisionMissed: _decision_missed,
@@ -150,6 +172,7 @@ WRITERS: Final[dict[type[Event], Callable[[Any], Bulletin | None]]] = {
     GapOpened: _gap,
     FillBroken: _broken,
     StrategyNotReloaded: _not_reloaded,
+    DayCompared: _off_backtest,
 }
 """The events that may need a person, and what is written about each; ``None`` when this one does not."""
 
@@ -160,8 +183,13 @@ def bulletin_of(event: Event) -> Bulletin | None:
     return None if write is None else write(event)
 
 
-def digest(result: ResultReported, history: Sequence[Mapping[str, Any]], orders: Sequence[Mapping[str, Any]]) -> Bulletin:
-    """Return the message at the end of a session: equity and its change, profit by strategy, orders, costs.
+def digest(
+    result: ResultReported,
+    history: Sequence[Mapping[str, Any]],
+    orders: Sequence[Mapping[str, Any]],
+    compared: DayCompared | None = None,
+) -> Bulletin:
+    """Return the message at the end of a session: equity and its change, profit by strategy, orders, costs, and how far from the backtest.
 
     ``history`` are the rows of ``service.results``, ``orders`` those of the session as the API gives them.
     """
@@ -180,6 +208,7 @@ def digest(result: ResultReported, history: Sequence[Mapping[str, Any]], orders:
     costs = [row["arrival_bps"] for row in filled if row.get("arrival_bps") is not None]
     if costs:
         lines.append(f"Slippage from the arrival price {sum(costs) / len(costs):+.1f} basis points on average.")
+    lines += [_against_backtest(one) for one in compared.strategies] if compared else []
     return Bulletin(Level.INFO, f"digest {result.session}", f"{result.session}: {result.equity:,.2f}", "\n".join(lines))
 
 

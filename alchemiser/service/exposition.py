@@ -101,6 +101,11 @@ def _money(gauges: Gauges) -> Iterator[Metric]:
     yield _value("symbols_parked", "Symbols of which nothing is sent until somebody looks.", gauges.symbols_parked)
     yield _values("realised_dollars", "Profit realised by a strategy.", "strategy", gauges.realised)
     yield _values("unrealised_dollars", "Profit of what a strategy holds.", "strategy", gauges.unrealised)
+    about = "How far the last session of a strategy was from its backtest, in basis points of its capital; below zero live was worse."
+    yield _values("live_backtest_difference_bps", about, "strategy", gauges.off_backtest_bps)
+    yield _value(
+        "live_backtest_beyond", "Strategies whose last session was further from its backtest than the limit.", gauges.beyond_backtest
+    )
     if gauges.last_decision_at is not None:
         yield _value("last_decision_timestamp_seconds", "When the last decision was due.", gauges.last_decision_at.timestamp())
 

@@ -15,7 +15,7 @@ import structlog
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import ConfigError
-from alchemiser.domain.events import Event, ResultReported
+from alchemiser.domain.events import DaemonStopping, DayCompared, Event, ResultReported, SessionOpened
 from alchemiser.service.bulletins import WRITERS, Bulletin, Editor, Level, bulletin_of, digest
 from alchemiser.service.deferred import load
 from alchemiser.service.settings import NotificationSettings
@@ -81,7 +81,7 @@ class Messenger:
     ``history`` and ``orders`` are what a digest is made of; ``count`` is told of each delivery whether it worked.
     """
 
-    listens_to: tuple[type[Event], ...] = (*WRITERS, ResultReported)
+    listens_to: tuple[type[Event], ...] = (*WRITERS, ResultReported, SessionOpened, DaemonStopping)
 
     def __init__(
         self,
@@ -102,16 +102,32 @@ class Messenger:
         self._orders = orders
         self._count = count
         self._random = random
+        self._result: ResultReported | None = None
         self._waiting: deque[Bulletin] = deque()
         self._woken = asyncio.Event()
 
     def __call__(self, envelope: Envelope) -> None:
         """Have a message about an event wait, if there is one."""
         event = envelope.event
-        if isinstance(event, ResultReported):
-            bulletin = digest(event, self._history(), self._orders()) if self._sends_digest else None
-        else:
-            bulletin = bulletin_of(event)
+        match event:
+            case ResultReported():
+                self._result = event
+            case SessionOpened() | DaemonStopping():
+                self._send_digest(None)
+            case DayCompared(session=session):
+                if self._result is not None and self._result.session == session:
+                    self._send_digest(event)
+                self._send(bulletin_of(event))
+            case _:
+                self._send(bulletin_of(event))
+
+    def _send_digest(self, compared: DayCompared | None) -> None:
+        """Have the digest of the result wait that is at hand: with the comparison that follows it soon, or when that does not come."""
+        result, self._result = self._result, None
+        if result is not None and self._sends_digest:
+            self._send(digest(result, self._history(), self._orders(), compared))
+
+    def _send(self, bulletin: Bulletin | None) -> None:
         admitted = bulletin and self._editor.admit(bulletin, asyncio.get_running_loop().time())
         if admitted:
             if len(self._waiting) >= WAITING_AT_MOST:

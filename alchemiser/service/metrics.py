@@ -58,6 +58,7 @@ class Gauges(msgspec.Struct, frozen=True, kw_only=True):
     """What is read at a scrape. Money in dollars; ages in seconds, absent while a stream has brought nothing yet.
 
     ``drawdown`` is how far the equity is below its peak, as a share of it; ``below_peak`` how far a strategy's profit is below its own.
+    ``off_backtest_bps`` is how far each strategy's last session was from its backtest, ``beyond_backtest`` how many were beyond the limit.
     """
 
     health: HealthReport
@@ -78,6 +79,8 @@ class Gauges(msgspec.Struct, frozen=True, kw_only=True):
     symbols_parked: int = 0
     tasks: int = 0
     last_decision_at: datetime | None = None
+    off_backtest_bps: Mapping[str, Decimal] = {}
+    beyond_backtest: int = 0
 
 
 class Count(msgspec.Struct):

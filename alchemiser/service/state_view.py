@@ -17,6 +17,7 @@ from alchemiser.domain.reconciliation import MEANINGS, Difference
 from alchemiser.domain.shortfall import OrderShortfall, Slippage
 from alchemiser.domain.trading import HALTED
 from alchemiser.portfolio.returns import Return, Standing, of_account, of_strategy, return_of, standing_of
+from alchemiser.service.day_view import day_document
 from alchemiser.service.results import ResultHistory, ResultReader
 from alchemiser.service.state import JournaledState
 from alchemiser.service.view import Plain
@@ -174,6 +175,7 @@ class JournaledView:
             "strategies": strategies,
             "last_session": None if result is None else msgspec.structs.asdict(result),
             "shortfall": self._shortfall(),
+            "live_against_backtest": day_document(day) if (day := self._state.overview.day) else None,
         }
 
     def _standings(self, marks: Mapping[str, Decimal]) -> list[Standing]:

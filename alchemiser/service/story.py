@@ -12,6 +12,7 @@ from alchemiser.domain.events import (
     DaemonStarted,
     DaemonStopped,
     DaemonStopping,
+    DayCompared,
     DecisionMissed,
     Event,
     ExecutionReported,
@@ -110,6 +111,7 @@ class Storyteller:
         ActivityBooked,
         LedgerCompared,
         ResultReported,
+        DayCompared,
         TradingStateChanged,
         TradingStatusChanged,
         GuardCleared,
@@ -132,7 +134,7 @@ class Storyteller:
             words["rebalance"] = envelope.correlation
         words |= _words(event)
         name = _snake(type(event).__name__)
-        if isinstance(event, _ERRORS) or (isinstance(event, LedgerCompared) and event.differences):
+        if isinstance(event, _ERRORS) or (isinstance(event, LedgerCompared) and event.differences) or _is_off_backtest(event):
             self._log.error(name, **words)
         elif isinstance(event, _WARNINGS) or (isinstance(event, Reconciled) and event.parked):
             self._log.warning(name, **words)
@@ -163,7 +165,7 @@ def _words(event: Event) -> dict[str, Any]:
             return {"outcomes": outcomes} | ({"reason": event.reason} if isinstance(event, RebalanceParked) else {})
         case OrderIntended() | ExecutionReported() | CancelRequested() | OrderFilled() | OrderClosed():
             return _of_an_order(event)
-        case FillBroken() | ActivityBooked():
+        case FillBroken() | ActivityBooked() | DayCompared():
             return _of_the_books(event)
         case DaemonStopped(open_orders=open_orders):
             return {"open_orders": open_orders}  # The stages have lines of their own.
@@ -198,7 +200,9 @@ def _of_an_order(event: OrderIntended | ExecutionReported | CancelRequested | Or
             return {"order": event.client_order_id, "state": event.state} | ({"reason": event.reason} if event.reason else {})
 
 
-def _of_the_books(event: FillBroken | ActivityBooked) -> dict[str, Any]:
+def _of_the_books(event: FillBroken | ActivityBooked | DayCompared) -> dict[str, Any]:
+    if isinstance(event, DayCompared):
+        return _of_the_day(event)
     if isinstance(event, FillBroken):
         fill = event.fill
         return {
@@ -214,6 +218,19 @@ def _of_the_books(event: FillBroken | ActivityBooked) -> dict[str, Any]:
     if event.entries:
         words["strategies"] = sorted({entry.strategy for entry in event.entries})
     return words
+
+
+def _is_off_backtest(event: Event) -> bool:
+    return isinstance(event, DayCompared) and bool(event.beyond)
+
+
+def _of_the_day(event: DayCompared) -> dict[str, Any]:
+    numbers = {one.strategy: float(one.compared.difference_bps) for one in event.strategies if one.compared}
+    words: dict[str, Any] = {"session": event.session.isoformat(), "difference_bps": numbers}
+    if event.beyond:
+        words |= {"beyond": list(event.beyond), "limit_bps": number_string(event.limit_bps)}
+    reasons = {one.strategy: one.reason for one in event.strategies if one.reason}
+    return words | ({"not_compared": reasons} if reasons else {})
 
 
 def _money(amount: Decimal) -> str:

@@ -22,6 +22,7 @@ REMEDIES = {
     "parked": "see `alchemiser status`; what agrees is cleared by `alchemiser reconcile`, by hand by `alchemiser reconcile --clear SYMBOL`",
     "killed": "see `alchemiser status` for what it did and could not; alchemiser resume, once the reason is understood",
     "guard": "look into what it says, then alchemiser rearm NAME; docs/risk.md",
+    "live_backtest": "alchemiser compare-day says which part of it is to blame; docs/live-against-backtest.md",
     "strategy_trading": "alchemiser resume --strategy NAME, once the reason is understood",
     "strategy": "alchemiser strategies; the reason says what is missing",
 }

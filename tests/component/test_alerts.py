@@ -33,6 +33,7 @@ FIRES: dict[str, tuple[str, str, str]] = {
     "AlchemiserLedgerDiffers": ("alchemiser_ledger_differences", "1x30", "0x30"),
     "AlchemiserSymbolParked": ("alchemiser_symbols_parked", "1x30", "0x30"),
     "AlchemiserGuardTripped": ('alchemiser_guards_tripped{guard="drawdown"}', "1x30", "0x30"),
+    "AlchemiserOffBacktest": ("alchemiser_live_backtest_beyond", "1x30", "0x30"),
     "AlchemiserTradingRestricted": ('alchemiser_trading_state{state="halted"}', "1x30", "0x30"),
     "AlchemiserStrategyFailed": ('alchemiser_strategy_failures_total{strategy="klm"}', "0+1x30", "5x30"),
     "AlchemiserDecisionOverdue": ("alchemiser_last_decision_timestamp_seconds", "-500000x30", "0x30"),

@@ -168,6 +168,7 @@ class _Stage:
                 state.rebalances,
                 state.trading,
                 state.guards,
+                state.day,
                 state.overview,
             ):
                 bus.subscribe_inline(type(part).__name__, part.listens_to, part)

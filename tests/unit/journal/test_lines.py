@@ -38,7 +38,7 @@ def test_any_other_event_shows_its_fields() -> None:
         at=START, rebalance_id="20250303.1", strategy="tecl", weights={"TECL": 1.0}, prices={}, explanation=("RSI of TQQQ", "")
     )
     shown = 'rebalance_id=20250303.1  strategy=tecl  weights={TECL 1.0}  prices={}  explanation=["RSI of TQQQ", ""]'
-    assert f"{shown}  header=(frequency=daily threshold=-)  tree=-  is_fragile=False" == story_of(target)
+    assert f'{shown}  header=(frequency=daily threshold=-)  tree=-  is_fragile=False  bars=""' == story_of(target)
 
     assert "session=(date=2025-03-03 " in story_of(SessionOpened(at=START, session=SESSION))
     assert "capital={one 1000}  intents=[]" in story_of(planned())

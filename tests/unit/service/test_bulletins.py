@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alchemiser.domain import events
+from alchemiser.domain.day_comparison import OtherWeight, Part, StrategyDay, compared
 from alchemiser.domain.orders import Fill, Side
 from alchemiser.domain.reconciliation import Parking
 from alchemiser.service.bulletins import HOUR_SECONDS, WRITERS, Bulletin, Editor, Level, bulletin_of, digest
@@ -25,6 +26,13 @@ FILL = Fill(
     at=AT,
 )
 PARKING = Parking(code="split", reason="the broker has twice as many", since=AT)
+
+OFF = StrategyDay(
+    strategy="tecl",
+    compared=compared(Decimal(1000), Decimal(-6), Decimal(0), [(Part.EXECUTION, Decimal("-5.5")), (Part.FEES, Decimal("-0.5"))]),
+    other_weights=(OtherWeight(symbol="SPY", live=1.0, backtest=None),),
+)
+UNCOMPARED = StrategyDay(strategy="klm", reason="no decision was due")
 
 TOLD: tuple[tuple[events.Event, Level, str], ...] = (
     (events.StrategyFailed(at=AT, rebalance_id="r", strategy="tecl", reason="no bars of KMLM"), Level.ERROR, "no bars of KMLM"),
@@ -72,12 +80,20 @@ TOLD: tuple[tuple[events.Event, Level, str], ...] = (
     (events.GapOpened(at=AT, stream="orders", since=AT, reason="closed 1006"), Level.WARNING, "closed 1006"),
     (events.FillBroken(at=AT, fill=FILL, replaced_by=None, reason="bust"), Level.WARNING, "2 TECL at 100 were taken back"),
     (events.StrategyNotReloaded(at=AT, strategy="tecl", reason="line 3"), Level.WARNING, "line 3"),
+    (
+        events.DayCompared(
+            at=AT, session=DAY, rebalance_id="r", strategies=(OFF, UNCOMPARED), closes={}, limit_bps=Decimal(50), beyond=("tecl",)
+        ),
+        Level.WARNING,
+        "tecl: -60.0 basis points off its backtest (execution -55.0, fees -5.0); decided otherwise of SPY.",
+    ),
 )
 
 NOT_TOLD: tuple[events.Event, ...] = (
     events.Reconciled(at=AT, reason="timer", attempts=1, reports=(), differences=(), parked={}),
     events.ReconciliationFailed(at=AT, reason="gap", code="venue_unavailable", error="x", retries=True),
     events.LedgerCompared(at=AT, session=DAY, differences=()),
+    events.DayCompared(at=AT, session=DAY, rebalance_id="r", strategies=(OFF,), closes={}, limit_bps=Decimal(60)),
     events.TradingStateChanged(at=AT, state="active", by="operator", reason="fine"),
     events.OrderFilled(at=AT, fill=FILL),
 )

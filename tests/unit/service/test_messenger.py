@@ -19,8 +19,9 @@ from aiohttp import web
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.cli.app import run
+from alchemiser.domain.day_comparison import StrategyDay
 from alchemiser.domain.errors import ConfigError
-from alchemiser.domain.events import DecisionMissed, Event, ResultReported
+from alchemiser.domain.events import DaemonStopping, DayCompared, DecisionMissed, Event, ResultReported
 from alchemiser.service.bulletins import Bulletin, Level
 from alchemiser.service.messenger import ATTEMPTS, WAITING_AT_MOST, Address, Messenger, addresses
 from alchemiser.service.secrets import secrets_of
@@ -32,9 +33,15 @@ MISSED = DecisionMissed(at=AT, session=date(2025, 3, 3), reason="started too lat
 PASSWORD = "hunter2-hunter2"
 
 
-def missed(number: int) -> Event:
-    """Return news of which each is new."""
+def result(number: int) -> Event:
+    """Return the result of a session."""
     return ResultReported(at=AT, session=date(2025, 1, 1 + number), equity=Decimal(1), cash=Decimal(1), realised={}, unrealised={})
+
+
+def compared(number: int) -> Event:
+    """Return the comparison of that session with its backtest."""
+    one = StrategyDay(strategy="tecl", reason="no decision was due")
+    return DayCompared(at=AT, session=date(2025, 1, 1 + number), rebalance_id=None, strategies=(one,), closes={}, limit_bps=Decimal(50))
 
 
 class Desk:
@@ -120,8 +127,26 @@ def test_the_digest_is_sent_unless_it_is_not_wanted() -> None:
     async def scene() -> None:
         for wanted, count in ((True, 1), (False, 0)):
             desk = Desk(digest=wanted)
-            await desk.hear(missed(1), seconds=1)
+            await desk.hear(result(1), compared(1), seconds=1)
             assert count == len(desk.sent)
+
+    virtual(scene)
+
+
+def test_the_digest_waits_for_the_comparison_with_the_backtest_and_not_for_ever() -> None:
+    """It has the comparison of its own session; when none comes it goes out as the next session opens or the daemon stops."""
+
+    async def scene() -> None:
+        desk = Desk()
+        await desk.hear(result(1), seconds=1)
+        assert desk.sent == []
+        await desk.hear(compared(2), seconds=1)
+        assert desk.sent == []
+        await desk.hear(compared(1), seconds=1)
+        assert desk.sent[0][1].text.endswith("tecl: not compared with its backtest: no decision was due.")
+        await desk.hear(result(2), DaemonStopping(at=AT, reason="drill"), seconds=1)
+        assert "backtest" not in desk.sent[1][1].text
+        assert len(desk.sent) == 2
 
     virtual(scene)
 

@@ -65,6 +65,7 @@ class Leaving:
             self.state.rebalances,
             self.state.trading,
             self.state.guards,
+            self.state.day,
             self.state.overview,
             self.gate,
             self.stopping,

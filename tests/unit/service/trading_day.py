@@ -201,6 +201,7 @@ class Life:
             state.rebalances,
             state.trading,
             state.guards,
+            state.day,
             state.overview,
         ):
             if isinstance(envelope.event, part.listens_to):
