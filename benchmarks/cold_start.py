@@ -147,9 +147,40 @@ def daemon_environ(base: dict[str, str], venue: dict[str, str], port: int) -> di
     }
 
 
+class Running(NamedTuple):
+    """A daemon that is ready: its process, and the port of its door."""
+
+    pid: int
+    port: int
+
+
+@contextmanager
+def daemon(directory: Path, environ: dict[str, str], venue: dict[str, str]) -> Iterator[Running]:
+    """Run a daemon that trades at this exchange; yield it when it is ready, and stop it."""
+    port, log = free_port(), directory / "log"
+    command = [sys.executable, "-m", "alchemiser", "run", "--paper", "--state", str(directory / "state")]
+    ours = daemon_environ(environ, venue, port)
+    with log.open("wb") as output, subprocess.Popen(command, env=ours, stdout=output, stderr=output) as process:
+        try:
+            began = time.perf_counter()
+            while not is_ready(port):
+                if process.poll() is not None or time.perf_counter() - began > DEADLINE_SECONDS:
+                    raise RuntimeError(f"the daemon did not become ready:\n{log.read_text()[-4000:]}")
+                time.sleep(0.02)
+            yield Running(process.pid, port)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def clean_environ() -> dict[str, str]:
+    """Return the environment without settings of whoever runs the benchmark."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("ALCHEMISER", "APCA", "PYTHONDONTWRITE"))}
+
+
 def measure(directory: Path) -> dict[str, list[Start]]:
     """Start every side in turn and return what was measured."""
-    environ = {key: value for key, value in os.environ.items() if not key.startswith(("ALCHEMISER", "APCA", "PYTHONDONTWRITE"))}
+    environ = clean_environ()
     environ["PYTHONPYCACHEPREFIX"] = str(directory / "bytecode")
     sides = ["daemon", "aiohttp alone", *(["peer"] if find_spec("alpaca") else [])]
     starts: dict[str, list[Start]] = {side: [] for side in sides}
