@@ -150,7 +150,7 @@ def test_recordings_replace_days_of_the_daily_bars(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("symbol,ts,colour\nXYZ,2025-03-03T14:30:00Z,red\n", "neither trades, nor bars, nor quotes"),
-        ("ts,price,size\n", "expected the column ts"),
+        ("symbol,price,size\n", "expected the column ts"),
         ("symbol,ts,price,size\nXYZ,2025-03-03T14:30:00,1,1\n", "line 2: ts is"),
         ("symbol,ts,price,size\nXYZ,noonZ,1,1\n", "a ts cannot be read"),
         ("symbol,ts,price,size\nXYZ,2025-03-03T14:30:00Z,dear,1\n", "line 2: price is"),
@@ -201,3 +201,9 @@ def test_real_minutes_come_back() -> None:
         assert volume <= bar.volume <= max(volume, 4), line
         compared += 1
     assert compared > 4_000
+
+
+def test_a_file_without_symbols_is_named_after_its_own(tmp_path: Path) -> None:
+    """``spy.csv`` needs no column for it, compressed or not."""
+    (tmp_path / "spy.csv").write_text("ts,price,size\n2013-10-07T13:30:00Z,10,100\n")
+    assert read_recordings(tmp_path).symbols == ("SPY",)
