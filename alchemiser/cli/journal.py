@@ -87,6 +87,7 @@ def journal_verify(*, state: StateOption = None, config: ConfigOption = None, as
             "intact": found.is_intact,
             **msgspec.to_builtins(chain),
             "tail": {**msgspec.to_builtins(found.tail), "text": found.tail.text},
+            "begins_after": found.begins_after,
             "dropped": list(found.dropped),
             "snapshots": msgspec.to_builtins(found.snapshots),
             "problems": list(found.problems),
@@ -102,7 +103,13 @@ def journal_verify(*, state: StateOption = None, config: ConfigOption = None, as
             sys.stdout.write(f"  an earlier start dropped the end, {told}\n")
         for check in found.snapshots:
             sys.stdout.write(f"  snapshot after event {check.sequence}: {check.note or 'equal to a replay'}\n")
-        sys.stdout.write(f"  orders, executions, money: no rule is broken\n  state hash: {found.state_hash}\n")
+        if found.begins_after:
+            sys.stdout.write(
+                f"  events up to {found.begins_after} are in an archive that is not here: orders and money were not added up\n"
+            )
+        else:
+            sys.stdout.write("  orders, executions, money: no rule is broken\n")
+        sys.stdout.write(f"  state hash: {found.state_hash}\n")
     if not found.is_intact:
         raise VerificationFailed(f"journal {document['journal']}: {found.first_problem}")
 

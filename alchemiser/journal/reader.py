@@ -1,7 +1,7 @@
 """Reading a journal, also while a daemon writes it: events, snapshots, and the check of the chain.
 
-A reader sees what has been committed. It reads in pages, each its own short transaction, so that it never keeps the writer's log from
-being checkpointed.
+A reader sees what has been committed, the events that were moved into the archive before those of the journal. It reads in pages, each its
+own short transaction, so that it never keeps the writer's log from being checkpointed.
 """
 
 import sqlite3
@@ -15,6 +15,7 @@ import msgspec
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import DataError, VerificationFailed
 from alchemiser.domain.events import Event
+from alchemiser.journal.archive import Start, archive_of, join_archive, start_of
 from alchemiser.journal.format import COLUMNS, Row, Snapshot, checksum_of, decode_row, first_checksum, snapshot_checksum
 from alchemiser.journal.lock import WriterLock
 from alchemiser.journal.migrate import readable_format
@@ -57,6 +58,8 @@ class JournalReader:
         self.epoch = epoch
         self.format = number
         self._connection = connection
+        self._archive = archive_of(path)
+        self._is_joined = join_archive(path, connection, epoch)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -69,11 +72,13 @@ class JournalReader:
         except sqlite3.Error as error:
             raise DataError(f"journal {path} cannot be read: {error}") from error
         try:
-            number = readable_format(path, meta)
+            return cls(path, connection, meta["epoch"], readable_format(path, meta))
         except DataError:
             connection.close()
             raise
-        return cls(path, connection, meta["epoch"], number)
+        except sqlite3.Error as error:
+            connection.close()
+            raise DataError(f"the archive of journal {path} cannot be read: {error}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -88,7 +93,13 @@ class JournalReader:
     @property
     def last_sequence(self) -> int:
         """The sequence number of the newest committed event, 0 when there is none."""
-        return int(self._connection.execute("SELECT coalesce(max(sequence), 0) FROM events").fetchone()[0])
+        return int(self._connection.execute("SELECT coalesce(max(sequence), 0) FROM main.events").fetchone()[0])
+
+    @property
+    def start(self) -> Start:
+        """Where the events begin: at the first one, unless the archive that holds it was taken away or let go of it."""
+        self._see_archive()
+        return start_of(self._connection, is_joined=self._is_joined, first_checksum=first_checksum(self.epoch))
 
     def read(
         self,
@@ -115,6 +126,7 @@ class JournalReader:
 
     def tail(self, count: int, types: Iterable[str] | None = None, *, correlation: str | None = None) -> list[Envelope]:
         """Return the newest ``count`` events that match, oldest first; types by name."""
+        self._see_archive()
         where, values = _conditions(0, types, None, correlation)
         query = f"SELECT {COLUMNS} FROM events WHERE {where} ORDER BY sequence DESC LIMIT ?"  # noqa: S608 - no value in it
         rows = self._connection.execute(query, (*values, count)).fetchall()
@@ -133,6 +145,7 @@ class JournalReader:
         names = None if types is None else tuple(types)
         left = limit
         while left is None or left > 0:
+            self._see_archive()
             page = PAGE if left is None else min(PAGE, left)
             where, values = _conditions(after, names, until, correlation)
             query = f"SELECT {COLUMNS} FROM events WHERE {where} ORDER BY sequence LIMIT ?"  # noqa: S608 - no value in it
@@ -172,8 +185,9 @@ class JournalReader:
 
     def _walk(self, walk: "_Walk", after: int) -> tuple[int | None, str | None]:
         """Follow the chain and return where it breaks and how."""
-        previous = first_checksum(self.epoch)
-        if after:
+        start = self.start
+        previous = start.checksum
+        if after > start.sequence:
             found = self._connection.execute("SELECT checksum FROM events WHERE sequence = ?", (after,)).fetchone()
             if found is None:
                 return after, f"event {after} is missing"
@@ -181,7 +195,7 @@ class JournalReader:
         # The head first: rows that a live daemon adds meanwhile come after it and are checked by the chain alone.
         meta = dict(self._connection.execute("SELECT key, value FROM meta"))
         head = int(meta["head_sequence"]), meta["head_checksum"]
-        is_head_seen = (after, previous) == head
+        is_head_seen = (max(after, start.sequence), previous) == head
         for row in self.rows(after):
             problem = _problem_of(row, previous)
             if problem is not None:
@@ -197,9 +211,14 @@ class JournalReader:
     def read_chained(self, after: int = 0) -> Iterator[Envelope]:
         """Yield the events after that one to the end, each checked before it is given out: what a start may build on.
 
-        Raises ``VerificationFailed`` at the first event that is changed or before which one is missing, and ``DataError`` at one that
-        this version cannot read.
+        Raises ``VerificationFailed`` at the first event that is changed or before which one is missing, also for those that are in no
+        archive any more, and ``DataError`` at one that this version cannot read.
         """
+        if after < (start := self.start).sequence:
+            raise VerificationFailed(
+                f"journal {self.path}: events up to {start.sequence} are needed, which were moved out of it, and {self._archive.name} "
+                "does not hold them; nothing was started (put it back beside the journal)"
+            )
         previous = self._checksum_at(after)
         for row in self.rows(after):
             if row.checksum != checksum_of(row, previous):
@@ -226,8 +245,18 @@ class JournalReader:
     def _checksum_at(self, sequence: int) -> str:
         """Return the checksum of the newest event up to that one."""
         query = "SELECT checksum FROM events WHERE sequence <= ? ORDER BY sequence DESC LIMIT 1"
+        self._see_archive()
         found = self._connection.execute(query, (sequence,)).fetchone()
-        return first_checksum(self.epoch) if found is None else str(found[0])
+        return self.start.checksum if found is None else str(found[0])
+
+    def _see_archive(self) -> None:
+        """Join an archive that was made since the file was opened."""
+        if self._is_joined or not self._archive.exists():
+            return
+        try:
+            self._is_joined = join_archive(self.path, self._connection, self.epoch)
+        except sqlite3.Error as error:
+            raise DataError(f"the archive of journal {self.path} cannot be read: {error}") from error
 
 
 class _Walk(msgspec.Struct):

@@ -62,6 +62,7 @@ from alchemiser.service.notify import SystemdNotifier
 from alchemiser.service.preview import PREVIEW, Preview, preview
 from alchemiser.service.reconciliations import Reconciliations
 from alchemiser.service.recovery import Recovered, recover
+from alchemiser.service.retention import Retention
 from alchemiser.service.rules import guard_rules, ladder_rules, plan_rules, risk_limits, spin_offs, tactic_rules
 from alchemiser.service.runtime import SeededRuntime
 from alchemiser.service.scheduler import ClockHold, Scheduler, Timetable
@@ -279,6 +280,8 @@ class Daemon:
             rebalances=self.state.rebalances,
             reported=result.session if result else None,
         )
+        kept = settings.journal
+        self.retention = Retention(journal.path, retention_days=kept.retention_days, archive_days=kept.archive_days, run_aside=run_aside)
         self.answers = Answers(
             state=self.state,
             bus=self.bus,
@@ -359,6 +362,8 @@ class Daemon:
         bus.subscribe("guards", GuardKeeper.listens_to, self.guards.handle, policy=newest)
         bus.subscribe("shortfall", ShortfallReporter.listens_to, self.shortfall.handle, limit_seconds=60.0)
         bus.subscribe("day comparison", DayComparison.listens_to, self.day_comparison.handle, limit_seconds=120.0)
+        if self.parts.settings.journal.retention_days:
+            bus.subscribe("retention", Retention.listens_to, self.retention.handle, limit_seconds=120.0)
         bus.subscribe("execution", self.execution.listens_to, self.execution.handle, capacity=4096, policy=by_symbol)
 
     # --- life ---

@@ -126,6 +126,24 @@ class JournalSettings(Section):
         ge=0,
         description="After so many events the state is written down besides the ends of sessions and an orderly stop; 0 for never.",
     )
+    retention_days: int = Field(
+        default=0,
+        ge=0,
+        description="Events older than this are moved into `journal.archive.sqlite` after each session, where every command still finds "
+        "them; 0 keeps them all in the journal. `alchemiser journal compact` does the same by hand.",
+    )
+    archive_days: int = Field(
+        default=0,
+        ge=0,
+        description="Events of the archive that are older than this are deleted for good after each session; 0 keeps them. Tax returns, "
+        "`journal replay` and an upgrade that folds events anew need them.",
+    )
+
+    @model_validator(mode="after")
+    def _archives_longer_than_it_keeps(self) -> "JournalSettings":
+        if 0 < self.archive_days < self.retention_days or (self.archive_days and not self.retention_days):
+            raise ValueError("archive_days is counted from the event, so it must not be less than retention_days, which must be set too")
+        return self
 
 
 class NotificationSettings(Section):

@@ -4,9 +4,11 @@ Four questions, in this order, because each answer rests on the one before: is e
 that had been durable; does each snapshot hold the state that follows from the events before it; do orders, executions and money add up.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
-from alchemiser.domain.errors import InvariantBroken
+from alchemiser.domain.errors import DataError, InvariantBroken
 from alchemiser.domain.events import Event, JournalTailDropped
 from alchemiser.journal.audit import Audit
 from alchemiser.journal.reader import JournalReader, StoredSnapshot, Verification
@@ -28,11 +30,14 @@ class SnapshotCheck(msgspec.Struct, frozen=True, kw_only=True):
 class JournalVerification(msgspec.Struct, frozen=True, kw_only=True):
     """The answers. ``state_hash`` is that of the state at the end, ``None`` when the chain is broken; ``problems`` are in words.
 
-    ``tail`` is how the journal ends; ``dropped`` are the ends that earlier starts found torn, as they wrote it down.
+    ``tail`` is how the journal ends; ``dropped`` are the ends that earlier starts found torn, as they wrote it down. ``begins_after`` is
+    the event up to which all is in an archive that is not there: the state then begins with a snapshot, and orders and money are not added
+    up.
     """
 
     chain: Verification
     tail: Tail
+    begins_after: int = 0
     dropped: tuple[str, ...] = ()
     snapshots: tuple[SnapshotCheck, ...] = ()
     problems: tuple[str, ...] = ()
@@ -62,6 +67,8 @@ def verify_journal(reader: JournalReader) -> JournalVerification:
     if not chain.is_intact:
         return JournalVerification(chain=chain, tail=tail)
     stored = {one.snapshot.sequence: one for one in reader.snapshots(STATE)}
+    if begins_after := reader.start.sequence:
+        return _without_archive(reader, chain, tail, stored, begins_after)
     state, audit = JournaledState(_nobody), Audit()
     hashes, dropped = {0: state.hash()}, list[str]()
     try:
@@ -79,6 +86,30 @@ def verify_journal(reader: JournalReader) -> JournalVerification:
     return JournalVerification(
         chain=chain, tail=tail, dropped=tuple(dropped), snapshots=checks, problems=tuple(audit.problems), state_hash=state.hash()
     )
+
+
+def _without_archive(
+    reader: JournalReader, chain: Verification, tail: Tail, stored: Mapping[int, StoredSnapshot], begins_after: int
+) -> JournalVerification:
+    """Check what there is: from the oldest snapshot that can be used on, each newer one against a replay."""
+    usable = [one for _, one in sorted(stored.items()) if one.problem is None and one.snapshot.version == SNAPSHOT_VERSION]
+    if not usable:
+        problem = f"events up to {begins_after} were moved out of it and are not there, and no snapshot can be used instead"
+        return JournalVerification(chain=chain, tail=tail, begins_after=begins_after, problems=(problem,))
+    first = usable[0].snapshot
+    state = JournaledState(_nobody)
+    try:
+        state.restore(first.payload, first.state_hash)
+    except DataError as error:
+        problem = f"the snapshot after event {first.sequence} cannot be used: {error}"
+        return JournalVerification(chain=chain, tail=tail, begins_after=begins_after, problems=(problem,))
+    hashes = {first.sequence: state.hash()}
+    for envelope in reader.read(first.sequence):
+        state.replay((envelope,))
+        if envelope.sequence in stored:
+            hashes[envelope.sequence] = state.hash()
+    checks = tuple(_checked(one, hashes.get(sequence)) for sequence, one in sorted(stored.items()))
+    return JournalVerification(chain=chain, tail=tail, begins_after=begins_after, snapshots=checks, state_hash=state.hash())
 
 
 def _checked(stored: StoredSnapshot, replayed: str | None) -> SnapshotCheck:

@@ -7,8 +7,10 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from alchemiser.domain import errors
 from alchemiser.service.settings_load import load_settings
@@ -55,32 +57,21 @@ def test_the_image_is_hardened() -> None:
     assert [rest.partition(" CMD ")[2] for _, word, rest in words if word == "HEALTHCHECK"] == ['["alchemiser", "health"]']
     assert all("--require-hashes" in rest for _, word, rest in words if word == "RUN" and "pip install" in rest and ".lock" in rest)
     assert not any("pip install" in rest for stage, word, rest in words if word == "RUN" and stage == last)
+    assert {rest for _, word, rest in words if word == "FROM"} == {"${BASE} AS builder", "${BASE}"}
+    assert [rest for _, word, rest in words if word == "STOPSIGNAL"] == ["SIGTERM"]
+    assert all(rest.startswith("[") for _, word, rest in words if word in ("ENTRYPOINT", "CMD"))  # A shell would keep the signal.
+    labels = " ".join(rest for stage, word, rest in words if (stage, word) == (last, "LABEL"))
+    for label in ("title", "description", "licenses", "version", "revision", "created"):
+        assert f"org.opencontainers.image.{label}=" in labels
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_the_build_steps_work_by_hand(tmp_path: Path) -> None:
-    """Every RUN of the build stage succeeds in an empty directory that holds only what was copied, and the result works."""
-    build, root = tmp_path / "build", tmp_path / "root"
-    build.mkdir()
-    environ = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV", "ALCHEMISER"))}
-    for stage, word, rest in instructions():
-        if stage != 0:
-            break
-        if word == "COPY":
-            *sources, target = rest.split()
-            for source in sources:
-                place = build / target if (ROOT / source).is_dir() else build
-                shutil.copytree(ROOT / source, place) if (ROOT / source).is_dir() else shutil.copy(ROOT / source, place)
-        if word == "RUN":
-            step = subprocess.run(
-                ["sh", "-ec", rest.replace("/opt/", f"{root}/opt/")], cwd=build, env=environ, capture_output=True, text=True
-            )
-            assert step.returncode == 0, f"{rest}\n{step.stdout}\n{step.stderr}"
+def test_the_image_lists_what_is_in_it() -> None:
+    """The list is made from the environment that the result takes over, after the last change to what is installed in it."""
+    built = [rest for stage, word, rest in instructions() if (stage, word) == (0, "RUN")]
+    (listing,) = [number for number, rest in enumerate(built) if "cyclonedx-py" in rest]
 
-    shown = subprocess.run([root / "opt/alchemiser/bin/alchemiser", "config", "show"], cwd=root, capture_output=True, text=True, timeout=60)
-    assert shown.returncode == 0, shown.stderr
-    assert not (root / "opt/alchemiser/bin/hatchling").exists()
+    assert "--output-file /opt/alchemiser/sbom.cdx.json" in built[listing]
+    assert [number for number, rest in enumerate(built) if "/opt/alchemiser/bin/pip" in rest][-1] < listing
 
 
 def unit() -> configparser.RawConfigParser:
@@ -154,6 +145,79 @@ def test_the_unit_is_understood_by_systemd(tmp_path: Path) -> None:
     assert [] == [line for line in found.stderr.splitlines() if "alchemiser.service" in line and not any(key in line for key in newer)]
 
 
+def test_systemd_finds_little_exposed() -> None:
+    """The score of systemd's own check is at most 1.5, of 10 for a service without any fence."""
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not installed")
+    words = [analyze, "security", "--offline=yes", "--threshold=15", "--no-pager", str(ROOT / "deploy" / "alchemiser.service")]
+
+    found = subprocess.run(words, capture_output=True, text=True, timeout=30)
+
+    score = re.search(r"Overall exposure level for \S+: (\S+)", found.stdout)
+    assert score is not None, found.stdout + found.stderr
+    assert float(score[1]) <= 1.5
+    assert found.returncode == 0
+
+
+def compose() -> dict[str, Any]:
+    """Return the compose file."""
+    return dict(yaml.safe_load((ROOT / "deploy" / "compose.yml").read_text()))
+
+
+def test_what_the_compose_file_mounts_is_there() -> None:
+    """Every file that a service mounts exists, every named volume and secret is declared, every port is on loopback."""
+    document = compose()
+    assert set(document["services"]) == {"alchemiser", "prometheus", "grafana"}
+    for name, service in document["services"].items():
+        for volume in service["volumes"]:
+            source = volume.partition(":")[0]
+            if source.startswith("."):
+                assert (ROOT / "deploy" / source).is_file(), f"{name}: {source}"
+                assert volume.endswith(":ro"), volume
+            else:
+                assert source in document["volumes"], f"{name}: {source}"
+        assert set(service.get("secrets", ())) <= set(document["secrets"])
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        assert service["cap_drop"] == ["ALL"]
+        assert service["healthcheck"]["test"][0] == "CMD"
+
+
+def test_the_daemon_of_the_compose_file_is_fenced_in(tmp_path: Path) -> None:
+    """Read-only, without privileges, with time for an orderly stop; its secrets and variables are settings that exist."""
+    service = compose()["services"]["alchemiser"]
+    for name in service["secrets"]:
+        (tmp_path / name).write_text("a-secret-value")
+
+    settings = load_settings(
+        config=ROOT / "deploy" / "alchemiser.toml", environ=service["environment"], directory=tmp_path, secrets=(tmp_path,)
+    ).settings
+
+    assert service["read_only"] is True
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert float(service["stop_grace_period"].removesuffix("s")) > settings.service.stop_seconds
+    assert service["healthcheck"]["test"] == ["CMD", "alchemiser", "health"]
+    assert settings.alpaca.has_credentials
+    assert settings.service.token is not None
+    assert settings.service.http == "0.0.0.0:8080"
+
+
+def test_prometheus_and_grafana_find_one_another() -> None:
+    """The rules ask for the job that is scraped, the dashboard lies where its provider looks, the source has the service's address."""
+    services = compose()["services"]
+    scraped = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())
+    (job,) = scraped["scrape_configs"]
+    source = yaml.safe_load((ROOT / "deploy" / "grafana" / "datasource.yml").read_text())["datasources"][0]
+    folder = yaml.safe_load((ROOT / "deploy" / "grafana" / "dashboards.yml").read_text())["providers"][0]["options"]["path"]
+
+    assert f'job="{job["job_name"]}"' in (ROOT / "deploy" / "alerts.yml").read_text()
+    assert job["static_configs"] == [{"targets": ["alchemiser:8080"]}]
+    assert any(volume == "./alerts.yml:/etc/prometheus/alerts.yml:ro" for volume in services["prometheus"]["volumes"])
+    assert scraped["rule_files"] == ["alerts.yml"]
+    assert source["url"] == "http://prometheus:9090"
+    assert any(volume.startswith(f"./grafana.json:{folder}/") for volume in services["grafana"]["volumes"])
+
+
 def test_the_settings_that_are_deployed_are_valid() -> None:
     """The shipped settings file loads, with paper as its mode."""
     loaded = load_settings(config=ROOT / "deploy" / "alchemiser.toml", environ={}, secrets=())
@@ -162,8 +226,8 @@ def test_the_settings_that_are_deployed_are_valid() -> None:
 
 
 def test_the_check_script_is_a_program() -> None:
-    """``.ci/run`` and ``.ci/lock`` can be executed and stop at the first failure."""
-    for name in ("run", "lock"):
+    """``.ci/run``, ``.ci/lock`` and ``.ci/container`` can be executed and stop at the first failure."""
+    for name in ("run", "lock", "container"):
         script = ROOT / ".ci" / name
         assert os.access(script, os.X_OK)
         assert "set -euo pipefail" in script.read_text()
