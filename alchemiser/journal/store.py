@@ -52,13 +52,14 @@ class Store:
         A journal of an older format is brought forward first; ``migration`` then says so. Raises ``DataError`` when it cannot be opened
         or is of a newer version, and ``VerificationFailed`` when its end is not what was last written.
         """
-        is_new = not path.exists()
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            is_new = path.stat().st_size == 0
             torn = torn_bytes(path)  # Before anything is written: the next commit begins where the last whole one ended.
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
+            # A new journal promises nothing yet: it is made without SQLite's flush at every step, and flushed when it is whole.
+            connection.execute(f"PRAGMA synchronous = {'FULL' if is_synchronous and not is_new else 'OFF'}")
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA synchronous = {'FULL' if is_synchronous else 'OFF'}")
             connection.execute("PRAGMA wal_autocheckpoint = 0")
             connection.execute(f"PRAGMA journal_size_limit = {LONG_LOG_BYTES}")
             migration = bring_forward(path, connection)
@@ -70,9 +71,11 @@ class Store:
                 meta = {"format": str(FORMAT_VERSION), "epoch": epoch, "head_sequence": "0", "head_checksum": first_checksum(epoch)}
                 connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
             connection.execute("COMMIT")
-            if is_new and is_synchronous:
-                _sync_directory(path.parent)
             store = cls(path, connection, migration, torn=torn)
+            if is_synchronous and store.head[0] == 0:
+                connection.execute("PRAGMA synchronous = FULL")
+                store.checkpoint()
+                _sync_directory(path.parent)
         except (sqlite3.Error, OSError) as error:
             raise DataError(f"journal {path} cannot be opened for writing: {error}; nothing was started") from error
         store._check()
@@ -134,7 +137,7 @@ class Store:
             self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Move committed rows from the log into the database file, as far as readers allow."""
+        """Move committed rows from the log into the database file, as far as readers allow, and flush both."""
         self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         self._is_checkpointed = True
 

@@ -1,9 +1,8 @@
 """Work that takes long, run where it holds nothing up."""
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Protocol, TypeVar
-
-from anyio import to_thread
 
 Done = TypeVar("Done")
 
@@ -16,5 +15,8 @@ class RunAside(Protocol):
 
 
 async def in_thread(function: Callable[[], Done]) -> Done:
-    """Run a function in a thread."""
-    return await to_thread.run_sync(function)
+    """Run a function in a thread; when cancelled, wait for its end."""
+    # Loaded now, with its whole back end: a daemon that listens for hours has no such work.
+    to_thread = import_module("anyio.to_thread")
+    done: Done = await to_thread.run_sync(function)
+    return done

@@ -38,6 +38,17 @@ def test_the_start_path_loads_no_data_frame_library() -> None:
     assert "alchemiser.service.daemon" in modules
 
 
+def test_the_start_path_leaves_what_others_import_and_nobody_uses() -> None:
+    """What ``__main__`` defers stays unloaded: whoever begins to use one of them on the way to a ready daemon takes it off that list."""
+    modules = loaded_by(
+        "import alchemiser.__main__, alchemiser.cli.app, alchemiser.cli.run\n"
+        "from alchemiser.service.deferred import defer, load\ndefer('numpy')\nload(alchemiser.cli.run.DAEMON)"
+    )
+
+    unused = {"dotenv.main", "html.entities", "http.client", "idna.core", "importlib.metadata._meta", "tomllib._parser", "anyio"}
+    assert not modules & unused
+
+
 def test_a_question_to_the_daemon_loads_little() -> None:
     """``alchemiser status`` and ``health`` are called every few seconds by supervisors: no server, no numbers, no venue."""
     modules = loaded_by("import alchemiser.cli.app, alchemiser.cli.ask, alchemiser.cli.health, alchemiser.cli.control")
