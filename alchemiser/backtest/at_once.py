@@ -55,15 +55,15 @@ def whole_curve(
     used = np.flatnonzero(weights.max(axis=1) > 0.0)
     symbols, weights = [names[place] for place in used.tolist()], weights[used]
     acted = np.flatnonzero(acted_upon(strategies[0].header, weights, has_target, dates))
-    marks = np.stack([marks_of(panel, symbol)[:end] for symbol in symbols])
-    fills, prices = acted, marks[:, first:]
+    marks = [marks_of(panel, symbol)[first:end] for symbol in symbols]
+    fills, prices = acted, marks
     if terms.fill == "next-open":
         fills = acted[acted < len(dates) - 1] + 1
-        prices = _opened(panel, symbols, opens, marks)[:, first:]
-        if np.isnan(_at(prices, fills)[_at(weights, fills - 1) > 0.0]).any():
+        opened = _opened(symbols, opens, dates)
+        if np.isnan(_at(opened, fills)[_at(weights, fills - 1) > 0.0]).any():
             return None
-        prices = np.where(np.isnan(prices), np.concatenate([marks[:, first : first + 1], marks[:, first:-1]], axis=1), prices)
-    equity, traded, costs = lived(_at(weights, acted[: len(fills)]), fills, prices, marks[:, first:], terms)
+        prices = [np.where(np.isnan(own), np.concatenate((mark[:1], mark[:-1])), own) for own, mark in zip(opened, marks, strict=True)]
+    equity, traded, costs = lived(_at(weights, acted[: len(fills)]), fills, prices, marks, len(dates), terms)
     allocation = strategies[0].allocation
     return Curve(
         equity=equity,
@@ -74,20 +74,22 @@ def whole_curve(
     )
 
 
-def lived(filled: Floats, fills: Places, prices: Floats, marks: Floats, terms: Terms) -> tuple[Floats, Floats, float]:
+def lived(
+    filled: Floats, fills: Places, prices: Sequence[Floats], marks: Sequence[Floats], sessions: int, terms: Terms
+) -> tuple[Floats, Floats, float]:
     """Return the equity of every session, what each fill traded as a share of the equity, and the dollars it all cost.
 
-    ``filled`` has a column of weights per fill, ``fills`` their sessions; ``prices`` is what is paid, ``marks`` what things are worth at
-    the close: a column per session. All have a row per symbol.
+    ``filled`` has a row of weights per symbol and a column per fill, ``fills`` their sessions; ``prices`` is what is paid for each symbol
+    on every session, ``marks`` what it is worth at the close.
     """
     if not len(fills):
-        return np.full(marks.shape[1], terms.cash), np.empty(0), 0.0
+        return np.full(sessions, terms.cash), np.empty(0), 0.0
     rate = terms.slippage_bps / _BASIS_POINTS
     grown = np.zeros(len(fills) - 1)
     traded = np.zeros(len(fills))
-    values = np.zeros(marks.shape[1])
+    values = np.zeros(sessions)
     # Which fill a session lives on: the last one up to its close.
-    latest = np.cumsum(np.bincount(fills, minlength=marks.shape[1])) - 1
+    latest = np.cumsum(np.bincount(fills, minlength=sessions)) - 1
     drifted = []
     # Symbol by symbol: what belongs to one stays in the cache of the processor.
     for weights, price, mark in zip(filled, prices, marks, strict=True):
@@ -145,10 +147,10 @@ def _period(frequency: Frequency, day: date) -> tuple[int, ...]:
     return period_of(frequency, day)
 
 
-def _opened(panel: PricePanel, symbols: Sequence[str], opens: Opens, marks: Floats) -> Floats:
-    """Return the open of every session and symbol, not a number where it is not known."""
-    found = np.full(marks.shape, np.nan)
-    place_of = {day.toordinal(): place for place, day in enumerate(panel.sessions(0, marks.shape[1] - 1))}
+def _opened(symbols: Sequence[str], opens: Opens, dates: Sequence[date]) -> Floats:
+    """Return the open of every symbol (a row) and session, not a number where it is not known."""
+    found = np.full((len(symbols), len(dates)), np.nan)
+    place_of = {day.toordinal(): place for place, day in enumerate(dates)}
     for row, symbol in enumerate(symbols):
         by_day: Mapping[int, float] = opens.by_symbol.get(symbol, {})
         for day, price in by_day.items():

@@ -47,7 +47,7 @@ def window_deviation(values: Floats, window: int) -> Floats:
     Sums and squared deviations of two neighbouring windows make those of both (Chan, Golub and LeVeque 1979).
     """
     total, squares, covered = values, np.zeros(len(values)), 0
-    block, spread, size = values, squares, 1
+    block, spread, size = values, squares, 1  # of one value: no deviation at all
     while True:
         if window & size:
             if covered:

@@ -93,10 +93,9 @@ class Bench:
     def curve_of(self, plan: Plan, first: int) -> Curve:
         """Return the equity of a plan, from the place ``first`` on."""
         terms = Terms(cash=self.job.cash, slippage_bps=self.job.slippage_bps)
-        marks = np.ones((len(plan.symbols), self.job.last + 1 - first))
-        for row, symbol in enumerate(plan.symbols):
-            marks[row] = self._marks_of(symbol)[first : self.job.last + 1]
-        equity, traded, costs = lived(plan.weights, plan.rebalanced - first, marks, marks, terms)
+        end = self.job.last + 1
+        marks = [self._marks_of(symbol)[first:end] for symbol in plan.symbols]
+        equity, traded, costs = lived(plan.weights, plan.rebalanced - first, marks, marks, end - first, terms)
         return Curve(first, equity, traded, costs)
 
     def plan(self, values: Values) -> Plan | None:

@@ -12,7 +12,7 @@ from operator import itemgetter
 
 import numpy as np
 
-from alchemiser.market.arrays import Floats, Numbers, Places
+from alchemiser.market.arrays import Flags, Floats, Numbers, Places
 from alchemiser.strategies.panel import Column
 
 NOTHING = -1
@@ -149,24 +149,29 @@ class Holdings:
 
     def _closure(self, numbers: Numbers) -> Numbers:
         """Return these numbers and all that they are made of, ascending."""
-        # Marks instead of sets: there are as many numbers as sessions, and sorting them over and over costs more than all the rest.
-        found = np.zeros(self._count, dtype=np.bool_)
-        found[numbers] = True
-        fresh = np.flatnonzero(found)
-        while len(fresh):
-            parts = np.zeros(self._count, dtype=np.bool_)
-            for block, first, last in self._runs(fresh):
-                members = fresh[first:last]
-                if block >= 0:
-                    begin, columns, chosen, _ = self._blocks[block]
-                    mixed = columns[:, chosen[members - begin]]
-                    parts[mixed[mixed >= 0]] = True
-                else:
-                    for number in members.tolist():
-                        parts[list(self._recipes[number][0] if number in self._recipes else ())] = True
-            fresh = np.flatnonzero(parts & ~found)
-            found |= parts
-        return np.flatnonzero(found)
+        # Marks instead of sets, from the last number to the first: there may be as many as sessions, and parts have smaller numbers.
+        needed = np.zeros(self._count, dtype=np.bool_)
+        needed[numbers] = True
+        end = self._count
+        for first, columns, chosen, _ in reversed(self._blocks):
+            behind = first + len(chosen)
+            self._mark_parts(needed, behind, end)
+            mixed = columns[:, chosen[needed[first:behind]]]
+            needed[mixed[mixed >= 0]] = True
+            end = first
+        self._mark_parts(needed, 0, end)
+        return np.flatnonzero(needed)
+
+    def _mark_parts(self, needed: Flags, first: int, end: int) -> None:
+        """Mark the parts of the numbers needed from ``first`` to before ``end``, which are in no block."""
+        waiting = (np.flatnonzero(needed[first:end]) + first).tolist()
+        while waiting:
+            parts, _ = self._recipes.get(waiting.pop(), ((), ()))
+            for part in parts:
+                if not needed[part]:
+                    needed[part] = True
+                    if part >= first:
+                        waiting.append(part)
 
     def _runs(self, numbers: Numbers) -> list[tuple[int, int, int]]:
         """Return the block, -1 for none, and the bounds of each run of ascending numbers that belong to one."""
