@@ -21,14 +21,26 @@ from alchemiser.strategies.panel import PRICE, PricePanel
 _BASIS_POINTS = 10_000.0
 
 
+class Filled(Struct, frozen=True):
+    """What the fills of a run follow from: for each the weights of the symbols, their prices, and the equity before and after its costs."""
+
+    symbols: list[str]
+    fills: Places
+    weights: Floats
+    prices: list[Floats]
+    before: Floats
+    after: Floats
+
+
 class Curve(Struct, frozen=True):
-    """What a run came to; ``without_target`` are the places of the sessions that had none."""
+    """What a run came to; ``without_target`` are the places of the sessions that had none, ``filled`` is what it was filled with."""
 
     equity: Floats
     targets: Sequence[DatedTarget]
     traded_shares: Floats
     costs: float
-    without_target: list[int]
+    without_target: Sequence[int] = ()
+    filled: Filled | None = None
 
 
 def whole_curve(
@@ -63,27 +75,42 @@ def whole_curve(
         if np.isnan(_at(opened, fills)[_at(weights, fills - 1) > 0.0]).any():
             return None
         prices = [np.where(np.isnan(own), np.concatenate((mark[:1], mark[:-1])), own) for own, mark in zip(opened, marks, strict=True)]
-    equity, traded, costs = lived(_at(weights, acted[: len(fills)]), fills, prices, marks, len(dates), terms)
+    filled = _at(weights, acted[: len(fills)])
+    life = lived(filled, fills, prices, marks, len(dates), terms)
     allocation = strategies[0].allocation
+
     return Curve(
-        equity=equity,
+        equity=life.equity,
         targets=DatedTargets(lambda: _targets(acted, symbols, weights * allocation, dates)),
-        traded_shares=traded,
-        costs=costs,
+        traded_shares=life.traded,
+        costs=life.costs,
         without_target=(np.flatnonzero(~has_target) + first).tolist(),
+        filled=Filled(symbols, fills, filled, [_at(price, fills) for price in prices], life.before, life.after),
     )
 
 
-def lived(
-    filled: Floats, fills: Places, prices: Sequence[Floats], marks: Sequence[Floats], sessions: int, terms: Terms
-) -> tuple[Floats, Floats, float]:
-    """Return the equity of every session, what each fill traded as a share of the equity, and the dollars it all cost.
+class Life(Struct, frozen=True):
+    """The equity of every session; for each fill the part of the equity that it traded, and the equity before and after its costs."""
+
+    equity: Floats
+    traded: Floats
+    before: Floats
+    after: Floats
+
+    @property
+    def costs(self) -> float:
+        """What all fills cost, in dollars."""
+        return float(np.sum(self.before - self.after))
+
+
+def lived(filled: Floats, fills: Places, prices: Sequence[Floats], marks: Sequence[Floats], sessions: int, terms: Terms) -> Life:
+    """Return how an account lives that is filled with these weights.
 
     ``filled`` has a row of weights per symbol and a column per fill, ``fills`` their sessions; ``prices`` is what is paid for each symbol
     on every session, ``marks`` what it is worth at the close.
     """
     if not len(fills):
-        return np.full(sessions, terms.cash), np.empty(0), 0.0
+        return Life(np.full(sessions, terms.cash), np.empty(0), np.empty(0), np.empty(0))
     rate = terms.slippage_bps / _BASIS_POINTS
     grown = np.zeros(len(fills) - 1)
     traded = np.zeros(len(fills))
@@ -104,9 +131,10 @@ def lived(
         traded[1:] += np.abs(np.subtract(weights[1:], drift, out=drift), out=drift)
     kept = 1.0 - rate * traded
     before = terms.cash * np.concatenate([[1.0], np.cumprod(grown * kept[:-1])])
-    equity = _at(before * kept, latest) * values
+    after = before * kept
+    equity = _at(after, latest) * values
     equity[: fills[0]] = terms.cash
-    return equity, traded, float(np.sum(before * rate * traded))
+    return Life(equity, traded, before, after)
 
 
 def _at(values: Floats, places: Places) -> Floats:
@@ -140,6 +168,14 @@ def marks_of(panel: PricePanel, symbol: str) -> Floats:
     places = np.where(column.known, np.arange(len(column.known)), 0)
     marks: Floats = np.where(column.known, column.values, 1.0)[np.maximum.accumulate(places)]
     return marks
+
+
+def closes_of(panel: PricePanel, symbol: str) -> list[float | None]:
+    """Return the last known close of every session, ``None`` before the first."""
+    known = np.flatnonzero(panel.column(symbol, PRICE).known)
+    first = int(known[0]) if len(known) else len(panel)
+    known_closes: list[float] = marks_of(panel, symbol)[first:].tolist()
+    return [*[None] * first, *known_closes]
 
 
 @lru_cache(maxsize=65_536)

@@ -7,6 +7,7 @@ are the profit of the account, after costs, and so are those of the strategies.
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date
+from operator import itemgetter
 
 import msgspec
 import numpy as np
@@ -136,6 +137,37 @@ class Recorder:
             cost = costs.get(symbol, 0.0)
             if abs(change) > _DUST * max(abs(position), abs(position - change)) or cost > _DUST:
                 self.trades.append(Trade(day, symbol, change, prices[symbol], cost, position))
+
+    def filled_at_once(
+        self,
+        days: Sequence[date],
+        symbols: Sequence[str],
+        *,
+        wanted: Sequence[Floats],
+        positions: Sequence[Floats],
+        prices: Sequence[Floats],
+        rate: float,
+    ) -> None:
+        """Take all fills of a run: per symbol the shares wanted and those held after the costs, at each fill, and its price then.
+
+        ``rate`` is the cost of what is traded, as a fraction.
+        """
+        found = []
+        for place in sorted(range(len(symbols)), key=symbols.__getitem__):
+            before = np.concatenate(([0.0], positions[place][:-1]))
+            change = positions[place] - before
+            cost = np.abs(wanted[place] - before) * prices[place] * rate
+            is_trade = (np.abs(change) > _DUST * np.maximum(np.abs(positions[place]), np.abs(before))) | (cost > _DUST)
+            fills = np.flatnonzero(is_trade)
+            columns = [values[fills].tolist() for values in (change, prices[place], cost, positions[place])]
+            found += [(fill, (symbols[place], *values)) for fill, *values in zip(fills.tolist(), *columns, strict=True)]
+        found.sort(key=itemgetter(0))  # Stable: of one day they stay in the order of the symbols.
+        self.trades += [Trade(days[fill], *values) for fill, values in found]
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols that were traded so far, sorted."""
+        return sorted({trade.symbol for trade in self.trades})
 
     def ended(
         self,

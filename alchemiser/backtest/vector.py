@@ -24,7 +24,7 @@ from functools import partial
 
 import numpy as np
 
-from alchemiser.backtest.at_once import Curve, whole_curve
+from alchemiser.backtest.at_once import Curve, Filled, closes_of, whole_curve
 from alchemiser.backtest.flows import DatedFlow, flows_of, performance_of
 from alchemiser.backtest.metrics import metrics_of
 from alchemiser.backtest.record import Contribution, Recorder
@@ -33,7 +33,7 @@ from alchemiser.domain.errors import DataError
 from alchemiser.domain.rebalancing import is_due
 from alchemiser.strategies.base import Decider, LoadedStrategy
 from alchemiser.strategies.outcome import NotComputable
-from alchemiser.strategies.panel import PRICE, PricePanel
+from alchemiser.strategies.panel import PricePanel
 
 _BASIS_POINTS = 10_000.0
 _NO_SHARES = 1e-12
@@ -63,8 +63,10 @@ def run_vector(
     first, last = run_range(panel, {sleeve.strategy.name: sleeve.decider for sleeve in sleeves}, start, end)
     dates = panel.sessions(first, last)
     deciders = [sleeve.decider for sleeve in sleeves]
-    curve = None if recorder is not None else whole_curve(strategies, deciders, panel, terms, opens or Opens({}), first, dates)
+    curve = whole_curve(strategies, deciders, panel, terms, opens or Opens({}), first, dates)
     if curve is not None:
+        if recorder is not None and curve.filled is not None:
+            _tell(recorder, curve, curve.filled, strategies[0].name, panel, terms, first, dates)
         log = FailureLog(panel)
         for place in curve.without_target:
             log.note(strategies[0].name, place, lambda at=place: str(deciders[0].decide(at)))  # type: ignore[misc]
@@ -75,8 +77,28 @@ def run_vector(
         run.session(place)
     if recorder is not None:
         run.hand_over(recorder, dates, first)
-    lived = Curve(np.array(run.equity), run.targets, np.array(run.traded_shares), run.costs, [])
+    lived = Curve(np.array(run.equity), run.targets, np.array(run.traded_shares), run.costs)
     return _result_of(lived, run.failures, dates, terms, lambda: timer() - began, flows)
+
+
+def _tell(
+    recorder: Recorder, curve: Curve, filled: Filled, name: str, panel: PricePanel, terms: Terms, first: int, dates: Sequence[date]
+) -> None:
+    """Tell a recorder what was traded by one strategy in a run that was worked out at once."""
+    days = [dates[place] for place in filled.fills.tolist()]
+    wanted, positions = (
+        [own * equity / price for own, price in zip(filled.weights, filled.prices, strict=True)] for equity in (filled.before, filled.after)
+    )
+    rate = terms.slippage_bps / _BASIS_POINTS
+    recorder.filled_at_once(days, filled.symbols, wanted=wanted, positions=positions, prices=filled.prices, rate=rate)
+    profit = float(curve.equity[-1]) - terms.cash
+    recorder.ended(
+        initial=terms.cash,
+        dates=dates,
+        equity=curve.equity.tolist(),
+        closes={symbol: closes_of(panel, symbol)[first : first + len(dates)] for symbol in recorder.symbols},
+        strategies=[Contribution(name, profit, profit / terms.cash, curve.costs)],
+    )
 
 
 def _result_of(
@@ -309,7 +331,6 @@ class _Run:
 
     def hand_over(self, recorder: Recorder, dates: Sequence[date], first: int) -> None:
         """Give the recorder what it needs beside the fills, at the end of the run."""
-        traded = sorted({trade.symbol for trade in recorder.trades})
         last = first + len(dates) - 1
         closes = self._last_closes(last)
         earned = []
@@ -320,7 +341,7 @@ class _Run:
             initial=self._terms.cash,
             dates=dates,
             equity=self.equity,
-            closes={symbol: self._marks_of(symbol)[first : last + 1] for symbol in traded},
+            closes={symbol: self._marks_of(symbol)[first : last + 1] for symbol in recorder.symbols},
             strategies=earned,
         )
 
@@ -341,13 +362,7 @@ class _Run:
     def _marks_of(self, symbol: str) -> list[float | None]:
         marks = self._marks.get(symbol)
         if marks is None:
-            marks = []
-            latest: float | None = None
-            column = self._panel.column(symbol, PRICE)
-            for close, known in zip(column.values.tolist(), column.known.tolist(), strict=True):
-                latest = close if known else latest
-                marks.append(latest)
-            self._marks[symbol] = marks
+            marks = self._marks[symbol] = closes_of(self._panel, symbol)
         return marks
 
     def _open_prices(self, place: int) -> dict[str, float]:

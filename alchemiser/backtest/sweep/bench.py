@@ -95,8 +95,8 @@ class Bench:
         terms = Terms(cash=self.job.cash, slippage_bps=self.job.slippage_bps)
         end = self.job.last + 1
         marks = [self._marks_of(symbol)[first:end] for symbol in plan.symbols]
-        equity, traded, costs = lived(plan.weights, plan.rebalanced - first, marks, marks, end - first, terms)
-        return Curve(first, equity, traded, costs)
+        life = lived(plan.weights, plan.rebalanced - first, marks, marks, end - first, terms)
+        return Curve(first, life.equity, life.traded, life.costs)
 
     def plan(self, values: Values) -> Plan | None:
         """Return when a variant acts and on what, ``None`` where that depends on how far its holdings drift."""
