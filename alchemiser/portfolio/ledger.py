@@ -218,7 +218,12 @@ class Ledger(Remembering):
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
-        match envelope.event:
+        match envelope.event:  # What there is most of comes first: a case is a comparison of types.
+            case FillBooked() as booked:
+                self._apply(booked)
+            case OrderFilled(fill=fill):
+                if fill.client_order_id in self._orders:
+                    self._take(fill)
             case DaemonStarted() as started:
                 self._begin(started)
             case AccountObserved() as observed:
@@ -229,10 +234,6 @@ class Ledger(Remembering):
                 self._orders[order.client_order_id] = OwnOrder(intent=_waiting_key(rebalance, intent), intended_at=at)
             case OrderClosed(client_order_id=key) if key in self._orders:
                 self._orders[key].has_ended = True
-            case OrderFilled(fill=fill) if fill.client_order_id in self._orders:
-                self._take(fill)
-            case FillBooked() as booked:
-                self._apply(booked)
             case FillBroken(fill=fill, replaced_by=replaced_by):
                 self._undo(fill, replaced_by)
             case ActivityBooked() as booked:

@@ -54,6 +54,8 @@ class Trail(msgspec.Struct, kw_only=True):
     def settled(self, symbol: str, may_change: Callable[[str], bool]) -> "Trail":
         """Return the trail without its oldest trades that cannot change any more: they are in the lots before."""
         first = next((place for place, trade in enumerate(self.trades) if may_change(trade.execution_id)), len(self.trades))
+        if first == len(self.trades):
+            return Trail()  # Nothing is left of it: the lots are in the book.
         before, _ = done_all(symbol, self.before, self.trades[:first])
         return Trail(before=before, trades=self.trades[first:])
 

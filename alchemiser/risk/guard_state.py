@@ -77,7 +77,9 @@ class GuardState(Remembering):
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
-        match envelope.event:
+        match envelope.event:  # What there is most of comes first: a case is a comparison of types.
+            case OrderFilled():
+                self.rejects = 0
             case RebalancePlanned() as plan if plan.capital:  # A kill plans its sales without any.
                 self.capital = {ACCOUNT: plan.equity, **plan.capital}
             case SessionOpened(session=session) if session.date != self._session:
@@ -108,8 +110,6 @@ class GuardState(Remembering):
             case OrderClosed(state=OrderState.REJECTED, reason=reason):
                 self.rejects += 1
                 self.last_reject = reason or ""
-            case OrderFilled():
-                self.rejects = 0
             case ExecutionReported(report=report) if report.status in _ACCEPTED:
                 self.rejects = 0
             case GuardTripped():

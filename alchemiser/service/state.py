@@ -61,29 +61,32 @@ class JournaledState:
 
     def replay(self, envelopes: Iterable[Envelope]) -> int:
         """Apply the journal and return the number of events in it."""
+        told = self._told()
         count = 0
         for envelope in envelopes:
             count += 1
-            event = envelope.event
-            if isinstance(event, OrderStates.listens_to):
-                self.orders.replay(envelope)
-            if isinstance(event, ParkedSymbols.listens_to):
-                self.parked(envelope)
-            if isinstance(event, Ledger.listens_to):
-                self.ledger.replay(envelope)
-            if isinstance(event, StandingTargets.listens_to):
-                self.standing(envelope)
-            if isinstance(event, Rebalances.listens_to):
-                self.rebalances(envelope)
-            if isinstance(event, TradingState.listens_to):
-                self.trading(envelope)
-            if isinstance(event, GuardState.listens_to):
-                self.guards(envelope)
-            if isinstance(event, DayRecord.listens_to):
-                self.day(envelope)
-            if isinstance(event, Overview.listens_to):
-                self.overview(envelope)
+            for tell in told.get(type(envelope.event), ()):
+                tell(envelope)
         return count
+
+    def _told(self) -> dict[type[Event], list[Callable[[Envelope], None]]]:
+        """Return who is told of each type of event, in the order in which the components are told."""
+        listeners: tuple[tuple[tuple[type[Event], ...], Callable[[Envelope], None]], ...] = (
+            (OrderStates.listens_to, self.orders.replay),
+            (ParkedSymbols.listens_to, self.parked),
+            (Ledger.listens_to, self.ledger.replay),
+            (StandingTargets.listens_to, self.standing),
+            (Rebalances.listens_to, self.rebalances),
+            (TradingState.listens_to, self.trading),
+            (GuardState.listens_to, self.guards),
+            (DayRecord.listens_to, self.day),
+            (Overview.listens_to, self.overview),
+        )
+        told: dict[type[Event], list[Callable[[Envelope], None]]] = {}
+        for kinds, tell in listeners:
+            for kind in kinds:
+                told.setdefault(kind, []).append(tell)
+        return told
 
     def settle(self) -> int:
         """Publish what follows from the replayed journal and that it does not hold, because it was cut short; return how much that was."""
