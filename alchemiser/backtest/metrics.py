@@ -27,6 +27,8 @@ from alchemiser.market.arrays import Floats
 
 SESSIONS_PER_YEAR = 252
 TAIL = 0.05
+STILL = 1e-12
+"""A curve that moves by less than this part of itself has not moved."""
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,9 +101,10 @@ def metrics_of(
 
 
 def returns_of(equity: Sequence[float] | Floats) -> Floats:
-    """Return the return of every session but the first."""
+    """Return the return of every session but the first; one that only the last digits of floats make is none."""
     curve = np.asarray(equity, dtype=np.float64)
     returns: Floats = curve[1:] / curve[:-1] - 1.0
+    returns[np.abs(returns) < STILL] = 0.0
     return returns
 
 

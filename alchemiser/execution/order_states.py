@@ -178,8 +178,8 @@ class OrderStates(Remembering):
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
         match envelope.event:  # What there is most of comes first: a case is a comparison of types.
-            case OrderFilled(fill=fill):
-                self._unannounced.pop(fill.execution_id, None)
+            case OrderFilled() | FillBroken() | OrderClosed() as announcement:
+                self._announced(announcement)
             case OrderIntended() as intended:
                 self._prepared.pop(intended.order.client_order_id, None)
                 self._intend(intended)
@@ -198,8 +198,6 @@ class OrderStates(Remembering):
                 self._move(key, (OrderState.INTENDED,), OrderState.UNKNOWN, reason, at)
             case CancelRequested(client_order_id=key, reason=reason, at=at):
                 self._move(key, (OrderState.WORKING, OrderState.INTENDED, OrderState.UNKNOWN), OrderState.CANCELLING, reason, at)
-            case FillBroken() | OrderClosed() as announcement:
-                self._announced(announcement)
             case SessionOpened(session=session):
                 self._turn_to(session)
             case event:
@@ -251,8 +249,11 @@ class OrderStates(Remembering):
             )
         self._store(order, intended.at)
 
-    def _announced(self, event: FillBroken | OrderClosed) -> None:
+    def _announced(self, event: OrderFilled | FillBroken | OrderClosed) -> None:
         """Take note that what follows from a report is in the journal too."""
+        if isinstance(event, OrderFilled):
+            self._unannounced.pop(event.fill.execution_id, None)
+            return
         if isinstance(event, FillBroken):
             self._broken.pop(event.fill.execution_id, None)
             return

@@ -38,7 +38,7 @@ def figures(equity: Sequence[float], initial: float, risk_free: float) -> dict[s
         "value_at_risk": -quantiles(moves, n=20, method="inclusive")[0],
         "expected_shortfall": -fmean(worst),
         "ulcer_index": math.sqrt(squares / len(equity)),
-        "win_rate": sum(move > 0 for move in moves) / sum(move != 0 for move in moves),
+        "win_rate": sum(move > 1e-12 for move in moves) / sum(abs(move) > 1e-12 for move in moves),
         "best_session": ranked[-1],
         "worst_session": ranked[0],
         "skewness": moment[3] / moment[2] ** 1.5,
