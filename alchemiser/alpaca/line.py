@@ -2,7 +2,8 @@
 
 What a session of aiohttp does around a request (cookies, redirects, retries, proxies, a request object and its headers) an order never
 needs, and it is most of the time until the bytes are written. A line keeps the head of its requests, borrows a connection of the session's
-connector, asks for leave, writes head and body in the same breath, and has aiohttp's own protocol read the answer.
+connector, asks for leave, writes head and body in the same breath, and has aiohttp's own protocol read the answer. The last connection that
+it borrowed it keeps at hand for a while: over that :meth:`Line.send_now` writes without anybody having to wait.
 
 It sends once: nothing is retried here, and nothing redirected.
 """
@@ -13,6 +14,8 @@ from ssl import SSLContext
 from typing import Final, NamedTuple
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
@@ -30,21 +33,49 @@ class Answer(NamedTuple):
 class Line:
     """The way to one address over the connections of a session; ``headers`` are sent beside those of the session.
 
-    Raises ``ValueError`` for a header that would break out of its line.
+    A connection is kept at hand for ``idle_seconds`` of the loop: after that the other side may be about to end it. Raises ``ValueError``
+    for a header that would break out of its line.
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, method: str, url: URL, *, headers: Mapping[str, str], ssl: SSLContext | bool
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        url: URL,
+        *,
+        headers: Mapping[str, str],
+        ssl: SSLContext | bool,
+        idle_seconds: float = 15.0,
     ) -> None:
         self._session = session
+        self._loop = asyncio.get_running_loop()
         # Never sent: it says whom to connect to, and what aiohttp would put into the head.
         self._pattern = aiohttp.ClientRequest(
-            method, url, headers={**session.headers, **headers}, session=session, ssl=ssl, loop=asyncio.get_running_loop()
+            method, url, headers={**session.headers, **headers}, session=session, ssl=ssl, loop=self._loop
         )
         lines = [f"{name}: {value}" for name, value in self._pattern.headers.items() if name.lower() != "content-length"]
         if any(character in line for line in lines for character in _END):
             raise ValueError(f"a header of {method} {url} has a line break in it; nothing is sent")
         self._head = _END.join([f"{method} {url.raw_path_qs} HTTP/1.1", *lines, "Content-Length: "]).encode()
+        self._idle_seconds = idle_seconds
+        self._kept: tuple[Connection, float] | None = None
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether a request could be written this very moment."""
+        if self._kept is None:
+            return False
+        connection, since = self._kept
+        if not connection.closed and self._loop.time() - since <= self._idle_seconds:
+            return True
+        self.close()
+        return False
+
+    def send_now(self, body: bytes) -> "Flight":
+        """Write a body over the connection that :attr:`is_at_hand`, and return what reads the answer."""
+        assert self._kept is not None, "it was asked whether a connection is at hand"
+        (connection, _), self._kept = self._kept, None
+        return self._write(connection, body)
 
     async def send(self, body: bytes, leave: Callable[[], Awaitable[None]]) -> Answer:
         """Send a body when ``leave`` has returned, and return the answer. What ``leave`` raises ends the request unsent.
@@ -54,25 +85,71 @@ class Line:
         connector = self._session.connector
         if connector is None or connector.closed:
             raise aiohttp.ClientConnectionError("the session is closed")
-        connection = await connector.connect(self._pattern, [], self._session.timeout)
+        if self.is_at_hand:
+            assert self._kept is not None
+            (connection, _), self._kept = self._kept, None
+        else:
+            connection = await connector.connect(self._pattern, [], self._session.timeout)
         try:
-            protocol = connection.protocol
-            assert protocol is not None, "it was just borrowed"
-            protocol.set_response_params(read_until_eof=True)
             await leave()
-            transport = protocol.transport
-            if transport is None or transport.is_closing():
-                raise aiohttp.ClientConnectionResetError("the connection was lost before anything was written to it")
-            transport.write(b"%b%d\r\n\r\n%b" % (self._head, len(body), body))
-            message, payload = await protocol.read()
-            while 100 <= message.code < 200:  # Of no consequence, the answer is still to come.
-                message, payload = await protocol.read()
-            content = await payload.read()
-        except HttpProcessingError as error:
-            connection.close()
-            raise aiohttp.ClientPayloadError(f"the answer is not HTTP: {error.message}") from error
         except BaseException:
             connection.close()
             raise
-        connection.release()
+        return await self._write(connection, body).answer()
+
+    def close(self) -> None:
+        """Give up the connection that is kept at hand."""
+        if self._kept is not None:
+            (connection, _), self._kept = self._kept, None
+            connection.close()
+
+    def _write(self, connection: Connection, body: bytes) -> "Flight":
+        protocol = connection.protocol
+        transport = None if protocol is None else protocol.transport
+        if protocol is None or transport is None or transport.is_closing():
+            connection.close()
+            raise aiohttp.ClientConnectionResetError("the connection was lost before anything was written to it")
+        transport.write(b"%b%d\r\n\r\n%b" % (self._head, len(body), body))
+        protocol.set_response_params(read_until_eof=True)
+        return Flight(connection, protocol, self._keep)
+
+    def _keep(self, connection: Connection) -> None:
+        """Keep a connection at hand whose answer has been read, unless there is one or it may not be used again."""
+        protocol = connection.protocol
+        if self._kept is not None or protocol is None or protocol.should_close or self._session.closed:
+            connection.release()
+            return
+        transport = protocol.transport
+        if transport is not None and transport.get_extra_info("ssl_object") is None:
+            # What is written leaves then and there. By default uvloop keeps it until everything has run that is ready to.
+            transport.set_write_buffer_limits(high=0)
+        self._kept = connection, self._loop.time()
+
+
+class Flight:
+    """A request that was written, on its way; ``land`` takes the connection back when its answer has been read."""
+
+    def __init__(self, connection: Connection, protocol: ResponseHandler, land: Callable[[Connection], None]) -> None:
+        self._connection = connection
+        self._protocol = protocol
+        self._land = land
+
+    def give_up(self) -> None:
+        """Close the connection: nobody reads the answer."""
+        self._connection.close()
+
+    async def answer(self) -> Answer:
+        """Return the answer. Raises ``aiohttp.ClientError`` and ``OSError``."""
+        try:
+            message, payload = await self._protocol.read()
+            while 100 <= message.code < 200:  # Of no consequence, the answer is still to come.
+                message, payload = await self._protocol.read()
+            content = await payload.read()
+        except HttpProcessingError as error:
+            self._connection.close()
+            raise aiohttp.ClientPayloadError(f"the answer is not HTTP: {error.message}") from error
+        except BaseException:
+            self._connection.close()
+            raise
+        self._land(self._connection)
         return Answer(message.code, message.headers, content)

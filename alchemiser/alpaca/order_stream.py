@@ -17,11 +17,11 @@ import structlog
 from websockets.asyncio.client import ClientConnection
 
 from alchemiser.alpaca.backoff import ReconnectPolicy
-from alchemiser.alpaca.begun import begin
 from alchemiser.alpaca.credentials import Credentials
 from alchemiser.alpaca.feed import FeedLimits, FeedLost, open_feed
 from alchemiser.alpaca.order_frames import Authorization, Listening, OrderFrame, Other, ProtocolError, Unreadable, Update, read_frame
 from alchemiser.alpaca.reconnect import Connecting, Publish
+from alchemiser.bus.begun import begin
 from alchemiser.domain.errors import CredentialsRefused
 from alchemiser.domain.events import ExecutionReported, FrameUnreadable
 from alchemiser.domain.runtime import Clock

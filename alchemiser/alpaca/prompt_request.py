@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 from aiohttp.connector import Connection
 
-from alchemiser.alpaca.begun import begin
+from alchemiser.bus.begun import begin
 
 leave: ContextVar[Callable[[], Awaitable[None]]] = ContextVar("leave")
 """Awaited when a request of this context has its connection and is about to be written; what it raises ends the request unsent."""

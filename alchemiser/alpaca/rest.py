@@ -7,7 +7,7 @@ is sent while the quota is known to be used up. What the answers mean is not dec
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 from types import TracebackType
 from typing import Final, Self
@@ -24,6 +24,7 @@ from alchemiser.alpaca.line import Answer, Line
 from alchemiser.alpaca.prompt_request import PromptRequest, leave
 from alchemiser.alpaca.refusals import Subject, refusal, unproven
 from alchemiser.alpaca.tls import needs_trust, trust
+from alchemiser.bus.begun import breathe
 from alchemiser.domain.errors import RateLimited, VenueError, VenueUnavailable
 from alchemiser.domain.runtime import Clock
 from alchemiser.domain.venue import After
@@ -132,6 +133,8 @@ class RestClient:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         assert self._session is not None
+        for line in self._lines.values():
+            line.close()
         await self._session.close()
 
     @property
@@ -151,12 +154,40 @@ class RestClient:
                 raise unproven(request.subject, f"none within {deadline_seconds:g} s") from None
             raise VenueUnavailable(f"{request.what}: not sent within {deadline_seconds:g} s; nothing was done") from None
 
+    async def call_now(self, host: Host, request: Request) -> bytes | None:
+        """Write a request in this very moment and return the body of its answer; ``None``, and nothing is sent, when it would have to wait.
+
+        For new orders, whose address is always the same. Nothing is awaited before it is written, so this may be begun by whoever has the
+        order, see ``bus.begun``; with the answer it does as :meth:`call` does.
+        """
+        line = self._lines.get(host.base_url + request.path)
+        if line is None or not line.is_at_hand or host.quota.wait_seconds(self._clock.now().timestamp(), is_order=True):
+            return None
+        assert request.body is not None, "a new order has a body"
+        sent = _Sent(request)
+        sent.leave()
+        return await self._attempt(host, request, sent, self._heard(line, request, request.body))
+
+    async def _heard(self, line: Line, request: Request, body: bytes) -> Answer:
+        """Write and, in the task that waits for it, read the answer."""
+        flight = line.send_now(body)
+        try:
+            await breathe()
+        except BaseException:
+            flight.give_up()
+            raise
+        try:
+            async with asyncio.timeout(self._limits.deadline_seconds):
+                return await flight.answer()
+        except TimeoutError:
+            raise unproven(request.subject, f"none within {self._limits.deadline_seconds:g} s") from None
+
     async def _attempts(self, host: Host, request: Request, sent: "_Sent", deadline_seconds: float) -> bytes:
         attempts = 1 if request.has_effect else self._limits.read_attempts
         for attempt in range(1, attempts + 1):
             try:
                 await self._wait_for_quota(host, request, deadline_seconds)
-                return await self._attempt(host, request, sent)
+                return await self._attempt(host, request, sent, self._exchange(host, request, sent))
             except VenueUnavailable as error:
                 wait = self._limits.retry.delay_seconds(attempt, self._random)
                 if isinstance(error, RateLimited):
@@ -175,14 +206,13 @@ class RestClient:
                 )
             await self._clock.sleep(wait)
 
-    async def _attempt(self, host: Host, request: Request, sent: "_Sent") -> bytes:
+    async def _attempt(self, host: Host, request: Request, sent: "_Sent", exchange: Awaitable[Answer]) -> bytes:
         loop = asyncio.get_running_loop()
         began = loop.time()
         status: int | None = None
-        sent.is_out = False
         host.quota.sent()
         try:
-            status, headers, body = await self._exchange(host, request, sent)
+            status, headers, body = await exchange
             host.quota.observe(headers)
         except (aiohttp.ClientError, OSError) as error:
             raise _broken(request, error, sent) from error
@@ -195,13 +225,15 @@ class RestClient:
 
     async def _exchange(self, host: Host, request: Request, sent: "_Sent") -> Answer:
         """Send a request and return the answer; a new order, whose address is always the same, goes the short way."""
+        sent.is_out = False
         assert self._session is not None, "the client is used inside its context"
         ssl = trust() if host.is_encrypted else True
         if request.method == "POST" and request.body is not None and request.query is None:
             line = self._lines.get(host.base_url + request.path)
             if line is None:
                 url = URL(host.base_url + request.path)
-                line = self._lines[str(url)] = Line(self._session, "POST", url, headers=request.headers or {}, ssl=ssl)
+                line = Line(self._session, "POST", url, headers=request.headers or {}, ssl=ssl, idle_seconds=_KEEP_ALIVE_SECONDS)
+                self._lines[str(url)] = line
             return await line.send(request.body, sent)
         token = leave.set(sent)
         try:
@@ -240,6 +272,11 @@ class _Sent:
         request = self.request
         if request.after is not None:
             await request.after()
+        self.leave()
+
+    def leave(self) -> None:
+        """Note that the request leaves now, if it may."""
+        request = self.request
         why_not = None if request.may_leave is None else request.may_leave()
         if why_not is not None:
             raise VenueUnavailable(f"{request.what}: it was withheld at the last moment: {why_not}; nothing was sent")

@@ -121,15 +121,20 @@ class AlpacaVenue:
 
         Raises ``OrderRejected`` on a proven refusal and ``OutcomeUnknown`` when no readable answer came.
         """
-        request = Request(
-            method="POST",
-            path="/v2/orders",
-            what=f"submit of order {order.client_order_id} ({order.side} {number_string(order.quantity)} {order.symbol})",
-            body=msgspec.json.encode(wire.order_body(order)),
-            may_leave=partial(self._why_withheld, order.symbol, order.side),
-            after=after,
-        )
+        request = self._request_of(order, after)
         return await self._place(request, order.client_order_id, source="submit")
+
+    async def submit_now(self, order: NewOrder) -> ExecutionReport | None:
+        """Send an order over the connection that is at hand; ``None``, and nothing is sent, when there is none or the quota is used up.
+
+        Raises as :meth:`submit` does.
+        """
+        request = self._request_of(order, None)
+        try:
+            body = await self._rest.call_now(self._trading, request)
+        except OrderRejected as refused:
+            return await self._look_behind(refused, order.client_order_id)
+        return None if body is None else self._report(request, body, source="submit")
 
     async def replace(
         self, venue_order_id: str, *, symbol: str, side: Side, client_order_id: str, quantity: Decimal, limit_price: Decimal
@@ -363,19 +368,30 @@ class AlpacaVenue:
 
     # --- inside ---
 
+    def _request_of(self, order: NewOrder, after: After | None) -> Request:
+        return Request(
+            method="POST",
+            path="/v2/orders",
+            what=f"submit of order {order.client_order_id} ({order.side} {number_string(order.quantity)} {order.symbol})",
+            body=msgspec.json.encode(wire.order_body(order)),
+            may_leave=partial(self._why_withheld, order.symbol, order.side),
+            after=after,
+        )
+
     def _why_withheld(self, symbol: str, side: Side) -> str | None:
         return None if self._why_not is None else self._why_not(symbol, side)
 
     async def _place(self, request: Request, client_order_id: str, *, source: str) -> ExecutionReport:
         """Send what makes a new order, and look behind an unprocessable one: it may have arrived although it was refused."""
         try:
-            return self._report(request, await self._rest.call(self._trading, request), source=source)
+            body = await self._rest.call(self._trading, request)
         except OrderRejected as refused:
-            if refused.status != _UNPROCESSABLE:
-                raise
             return await self._look_behind(refused, client_order_id)
+        return self._report(request, body, source=source)
 
     async def _look_behind(self, refused: OrderRejected, client_order_id: str) -> ExecutionReport:
+        if refused.status != _UNPROCESSABLE:
+            raise refused
         # Code and status of a taken id are those of any bad field, and the text may change; only a look tells. A 422 has also been
         # answered for an order that was executed.
         try:

@@ -142,6 +142,7 @@ class Desk:
                 clock=clock,
                 publish=bus.publish,
                 durable=bus.durable,
+                is_durable=bus.is_durable,
                 session=self._window_of,
                 cut_off=self._cut_off_on,
                 rules=rules.ladder,

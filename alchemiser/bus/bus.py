@@ -108,11 +108,13 @@ class Bus:
         policy: Delivery = EVERY,
         on_failure: OnFailure = RESTART,
         limit_seconds: float = 30.0,
+        promptly: Iterable[type[Event]] = (),
     ) -> Unsubscribe:
         """Give ``handle`` a mailbox for events of these types: its own task, one event at a time, in order.
 
         ``capacity`` bounds what waits, ``limit_seconds`` is how long the handler may be at one event before it counts as stuck
-        (nothing is interrupted; :meth:`turn` names it). Raises ``ValueError`` when the name is taken or the capacity is not positive.
+        (nothing is interrupted; :meth:`turn` names it). With an event of a type in ``promptly`` an idle handler begins at once, in its
+        place among the inline handlers. Raises ``ValueError`` when the name is taken or the capacity is not positive.
         """
         if capacity < 1:
             raise ValueError(f"mailbox {name} needs a capacity of at least 1, not {capacity}")
@@ -126,7 +128,7 @@ class Bus:
             supervisor=self._supervisor,
             on_filled=self._mailbox_filled,
         )
-        remove = self._routes.add_mailbox(mailbox, policy, types)
+        remove = self._routes.add_mailbox(mailbox, policy, types, frozenset(promptly))
         self._mailboxes.append(mailbox)
         if self._group is not None:
             self._start(self._group, mailbox)
@@ -218,6 +220,10 @@ class Bus:
         """
         if self._tap is not None:
             await self._tap.durable(self._sequence if sequence is None else sequence)
+
+    def is_durable(self, sequence: int) -> bool:
+        """Whether everything published up to that sequence number would survive a crash."""
+        return self._tap is None or self._tap.is_durable(sequence)
 
     def _journal(self, append: Append, envelope: Envelope) -> None:
         try:
@@ -324,7 +330,7 @@ class Bus:
         return DrainReport(seconds=loop.time() - began, unfinished=unfinished)
 
     def _start(self, group: asyncio.TaskGroup, mailbox: Mailbox) -> None:
-        task = group.create_task(mailbox.run(self._notice_quiet, self._break), name=f"mailbox {mailbox.name}")
+        task = group.create_task(mailbox.run(self._notice_quiet, self._break), name=f"mailbox {mailbox.name}", context=mailbox.context)
         self._tasks.append(task)
         task.add_done_callback(lambda _: self._left(task, mailbox))
 

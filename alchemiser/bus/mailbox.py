@@ -7,13 +7,13 @@ It does not wait for room itself: the bus asks :meth:`Mailbox.is_full` and waits
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Generator, Hashable
-from contextvars import ContextVar
-from types import coroutine
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from contextvars import Context, ContextVar, copy_context
+from typing import Any, Final
 
 import msgspec
 
+from alchemiser.bus.begun import begin, breathe
 from alchemiser.bus.delivery import OnFailure
 from alchemiser.bus.envelope import Envelope
 from alchemiser.bus.reports import HandlerStatistics, Unfinished
@@ -44,12 +44,6 @@ class Probe(msgspec.Struct, gc=False):
     answered: float | None = None
 
 
-@coroutine
-def breathe() -> Generator[None, None, None]:
-    """Let the loop run everybody else once."""
-    yield
-
-
 class Mailbox:
     """The queue of one handler and the task that empties it."""
 
@@ -77,6 +71,9 @@ class Mailbox:
         self._events: deque[Envelope] = deque()
         self._latest: OrderedDict[Hashable, Envelope] = OrderedDict()
         self._idle: asyncio.Future[None] | None = None
+        self.context: Context = copy_context()
+        """The context of the task: what is begun outside of it sees what it sees."""
+        self._begun: Coroutine[Any, Any, None] | None = None
         self._rooms: deque[asyncio.Future[None]] = deque()
         self._admitted = 0  # let in and not yet back on their feet
         self._probe: tuple[Probe, asyncio.Future[None]] | None = None
@@ -112,6 +109,19 @@ class Mailbox:
             self._crowded(depth)
         if self._idle is not None:
             self._wake()
+
+    def begin(self, envelope: Envelope) -> bool:
+        """Deal with an event at once, without the task being woken for it; the task sees through what has to wait.
+
+        Only where nothing waits and the handler is at nothing: returns whether it was so.
+        """
+        if self._idle is None or self._busy_with is not None or self._events or self._latest:
+            return False
+        left = self.context.run(begin, self._deliver(envelope))
+        if left is not None:
+            self._begun = left
+            self._wake()
+        return True
 
     def put_latest(self, key: Hashable, envelope: Envelope) -> None:
         """Queue an event in the place of an older one with the same key; when too many keys wait, the one longest in line goes."""
@@ -211,6 +221,11 @@ class Mailbox:
             while True:
                 if self._probe is not None:
                     self._answer_probe()
+                if self._begun is not None:
+                    begun, self._begun = self._begun, None
+                    await begun
+                    await breathe()
+                    continue
                 envelope = self._take()
                 if envelope is not None:
                     await self._deliver(envelope)
@@ -270,6 +285,7 @@ class Mailbox:
         self._failures_in_a_row = min(self._failures_in_a_row + 1, 16)
         self._supervisor.failed(self.name, self.on_failure, envelope, failure, pause)
         self._busy_with = None
+        await breathe()  # It may have been begun outside of the task, which is to wait now.
         try:
             async with asyncio.timeout(0 if self._is_hasty else None) as self._pause:
                 await self._clock.sleep(pause)

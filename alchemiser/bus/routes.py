@@ -1,8 +1,9 @@
 """The routing table: which subscriptions an event of a type reaches, worked out when subscribing, not when publishing."""
 
 from collections.abc import Callable, Iterable
-from operator import attrgetter
-from typing import Any, Protocol
+from itertools import count
+from operator import attrgetter, itemgetter
+from typing import Any, NamedTuple, Protocol
 
 from alchemiser.bus.delivery import Delivery, KeyOf, OnFailure
 from alchemiser.bus.envelope import Envelope
@@ -30,7 +31,7 @@ class Sink(Protocol):
 
 
 class Route:
-    """What becomes of one event type. Inline handlers come first, then mailboxes, each in the order of subscription."""
+    """What becomes of one event type. Inline and prompt handlers come first, then mailboxes, each in the order of subscription."""
 
     __slots__ = ("append", "correlation_of", "dispatched", "holding", "sinks")
 
@@ -75,18 +76,40 @@ class Letterbox:
         self._event_type = event_type
         self._key_of = key_of
 
-    @property
-    def name(self) -> str:
-        """The name of the subscription."""
-        return self._mailbox.name
-
     def __call__(self, envelope: Envelope) -> None:
         """Queue the envelope under its key."""
         self._mailbox.put_latest((self._event_type, self._key_of(envelope.event)), envelope)
 
-    def failed(self, supervisor: Supervisor, envelope: Envelope, error: Exception) -> None:
-        """Hand the failure to the supervisor."""
-        self._mailbox.failed(supervisor, envelope, error)
+
+class Prompt:
+    """The end of a route in a mailbox whose handler begins at once when it is idle; else the event is queued as it would be."""
+
+    def __init__(self, mailbox: Mailbox, queue: Append) -> None:
+        self._mailbox = mailbox
+        self._queue = queue
+
+    def __call__(self, envelope: Envelope) -> None:
+        """Have the event dealt with now or queue it."""
+        if not self._mailbox.begin(envelope):
+            self._queue(envelope)
+
+
+class _Inlined(NamedTuple):
+    """An inline subscription, the ``place``-th of all subscriptions."""
+
+    place: int
+    inline: Inline
+    types: tuple[type[Event], ...]
+
+
+class _Mailed(NamedTuple):
+    """A subscription with a mailbox, the ``place``-th of all subscriptions."""
+
+    place: int
+    mailbox: Mailbox
+    delivery: Delivery
+    types: tuple[type[Event], ...]
+    promptly: frozenset[type[Event]]
 
 
 class Routes:
@@ -95,8 +118,9 @@ class Routes:
     def __init__(self, append: Append | None) -> None:
         self.by_type: dict[type[Event], Route] = {}
         self._append = append
-        self._inline: list[tuple[Inline, tuple[type[Event], ...]]] = []
-        self._mailboxes: list[tuple[Mailbox, Delivery, tuple[type[Event], ...]]] = []
+        self._inline: list[_Inlined] = []
+        self._mailboxes: list[_Mailed] = []
+        self._places = count()
 
     def open(self, event_type: type[Event]) -> Route:
         """Return a new route for a type that has none."""
@@ -104,17 +128,17 @@ class Routes:
         route = Route(append, _correlation_of(event_type))
         self.by_type[event_type] = route
         self._lay(event_type, route)
-        for inline, types in self._inline:
+        for _, inline, types in self._inline:
             if issubclass(event_type, types):
                 inline.joined(route)
         return route
 
     def add_inline(self, inline: Inline, types: Iterable[type[Event]]) -> Callable[[], None]:
         """Add a subscription and return what removes it. Raises ``ValueError`` when its name is taken."""
-        entry = inline, self._checked(inline.name, types)
+        entry = _Inlined(next(self._places), inline, self._checked(inline.name, types))
         self._inline.append(entry)
         for event_type, route in self.by_type.items():
-            if issubclass(event_type, entry[1]):
+            if issubclass(event_type, entry.types):
                 inline.joined(route)
         self._lay_all()
 
@@ -125,9 +149,11 @@ class Routes:
 
         return remove
 
-    def add_mailbox(self, mailbox: Mailbox, delivery: Delivery, types: Iterable[type[Event]]) -> Callable[[], None]:
+    def add_mailbox(
+        self, mailbox: Mailbox, delivery: Delivery, types: Iterable[type[Event]], promptly: frozenset[type[Event]]
+    ) -> Callable[[], None]:
         """Add a subscription and return what removes it. Raises ``ValueError`` when its name is taken."""
-        entry = mailbox, delivery, self._checked(mailbox.name, types)
+        entry = _Mailed(next(self._places), mailbox, delivery, self._checked(mailbox.name, types), promptly)
         self._mailboxes.append(entry)
         self._lay_all()
 
@@ -140,10 +166,10 @@ class Routes:
 
     def inline_statistics(self) -> tuple[HandlerStatistics, ...]:
         """Return every inline subscription in numbers."""
-        return tuple(inline.statistics() for inline, _ in self._inline)
+        return tuple(entry.inline.statistics() for entry in self._inline)
 
     def _checked(self, name: str, types: Iterable[type[Event]]) -> tuple[type[Event], ...]:
-        taken = [inline.name for inline, _ in self._inline] + [mailbox.name for mailbox, _, _ in self._mailboxes]
+        taken = [entry.inline.name for entry in self._inline] + [entry.mailbox.name for entry in self._mailboxes]
         if name in taken:
             raise ValueError(f"the bus has a handler named {name} already")
         wanted = tuple(types)
@@ -156,19 +182,24 @@ class Routes:
             self._lay(event_type, route)
 
     def _lay(self, event_type: type[Event], route: Route) -> None:
-        sinks: list[tuple[Append, Sink]] = [(inline.call, inline) for inline, types in self._inline if issubclass(event_type, types)]
+        at_once: list[tuple[int, Append, Sink]] = [
+            (place, inline.call, inline) for place, inline, types in self._inline if issubclass(event_type, types)
+        ]
+        queued: list[tuple[Append, Sink]] = []
         holding: list[Mailbox] = []
-        for mailbox, delivery, types in self._mailboxes:
+        for place, mailbox, delivery, types, promptly in self._mailboxes:
             if not issubclass(event_type, types):
                 continue
             key_of = delivery.key_for(event_type)
+            queue: Append = mailbox.put if key_of is None else Letterbox(mailbox, event_type, key_of)
             if key_of is None:
-                sinks.append((mailbox.put, mailbox))
                 holding.append(mailbox)
+            if event_type in promptly:
+                at_once.append((place, Prompt(mailbox, queue), mailbox))
             else:
-                letterbox = Letterbox(mailbox, event_type, key_of)
-                sinks.append((letterbox, letterbox))
-        route.sinks = tuple(sinks)
+                queued.append((queue, mailbox))
+        at_once.sort(key=itemgetter(0))
+        route.sinks = (*((call, sink) for _, call, sink in at_once), *queued)
         route.holding = tuple(holding)
 
 

@@ -18,6 +18,9 @@ class Tap(Protocol):
     def append(self, envelope: Envelope) -> None:
         """Take the envelope; never waits."""
 
+    def is_durable(self, sequence: int) -> bool:
+        """Whether every event taken, up to that sequence number, would survive a crash."""
+
     async def room(self) -> None:
         """Return when the backlog is below its bound."""
 

@@ -35,6 +35,13 @@ class Venue(Protocol):
         Raises ``OrderRejected`` on a proven refusal and ``OutcomeUnknown`` when no readable answer came.
         """
 
+    async def submit_now(self, order: NewOrder) -> ExecutionReport | None:
+        """Send an order in this very moment; ``None``, and nothing is sent, when the request would have to wait for anything.
+
+        Until it is sent nothing is awaited, so whoever has the order may begin this and leave the rest to a task, see ``bus.begun``. Raises
+        as :meth:`submit` does.
+        """
+
     async def replace(
         self, venue_order_id: str, *, symbol: str, side: Side, client_order_id: str, quantity: Decimal, limit_price: Decimal
     ) -> ExecutionReport:

@@ -14,8 +14,8 @@ import structlog
 from msgspec import Struct, field
 
 from alchemiser.bus.alarm import Alarm
+from alchemiser.bus.begun import begin, breathe
 from alchemiser.bus.envelope import Envelope
-from alchemiser.bus.mailbox import breathe
 from alchemiser.domain.errors import (
     BusClosed,
     CredentialsRefused,
@@ -85,8 +85,9 @@ SENDERS = 8
 class ExecutionParts(Struct, frozen=True):
     """What the handler works with.
 
-    ``durable`` returns when all that was published, or what was up to an event's number, would survive a crash. ``session`` gives the hours
-    of a day, ``cut_off`` the last moment of it at which an order may still be worked.
+    ``durable`` returns when all that was published, or what was up to an event's number, would survive a crash; ``is_durable`` says whether
+    what was up to a number would. ``session`` gives the hours of a day, ``cut_off`` the last moment of it at which an order may still be
+    worked.
     """
 
     venue: Venue
@@ -97,6 +98,7 @@ class ExecutionParts(Struct, frozen=True):
     clock: Clock
     publish: Callable[..., Awaitable[Envelope]]
     durable: Callable[..., Awaitable[None]]
+    is_durable: Callable[[int], bool]
     session: Callable[[date], Session]
     cut_off: Callable[[date], datetime]
     rules: LadderRules
@@ -319,7 +321,12 @@ class ExecutionHandler:
             case Submit(order=order):
                 await self._intend(command, rebalance_id)
                 ahead = self._written_ahead.pop(order.client_order_id, None) if command.is_prepared else None
-                self._spawn(partial(self._submit, order, ahead), f"submit {order.client_order_id}")
+                name = f"submit {order.client_order_id}"
+                if ahead is None:
+                    self._spawn(partial(self._submit, order), name)
+                else:
+                    self._begin_now(self._finished(partial(self._submit_prepared, order, ahead), name), name)
+                    self._spawn(self._flush, "flush behind an order")
             case Replace(client_order_id=key, submit=Submit(order=order) as submit):
                 await self._intend(submit, rebalance_id, replaces=key)
                 self._spawn(partial(self._replace, key, order), f"replace {key} by {order.client_order_id}")
@@ -350,6 +357,13 @@ class ExecutionHandler:
         assert self._tasks is not None, "run() owns the tasks and has not been started"
         self._tasks.create_task(self._finished(work, name), name=name)
 
+    def _begin_now(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Do what can be done at once, and leave the rest to a task."""
+        assert self._tasks is not None, "run() owns the tasks and has not been started"
+        left = begin(work)
+        if left is not None:
+            self._tasks.create_task(left, name=name)
+
     async def _finished(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         """See a request through; when its answer comes after the bus has ended, the next start asks for it again."""
         try:
@@ -357,15 +371,27 @@ class ExecutionHandler:
         except BusClosed:
             _log.warning("answer_after_the_end", request=name)
 
-    async def _submit(self, order: NewOrder, ahead: int | None) -> None:
-        """Send an order when its intention is durable, or the event of that number, which tells of it ahead."""
-        after = self._parts.durable if ahead is None else partial(self._durable_ahead, ahead)
-        await self._place(order, partial(self._parts.venue.submit, order, after=after))
+    async def _submit(self, order: NewOrder) -> None:
+        """Send an order when its intention is durable."""
+        await self._place(order, partial(self._parts.venue.submit, order, after=self._parts.durable))
 
-    async def _durable_ahead(self, sequence: int) -> None:
-        """Return when that event is durable, and the one that opened the gate; what came after becomes so while the order travels."""
-        await self._parts.durable(max(sequence, self._parts.gate.opened_by))
-        self._spawn(self._flush, "flush behind an order")
+    async def _submit_prepared(self, order: NewOrder, ahead: int) -> None:
+        """Send an order when the event of that number is durable, which tells of it ahead, and the one that opened the gate.
+
+        What came after them becomes durable while the order travels. Mostly they have long been, a connection is at hand, and the order
+        leaves before this is awaited for the first time.
+        """
+
+        async def send() -> ExecutionReport:
+            needed = max(ahead, self._parts.gate.opened_by)
+            if self._parts.is_durable(needed):
+                report = await self._parts.venue.submit_now(order)
+                if report is not None:
+                    return report
+            await breathe()  # From here on in a task of its own.
+            return await self._parts.venue.submit(order, after=partial(self._parts.durable, needed))
+
+        await self._place(order, send)
 
     async def _flush(self) -> None:
         await self._parts.durable()

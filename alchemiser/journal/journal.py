@@ -125,6 +125,10 @@ class Journal:
         self._committer.append(Draft(envelope), is_awaited=envelope.event.is_awaited)
         self._last_sequence = envelope.sequence
 
+    def is_durable(self, sequence: int) -> bool:
+        """Whether every event taken, up to that sequence number, is durable."""
+        return min(sequence, self._last_sequence) <= self._committer.durable_sequence
+
     async def room(self) -> None:
         """Return when the backlog is below its bound."""
         await self._committer.room()

@@ -25,6 +25,7 @@ from alchemiser.domain.events import (
     DaemonStarted,
     GuardTripped,
     JournalTailDropped,
+    OrderFilled,
     QuoteUpdated,
     RecoveryCompleted,
     StrategyFilesChanged,
@@ -205,6 +206,7 @@ class Daemon:
                 clock=clock,
                 publish=self.bus.publish,
                 durable=self.bus.durable,
+                is_durable=self.bus.is_durable,
                 session=self._session_of,
                 cut_off=self._cut_off_on,
                 rules=ladder_rules(settings),
@@ -330,6 +332,16 @@ class Daemon:
         bus.subscribe_inline("clock hold", ClockHold.listens_to, self._hold)
         bus.subscribe_inline("quote book", quotes, self.quotes)
         bus.subscribe_inline("order states", state.orders.listens_to, state.orders)
+        # What a fill or a quote leads to leaves before anything else is done about it: the books can wait.
+        by_symbol = latest_per(lambda event: event.symbol, only=(QuoteUpdated,))
+        bus.subscribe(
+            "execution",
+            self.execution.listens_to,
+            self.execution.handle,
+            capacity=4096,
+            policy=by_symbol,
+            promptly=(OrderFilled, QuoteUpdated),
+        )
         bus.subscribe_inline("parked symbols", state.parked.listens_to, state.parked)
         bus.subscribe_inline("ledger", state.ledger.listens_to, state.ledger)
         bus.subscribe_inline("standing targets", state.standing.listens_to, state.standing)
@@ -351,7 +363,6 @@ class Daemon:
         bus.subscribe_inline("systemd", (RecoveryCompleted, GuardTripped), self._tell_manager)
         bus.subscribe_inline("snapshots", SnapshotKeeper.listens_to, self.snapshots)
 
-        by_symbol = latest_per(lambda event: event.symbol, only=(QuoteUpdated,))
         bus.subscribe("history", self.market.listens_to, self.market.handle, limit_seconds=120.0)
         bus.subscribe("asset list", self.assets.listens_to, self.assets.handle, limit_seconds=60.0)
         bus.subscribe("activities", self.activities.listens_to, self.activities.handle, limit_seconds=60.0)
@@ -364,7 +375,6 @@ class Daemon:
         bus.subscribe("day comparison", DayComparison.listens_to, self.day_comparison.handle, limit_seconds=120.0)
         if self.parts.settings.journal.retention_days:
             bus.subscribe("retention", Retention.listens_to, self.retention.handle, limit_seconds=120.0)
-        bus.subscribe("execution", self.execution.listens_to, self.execution.handle, capacity=4096, policy=by_symbol)
 
     # --- life ---
 

@@ -26,6 +26,7 @@ import msgspec
 from alchemiser.alpaca.venue import AlpacaVenue
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import CredentialsRefused, JournalFailed
+from alchemiser.domain.orders import ExecutionReport
 from alchemiser.exchange.access import Credentials
 from alchemiser.exchange.assembly import open_core
 from alchemiser.exchange.fault_menu import MuteStream, parse_faults
@@ -426,6 +427,7 @@ class _Run:
             stack.enter_context(patch.object(Journal, "durable", self._durable(Journal.durable)))
             stack.enter_context(patch.object(TrafficLog, "request", self._arrival(TrafficLog.request)))
             stack.enter_context(patch.object(AlpacaVenue, "submit", self._request("submit", AlpacaVenue.submit)))
+            stack.enter_context(patch.object(AlpacaVenue, "submit_now", self._at_once(AlpacaVenue.submit_now)))
             stack.enter_context(patch.object(AlpacaVenue, "cancel", self._request("cancel", AlpacaVenue.cancel)))
             yield
 
@@ -507,6 +509,25 @@ class _Run:
             finally:
                 if life.counts(("crash after effect",), name):
                     life.end_by_scenario()
+
+        return watched
+
+    def _at_once(self, send: Callable[..., Awaitable[ExecutionReport | None]]) -> Callable[..., Awaitable[ExecutionReport | None]]:
+        """Watch orders that leave in the call in which they are decided; where a life is to end before one leaves, none does so."""
+
+        async def watched(venue: AlpacaVenue, order: Any) -> ExecutionReport | None:
+            life = self.lives[-1]
+            if life.end is not None and life.end.kind == "crash before request":
+                return None
+            report = None
+            is_sent = True
+            try:
+                report = await send(venue, order)
+                is_sent = report is not None
+            finally:
+                if is_sent and life.counts(("crash after effect",), "submit"):
+                    life.end_by_scenario()
+            return report
 
         return watched
 

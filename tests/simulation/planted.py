@@ -109,7 +109,7 @@ def early_submit() -> Iterator[None]:
         async def at_once(sequence: int | None = None) -> None:
             return
 
-        begin(handler, msgspec.structs.replace(parts, durable=at_once))
+        begin(handler, msgspec.structs.replace(parts, durable=at_once, is_durable=lambda sequence: True))
 
     with patch.object(ExecutionHandler, "__init__", hasty):
         yield

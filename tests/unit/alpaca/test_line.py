@@ -10,6 +10,7 @@ import pytest
 from yarl import URL
 
 from alchemiser.alpaca.line import Line
+from alchemiser.bus.begun import breathe
 
 BODY = b'{"symbol": "TECL"}'
 HEADERS = {"APCA-API-KEY-ID": "key", "Accept": "application/json"}
@@ -25,6 +26,7 @@ class Door:
         self.requests: list[bytes] = []
         self.connections = 0
         self.url = URL()
+        self.lines: list[Line] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer on one connection until there is no answer left, then end it."""
@@ -48,7 +50,11 @@ async def door(*answers: bytes) -> AsyncIterator[tuple[Door, aiohttp.ClientSessi
     server = await asyncio.start_server(one.serve, "127.0.0.1", 0)
     one.url = URL(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v2/orders")
     async with server, aiohttp.ClientSession(headers=HEADERS) as session:
-        yield one, session
+        try:
+            yield one, session
+        finally:
+            for line in one.lines:
+                line.close()
 
 
 async def at_once() -> None:
@@ -57,7 +63,8 @@ async def at_once() -> None:
 
 def line_to(one: Door, session: aiohttp.ClientSession) -> Line:
     """Return the line to a door."""
-    return Line(session, "POST", one.url, headers=CONTENT, ssl=True)
+    one.lines.append(Line(session, "POST", one.url, headers=CONTENT, ssl=True))
+    return one.lines[-1]
 
 
 async def test_it_says_what_a_session_would() -> None:
@@ -73,43 +80,127 @@ async def test_it_says_what_a_session_would() -> None:
 
 
 async def test_connections_are_kept_and_shared_with_the_session() -> None:
-    """An order does not wait for a handshake that another request has made already."""
+    """An order does not wait for a handshake that another request has made already, and the next one not for another's turn."""
     async with door(OK, OK, OK) as (one, session):
         line = line_to(one, session)
-        await line.send(BODY, at_once)
         async with session.post(one.url, data=BODY) as response:
             await response.read()
+        await line.send(BODY, at_once)
         await line.send(BODY, at_once)
     assert one.connections == 1
 
 
-async def test_the_bytes_leave_in_the_turn_in_which_leave_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+class Watched:
+    """A transport that keeps what is written to it."""
+
+    def __init__(self, line: Line) -> None:
+        assert line._kept is not None
+        protocol: Any = line._kept[0].protocol
+        self.written: list[bytes] = []
+        self._transport, protocol.transport = protocol.transport, self
+
+    def write(self, data: bytes) -> None:
+        """Write."""
+        self.written.append(data)
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._transport, name)
+
+
+async def test_the_bytes_leave_in_the_turn_in_which_leave_is_given() -> None:
     """What waits for the next turn of the loop finds them written."""
     seen: list[int] = []
     async with door(OK, OK) as (one, session):
         line = line_to(one, session)
         await line.send(BODY, at_once)
-        written: list[bytes] = []
-        (protocol, _) = next(iter(session.connector._conns.values()))[0]  # type: ignore[union-attr]
-        transport: Any = protocol.transport
-
-        class Watched:
-            def write(self, data: bytes) -> None:
-                written.append(data)
-                transport.write(data)
-
-            def __getattr__(self, name: str) -> object:
-                return getattr(transport, name)
-
-        monkeypatch.setattr(protocol, "transport", Watched())
+        watched = Watched(line)
 
         async def give_leave() -> None:
-            assert written == []
-            asyncio.get_running_loop().call_soon(lambda: seen.append(len(written)))
+            assert watched.written == []
+            asyncio.get_running_loop().call_soon(lambda: seen.append(len(watched.written)))
 
         await line.send(BODY, give_leave)
     assert seen == [1]
-    assert written[0].endswith(BODY)
+    assert watched.written[0].endswith(BODY)
+
+
+# --- over the connection at hand ---
+
+
+async def test_what_is_sent_now_is_written_before_the_call_returns() -> None:
+    """With nobody waiting for anything; and the answer comes as to any other request."""
+    async with door(OK, OK) as (one, session):
+        line = line_to(one, session)
+        assert not line.is_at_hand
+        await line.send(BODY, at_once)
+        watched = Watched(line)
+        at_hand = [line.is_at_hand]
+        flight = line.send_now(BODY)
+        assert watched.written[0].endswith(BODY)
+        at_hand.append(line.is_at_hand)
+        answer = await flight.answer()
+        assert (answer.status, answer.body) == (200, b"{}")
+        assert [*at_hand, line.is_at_hand] == [True, False, True], "a second request would wait for the answer to the first"
+    assert one.connections == 1
+
+
+async def test_a_connection_that_has_been_idle_is_not_at_hand() -> None:
+    """The other side may be about to end it, and then nobody could say what became of the order."""
+    async with door(OK, OK) as (one, session):
+        line = Line(session, "POST", one.url, headers=CONTENT, ssl=True, idle_seconds=-1.0)
+        await line.send(BODY, at_once)
+        assert not line.is_at_hand
+        await line.send(BODY, at_once)
+        line.close()
+    assert one.connections == 2
+
+
+async def test_a_connection_that_the_other_side_has_ended_is_not_at_hand() -> None:
+    """It is noticed when the end arrives, not when an order is written to it."""
+    async with door(OK) as (one, session):
+        line = line_to(one, session)
+        await line.send(BODY, at_once)
+        while line.is_at_hand:  # The door ends the connection after its last answer.
+            await breathe()
+        one.answers.append(OK)
+        assert (await line.send(BODY, at_once)).status == 200
+    assert one.connections == 2
+
+
+async def test_a_connection_that_breaks_as_it_is_written_to_is_lost() -> None:
+    """An error, and the next request has a connection of its own."""
+    async with door(OK, OK) as (one, session):
+        line = line_to(one, session)
+        await line.send(BODY, at_once)
+        assert line.is_at_hand
+        Watched(line)._transport.abort()
+        with pytest.raises(aiohttp.ClientConnectionResetError):
+            line.send_now(BODY)
+        assert (await line.send(BODY, at_once)).status == 200
+    assert one.connections == 2
+
+
+async def test_one_connection_is_kept_and_no_more() -> None:
+    """Of two requests at a time one connection goes back to the session."""
+    async with door(OK, OK, OK) as (one, session):
+        line = line_to(one, session)
+        await asyncio.gather(line.send(BODY, at_once), line.send(BODY, at_once))
+        assert line.is_at_hand
+        async with session.post(one.url, data=BODY) as response:
+            assert response.status == 200
+    assert one.connections == 2
+
+
+async def test_an_answer_that_nobody_reads_closes_the_connection() -> None:
+    """Else it would be taken for the answer to the next request."""
+    async with door(OK, OK, OK) as (one, session):
+        line = line_to(one, session)
+        await line.send(BODY, at_once)
+        line.send_now(BODY).give_up()
+        assert not line.is_at_hand
+        assert (await line.send(BODY, at_once)).status == 200
+    assert one.connections == 2
 
 
 async def test_without_leave_nothing_is_sent() -> None:

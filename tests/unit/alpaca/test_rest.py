@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from alchemiser.alpaca.rest import Host, OnRequest, Request, RestClient, RestLimits
+from alchemiser.bus.begun import begin
 from alchemiser.domain.errors import CredentialsRefused, OutcomeUnknown, RateLimited, VenueError, VenueUnavailable
 from alchemiser.service.clock import VirtualClock
 from tests.solipsism import LoopConnector, listen, virtual
@@ -420,3 +421,92 @@ async def test_no_error_and_no_log_line_holds_the_key(
             await rest.call(Host(server.url), READ)
         texts = [str(caught.value), repr(caught.value), repr(vars(rest)), caplog.text, *capsys.readouterr()]
     assert not [text for text in texts if SECRET in text or KEY_ID in text]
+
+
+# --- at once ---
+
+
+async def test_an_order_leaves_at_once_over_the_connection_of_the_one_before(server: ScriptedVenue, clock: InstantClock) -> None:
+    """Before that there is none, and nothing is sent; with it the request is begun by whoever has it, and its answer read by a task."""
+    server.answer({}, {"id": "1"})
+    async with client(clock) as rest:
+        host = Host(server.url)
+        assert await rest.call_now(host, SUBMIT) is None
+        await rest.call(host, SUBMIT)
+        answers: list[bytes | None] = []
+
+        async def submit() -> None:
+            answers.append(await rest.call_now(host, SUBMIT))
+
+        left = begin(submit())
+        assert left is not None
+        assert rest.requests_made == 1
+        await asyncio.create_task(left)
+        assert answers == [b'{"id":"1"}']
+        assert rest.requests == {("POST", "/v2/orders", "200"): 2}
+    assert [asked.body for asked in server.asked] == [{}, {}]
+
+
+async def test_what_would_have_to_wait_is_not_sent_at_once(server: ScriptedVenue, clock: InstantClock) -> None:
+    """Nor is what may not leave; and in both cases the connection is there for the next one."""
+    server.answer({}, {})
+    async with client(clock) as rest:
+        host = Host(server.url)
+        await rest.call(host, SUBMIT)
+        host.quota.observe(quota(0, 5))
+        assert await rest.call_now(host, SUBMIT) is None
+        host.quota.observe(quota(100, 6))
+        with pytest.raises(VenueUnavailable, match="the exchange is closed; nothing was sent"):
+            await rest.call_now(host, guarded(lambda: "the exchange is closed"))
+        assert await rest.call_now(host, guarded(lambda: None)) == b"{}"
+    assert len(server.asked) == 2
+
+
+def test_an_order_sent_at_once_has_its_deadline_too() -> None:
+    """Silence says nothing about it, so it is looked up; and a second one meanwhile is not sent behind it."""
+
+    async def main() -> None:
+        venue = ScriptedVenue()
+        async with venue.running(sock=listen()):
+
+            async def never(request: web.Request) -> web.StreamResponse:
+                await asyncio.Event().wait()
+                raise AssertionError
+
+            venue.answer({})
+            venue.answers.append(never)
+            rest = RestClient(credentials(), clock=VirtualClock(START), random=Random(1), make_connector=LoopConnector)
+            async with rest:
+                host = Host(venue.url)
+                await rest.call(host, SUBMIT)
+                began = asyncio.get_running_loop().time()
+                pending = asyncio.create_task(rest.call_now(host, SUBMIT))
+                await VirtualClock(START).sleep(1)
+                assert await rest.call_now(host, SUBMIT) is None
+                with pytest.raises(OutcomeUnknown, match="none within 10 s"):
+                    await pending
+                assert asyncio.get_running_loop().time() - began == pytest.approx(10, abs=0.1)
+                assert rest.requests["POST", "/v2/orders", "none"] == 1
+
+    virtual(main)
+
+
+async def test_an_order_whose_answer_nobody_awaits_gives_its_connection_up(server: ScriptedVenue, clock: InstantClock) -> None:
+    """The daemon stopped between the bytes and the task that was to read: the next order gets no stale answer."""
+    server.answer({}, {"id": "1"})
+    async with client(clock) as rest:
+        host = Host(server.url)
+        await rest.call(host, SUBMIT)
+
+        async def submit() -> None:
+            await rest.call_now(host, SUBMIT)
+
+        left = begin(submit())
+        assert left is not None
+        task = asyncio.create_task(left)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        del left, task
+        assert await rest.call_now(host, SUBMIT) is None
+        assert rest.requests["POST", "/v2/orders", "none"] == 1

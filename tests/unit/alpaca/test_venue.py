@@ -57,6 +57,18 @@ async def test_submit(venue: AlpacaVenue, server: ScriptedVenue) -> None:
     }
 
 
+async def test_an_order_sent_at_once_says_and_means_the_same(venue: AlpacaVenue, server: ScriptedVenue) -> None:
+    """Only without a connection at hand it is left to a submit; a refusal of it is looked behind as well."""
+    assert await venue.submit_now(ORDER) is None
+    server.answer(order_json(), order_json(), NOT_UNIQUE, order_json(status="new"))
+    usual, at_once = await venue.submit(ORDER), await venue.submit_now(ORDER)
+    assert usual == at_once
+    assert server.asked[0].body == server.asked[1].body
+    looked_up = await venue.submit_now(ORDER)
+    assert looked_up is not None
+    assert (looked_up.status, looked_up.source) == ("new", "query")
+
+
 async def test_new_orders_ask_the_guard_when_they_leave_and_cancels_do_not(venue: AlpacaVenue, server: ScriptedVenue) -> None:
     """A submit and a replacement are withheld by what it says; a cancel reduces risk and passes."""
     asked: list[str] = []

@@ -103,6 +103,10 @@ class MemoryTap:
         """Wait until there is room."""
         await self._roomy.wait()
 
+    def is_durable(self, sequence: int) -> bool:
+        """Say that what was asked for is."""
+        return sequence <= max(self.asked_durable, default=0)
+
     async def durable(self, sequence: int) -> None:
         """Remember the question."""
         self.asked_durable.append(sequence)

@@ -17,6 +17,8 @@ from alchemiser.domain.errors import NotFoundAtVenue, VenueError
 from alchemiser.domain.events import (
     Event,
     ExecutionReported,
+    OrderFilled,
+    QuoteUpdated,
     RebalanceCompleted,
     RebalanceParked,
     RebalancePlanned,
@@ -78,6 +80,7 @@ class ScriptedVenue:
     activities: list[BrokerActivity] = field(default_factory=list)
     listed: list[ExecutionReport] = field(default_factory=list)
     failing: deque[VenueError] = field(default_factory=deque)
+    is_at_hand: bool = False
     sent: list[NewOrder] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     on_replace: Callable[[NewOrder, NewOrder], None] = lambda old, new: None
@@ -99,6 +102,10 @@ class ScriptedVenue:
         if step is not None:
             step(order)
         return accepted
+
+    async def submit_now(self, order: NewOrder) -> ExecutionReport | None:
+        """Have no connection at hand, unless the script says so."""
+        return await self.submit(order) if self.is_at_hand else None
 
     async def replace(
         self, venue_order_id: str, *, symbol: str, side: Side, client_order_id: str, quantity: Decimal, limit_price: Decimal
@@ -198,6 +205,7 @@ class Floor:
                 clock=self.clock,
                 publish=self.bus.publish,
                 durable=self.bus.durable,
+                is_durable=self.bus.is_durable,
                 session=lambda day: SESSION,
                 cut_off=lambda day: START + timedelta(minutes=9),
                 rules=rules or LadderRules(),
@@ -207,8 +215,8 @@ class Floor:
         )
         for name, part in (("orders", self.orders), ("gate", self.gate), ("rebalances", self.rebalances)):
             self.bus.subscribe_inline(name, part.listens_to, part)
+        self.bus.subscribe("execution", self.handler.listens_to, self.handler.handle, promptly=(OrderFilled, QuoteUpdated))
         self.bus.subscribe_inline("memory", (Event,), self._remember)
-        self.bus.subscribe("execution", self.handler.listens_to, self.handler.handle)
 
     def _remember(self, envelope: Envelope) -> None:
         self.events.append(envelope.event)

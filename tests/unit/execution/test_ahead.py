@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alchemiser.bus.begun import breathe
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
     DaemonStopped,
@@ -257,9 +258,12 @@ def test_an_order_waits_for_what_the_page_says(row: tuple[str, ...], of: Callabl
 # --- what may leave ---
 
 
-async def test_an_order_written_ahead_leaves_while_the_disk_is_stuck(tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_at_hand", [False, True], ids=["a connection to be made", "a connection at hand"])
+async def test_an_order_written_ahead_leaves_while_the_disk_is_stuck(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch, *, is_at_hand: bool
+) -> None:
     """The cash lands, the order leaves at once on what is durable already, and the record of it becomes so when the disk moves again."""
-    venue = ScriptedVenue()
+    venue = ScriptedVenue(is_at_hand=is_at_hand)
     monkeypatch.setattr(promptness, "QUICK_SECONDS", -1.0)  # No commit on the loop: it would wait for the stuck disk.
     with open_journal(tmp_path / "journal.sqlite", threaded=True, linger_seconds=0.0) as journal:
         floor = floor_on(journal, venue, monkeypatch)
@@ -287,9 +291,12 @@ async def test_an_order_written_ahead_leaves_while_the_disk_is_stuck(tmp_path: P
         await floor.run(play)
 
 
-async def test_an_order_waits_until_what_was_written_ahead_is_durable(tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_at_hand", [False, True], ids=["a connection to be made", "a connection at hand"])
+async def test_an_order_waits_until_what_was_written_ahead_is_durable(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch, *, is_at_hand: bool
+) -> None:
     """When the moment comes before the disk has taken even that, nothing leaves."""
-    venue = ScriptedVenue()
+    venue = ScriptedVenue(is_at_hand=is_at_hand)
     monkeypatch.setattr(promptness, "QUICK_SECONDS", -1.0)  # No commit on the loop: it would wait for the stuck disk.
     with open_journal(tmp_path / "journal.sqlite", threaded=True, linger_seconds=0.0) as journal:
         floor = floor_on(journal, venue, monkeypatch)
@@ -312,6 +319,49 @@ async def test_an_order_waits_until_what_was_written_ahead_is_durable(tmp_path: 
             await floor.handler.stop("the test is over", cancel_orders=False)
 
         await floor.run(play)
+
+
+async def test_with_a_connection_at_hand_the_order_leaves_within_the_fill() -> None:
+    """Before the report of the fill has been published to its end: the books, the end of the sale and its own record come behind it."""
+    venue = ScriptedVenue(is_at_hand=True)
+    floor = Floor(venue)
+    heard: list[tuple[str, int]] = []
+    floor.bus.subscribe_inline("books", [OrderFilled, OrderIntended], lambda one: heard.append((type(one.event).__name__, len(venue.sent))))
+
+    async def play() -> None:
+        await floor.bus.publish(plan_of(SELL, buy("LAST", "150")))
+        while not floor.of(OrderPrepared) or not venue.sent:
+            await breathe()
+        for _ in range(20):  # The handler is idle again.
+            await breathe()
+        heard.clear()
+        floor.fill(venue.sent[0])
+        assert [order.symbol for order in venue.sent] == ["RICH", "LAST"]
+        assert heard == [("OrderFilled", 2), ("OrderIntended", 2)]
+        await floor.handler.stop("the test is over", cancel_orders=False)
+
+    await floor.run(play)
+
+
+async def test_a_closed_gate_withholds_what_could_leave_at_once() -> None:
+    """It is asked in the same breath."""
+    venue = ScriptedVenue(is_at_hand=True)
+    floor = Floor(venue)
+
+    async def play() -> None:
+        await floor.bus.publish(plan_of(SELL, buy("LAST", "150")))
+        while not floor.of(OrderPrepared) or not venue.sent:
+            await breathe()
+        for _ in range(20):
+            await breathe()
+        floor.gate.kill("the switch was pulled")
+        floor.fill(venue.sent[0])
+        for _ in range(20):
+            await breathe()
+        assert [order.symbol for order in venue.sent] == ["RICH"]
+        await floor.handler.stop("the test is over", cancel_orders=False)
+
+    await floor.run(play)
 
 
 # --- what a crash leaves ---
