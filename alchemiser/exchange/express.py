@@ -1,7 +1,7 @@
 """The endpoints that are answered at once: from the bytes of a plain request to the bytes of its answer, without a task in between.
 
 What passes here passes the same gate and is answered by the same function as through aiohttp, and the bytes that go out are those that
-aiohttp would send. An error that no refusal stands for goes up to the loop, which reports it and cuts the connection.
+aiohttp would send.
 """
 
 from collections.abc import Iterable

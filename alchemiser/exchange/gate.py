@@ -1,7 +1,8 @@
 """What every request passes before and after its handler: log, credentials, rate limit, planned faults, and errors as JSON.
 
 The order is the real service's: a request without credentials costs no quota, and a refused one still carries the headers of an answer.
-The trading and the data API are two services with a quota each.
+The trading and the data API are two services with a quota each. An error that no refusal stands for is reported to the loop, with all it
+knows; the client gets the real service's 500, and its connection goes on.
 """
 
 import asyncio
@@ -109,6 +110,8 @@ class Gate:
             found = answering(call)
         except _REFUSALS as error:
             found = _refused(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the exchange's own and not the client's
+            found = _broken(error, call.method, call.path)
         entry.status = found.status
         self._requests += 1
         return found, f"X-Request-ID: {self._requests:032x}\r\n{limit.lines(now)}"
@@ -135,6 +138,10 @@ class Gate:
             return await (handler(request) if fault is None else self._with_fault(fault, request, handler))
         except _REFUSALS as error:
             return response_of(_refused(error))
+        except (web.HTTPException, ConnectionError):
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            return response_of(_broken(error, request.method, path))
 
     def _admit(self, keys: tuple[str, str] | None, limit: RateLimit, now: datetime, *, is_trading: bool) -> None:
         """Let a request through to its handler, or raise the refusal."""
@@ -256,5 +263,15 @@ def _refused(error: ApiError | OverflowError | DataError) -> Reply:
         error = ApiError(400, None, "a value is out of range")
     elif isinstance(error, DataError):
         # The driver has it too, and ends the exchange with it when it matters; a client learns no more than from the real service.
-        error = ApiError(500, 50010000, "internal server error")
+        error = _internal_error()
     return reply(error.body(), error.status)
+
+
+def _broken(error: Exception, method: str, path: str) -> Reply:
+    """Report an error of the exchange itself, and return the answer to the client that met it."""
+    asyncio.get_running_loop().call_exception_handler({"message": f"{method} {path} was answered with 500", "exception": error})
+    return _refused(_internal_error())
+
+
+def _internal_error() -> ApiError:
+    return ApiError(500, 50010000, "internal server error")

@@ -184,6 +184,29 @@ async def test_faults_strike_what_would_be_answered_at_once() -> None:
         line.writer.close()
 
 
+@pytest.mark.parametrize("further", ["", "TE: trailers\r\n"], ids=["at once", "by aiohttp"])
+async def test_an_error_of_the_exchange_is_a_500(further: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """What breaks inside is Alpaca's 500 for the client, whose connection goes on, and a line with its traceback for the owner."""
+
+    def broken(*_: object) -> None:
+        raise KeyError("something that is not there")
+
+    async with running() as exchange:
+        line = await line_to(exchange)
+        request = asked("GET", "/v2/positions", fields=KEYS + further)
+        with monkeypatch.context() as patch:
+            patch.setattr(exchange.core, "positions_json", broken)
+            status, fields, body = await line.ask(request)
+        assert (status, msgspec.json.decode(body)) == (500, {"code": 50010000, "message": "internal server error"})
+        assert {"X-Request-ID", "X-RateLimit-Remaining"} <= set(fields)
+        assert (await line.ask(request))[::2] == (200, b"[]")
+        line.writer.close()
+        assert [entry["status"] for entry in exchange.server.traffic.entries if entry["kind"] == "request"] == [500, 200]
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], KeyError)
+
+
 @pytest.mark.parametrize("path", ["/stream", "/v2/sip", "/v2/events/trades"])
 async def test_who_leaves_during_the_handshake_leaves_one_quiet_line(path: str, caplog: pytest.LogCaptureFixture) -> None:
     """A client that is gone before its stream has begun is a line of the exchange's log, no traceback; the next one is served."""
