@@ -23,19 +23,22 @@ _SMALLEST_YIELD: Final = 1e-5
 
 
 class ActionBook:
-    """The corporate actions that clients may know of: those of the tape, and those that were announced by hand."""
+    """The corporate actions that clients may know of: those of the tape, and those that were announced by hand.
+
+    The tape is read when somebody asks and not before, some months of a symbol at a time: announcing costs the same whatever it holds.
+    """
 
     def __init__(self, tape: MarketTape) -> None:
         self._tape = tape
         self._announced: dict[str, list[dict[str, Any]]] = {}
         self._news: list[ActionNews] = []
+        self._fresh: list[ActionNews] = []
         self._tape_told_until = date.min
 
     def add(self, groups: Mapping[str, Sequence[Mapping[str, Any]]], now: datetime) -> None:
         """Remember actions announced now, in the groups of section 7.4; a row with a known id replaces the one there was."""
-        self._tell_tape(now)
         for group, rows in groups.items():
-            self._news.extend(ActionNews(now, group, {"process_date": _process_date(row), **row}) for row in rows)
+            self._fresh.extend(ActionNews(now, group, {"process_date": _process_date(row), **row}) for row in rows)
             known = self._announced.setdefault(group, [])
             ids = {row["id"] for row in rows}
             known[:] = [*(row for row in known if row["id"] not in ids), *(dict(row) for row in rows)]
@@ -53,24 +56,28 @@ class ActionBook:
                     groups.setdefault(group, []).append({"process_date": _process_date(row), **row})
         return groups
 
-    def news(self, now: datetime, skip: int) -> list["ActionNews"]:
-        """Return what has become known so far, oldest first, but for the first ``skip``: the tape's actions on their process date."""
-        self._tell_tape(now)
-        return self._news[skip:]
+    def news(self, now: datetime) -> Work[Sequence["ActionNews"]]:
+        """Find what has become known so far, oldest first: the tape's actions on their process date.
 
-    def _tell_tape(self, now: datetime) -> None:
-        today = new_york_date(now)
-        if self._tape_told_until >= today:
-            return
-        # The last year is enough for whoever asks what there was, and does not take long to look through.
-        first = max(self._tape_told_until + timedelta(days=1), today - _NEWS_REACH)
-        self._tape_told_until = today
-        found = [
-            ActionNews(midnight(date.fromisoformat(row["process_date"])), group, row)
-            for group, rows in corporate_actions(self._tape, self._tape.symbols, first, today, now).items()
-            for row in rows
-        ]
-        self._news.extend(sorted(found, key=lambda news: (news.at, symbol_of(news.row))))
+        Whoever asks, and whenever, gets the same news in the same places.
+        """
+        today, told_until = new_york_date(now), self._tape_told_until
+        if told_until < today:
+            # The last year is enough for whoever asks what there was.
+            first = max(told_until + _ONE_DAY, today - _NEWS_REACH)
+            groups = yield from search(self._tape, self._tape.symbols, first, today, now)
+            if self._tape_told_until == told_until:
+                self._tape_told_until = today
+                found = [
+                    ActionNews(midnight(date.fromisoformat(row["process_date"])), group, row)
+                    for group, rows in groups.items()
+                    for row in rows
+                ]
+                self._fresh[:0] = sorted(found, key=lambda news: (news.at, symbol_of(news.row)))
+        if self._fresh:
+            self._news.extend(sorted(self._fresh, key=lambda news: news.at))
+            self._fresh.clear()
+        return self._news
 
 
 class ActionNews(NamedTuple):

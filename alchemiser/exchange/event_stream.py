@@ -18,7 +18,7 @@ from uuid import UUID
 from aiohttp import web
 
 from alchemiser.domain.runtime import Clock
-from alchemiser.exchange.corporate_actions import ActionBook
+from alchemiser.exchange.corporate_actions import ActionBook, ActionNews
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.event_log import AnyEvent, Event, EventLog, EventRange, encoded, parse_range, sortable_id
 from alchemiser.exchange.faults import FaultBook
@@ -26,6 +26,7 @@ from alchemiser.exchange.http_forms import answer
 from alchemiser.exchange.orders import OrderUpdate
 from alchemiser.exchange.requests import ActivityFilter
 from alchemiser.exchange.traffic import TrafficLog
+from alchemiser.exchange.turns import at_once, in_turns
 from alchemiser.market.calendar import NEW_YORK
 
 HEARTBEAT_SECONDS: Final = 15.0
@@ -143,7 +144,7 @@ class EventStream:
         if self._activities in self._clients.values():
             self._catch_up()
         if self._actions in self._clients.values():
-            self._catch_up_with_issuers()
+            self._tell_news(at_once(self._issuers.news(self._clock.now())))
 
     async def trades(self, request: web.Request) -> web.StreamResponse:
         """``GET /v2/events/trades``."""
@@ -156,7 +157,7 @@ class EventStream:
 
     async def corporate_actions(self, request: web.Request) -> web.StreamResponse:
         """``GET /v1beta1/events/corporate-actions``."""
-        self._catch_up_with_issuers()
+        self._tell_news(await in_turns(self._issuers.news(self._clock.now())))
         return await self._serve(request, self._actions)
 
     def send_raw(self, text: str) -> None:
@@ -229,9 +230,9 @@ class EventStream:
             event_id = sortable_id(at, self._activities.last_id, entropy)
             self._tell(self._activities, Event(event_id, at, encoded({"event_id": event_id, "at": at, **row})))
 
-    def _catch_up_with_issuers(self) -> None:
-        """Make events of the corporate actions that have become known since the last time."""
-        for news in self._issuers.news(self._clock.now(), self._actions_told):
+    def _tell_news(self, known: Sequence[ActionNews]) -> None:
+        """Make events of the corporate actions that have become known since the last time; they are numbered as they are ``known``."""
+        for news in known[self._actions_told :]:
             self._actions_told += 1
             event_id = sortable_id(news.at, self._actions.last_id, self._actions_told)
             row = {"event_id": event_id, "at": news.at, "type": news.group.removesuffix("s"), **news.row}
