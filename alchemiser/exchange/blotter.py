@@ -44,6 +44,8 @@ class Blotter:
         self._open = OpenOrders(assets)
         self._last_event = int(state.last_event_id)
         self._all: list[VenueOrder] = []
+        self._touched: dict[str, None] | None = None
+        self._sealed: set[str] = set()
         # An order that was changed after it had been sealed is there twice; the later one counts.
         trees = {tree.id: tree for tree in (*unseal(state.archive, VenueOrder), *state.orders)}
         for order in sorted((order for tree in trees.values() for order in (tree, *tree.legs)), key=_by_sequence):
@@ -70,6 +72,7 @@ class Blotter:
             self._state.orders.append(order)
         else:
             parent.legs += (order,)
+        self.touch(order)
         for each in (order, *order.legs):
             each.sequence = self.next_sequence()
             self._index(each)
@@ -87,6 +90,8 @@ class Blotter:
     def hand_over(self, old: VenueOrder, new: VenueOrder) -> None:
         """Give the legs of an order to its replacement."""
         new.legs, old.legs = old.legs, ()
+        self.touch(old)
+        self.touch(new)
         for leg in new.legs:
             leg.parent_id = new.id
 
@@ -125,6 +130,11 @@ class Blotter:
         """Whether any order of a symbol is open; cheap, because every quote asks."""
         return self._open.has(symbol)
 
+    def touch(self, order: VenueOrder) -> None:
+        """Note that something of an order may change, so that it is kept with the next change; whoever asks the blotter need not."""
+        if self._touched is not None:
+            self._touched[order.parent_id or order.id] = None
+
     def restate(self, order: VenueOrder, at: datetime) -> None:
         """Tell that the amounts or prices of an open order were changed otherwise than by an execution, and count what it holds anew."""
         self._open.put(order)
@@ -132,10 +142,12 @@ class Blotter:
 
     def hold_anew(self, order: VenueOrder) -> None:
         """Count anew what an order holds, of which nothing is told."""
+        self.touch(order)
         self._open.put(order)
 
     def transition(self, order: VenueOrder, status: OrderStatus, at: datetime, event: str | None = None, *, told: bool = True) -> None:
         """Change an order's status and, if ``told``, tell it under the status's own name unless ``event`` names another."""
+        self.touch(order)
         is_sent = order.status is _ACCEPTED or status is _ACCEPTED
         order.move_to(status, at)
         if status in TERMINAL:
@@ -147,6 +159,7 @@ class Blotter:
 
     def emit(self, event: str, order: VenueOrder, at: datetime) -> None:
         """Tell something of an order that is no execution."""
+        self.touch(order)
         bits = None if event in _NO_EXECUTION else self._random.getrandbits(128).to_bytes(16)
         update = OrderUpdate(event=event, number=self._event_number(at), at=at, state=msgspec.structs.replace(order), execution_bits=bits)
         self._state.updates.append(update)
@@ -166,6 +179,7 @@ class Blotter:
         reason: str | None = None,
     ) -> None:
         """Tell an execution, or with ``event`` what became of the one that it is ``instead_of``; the order is in the state after it."""
+        self.touch(order)
         self._open.put(order)
         self._state.updates.append(
             OrderUpdate(
@@ -185,6 +199,7 @@ class Blotter:
 
     def keep_change(self, order: VenueOrder) -> None:
         """Make sure that a change of an order that may have ended long ago is saved."""
+        self.touch(order)
         tree = order if order.parent_id is None else self._by_id[order.parent_id]
         if all(kept is not tree for kept in self._state.orders):
             self._state.orders.append(tree)
@@ -232,6 +247,18 @@ class Blotter:
             return self._settings.held_legs_listed_as == "open"
         return order.is_open
 
+    def take_changes(self) -> tuple[list[VenueOrder], list[str]]:
+        """Return the orders, each with its legs, of which something may have changed since the last call, the first time all.
+
+        Second come the ids of those that were sealed meanwhile. Until the first call nothing is noted.
+        """
+        self.complete_state()
+        touched, self._touched = self._touched, {}
+        sealed, self._sealed = self._sealed, set()
+        if touched is None:
+            return list(self._state.orders), []
+        return [self._by_id[tree_id] for tree_id in touched if tree_id not in sealed], sorted(sealed)
+
     def complete_state(self) -> None:
         """Bring the state up to what a snapshot needs: the last event's id, and ended orders sealed, a segment at a time."""
         # 128 bits do not fit the integers of a snapshot, so the state has the number as text.
@@ -242,6 +269,8 @@ class Blotter:
             self._state.archive.append(seal(ended))
             last = {tree.id for tree in ended}
             self._state.orders = [tree for tree in self._state.orders if tree.id not in last]
+            if self._touched is not None:
+                self._sealed |= last
 
     def _index(self, order: VenueOrder) -> None:
         self._all.append(order)

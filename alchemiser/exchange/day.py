@@ -110,7 +110,9 @@ class DayShift:
         """Send queued orders to the market that has just opened; those that rested since another day begin a new queue."""
         wakes_early = self._settings.queued_orders_start == "pre_market"
         for order in self._blotter.open_orders():
-            order.queue_ahead = order.collar_reference = None
+            if order.queue_ahead is not None or order.collar_reference is not None:
+                order.queue_ahead = order.collar_reference = None
+                self._blotter.touch(order)
             is_due = self._floor.is_session_open_for(order) or (wakes_early and self._is_of_today(order, at))
             if order.status is OrderStatus.ACCEPTED and is_due:
                 self._floor.route(order, at)

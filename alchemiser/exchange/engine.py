@@ -31,6 +31,7 @@ from alchemiser.exchange.margin import Valuation
 from alchemiser.exchange.margin_calls import MarginRecord
 from alchemiser.exchange.order_desk import OrderDesk
 from alchemiser.exchange.orders import OrderUpdate, VenueOrder
+from alchemiser.exchange.parts import StateChanges, StateParts
 from alchemiser.exchange.portfolio_history import HistoryFilter, HistoryReport, mark_after
 from alchemiser.exchange.requests import ActivityFilter, OrderFilter, OrderRequest, ReplaceRequest
 from alchemiser.exchange.settings import ExchangeSettings
@@ -60,6 +61,7 @@ class Exchange:
         if state is None:
             state = fresh_state(settings, timeline, random, opened_at)
         self._state = state
+        self._parts = StateParts(state, random)
         self._settings = settings
         self._random = random
         self._timeline = timeline
@@ -381,6 +383,13 @@ class Exchange:
         """Return the complete state, the random generator's included."""
         self._blotter.complete_state()
         return encode_state(self._state, self._random)
+
+    def changes(self) -> StateChanges:
+        """Return what has changed of the complete state since the last call, the first time all of it.
+
+        ``parts.joined`` makes of all the bytes that :meth:`snapshot` gives.
+        """
+        return self._parts.changes(*self._blotter.take_changes())
 
     @classmethod
     def restore(

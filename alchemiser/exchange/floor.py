@@ -188,6 +188,7 @@ class Floor:
                 continue
             if not order.is_matchable or not self.is_session_open_for(order):
                 continue
+            self._blotter.touch(order)
             if not is_triggered(order):
                 self._follow(order, book, exact, at)
             elif order.is_resting and order.time_in_force != "cls" and self._settings.engine == "book":
@@ -210,6 +211,7 @@ class Floor:
             return
         if order.hold_price == 0 and not self._can_pay(order, level.price, at):
             return
+        self._blotter.touch(order)
         self._execute_at(order, book, at)
 
     def auction(self, order: VenueOrder, at: datetime) -> None:
@@ -294,6 +296,7 @@ class Floor:
 
     def _arrive(self, order: VenueOrder, at: datetime) -> None:
         order.is_matchable = True
+        self._blotter.touch(order)
         book = self._standing.book(order.symbol)
         if not is_triggered(order) and book.last is not None and book.last_at is not None and book.last_at >= self._state.phase_since:
             self._follow(order, book, book.last, at)

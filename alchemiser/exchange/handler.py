@@ -226,7 +226,7 @@ class Driver:
     def keep(self) -> None:
         """Write the state as it is, unless that has failed before."""
         if self._failure is None:
-            self._state.save(max(self._clock.now(), self._now), self._core.snapshot)
+            self._state.save(max(self._clock.now(), self._now), self._core.changes)
 
     def _open_market(self) -> None:
         """Give the core the prices of this moment before anybody can ask for them."""
@@ -275,7 +275,7 @@ class Driver:
         try:
             if changed or updates:
                 self._state.keep_events(updates)
-                self._state.save(self._now, self._core.snapshot)
+                self._state.save(self._now, self._core.changes)
             elif is_minute:
                 self._state.save(self._now, None)
         except DataError as error:

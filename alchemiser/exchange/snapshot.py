@@ -110,8 +110,13 @@ def fresh_state(settings: ExchangeSettings, timeline: Timeline, random: Random, 
 
 def encode_state(state: ExchangeState, random: Random) -> bytes:
     """Return the bytes of a state and of the random generator that goes with it."""
+    return msgspec.msgpack.encode(_Saved(state, saved_random(random)))
+
+
+def saved_random(random: Random) -> tuple[int, tuple[int, ...], float | None]:
+    """Return the state of a random generator as it is saved."""
     version, internal, gauss_next = random.getstate()
-    return msgspec.msgpack.encode(_Saved(state, (version, internal, gauss_next)))
+    return version, internal, gauss_next
 
 
 def decode_state(data: bytes, random: Random) -> ExchangeState:

@@ -4,13 +4,15 @@ import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.market import Quote
 from alchemiser.domain.runtime import Release
 from alchemiser.exchange.generator import SyntheticMarket
-from alchemiser.exchange.persistence import StateFile
+from alchemiser.exchange.parts import StateChanges
+from alchemiser.exchange.persistence import SavedState, StateFile
 from alchemiser.exchange.server import ServerSettings
 from alchemiser.exchange.tape import MarketTape
 from alchemiser.exchange.ticks import TickGrid, floor_to
@@ -283,18 +285,20 @@ def test_an_unreadable_state_is_named(tmp_path: Path, content: bytes) -> None:
         StateFile(path).load()
 
 
-def test_a_state_of_another_format_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content", [b"alchemiser exchange state 3\n123", msgspec.msgpack.encode(SavedState(format=7, at=session().opens_at, core=b"core"))]
+)
+def test_a_state_of_another_format_is_named(tmp_path: Path, content: bytes) -> None:
     """A state of a later version is not guessed at."""
     path = tmp_path / "exchange"
-    StateFile(path).save(session().opens_at, lambda: b"core")
-    path.write_bytes(path.read_bytes().replace(b"\xa6format\x01", b"\xa6format\x02"))
-    with pytest.raises(DataError, match="format 2"):
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="format"):
         StateFile(path).load()
 
 
 def test_no_path_keeps_nothing(tmp_path: Path) -> None:
     """Without a path there is no state; a file that was never written has none either."""
-    StateFile(None).save(session().opens_at, lambda: b"core")
+    StateFile(None).save(session().opens_at, lambda: StateChanges({"core": b""}, []))
 
     assert StateFile(None).load() is None
     assert StateFile(tmp_path / "exchange").load() is None

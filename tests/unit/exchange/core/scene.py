@@ -10,6 +10,7 @@ from alchemiser.exchange.assets import AssetRecord, listed
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError
 from alchemiser.exchange.orders import OrderUpdate, VenueOrder
+from alchemiser.exchange.parts import joined
 from alchemiser.exchange.requests import parse_order, parse_replace
 from alchemiser.exchange.settings import ExchangeSettings
 
@@ -44,7 +45,13 @@ def utc(hour: int, minute: int = 0, second: int = 0, *, on: date = MONDAY) -> da
 
 
 class Scene:
-    """An exchange and the time it is at."""
+    """An exchange and the time it is at.
+
+    What is kept of it, change by change, is compared with the whole after every step; not where ``is_checked`` is off, for tests that
+    count calls or whose amounts no state file takes.
+    """
+
+    is_checked = True
 
     def __init__(self, at: datetime | None = None, *, seed: int = 1, assets: dict[str, AssetRecord] | None = None, **settings: Any) -> None:
         self.now = at or utc(15)
@@ -53,6 +60,20 @@ class Scene:
         self.exchange = Exchange(
             settings=self.settings, assets=self.assets, sessions=session_of, random=Random(seed), opened_at=self.now - timedelta(seconds=1)
         )
+        self._kept: dict[str, bytes] = {}
+        self._kept_of: Exchange | None = None
+
+    def check_kept(self) -> None:
+        """Assert that the parts that were said to have changed make the complete state."""
+        if not self.is_checked:
+            return
+        if self._kept_of is not self.exchange:
+            self._kept, self._kept_of = {}, self.exchange
+        changes = self.exchange.changes()
+        for name in changes.gone:
+            self._kept.pop(name, None)
+        self._kept.update(changes.parts)
+        assert joined(self._kept) == self.exchange.snapshot()
 
     def quote(
         self, symbol: str = "TECL", bid: float = 99.98, ask: float = 100.02, size: float = 500, ask_size: float | None = None
@@ -60,10 +81,12 @@ class Scene:
         """Show a quote now."""
         quote = Quote(symbol=symbol, bid=bid, ask=ask, bid_size=float(size), ask_size=float(ask_size or size), at=self.now)
         self.exchange.on_quote(quote, self.now)
+        self.check_kept()
 
     def trade(self, price: float, size: float = 100, symbol: str = "TECL") -> None:
         """Print a trade now."""
         self.exchange.on_trade(symbol, price, size, self.now)
+        self.check_kept()
 
     def submit(self, **fields: Any) -> VenueOrder:
         """Send an order: a market day order to buy ten TECL unless told otherwise."""
@@ -88,8 +111,10 @@ class Scene:
 
     def go(self, at: datetime) -> None:
         """Go to a time."""
+        self.check_kept()
         self.now = at
         self.exchange.advance(at)
+        self.check_kept()
 
     def settle(self) -> None:
         """Let every latency pass."""

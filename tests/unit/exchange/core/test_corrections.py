@@ -216,10 +216,14 @@ def test_a_change_of_an_order_that_was_sealed_survives() -> None:
     """An order that ended long ago is saved anew, once."""
     scene = Scene()
     first = trade(scene, "1")
+    scene.is_checked = False
     for _ in range(600):
         scene.exchange.cancel(scene.submit(limit_price="1").id, scene.now)
         scene.settle()
+    scene.is_checked = True
+    scene.check_kept()
     order = scene.exchange.bust(first, scene.now)
+    scene.check_kept()
     again = Exchange.restore(scene.exchange.snapshot(), settings=scene.settings, assets=ASSETS, sessions=session_of, random=Random(0))
     assert Decimal(0) == again.order(order.id).filled_qty
     listed = again.orders(OrderFilter(status="all", limit=1_000))

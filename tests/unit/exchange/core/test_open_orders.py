@@ -170,6 +170,7 @@ def test_restated_orders_hold_by_their_new_terms(kind: str, rates: dict[str, Any
 def test_amounts_that_no_context_holds_leave_nothing_behind() -> None:
     """The largest and the smallest order that can be sent come and go, and the rest of the total is exact to the last digit."""
     scene = Scene(cash=Decimal(10) ** 20)
+    scene.is_checked = False
     scene.quote()
     scene.submit(qty="1.000000003", limit_price="70.01")
     before = indexes_of(scene).reserved_buying_power(2)
@@ -214,6 +215,7 @@ def test_an_order_costs_the_same_however_many_are_open(side: str) -> None:
     counts = []
     for others in (12, 1_000):
         scene = Scene()
+        scene.is_checked = False
         scene.quote()
         scene.buy("100")
         for _ in range(others):
@@ -230,6 +232,7 @@ def test_an_order_costs_the_same_however_many_are_open(side: str) -> None:
 def test_the_market_hardly_looks_at_orders_far_behind_it() -> None:
     """A quote and a trade take two calls for each of a thousand orders that rest behind the best price; one that is reached is filled."""
     scene = Scene()
+    scene.is_checked = False
     for _ in range(1_000):
         scene.submit(qty=1, limit_price="1.00", time_in_force="gtc")
     reached = scene.submit(qty=1, limit_price="99.00", time_in_force="gtc")
