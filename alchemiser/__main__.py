@@ -1,8 +1,10 @@
 """The process: ``python -m alchemiser`` and the ``alchemiser`` script. It settles what must be settled before anything is imported."""
 
 import os
+import sys
 
 from alchemiser.service.deferred import defer, load
+from alchemiser.service.kill_signal import EARLY
 
 # Pydantic asks every installed package whether it has a plugin: slow, and a stranger's plugin could change what a setting accepts.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -19,6 +21,8 @@ defer("urllib.request", "getproxies", "proxy_bypass")  # aiohttp and websockets,
 
 def main() -> None:
     """Run the command line of this process and end it."""
+    if "run" in sys.argv[1:2]:
+        EARLY.listen()  # Before the daemon is even loaded: a signal that means a kill must not end the process.
     load("alchemiser.cli.app:main")()
 
 

@@ -79,12 +79,16 @@ class KillReport(msgspec.Struct, kw_only=True):
         return self.is_over and not self.could_not
 
 
+async def _at_once() -> None:
+    """Wait for nothing."""
+
+
 class KillParts(msgspec.Struct, frozen=True, kw_only=True):
     """What a kill works with.
 
     ``flattens`` says whether to sell, ``holdings`` the shares of the strategies; ``order_id`` names the order of a symbol and an attempt.
     ``planned`` is told the shares to be sold and their prices in dollars, ``intends`` each order before it is sent, ``heard`` what the
-    venue says of it.
+    venue says of it. ``may_sell`` returns when the holdings are what is held, which after a crash they are not at once.
     """
 
     venue: KillVenue
@@ -95,6 +99,7 @@ class KillParts(msgspec.Struct, frozen=True, kw_only=True):
     planned: Callable[[Mapping[str, Decimal], Mapping[str, Decimal]], None]
     intends: Callable[[NewOrder, int], Awaitable[None]]
     heard: Callable[[ExecutionReport], None]
+    may_sell: Callable[[], Awaitable[object]] = _at_once
 
 
 class Sale(msgspec.Struct, kw_only=True):
@@ -120,6 +125,8 @@ class Kill:
         """Cancel everything, sell if so asked, and return what was done. It ends when there is nothing more that it can do."""
         await self._cancel_everything()
         if self._parts.flattens():
+            self.report.stage = "waiting for the books"
+            await self._parts.may_sell()
             self.report.stage = "selling"
             await self._sell_everything()
         self.report.stage, self.report.is_over = "over", True

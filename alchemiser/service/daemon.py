@@ -481,6 +481,8 @@ class Daemon:
             case GuardTripped(guard=guard, text=text):
                 self.notifier.status(f"guard {guard}: {text}")
             case _:
+                if self.parts.kill_switch is not None:
+                    self.parts.kill_switch.books_follow_the_venue()
                 self.notifier.ready(f"recovered, epoch {self.parts.journal.epoch}")
 
     # --- small answers for the rooms ---

@@ -53,6 +53,7 @@ from alchemiser.service.kill_record import (
     read_switch,
     write_record,
 )
+from alchemiser.service.kill_signal import EARLY
 
 BY: Final = "kill switch"
 """Who halts trading."""
@@ -100,6 +101,12 @@ class KillSwitch:
         self._seen_file: str | None = None
         self._seen_direct: KillRecord | None = None
         self._report: KillReport | None = None
+        self._signal_before: Any = signal.SIG_DFL
+        # What an earlier kill sold is not in the books before the venue has been asked; what it left unsold is still to be sold.
+        self._is_unfinished = self._before is not None and not self._before.is_over and self._before.epoch == parts.epoch
+        self._books_are_true = asyncio.Event()
+        if not self._is_unfinished:
+            self._books_are_true.set()
         self.record: KillRecord | None = None
 
     async def __aenter__(self) -> Self:
@@ -110,7 +117,10 @@ class KillSwitch:
             self._tasks.create_task(self._work(), name="kill switch"),
         ]
         if self._parts.takes_signals:
+            self._signal_before = signal.getsignal(signal.SIGUSR1)
             asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self.pull, "signal", "SIGUSR1 was received")
+            if EARLY.taken():
+                self.pull("signal", "SIGUSR1 was received while the daemon was starting")
         self._look_for_file()
         return self
 
@@ -118,6 +128,8 @@ class KillSwitch:
         assert self._tasks is not None
         if self._parts.takes_signals:
             asyncio.get_running_loop().remove_signal_handler(signal.SIGUSR1)
+            # What comes from here on must not end a process that is writing its last words.
+            signal.signal(signal.SIGUSR1, self._signal_before)
         await self.wait(self._parts.end_seconds)
         self._leave()
         await self._tasks.__aexit__(kind, error, traceback)
@@ -139,6 +151,8 @@ class KillSwitch:
                 self.record.flattens = True
                 write_record(self._path, self.record)
             return
+        # The record of an unfinished kill is written over now; what it was to sell must not be forgotten with it.
+        flattens = flattens or self._owes_a_sale()
         self.record = new_record(
             self._path,
             now=self._parts.clock.now(),
@@ -202,8 +216,17 @@ class KillSwitch:
         if self.record is not None:
             close_gate(self._words())
         elif self._before is not None and not self._before.is_over:
-            left = "; it was to sell everything, which has to be asked for again" if self._before.flattens else ""
-            self.pull("restart", f"an earlier process ended before its kill was over{left}")
+            self.pull("restart", f"an earlier process ended before its kill was over{self._and_sells()}", flattens=self._owes_a_sale())
+
+    def books_follow_the_venue(self) -> None:
+        """Let a kill that carries on an earlier one sell: what that one sold has been asked for and is in the books."""
+        self._books_are_true.set()
+
+    def _owes_a_sale(self) -> bool:
+        return self._is_unfinished and self._before is not None and self._before.flattens
+
+    def _and_sells(self) -> str:
+        return "; what it was to sell is sold when the books follow the venue again" if self._owes_a_sale() else ""
 
     def _adopt(self, record: KillRecord) -> None:
         """Have the journal hold a kill that it does not, by events: that it was pulled, and the orders with which it sold."""
@@ -278,6 +301,7 @@ class KillSwitch:
                     venue=venue,
                     clock=self._parts.clock,
                     flattens=lambda: record.flattens,
+                    may_sell=self._books_are_true.wait,
                     holdings=lambda: _summed(self._books()),
                     order_id=lambda symbol, attempt: client_order_id(record.epoch, record.rebalance_id, symbol, attempt),
                     planned=planned,
@@ -287,6 +311,7 @@ class KillSwitch:
             )
             self._report = kill.report
             report = await kill.run()
+        self._is_unfinished = False
         record.ended, record.sold, record.could_not, record.is_over = report.ended, report.sold, report.could_not, True
         write_record(self._path, record)
         log = _log.info if report.is_clean else _log.error

@@ -91,10 +91,13 @@ def test_the_switch_is_reached_from_every_state(tmp_path: Path, name: str) -> No
         assert ended <= (pulled.at + late).isoformat()
     overflowing = "queues_stay_below_their_bounds" if "stuck" in name else ""
     assert [rule for rule in broken_rules(record) if not overflowing or not rule.startswith(overflowing)] == []
-    if scenario.deeds[-1].symbol == "sell" and name != "killed while it sells":
+    if scenario.deeds[-1].symbol == "sell":
         report = record.of("KillSwitchReported")[-1].event
         assert report["could_not"] == []
         assert record.positions == []
+    if name == "killed while it sells":
+        carried_on = record.of("KillSwitchPulled")[-1].event
+        assert (carried_on["by"], carried_on["flattens"]) == ("restart", True)
 
 
 @pytest.mark.slow

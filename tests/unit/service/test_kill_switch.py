@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ from alchemiser.service.kill_record import (
     read_switch,
     write_record,
 )
+from alchemiser.service.kill_signal import EARLY
 from alchemiser.service.kill_switch import KillSwitch, KillSwitchParts
 from tests.solipsism import virtual
 from tests.unit.execution.test_kill import Broker, report
@@ -316,8 +318,9 @@ def test_the_file_counts_from_the_first_moment_of_a_start(tmp_path: Path) -> Non
     assert lived(tmp_path, nothing, attached=False).on_disk().is_over
 
 
-async def test_the_signal_pulls_it(tmp_path: Path) -> None:
-    """On a real loop, with a real signal; afterwards the signal is nobody's."""
+@pytest.mark.parametrize("is_early", [False, True], ids=["while it is there", "before it is there"])
+async def test_the_signal_pulls_it(tmp_path: Path, *, is_early: bool) -> None:
+    """On a real loop, with a real signal; one that came while the process was starting counts. Afterwards it ends nobody either."""
 
     @asynccontextmanager
     async def open_venue() -> AsyncIterator[KillVenue]:
@@ -326,15 +329,33 @@ async def test_the_signal_pulls_it(tmp_path: Path) -> None:
     parts = KillSwitchParts(
         state=tmp_path, clock=VirtualClock(START), epoch="e1", open_venue=open_venue, books=dict, takes_signals=True, end_seconds=0.01
     )
-    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    before = signal.getsignal(signal.SIGUSR1)
+    EARLY.listen()
     try:
-        async with KillSwitch(parts) as switch:
+        if is_early:
             os.kill(os.getpid(), signal.SIGUSR1)
+        async with KillSwitch(parts) as switch:
+            if not is_early:
+                assert switch.record is None
+                os.kill(os.getpid(), signal.SIGUSR1)
             while switch.record is None:
                 await asyncio.to_thread(int)
             assert "signal" == switch.record.by
+            assert ("starting" in switch.record.reason) == is_early
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert EARLY.taken()
+        assert not EARLY.taken()
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_elsewhere_than_in_the_main_thread_no_signal_can_be_heard() -> None:
+    """The daemon runs in a thread of somebody else's program: nothing is changed for it."""
+    before = signal.getsignal(signal.SIGUSR1)
+    thread = threading.Thread(target=EARLY.listen)
+    thread.start()
+    thread.join()
+    assert before == signal.getsignal(signal.SIGUSR1)
 
 
 def test_what_the_command_line_sold_is_taken_over_at_the_next_start(tmp_path: Path) -> None:
@@ -372,15 +393,46 @@ def test_the_record_of_another_journal_is_none_of_this_one(tmp_path: Path) -> No
 
 
 def test_a_kill_that_a_crash_cut_off_goes_on(tmp_path: Path) -> None:
-    """It cancels again; what was to be sold has to be asked for again, because only then it is known what is held."""
+    """It cancels at once; it sells as soon as the books follow the venue, for before that nobody knows what is left to be sold."""
     write_record(tmp_path / RECORD_FILE, record_of(is_over=False))
-    house = lived(tmp_path, nothing, Broker(open={"a": report("a", "new")}))
 
+    async def play(house: House) -> None:
+        assert not await house.switch.wait(120.0)
+        document = house.switch.document()
+        assert document is not None
+        assert ("waiting for the books", {"a": "canceled"}) == (document["stage"], document["ended"])
+        assert {} == house.broker.sent
+        house.switch.books_follow_the_venue()
+        assert await house.switch.wait(60.0)
+
+    house = lived(tmp_path, play, Broker(open={"a": report("a", "new")}, shares={"SPY": Decimal(10)}))
     again = house.on_disk()
-    assert ("restart", True, {"a": "canceled"}, False) == (again.by, again.is_over, again.ended, again.flattens)
-    assert "it was to sell everything, which has to be asked for again" in again.reason
+    assert ("restart", True, {"a": "canceled"}, True) == (again.by, again.is_over, again.ended, again.flattens)
+    assert {"SPY": Decimal(10)} == again.sold
+    assert ["e1-20250303.9002-SPY-1"] == list(house.broker.sent)
+
+
+def test_a_kill_that_a_crash_cut_off_and_that_was_not_to_sell_does_not(tmp_path: Path) -> None:
+    """It cancels and is over, whatever the books are."""
     write_record(tmp_path / RECORD_FILE, record_of(is_over=False, flattens=False))
-    assert "asked for again" not in lived(tmp_path, nothing).on_disk().reason
+    house = lived(tmp_path, nothing, Broker(shares={"SPY": Decimal(10)}))
+    assert (True, False, {}) == (house.on_disk().is_over, house.on_disk().flattens, house.broker.sent)
+    assert "sold" not in house.on_disk().reason
+
+
+def test_a_second_crash_forgets_the_sale_as_little_as_the_first(tmp_path: Path) -> None:
+    """Pulled again before the daemon was there, without a word of a sale, and cut off again: the record still asks for it."""
+    write_record(tmp_path / RECORD_FILE, record_of(is_over=False))
+
+    async def play(house: House) -> None:
+        house.switch.pull("signal", "again")
+        assert (house.on_disk().flattens, house.on_disk().is_over) == (True, False)
+        house.attach()
+
+    lived(tmp_path, play, attached=False, end_seconds=1.0)
+    record = read_record(tmp_path / RECORD_FILE)
+    assert record is not None
+    assert (record.flattens, record.is_over, record.by) == (True, False, "signal")
 
 
 def test_a_record_that_cannot_be_written_or_read_stops_nothing(tmp_path: Path) -> None:
