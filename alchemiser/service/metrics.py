@@ -18,6 +18,7 @@ import msgspec
 from alchemiser.bus.envelope import Envelope
 from alchemiser.bus.reports import HandlerStatistics
 from alchemiser.domain.events import (
+    DaemonStarted,
     DecisionDue,
     Event,
     FillBroken,
@@ -38,7 +39,7 @@ from alchemiser.domain.events import (
     StrategyFailed,
     StreamLost,
 )
-from alchemiser.domain.orders import Side
+from alchemiser.domain.orders import TERMINAL, Side
 from alchemiser.service.deferred import load
 from alchemiser.service.health import HealthReport
 
@@ -139,6 +140,7 @@ class DaemonMetrics:
     def __init__(self, gauges: Callable[[], Gauges] | None = None) -> None:
         """``gauges`` is called at each scrape and must return at once; it may be given later with :meth:`read_from`."""
         self.counts: list[Count] = []
+        self._bounds: dict[str, _Bounded] = {}
         self.durations: list[Durations] = []
         self.gauges = gauges
         self._write: Callable[[], tuple[bytes, str]] | None = None
@@ -176,10 +178,15 @@ class DaemonMetrics:
         for side in Side:
             for counter in (self._orders, self._fills, self._filled_dollars):
                 counter.add(str(side), by=0.0)
+        # What an alert takes the increase of has to be there before it increases.
         for result in ("completed", "parked"):
             self._rebalances.add(result, by=0.0)
-        self._bounds: dict[str, _Bounded] = {}
+        for result in ("delivered", "failed"):
+            self.messages.add(result, by=0.0)
+        for state in sorted(TERMINAL):
+            self._closed.add(self._bound("state", str(state)), by=0.0)
         self._counted: dict[type[Event], Callable[[Any], None]] = {
+            DaemonStarted: self._begin_strategies,
             OrderIntended: lambda event: self._orders.add(str(event.order.side)),
             OrderClosed: lambda event: self._closed.add(self._bound("state", event.state)),
             OrderFilled: self._count_fill,
@@ -241,6 +248,10 @@ class DaemonMetrics:
         if self._write is None:
             self._write = load(EXPOSITION)(self).write
         return self._write()
+
+    def _begin_strategies(self, event: DaemonStarted) -> None:
+        for name in event.strategies:
+            self._strategy_failures.add(self._bound("strategy", name), by=0.0)
 
     def _count_fill(self, event: OrderFilled) -> None:
         side = str(event.fill.side)
