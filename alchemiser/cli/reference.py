@@ -83,13 +83,13 @@ def _type(annotation: Any) -> str:
 
 
 def _metrics() -> str:
-    found = _exposition()
+    found = full_exposition()
     rows = [f"| `{name}` | {kind} | {_labels(found, name)} | {text} |" for name, kind, text in _families(found)]
     told = "What `GET /metrics` exposes, for Prometheus. Alerts on them: [runbook](runbook.md); a dashboard: `deploy/grafana.json`."
     return "\n".join([*_head("Metrics", Page.metrics, told), "", "| Name | Kind | Labels | Meaning |", "|---|---|---|---|", *rows, ""])
 
 
-def _exposition() -> str:
+def full_exposition() -> str:
     """Return what a daemon exposes in which everything has been seen once."""
     gauges = Gauges(
         health=HealthReport(live=True, ready=False, reasons=(Reason(code="gap", text=""),)),

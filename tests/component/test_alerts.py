@@ -4,16 +4,12 @@ import json
 import re
 import shutil
 import subprocess
-from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from alchemiser.bus.reports import HandlerStatistics
-from alchemiser.service.health import HealthReport, Reason
-from alchemiser.service.metrics import DaemonMetrics, Gauges
+from alchemiser.cli.reference import full_exposition
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "alerts.yml"
@@ -61,32 +57,9 @@ def dashboard_expressions() -> list[str]:
     return [target["expr"] for panel in panels for target in panel["targets"]]
 
 
-def exposition() -> str:
-    """Return what a daemon tells in which everything is known and everything has happened once."""
-    gauges = Gauges(
-        health=HealthReport(live=True, ready=False, reasons=(Reason(code="gap", text="x"),)),
-        handlers=(HandlerStatistics(name="x", kind="mailbox", handled=1, failed=0),),
-        streams_connected={"orders": True},
-        stream_ages_seconds={"orders": 1.0},
-        orders_by_state={"new": 1},
-        equity=Decimal(1),
-        cash=Decimal(1),
-        realised={"x": Decimal(1)},
-        unrealised={"x": Decimal(1)},
-        drawdown=0.1,
-        below_peak={"x": Decimal(1)},
-        trading_state="active",
-        guards_tripped={"drawdown": 1},
-        last_decision_at=datetime(2025, 3, 3, tzinfo=UTC),
-    )
-    metrics = DaemonMetrics(lambda: gauges)
-    metrics.requests_left = lambda: 100
-    return metrics.exposition()[0].decode()
-
-
 async def test_every_metric_that_is_named_exists() -> None:
     """An alert on a name that nobody writes never fires, and nobody notices."""
-    known = set(re.findall(r"^# TYPE (\S+)", exposition(), re.MULTILINE))
+    known = set(re.findall(r"^# TYPE (\S+)", full_exposition(), re.MULTILINE))
     known |= {f"{name}_bucket" for name in known}
     expressions = [expression for _, expression, _ in ALERTS] + dashboard_expressions()
 

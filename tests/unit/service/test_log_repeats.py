@@ -4,7 +4,6 @@ import asyncio
 import io
 import json
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -133,23 +132,11 @@ def test_counts_are_told_in_time_and_at_the_end() -> None:
     assert virtual(story) == ([2], [2, 7])
 
 
-@pytest.fixture
-def _logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
-
-
 def ours(text: str) -> None:
     """Write a line of ours, by the configuration of the moment."""
     structlog.get_logger("a").warning(text)
 
 
-@pytest.mark.usefixtures("_logging_as_it_was")
 @pytest.mark.parametrize("log", [ours, logging.getLogger("b").warning], ids=["ours", "others"])
 def test_the_log_of_the_process_collapses(log: Any) -> None:
     """Our lines and those of other packages, in JSON, without a secret in the count either."""
