@@ -11,7 +11,7 @@ import numpy as np
 
 from alchemiser.backtest.flows import CashFlow, DatedFlow
 from alchemiser.backtest.metrics import Metrics
-from alchemiser.domain.errors import DataError
+from alchemiser.domain.errors import DataError, NeverComputable
 from alchemiser.strategies.base import AllSessions, Decider
 from alchemiser.strategies.outcome import NotComputable
 from alchemiser.strategies.panel import PricePanel
@@ -151,8 +151,8 @@ class FailureLog:
 def run_range(panel: PricePanel, deciders: Mapping[str, Decider], start: date | None, end: date | None) -> tuple[int, int]:
     """Return the places of the first and the last session of a run; ``deciders`` are those of its strategies, by name.
 
-    Without ``start`` it begins with the first target of any of them. Raises ``DataError`` when there is no session, and when none of them
-    ever has a target.
+    Without ``start`` it begins with the first target of any of them. Raises ``DataError`` when there is no session, and ``NeverComputable``
+    when none of them ever has a target.
     """
     if not len(panel):
         raise DataError(f"there is no session from {start or 'the first'} to {end or 'the last'}; there are no bars until then")
@@ -162,17 +162,19 @@ def run_range(panel: PricePanel, deciders: Mapping[str, Decider], start: date | 
     if start is None:
         found = _first_target(deciders, 0, last)
         if found is None:
-            reasons = [f"{name}: {decider.decide(last)}" for name, decider in deciders.items()]
-            raise DataError(f"there is no session with a target; on the last one {'; '.join(reasons)}")
+            raise NeverComputable("there is no session with a target", _reasons(deciders, last))
         return found, last
     first = panel.place_from(start)
     if first > last:
         have = f"the bars reach from {panel.session(0)} to {panel.session(panel.last)}"
         raise DataError(f"there is no session from {start} to {end or 'the last'}; {have}")
     if _first_target(deciders, first, last) is None:
-        whys = "; ".join(f"{name}: {decider.decide(last)}" for name, decider in deciders.items())
-        raise DataError(f"there is no target from {panel.session(first)} to {panel.session(last)}; on the last session {whys}")
+        raise NeverComputable(f"there is no target from {panel.session(first)} to {panel.session(last)}", _reasons(deciders, last))
     return first, last
+
+
+def _reasons(deciders: Mapping[str, Decider], place: int) -> dict[str, str]:
+    return {name: str(decider.decide(place)) for name, decider in deciders.items()}
 
 
 def _first_target(deciders: Mapping[str, Decider], first: int, last: int) -> int | None:

@@ -23,7 +23,7 @@ from alchemiser.backtest.vector import run_vector
 from alchemiser.cli.backtest_text import show
 from alchemiser.cli.minute_files import MinuteBars, read_along
 from alchemiser.cli.options import ConfigOption, JsonOption, StrategyOption
-from alchemiser.cli.price_files import levels_of, read_benchmark, read_day, read_history, read_opens, wanted_strategies
+from alchemiser.cli.price_files import files_named, levels_of, read_benchmark, read_day, read_history, read_opens, wanted_strategies
 from alchemiser.domain.errors import DataError, UsageError
 from alchemiser.exchange.bars import AdjustedCloses, BarFolder
 from alchemiser.market.arrays import Days, Floats
@@ -108,7 +108,8 @@ def backtest_command(
     run: Callable[..., BacktestResult] = run_vector
     if engine == "event":
         run = partial(load(EVENT_ENGINE), charges=charges, intraday=along.intraday if along else None)
-    result = run(loaded, panel, terms, timer=time.perf_counter, start=first, end=last, opens=opens, recorder=recorder)
+    with files_named(wanted):
+        result = run(loaded, panel, terms, timer=time.perf_counter, start=first, end=last, opens=opens, recorder=recorder)
     book = recorder.book
     if result.flows:
         book = msgspec.structs.replace(book, performance=performance_of(result.equity, result.dates, result.flows))

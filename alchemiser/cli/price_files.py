@@ -1,6 +1,7 @@
 """Bars of a folder as the panel that strategies are decided on, and the settings of the commands that do so."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -8,14 +9,14 @@ import numpy as np
 
 from alchemiser.backtest.result import DayRange, Opens
 from alchemiser.cli.options import load, read_strategies
-from alchemiser.domain.errors import DataError, UsageError
+from alchemiser.domain.errors import DataError, NeverComputable, UsageError
 from alchemiser.exchange.bars import AdjustedCloses, BarFolder
 from alchemiser.exchange.series import Adjustment
 from alchemiser.market.history import DailyHistory
 from alchemiser.service.settings import Settings
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.panel import PricePanel
-from alchemiser.strategies.sources import StrategySource
+from alchemiser.strategies.sources import StrategySource, file_of
 from alchemiser.strategies.symphony.evaluate import rules_of
 
 
@@ -34,6 +35,17 @@ def wanted_strategies(strategy: list[str] | None, bars: Path | None, config: Pat
         for name, wanted in settings.strategies.items()
     )
     return sources, folder
+
+
+@contextmanager
+def files_named(wanted: Iterable[StrategySource]) -> Iterator[None]:
+    """Name the file of each strategy beside it when none of them ever has a target."""
+    try:
+        yield
+    except NeverComputable as error:
+        files = {one.name: file_of(one.source) for one in wanted}
+        named = {name: f"{name} ({file})" if (file := files.get(name)) is not None else name for name in error.reasons}
+        raise NeverComputable(error.told, {named[name]: reason for name, reason in error.reasons.items()}) from error
 
 
 def _stored(settings: Settings) -> Path | None:

@@ -25,7 +25,7 @@ from alchemiser.backtest.sweep.search import Grid, Optuna, Search
 from alchemiser.backtest.sweep.space import dimension_of
 from alchemiser.backtest.sweep.workers import HereAndNow, Workers, processes
 from alchemiser.cli.options import ConfigOption, JsonOption, StrategyOption
-from alchemiser.cli.price_files import read_day, read_history, wanted_strategies
+from alchemiser.cli.price_files import files_named, read_day, read_history, wanted_strategies
 from alchemiser.cli.sweep_text import ranking_text, walk_text
 from alchemiser.domain.errors import DataError, UsageError
 from alchemiser.service.deferred import load
@@ -188,7 +188,8 @@ def _prepared(wanted: Sequence[StrategySource], folder: Path, first: date | None
     loaded = [load_strategy(source) for source in wanted]
     history, panel = read_history(folder, {symbol for one in loaded for symbol in one.symbols}, as_of=last or date.max)
     block, layout = packed({symbol: (history.days(symbol), history.closes(symbol)) for symbol in history.symbols})
-    low, high = run_range(panel, {one.name: one.on(panel) for one in loaded}, first, last)
+    with files_named(wanted):
+        low, high = run_range(panel, {one.name: one.on(panel) for one in loaded}, first, last)
     strategies = tuple(map(_travelling, wanted))
     return block, panel, Job(strategies=strategies, layout=layout, absent=panel.reasons_absent, first=low, last=high)
 

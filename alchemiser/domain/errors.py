@@ -6,6 +6,7 @@ The tree::
     ├── UsageError                exit 2  call it differently
     ├── ConfigError               exit 3  fix the settings and start again
     ├── DataError                 exit 3  fix or replace the input data
+    │   ├── NeverComputable       exit 3  the same: no strategy ever has a target in a run
     │   └── StrategyError         exit 3  the strategy is refused, the daemon goes on without it
     │       └── SymphonyError     exit 3  the same, with the line and column of the file
     ├── SafetyRefused             exit 4  a person must agree first
@@ -27,6 +28,7 @@ The tree::
 A message says what happened, to which id, and what the daemon does now.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -52,6 +54,15 @@ class DataError(AlchemiserError):
     """Input data (bars, state, recordings) cannot be read or does not hold what was asked of it."""
 
     exit_code = 3
+
+
+class NeverComputable(DataError):
+    """No strategy has a target in a run; ``reasons`` says of each, by name, why there is none on its last session."""
+
+    def __init__(self, told: str, reasons: Mapping[str, str]) -> None:
+        super().__init__(f"{told}; on the last session {'; '.join(f'{name}: {reason}' for name, reason in reasons.items())}")
+        self.told = told
+        self.reasons = dict(reasons)
 
 
 class StrategyError(DataError):

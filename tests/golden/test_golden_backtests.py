@@ -155,7 +155,7 @@ def test_klm_cannot_decide_on_these_bars_and_says_so(engine: str) -> None:
     code, out, err = call("backtest", "--strategy", "klm", "--bars", str(BARS), "--engine", engine, "--json")
 
     assert (code, out) == (3, "")
-    assert "there is no session with a target; on the last one klm: line 7: top 1 by stdev-return(5) ranks" in err
+    assert "there is no session with a target; on the last session klm: line 7: top 1 by stdev-return(5) ranks" in err
     assert "rsi(QQQE, 10) > 79" in err
     assert "no bars of QQQE" in err
 

@@ -175,7 +175,7 @@ def test_ranges_without_a_session_are_refused() -> None:
     prices = panel(A=[10, 10], B=[10, 10])
     with pytest.raises(DataError, match="the bars reach from 2025-03-03 to 2025-03-04"):
         run(prices, strategy('(asset "A")'), start=date(2026, 1, 1))
-    with pytest.raises(DataError, match=r"no session with a target; on the last one s: .*there are no bars of S"):
+    with pytest.raises(DataError, match=r"no session with a target; on the last session s: .*there are no bars of S"):
         run(prices, strategy(SWITCH), start=None)
     with pytest.raises(DataError, match="there are no bars"):
         run(panel(), strategy(SWITCH), start=None, end=date(2025, 1, 1))

@@ -92,7 +92,7 @@ def test_a_strategy_that_never_has_a_target_is_named(
     """With and without a start: a flat curve would be believed. Beside one that can decide it is named among the failures."""
     write(tmp_path, rows())
     monkeypatch.chdir(tmp_path)
-    why = "A has 60 closes up to 2024-03-25, moving-average-price(A, 200) needs 200"
+    why = "on the last session never (never.clj): line 1: moving-average-price(A, 200) > 50: A has 60 closes up to 2024-03-25, "
 
     assert run(["backtest", "--strategy", "never.clj", "--bars", ".", *options]) == 3
     assert why in capsys.readouterr().err
