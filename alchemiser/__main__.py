@@ -15,6 +15,7 @@ defer("dotenv", "dotenv_values")  # pydantic-settings; our settings come from ot
 defer("difflib", "get_close_matches")  # typer, for words that it does not know
 defer("html", "escape")  # aiohttp, for the text of errors
 defer("idna")  # yarl, for hosts that are not ASCII
+defer("shutil", "get_terminal_size")  # typer, for the width of its help; with all ways of compressing behind it
 defer("tomllib")  # our settings, when there is a file of them
 defer("urllib.request", "getproxies", "proxy_bypass")  # aiohttp and websockets, which are told not to look for a proxy
 

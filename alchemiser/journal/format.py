@@ -9,6 +9,7 @@ are brought forward by ``journal.migrate``.
 """
 
 from datetime import UTC
+from functools import cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -47,7 +48,12 @@ SCHEMA: Final = (
 COLUMNS: Final = "sequence, at, type, correlation, causation, time, payload, checksum"
 
 _encode = msgspec.json.Encoder().encode
-_decoder = msgspec.json.Decoder(AnyEvent)
+
+
+@cache
+def _decoder() -> msgspec.json.Decoder[AnyEvent]:
+    """Return the decoder of all events, made when the first one is read: that takes as long as reading hundreds of them."""
+    return msgspec.json.Decoder(AnyEvent)
 
 
 class Row(NamedTuple):
@@ -133,7 +139,7 @@ def _checksum(*parts: object) -> str:
 def decode_row(row: Row) -> Envelope:
     """Return the envelope of a row. Raises ``DataError`` when this version cannot read it."""
     try:
-        event: Event = _decoder.decode(row.payload)
+        event: Event = _decoder().decode(row.payload)
     except msgspec.DecodeError as error:
         raise DataError(f"event {row.sequence} ({row.type}) of the journal cannot be read by this version: {error}") from error
     return Envelope(row.sequence, event, row.time, row.correlation, row.causation)

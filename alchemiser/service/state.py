@@ -39,7 +39,6 @@ class StateMemory(msgspec.Struct, kw_only=True):
 
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="deterministic").encode
-_decoder = msgspec.json.Decoder(StateMemory)
 
 
 class JournaledState:
@@ -106,7 +105,7 @@ class JournaledState:
         Raises ``DataError`` for what this version cannot read and for another hash; then nothing has changed.
         """
         try:
-            memory = _decoder.decode(dumped)
+            memory = msgspec.json.decode(dumped, type=StateMemory)
         except msgspec.DecodeError as error:
             raise DataError(f"the state cannot be read by this version: {error}") from error
         found = _hash(memory)

@@ -45,7 +45,7 @@ def test_the_start_path_leaves_what_others_import_and_nobody_uses() -> None:
         "from alchemiser.service.deferred import defer, load\ndefer('numpy')\nload(alchemiser.cli.run.DAEMON)"
     )
 
-    unused = {"dotenv.main", "html.entities", "http.client", "idna.core", "importlib.metadata._meta", "tomllib._parser", "anyio"}
+    unused = {"dotenv.main", "html.entities", "http.client", "idna.core", "importlib.metadata._meta", "lzma", "tomllib._parser", "anyio"}
     assert not modules & unused
 
 
