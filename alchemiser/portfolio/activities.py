@@ -21,6 +21,9 @@ from alchemiser.portfolio.history import begins
 from alchemiser.portfolio.lots import cost_of
 from alchemiser.portfolio.shelf import Shelf
 
+CANCELLED: Final = "canceled"
+"""The broker's word for the state of a row that takes an earlier one back."""
+
 _DIVIDENDS: Final = frozenset({"DIV", "DIVCGL", "DIVCGS", "DIVROC", "DIVFEE", "DIVFT", "DIVNRA", "DIVTW", "DIVTXEX"})
 _INTEREST: Final = frozenset({"INT", "INTNRA", "INTTW"})
 _FEES: Final = frozenset({"FEE", "CFEE", "REG", "TAF", "PTC", "PTR"})
@@ -102,17 +105,17 @@ def effective_at(row: AccountActivity) -> datetime:
     return min(row.at, begins(row.on))
 
 
-def reversal_of(row: AccountActivity, booked: ActivityBooked) -> ActivityBooked:
-    """Return how it is booked that an earlier row is taken back.
+def reversal_of(row: AccountActivity, booked: ActivityBooked, shelf: Shelf) -> ActivityBooked:
+    """Return how it is booked that an earlier row is taken back: cash and shares go back as they came.
 
-    Cash goes back as it came, and a split is undone. What else became of shares is not: the difference stays one that the reconciliation
-    names.
+    What cannot be told apart any more stays a difference that the reconciliation names: shares of a new name or of a merger that have been
+    traded since, or that have become one with shares that were held before; and shares of a row that is corrected and not cancelled.
     """
-    is_split = booked.treatment is Treatment.SPLIT
-    if not is_split and any(entry.quantity or entry.cost for entry in booked.entries):
+    if not _is_reversible(row, booked, shelf):
         return ActivityBooked(at=row.at, activity=row, treatment=Treatment.OTHER, entries=())
     entries = tuple(
-        msgspec.structs.replace(entry, quantity=-entry.quantity, cash=-entry.cash, realised=-entry.realised) for entry in booked.entries
+        msgspec.structs.replace(entry, quantity=-entry.quantity, cash=-entry.cash, cost=-entry.cost, realised=-entry.realised)
+        for entry in booked.entries
     )
     return ActivityBooked(
         at=row.at,
@@ -122,6 +125,21 @@ def reversal_of(row: AccountActivity, booked: ActivityBooked) -> ActivityBooked:
         account_cash=-booked.account_cash,
         transferred=-booked.transferred,
         value_in_kind=-booked.value_in_kind,
+        new_symbol=booked.new_symbol,
+        parent=booked.parent,
+    )
+
+
+def _is_reversible(row: AccountActivity, booked: ActivityBooked, shelf: Shelf) -> bool:
+    if booked.treatment is Treatment.SPLIT or not any(entry.quantity or entry.cost for entry in booked.entries):
+        return True
+    if row.status != CANCELLED:
+        return False
+    if booked.treatment is Treatment.EXCHANGE and booked.new_symbol is not None:
+        came = {entry.strategy: entry.quantity for entry in booked.entries if entry.symbol == booked.new_symbol and entry.quantity}
+        return came == shelf.holders(booked.new_symbol)
+    return booked.treatment in (Treatment.REMOVAL, Treatment.SPIN_OFF) and all(
+        shelf.has_deed(entry.strategy, entry.symbol, booked.activity.activity_id) for entry in booked.entries if entry.symbol is not None
     )
 
 
@@ -342,7 +360,7 @@ def _is_arrival(row: AccountActivity) -> bool:
 
 def _is_half(row: AccountActivity) -> bool:
     """Whether a row is nothing by itself: a name that goes, and one that comes."""
-    return row.kind in _NEW_NAMES and row.quantity is not None
+    return row.kind in _NEW_NAMES and row.quantity is not None and row.status != CANCELLED  # A row that takes one back is whole.
 
 
 def _partner_of(row: AccountActivity, rows: Sequence[AccountActivity]) -> AccountActivity | None:

@@ -20,6 +20,8 @@ def carry_out(booked: ActivityBooked, shelf: Shelf) -> None:
             _spin_off(booked, shelf)
         case Treatment.EXCHANGE:
             _exchange(booked, shelf)
+        case Treatment.REVERSAL if any(entry.cost for entry in booked.entries) or booked.new_symbol or booked.parent:
+            _undo(booked, shelf)
         case _:
             _by_entry(booked, shelf)
 
@@ -71,6 +73,22 @@ def _exchange(booked: ActivityBooked, shelf: Shelf) -> None:
         book = shelf.book_of(entry.strategy)
         book.cash_flow += entry.cash
         book.income += entry.cash
+
+
+def _undo(booked: ActivityBooked, shelf: Shelf) -> None:
+    """Take back what became of shares: the lots are again what they would be, with their dates and their cost."""
+    row = booked.activity
+    deed = row.previous_id or row.activity_id
+    if booked.new_symbol is not None and row.symbol is not None:
+        shelf.rename(booked.new_symbol, row.symbol, effective_at(row))
+    for strategy, symbol in dict.fromkeys((entry.strategy, entry.symbol) for entry in booked.entries):
+        if symbol is not None and shelf.has_deed(strategy, symbol, deed):
+            shelf.undo(strategy, symbol, deed, on=row.on)
+    for entry in booked.entries:
+        book = shelf.book_of(entry.strategy)
+        book.cash_flow += entry.cash
+        if booked.new_symbol is not None:  # Of a removal the cash is in what it realised, of an exchange it was income.
+            book.income += entry.cash
 
 
 def _reshaping(

@@ -36,7 +36,7 @@ from alchemiser.domain.market import Session
 from alchemiser.domain.memory import Remembering
 from alchemiser.domain.money import ZERO, number_string
 from alchemiser.domain.orders import Fill
-from alchemiser.portfolio.activities import Facts, booking_of, in_order, reversal_of
+from alchemiser.portfolio.activities import CANCELLED, Facts, booking_of, in_order, reversal_of
 from alchemiser.portfolio.attribution import split_fill
 from alchemiser.portfolio.issuers import carry_out
 from alchemiser.portfolio.lots import Book, Trade
@@ -45,7 +45,6 @@ from alchemiser.portfolio.shelf import Shelf
 ACTIVITIES_KEPT: Final = timedelta(days=21)
 """How much older than the newest row of the broker's activities a row may be and still be known again; they are asked for since less."""
 
-CANCELLED: Final = "canceled"
 CORRECTED: Final = "correct"
 
 
@@ -372,7 +371,8 @@ class Ledger(Remembering):
         }
         self._booked = {execution: booking for execution, booking in self._booked.items() if booking.order in self._orders}
         self._instead = {execution: had for execution, had in self._instead.items() if execution in self._unbooked}
-        self._shelf.settle(self._booked.__contains__, session.date)
+        # What an issuer did may be taken back for as long as its row is known, as an execution may for as long as its order is.
+        self._shelf.settle(lambda deed: deed in self._booked or deed in self._activities, session.date)
         self._forget_activities()
         in_use = {order.intent for order in self._orders.values()}
         first = f"{before.date:%Y%m%d}"
@@ -402,7 +402,7 @@ class Ledger(Remembering):
         if wrong is None or wrong.treatment is Treatment.REVERSAL:
             nothing = ActivityBooked(at=row.at, activity=row, treatment=Treatment.REVERSAL, entries=())
             return nothing if row.status == CANCELLED else booking_of(row, partner, facts)
-        reversal = reversal_of(row, wrong)
+        reversal = reversal_of(row, wrong, self._shelf)
         if row.status == CANCELLED or reversal.treatment is Treatment.OTHER or any(entry.quantity for entry in reversal.entries):
             return reversal
         right = booking_of(row, partner, facts)

@@ -107,6 +107,19 @@ class Shelf(msgspec.Struct, kw_only=True):
         book.change(symbol, lots, realised=realised, cash=cash)
         self.history.moved(strategy, symbol, on.isoformat(), quantity_of(lots) - before)
 
+    def has_deed(self, strategy: str, symbol: str, execution_id: str) -> bool:
+        """Return whether a deed is among those that may still be taken back."""
+        return self._trail_of(strategy, symbol).has(execution_id)
+
+    def undo(self, strategy: str, symbol: str, execution_id: str, *, on: date) -> None:
+        """Make a strategy's lots of a symbol what they would be if an issuer had never done that; its cash is the caller's."""
+        book, trail = self.book_of(strategy), self._trail_of(strategy, symbol)
+        before, shorter = book.quantity(symbol), trail.without_deed(execution_id)
+        lots, realised = self._reworked(symbol, trail, shorter)
+        self.trails.setdefault(strategy, {})[symbol] = shorter
+        book.change(symbol, lots, realised=realised)
+        self.history.moved(strategy, symbol, on.isoformat(), quantity_of(lots) - before)
+
     def remember_split(self, symbol: str, split: Reshaping) -> None:
         """Take note of the ratio of a split, for trades from before it that are heard of later."""
         self.splits.setdefault(symbol, []).append(split)

@@ -47,6 +47,15 @@ class Trail(msgspec.Struct, kw_only=True):
         kept = [] if replaced_by is None else [msgspec.structs.replace(broken, execution_id=replaced_by, quantity=ZERO)]
         return Trail(before=self.before, trades=[*self.trades[:place], *kept, *self.trades[place + 1 :]], has_broken=True)
 
+    def has(self, execution_id: str) -> bool:
+        """Return whether a deed is in the trail."""
+        return self._place_of(execution_id) is not None
+
+    def without_deed(self, execution_id: str) -> "Trail":
+        """Return the trail without a deed, what an issuer did for instance; shares that it brought and that were sold since are owed."""
+        kept: list[Deed] = [deed for deed in self.trades if deed.execution_id != execution_id]
+        return Trail(before=self.before, trades=kept, has_broken=True)
+
     def worked_out(self, symbol: str) -> tuple[Lots, Decimal]:
         """Return the lots that the trades leave, and what they have realised, in dollars."""
         return done_all(symbol, self.before, self.trades)

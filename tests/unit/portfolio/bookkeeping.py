@@ -247,16 +247,18 @@ def _cash(kind: str, sign: int) -> "Tell":
 
 def _spin_off(books: Bookkeeping, match: re.Match[str]) -> None:
     text = f"{match['symbol']} spun off from {match['parent']}"
-    books.take(books.row("SPIN", symbol=match["symbol"], quantity=D(match["quantity"]), description=text))
+    books.take(books.row("SPIN", name=match["name"], symbol=match["symbol"], quantity=D(match["quantity"]), description=text))
 
 
 def _rename(books: Bookkeeping, match: re.Match[str]) -> None:
-    gone = books.row("NC", symbol=match["old"], quantity=-D(match["quantity"]), group="g")
+    gone = books.row("NC", name=match["name"], symbol=match["old"], quantity=-D(match["quantity"]), group="g")
     books.take(books.row("NC", symbol=match["new"], quantity=D(match["quantity"]), group="g"), gone)
 
 
 def _merger(books: Bookkeeping, match: re.Match[str]) -> None:
-    rows = [books.row("MA", symbol=match["symbol"], quantity=-D(match["quantity"]), amount=D(match["cash"] or 0), group="g")]
+    rows = [
+        books.row("MA", name=match["name"], symbol=match["symbol"], quantity=-D(match["quantity"]), amount=D(match["cash"] or 0), group="g")
+    ]
     if match["new"]:
         rows.append(books.row("MA", symbol=match["new"], quantity=D(match["shares"]), group="g"))
     books.take(*rows)
@@ -285,10 +287,11 @@ _FACTS: tuple[tuple[str, Tell], ...] = (
     (rf"interest of (?P<amount>{_NUMBER})", _cash("INT", 1)),
     (rf"(?:(?P<name>\w+): )?a deposit of (?P<amount>{_NUMBER})", _cash("CSD", 1)),
     (rf"a withdrawal of (?P<amount>{_NUMBER})", _cash("CSW", -1)),
-    (rf"(?P<parent>[A-Z]+) spins off (?P<quantity>{_NUMBER}) (?P<symbol>[A-Z]+)", _spin_off),
-    (rf"(?P<quantity>{_NUMBER}) (?P<old>[A-Z]+) are now (?P<new>[A-Z]+)", _rename),
+    (rf"(?:(?P<name>\w+): )?(?P<parent>[A-Z]+) spins off (?P<quantity>{_NUMBER}) (?P<symbol>[A-Z]+)", _spin_off),
+    (rf"(?:(?P<name>\w+): )?(?P<quantity>{_NUMBER}) (?P<old>[A-Z]+) are now (?P<new>[A-Z]+)", _rename),
     (
-        rf"(?P<quantity>{_NUMBER}) (?P<symbol>[A-Z]+) go for (?:(?P<shares>{_NUMBER}) (?P<new>[A-Z]+) and )?(?P<cash>{_NUMBER})",
+        rf"(?:(?P<name>\w+): )?(?P<quantity>{_NUMBER}) (?P<symbol>[A-Z]+) go for "
+        rf"(?:(?P<shares>{_NUMBER}) (?P<new>[A-Z]+) and )?(?P<cash>{_NUMBER})",
         _merger,
     ),
     (r"break (?P<name>\w+)", _break),

@@ -189,13 +189,29 @@ def test_a_split_that_is_taken_back_is_undone() -> None:
     assert D(120) == books.ledger.books["a"].cost("SPY")
 
 
-def test_a_new_name_that_is_taken_back_stays_a_difference() -> None:
-    """Nobody can say what became of the lots meanwhile: the reconciliation names it."""
+@pytest.mark.parametrize("traded", ["before", "since"])
+def test_a_new_name_whose_shares_were_traded_under_it_stays_a_difference(traded: str) -> None:
+    """Nobody can say which of them are the old ones: the reconciliation names it."""
     books = held()
+    if traded == "before":
+        books.tell("q: a buys 1 QQQ at 5")
     books.take(books.row("NC", name="n", symbol="SPY", quantity=D(-8), group="g"), books.row("NC", symbol="QQQ", quantity=D(8), group="g"))
+    if traded == "since":
+        books.tell("q: a buys 1 QQQ at 5")
     books.tell("cancel n")
 
-    assert {"QQQ": D(8)} == books.ledger.holdings()
+    assert {"QQQ": D(9)} == books.ledger.holdings()
+
+
+def test_a_merger_that_is_corrected_stays_a_difference() -> None:
+    """What is right is not known from it: the shares that it brings may be others."""
+    books = held()
+    wrong = books.row("MA", name="m", symbol="SPY", quantity=D(-8), amount=D(100))
+    books.take(wrong)
+    books.take(msgspec.structs.replace(wrong, status="correct", amount=D(90)))
+
+    assert {} == books.ledger.holdings()
+    assert D(940) == books.ledger.cash
 
 
 def test_rows_are_known_again_for_weeks_and_then_forgotten() -> None:

@@ -174,6 +174,43 @@ TABLES: dict[str, tuple[Row, ...]] = {
         # 8 shares for 190 dollars: 142.50 and 47.50, less the cost of 120 and 40.
         Row("8 SPY go for 190", "", "", ("22.50", "7.50"), NONE, "1030"),
     ),
+    "a spin-off that is cancelled": (
+        Row("x: a buys 6, b buys 2 SPY at 20", "6@20", "2@20", NONE, NONE, "840"),
+        Row("y: a buys 2 SPY at 30", "6@20 2@30", "2@20", NONE, NONE, "780"),
+        Row("next day", "6@20 2@30", "2@20", NONE, NONE, "780"),
+        Row("s: SPY spins off 5 NEW", "NEW:3@8 NEW:1@12 6@16 2@24", "NEW:1@8 2@16", NONE, NONE, "780"),
+        Row("next day", "NEW:3@8 NEW:1@12 6@16 2@24", "NEW:1@8 2@16", NONE, NONE, "780"),
+        # 1 x (21 - 16) = 5
+        Row("z: a sells 1 SPY at 21", "NEW:3@8 NEW:1@12 5@16 2@24", "NEW:1@8 2@16", ("5", "0"), NONE, "801"),
+        # As if it had never been: the cost is back in the lots, and what was sold had cost 20: 1 x (21 - 20) = 1.
+        Row("cancel s", "5@20 2@30", "2@20", ("1", "0"), NONE, "801"),
+    ),
+    "a merger for cash that is cancelled": (
+        Row("x: a buys 6, b buys 2 SPY at 20", "6@20", "2@20", NONE, NONE, "840"),
+        Row("y: a buys 1 SPY at 26", "6@20 1@26", "2@20", NONE, NONE, "814"),
+        Row("next day", "6@20 1@26", "2@20", NONE, NONE, "814"),
+        # 9 shares for 189 dollars, 21 each: 147 - 146 and 42 - 40.
+        Row("m: 9 SPY go for 189", "", "", ("1", "2"), NONE, "1003"),
+        Row("next day", "", "", ("1", "2"), NONE, "1003"),
+        # The shares come back with their dates and their cost, the cash goes, and nothing was realised.
+        Row("cancel m", "6@20 1@26", "2@20", NONE, NONE, "814"),
+        Row("z: a sells 6 SPY at 21", "1@26", "2@20", ("6", "0"), NONE, "940"),
+    ),
+    "a new name that is cancelled": (
+        Row("x: a buys 6, b buys 2 SPY at 20", "6@20", "2@20", NONE, NONE, "840"),
+        Row("next day", "6@20", "2@20", NONE, NONE, "840"),
+        Row("n: 8 SPY are now QQQ", "QQQ:6@20", "QQQ:2@20", NONE, NONE, "840"),
+        Row("next day", "QQQ:6@20", "QQQ:2@20", NONE, NONE, "840"),
+        Row("cancel n", "6@20", "2@20", NONE, NONE, "840"),
+        Row("y: a sells 6 SPY at 21", "", "2@20", ("6", "0"), NONE, "966"),
+    ),
+    "a merger for shares and cash that is cancelled": (
+        Row("x: a buys 6, b buys 2 SPY at 20", "6@20", "2@20", NONE, NONE, "840"),
+        Row("next day", "6@20", "2@20", NONE, NONE, "840"),
+        Row("m: 8 SPY go for 4 NEW and 10", "NEW:3@40", "NEW:1@40", NONE, ("7.50", "2.50"), "850"),
+        Row("next day", "NEW:3@40", "NEW:1@40", NONE, ("7.50", "2.50"), "850"),
+        Row("cancel m", "6@20", "2@20", NONE, NONE, "840"),
+    ),
     "a merger for shares and cash": (
         Row("x: a buys 6, b buys 2 SPY at 20", "6@20", "2@20", NONE, NONE, "840"),
         Row("next day", "6@20", "2@20", NONE, NONE, "840"),
