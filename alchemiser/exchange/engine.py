@@ -274,16 +274,17 @@ class Exchange:
         self._floor.take_trade(symbol, price, size, at)
         self._advance(at)
 
-    def on_halt(self, symbol: str, halted: bool, now: datetime, *, until: datetime | None = None) -> None:
+    def on_halt(self, symbol: str, halted: bool, now: datetime, *, until: datetime | None = None, cross: float | None = None) -> None:
         """Halt or resume trading of a symbol: orders are accepted and not filled while it is halted, and meet in an auction afterwards.
 
-        ``until`` is when the halt ends, where that is known; somebody has to end it all the same.
+        ``until`` is when the halt ends, where that is known; somebody has to end it all the same. ``cross`` is the price that the auction
+        printed, where the tape has it.
         """
         at = self._advance(now)
         book = self._standing.book(symbol)
         was_halted, book.is_halted, book.halted_until = book.is_halted, halted, until if halted else None
         if was_halted and not halted:
-            self._floor.reopen(symbol, at)
+            self._floor.reopen(symbol, at, cross)
         self._floor.look_at_all(symbol, at)
 
     def obey(self, whims: Whims) -> None:

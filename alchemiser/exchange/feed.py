@@ -122,10 +122,11 @@ class MarketFeed:
             self._quotes[symbol] = quote
             if _differs(before, quote):
                 messages.extend(self._take_quote(quote, now))
-            if resumed is not None:
-                # Whoever waited meets the first quote after the halt, not the last one before it.
-                self._core.on_halt(symbol, False, now)
             trade = self._tape.trade_at(symbol, at)
+            if resumed is not None:
+                # Whoever waited meets the first quote after the halt, not the last one before it, and trades at its first print.
+                is_first = trade is not None and trade.at >= resumed.ends_at
+                self._core.on_halt(symbol, False, now, cross=trade.price if trade is not None and is_first else None)
             if trade is not None and trade != self._trades.get(symbol) and not self.prints.is_amended(trade):
                 messages.extend(self._take_trade(trade, now))
         return messages

@@ -29,6 +29,7 @@ from alchemiser.exchange.matching import (
     is_triggered,
     join_queue,
     next_execution,
+    reopening_price,
     tape_execution,
     trade_through_quantity,
     trail,
@@ -219,25 +220,26 @@ class Floor:
         book = self._standing.book(order.symbol)
         level = book.far(order.sign) if self._is_live(book, at) else None
         if order.is_matchable and level is not None:
-            execution = auction_execution(order, level, self._free(order))
+            execution = auction_execution(order, level.price, self._free(order))
             if execution is not None:
                 self._execute(order, execution, at)
         if order.is_open:
             self.end_remainder(order, at)
 
-    def reopen(self, symbol: str, at: datetime) -> None:
-        """Let the auction after a halt trade: every order that the reopening quote satisfies, at that quote and whatever its size."""
+    def reopen(self, symbol: str, at: datetime, cross: float | None) -> None:
+        """Let the auction after a halt trade: every order that its one price satisfies, at that price and whatever its size."""
         book = self._standing.book(symbol)
         if self._state.phase is not REGULAR or not self._is_live(book, at):
             return
+        price = reopening_price(book, cross)
+        if price is None or not is_within(book.band, price):
+            return
         for order in self._blotter.open_of(symbol):
-            level = book.far(order.sign)
-            waits = order.is_matchable and is_triggered(order) and order.time_in_force != "cls" and order.is_open
-            if level is None or not waits or not is_within(book.band, level.price):
+            if not (order.is_matchable and is_triggered(order) and order.time_in_force != "cls" and order.is_open):
                 continue
-            if order.hold_price == 0 and not self._can_pay(order, level.price, at):
+            if order.hold_price == 0 and not self._can_pay(order, price, at):
                 continue
-            execution = auction_execution(order, level, self._free(order))
+            execution = auction_execution(order, price, self._free(order))
             if execution is not None:
                 self._execute(order, execution, at)
 

@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from alchemiser.domain.money import CENT, ONE, ZERO, round_price_down, truncate_shares
-from alchemiser.exchange.book import Band, Level, is_within
+from alchemiser.domain.money import CENT, ONE, ZERO, from_float, round_price_down, tick_of, truncate_shares
+from alchemiser.exchange.book import Band, Book, Level, is_within
 from alchemiser.exchange.orders import VenueOrder
 from alchemiser.exchange.settings import ExchangeSettings
 
@@ -79,9 +79,26 @@ def wanted_quantity(order: VenueOrder, price: Decimal, free: Decimal | None) -> 
     return wanted if free is None else min(wanted, free)
 
 
-def auction_execution(order: VenueOrder, level: Level, free: Decimal | None) -> Execution | None:
-    """Return the execution of an order in an opening or closing auction: all of it at the quote, if its limit allows."""
-    return _execution(order, wanted_quantity(order, level.price, free), level.price, free) if is_marketable(order, level.price) else None
+def auction_execution(order: VenueOrder, price: Decimal, free: Decimal | None) -> Execution | None:
+    """Return the execution of an order in an auction: all of it at the auction's price, if its limit allows."""
+    return _execution(order, wanted_quantity(order, price, free), price, free) if is_marketable(order, price) else None
+
+
+def reopening_price(book: Book, cross: float | None) -> Decimal | None:
+    """Return the one price at which the auction after a halt trades, ``None`` without a quote.
+
+    It is what the tape says that the auction printed, where that lies within the reopening quote; else the middle of the quote, in whole
+    ticks, and of a quote of one side that side.
+    """
+    bid, ask = book.far(-1), book.far(1)
+    if bid is None or ask is None:
+        level = bid or ask
+        return None if level is None else level.price
+    printed = None if cross is None else from_float(cross, decimals=book.price_decimals)
+    if printed is not None and bid.price <= printed <= ask.price:
+        return printed
+    middle = (bid.price + ask.price) / 2
+    return middle.quantize(tick_of(middle))
 
 
 def next_execution(

@@ -271,7 +271,11 @@ SHOWN_BY: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     },
     "9.3": {"the table": ("test_the_wash_trade_table", "wash: a bracket is exempt", "wash: a trailing stop is exempt")},
     "9.4": {
-        "halts": ("a halted symbol takes orders and does not fill them", "the auction after a halt trades whatever the size"),
+        "halts": (
+            "a halted symbol takes orders and does not fill them",
+            "the auction after a halt trades whatever the size",
+            "the auction after a halt has one price for who buys and who sells",
+        ),
         "splits": ("a split leaves complex orders as they are", "a reverse split cancels what rests"),
         "dividends": ("a dividend lowers a buy limit by what is paid",),
     },

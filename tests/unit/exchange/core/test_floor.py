@@ -249,6 +249,27 @@ def test_a_notional_sell_never_sells_more_than_is_free(scene: Scene) -> None:
     assert ("filled", Decimal(10), Decimal(0)) == (order.status, order.filled_qty, scene.holding())
 
 
+@pytest.mark.parametrize(
+    ("bid", "ask", "cross", "price"),
+    [
+        (99.90, 100.10, None, "100.00"),
+        (99.90, 100.10, 99.95, "99.95"),
+        (99.90, 100.10, 100.2, "100.00"),
+        (99.99, 100.00, None, "100.00"),
+        (0.0, 100.10, None, "100.10"),
+        (0.5, 0.5003, None, "0.5002"),
+    ],
+)
+def test_the_auction_after_a_halt_has_one_price(scene: Scene, bid: float, ask: float, cross: float | None, price: str) -> None:
+    """That of the tape's print inside the reopening quote, else the middle in whole ticks, else the only side there is."""
+    scene.exchange.on_halt("TECL", True, scene.now)
+    orders = [scene.submit(qty=700), scene.submit(qty=2, limit_price=price)]
+    scene.settle()
+    scene.quote(bid=bid, ask=ask)
+    scene.exchange.on_halt("TECL", False, scene.now, cross=cross)
+    assert [("filled", Decimal(price))] * 2 == [(order.status, order.average_price) for order in orders]
+
+
 def test_a_halt_stops_fills_until_trading_resumes(scene: Scene) -> None:
     """Orders are accepted, none is filled, not by trades either."""
     scene.exchange.on_halt("TECL", True, scene.now)
