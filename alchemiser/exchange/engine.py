@@ -22,7 +22,7 @@ from alchemiser.exchange.assets import AssetChange, AssetRecord
 from alchemiser.exchange.blotter import Blotter
 from alchemiser.exchange.corrections import Corrections
 from alchemiser.exchange.day import DayShift
-from alchemiser.exchange.errors import not_found
+from alchemiser.exchange.errors import ApiError, not_found
 from alchemiser.exchange.floor import Floor
 from alchemiser.exchange.groups import Groups
 from alchemiser.exchange.issuer_actions import CorporateAction, check_listed
@@ -136,6 +136,15 @@ class Exchange:
     def order_by_client_id(self, client_order_id: str) -> VenueOrder:
         """Return the order with that client order id. Raises the 404 of an unknown one."""
         return self._blotter.get_by_client_id(client_order_id)
+
+    def symbol_of_order(self, *, order_id: str | None, client_order_id: str | None) -> str | None:
+        """Return the symbol of the order that one of two ids names, ``None`` when there is no such order."""
+        try:
+            if order_id is not None:
+                return self._blotter.get(order_id).symbol
+            return None if client_order_id is None else self._blotter.get_by_client_id(client_order_id).symbol
+        except ApiError:
+            return None
 
     def orders(self, wanted: OrderFilter) -> list[VenueOrder]:
         """Return the orders that match, in the order asked for."""

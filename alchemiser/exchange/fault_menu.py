@@ -144,7 +144,7 @@ class Fault(msgspec.Struct, kw_only=True, tag_field="kind", forbid_unknown_field
 
 
 class RequestFault(Fault, kw_only=True):
-    """A fault of REST requests whose path begins with ``path``; with ``symbol``, of those that name it."""
+    """A fault of REST requests whose path begins with ``path``; with ``symbol``, of those that name it, or an order of it by its id."""
 
     path: str = "/"
     method: str | None = None

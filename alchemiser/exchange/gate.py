@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, MutableMapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from aiohttp import web
@@ -45,6 +45,13 @@ _ABSENT: Final = "\x00"
 """The value of a header that a fault takes away."""
 
 
+class SymbolOfOrder(Protocol):
+    """Tells of which symbol an order is."""
+
+    def __call__(self, *, order_id: str | None, client_order_id: str | None) -> str | None:
+        """Return the symbol of the order that one of two ids names, ``None`` when there is no such order."""
+
+
 class Gate:
     """Wraps the handlers of both REST APIs."""
 
@@ -58,7 +65,9 @@ class Gate:
         rate_limit: RateLimit,
         data_rate_limit: RateLimit,
         stir: Callable[[datetime], None],
+        symbol_of_order: SymbolOfOrder,
     ) -> None:
+        """``symbol_of_order`` tells of which symbol an order is, for faults of one symbol."""
         self._credentials = credentials
         self._clock = clock
         self._faults = faults
@@ -66,6 +75,7 @@ class Gate:
         self._rate_limit = rate_limit
         self._data_rate_limit = data_rate_limit
         self._stir = stir
+        self._symbol_of_order = symbol_of_order
         self._stopping = asyncio.Event()
         self._requests = 0
         self._accepted: tuple[str, str] | None = None
@@ -134,7 +144,7 @@ class Gate:
             self._admit(presented_pair(request.headers), self._limit_of(path), now, is_trading=is_trading)
             if self._faults.is_empty:
                 return await handler(request)
-            fault = self._faults.for_request(request.method, path, now, partial(_names, request, body))
+            fault = self._faults.for_request(request.method, path, now, partial(self._names, request, body))
             return await (handler(request) if fault is None else self._with_fault(fault, request, handler))
         except _REFUSALS as error:
             return response_of(_refused(error))
@@ -160,6 +170,18 @@ class Gate:
 
     def _limit_of(self, path: str) -> RateLimit:
         return self._data_rate_limit if path.startswith(_DATA_PATHS) else self._rate_limit
+
+    def _names(self, request: web.Request, body: bytes, symbol: str) -> bool:
+        """Return whether a request names a symbol: in its path, its query or its body, or by an order of it."""
+        order = {"order_id": request.match_info.get("order_id"), "client_order_id": request.query.get("client_order_id")}
+        asked = request.match_info.get("symbol"), *request.query.get("symbols", "").split(","), request.query.get("symbol")
+        if symbol in asked or symbol == self._symbol_of_order(**order):
+            return True
+        try:
+            fields = msgspec.json.decode(body or b"null")
+        except UNREADABLE:
+            return False
+        return isinstance(fields, dict) and fields.get("symbol") == symbol
 
     async def _with_fault(self, fault: RequestFault, request: web.Request, handler: Handler) -> web.StreamResponse:
         match fault:
@@ -237,18 +259,6 @@ def _complete(headers: MutableMapping[str, str], more: dict[str, str]) -> None:
     for name, value in more.items():
         if headers.setdefault(name, value) == _ABSENT:
             del headers[name]
-
-
-def _names(request: web.Request, body: bytes, symbol: str) -> bool:
-    """Return whether a request names a symbol: in its path, its query or its body."""
-    asked = request.match_info.get("symbol"), *request.query.get("symbols", "").split(","), request.query.get("symbol")
-    if symbol in asked:
-        return True
-    try:
-        fields = msgspec.json.decode(body or b"null")
-    except UNREADABLE:
-        return False
-    return isinstance(fields, dict) and fields.get("symbol") == symbol
 
 
 def error_answer(status: int, message: str) -> web.Response:

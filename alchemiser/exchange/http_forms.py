@@ -19,8 +19,6 @@ from alchemiser.exchange.errors import bad_request
 from alchemiser.exchange.wire import UNREADABLE
 from alchemiser.market.calendar import midnight
 
-_TRUE: Final = frozenset({"true", "1", "t", "yes"})
-_FALSE: Final = frozenset({"false", "0", "f", "no", ""})
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIME: Final = re.compile(r"(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(Z|z|[+-]\d{2}:?\d{2})", re.ASCII)
 _INSTANT: Final = timedelta(microseconds=1)
@@ -46,14 +44,6 @@ def json_of(data: bytes) -> Any:
         return msgspec.json.decode(data) if data.strip() else {}
     except UNREADABLE as error:
         raise bad_request(f"request body format is invalid: {error}") from error
-
-
-def flag(query: Mapping[str, str], name: str) -> bool:
-    """Return a boolean parameter, ``False`` when it is absent; Python's spelling counts too."""
-    text = query.get(name, "").lower()
-    if text not in _TRUE | _FALSE:
-        raise bad_request(f"invalid {name}: {query[name]!r} is neither true nor false")
-    return text in _TRUE
 
 
 def words(query: Mapping[str, str], name: str) -> tuple[str, ...]:

@@ -15,9 +15,9 @@ from alchemiser.exchange.assets import asset_json
 from alchemiser.exchange.calls import AnsweringRoute, Call, Reply, Route, reply
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError, bad_request
-from alchemiser.exchange.fields import read_choice
+from alchemiser.exchange.fields import read_choice, read_flag
 from alchemiser.exchange.handler import Driver
-from alchemiser.exchange.http_forms import answer, choice, day, flag, json_of, words
+from alchemiser.exchange.http_forms import answer, choice, day, json_of, words
 from alchemiser.exchange.orders import VenueOrder, order_text
 from alchemiser.exchange.plain_orders import read_order
 from alchemiser.exchange.portfolio_history import parse_history_filter
@@ -91,12 +91,12 @@ class TradingApi:
     def order(self, call: Call) -> Reply:
         """``GET /v2/orders/{id}``."""
         self._driver.read()
-        return _described(self._core.order(call.parts["order_id"]), flag(call.query, "nested"))
+        return _described(self._core.order(call.parts["order_id"]), read_flag(call.query, "nested"))
 
     def order_by_client_id(self, call: Call) -> Reply:
         """``GET /v2/orders:by_client_order_id``."""
         self._driver.read()
-        return _described(self._core.order_by_client_id(call.query.get("client_order_id", "")), flag(call.query, "nested"))
+        return _described(self._core.order_by_client_id(call.query.get("client_order_id", "")), read_flag(call.query, "nested"))
 
     def list_orders(self, call: Call) -> Reply:
         """``GET /v2/orders``."""
@@ -125,7 +125,7 @@ class TradingApi:
 
     def close_all(self, call: Call) -> Reply:
         """``DELETE /v2/positions``: 207 with one row per position."""
-        cancel_orders = flag(call.query, "cancel_orders")
+        cancel_orders = read_flag(call.query, "cancel_orders")
         return reply(self._driver.act(lambda now: self._core.close_all_positions(now, cancel_orders)), 207)
 
     # --- account ---

@@ -192,6 +192,7 @@ class ExchangeServer:
             rate_limit=RateLimit(chosen.rate_limit),
             data_rate_limit=RateLimit(chosen.data_rate_limit),
             stir=self._driver.stir,
+            symbol_of_order=core.symbol_of_order,
         )
         trading = TradingApi(core=core, driver=self._driver, calendar=calendar)
         data = DataApi(driver=self._driver, feed=feed, tape=tape, issuers=issuers, plan=DataPlan(chosen.plan))

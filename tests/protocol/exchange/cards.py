@@ -1366,7 +1366,7 @@ ACCOUNT_ROWS: Final[list[Row]] = [
             Call("DELETE", "/v2/positions", status=207, has=[{"symbol": "SPY", "status": 403, "body": {**FORBIDDEN, "symbol": "SPY"}}]),
         ),
     ),
-    ("8.3", "cancel_orders no boolean", (Call("DELETE", "/v2/positions?cancel_orders=maybe", status=400, has=BAD),)),
+    ("8.3", "cancel_orders no boolean", (Call("DELETE", "/v2/positions?cancel_orders=maybe", status=422, has={"code": 40010001}),)),
     (
         "8.4",
         "an asset",

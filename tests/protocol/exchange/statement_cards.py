@@ -535,7 +535,7 @@ HALT_ROWS: Final[list[Row]] = [
             shows("o", status="new", filled_qty="0"),
             Forward(15),
             Hear([{"T": "s", "S": "SPY", "sc": "3", "sm": "Resume"}]),
-            shows("o", status="filled", filled_avg_price="530"),
+            shows("o", status="filled", filled_avg_price="529.99"),
         ),
     ),
     (
@@ -636,6 +636,27 @@ def parked(status: str) -> Row:
 
 WHIM_ROWS: Final[list[Row]] = [
     *(parked(status) for status in ("accepted_for_bidding", "stopped", "suspended", "calculated", "done_for_day")),
+    (
+        "3.8",
+        "a fault of one symbol strikes what names an order of it",
+        (
+            SPY,
+            Quote("TECL", 79.98, 80.00),
+            send(limit("1.00", client_order_id="mine"), "spy"),
+            send(limit("1.00", symbol="TECL"), "tecl"),
+            FILLS,
+            fault("http", path="/v2/orders", status=503, symbol="SPY", skip=1, times=3),
+            shows("spy", status="new"),
+            shows("tecl", status="new"),
+            Call("DELETE", "/v2/orders/{spy}", status=503),
+            Call("DELETE", "/v2/orders/{tecl}", status=204),
+            Call("PATCH", "/v2/orders/{spy}", {"limit_price": "2.00"}, status=503),
+            get("/v2/orders/00000000-0000-4000-8000-000000000000", status=404),
+            Call("GET", "/v2/orders:by_client_order_id?client_order_id=mine", status=503),
+            shows("spy", status="new"),
+            Call("DELETE", "/v2/orders/{spy}", status=204),
+        ),
+    ),
     (
         "4.1",
         "an order that is parked can be cancelled",

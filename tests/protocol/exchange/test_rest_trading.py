@@ -31,7 +31,7 @@ REFUSALS: list[tuple[str, str, str, Any, int, int | None]] = [
     ("8.5 bad date", "GET", "/v2/calendar?start=2025-13-01", None, 400, None),
     ("8.5 end before start", "GET", "/v2/calendar?start=2025-03-02&end=2025-03-01", None, 422, 40010001),
     ("8.5 bad date type", "GET", "/v2/calendar?date_type=MOON", None, 400, None),
-    ("8.3 bad boolean", "DELETE", "/v2/positions?cancel_orders=maybe", None, 400, None),
+    ("8.3 bad boolean", "DELETE", "/v2/positions?cancel_orders=maybe", None, 422, 40010001),
     ("no such endpoint", "GET", "/v2/nonsense", None, 404, 40410000),
     ("no such method", "PUT", "/v2/orders", None, 405, None),
 ]
