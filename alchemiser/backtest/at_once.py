@@ -65,7 +65,7 @@ def whole_curve(
     names, weights = deciders[0].all_weights()
     weights, has_target = weights[:, first:end], deciders[0].has_target()[first:end]
     used = np.flatnonzero(weights.max(axis=1) > 0.0)
-    symbols, weights = [names[place] for place in used.tolist()], weights[used]
+    symbols, weights = [names[place] for place in used.tolist()], weights if len(used) == len(names) else weights[used]
     acted = np.flatnonzero(acted_upon(strategies[0].header, weights, has_target, dates))
     marks = [marks_of(panel, symbol)[first:end] for symbol in symbols]
     fills, prices = acted, marks

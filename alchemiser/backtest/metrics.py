@@ -79,6 +79,7 @@ def metrics_of(
     drawdown = float(np.max(below))
     skewness, kurtosis = moments_of(returns)
     moved = int(np.count_nonzero(returns))
+    ranked = np.sort(returns)
     return Metrics(
         total_return=growth - 1.0,
         cagr=cagr,
@@ -89,12 +90,12 @@ def metrics_of(
         calmar=None if cagr is None else ratio(cagr, drawdown),
         turnover=float(np.sum(traded_shares)) / 2.0 / years if years else 0.0,
         costs=costs,
-        value_at_risk=-float(np.quantile(returns, TAIL)) if len(returns) else None,
-        expected_shortfall=_expected_shortfall(returns) if len(returns) else None,
+        value_at_risk=_value_at_risk(ranked) if len(ranked) else None,
+        expected_shortfall=_expected_shortfall(ranked) if len(ranked) else None,
         ulcer_index=math.sqrt(float(np.mean(below**2))),
         win_rate=ratio(float(np.count_nonzero(returns > 0.0)), float(moved)),
-        best_session=float(np.max(returns)) if len(returns) else None,
-        worst_session=float(np.min(returns)) if len(returns) else None,
+        best_session=float(ranked[-1]) if len(ranked) else None,
+        worst_session=float(ranked[0]) if len(ranked) else None,
         skewness=skewness,
         excess_kurtosis=None if kurtosis is None else kurtosis - 3.0,
     )
@@ -138,6 +139,13 @@ def ratio(numerator: float, denominator: float) -> float | None:
     return numerator / denominator if denominator > 0.0 else None
 
 
-def _expected_shortfall(returns: Floats) -> float:
-    count = int(TAIL * (len(returns) - 1)) + 1
-    return -float(np.mean(np.sort(returns)[:count]))
+def _value_at_risk(ranked: Floats) -> float:
+    place = TAIL * (len(ranked) - 1)
+    below = int(place)
+    above = min(below + 1, len(ranked) - 1)
+    return -float(ranked[below] + (place - below) * (ranked[above] - ranked[below]))
+
+
+def _expected_shortfall(ranked: Floats) -> float:
+    count = int(TAIL * (len(ranked) - 1)) + 1
+    return -float(np.mean(ranked[:count]))

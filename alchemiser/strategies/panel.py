@@ -11,7 +11,7 @@ quietly taken for today's. Closes that are not positive finite numbers are refus
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import date
-from functools import cache
+from functools import cache, cached_property
 from typing import Protocol, TypeVar, cast
 
 import numpy as np
@@ -103,7 +103,6 @@ class PricePanel:
             sessions = np.unique(np.concatenate(every_day)) if every_day else np.empty(0, np.int64)
             self._series = {symbol: Series(np.searchsorted(sessions, days), closes) for symbol, (days, closes) in history.items()}
         self._days = sessions
-        self._sessions: list[int] = sessions.tolist()
         self._absent = absent or {}
         self._columns: dict[tuple[str, Measure], Column] = {}
         self._last_bars: dict[tuple[str, Measure], LastBar] = {}
@@ -115,15 +114,20 @@ class PricePanel:
         through = date.fromordinal(session.toordinal() - 1)
         return cls({symbol: (history.days(symbol, through=through), history.closes(symbol, through=through)) for symbol in history.symbols})
 
+    @cached_property
+    def _sessions(self) -> list[int]:
+        found: list[int] = self._days.tolist()
+        return found
+
     def __len__(self) -> int:
-        return len(self._sessions)
+        return len(self._days)
 
     @property
     def last(self) -> int:
         """The place of the last session. Raises ``DataError`` for a panel without any."""
-        if not self._sessions:
+        if not len(self):
             raise DataError("there is not a single bar; nothing can be decided")
-        return len(self._sessions) - 1
+        return len(self) - 1
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -151,7 +151,7 @@ class History:
 
     def _ranked(self, node: Filter) -> Numbers:
         scores, known = self._scores(node)
-        parts = np.stack([self._numbers[child] for child in node.children])
+        parts = np.array([self._numbers[child] for child in node.children])
         largest_first = node.select == "top"
         if node.count == 1:
             best = best_of(scores, known, largest_first=largest_first)
@@ -171,7 +171,7 @@ class History:
 
     def _scores(self, node: Filter) -> tuple[Floats, Flags]:
         columns = self._measured(node, node.measure)
-        return np.stack([column.values for column in columns]), np.stack([column.known for column in columns])
+        return np.array([column.values for column in columns]), np.array([column.known for column in columns])
 
     def _weighed(self, node: WeightInverseVolatility) -> Numbers:
         parts = [self._numbers[child] for child in node.children]
@@ -179,11 +179,13 @@ class History:
             sigmas = self._measured(node, node.measure)
         else:
             sigmas = [self._volatility(child, part, node.measure) for child, part in zip(node.children, parts, strict=True)]
-        known = np.stack([part != NOTHING for part in parts]).all(axis=0) & np.stack([sigma.known for sigma in sigmas]).all(axis=0)
-        shares = inverse_shares_of(np.where(known, np.stack([sigma.values for sigma in sigmas]), 1.0))
+        known = np.ones(len(self._panel), dtype=np.bool_)
+        for part, sigma in zip(parts, sigmas, strict=True):
+            known &= sigma.known & (part != NOTHING)
+        shares = inverse_shares_of(np.where(known, np.array([sigma.values for sigma in sigmas]), 1.0))
         numbers = np.full(len(self._panel), NOTHING, dtype=np.int32)
         chosen = np.flatnonzero(known)
-        numbers[chosen] = self._holdings.block(np.stack(parts), chosen, shares)
+        numbers[chosen] = self._holdings.block(np.array(parts), chosen, shares)
         return numbers
 
     def _volatility(self, child: Node, held: Numbers, measure: Measure) -> Column:
