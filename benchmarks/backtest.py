@@ -1,9 +1,10 @@
 """Both engines over twenty years of a rotation, against bt, vectorbt, backtrader, NautilusTrader and plain NumPy.
 
 First every curve is compared with that of plain NumPy: whoever differs by more than a millionth ends the run. Then the sides take turns, in
-CPU time of this process. What is timed is, for the vector engine, from prices to result: panel, evaluation of the symphony, curve, dates and
-figures, its very first call too; the list of targets by date is written out when somebody looks at it, and no peer writes one. For the event engine the same, with every order through the daemon's handlers and the exchange. The
-peers get the weights for nothing and are timed for trading them; plain NumPy computes weights and curve and nothing else.
+CPU time of this process. What is timed is, for the vector engine, from prices to result: panel, evaluation of the symphony, curve, dates
+and figures, its very first call too; the list of targets by date is written out when somebody looks at it, and no peer writes one. For the
+event engine the same, with every order through the daemon's handlers and the exchange. The peers get the weights for nothing and are timed
+for trading them; plain NumPy computes weights and curve and nothing else.
 
 Run it with ``PYTHONPATH=. python benchmarks/backtest.py``, with ``--quick`` for one turn of the slow ones. The peers come with the extra
 ``bench-backtest``, which wants an environment of its own: vectorbt does not start beside the Plotly that reports are drawn with. A peer
