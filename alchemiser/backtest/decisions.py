@@ -49,7 +49,7 @@ def decisions_of(
 ) -> list[list[Decided]]:
     """Return the decisions of the strategies on each of these sessions; ``seen_at`` gives what was seen where that was not the panel."""
     if seen_at is not None:
-        views = [seen_at(panel.place_through(day)) for day in dates]
+        views = (seen_at(panel.place_through(day)) for day in dates)  # One at a time: each has computed all its indicators.
         return [[_decided(strategy.name, strategy.on(view), len(view) - 1) for strategy in strategies] for view in views]
     deciders = [(strategy.name, strategy.on(panel)) for strategy in strategies]
     places = [panel.place_through(day) for day in dates]

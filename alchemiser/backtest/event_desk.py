@@ -147,6 +147,7 @@ class Desk:
                 cut_off=self._cut_off_on,
                 rules=rules.ladder,
                 epoch=EPOCH,
+                writes_ahead=False,
             )
         )
         self._awaited: asyncio.Future[Event] | None = None

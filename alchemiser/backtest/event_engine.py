@@ -270,6 +270,7 @@ def _exchange(terms: Terms, charges: Charges, symbols: Sequence[str], sessions: 
         cash_in_cents=charges.in_cents,
         margin_interest=charges.margin_rate > 0.0,
         interest_rate=from_float(charges.margin_rate),
+        equity_by_minute=False,
     )
     if terms.fill != "path":
         settings = _at_one_price(settings)

@@ -28,6 +28,7 @@ class LeapingClock:
     def __init__(self, start: datetime) -> None:
         self._start = start
         self._now = start
+        self._seconds = 0.0
         self._order = count()
         self._waiters: list[tuple[datetime, int, asyncio.Future[None]]] = []
 
@@ -37,7 +38,7 @@ class LeapingClock:
 
     def monotonic(self) -> float:
         """Return the market seconds since the start."""
-        return (self._now - self._start).total_seconds()
+        return self._seconds
 
     async def sleep(self, seconds: float) -> None:
         """Return after that many market seconds."""
@@ -58,17 +59,23 @@ class LeapingClock:
         """Move to ``when``; whoever waits for a moment until then wakes."""
         while self._waiters and self._waiters[0][0] <= when:
             self.leap()
-        self._now = max(when, self._now)
+        self._move(when)
 
     def leap(self) -> bool:
         """Move to the next moment that anybody waits for and wake who waits for it; return whether there is one."""
         while self._waiters:
             when, _, waiter = heapq.heappop(self._waiters)
             if not waiter.done():
-                self._now = max(when, self._now)
+                self._move(when)
                 waiter.set_result(None)
                 return True
         return False
+
+    def _move(self, when: datetime) -> None:
+        # The seconds are kept beside the time: every event asks for them, and the time moves a few times a session.
+        if when > self._now:
+            self._now = when
+            self._seconds = (when - self._start).total_seconds()
 
 
 class _Leaper:

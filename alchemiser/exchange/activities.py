@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -158,6 +159,7 @@ def _matches(activity: Activity, wanted: ActivityFilter) -> bool:
     )
 
 
+@lru_cache(maxsize=16)
 def _id_time(at: datetime) -> str:
     # The time part of an activity's id is New York time with milliseconds, unlike every other time of the venue.
     local = at.astimezone(NEW_YORK)

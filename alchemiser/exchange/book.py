@@ -52,7 +52,7 @@ class Book(msgspec.Struct):
 
     ``close`` ended the latest session, ``previous_close`` the one before today. ``band`` is there while limit-up and limit-down apply,
     ``halted_until`` while a halt has an end that is known,
-    ``price_decimals`` is how exactly floats are taken.
+    ``price_decimals`` is how exactly floats are taken. ``middle`` is that of the quote, once it was asked for: every valuation asks.
     """
 
     symbol: str
@@ -67,15 +67,16 @@ class Book(msgspec.Struct):
     halted_until: datetime | None = None
     band: Band | None = None
     price_decimals: int = 4
+    middle: Decimal | None = None
 
     def take_quote(self, quote: Quote) -> None:
         """Replace the NBBO; sizes are fresh."""
         self.quote = quote
-        self.bid = self.ask = None
+        self.bid = self.ask = self.middle = None
 
     def rescale(self, ratio: Decimal) -> None:
         """Restate what is known after a split of one share into ``ratio``; quotes of the old shares are worth nothing."""
-        self.quote = self.bid = self.ask = self.band = None
+        self.quote = self.bid = self.ask = self.band = self.middle = None
         factor = float(ratio)
         self.last_price = None if self.last_price is None else round(self.last_price / factor, 4)
         self.close = None if self.close is None else round(self.close / factor, 4)
@@ -112,13 +113,15 @@ class Book(msgspec.Struct):
     @property
     def mid(self) -> Decimal | None:
         """The middle of the NBBO, ``None`` without both sides."""
-        bid, ask = self.far(-1), self.far(1)
-        return None if bid is None or ask is None else (bid.price + ask.price) / 2
+        if self.middle is None:
+            bid, ask = self.far(-1), self.far(1)
+            self.middle = None if bid is None or ask is None else (bid.price + ask.price) / 2
+        return self.middle
 
     @property
     def mark(self) -> Decimal | None:
         """The price that positions are valued at: the last trade, else the middle of the NBBO."""
-        return self.mid if self.last is None else self.last
+        return self.mid if self.last_price is None else self.last
 
 
 def _level(price: float, size: float, decimals: int) -> Level | None:

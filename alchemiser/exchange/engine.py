@@ -7,10 +7,10 @@ client, credential, stream or fault: those are the matter of the faces around it
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import from_float
@@ -42,6 +42,8 @@ from alchemiser.exchange.timeline import CLOSED, NEW_YORK, REGULAR, Timeline
 from alchemiser.exchange.turns import Work, at_once
 from alchemiser.exchange.watchlists import Watchlists
 from alchemiser.exchange.whims import Whims
+
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Exchange:
@@ -108,6 +110,8 @@ class Exchange:
             floor=self._floor,
             settings=settings,
         )
+        if not settings.equity_by_minute:
+            state.sample_at = _NEVER
         if not state.due:
             self._day.plan_day(opened_at)
 

@@ -18,6 +18,8 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     each execution moves the cash by whole cents, what rounding leaves counts in
     the next one: the exchange itself is exact. Backtests, whose adjusted prices no tape has printed, use these.
 
+    Without ``equity_by_minute`` the portfolio history knows the closes only.
+
     With ``refuse_margin_deficits`` an order is refused that would need more maintenance margin than the account has equity.
 
     Money that the paper engine leaves out and that may be switched on: ``fees``, ``dividends``, ``margin_interest``. With
@@ -63,6 +65,7 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     shorting_enabled: bool = True
     legacy_account_fields: bool = False
     refuse_margin_deficits: bool = True
+    equity_by_minute: bool = True
 
     fees: bool = False
     dividends: bool = False

@@ -81,6 +81,8 @@ class Timeline:
         self._sessions = sessions
         self._overnight = overnight
         self._days = lru_cache(maxsize=_DAYS_REMEMBERED)(self._trading_day)
+        self._settlements = lru_cache(maxsize=_DAYS_REMEMBERED)(self._day_after)
+        self._settles: tuple[datetime, date | None] | None = None
         self._for_orders: dict[tuple[bool, bool], tuple[datetime, datetime, TradingDay]] = {}
 
     def trading_day(self, on: date) -> TradingDay | None:
@@ -144,6 +146,13 @@ class Timeline:
 
     def settlement_date(self, at: datetime) -> date | None:
         """Return when a trade of that moment settles: on the next trading day (T+1); a trade of the night is of the day it precedes."""
-        local = at.astimezone(NEW_YORK)
-        today = local.date() if local.time() < _OVERNIGHT_OPENS else self._trade_date(at)
-        return next((day.on for day in self.days_from(at) if day.on > today), None)
+        known = self._settles
+        if known is None or known[0] != at:
+            local = at.astimezone(NEW_YORK)
+            today = local.date() if local.time() < _OVERNIGHT_OPENS else self._trade_date(at)
+            known = self._settles = at, self._settlements(today)
+        return known[1]
+
+    def _day_after(self, today: date) -> date | None:
+        """Return the first trading day after a date."""
+        return next((day.on for day in self.days_from(local_time(today, _PRE_MARKET_OPENS)) if day.on > today), None)

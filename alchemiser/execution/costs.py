@@ -4,8 +4,9 @@ Costs are added up in dollars and only then put into basis points, so that total
 be made for everything that it would cover: one order without a mid leaves the sum without it, never with a guess.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,8 +17,18 @@ from alchemiser.domain.money import ZERO, from_float, to_cents, truncate_shares
 from alchemiser.domain.orders import Order
 from alchemiser.domain.shortfall import OrderShortfall, Shortfall, Slippage, Unfilled
 
-Part = tuple[OrderShortfall, Decimal]
-"""An order and how many of its shares count."""
+Against = tuple[Decimal, Decimal]
+"""Dollars lost against a price, and what it would have come to at that price."""
+
+
+class _Part(NamedTuple):
+    """So many shares of an order, their value, and what they cost against each price that is known."""
+
+    quantity: Decimal
+    value: Decimal
+    arrival: Against
+    mid: Against | None
+    close: Against | None
 
 
 def shortfall_of(plan: RebalancePlanned, orders: Iterable[Order]) -> Shortfall:
@@ -65,45 +76,57 @@ def _row(order: Order, average_price: Decimal, intent: Intent) -> OrderShortfall
 
 
 def _added_up(rows: Iterable[OrderShortfall], unfilled: tuple[Unfilled, ...]) -> Shortfall:
-    rows = [msgspec.structs.replace(row, slippage=_slippage([(row, row.quantity)])) for row in rows]
-    steps: dict[str, list[Part]] = {}
-    strategies: dict[str, list[Part]] = {}
-    for row in rows:
+    rows = list(rows)
+    parts = [_part(row, row.quantity) for row in rows]
+    steps: dict[str, list[_Part]] = {}
+    strategies: dict[str, list[_Part]] = {}
+    for row, part in zip(rows, parts, strict=True):
         # Orders of a journal from before there were tactics have no step.
-        steps.setdefault(f"{row.tactic}: {row.step}", []).append((row, row.quantity))
+        steps.setdefault(f"{row.tactic}: {row.step}", []).append(part)
         for name, quantity in row.shares.items():
             if quantity:
-                strategies.setdefault(name, []).append((row, quantity))
+                strategies.setdefault(name, []).append(part if quantity == row.quantity else _part(row, quantity))
     return Shortfall(
-        total=_slippage([(row, row.quantity) for row in rows]) if rows else None,
-        orders=tuple(rows),
+        total=_slippage(parts) if parts else None,
+        orders=tuple(msgspec.structs.replace(row, slippage=_slippage([part])) for row, part in zip(rows, parts, strict=True)),
         steps={name: _slippage(steps[name]) for name in sorted(steps)},
         strategies={name: _slippage(strategies[name]) for name in sorted(strategies)},
         unfilled=unfilled,
     )
 
 
-def _slippage(parts: list[Part]) -> Slippage:
-    cost, bps = _against(parts, lambda row: row.arrival_price)
-    assert cost is not None
-    assert bps is not None
-    return Slippage(
-        quantity=sum((quantity for _, quantity in parts), ZERO),
-        value=to_cents(sum((quantity * row.average_price for row, quantity in parts), ZERO)),
-        arrival_cost=to_cents(cost),
-        arrival_bps=bps,
-        mid_bps=_against(parts, lambda row: None if row.sent_mid is None else from_float(row.sent_mid))[1],
-        close_bps=_against(parts, lambda row: row.close)[1],
+def _part(row: OrderShortfall, quantity: Decimal) -> _Part:
+    signed = row.side.sign * quantity
+
+    def against(price: Decimal) -> Against:
+        return (row.average_price - price) * signed, price * quantity
+
+    return _Part(
+        quantity=quantity,
+        value=quantity * row.average_price,
+        arrival=against(row.arrival_price),
+        mid=None if row.sent_mid is None else against(from_float(row.sent_mid)),
+        close=None if row.close is None else against(row.close),
     )
 
 
-def _against(parts: list[Part], price_of: Callable[[OrderShortfall], Decimal | None]) -> tuple[Decimal | None, float | None]:
-    """Return the cost in dollars and in basis points against a price of each order, nothing when one of them has none."""
-    cost, base = ZERO, ZERO
-    for row, quantity in parts:
-        price = price_of(row)
-        if price is None:
-            return None, None
-        cost += (row.average_price - price) * row.side.sign * quantity
-        base += price * quantity
-    return cost, float(cost / base * 10_000)
+def _slippage(parts: list[_Part]) -> Slippage:
+    cost = sum((part.arrival[0] for part in parts), ZERO)
+    return Slippage(
+        quantity=sum((part.quantity for part in parts), ZERO),
+        value=to_cents(sum((part.value for part in parts), ZERO)),
+        arrival_cost=to_cents(cost),
+        arrival_bps=_bps([part.arrival for part in parts]),
+        mid_bps=_bps_of_all([part.mid for part in parts]),
+        close_bps=_bps_of_all([part.close for part in parts]),
+    )
+
+
+def _bps_of_all(costs: list[Against | None]) -> float | None:
+    """Return the cost in basis points, nothing when one of the orders has no price to compare with."""
+    known = [cost for cost in costs if cost is not None]
+    return _bps(known) if len(known) == len(costs) else None
+
+
+def _bps(costs: list[Against]) -> float:
+    return float(sum((cost for cost, _ in costs), ZERO) / sum((base for _, base in costs), ZERO) * 10_000)

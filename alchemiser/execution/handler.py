@@ -87,7 +87,7 @@ class ExecutionParts(Struct, frozen=True):
 
     ``durable`` returns when all that was published, or what was up to an event's number, would survive a crash; ``is_durable`` says whether
     what was up to a number would. ``session`` gives the hours of a day, ``cut_off`` the last moment of it at which an order may still be
-    worked.
+    worked. Where nothing is made durable nothing ``writes_ahead``, which is there to save waiting for a disk.
     """
 
     venue: Venue
@@ -104,6 +104,7 @@ class ExecutionParts(Struct, frozen=True):
     rules: LadderRules
     epoch: str
     tactics: TacticRules = field(default_factory=TacticRules)
+    writes_ahead: bool = True
 
 
 class ExecutionHandler:
@@ -154,7 +155,8 @@ class ExecutionHandler:
             case RebalancePlanned() as plan:
                 await self._begin(plan, now)
             case OrderFilled(fill=fill) if self._run is not None:
-                self._run.on_fill(fill)
+                if not self._run.on_fill(fill):
+                    return
             case OrderClosed(client_order_id=key) if self._run is not None:
                 order = self._parts.orders.get(key)
                 if order is not None and order.is_terminal:
@@ -277,7 +279,7 @@ class ExecutionHandler:
 
     async def _look_ahead(self, run: RebalanceRun) -> None:
         """Write down what comes next, so that it need not wait for the disk then."""
-        if self._run is not run:
+        if self._run is not run or not self._parts.writes_ahead:
             return
         now, key = self._parts.clock.now(), run.plan.rebalance_id
         steps = run.look_ahead()

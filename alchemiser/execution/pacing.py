@@ -99,11 +99,14 @@ class RebalanceRun(RunState):
         """Lower the cash to what the broker has, when that is less than our own count; never raise it."""
         self.cash = min(self.cash, account.cash, max(account.buying_power, ZERO) + self.reserved_cash())
 
-    def on_fill(self, fill: Fill) -> None:
-        """Count a fill of one of this run's orders; others are not its business."""
+    def on_fill(self, fill: Fill) -> bool:
+        """Count a fill of one of this run's orders; others are not its business. Return whether it is worth looking what follows.
+
+        What completes a purchase brings no cash, and that its order has ended is the next thing to be heard: then it is looked.
+        """
         work = self._work_of(fill.client_order_id)
         if work is None:
-            return
+            return True
         work.filled_quantity += fill.quantity
         work.filled_value += fill.quantity * fill.price
         live = work.live.get(fill.client_order_id)
@@ -112,6 +115,7 @@ class RebalanceRun(RunState):
         if live is None or live.leaves:
             work.quiet_until = None  # Of an order that is filled only its end is awaited.
         self.cash -= fill.side.sign * fill.quantity * fill.price
+        return live is None or live.leaves > 0 or fill.side is Side.SELL
 
     def on_end(self, order: Order, now: datetime) -> None:
         """Take note that an order of this run has ended."""

@@ -124,6 +124,9 @@ def begins(day: date) -> datetime:
 
 
 def _summed_up(days: dict[str, Decimal], oldest: str) -> dict[str, Decimal]:
+    # Mostly nothing has become old since yesterday, and to see that is cheaper than to make the same again.
+    if [day for day in days if day < oldest] in ([], [_BEFORE_ALL]):
+        return days
     before = sum((quantity for day, quantity in days.items() if day < oldest), ZERO)
     recent = {day: quantity for day, quantity in days.items() if day >= oldest}
     return {_BEFORE_ALL: before, **recent} if before else recent

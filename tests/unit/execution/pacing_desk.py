@@ -130,14 +130,14 @@ class Desk:
         new = self.replacing.pop(key)
         self.run.on_end(Order(request=self.bodies[new], state=state, intended_at=self.now, reason="no"), self.now)
 
-    def fill(self, key: str, quantity: str | None = None, price: str = "100") -> None:
-        """Fill an order, whole or in part."""
+    def fill(self, key: str, quantity: str | None = None, price: str = "100") -> bool:
+        """Fill an order, whole or in part; return whether the run wants to be looked at for that."""
         order = self.live[key]
         left = order.quantity - self.filled[key]
         amount = left if quantity is None else min(Decimal(quantity), left)
         self.executions += 1
         self.filled[key] += amount
-        self.run.on_fill(
+        is_worth_a_look = self.run.on_fill(
             Fill(
                 execution_id=str(self.executions),
                 client_order_id=key,
@@ -151,6 +151,7 @@ class Desk:
         )
         if self.filled[key] == order.quantity:
             self.end(key, OrderState.FILLED)
+        return is_worth_a_look
 
     def end(self, key: str, state: OrderState, reason: str | None = None) -> None:
         """End an order."""

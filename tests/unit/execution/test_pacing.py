@@ -30,6 +30,20 @@ def test_a_buy_waits_until_its_cash_has_landed() -> None:
     assert {order.symbol for order in desk.live.values()} == {"OLD", "NEW"}
 
 
+def test_what_completes_a_purchase_is_looked_at_with_its_end_only() -> None:
+    """A sale brings cash and a part is followed by more: both are looked at as soon as they are heard of."""
+    desk = Desk(intent("OLD", Side.SELL, "10"), intent("NEW", Side.BUY, "8"), cash="0")
+    desk.step()
+    sold = desk.fill(desk.only)
+    desk.step()
+    bought = [desk.fill(desk.only, "3"), desk.fill(desk.only)]
+    desk.step()
+
+    assert sold is True
+    assert bought == [True, False]
+    assert desk.run.is_ended
+
+
 def test_the_largest_drift_is_released_first() -> None:
     """Cash is kept for the largest drift; a smaller buy does not overtake it."""
     desk = Desk(intent("OLD", Side.SELL, "20"), intent("BIG", Side.BUY, "15"), intent("TINY", Side.BUY, "1", drift=0.1), cash="500")
