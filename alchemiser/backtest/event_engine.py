@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -62,6 +63,10 @@ _TURN = 2
 """Selling everything and buying something else pays the costs twice."""
 
 
+def _nobody_waits(over: int, of: int) -> None:
+    """Tell nobody."""
+
+
 def run_event(
     strategies: Sequence[LoadedStrategy],
     panel: PricePanel,
@@ -74,11 +79,13 @@ def run_event(
     recorder: Recorder | None = None,
     charges: Charges | None = None,
     intraday: Intraday | None = None,
+    lived: Callable[[int, int], object] = _nobody_waits,
 ) -> BacktestResult:
     """Run the strategies as :func:`~alchemiser.backtest.vector.run_vector` does, with the same parameters and the same result.
 
     With ``intraday`` each session is lived along its recorded minutes, from the first to the last day that can be unless the range says
-    otherwise; ``panel`` then holds the daily closes of the same history.
+    otherwise; ``panel`` then holds the daily closes of the same history. ``lived`` is told after each session how many are over, and of how
+    many.
 
     Raises ``DataError`` when there is no session in that range, and ``InvariantBroken`` when a handler fails or books and exchange differ.
     """
@@ -94,7 +101,7 @@ def run_event(
         first = max(first, panel.place_through(intraday.days()[0]))
     with _few_collections():
         run = _Run(bound, panel, terms, opens or Opens({}), charges or Charges(), first, last, intraday)
-        run_leaping(run.clock, run.all_sessions)
+        run_leaping(run.clock, partial(run.all_sessions, lived))
     notes = run.notes
     if recorder is not None:
         notes.hand_over(recorder, [panel.session(place) for place in range(first, last + 1)], first)
@@ -157,13 +164,14 @@ class _Run:
         )
         self.notes = Notes(panel, terms, charges, {strategy.name: strategy.allocation for strategy in strategies}, self._desk, self.market)
 
-    async def all_sessions(self) -> None:
-        """Live through every session."""
+    async def all_sessions(self, lived: Callable[[int, int], object]) -> None:
+        """Live through every session, telling of each when it is over."""
         desk = self._desk
         async with desk.running():
             await desk.start()
             for number, session in enumerate(self._sessions):
                 await self._through(self._first + number, session)
+                lived(number + 1, len(self._sessions))
 
     async def _through(self, place: int, session: Session) -> None:
         desk, notes = self._desk, self.notes

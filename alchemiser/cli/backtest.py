@@ -24,6 +24,7 @@ from alchemiser.cli.backtest_text import show
 from alchemiser.cli.minute_files import MinuteBars, read_along
 from alchemiser.cli.options import ConfigOption, JsonOption, StrategyOption
 from alchemiser.cli.price_files import files_named, levels_of, read_benchmark, read_day, read_history, read_opens, wanted_strategies
+from alchemiser.cli.session_bar import session_bar
 from alchemiser.domain.errors import DataError, UsageError
 from alchemiser.exchange.bars import AdjustedCloses, BarFolder
 from alchemiser.market.arrays import Days, Floats
@@ -106,9 +107,9 @@ def backtest_command(
     opens = read_opens(folder, loaded, as_of=as_of) if fill != "close" and along is None else None
     recorder = Recorder()
     run: Callable[..., BacktestResult] = run_vector
-    if engine == "event":
-        run = partial(load(EVENT_ENGINE), charges=charges, intraday=along.intraday if along else None)
-    with files_named(wanted):
+    with files_named(wanted), session_bar() as lived:
+        if engine == "event":
+            run = partial(load(EVENT_ENGINE), charges=charges, intraday=along.intraday if along else None, lived=lived)
         result = run(loaded, panel, terms, timer=time.perf_counter, start=first, end=last, opens=opens, recorder=recorder)
     book = recorder.book
     if result.flows:

@@ -71,6 +71,7 @@ class Answers(JournaledView):
         stop: Callable[[str], Mapping[str, Any]],
         rearm: Callable[..., Awaitable[dict[str, Any]]],
         kill_switch: KillSwitch | None = None,
+        host_alarms: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         super().__init__(
             state,
@@ -91,6 +92,7 @@ class Answers(JournaledView):
         self._stop_daemon = stop
         self._rearm = rearm
         self._kill_switch = kill_switch
+        self._host_alarms = host_alarms
 
     def health(self) -> HealthReport:
         """Return whether the daemon is live and ready, and why not."""
@@ -112,6 +114,7 @@ class Answers(JournaledView):
             far = {one.strategy: one.compared.difference_bps for one in day.strategies if one.compared and one.strategy in day.beyond}
             texts = {name: f"{name} was {bps:+.1f} basis points off its backtest on {day.session}" for name, bps in far.items()}
             alarms |= {f"live_backtest {name}": f"{text}; the limit is {day.limit_bps:f}" for name, text in texts.items()}
+        alarms |= self._host_alarms()
         return self._vitals.report(self._gate.reasons, others, alarms)
 
     async def plan(self) -> Preview:

@@ -55,6 +55,7 @@ from alchemiser.service.answers import Answers
 from alchemiser.service.day_comparison import ComparisonParts, DayComparison
 from alchemiser.service.decision_market import DecisionMarket
 from alchemiser.service.history_source import daily_bars_of
+from alchemiser.service.host_watch import HostWatch
 from alchemiser.service.kill_switch import KillSwitch
 from alchemiser.service.live_feed import LiveFeed
 from alchemiser.service.messenger import Address, Messenger
@@ -284,6 +285,7 @@ class Daemon:
         )
         kept = settings.journal
         self.retention = Retention(journal.path, retention_days=kept.retention_days, archive_days=kept.archive_days, run_aside=run_aside)
+        self.host = HostWatch(order=self.state.orders.get, clock=clock, state=settings.service.state)
         self.answers = Answers(
             state=self.state,
             bus=self.bus,
@@ -299,6 +301,7 @@ class Daemon:
             stop=self.stopping.told,
             rearm=self.rearm,
             kill_switch=parts.kill_switch,
+            host_alarms=self.host.alarms,
         )
         self.guards = GuardKeeper(
             GuardParts(
@@ -354,6 +357,7 @@ class Daemon:
         bus.subscribe_inline("reconciliations", Reconciliations.listens_to, self.reconciliations)
         bus.subscribe_inline("overview", state.overview.listens_to, state.overview)
         bus.subscribe_inline("schedule", Scheduler.listens_to, self.scheduler)
+        bus.subscribe_afterwards("host watch", HostWatch.listens_to, self.host)
         bus.subscribe_afterwards("metrics", self.metrics.event_types, self.metrics.observe)
         bus.subscribe_afterwards("story", Storyteller.listens_to, Storyteller())
         bus.subscribe_afterwards("live feed", LiveFeed.listens_to, self.answers.feed)

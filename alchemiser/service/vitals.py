@@ -24,6 +24,8 @@ REMEDIES = {
     "guard": "look into what it says, then alchemiser rearm NAME; docs/risk.md",
     "live_backtest": "alchemiser compare-day says which part of it is to blame; docs/live-against-backtest.md",
     "strategy_trading": "alchemiser resume --strategy NAME, once the reason is understood",
+    "clock": "set the clock and keep it in step (chrony, systemd-timesyncd); alchemiser doctor measures it",
+    "disk": "make room where the state directory is: a journal that cannot be written ends the daemon",
     "strategy": "alchemiser strategies; the reason says what is missing",
 }
 _NO_ILLNESS = ("session", "cut_off")
