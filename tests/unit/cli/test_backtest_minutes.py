@@ -160,6 +160,19 @@ def test_a_day_without_recent_trades_is_lived_as_a_daily_bar(bars: Path, command
     assert round(lived["equity"][1], 2) == round(10_000 / 102 * 94, 2), "sold at the close of the 5th, 94, and B bought at 53"
 
 
+def test_what_is_delisted_is_valued_at_its_last_close(bars: Path, command: Command) -> None:
+    """A ends on the 4th: on the 5th nothing can be decided, which is told, and the 98.0392 A that are held stay worth 96 dollars each."""
+    write_daily(bars / "bars", "A", ["2025-03-03,100", "2025-03-04,96"])
+    path = bars / "minutes" / "A_minutes.csv"
+    path.write_text("\n".join([row for row in path.read_text().splitlines() if "2025-03-05" not in row] + [""]))
+    answer = command(*ALONG)[1]
+
+    assert answer["dates"] == ["2025-03-04", "2025-03-05"]
+    assert [round(value, 2) for value in answer["equity"]] == [9_411.76, 9_411.76]
+    assert [failure["first"] for failure in answer["failures"]] == ["2025-03-05"]
+    assert "A" in answer["failures"][0]["reason"]
+
+
 @pytest.mark.parametrize(
     ("spoil", "arguments", "code", "words"),
     [
