@@ -26,6 +26,7 @@ from alchemiser.domain.orders import Side
 from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.service.clock import LeapClock
+from alchemiser.service.collector import spare_the_living
 from alchemiser.service.daemon import Daemon, DaemonParts
 from alchemiser.service.logs import configure_logging
 from alchemiser.service.metrics import DaemonMetrics
@@ -102,6 +103,7 @@ async def _trade(address: Address, state: Path, script: Script) -> None:
                 clock=clock,
                 random=runtime.random,
             )
+            spare_the_living()
             await daemon.run([orders.run, quotes.run], turn_seconds=1.0, takes_signals=False)
 
 

@@ -28,6 +28,7 @@ from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar, new_york_date
 from alchemiser.service.account_lock import lock_directory, take_account_lock
 from alchemiser.service.clock import WallClock
+from alchemiser.service.collector import spare_the_living
 from alchemiser.service.daemon import Daemon, DaemonParts
 from alchemiser.service.deferred import load
 from alchemiser.service.http import open_door
@@ -203,6 +204,8 @@ async def _trade(
         )
     )
     async with open_door(daemon.answers, settings, metrics=daemon.metrics.exposition, listener=surroundings.door_listener) as address:
+        if surroundings.is_threaded:
+            spare_the_living()
         _log.info("listening", url=address.url, mode=settings.alpaca.mode, account=account.account_number, epoch=journal.epoch)
         orders = OrderStream(
             connection.trading_stream_url,
