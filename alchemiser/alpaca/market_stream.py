@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 from alchemiser.alpaca.backoff import ReconnectPolicy
-from alchemiser.alpaca.credentials import Credentials
+from alchemiser.alpaca.credentials import AnyCredentials
 from alchemiser.alpaca.feed import FeedLimits, FeedLost, open_feed
 from alchemiser.alpaca.market_reader import STREAM, Control, MarketReader, Post
 from alchemiser.alpaca.market_wire import Acknowledgement, Refusal, Success
@@ -42,7 +42,7 @@ class MarketStream:
     def __init__(
         self,
         url: str,
-        credentials: Credentials,
+        credentials: AnyCredentials,
         *,
         post: Post,
         publish: Publish,
@@ -149,6 +149,15 @@ class MarketStream:
     # --- one connection ---
 
     async def _converse(self) -> None:
+        generation = self._credentials.generation
+        try:
+            await self._listen()
+        except CredentialsRefused as error:
+            if self._credentials.generation == generation and not self._credentials.renew():
+                raise
+            raise FeedLost("the key was refused, and there is another one now") from error
+
+    async def _listen(self) -> None:
         # A queue of its own, because the end of the last connection may be told late.
         control: asyncio.Queue[Control | None] = asyncio.Queue()
         self._control = control

@@ -17,7 +17,7 @@ import structlog
 from websockets.asyncio.client import ClientConnection
 
 from alchemiser.alpaca.backoff import ReconnectPolicy
-from alchemiser.alpaca.credentials import Credentials
+from alchemiser.alpaca.credentials import AnyCredentials
 from alchemiser.alpaca.feed import FeedLimits, FeedLost, open_feed
 from alchemiser.alpaca.order_frames import Authorization, Listening, OrderFrame, Other, ProtocolError, Unreadable, Update, read_frame
 from alchemiser.alpaca.reconnect import Connecting, Publish
@@ -100,7 +100,7 @@ class OrderStream:
     def __init__(
         self,
         url: str,
-        credentials: Credentials,
+        credentials: AnyCredentials,
         *,
         publish: Publish,
         clock: Clock,
@@ -139,6 +139,15 @@ class OrderStream:
         await self.connecting.restart(reason)
 
     async def _converse(self) -> None:
+        generation = self._credentials.generation
+        try:
+            await self._listen()
+        except CredentialsRefused as error:
+            if self._credentials.generation == generation and not self._credentials.renew():
+                raise
+            raise FeedLost("the key was refused, and there is another one now") from error
+
+    async def _listen(self) -> None:
         # An inbox of its own, because the end of the last connection may be told late.
         inbox = self._inbox = Inbox()
         async with open_feed(self._url, limits=self._limits, receive=self._receive, ended=inbox.end) as socket:

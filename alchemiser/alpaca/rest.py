@@ -18,14 +18,14 @@ import structlog
 from yarl import URL
 
 from alchemiser.alpaca.backoff import Backoff
-from alchemiser.alpaca.credentials import Credentials
+from alchemiser.alpaca.credentials import AnyCredentials
 from alchemiser.alpaca.limits import Quota
 from alchemiser.alpaca.line import Answer, Line
 from alchemiser.alpaca.prompt_request import PromptRequest, leave
 from alchemiser.alpaca.refusals import Subject, refusal, unproven
 from alchemiser.alpaca.tls import needs_trust, trust
 from alchemiser.bus.begun import breathe
-from alchemiser.domain.errors import RateLimited, VenueError, VenueUnavailable
+from alchemiser.domain.errors import CredentialsRefused, RateLimited, VenueError, VenueUnavailable
 from alchemiser.domain.runtime import Clock
 from alchemiser.domain.venue import After
 
@@ -99,7 +99,7 @@ class RestClient:
 
     def __init__(
         self,
-        credentials: Credentials,
+        credentials: AnyCredentials,
         *,
         clock: Clock,
         random: Random,
@@ -108,6 +108,7 @@ class RestClient:
         on_request: OnRequest | None = None,
     ) -> None:
         self._credentials = credentials
+        self._generation = credentials.generation
         self._clock = clock
         self._random = random
         self._limits = limits or RestLimits()
@@ -160,13 +161,20 @@ class RestClient:
         For new orders, whose address is always the same. Nothing is awaited before it is written, so this may be begun by whoever has the
         order, see ``bus.begun``; with the answer it does as :meth:`call` does.
         """
+        self._take_over_key()
+        generation = self._generation
         line = self._lines.get(host.base_url + request.path)
         if line is None or not line.is_at_hand or host.quota.wait_seconds(self._clock.now().timestamp(), is_order=True):
             return None
         assert request.body is not None, "a new order has a body"
         sent = _Sent(request)
         sent.leave()
-        return await self._attempt(host, request, sent, self._heard(line, request, request.body))
+        try:
+            return await self._attempt(host, request, sent, self._heard(line, request, request.body))
+        except CredentialsRefused:
+            if not self._has_other_key(generation):
+                raise
+        return await self.call(host, request)
 
     async def _heard(self, line: Line, request: Request, body: bytes) -> Answer:
         """Write and, in the task that waits for it, read the answer."""
@@ -187,7 +195,7 @@ class RestClient:
         for attempt in range(1, attempts + 1):
             try:
                 await self._wait_for_quota(host, request, deadline_seconds)
-                return await self._attempt(host, request, sent, self._exchange(host, request, sent))
+                return await self._with_the_present_key(host, request, sent)
             except VenueUnavailable as error:
                 wait = self._limits.retry.delay_seconds(attempt, self._random)
                 if isinstance(error, RateLimited):
@@ -205,6 +213,30 @@ class RestClient:
                     f"{request.what}: the request quota is used up for {wait:.0f} s; nothing was sent", retry_after_seconds=wait
                 )
             await self._clock.sleep(wait)
+
+    async def _with_the_present_key(self, host: Host, request: Request, sent: "_Sent") -> bytes:
+        """Send a request; when its key is refused and there is another one by now, send it once more, for nothing was done."""
+        self._take_over_key()
+        generation = self._generation
+        try:
+            return await self._attempt(host, request, sent, self._exchange(host, request, sent))
+        except CredentialsRefused:
+            if not self._has_other_key(generation):
+                raise
+        self._take_over_key()
+        return await self._attempt(host, request, sent, self._exchange(host, request, sent))
+
+    def _has_other_key(self, generation: int) -> bool:
+        """Return whether there is another key by now than the one of that generation, which the venue has just refused."""
+        return self._credentials.generation != generation or self._credentials.renew()
+
+    def _take_over_key(self) -> None:
+        if self._generation != self._credentials.generation and self._session is not None:
+            self._generation = self._credentials.generation
+            self._session.headers.update(self._credentials.headers())
+            for line in self._lines.values():
+                line.close()
+            self._lines.clear()
 
     async def _attempt(self, host: Host, request: Request, sent: "_Sent", exchange: Awaitable[Answer]) -> bytes:
         loop = asyncio.get_running_loop()

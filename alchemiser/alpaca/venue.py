@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from alchemiser.alpaca import market_wire, wire
-from alchemiser.alpaca.credentials import Credentials
+from alchemiser.alpaca.credentials import AnyCredentials
 from alchemiser.alpaca.event_replay import Unreplayable, read_replay, time_of
 from alchemiser.alpaca.refusals import unproven
 from alchemiser.alpaca.rest import Host, OnRequest, Request, RestClient, RestLimits
@@ -66,7 +66,7 @@ class AlpacaVenue:
 
     def __init__(
         self,
-        credentials: Credentials,
+        credentials: AnyCredentials,
         *,
         trading_url: str,
         data_url: str,

@@ -50,12 +50,16 @@ def run_command(
     settings = load(config, state=state, overrides=overrides).settings
     options = RunOptions(live_agreed=live, start=_date(start), days=days)
     _check_agreement(settings, options, {"--bars": bars, "--start": start, "--days": days, "--speed": speed})
+
+    def read_settings() -> Settings:
+        return load(config, state=state, overrides=overrides).settings
+
     masker = SecretMasker(secrets_of(settings))
     repeats = Repeats(WallClock())
     configure_logging(level=settings.service.log_level, style=settings.service.log_format, masker=masker, repeats=repeats)
     defer("numpy")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(repeats.beside(load_attribute(DAEMON)(settings, options, masker=masker)))
+        code = runner.run(repeats.beside(load_attribute(DAEMON)(settings, options, masker=masker, read_settings=read_settings)))
     raise typer.Exit(code)
 
 

@@ -102,6 +102,11 @@ class ServiceSettings(Section):
         default=None,
         description="Bearer token of the control requests. Without it they are refused, and so is any address wider than loopback.",
     )
+    keyring: str | None = Field(
+        default=None,
+        description="Name of a service in the machine's key ring that holds secrets, named like secret files (`apca_api_key_id`, ...). "
+        "Needs the extra `keyring`.",
+    )
     log_format: Literal["auto", "json", "pretty"] = Field(
         default="auto", description="`auto` is `pretty` on a terminal and `json` elsewhere."
     )

@@ -19,6 +19,7 @@ from alchemiser.service.settings_sources import (
     environment_layer,
     file_layer,
     flatten,
+    keyring_layer,
     mentions,
     secret_directories,
     secret_files_layer,
@@ -64,6 +65,10 @@ def load_settings(
         secret_files_layer(secret_directories(environ) if secrets is None else secrets),
         *([file_layer(file)] if file else []),
     ]
+    # Where the key ring is may be said in any of them; what it holds counts like secret files, and after those.
+    service = next((layer.values["service"]["keyring"] for layer in layers if mentions(layer.values, "service.keyring")), None)
+    if service:
+        layers.insert(3, keyring_layer(str(service)))
     naming = [layer for layer in layers if mentions(layer.values, "strategies")]
     for lower in naming[1:]:
         del lower.values["strategies"]
@@ -81,6 +86,24 @@ def describe(loaded: LoadedSettings) -> Iterator[tuple[str, Any, str]]:
     """Yield every setting as (dotted key, plain value, place it came from). Secrets are masked."""
     for key, value in flatten(loaded.settings.model_dump()):
         yield key, _plain(value), loaded.places[key]
+
+
+class Difference(Struct, frozen=True):
+    """A setting that has another value in one of two; secrets are masked."""
+
+    key: str
+    before: Any
+    after: Any
+
+
+def differences(before: Settings, after: Settings) -> list[Difference]:
+    """Return the settings that differ, in their order; a strategy that only one of them has shows as ``None`` in the other."""
+    one, other = dict(flatten(before.model_dump())), dict(flatten(after.model_dump()))
+    return [
+        Difference(key, _plain(one.get(key)), _plain(other.get(key)))
+        for key in dict.fromkeys((*one, *other))
+        if one.get(key) != other.get(key)
+    ]
 
 
 def _plain(value: Any) -> Any:

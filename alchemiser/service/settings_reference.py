@@ -26,8 +26,9 @@ A setting comes from the first of these that names it:
    `APCA_API_SECRET_KEY`,
 3. secret files in `$CREDENTIALS_DIRECTORY` (systemd) and `/run/secrets` (Docker), named like the variable in lower case, for example
    `apca_api_key_id` or `alchemiser_service__token`,
-4. the settings file: `--config FILE`, else `alchemiser.toml` in the working directory,
-5. the default.
+4. the key ring of the machine, under the service that `service.keyring` names, with the same names (extra `keyring`),
+5. the settings file: `--config FILE`, else `alchemiser.toml` in the working directory,
+6. the default.
 
 The strategies come whole from the first source that names any.
 A variable may hold JSON where a table or a list is wanted; a list of numbers may also be written with commas.

@@ -1,7 +1,7 @@
 """The places settings come from, each read into a layer: nested values, and in words where every key of it stands.
 
 Reading decides nothing: unknown keys and wrong values are found when the layers are validated together, and the layer then says
-which place to mend. Highest first: command line, environment, secret files, settings file.
+which place to mend. Highest first: command line, environment, secret files, key ring, settings file.
 """
 
 import json
@@ -17,10 +17,19 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from alchemiser.domain.errors import ConfigError
+from alchemiser.service.deferred import load
 
 PREFIX: Final = "ALCHEMISER_"
 ALPACA_NAMES: Final = {"APCA_API_KEY_ID": "alpaca.key_id", "APCA_API_SECRET_KEY": "alpaca.secret_key"}
 """Alpaca's own names of the credentials, which its other clients use too."""
+
+KEYRING_NAMES: Final = {
+    "apca_api_key_id": "alpaca.key_id",
+    "apca_api_secret_key": "alpaca.secret_key",
+    "alchemiser_service__token": "service.token",
+    "alchemiser_notifications__urls": "notifications.urls",
+}
+"""What is looked for in a key ring, which cannot be listed."""
 
 _DELIMITER: Final = "__"
 _BYTES_OF_A_SECRET_AT_MOST: Final = 64 * 1024
@@ -129,6 +138,26 @@ def secret_files_layer(directories: tuple[Path, ...]) -> Layer:
             name = path.name.upper()
             if name in ALPACA_NAMES or name.startswith(PREFIX):
                 _put(layer, ALPACA_NAMES.get(name) or _key_of(name), WrittenText(_read_secret(path)), f"secret file {path}")
+    return layer
+
+
+def keyring_layer(service: str) -> Layer:
+    """Return the layer of secrets in the key ring of this machine, under that service; each is named like its secret file.
+
+    Raises ``ConfigError`` when the key ring cannot be asked.
+    """
+    try:
+        ask = load("keyring:get_password")
+    except ImportError as error:
+        raise ConfigError("service.keyring needs the extra: pip install 'alchemiser[keyring]'; nothing was started") from error
+    layer = Layer(name="key ring", values={})
+    for name, key in KEYRING_NAMES.items():
+        try:
+            secret = ask(service, name)
+        except (RuntimeError, OSError) as error:  # All errors of the library are of the first kind, those of its back ends of either.
+            raise ConfigError(f"service.keyring = {service!r}: the key ring cannot be asked: {error}; nothing was started") from None
+        if secret:
+            _put(layer, key, WrittenText(secret), f"key ring {service}, {name}")
     return layer
 
 

@@ -5,17 +5,19 @@
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import SecretStr
 
-from alchemiser.alpaca.credentials import Credentials
+from alchemiser.alpaca.credentials import AnyCredentials, Credentials, RenewableCredentials
 from alchemiser.alpaca.feed import FeedLimits
 from alchemiser.alpaca.market_stream import MarketStream
 from alchemiser.alpaca.order_stream import OrderStream
@@ -37,6 +39,7 @@ from alchemiser.service.messenger import addresses
 from alchemiser.service.metrics import DaemonMetrics
 from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.recovery import recover
+from alchemiser.service.reload import Reload, reloading_on_hangup
 from alchemiser.service.roster import load_roster, untradable_symbols, wanted_strategies, without_unknown_symbols
 from alchemiser.service.runtime import SeededRuntime
 from alchemiser.service.safety import require_live_agreement
@@ -74,19 +77,24 @@ class Connection(Struct, frozen=True):
     data_url: str
     trading_stream_url: str
     data_stream_url: str
-    credentials: Credentials
+    credentials: AnyCredentials
 
 
 async def run_daemon(
-    settings: Settings, options: RunOptions, surroundings: Surroundings | None = None, *, masker: SecretMasker | None = None
+    settings: Settings,
+    options: RunOptions,
+    surroundings: Surroundings | None = None,
+    *,
+    masker: SecretMasker | None = None,
+    read_settings: Callable[[], Settings] | None = None,
 ) -> int:
     """Run the daemon until its sessions are over or it is told to stop; return the exit code of the process.
 
-    ``masker`` is told the secrets that the run makes itself.
+    ``masker`` is told the secrets that the run makes itself, ``read_settings`` reads the settings again.
 
     Raises the errors of the tree for what prevents a start or ends the run; the command line turns them into a line and an exit code.
     """
-    surroundings = surroundings or Surroundings(masker=masker)
+    surroundings = surroundings or Surroundings(masker=masker, read_settings=read_settings)
     code = 0
     if surroundings.is_threaded:
         sys.setswitchinterval(SWITCH_SECONDS)
@@ -153,6 +161,7 @@ async def _trade(
     clock: Clock = WallClock() if market is None else market.clock
     if market is None and settings.alpaca.mode != "live":
         clock = await stack.enter_async_context(following_clock(connection.trading_url))
+    connection = _renewable(connection, clock, surroundings, is_ours=market is not None)
     runtime = SeededRuntime(clock, surroundings.seed)
     venue = await stack.enter_async_context(
         AlpacaVenue(
@@ -237,6 +246,11 @@ async def _trade(
         )
         daemon.bus.subscribe_inline("stream watch", StreamWatch.listens_to, watch)
         streams: list[Callable[[], Awaitable[None]]] = [orders.run, quotes.run, watch.run]
+        if isinstance(connection.credentials, RenewableCredentials):
+            streams.append(partial(_follow_key, connection.credentials, (orders, quotes)))
+        if surroundings.read_settings is not None:
+            reload = Reload(settings, surroundings.read_settings, connection.credentials)
+            stack.enter_context(reloading_on_hangup(reload, enabled=surroundings.takes_signals))
         if market is not None:
             streams.append(market.server.run)
         return await daemon.run(
@@ -295,6 +309,33 @@ def _connection(settings: Settings, market: "EmbeddedMarket | None") -> Connecti
         )
     credentials = Credentials(key_id=alpaca.key_id, secret_key=alpaca.secret_key)
     return Connection(alpaca.trading_url, alpaca.data_url, alpaca.trading_stream_url, alpaca.data_stream_url, credentials)
+
+
+def _renewable(connection: Connection, clock: Clock, surroundings: Surroundings, *, is_ours: bool) -> Connection:
+    """Return the connection with a key that is read again when it is refused; that of our own exchange never changes."""
+    read, masker = surroundings.read_settings, surroundings.masker
+    if is_ours or read is None or not isinstance(connection.credentials, Credentials):
+        return connection
+
+    def read_key() -> Credentials:
+        alpaca = read().alpaca
+        if alpaca.key_id is None or alpaca.secret_key is None:
+            raise ConfigError("alpaca.key_id and alpaca.secret_key are not there any more")
+        found = Credentials(key_id=alpaca.key_id, secret_key=alpaca.secret_key)
+        if masker is not None:
+            masker.add(found.headers().values())
+        return found
+
+    return replace(connection, credentials=RenewableCredentials(connection.credentials, read_key, clock=clock))
+
+
+async def _follow_key(credentials: RenewableCredentials, streams: Sequence[OrderStream | MarketStream]) -> None:
+    """Connect the streams anew whenever the key has changed: what was opened with the old one may end at any time, or stay mute."""
+    while True:
+        await credentials.changed.wait()
+        credentials.changed.clear()
+        for stream in streams:
+            await stream.restart("the key was renewed")
 
 
 async def _compare_calendars(venue: AlpacaVenue, calendar: TradingCalendar, clock: Clock) -> None:

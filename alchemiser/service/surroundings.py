@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from alchemiser.domain.runtime import Clock
 from alchemiser.service.secrets import SecretMasker
+from alchemiser.service.settings import Settings
 
 
 class Surroundings(Struct, frozen=True):
@@ -22,6 +23,7 @@ class Surroundings(Struct, frozen=True):
     ``exchange_listener`` and ``door_listener`` are listening sockets for the embedded exchange and for the daemon's own HTTP.
     ``seed`` makes ids and jitter repeatable; ``ping_seconds`` is how often a stream is probed, ``turn_seconds`` how often the bus is.
     ``masker`` is told the secrets that the run makes itself, so that no log line shows them.
+    ``read_settings`` reads the settings again as the command line did, where their sources may have changed.
     ``lock_directory`` is where accounts are locked, by default a directory of the user.
     """
 
@@ -35,4 +37,5 @@ class Surroundings(Struct, frozen=True):
     ping_seconds: float = 10.0
     turn_seconds: float | None = None
     masker: SecretMasker | None = None
+    read_settings: Callable[[], Settings] | None = None
     lock_directory: Path | None = None

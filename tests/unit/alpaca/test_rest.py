@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from pydantic import SecretStr
 
+from alchemiser.alpaca.credentials import Credentials, RenewableCredentials
 from alchemiser.alpaca.rest import Host, OnRequest, Request, RestClient, RestLimits
 from alchemiser.bus.begun import begin
 from alchemiser.domain.errors import CredentialsRefused, OutcomeUnknown, RateLimited, VenueError, VenueUnavailable
@@ -510,3 +512,39 @@ async def test_an_order_whose_answer_nobody_awaits_gives_its_connection_up(serve
         del left, task
         assert await rest.call_now(host, SUBMIT) is None
         assert rest.requests["POST", "/v2/orders", "none"] == 1
+
+
+OTHER = Credentials(key_id=SecretStr("PKOTHER"), secret_key=SecretStr("the-other-secret"))
+
+
+async def test_a_refused_key_is_read_again_and_the_request_sent_once_more(server: ScriptedVenue, clock: InstantClock) -> None:
+    """A 401 proves that nothing was done, so an order goes out again too, on every way there is, with the new key from then on."""
+    refused = Answer(401, {"message": "unauthorized."})
+    server.answer({}, refused, {}, {})
+    source = [credentials()]
+    keys = RenewableCredentials(source[0], lambda: source[0], clock=clock)
+    async with RestClient(keys, clock=clock, random=Random(3)) as rest:
+        host = Host(server.url)
+        await rest.call(host, SUBMIT)
+        source[0] = OTHER
+        assert await rest.call_now(host, SUBMIT) == b"{}"
+        await rest.call(host, READ)
+    assert [asked.headers["APCA-API-KEY-ID"] for asked in server.asked] == [KEY_ID, KEY_ID, "PKOTHER", "PKOTHER"]
+    assert [asked.headers["APCA-API-SECRET-KEY"] for asked in server.asked][-1] == "the-other-secret"
+
+
+@pytest.mark.parametrize("request_", [READ, SUBMIT, CANCEL], ids=lambda request: request.what)
+async def test_a_key_that_stays_refused_is_told(server: ScriptedVenue, clock: InstantClock, request_: Request) -> None:
+    """Without another key the first refusal counts; with one that is refused too, the second."""
+    refused = Answer(401, {"message": "unauthorized."})
+    server.answer(refused, refused, refused)
+    source = [credentials()]
+    async with RestClient(RenewableCredentials(source[0], lambda: source[0], clock=clock), clock=clock, random=Random(3)) as rest:
+        with pytest.raises(CredentialsRefused):
+            await rest.call(Host(server.url), request_)
+        assert len(server.asked) == 1
+        source[0] = OTHER
+        await clock.sleep(5)
+        with pytest.raises(CredentialsRefused):
+            await rest.call(Host(server.url), request_)
+        assert len(server.asked) == 3

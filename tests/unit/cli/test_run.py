@@ -1,5 +1,6 @@
 """``alchemiser run``: which settings and options reach the daemon, and what is refused before it."""
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from tests.unit.cli.conftest import Command
 STARTED: list[tuple[Settings, RunOptions]] = []
 
 
-async def fake_daemon(settings: Settings, options: RunOptions, *, masker: SecretMasker) -> int:
-    """Remember what the daemon was started with and end well."""
+async def fake_daemon(settings: Settings, options: RunOptions, *, masker: SecretMasker, read_settings: Callable[[], Settings]) -> int:
+    """Remember what the daemon was started with and end well; the settings can be read again and are the same."""
+    assert read_settings() == settings
     STARTED.append((settings, options))
     return 0
 

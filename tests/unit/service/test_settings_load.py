@@ -1,13 +1,16 @@
 """Reading the settings: sources, their order, and what is said about a mistake."""
 
 import os
+import sys
 from decimal import Decimal
+from importlib.machinery import BuiltinImporter
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from alchemiser.domain.errors import ConfigError
-from alchemiser.service.settings_load import LoadedSettings, describe, load_settings
+from alchemiser.service.settings_load import LoadedSettings, describe, differences, load_settings
 
 
 class Sources:
@@ -287,3 +290,68 @@ def test_a_table_of_ones_own_is_checked_like_any_other(tmp_path: Path) -> None:
         load_settings(config=file, environ={}, secrets=())
     assert "portfolio.groups.tech.max_weight is missing and has no default" in str(refused.value)
     assert "line 3: portfolio.groups.tech.max_weigth is not a setting; did you mean portfolio.groups.tech.max_weight?" in str(refused.value)
+
+
+class RingError(RuntimeError):
+    """What the library's errors are."""
+
+
+def key_ring(monkeypatch: pytest.MonkeyPatch, secrets: dict[tuple[str, str], str], *, is_locked: bool = False) -> None:
+    """Put a key ring in the place of the machine's."""
+
+    def get_password(service: str, name: str) -> str | None:
+        if is_locked:
+            raise RingError("the key ring is locked")
+        return secrets.get((service, name))
+
+    ring = ModuleType("keyring")
+    ring.get_password = get_password  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "keyring", ring)
+
+
+def test_the_key_ring_holds_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is under the named service counts after secret files and before the settings file; without the setting nothing is asked."""
+    ours = {
+        ("mine", "apca_api_key_id"): "PKRING",
+        ("mine", "apca_api_secret_key"): "ring-secret",
+        ("mine", "alchemiser_service__token"): "t",
+    }
+    key_ring(monkeypatch, {**ours, ("other", "apca_api_key_id"): "PKOTHER"})
+    (tmp_path / "alchemiser.toml").write_text('[service]\nkeyring = "mine"\n[alpaca]\nkey_id = "PKFILE"\n')
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "alchemiser_service__token").write_text("from-a-file")
+
+    loaded = load_settings(environ={}, directory=tmp_path, secrets=(tmp_path / "secrets",))
+
+    assert loaded.settings.alpaca.key_id is not None
+    assert loaded.settings.alpaca.key_id.get_secret_value() == "PKRING"
+    assert loaded.settings.alpaca.mode == "paper"
+    assert loaded.places["alpaca.secret_key"] == "key ring mine, apca_api_secret_key"
+    assert loaded.settings.service.token is not None
+    assert loaded.settings.service.token.get_secret_value() == "from-a-file"
+    assert not load_settings(environ={}, directory=tmp_path / "secrets", secrets=()).settings.alpaca.has_credentials
+
+
+def test_a_key_ring_that_does_not_answer_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its reason, and with the extra where the library is missing."""
+    key_ring(monkeypatch, {}, is_locked=True)
+    with pytest.raises(ConfigError, match="the key ring is locked"):
+        load_settings(environ={"ALCHEMISER_SERVICE__KEYRING": "mine"}, directory=tmp_path, secrets=())
+    monkeypatch.delitem(sys.modules, "keyring")
+    monkeypatch.setattr(sys, "meta_path", [BuiltinImporter])  # Nothing else can be imported: as good as not installed.
+    with pytest.raises(ConfigError, match=r"alchemiser\[keyring\]"):
+        load_settings(environ={"ALCHEMISER_SERVICE__KEYRING": "mine"}, directory=tmp_path, secrets=())
+
+
+def test_differences_name_the_settings_that_changed(tmp_path: Path) -> None:
+    """Each with both values, secrets masked, and strategies that came or went."""
+    before = load_settings(overrides={"service.stop_seconds": 5.0}, environ={"APCA_API_KEY_ID": "PKOLD"}, directory=tmp_path, secrets=())
+    after = load_settings(overrides={"strategies": {"klm": {}}}, environ={"APCA_API_KEY_ID": "PKNEW"}, directory=tmp_path, secrets=())
+
+    found = {one.key: (one.before, one.after) for one in differences(before.settings, after.settings)}
+
+    assert found["service.stop_seconds"] == (5.0, 10.0)
+    assert found["alpaca.key_id"] == ("**********", "**********")
+    assert any(key.startswith("strategies.tecl") for key in found)
+    assert any(key.startswith("strategies.klm") for key in found)
+    assert differences(after.settings, after.settings) == []
