@@ -6,6 +6,7 @@ newest quote. Nothing is replayed by the venue after a loss.
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 from random import Random
 from typing import Final, NoReturn
 
@@ -19,7 +20,7 @@ from alchemiser.alpaca.credentials import AnyCredentials
 from alchemiser.alpaca.feed import FeedLimits, FeedLost, open_feed
 from alchemiser.alpaca.market_reader import STREAM, Control, MarketReader, Post
 from alchemiser.alpaca.market_wire import Acknowledgement, Refusal, Success
-from alchemiser.alpaca.reconnect import Connecting, Publish
+from alchemiser.alpaca.reconnect import Connecting, Publish, with_present_key
 from alchemiser.domain.errors import ConfigError, CredentialsRefused, VenueUnavailable
 from alchemiser.domain.runtime import Clock
 
@@ -97,7 +98,7 @@ class MarketStream:
         Raises ``CredentialsRefused`` when the venue does not accept the key, and ``ConfigError`` when the data plan does not allow
         what is asked, or the address cannot be one.
         """
-        await self.connecting.forever(self._converse)
+        await self.connecting.forever(partial(with_present_key, self._credentials, self._converse))
 
     async def restart(self, reason: str) -> None:
         """End the present connection, if there is one, so that a new one is made: for a stream that is connected and mute."""
@@ -149,15 +150,6 @@ class MarketStream:
     # --- one connection ---
 
     async def _converse(self) -> None:
-        generation = self._credentials.generation
-        try:
-            await self._listen()
-        except CredentialsRefused as error:
-            if self._credentials.generation == generation and not self._credentials.renew():
-                raise
-            raise FeedLost("the key was refused, and there is another one now") from error
-
-    async def _listen(self) -> None:
         # A queue of its own, because the end of the last connection may be told late.
         control: asyncio.Queue[Control | None] = asyncio.Queue()
         self._control = control

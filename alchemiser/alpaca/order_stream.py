@@ -9,6 +9,7 @@ after a loss, so whoever hears ``StreamLost`` has a gap to close.
 import asyncio
 from collections import deque
 from collections.abc import Coroutine
+from functools import partial
 from random import Random
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -20,7 +21,7 @@ from alchemiser.alpaca.backoff import ReconnectPolicy
 from alchemiser.alpaca.credentials import AnyCredentials
 from alchemiser.alpaca.feed import FeedLimits, FeedLost, open_feed
 from alchemiser.alpaca.order_frames import Authorization, Listening, OrderFrame, Other, ProtocolError, Unreadable, Update, read_frame
-from alchemiser.alpaca.reconnect import Connecting, Publish
+from alchemiser.alpaca.reconnect import Connecting, Publish, with_present_key
 from alchemiser.bus.begun import begin
 from alchemiser.domain.errors import CredentialsRefused
 from alchemiser.domain.events import ExecutionReported, FrameUnreadable
@@ -132,22 +133,13 @@ class OrderStream:
 
         Raises ``CredentialsRefused`` when the venue does not accept the key, and ``ConfigError`` for an address that cannot be one.
         """
-        await self.connecting.forever(self._converse)
+        await self.connecting.forever(partial(with_present_key, self._credentials, self._converse))
 
     async def restart(self, reason: str) -> None:
         """End the present connection, if there is one, so that a new one is made: for a stream that is connected and mute."""
         await self.connecting.restart(reason)
 
     async def _converse(self) -> None:
-        generation = self._credentials.generation
-        try:
-            await self._listen()
-        except CredentialsRefused as error:
-            if self._credentials.generation == generation and not self._credentials.renew():
-                raise
-            raise FeedLost("the key was refused, and there is another one now") from error
-
-    async def _listen(self) -> None:
         # An inbox of its own, because the end of the last connection may be told late.
         inbox = self._inbox = Inbox()
         async with open_feed(self._url, limits=self._limits, receive=self._receive, ended=inbox.end) as socket:

@@ -12,7 +12,9 @@ import structlog
 from websockets.asyncio.client import ClientConnection
 
 from alchemiser.alpaca.backoff import ReconnectPolicy
+from alchemiser.alpaca.credentials import AnyCredentials
 from alchemiser.alpaca.feed import FeedLost
+from alchemiser.domain.errors import CredentialsRefused
 from alchemiser.domain.events import Event, StreamConnected, StreamLost
 from alchemiser.domain.runtime import Clock
 
@@ -85,3 +87,14 @@ class Connecting:
         self.failures = self._policy.failures_after(self.failures, lived_seconds)
         if since is not None:
             await self._publish(StreamLost(at=self._clock.now(), stream=self.stream, reason=reason))
+
+
+async def with_present_key(credentials: AnyCredentials, converse: Callable[[], Awaitable[None]]) -> None:
+    """Call ``converse``. A refused key ends it by ``FeedLost`` when there is another one by now, which the next connection has."""
+    generation = credentials.generation
+    try:
+        await converse()
+    except CredentialsRefused as error:
+        if credentials.generation == generation and not credentials.renew():
+            raise
+        raise FeedLost("the key was refused, and there is another one now") from error
