@@ -15,7 +15,8 @@ from alchemiser.backtest.result import Opens
 from alchemiser.domain.market import Quote
 from alchemiser.exchange.recorded_path import RecordedPath
 from alchemiser.strategies.live_panel import LivePanel
-from alchemiser.strategies.panel import PricePanel
+from alchemiser.strategies.outcome import NotComputable
+from alchemiser.strategies.panel import PRICE, PricePanel
 
 _TOO_OLD = f"it was not traded in the {NEWEST_PRICE_AT_MOST.seconds // 60} minutes before the decision"
 
@@ -71,8 +72,13 @@ def panel_at_decision(intraday: Intraday, panel: PricePanel, place: int, *, unit
     else:
         found = {symbol: intraday.price(symbol, day) for symbol in panel.symbols}
         prices = {symbol: price for symbol, price in found.items() if price is not None}
-    absent = dict.fromkeys((symbol for symbol in panel.symbols if symbol not in prices), _TOO_OLD) | panel.reasons_absent
+    absent = {symbol: _why_absent(panel, symbol, place) for symbol in panel.symbols if symbol not in prices} | panel.reasons_absent
     return _Priced(PricePanel.before(intraday.history, day), day, prices, absent=absent, unit=unit)
+
+
+def _why_absent(panel: PricePanel, symbol: str, place: int) -> str:
+    known = panel.value(symbol, PRICE, place)
+    return str(known) if isinstance(known, NotComputable) else _TOO_OLD
 
 
 class _Priced(LivePanel):

@@ -170,7 +170,7 @@ def test_what_is_delisted_is_valued_at_its_last_close(bars: Path, command: Comma
     assert answer["dates"] == ["2025-03-04", "2025-03-05"]
     assert [round(value, 2) for value in answer["equity"]] == [9_411.76, 9_411.76]
     assert [failure["first"] for failure in answer["failures"]] == ["2025-03-05"]
-    assert "A" in answer["failures"][0]["reason"]
+    assert "A has no bar on 2025-03-05, its latest is of 2025-03-04" in answer["failures"][0]["reason"]
 
 
 @pytest.mark.parametrize(
