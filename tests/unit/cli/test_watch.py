@@ -1,8 +1,14 @@
 """Staying and watching: over real sockets, the daemon's own stream wakes; what is away is said to be away."""
 
 import asyncio
+import contextlib
 import io
 import json
+import os
+import pty
+import signal
+import subprocess
+import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -16,6 +22,7 @@ from alchemiser.cli import daemon_watch, watch
 from alchemiser.cli.daemon_watch import Look
 from alchemiser.domain.events import DaemonStopping
 from alchemiser.service.clock import WallClock
+from alchemiser.service.health import HealthReport
 from alchemiser.service.http import open_door
 from alchemiser.service.settings import Settings
 from alchemiser.service.state_file import HttpAddress, read_http_address, write_http_address
@@ -114,15 +121,26 @@ async def test_a_refusal_is_no_answer(tmp_path: Path, view: FakeView) -> None:
     assert eyes.looks[0].problem == "/api/v1/nonsense was answered with HTTP 404"
 
 
+class Starting(FakeView):
+    """A daemon that is ready when it is asked for the third time."""
+
+    looks = 0
+
+    def health(self) -> HealthReport:
+        """Count, and answer."""
+        self.looks += 1
+        return NOT_READY if self.looks < 3 else self.report
+
+
 async def test_health_waits_for_a_daemon_that_is_starting(alchemiser_beside: AsyncCommand, tmp_path: Path, view: FakeView) -> None:
-    """``--wait`` is over as soon as the daemon is ready, and ends with the reasons when its time is up."""
+    """``--wait`` is over as soon as the daemon is there and ready, and ends with the reasons when its time is up."""
     settings = settings_of(tmp_path)
-    view.report = NOT_READY
     waiting = asyncio.ensure_future(alchemiser_beside("health", "--state", str(tmp_path), "--wait", "30"))
+    async with door(Starting(), settings):
+        assert (await waiting).code == 0
+    view.report = NOT_READY
     async with door(view, settings):
         assert (await alchemiser_beside("health", "--state", str(tmp_path), "--wait", "0.2")).code == 8
-        view.report = FakeView().report
-        assert (await waiting).code == 0
 
 
 @pytest.mark.parametrize("command", [("status",), ("health",), ("halt",), ("health", "--wait", "0.1")])
@@ -203,3 +221,25 @@ def test_a_terminal_is_drawn_anew_and_a_file_is_written_on(view: FakeView) -> No
     with Live(console=terminal, screen=True, auto_refresh=False) as live:
         assert not watch.Screen(terminal, live).show(look_of(view))
     assert "account PA1" in terminal.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_on_a_real_terminal_an_interrupt_ends_it_well(tmp_path: Path) -> None:
+    """It takes the whole screen, says that nobody is there, gives the screen back at Ctrl-C, and ends with 0."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "alchemiser", "status", "--watch", "--state", str(tmp_path)]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}) as process:
+        os.close(theirs)
+        seen = b""
+        while b"not connected since" not in seen:
+            seen += os.read(ours, 4096)
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):  # The end of a terminal is an error.
+            while more := os.read(ours, 4096):
+                seen += more
+    os.close(ours)
+
+    assert process.returncode == 0
+    assert b"\x1b[?1049h" in seen
+    assert b"\x1b[?1049l" in seen
+    assert b"Traceback" not in seen
