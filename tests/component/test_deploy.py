@@ -128,6 +128,7 @@ def test_the_credentials_of_the_unit_are_found_by_the_settings(tmp_path: Path) -
     assert settings.service.token is not None
 
 
+@pytest.mark.slow  # With the stage that installs what it asks.
 def test_the_unit_is_understood_by_systemd(tmp_path: Path) -> None:
     """systemd-analyze finds no mistake, where there is one to ask."""
     analyze = shutil.which("systemd-analyze")
@@ -145,6 +146,7 @@ def test_the_unit_is_understood_by_systemd(tmp_path: Path) -> None:
     assert [] == [line for line in found.stderr.splitlines() if "alchemiser.service" in line and not any(key in line for key in newer)]
 
 
+@pytest.mark.slow  # With the stage that installs what it asks.
 def test_systemd_finds_little_exposed() -> None:
     """The score of systemd's own check is at most 1.5, of 10 for a service without any fence."""
     analyze = shutil.which("systemd-analyze")
