@@ -76,10 +76,11 @@ def _border(badness: Floats, count: int) -> tuple[Floats, Floats]:
     best = np.full((count + 1, badness.shape[1]), np.inf)
     for row in badness:
         moving = row
-        for place in best:
+        for place in best[:-1]:
             worse = np.maximum(place, moving)
             np.minimum(place, moving, out=place)
             moving = worse
+        np.minimum(best[-1], moving, out=best[-1])
     return best[count - 1], best[count]
 
 
