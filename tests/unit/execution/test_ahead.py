@@ -534,7 +534,12 @@ def test_whatever_may_be_at_the_venue_is_known_after_any_crash(steps: list[tuple
     """However much of the end of the journal is lost: every order that may have left is asked about, and its id is not used for another."""
     events = lived(steps)
     kept = data.draw(st.integers(0, len(events)))
-    ahead = {event.client_order_id for event in events[:kept] if isinstance(event, OrderPrepared)}
+    ahead = set[str]()
+    for event in events[:kept]:
+        if isinstance(event, OrderPrepared):
+            ahead.add(event.client_order_id)
+        elif isinstance(event, OrderUnprepared):
+            ahead.discard(event.client_order_id)  # What is prepared anew leaves only once that is on the disk.
     may_be_there = {
         event.order.client_order_id
         for place, event in enumerate(events)
