@@ -8,7 +8,7 @@ nothing is guessed.
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final, get_args
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -33,10 +33,16 @@ _EXECUTION_EVENTS: Final = frozenset({"fill", "partial_fill", "trade_bust", "tra
 class Exact(msgspec.Struct, frozen=True):
     """A record whose numbers are exact and finite."""
 
+    _numbers: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        # Known once: an order object has many fields and four numbers, and is read while an order waits.
+        cls._numbers = tuple(name for name, kind in cls.__annotations__.items() if kind is Decimal or Decimal in get_args(kind))
+
     def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
+        for name in self._numbers:
             value = getattr(self, name)
-            if isinstance(value, Decimal) and not value.is_finite():
+            if value is not None and not value.is_finite():
                 raise ValueError(f"{name} is {value}, expected a finite number")
 
 
