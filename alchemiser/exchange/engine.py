@@ -159,7 +159,7 @@ class Exchange:
     def close_position(self, symbol: str, now: datetime, qty: Decimal | None = None, percentage: Decimal | None = None) -> VenueOrder:
         """Close a position, or a part of it, with a market order; ``symbol`` may be an asset id.
 
-        Raises the 404 of a position that does not exist and the 403 of shares that open orders hold.
+        Raises the 404 of an unknown symbol and of a position that does not exist, and the 403 of shares that open orders hold.
         """
         return self._desk.close(symbol, self._advance(now), qty, percentage)
 
@@ -201,10 +201,10 @@ class Exchange:
         return [self.position_json(symbol) for symbol in sorted(self._state.account.positions)]
 
     def position_json(self, symbol: str) -> dict[str, Any]:
-        """Return one position; ``symbol`` may be an asset id. Raises the 404 of a position that does not exist."""
-        asset = self._standing.find_asset(symbol)
-        position = None if asset is None else self._state.account.positions.get(asset.symbol)
-        if asset is None or position is None:
+        """Return one position; ``symbol`` may be an asset id. Raises the 404 of an unknown symbol and of a position that does not exist."""
+        asset = self._standing.asset_to_hold(symbol)
+        position = self._state.account.positions.get(asset.symbol)
+        if position is None:
             raise not_found("position does not exist")
         price = self._standing.price_of(asset.symbol)
         before = self._standing.book(asset.symbol).previous_close

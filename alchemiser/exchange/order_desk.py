@@ -76,11 +76,11 @@ class OrderDesk:
     def close(self, symbol: str, at: datetime, qty: Decimal | None = None, percentage: Decimal | None = None) -> VenueOrder:
         """Close a position, or a part of it, with a market order; ``symbol`` may be an asset id.
 
-        Raises the 404 of a position that does not exist and the 403 of shares that open orders hold.
+        Raises the 404 of an unknown symbol and of a position that does not exist, and the 403 of shares that open orders hold.
         """
-        asset = self._standing.find_asset(symbol)
-        held = Decimal(0) if asset is None else self._state.account.quantity(asset.symbol)
-        if asset is None or held == 0:
+        asset = self._standing.asset_to_hold(symbol)
+        held = self._state.account.quantity(asset.symbol)
+        if held == 0:
             raise not_found("position does not exist")
         quantity = abs(held) if qty is None else qty
         if percentage is not None:

@@ -72,6 +72,13 @@ class Standing:
             raise unprocessable(f'asset "{symbol_or_id[:40]}" not found')
         return found
 
+    def asset_to_hold(self, symbol_or_id: str) -> AssetRecord:
+        """Return the asset whose position is meant. Raises the 404 of an unknown one."""
+        found = self.find_asset(symbol_or_id)
+        if found is None:
+            raise not_found(f"symbol not found: {symbol_or_id[:40]}")
+        return found
+
     def find_asset(self, symbol_or_id: str) -> AssetRecord | None:
         """Return an asset by symbol or asset id, ``None`` for an unknown one."""
         return self._assets.get(self._symbol_of.get(symbol_or_id, symbol_or_id))

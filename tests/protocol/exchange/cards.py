@@ -1308,7 +1308,14 @@ ACCOUNT_ROWS: Final[list[Row]] = [
     ),
     ("8.3", "one position", (*held(), get("/v2/positions/SPY", {"qty": "10"}))),
     ("8.3", "no such position", (get("/v2/positions/SPY", {**NOT_FOUND, "message": "position does not exist"}, 404),)),
-    ("8.3", "an unknown symbol", (get("/v2/positions/NOPE", NOT_FOUND, 404),)),
+    (
+        "8.3",
+        "an unknown symbol",
+        (
+            get("/v2/positions/NOPE", {**NOT_FOUND, "message": "symbol not found: NOPE"}, 404),
+            Call("DELETE", "/v2/positions/NOPE", status=404, has={**NOT_FOUND, "message": "symbol not found: NOPE"}),
+        ),
+    ),
     (
         "8.3",
         "close",

@@ -103,10 +103,10 @@ def test_a_position_has_the_venues_fields(scene: Scene) -> None:
     } == row
 
 
-@pytest.mark.parametrize("symbol", ["TECL", "NONE"])
-def test_a_position_that_is_not_there_is_not_found(scene: Scene, symbol: str) -> None:
-    """For a listed symbol and for an unknown one alike."""
-    expected = {"status": 404, "code": 40410000, "message": "position does not exist"}
+@pytest.mark.parametrize(("symbol", "message"), [("TECL", "position does not exist"), ("NONE", "symbol not found: NONE")])
+def test_a_position_that_is_not_there_is_not_found(scene: Scene, symbol: str, message: str) -> None:
+    """With one code and two texts: for a listed symbol and for an unknown one."""
+    expected = {"status": 404, "code": 40410000, "message": message}
     assert expected == refusal(lambda: scene.exchange.position_json(symbol))
     assert expected == refusal(lambda: scene.exchange.close_position(symbol, scene.now))
 
