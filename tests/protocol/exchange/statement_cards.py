@@ -439,9 +439,11 @@ ORDER_ROWS: Final[list[Row]] = [
             SPY,
             send(bracket()),
             FILLS,
+            # A cancel takes six milliseconds, which a busy machine may need from one request to the next.
+            Control("faults", {"kind": "stall_cancel", "seconds": 5, "times": 2}),
             Call("DELETE", "/v2/orders/{o_leg0}", status=204),
             Call("DELETE", "/v2/orders/{o_leg1}", status=204),
-            FILLS,
+            Forward(6),
             shows("o_leg0", status="canceled"),
             shows("o_leg1", status="canceled"),
             shows("o", status="filled"),
