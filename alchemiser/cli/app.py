@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "rebalance": Target("alchemiser.cli.control:rebalance_command", "Decide and trade now instead of at the next decision."),
     "reconcile": Target("alchemiser.cli.control:reconcile_command", "Compare everything with the broker now, or clear parked symbols."),
     "rearm": Target("alchemiser.cli.control:rearm_command", "Arm a guard again that has tripped."),
+    "lots": Target("alchemiser.cli.control:lots_command", "Name the lots that sales of a symbol close first."),
     "stop": Target("alchemiser.cli.control:stop_command", "Stop the daemon in order; asked twice, in a hurry."),
     "data pull": Target("alchemiser.cli.data:data_pull", "Bring the bar store up to date with Alpaca."),
     "data import": Target("alchemiser.cli.data:data_import", "Bring bar files into the bar store."),

@@ -1,6 +1,6 @@
 """What an operator may ask of the running daemon; all of it needs its token.
 
-``pause``, ``resume``, ``halt``, ``reduce``, ``flatten``, ``rebalance``, ``reconcile``, ``rearm``, ``stop``.
+``pause``, ``resume``, ``halt``, ``reduce``, ``flatten``, ``rebalance``, ``reconcile``, ``rearm``, ``lots``, ``stop``.
 """
 
 import sys
@@ -136,6 +136,26 @@ def rearm_command(
     Example: alchemiser rearm strategy_drawdown --strategy klm --reason "understood"
     """
     _tell("rearm", _about(strategy, reason) | {"guard": guard, "reset": reset}, state, config, as_json=as_json)
+
+
+def lots_command(
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="Of which symbol.")],
+    lots: Annotated[
+        list[str] | None, typer.Argument(metavar="[EXECUTION]...", help="The executions that bought the lots, first sold first.")
+    ] = None,
+    *,
+    reason: ReasonOption = "operator",
+    state: StateOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Name the lots of a symbol that sales close first from now on; without any, sales close lots as the settings say again.
+
+    Whatever `ledger.lots` is, and also after a restart. `alchemiser ledger export` lists the lots with the executions that bought them.
+
+    Example: alchemiser lots SPY 20250303::7f3a --reason "the long-term ones first"
+    """
+    _tell("lots", {"reason": reason, "symbol": symbol, "lots": lots or []}, state, config, as_json=as_json)
 
 
 def stop_command(

@@ -590,6 +590,18 @@ class BookEntry(msgspec.Struct, frozen=True, kw_only=True):
     realised: Decimal
 
 
+class LotsNamed(Event, frozen=True, kw_only=True):
+    """Somebody named the lots of a symbol that sales close first from now on, by the executions that bought them; none takes that back.
+
+    It comes before ``ledger.lots``, for this symbol, also after a restart.
+    """
+
+    symbol: str
+    lots: tuple[str, ...]
+    by: str
+    reason: str
+
+
 class FillBooked(Event, frozen=True, kw_only=True):
     """A fill was booked to the strategies that asked for it; the entries add up to the fill."""
 
@@ -784,6 +796,7 @@ AnyEvent = (
     | CancelRequested
     | OrderClosed
     | TimerElapsed
+    | LotsNamed
     | FillBooked
     | ActivityBooked
     | LedgerCompared

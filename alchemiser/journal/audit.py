@@ -21,6 +21,7 @@ from alchemiser.domain.events import (
     Event,
     FillBooked,
     FillBroken,
+    LotsNamed,
     OrderClosed,
     OrderFilled,
     OrderIntended,
@@ -49,6 +50,7 @@ class Audit:
 
     listens_to = (
         DaemonStarted,
+        LotsNamed,
         OrderIntended,
         OrderFilled,
         FillBroken,
@@ -77,8 +79,8 @@ class Audit:
 
     def _check(self, event: Event) -> list[str]:
         match event:
-            case DaemonStarted():
-                self._books.lots, self._books.specific = event.lots, event.specific
+            case DaemonStarted() | LotsNamed():
+                self._books.follow(event)
                 return []
             case OrderIntended():
                 return self._intended(event)
@@ -315,15 +317,25 @@ class _Books:
 
     def __init__(self) -> None:
         self._positions: dict[tuple[str, str], _Position] = {}
-        self.lots = LotMethod.FIFO
-        self.specific: dict[str, tuple[str, ...]] = {}
+        self._lots = LotMethod.FIFO
+        self._specific: dict[str, tuple[str, ...]] = {}
+        self._named: dict[str, tuple[str, ...]] = {}
+
+    def follow(self, said: DaemonStarted | LotsNamed) -> None:
+        """Close lots from here on as the settings say, and where a person named some, those first."""
+        if isinstance(said, LotsNamed):
+            self._named[said.symbol] = said.lots
+        else:
+            self._lots, self._specific = said.lots, said.specific
 
     def trade(self, key: tuple[str, str], one: _Traded, said: Decimal | None = None) -> list[str]:
         """Count a trade of a strategy in a symbol; ``said`` is the profit that its booking claims."""
         (strategy, symbol), position = key, self._positions.setdefault(key, _Position())
         before = position.realised
         if one.quantity < 0:
-            one = msgspec.structs.replace(one, method=self.lots, picks=self.specific.get(symbol, ()))
+            named = self._named.get(symbol, ())
+            method = LotMethod.SPECIFIC if named else self._lots
+            one = msgspec.structs.replace(one, method=method, picks=named or self._specific.get(symbol, ()))
         position.take_in(one)
         problems = []
         if one.quantity < 0 and position.lots and position.lots[0][0] < 0 and not position.is_changed:

@@ -25,6 +25,7 @@ from alchemiser.domain.events import (
     Event,
     FillBooked,
     FillBroken,
+    LotsNamed,
     OrderClosed,
     OrderFilled,
     OrderIntended,
@@ -72,7 +73,7 @@ class LedgerMemory(msgspec.Struct, kw_only=True):
     corrected, by the execution that stands in its place. ``activities`` are the newest rows without a trade as they were booked, by id.
     ``account_cash`` is the profit that is no strategy's, ``transferred`` what came in and went out, ``in_kind`` the same in shares,
     ``at_broker`` the broker's shares when they were last seen. ``lot_method`` says which lots a sale closes, ``specific`` those that a
-    person named, by symbol.
+    person named in the settings, ``named`` while the daemon ran, by symbol.
     """
 
     shelf: Shelf
@@ -92,6 +93,7 @@ class LedgerMemory(msgspec.Struct, kw_only=True):
     unbooked: dict[str, Fill]
     session: Session | None
     instead: dict[str, dict[str, Decimal]]
+    named: dict[str, tuple[str, ...]] = {}
 
 
 class Ledger(Remembering):
@@ -103,6 +105,7 @@ class Ledger(Remembering):
     memory_type = LedgerMemory
     listens_to = (
         DaemonStarted,
+        LotsNamed,
         AccountObserved,
         RebalancePlanned,
         OrderIntended,
@@ -134,6 +137,7 @@ class Ledger(Remembering):
         self._unbooked: dict[str, Fill] = {}
         self._session: Session | None = None
         self._instead: dict[str, dict[str, Decimal]] = {}
+        self._named: dict[str, tuple[str, ...]] = {}
         # Fills that wait until the booking before theirs has come back: it decides what is still waited for. Between events it is empty.
         self._to_book: deque[Fill] = deque()
         self._booking: str | None = None
@@ -223,8 +227,8 @@ class Ledger(Remembering):
             case OrderFilled(fill=fill):
                 if fill.client_order_id in self._orders:
                     self._take(fill)
-            case DaemonStarted() as started:
-                self._begin(started)
+            case DaemonStarted() | LotsNamed() as said:
+                self._follow(said)
             case AccountObserved() as observed:
                 self._observe(observed)
             case RebalancePlanned() as plan:
@@ -242,9 +246,15 @@ class Ledger(Remembering):
             case _:
                 pass
 
-    def _begin(self, started: DaemonStarted) -> None:
-        self._lot_method, self._specific = started.lots, started.specific
-        for name in started.strategies:
+    def _follow(self, said: DaemonStarted | LotsNamed) -> None:
+        """Close lots from here on as the settings say, or as a person does, who comes first."""
+        if isinstance(said, LotsNamed):
+            self._named = {**self._named, said.symbol: said.lots}
+            if not said.lots:
+                del self._named[said.symbol]
+            return
+        self._lot_method, self._specific = said.lots, said.specific
+        for name in said.strategies:
             self._shelf.book_of(name)
 
     def differences(self, positions: Mapping[str, Decimal], cash: Decimal) -> tuple[str, ...]:
@@ -381,6 +391,8 @@ class Ledger(Remembering):
     def _trade_of(self, execution_id: str, symbol: str, quantity: Decimal, price: Decimal, at: datetime) -> Trade:
         """Return a trade that closes lots as they are closed now; when it is worked out anew later it closes the same way."""
         method, picks = self._lot_method, self._specific.get(symbol, ())
+        if symbol in self._named:
+            method, picks = LotMethod.SPECIFIC, self._named[symbol]
         if quantity > 0 or method is LotMethod.FIFO:
             return Trade(execution_id=execution_id, quantity=quantity, price=price, at=at)
         return Trade(execution_id=execution_id, quantity=quantity, price=price, at=at, method=method, picks=picks)

@@ -12,6 +12,7 @@ from alchemiser.domain.errors import NotReady, UsageError
 from alchemiser.domain.events import (
     DecisionDue,
     FlattenOrdered,
+    LotsNamed,
     ReconciliationFailed,
     ResultReported,
     StreamConnected,
@@ -132,6 +133,8 @@ class Answers(JournaledView):
             return await self._reconcile(arguments, reason)
         if action == "stop":
             return self._stop_daemon(reason)
+        if action == "lots":
+            return await self._name_lots(arguments, reason)
         if action == "rearm":
             return await self._rearm_guard(arguments, reason)
         session = self._calendar.session_at(now)
@@ -174,6 +177,25 @@ class Answers(JournaledView):
         done = await self._rearm(guard, strategy or named or None, by="operator", reason=reason, reset=reset)
         await self._bus.durable()
         return done
+
+    async def _name_lots(self, arguments: Mapping[str, Any], reason: str) -> Mapping[str, Any]:
+        """Have sales of a symbol close these lots first; durable before the answer says so, because a tax return follows from it."""
+        symbol, lots = arguments.get("symbol"), arguments.get("lots") or []
+        if not isinstance(symbol, str) or not isinstance(lots, list) or not all(isinstance(lot, str) for lot in lots):
+            raise UsageError("lots needs a symbol and a list of the executions that bought the lots. Nothing was done")
+        unfinished = self._state.rebalances.unfinished_id()
+        if unfinished is not None:  # A fill may be on its way that was booked by the rule of before.
+            raise UsageError(f"lots: rebalance {unfinished} is in progress; ask again when it has ended. Nothing was done")
+        symbol = symbol.upper()
+        books = self._state.ledger.books
+        held = [lot.execution_id for name in sorted(books) for lot in books[name].lots.get(symbol, ())]
+        if unknown := [lot for lot in lots if lot not in held]:
+            raise UsageError(
+                f"no lot of {symbol} was bought by {', '.join(unknown)}; held are {', '.join(held) or 'none'}. Nothing was done"
+            )
+        await self._bus.publish(LotsNamed(at=self._now(), symbol=symbol, lots=tuple(lots), by="operator", reason=reason))
+        await self._bus.durable()
+        return {"symbol": symbol, "sold_first": lots, "held": held}
 
     async def _is_durable_soon(self) -> bool:
         """Return whether everything published so far is durable now; what is in effect is told even while the disk is slow."""

@@ -30,7 +30,7 @@ from alchemiser.service.settings import Settings
 from alchemiser.service.state_file import PROCESS_HEADER, HttpAddress, remove_http_address, write_http_address
 from alchemiser.service.view import EVENTS_BY_DEFAULT, RESOURCES, Resource, StateView, document, to_json
 
-Action = Literal["pause", "resume", "halt", "reduce", "flatten", "rebalance", "reconcile", "stop", "rearm", "kill"]
+Action = Literal["pause", "resume", "halt", "reduce", "flatten", "rebalance", "reconcile", "stop", "rearm", "kill", "lots"]
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 
 BODY_BYTES_AT_MOST: Final = 64 * 1024
@@ -277,6 +277,8 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     reset: bool | msgspec.UnsetType = msgspec.UNSET
     flatten: bool | msgspec.UnsetType = msgspec.UNSET
     clear: list[str] | msgspec.UnsetType = msgspec.UNSET
+    symbol: str | msgspec.UnsetType = msgspec.UNSET
+    lots: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 async def _arguments(request: web.Request) -> Mapping[str, Any]:

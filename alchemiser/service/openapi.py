@@ -125,6 +125,8 @@ def _control(name: str) -> dict[str, Any]:
         "guard": {"type": "string", "description": "rearm: which guard."},
         "reset": {"type": "boolean", "description": "rearm: measure anew from now on."},
         "flatten": {"type": "boolean", "description": "kill: sell what the strategies hold, too."},
+        "symbol": {"type": "string", "description": "lots: of which symbol."},
+        "lots": {"type": "array", "items": {"type": "string"}, "description": "lots: the executions that bought them, first sold first."},
         "clear": {"type": "array", "items": {"type": "string"}, "description": "reconcile: symbols that are no longer to be parked."},
     }
     accepted = {

@@ -105,7 +105,7 @@ def test_health_without_a_daemon_is_seven(alchemiser: Command) -> None:
     assert alchemiser("health").code == 7
 
 
-@pytest.mark.parametrize("action", [action for action in ACTIONS if action not in ("rearm", "kill")])
+@pytest.mark.parametrize("action", [action for action in ACTIONS if action not in ("rearm", "kill", "lots")])
 async def test_control_reaches_the_daemon(alchemiser_beside: AsyncCommand, view: FakeView, state: str, action: str) -> None:
     """Each action is sent with its reason and the token of the settings."""
     more = ["--yes"] if action == "flatten" else []
@@ -134,6 +134,15 @@ async def test_a_guard_is_armed_again_by_name(alchemiser_beside: AsyncCommand, v
     first = {"reason": "operator", "guard": "drawdown", "reset": False}
     second = {"reason": "seen", "strategy": "klm", "guard": "strategy_drawdown", "reset": True}
     assert [("rearm", first), ("rearm", second)] == view.asked
+
+
+async def test_lots_are_named_by_the_executions_that_bought_them(alchemiser_beside: AsyncCommand, view: FakeView, state: str) -> None:
+    """In the order in which they are to be sold; without any the settings count again."""
+    await alchemiser_beside("lots", "SPY", "z", "x", "--reason", "tax", "--state", state)
+    await alchemiser_beside("lots", "SPY", "--state", state)
+
+    first = {"reason": "tax", "symbol": "SPY", "lots": ["z", "x"]}
+    assert [("lots", first), ("lots", {"reason": "operator", "symbol": "SPY", "lots": []})] == view.asked
 
 
 async def test_parked_symbols_are_cleared_by_name(alchemiser_beside: AsyncCommand, view: FakeView, state: str) -> None:

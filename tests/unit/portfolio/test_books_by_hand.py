@@ -8,7 +8,7 @@ import pytest
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.activities import LotMethod, SpinOff
-from alchemiser.domain.events import DaemonStarted
+from alchemiser.domain.events import DaemonStarted, LotsNamed
 from alchemiser.journal.audit import Audit
 from tests.unit.portfolio.bookkeeping import Bookkeeping
 
@@ -284,3 +284,25 @@ def test_a_sale_keeps_the_method_it_was_made_with(method: LotMethod) -> None:
     books.tell("break w")
 
     assert lots.removesuffix(" 1@40") == books.lots("a")
+
+
+def test_a_person_names_the_lots_while_the_daemon_runs() -> None:
+    """Before the setting and through a restart, for that symbol alone, until he takes it back; the audit agrees each time."""
+    books = Bookkeeping()
+    for fact in ("x: a buys 10 SPY at 20", "y: a buys 10 SPY at 30", "z: a buys 10 SPY at 25"):
+        books.tell(fact)
+    books.feed(LotsNamed(at=books.at, symbol="SPY", lots=("z", "y"), by="operator", reason="tax"))
+    books.feed(next(event for event in books.events if isinstance(event, DaemonStarted)))
+    # 10 x (28 - 25) + 2 x (28 - 30) = 26, where first in first out would have been 10 x (28 - 20) + 2 x (28 - 30) = 76
+    books.tell("s: a sells 12 SPY at 28")
+    assert (books.lots("a"), books.ledger.books["a"].realised) == ("10@20 8@30", D(26))
+
+    books.feed(LotsNamed(at=books.at, symbol="SPY", lots=(), by="operator", reason="done"))
+    # The oldest again: 4 x (28 - 20) = 32 more.
+    books.tell("t: a sells 4 SPY at 28")
+    assert (books.lots("a"), books.ledger.books["a"].realised) == ("6@20 8@30", D(58))
+    assert books.replayed().memory() == books.ledger.memory()
+    audit = Audit()
+    for number, event in enumerate(books.events, start=1):
+        audit(Envelope(number, event, 0.0))
+    assert audit.problems == []

@@ -21,6 +21,7 @@ from alchemiser.domain.events import (
     KillSwitchPulled,
     KillSwitchReported,
     LedgerCompared,
+    LotsNamed,
     QuoteUpdated,
     Reconciled,
     ReconciliationDue,
@@ -245,6 +246,33 @@ def test_a_guard_is_armed_again_by_its_name(tmp_path: Path) -> None:
         for nonsense in ({}, {"guard": 5}, {"guard": "drawdown", "strategy": 5}):
             with pytest.raises(UsageError, match="rearm needs the name of a guard"):
                 await house.answers.control("rearm", nonsense)
+
+    asked(tmp_path, play)
+
+
+def test_lots_are_named_once_nothing_is_being_traded(tmp_path: Path) -> None:
+    """The answer waits for the disk and says what is held; lots that are not, and a rebalance in progress, are refused by name."""
+
+    async def play(house: House) -> None:
+        house.ready(*DECISION)
+        await house.bus.durable()
+        with pytest.raises(UsageError, match=f"rebalance {KEY} is in progress"):
+            await house.answers.control("lots", {"symbol": "SPY", "lots": ["e2"]})
+        house.live(*FILLS)
+        await house.bus.durable()
+        waits = house.journal.waits
+        done = await house.answers.control("lots", {"symbol": "spy", "lots": ["e2"], "reason": "tax"})
+        assert {"symbol": "SPY", "sold_first": ["e2"], "held": ["e1", "e2"]} == done
+        assert house.journal.waits == waits + 1
+        (named,) = await house.of(LotsNamed)
+        assert isinstance(named, LotsNamed)
+        assert ("SPY", ("e2",), "operator", "tax") == (named.symbol, named.lots, named.by, named.reason)
+        with pytest.raises(UsageError, match=r"no lot of SPY was bought by e9; held are e1, e2\. Nothing was done"):
+            await house.answers.control("lots", {"symbol": "SPY", "lots": ["e9"]})
+        for nonsense in ({}, {"symbol": 5}, {"symbol": "SPY", "lots": "e2"}, {"symbol": "SPY", "lots": [5]}):
+            with pytest.raises(UsageError, match="lots needs a symbol and a list"):
+                await house.answers.control("lots", nonsense)
+        assert 1 == len(await house.of(LotsNamed))
 
     asked(tmp_path, play)
 
