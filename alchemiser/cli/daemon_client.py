@@ -8,6 +8,7 @@ Blocking, and from the standard library: these commands should be quick.
 
 import http.client
 import json
+import os
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -42,6 +43,8 @@ def announced(settings: Settings) -> HttpAddress:
     address = read_http_address(settings.service.state)
     if address is None:
         state = settings.service.state
+        if state.is_dir() and not os.access(state, os.R_OK | os.X_OK):
+            raise NoDaemon(f"{state} may not be read by this user; ask as the user of the daemon, or as root")
         raise NoDaemon(f"no daemon has written its address to {state}: none runs there; name the right directory with --state")
     return address
 

@@ -3,6 +3,7 @@
 import http.server
 import io
 import json
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,16 @@ def test_an_address_that_was_never_written_is_no_daemon(alchemiser: Command, mon
 
     assert ended.code == 7
     assert "no daemon has written its address to state" in ended.err
+
+
+def test_a_state_directory_of_somebody_else_is_said_to_be_one(alchemiser: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit's own directory is closed to others: that is not the same as that no daemon runs."""
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # Root, who may be testing, may read everything.
+
+    ended = alchemiser("health", "--state", str(tmp_path))
+
+    assert ended.code == 7
+    assert "may not be read by this user" in ended.err
 
 
 async def test_health_is_an_exit_code(alchemiser_beside: AsyncCommand, view: FakeView, state: str) -> None:
