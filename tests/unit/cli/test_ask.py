@@ -91,8 +91,9 @@ def test_an_address_that_was_never_written_is_no_daemon(alchemiser: Command, mon
 def test_a_state_directory_of_somebody_else_is_said_to_be_one(alchemiser: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A unit's own directory is closed to others: that is not the same as that no daemon runs."""
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # Root, who may be testing, may read everything.
+    monkeypatch.setenv("ALCHEMISER_SERVICE__STATE", str(tmp_path))
 
-    ended = alchemiser("health", "--state", str(tmp_path))
+    ended = alchemiser("health")
 
     assert ended.code == 7
     assert "may not be read by this user" in ended.err
