@@ -332,8 +332,9 @@ def test_the_page_has_every_stage_of_a_stop() -> None:
 
 @pytest.mark.parametrize("page", ["life-of-an-order", "life-of-a-rebalance", "after-a-crash"])
 def test_the_pages_lead_somewhere(page: str) -> None:
-    """Every link of a page is a file of the documentation, and the README leads to the page."""
+    """Every link of a page is a file of the documentation, and the README's index of the documentation leads to the page."""
     links = re.findall(r"\]\(([\w./-]+\.md)", (DOCS / f"{page}.md").read_text())
     assert links or page == "after-a-crash"
     assert all((DOCS / link).exists() for link in links)
-    assert f"docs/{page}.md" in (DOCS.parent / "README.md").read_text()
+    assert "](docs/README.md)" in (DOCS.parent / "README.md").read_text()
+    assert f"]({page}.md)" in (DOCS / "README.md").read_text()

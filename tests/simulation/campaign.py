@@ -34,7 +34,7 @@ from alchemiser.exchange.generator import SyntheticMarket
 from alchemiser.exchange.server import ExchangeServer, ServerSettings
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.tape import MarketTape
-from alchemiser.exchange.traffic import TrafficLog
+from alchemiser.exchange.traffic import RequestEntry, TrafficLog
 from alchemiser.journal.journal import Journal
 from alchemiser.journal.store import Store
 from alchemiser.market.calendar import TradingCalendar
@@ -531,10 +531,10 @@ class _Run:
 
         return watched
 
-    def _arrival(self, note: Callable[..., Json]) -> Callable[..., Json]:
+    def _arrival(self, note: Callable[..., RequestEntry]) -> Callable[..., RequestEntry]:
         """Look at the disk at the moment at which a request for an order arrives: what a daemon would find there that was killed now."""
 
-        def watched(log: TrafficLog, at: datetime, method: str, path: str, query: str, body: bytes) -> Json:
+        def watched(log: TrafficLog, at: datetime, method: str, path: str, query: str, body: bytes) -> RequestEntry:
             is_order = (method == "POST" and path == "/v2/orders") or (method == "PATCH" and path.startswith("/v2/orders/"))
             if is_order:
                 said = msgspec.json.decode(body)
