@@ -158,6 +158,11 @@ class _Life:
         assert self.task is not None
         self.task.cancel()
 
+    async def goes_on(self) -> None:
+        """Return at once while the process lives. One that was killed does not finish its call: here its cancellation is still to come."""
+        if self.is_dead:
+            await asyncio.get_running_loop().create_future()
+
     def end_by_scenario(self) -> None:
         """Pull the plug because the scenario says so now."""
         if not self.is_dead:
@@ -490,18 +495,20 @@ class _Run:
         async def watched(venue: AlpacaVenue, what: Any, **how: Any) -> Any:
             life = self.lives[-1]
 
-            def about_to_leave() -> None:
+            async def about_to_leave() -> None:
+                await life.goes_on()
                 if life.counts(("crash before request",), name):
                     life.end_by_scenario()
+                    await life.goes_on()
 
             after = how.get("after")
             if after is None:
-                about_to_leave()
+                await about_to_leave()
             else:
 
                 async def then() -> None:
                     await after()
-                    about_to_leave()
+                    await about_to_leave()
 
                 how["after"] = then
             try:
@@ -517,6 +524,7 @@ class _Run:
 
         async def watched(venue: AlpacaVenue, order: Any) -> ExecutionReport | None:
             life = self.lives[-1]
+            await life.goes_on()
             if life.end is not None and life.end.kind == "crash before request":
                 return None
             report = None
