@@ -44,6 +44,7 @@ DANGEROUS: Mapping[str, Sequence[str]] = {
         f"{UNIT}/journal/test_verify.py",
         f"{UNIT}/journal/test_tail.py",
         f"{UNIT}/journal/test_migrate.py",
+        f"{UNIT}/journal/test_archive.py",
     ),
     "journal/replay.py": (f"{UNIT}/journal/test_replay.py",),
     "journal/tail.py": (f"{UNIT}/journal/test_tail.py",),
