@@ -188,11 +188,9 @@ def daemon(directory: Path, environ: dict[str, str], venue: dict[str, str]) -> I
     ours = daemon_environ(environ, venue, port)
     with log.open("wb") as output, subprocess.Popen(command, env=ours, stdout=output, stderr=output) as process:
         try:
-            began = time.perf_counter()
-            while not is_ready(port):
-                if process.poll() is not None or time.perf_counter() - began > DEADLINE_SECONDS:
-                    raise RuntimeError(f"the daemon did not become ready:\n{log.read_text()[-4000:]}")
-                time.sleep(0.02)
+            asked = [sys.executable, "-m", "alchemiser", "health", "--wait", str(DEADLINE_SECONDS), "--state", str(directory / "state")]
+            if subprocess.run(asked, env=ours, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
+                raise RuntimeError(f"the daemon did not become ready:\n{log.read_text()[-4000:]}")
             yield Running(process.pid, port)
         finally:
             process.terminate()

@@ -4,7 +4,7 @@
 profile, so nothing comes from a cache. *First paint* is what the browser itself reports (first contentful paint, from the start of the
 navigation); *figures* is when equity, strategies and events stand on the page.
 
-``python benchmarks/dashboard.py`` prints a table and exits with 1 when a target is missed, with 0 when there is no browser.
+``PYTHONPATH=. python benchmarks/dashboard.py`` prints a table and exits with 1 when a target is missed, with 0 when there is no browser.
 """
 
 import asyncio
@@ -17,8 +17,6 @@ from pathlib import Path
 
 from cold_start import free_port
 from measure import Spread, environment, spread_of
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.browser import BROWSER, new_page
 
