@@ -32,6 +32,13 @@ HOLD_BACK_HEALTH = """(() => {
     return new Response(body, { status: answer.status });
   };
 })()"""
+NOT_READY = """(() => {
+  const ask = window.fetch;
+  const reason = { code: "clock_off_by_too_much", text: "The clock is off by 41.2 seconds.", since: "2025-03-03T16:00:00Z",
+                   remedy: "Look at chronyd, then at https://an-address.example/of-a-page-whose-name-has-no-place-to-break/and-goes-on" };
+  window.fetch = async (path, options) => path !== "/healthz" ? ask(path, options)
+    : new Response(JSON.stringify({ live: true, ready: false, reasons: [reason, reason] }), { status: 503 });
+})()"""
 WATCH_HEALTH = """(() => {
   const badge = document.getElementById("health");
   window.shown = [badge.textContent];
@@ -150,9 +157,12 @@ async def test_trading_is_halted_by_keyboard_and_only_after_a_confirmation(url: 
 
 
 async def test_a_phone_shows_it_without_scrolling_sideways(url: str) -> None:
-    """Light and dark, at 360 pixels: what is too wide scrolls by itself."""
+    """Light and dark, at 360 pixels, with reasons why it is not ready and without: what is too wide scrolls by itself."""
     async with new_page() as page:
         await open_dashboard(page, url, width=360, height=740, dark=True)
+        assert await page.run("document.scrollingElement.scrollWidth") <= 360
+        await page.run(NOT_READY)
+        await page.until("document.querySelectorAll('#reasons-body tbody tr').length === 2")
         assert await page.run("document.scrollingElement.scrollWidth") <= 360
         dark = await page.run("getComputedStyle(document.body).backgroundColor")
         await keep(page, "dashboard-phone-dark.png")
