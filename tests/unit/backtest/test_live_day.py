@@ -258,15 +258,21 @@ def test_a_strategy_that_failed_live_and_not_in_the_backtest_is_a_decision_that_
     assert one.other_weights == (OtherWeight(symbol="AAA", live=None, backtest=1.0),)
 
 
-def test_a_strategy_that_fails_in_both_keeps_what_it_holds_in_both() -> None:
-    """There is no difference, and it is a number and not a guess."""
-    unable = msgspec.structs.replace(ONE, wants={FIRST: {"AAA": 1.0}})
-    days = LivedDays([unable, TWO])
+def one_holds_a_hundred(strategies: list[Table]) -> LivedDays:
+    """Live a first day on which the first strategy buys 100 AAA at 10."""
+    days = LivedDays(strategies)
     days.open(FIRST)
     days.decide({"AAA": 10.0, "BBB": 20.0})
     days.plan(CAPITAL, {"AAA": "10", "BBB": "20"}, [intent("AAA", Side.BUY, "10", one="100")])
     days.fill("AAA", Side.BUY, "100", "10")
     days.close()
+    return days
+
+
+def test_a_strategy_that_fails_in_both_keeps_what_it_holds_in_both() -> None:
+    """There is no difference, and it is a number and not a guess."""
+    unable = msgspec.structs.replace(ONE, wants={FIRST: {"AAA": 1.0}})
+    days = one_holds_a_hundred([unable, TWO])
     days.open(SECOND)
     days.decide({"AAA": 10.2, "BBB": 20.0})
     days.plan(CAPITAL, {"BBB": "20"})
@@ -280,12 +286,7 @@ def test_a_header_holds_the_backtest_back_as_it_does_live() -> None:
     """A weekly strategy that traded on Monday keeps what it holds on Tuesday, whatever it would rather have; asked by hand it trades."""
     weekly = msgspec.structs.replace(ONE, header=Header(Frequency.WEEKLY))
     for reason, wanted in (("schedule", {}), ("an operator asked", {"plan": "-25"})):
-        days = LivedDays([weekly, TWO])
-        days.open(FIRST)
-        days.decide({"AAA": 10.0, "BBB": 20.0})
-        days.plan(CAPITAL, {"AAA": "10", "BBB": "20"}, [intent("AAA", Side.BUY, "10", one="100")])
-        days.fill("AAA", Side.BUY, "100", "10")
-        days.close()
+        days = one_holds_a_hundred([weekly, TWO])
         days.open(SECOND)
         days.decide({"AAA": 10.0, "BBB": 20.0}, reason=reason)
         days.plan(CAPITAL, {"AAA": "10", "BBB": "20"})
