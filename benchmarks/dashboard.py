@@ -8,21 +8,18 @@ navigation); *figures* is when equity, strategies and events stand on the page.
 """
 
 import asyncio
-import os
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from cold_start import free_port
 from measure import Spread, environment, spread_of
 
 from tests.browser import BROWSER, new_page
+from tests.component.processes import daemon
 
 TARGET_MILLISECONDS = 1000.0
 REPEATS = 7
-DEADLINE_SECONDS = 120.0
 PAINT = (
     "new Promise(done => { const look = () => { const found = performance.getEntriesByName('first-contentful-paint')[0];"
     " found ? done(found.startTime) : setTimeout(look, 10); }; look(); })"
@@ -42,22 +39,10 @@ async def opened(url: str) -> tuple[float, float]:
 
 def measure(directory: Path) -> tuple[Spread, Spread]:
     """Return first paint and figures, in milliseconds."""
-    port = free_port()
-    environ = {key: value for key, value in os.environ.items() if not key.startswith(("ALCHEMISER", "APCA"))}
-    environ["ALCHEMISER_SERVICE__HTTP"] = f"127.0.0.1:{port}"
-    command = [sys.executable, "-m", "alchemiser", "run", "--embedded", "--state", str(directory / "state")]
-    log = directory / "log"
-    with log.open("wb") as output, subprocess.Popen(command, env=environ, stdout=output, stderr=output) as process:
-        try:
-            began = time.perf_counter()
-            while "result_reported" not in log.read_text():
-                if process.poll() is not None or time.perf_counter() - began > DEADLINE_SECONDS:
-                    raise RuntimeError(f"no session was traded:\n{log.read_text()[-4000:]}")
-                time.sleep(0.1)
-            found = [asyncio.run(opened(f"http://127.0.0.1:{port}/")) for _ in range(1 + REPEATS)][1:]
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
+    with daemon("--embedded", "--state", str(directory / "state")) as process:
+        url = process.wait_for("listening")["url"]
+        process.wait_for("result_reported")
+        found = [asyncio.run(opened(f"{url}/")) for _ in range(1 + REPEATS)][1:]
     return spread_of([paint for paint, _ in found]), spread_of([figures for _, figures in found])
 
 
