@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from alchemiser.cli.daemon_client import ask
-from alchemiser.cli.glance import orders_text, pnl_text, positions_text
+from alchemiser.cli.glance import events_text, orders_text, pnl_text, positions_text
 from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, load
 from alchemiser.cli.tables import render
 from alchemiser.domain.errors import NoDaemon, UsageError
@@ -154,5 +154,7 @@ def _answer(resource: Resource, settings: Settings, *, as_json: bool, after: int
             sys.stdout.write(positions_text(found["positions"], is_plain=_is_plain()))
         case "orders":
             sys.stdout.write(orders_text(found["orders"], is_plain=_is_plain()))
+        case "events":
+            sys.stdout.write(events_text(found["events"]))
         case _:
             sys.stdout.write(render({key: value for key, value in found.items() if key not in ("live", "as_of")}))

@@ -1,4 +1,4 @@
-"""``pnl``, ``positions`` and ``orders`` as a person reads them: what matters at a glance, per strategy, with small curves.
+"""``pnl``, ``positions``, ``orders`` and ``events`` as a person reads them: what matters at a glance, per strategy, with small curves.
 
 Made of the same documents that ``--json`` prints; nothing here is reckoned but sums and differences of what they say.
 """
@@ -10,10 +10,14 @@ from typing import Any, Final
 from alchemiser.cli.chart import bar, sparkline
 from alchemiser.cli.tables import table
 from alchemiser.domain.money import ZERO
+from alchemiser.journal.lines import WIDEST, text_of
 
 Document = Mapping[str, Any]
 
 FINISHED: Final = frozenset({"filled", "cancelled", "expired", "rejected", "replaced", "never_sent"})
+
+PLACE: Final = frozenset({"sequence", "at", "type", "correlation", "causation"})
+"""What a row of the events says about the event's place; the rest of the row is the event's own."""
 
 
 def pnl_text(pnl: Document, history: Sequence[Document], *, is_plain: bool = False) -> str:
@@ -90,6 +94,23 @@ def orders_text(orders: Sequence[Document], *, is_plain: bool = False) -> str:
     ]
     at_work = sum(row["state"] not in FINISHED for row in orders)
     return f"{len(rows)} orders, {at_work} at work\n\n{table(rows)}"
+
+
+def events_text(events: Sequence[Document]) -> str:
+    """Return a line for each event, oldest first: its number, when it happened, what it says, and the event that led to it.
+
+    What an event says is cut where it is long, as in ``journal show``; the export and ``--json`` have all of it.
+    """
+    if not events:
+        return "No events.\n"
+    return "".join(map(_event_line, events))
+
+
+def _event_line(row: Document) -> str:
+    story = "  ".join(f"{name}={text_of(value)}" for name, value in row.items() if name not in PLACE)
+    story = f"{story[:WIDEST]}…" if len(story) > WIDEST else story
+    led_here = "" if row.get("causation") is None else f"  <- {row['causation']}"
+    return f"{row['sequence']:>8}  {row['at']}  {row['type']:<20}  {story}{led_here}".rstrip() + "\n"
 
 
 def _strategy(name: str, one: Document, history: Sequence[Document], *, is_plain: bool) -> dict[str, Any]:

@@ -54,10 +54,11 @@ def story_of(event: Event) -> str:
             return f"{session} off the backtest in bps: {', '.join(f'{name} {off}' for name, off in numbers)}"
         case _:
             fields = (name for name in event.__struct_fields__ if name != "at")
-            return "  ".join(f"{name}={_text(getattr(event, name))}" for name in fields)
+            return "  ".join(f"{name}={text_of(getattr(event, name))}" for name in fields)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return a field of an event, or of its plain document, as a person reads it."""
     match value:
         case str():
             return value if value and " " not in value else f'"{value}"'
@@ -66,11 +67,11 @@ def _text(value: Any) -> str:
         case datetime():
             return value.isoformat()
         case msgspec.Struct():
-            return "(" + " ".join(f"{name}={_text(getattr(value, name))}" for name in value.__struct_fields__) + ")"
+            return "(" + " ".join(f"{name}={text_of(getattr(value, name))}" for name in value.__struct_fields__) + ")"
         case tuple() | list():
-            return "[" + ", ".join(map(_text, value)) + "]"
+            return "[" + ", ".join(map(text_of, value)) + "]"
         case dict():
-            return "{" + ", ".join(f"{key} {_text(item)}" for key, item in value.items()) + "}"
+            return "{" + ", ".join(f"{key} {text_of(item)}" for key, item in value.items()) + "}"
         case None:
             return "-"
         case _:

@@ -1,4 +1,4 @@
-"""What a person sees of ``pnl``, ``positions`` and ``orders``: the figures that matter, per strategy, with small curves."""
+"""What a person sees of ``pnl``, ``positions``, ``orders`` and ``events``: the figures that matter, per strategy, with small curves."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alchemiser.cli.chart import bar, sparkline
-from alchemiser.cli.glance import orders_text, pnl_text, positions_text
+from alchemiser.cli.glance import events_text, orders_text, pnl_text, positions_text
 
 ROW = {"session": "2025-03-03", "equity": "10000", "drawdown": 0.0, "profit": {"klm": "100", "tecl": "-20"}}
 LATER = {"session": "2025-03-04", "equity": "9000", "drawdown": 0.1, "profit": {"klm": "-50.5"}}
@@ -142,3 +142,20 @@ def test_a_curve_has_its_ends_whatever_the_values(values: list[float]) -> None:
 def test_a_share_is_a_bar(share: float, shown: str, plain: str) -> None:
     """In eighths of a character, cut off at its ends."""
     assert (shown, plain) == (bar(share, width=4), bar(share, width=4, is_plain=True))
+
+
+def test_events_are_a_line_each_and_long_ones_are_cut() -> None:
+    """An event is its number, its time, its type, what it says and what led to it, on one line; what is longer than a story is cut."""
+    place = {"sequence": 7, "at": "2025-03-03T15:50:00+00:00", "correlation": "20250303.1"}
+    rows = [
+        {**place, "type": "DaemonStopping", "causation": None, "reason": "the last session is over"},
+        {**place, "type": "TargetProposed", "causation": 6, "weights": {"TECL": 0.5}, "notes": ["x" * 1000], "is_late": False},
+    ]
+
+    first, second = events_text(rows).splitlines()
+
+    assert first == '       7  2025-03-03T15:50:00+00:00  DaemonStopping        reason="the last session is over"'
+    assert second.startswith("       7  2025-03-03T15:50:00+00:00  TargetProposed        weights={TECL 0.5}  notes=[xxx")
+    assert second.endswith("x…  <- 6")
+    assert len(second) < 320
+    assert events_text([]) == "No events.\n"

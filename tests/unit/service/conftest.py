@@ -55,7 +55,8 @@ class FakeView:
 
     def events(self, after: int, limit: int) -> Sequence[Mapping[str, Any]]:
         """Return as many numbers as were asked for."""
-        return [{"sequence": number} for number in range(max(after, 0) + 1, max(after, 0) + 1 + min(limit, 3))]
+        place = {"at": "2025-03-03T15:00:00+00:00", "type": "DaemonStopping", "correlation": None, "causation": None}
+        return [{"sequence": number, **place} for number in range(max(after, 0) + 1, max(after, 0) + 1 + min(limit, 3))]
 
     def strategies(self) -> Sequence[Mapping[str, Any]]:
         """Return one strategy."""

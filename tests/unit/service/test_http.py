@@ -90,7 +90,7 @@ async def test_questions_are_answered_without_a_token_on_loopback(client: aiohtt
 async def test_events_are_paged(client: aiohttp.ClientSession) -> None:
     """``after`` and ``limit`` select events."""
     async with client.get("/api/v1/events?after=5&limit=1") as response:
-        assert [{"sequence": 6}] == (await response.json())["events"]
+        assert [6] == [row["sequence"] for row in (await response.json())["events"]]
 
 
 @pytest.mark.parametrize("query", ["after=x", "limit=-1", "limit=0", "limit=2000", "after=9999999999999999999999", "limit=٣"])
