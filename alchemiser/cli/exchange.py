@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 import typer
 import uvloop
 
 from alchemiser.cli.exchange_progress import shown_progress
+from alchemiser.cli.exchange_switches import parse_switches, read_switches
 from alchemiser.domain.errors import DataError, UsageError
 from alchemiser.domain.market import Session
 from alchemiser.exchange.access import Credentials
@@ -25,14 +26,14 @@ from alchemiser.exchange.persistence import StateFile
 from alchemiser.exchange.recordings import read_recordings
 from alchemiser.exchange.server import ExchangeServer, ServerSettings
 from alchemiser.exchange.settings import ExchangeSettings
+from alchemiser.journal.lock import WriterLock
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.service.clock import LeapClock
 
 STATE_FILE: Final = "exchange.state"
+LOCK_FILE: Final = "exchange.lock"
 _EVERY_SECOND_UP_TO: Final = 60.0
 """Up to this speed the market moves every second; faster than that, ten thousands of quotes a second would be nobody's use."""
-
-_WHOLE_NUMBERS: Final = frozenset({"cls_cut_off_minutes", "repeated_cancel_status", "notional_decimals"})
 
 Announce = Callable[[str], None]
 
@@ -102,7 +103,7 @@ def exchange_command(
     switches = {
         **{name: str(value) for name, value in named.items() if value is not None},
         **{name: "true" for name, value in flags.items() if value},
-        **_switches(switch or []),
+        **parse_switches(switch or []),
     }
     if (key_id is None) != (secret_key is None):
         raise UsageError("--key-id and --secret-key go together; give both or neither")
@@ -132,15 +133,23 @@ def run_exchange(options: ExchangeOptions) -> None:
 async def serve_exchange(options: ExchangeOptions, *, announce: Announce | None = None, stop: asyncio.Event | None = None) -> None:
     """Serve until ``stop`` is set, or without one until SIGTERM or SIGINT; ``announce`` takes the line that says where.
 
-    Raises ``DataError`` for bars, faults or a state that cannot be used and ``ConfigError`` for a port that is taken.
+    Raises ``DataError`` for bars, faults or a state that cannot be used, ``ConfigError`` for a port that is taken and ``SafetyRefused``
+    for a state that another exchange is writing.
     """
-    server, sessions = _make_server(options)
+    with _held(options.state):
+        server, sessions = _make_server(options)
+        await _serve(server, sessions, options, announce or _write_line, stop)
+
+
+async def _serve(
+    server: ExchangeServer, sessions: tuple[Session, ...], options: ExchangeOptions, announce: Announce, stop: asyncio.Event | None
+) -> None:
     planned = _read_faults(options.faults, server.symbols)
     with _stop_on_signals(stop) as stopped:
         address = await server.start(port=options.port)
         try:
             server.plan_faults(planned)
-            (announce or _write_line)(msgspec.json.encode(address).decode())
+            announce(msgspec.json.encode(address).decode())
             async with asyncio.TaskGroup() as group:
                 with shown_progress(lambda: server.progress, sessions):
                     driving = group.create_task(server.run(linger=True), name="exchange driver")
@@ -148,6 +157,27 @@ async def serve_exchange(options: ExchangeOptions, *, announce: Announce | None 
                     driving.cancel()
         finally:
             await server.stop()
+
+
+@contextmanager
+def _held(directory: Path | None) -> Iterator[None]:
+    """Hold the state for this process alone while the block runs; with no directory there is nothing to hold."""
+    if directory is None:
+        yield
+        return
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = WriterLock.of(
+            directory / LOCK_FILE,
+            f"the exchange's state in {directory} is being written",
+            "two exchanges on one state would lose each other's orders, so this one stops",
+        )
+    except OSError as error:
+        raise DataError(f"{directory}: the exchange's state cannot be kept there ({error.strerror}); nothing was started") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _make_server(options: ExchangeOptions) -> tuple[ExchangeServer, tuple[Session, ...]]:
@@ -192,33 +222,7 @@ def _settings(options: ExchangeOptions, *, leaps: bool) -> tuple[ExchangeSetting
         "by_the_second": options.speed is not None and options.speed <= _EVERY_SECOND_UP_TO,
         "hold_for_clients": leaps,
     }
-    chosen: dict[str, dict[str, Any]] = {"core": {}, "server": {}}
-    for name, text in options.switches.items():
-        if name not in {*ExchangeSettings.__struct_fields__, *ServerSettings.__struct_fields__}:
-            raise UsageError(f"--set {name}={text}: the exchange has no switch of that name; docs/exchange.md lists them")
-        chosen["core" if name in ExchangeSettings.__struct_fields__ else "server"][name] = text.split(",") if name == "plan" else text
-    try:
-        return (
-            msgspec.convert({**core, **_numbers(chosen["core"])}, ExchangeSettings, strict=False),
-            msgspec.convert({**server, **chosen["server"]}, ServerSettings, strict=False),
-        )
-    except msgspec.ValidationError as error:
-        raise UsageError(f"--set: {error}") from error
-
-
-def _numbers(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return texts as the whole numbers they are where a switch wants one of a few."""
-    return {name: int(text) if name in _WHOLE_NUMBERS and text.isdigit() else text for name, text in fields.items()}
-
-
-def _switches(texts: list[str]) -> dict[str, str]:
-    pairs = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise UsageError(f"--set {text}: expected NAME=VALUE")
-        pairs[name.replace("-", "_")] = value
-    return pairs
+    return read_switches(options.switches, core=core, server=server)
 
 
 @contextmanager
@@ -249,9 +253,11 @@ def _read_faults(path: Path | None, listed: Sequence[str]) -> list[AnyFault]:
     try:
         faults = parse_faults(msgspec.json.decode(path.read_bytes()))
         check_symbols(faults, listed)
-        return faults
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise DataError(f"{path}: the faults cannot be read ({error.strerror}); nothing was started") from error
+    except ValueError as error:
         raise DataError(f"{path}: not a list of faults ({error}); nothing was started") from error
+    return faults
 
 
 def _date(text: str | None) -> date | None:

@@ -18,6 +18,7 @@ from alchemiser.service.logs import configure_logging
 from alchemiser.service.safety import require_live_agreement, require_private_door
 from alchemiser.service.secrets import SecretMasker, secrets_of
 from alchemiser.service.settings import RunOptions, Settings
+from alchemiser.service.settings_load import DEFAULT, LoadedSettings
 
 DAEMON = "alchemiser.service.start:run_daemon"
 
@@ -47,7 +48,9 @@ def run_command(
         "embedded.speed": speed,
         "strategies": read_strategies(strategy),
     }
-    settings = load(config, state=state, overrides=overrides).settings
+    loaded = load(config, state=state, overrides=overrides)
+    settings = loaded.settings
+    _check_whole_key(loaded)
     options = RunOptions(live_agreed=live, start=_date(start), days=days)
     _check_agreement(settings, options, {"--bars": bars, "--start": start, "--days": days, "--speed": speed})
 
@@ -61,6 +64,14 @@ def run_command(
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(repeats.beside(load_attribute(DAEMON)(settings, options, masker=masker, read_settings=read_settings)))
     raise typer.Exit(code)
+
+
+def _check_whole_key(loaded: LoadedSettings) -> None:
+    """Refuse half a key where the mode hangs on the key: a misspelt name would be a run on the embedded exchange that nobody asked for."""
+    alpaca = loaded.settings.alpaca
+    missing = "APCA_API_SECRET_KEY" if alpaca.key_id else "APCA_API_KEY_ID"
+    if loaded.places["alpaca.mode"] == DEFAULT and bool(alpaca.key_id) != bool(alpaca.secret_key):
+        raise ConfigError(f"half of the credentials is given and {missing} is not; set both, or say --embedded; nothing was started")
 
 
 def _check_agreement(settings: Settings, options: RunOptions, embedded_options: dict[str, Any]) -> None:

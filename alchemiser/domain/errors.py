@@ -70,13 +70,17 @@ class StrategyError(DataError):
 
 
 class SymphonyError(StrategyError):
-    """A symphony file is refused, with the place in the file that shows why."""
+    """A symphony is refused, with the place in its text that shows why, and its file when it came from one."""
 
-    def __init__(self, message: str, *, line: int, column: int) -> None:
-        super().__init__(f"line {line}, column {column}: {message}")
+    def __init__(self, message: str, *, line: int, column: int, file: str | None = None) -> None:
+        super().__init__(("" if file is None else f"{file}: ") + f"line {line}, column {column}: {message}")
         self.message = message
         self.line = line
         self.column = column
+
+    def within(self, file: str) -> "SymphonyError":
+        """Return the same refusal as one of this file."""
+        return SymphonyError(self.message, line=self.line, column=self.column, file=file)
 
 
 class SafetyRefused(AlchemiserError):

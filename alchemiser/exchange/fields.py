@@ -127,9 +127,9 @@ def read_client_order_id(fields: Mapping[str, Any]) -> str | None:
     return value
 
 
-def parse_order_id(text: str) -> str:
-    """Return an order id in its dashed form. Raises the 422 that the venue gives for what is no UUID."""
+def parse_order_id(text: str, named: str = "order_id") -> str:
+    """Return the id of an order, or of what is ``named``, in its dashed form. Raises the 422 that the venue gives for what is no UUID."""
     try:
         return str(UUID(text))
     except ValueError:
-        raise invalid("order_id is missing") from None
+        raise invalid(f"{named} is missing") from None

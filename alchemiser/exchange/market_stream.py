@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from aiohttp import web
 
@@ -22,8 +22,9 @@ from alchemiser.exchange.traffic import TrafficLog
 from alchemiser.exchange.wire import UNREADABLE, Batch, Encoding, MarketMessage, decode, encode
 from alchemiser.market.calendar import NEW_YORK
 
-NIGHT_FEEDS: Final = ("boats", "overnight")
-FEEDS: Final = ("sip", "iex", "delayed_sip", "test", *NIGHT_FEEDS)
+Feed = Literal["sip", "iex", "delayed_sip", "test", "boats", "overnight"]
+NIGHT_FEEDS: Final[tuple[Feed, ...]] = ("boats", "overnight")
+FEEDS: Final[tuple[Feed, ...]] = ("sip", "iex", "delayed_sip", "test", *NIGHT_FEEDS)
 _NIGHT_BEGINS, _NIGHT_ENDS = time(20), time(4)
 AUTH_SECONDS: Final = 10.0
 _DELAY: Final = timedelta(minutes=15)

@@ -89,6 +89,13 @@ class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
     cashflow_types: tuple[str, ...] = ()
 
 
+_FLOW: Final = re.compile(
+    "ALL|NONE|FILL|TRANS|MISC|ACAT[CS]|CFEE|CGD|CSD|CSW|DIV(CGL|CGS|FEE|FT|NRA|ROC|TW|TXEX)?|FEE|INT(NRA|TW)?|JNL[CS]?|MA|NC|OP[A-Z]*"
+    "|PTC|PTR|REORG|SPIN|SPLIT|FOPT|OCT"
+)
+"""The types of activities (8.6), and two words for all and for none."""
+
+
 def parse_history_filter(query: Mapping[str, str]) -> HistoryFilter:
     """Read the query of ``GET /v2/account/portfolio/history``. Raises ``ApiError`` for what cannot be read."""
     period = None
@@ -104,6 +111,8 @@ def parse_history_filter(query: Mapping[str, str]) -> HistoryFilter:
         raise invalid("start must be before end")
     default = "extended_hours" if read_flag(query, "extended_hours") else "market_hours"
     flows = read_names(query, "cashflow_types")
+    if unknown := [name for name in flows if not _FLOW.fullmatch(name)]:
+        raise invalid(f"invalid cashflow_types: {unknown[0][:40]}")
     return HistoryFilter(
         period=period,
         frame=read_choice(query, "timeframe", Frame) if query.get("timeframe") else None,

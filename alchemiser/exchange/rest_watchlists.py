@@ -72,7 +72,7 @@ class WatchlistApi:
 def _which(request: web.Request) -> dict[str, Any]:
     """Return how the request names its list. Raises the 422 of an id that is none, or of a name that is missing."""
     if "list_id" in request.match_info:
-        return {"list_id": parse_order_id(request.match_info["list_id"])}
+        return {"list_id": parse_order_id(request.match_info["list_id"], "watchlist_id")}
     name = request.query.get("name")
     if not name:
         raise invalid("watchlist name is required")

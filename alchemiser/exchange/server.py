@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from random import Random
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
@@ -34,7 +34,7 @@ from alchemiser.exchange.feed import MarketFeed
 from alchemiser.exchange.front_door import NEVER, FrontDoor, taking_back
 from alchemiser.exchange.gate import Gate, error_answer
 from alchemiser.exchange.handler import Driver
-from alchemiser.exchange.market_stream import FEEDS, NIGHT_FEEDS, MarketStream
+from alchemiser.exchange.market_stream import FEEDS, NIGHT_FEEDS, Feed, MarketStream
 from alchemiser.exchange.order_stream import OrderStream
 from alchemiser.exchange.persistence import StateFile
 from alchemiser.exchange.rate_limit import RateLimit
@@ -53,6 +53,9 @@ _STIRRING: Final = ("/v2/orders", "/v2/positions", "/v2/stocks/snapshots")
 """Paths whose requests make the market move by the second for a while: somebody trades, or prices what will be traded."""
 
 
+_Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What can be chosen about the faces.
 
@@ -69,14 +72,14 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     their own.
     """
 
-    rate_limit: int | None = None
-    data_rate_limit: int | None = None
-    order_connections: int = 1
-    market_connections: int = 1
+    rate_limit: _Count | None = None
+    data_rate_limit: _Count | None = None
+    order_connections: _Count = 1
+    market_connections: _Count = 1
     limit_at_handshake: bool = False
-    hold_slot_seconds: float = 0.0
-    symbol_limit: int | None = None
-    plan: tuple[str, ...] = FEEDS
+    hold_slot_seconds: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 0.0
+    symbol_limit: _Count | None = None
+    plan: tuple[Feed, ...] = FEEDS
     text_frames: bool = False
     deflate: bool = False
     limit_bands: bool = True

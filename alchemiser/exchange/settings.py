@@ -1,9 +1,11 @@
 """What can be chosen about the embedded exchange; the defaults are the recommended reading of the protocol reference."""
 
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+_Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=3_600_000)]
 
 
 class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,19 +51,19 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     cash: Decimal = Decimal(100_000)
-    price_decimals: int = 4
+    price_decimals: Annotated[int, msgspec.Meta(ge=0, le=9)] = 4
     smallest_order: Decimal = Decimal(1)
     cash_in_cents: bool = False
     engine: Literal["book", "paper"] = "book"
     multiplier: Literal["1", "2", "4"] = "2"
-    acknowledge_ms: int = 6
-    match_ms: int = 20
-    cancel_ms: int = 6
-    replace_ms: int = 6
+    acknowledge_ms: _Milliseconds = 6
+    match_ms: _Milliseconds = 20
+    cancel_ms: _Milliseconds = 6
+    replace_ms: _Milliseconds = 6
     impact_bps: Decimal = Decimal(1)
     collar: Decimal = Decimal("0.05")
-    partial_fill_probability: float = 0.1
-    quote_life_seconds: int | None = None
+    partial_fill_probability: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
+    quote_life_seconds: Annotated[int, msgspec.Meta(ge=1)] | None = None
     shorting_enabled: bool = True
     legacy_account_fields: bool = False
     refuse_margin_deficits: bool = True

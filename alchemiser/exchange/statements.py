@@ -114,6 +114,8 @@ def configured(configuration: Configuration, changes: object) -> Configuration:
     if not isinstance(changes, dict):
         raise bad_request("request body format is invalid")
     known = {name: value for name, value in changes.items() if name in Configuration.__struct_fields__}
+    if type(known.get("max_margin_multiplier")) is int:  # A number or a text, as everywhere (1.3).
+        known["max_margin_multiplier"] = str(known["max_margin_multiplier"])
     try:
         after = msgspec.convert({**msgspec.structs.asdict(configuration), **known}, Configuration)
     except msgspec.ValidationError as error:

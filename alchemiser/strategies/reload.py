@@ -80,7 +80,7 @@ class Reloader:
         try:
             new = load_strategy(replace(self._sources[old.name], source=str(file)))
         except StrategyError as error:
-            return Unusable(old.name, f"{file}: {error}")
+            return Unusable(old.name, str(error))
         if isinstance(old, SymphonyStrategy) and isinstance(new, SymphonyStrategy):
             return Changed(new, file, difference(old.symphony, new.symphony) or ("nothing that would change a decision",))
         return Changed(new, file, ("it could not run before",))

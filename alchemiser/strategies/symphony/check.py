@@ -55,8 +55,11 @@ Building = Generator[Item, Node, Node]
 
 def check_file(path: Path) -> Symphony:
     """Read and check a symphony file. Raises ``StrategyError`` when it cannot be opened, ``SymphonyError`` when it is refused."""
-    with _collector_at_rest():
-        return check(read_file(path))
+    try:
+        with _collector_at_rest():
+            return check(read_file(path))
+    except SymphonyError as error:
+        raise error.within(str(path)) from error
 
 
 def check_bytes(raw: bytes) -> Symphony:

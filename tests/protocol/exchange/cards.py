@@ -1265,6 +1265,15 @@ ACCOUNT_ROWS: Final[list[Row]] = [
         "a multiplier that is none",
         (Call("PATCH", "/v2/account/configurations", {"max_margin_multiplier": "3"}, status=400, has=BAD),),
     ),
+    (
+        "8.2",
+        "a multiplier as a number",
+        (
+            Call("PATCH", "/v2/account/configurations", {"max_margin_multiplier": 2}, has={"max_margin_multiplier": "2"}),
+            Call("PATCH", "/v2/account/configurations", {"max_margin_multiplier": 3}, status=400, has=BAD),
+            Call("PATCH", "/v2/account/configurations", {"max_margin_multiplier": True}, status=400, has=BAD),
+        ),
+    ),
     ("8.2", "not an object", (Call("PATCH", "/v2/account/configurations", [1], status=400, has=BAD),)),
     (
         "8.2",
@@ -1562,6 +1571,7 @@ ACCOUNT_ROWS: Final[list[Row]] = [
     ),
     ("8.8", "a name that is missing", (get("/v2/watchlists:by_name", INVALID, 422),)),
     ("8.8", "a list that is unknown", (get(f"/v2/watchlists/{UNKNOWN}", NOT_FOUND, 404),)),
+    ("8.8", "an id of a list that is none", (get("/v2/watchlists/mine", {**INVALID, "message": "watchlist_id is missing"}, 422),)),
     (
         "8.8",
         "a symbol that is not in the list",

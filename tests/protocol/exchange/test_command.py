@@ -18,7 +18,8 @@ import pytest
 from alchemiser.cli import exchange as command
 from alchemiser.cli.app import run
 from alchemiser.cli.exchange import ExchangeOptions, serve_exchange
-from alchemiser.domain.errors import AlchemiserError, ConfigError, DataError, SafetyRefused
+from alchemiser.cli.exchange_switches import parse_switches, read_switches, switch_table
+from alchemiser.domain.errors import AlchemiserError, ConfigError, DataError, SafetyRefused, UsageError
 from alchemiser.exchange.assembly import SYNTHETIC_LAST_DAY
 from tests.protocol.exchange.harness import running
 
@@ -108,6 +109,25 @@ async def test_a_state_folder_is_continued(tmp_path: Path) -> None:
         assert (await serving.get("/v2/account"))["account_number"] == first["account_number"]
 
 
+async def test_a_state_folder_has_one_exchange(tmp_path: Path) -> None:
+    """A second exchange on the state of a running one is refused, names its holder, and leaves the first alone; when that ends it may."""
+    async with Serving(state=tmp_path / "a b") as serving:
+        refusal = await refused(state=tmp_path / "a b")
+        assert isinstance(refusal, SafetyRefused)
+        assert f"process {os.getpid()}" in str(refusal)
+        assert (await serving.get("/v2/account"))["status"] == "ACTIVE"
+    async with Serving(state=tmp_path / "a b"):
+        pass
+
+
+async def test_a_state_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    """A state below a file is a data error that names the folder."""
+    (tmp_path / "file").touch()
+    refusal = await refused(state=tmp_path / "file" / "state")
+    assert isinstance(refusal, DataError)
+    assert str(tmp_path / "file" / "state") in str(refusal)
+
+
 async def test_faults_come_from_a_file(tmp_path: Path) -> None:
     """A list of faults in a file is planned from the start."""
     path = tmp_path / "faults.json"
@@ -164,12 +184,55 @@ async def test_nobody_else_can_reach_it() -> None:
         ["--engine", "steam"],
         ["--rate-limit", "0"],
         ["--set", "hold_slot_seconds=long"],
+        ["--set", "hold_slot_seconds=nan"],
+        ["--set", "rate_limit=0"],
+        ["--set", "match_ms=-5"],
+        ["--set", "collar=NaN"],
+        ["--set", "impact_bps=Infinity"],
+        ["--set", "smallest_order=-1"],
+        ["--set", "interest_rate=x"],
+        ["--set", "partial_fill_probability=2"],
+        ["--set", "price_decimals=-1"],
+        ["--set", "plan=iex,gold"],
+        ["--set", "plan="],
+        ["--set", "splits=perhaps"],
+        ["--set", "cls_cut_off_minutes=7"],
     ],
 )
 def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Arguments that make no sense are wrong usage, said in one line and with exit code 2."""
     assert run(["exchange", *arguments]) == 2
     assert capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("switch", "told"),
+    [
+        ("splits=perhaps", "splits=perhaps: expected true or false; nothing was started"),
+        ("multiplier=3", "multiplier=3: expected 1 or 2 or 4; nothing was started"),
+        ("rate_limit=0", "rate_limit=0: expected a whole number of at least 1 or none; nothing was started"),
+        ("collar=NaN", "collar=NaN: expected a number of at least 0; nothing was started"),
+        ("partial_fill_probability=2", "partial_fill_probability=2: expected a number from 0 to 1; nothing was started"),
+        ("colour=blue", "--set colour=blue: the exchange has no switch of that name; it has acknowledge_ms, auction_remainder, "),
+    ],
+)
+def test_a_refused_switch_says_what_it_may_be(switch: str, told: str) -> None:
+    """The message names the switch, what was given, and what is possible."""
+    with pytest.raises(UsageError) as refusal:
+        read_switches(parse_switches([switch]), core={}, server={})
+    assert str(refusal.value).startswith(told)
+
+
+def test_no_limit_can_be_asked_for() -> None:
+    """``none`` takes a limit away, and lists are given with commas."""
+    _, server = read_switches(parse_switches(["rate-limit=none", "plan=iex,test"]), core={}, server={"rate_limit": 7})
+    assert (server.rate_limit, server.plan) == (None, ("iex", "test"))
+
+
+def test_the_page_lists_every_switch() -> None:
+    """The table in the documentation is that of the code."""
+    page = (Path(__file__).parents[3] / "docs" / "exchange.md").read_text(encoding="utf-8")
+    assert switch_table() in page, f"docs/exchange.md lacks this table:\n{switch_table()}"
 
 
 def test_the_options_reach_the_exchange(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,13 @@ def test_embedded_wins_over_credentials(alchemiser: Command, monkeypatch: pytest
     assert ["paper", "embedded"] == [settings.alpaca.mode for settings, _ in STARTED]
 
 
+def test_half_a_key_does_not_keep_the_embedded_exchange_from_being_asked_for(alchemiser: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was said aloud needs no key at all, so half of one is nobody's mistake."""
+    monkeypatch.setenv("APCA_API_KEY_ID", "key-id")
+
+    assert alchemiser("run", "--embedded").code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
@@ -93,6 +100,8 @@ def test_what_does_not_go_together_is_refused_before_the_start(
         ({"ALCHEMISER_ALPACA__MODE": "live"}, (), 4, "--live was not given"),
         ({"ALCHEMISER_ALPACA__MODE": "live"}, ("--live",), 4, "needs alpaca.account_number"),
         ({"ALCHEMISER_ALPACA__MODE": "live", "ALCHEMISER_ALPACA__ACCOUNT_NUMBER": "A1"}, ("--live",), 3, "live trading needs credentials"),
+        ({"APCA_API_KEY_ID": "key-id"}, (), 3, "half of the credentials is given and APCA_API_SECRET_KEY is not"),
+        ({"APCA_API_SECRET_KEY": "secret-key"}, (), 3, "half of the credentials is given and APCA_API_KEY_ID is not"),
         ({"ALCHEMISER_SERVICE__HTTP": "0.0.0.0:1"}, (), 4, "there is no service.token"),
         ({"ALCHEMISER_ALPACA__MODE": "paper"}, ("--days", "1", "--bars", "b"), 2, "--bars, --days: only the embedded market has this"),
     ],

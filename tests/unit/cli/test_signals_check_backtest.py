@@ -114,7 +114,7 @@ def test_one_failed_strategy_stops_no_other(bars: Path, command: Command) -> Non
     assert code == 3
     assert list(statuses) == ["switch", "broken", "missing", "tecel"]
     assert statuses["switch"] == ("ok", None)
-    assert statuses["broken"] == ("failed", "line 2, column 4: unknown operator 'filtre'; did you mean filter?")
+    assert statuses["broken"] == ("failed", "broken.clj: line 2, column 4: unknown operator 'filtre'; did you mean filter?")
     assert "no bars of GONE: neither GONE.csv nor GONE.parquet" in statuses["missing"][1]
     assert "did you mean tecl?" in statuses["tecel"][1]
     assert answer["target"] == {"SPY": 0.25}
@@ -135,7 +135,7 @@ def test_signals_in_words(bars: Path, command: Command) -> None:
     assert "Targets on the closes of 2025-03-06" in text
     assert "switch: SPY 100.00%" in text
     assert "line 2: cumulative-return(SPY, 1) 2 > 0: yes" in text
-    assert "broken: failed, line 2, column 4" in text
+    assert "broken: failed, broken.clj: line 2, column 4" in text
     assert "account: SPY 50.00%" in text
 
 

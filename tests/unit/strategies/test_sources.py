@@ -75,6 +75,7 @@ def test_one_bad_strategy_stops_only_itself(tmp_path: Path) -> None:
     assert ["a", "c"] == [strategy.name for strategy in loaded]
     assert list(refused) == ["b"]
     assert isinstance(refused["b"], SymphonyError)
+    assert str(refused["b"]).startswith(f"{bad}: line 1, column 1: ")
 
 
 def test_a_file_in_the_folder_goes_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,6 +113,7 @@ def test_cash_flows_are_told_by_type_and_bucket() -> None:
         ({"intraday_reporting": "always"}, "invalid intraday_reporting: always"),
         ({"pnl_reset": "weekly"}, "invalid pnl_reset: weekly"),
         ({"start": "soon"}, "invalid start: soon"),
+        ({"cashflow_types": "DIV,GIFTS"}, "invalid cashflow_types: GIFTS"),
         ({"start": "2025-01-07", "end": "2025-01-06"}, "start must be before end"),
         ({"start": "2025-01-06", "end": "2025-01-07", "period": "1D"}, "only two of start, end and period can be specified"),
         ({"period": "6M", "timeframe": "5Min"}, "intraday history is limited to 30 days"),
