@@ -23,10 +23,9 @@ class Quota:
         self._reset = 0.0
         self._in_flight = 0
 
-    @property
-    def remaining(self) -> int | None:
-        """Requests left by the last answer, less those on their way; ``None`` when nothing is known."""
-        return None if self._remaining is None else self._remaining - self._in_flight
+    def remaining(self, now: float) -> int | None:
+        """Return the requests left in this minute by its last answer, less those on their way; ``None`` when nothing is known of it."""
+        return None if self._remaining is None or now >= self._reset else self._remaining - self._in_flight
 
     def wait_seconds(self, now: float, *, is_order: bool) -> float:
         """Return how long to wait before a request may be sent: 0 when it may go at once. ``now`` is in seconds of the epoch."""

@@ -102,8 +102,8 @@ class AlpacaVenue:
 
     @property
     def requests_left(self) -> int | None:
-        """How many requests the trading host still allows in this minute; ``None`` until it has told."""
-        return self._trading.quota.remaining
+        """How many requests the trading host still allows in this minute; ``None`` until an answer of this minute has told."""
+        return self._trading.quota.remaining(self._clock.now().timestamp())
 
     @property
     def requests(self) -> dict[tuple[str, str, str], int]:

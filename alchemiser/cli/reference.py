@@ -105,6 +105,8 @@ def full_exposition() -> str:
         guards_tripped={"": 0},
         drawdown=0.0,
         below_peak={"": Decimal(0)},
+        now=datetime(2025, 1, 2, tzinfo=UTC),
+        started_at=datetime(2025, 1, 2, tzinfo=UTC),
         last_decision_at=datetime(2025, 1, 2, tzinfo=UTC),
     )
     metrics = DaemonMetrics(lambda: gauges)

@@ -16,6 +16,7 @@ from alchemiser.domain.events import (
     ReconciliationFailed,
     ResultReported,
     StreamConnected,
+    StreamLost,
     SymbolCleared,
     TradingStateChanged,
 )
@@ -244,9 +245,15 @@ class Answers(JournaledView):
         if clear:
             await self._bus.durable()
             return {"cleared": clear}
+        if isinstance(self._state.overview.streams.get("orders"), StreamLost):
+            raise NotReady("the order stream is away: what it misses is asked for as soon as it is connected. Nothing was compared")
         outcome = await self._reconciliations.ask(reason, patience_seconds=RECONCILIATION_SECONDS)
         if outcome is None:
-            raise NotReady(f"the comparison has not ended within {RECONCILIATION_SECONDS:g} s; `alchemiser status` shows it when it has")
+            failed = self._state.overview.reconciliation_failed
+            why = f" (so far: {failed.error})" if failed is not None else ""
+            raise NotReady(
+                f"the comparison has not ended within {RECONCILIATION_SECONDS:g} s{why}; `alchemiser status` shows it when it has"
+            )
         if isinstance(outcome, ReconciliationFailed):
             raise NotReady(f"the venue could not be compared with: {outcome.error}")
         return {"reconciliation": self.reconciliation(), "parked": sorted(self._state.parked.by_symbol)}
@@ -281,6 +288,8 @@ class Answers(JournaledView):
             events_published=self._bus.last_sequence,
             off_backtest_bps={one.strategy: one.compared.difference_bps for one in compared if one.compared},
             beyond_backtest=len(overview.day.beyond) if overview.day else 0,
+            now=self._now(),
+            started_at=overview.started.at if overview.started else None,
             last_decision_at=overview.decision.at if overview.decision else None,
         )
 

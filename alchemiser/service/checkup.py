@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +37,7 @@ from alchemiser.exchange.bars import BarFolder
 from alchemiser.journal.reader import JournalReader
 from alchemiser.market.calendar import TradingCalendar, new_york_date
 from alchemiser.market.store.store import BarStore, needs_pyarrow
+from alchemiser.service.flush_speed import measure_flush
 from alchemiser.service.http_address import split_address
 from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.roster import broker_remarks, load_roster
@@ -48,6 +48,9 @@ from alchemiser.service.state_file import read_http_address
 
 FREE_BYTES_WANTED: Final = 1_000_000_000
 FREE_BYTES_NEEDED: Final = 100_000_000
+FLUSH_SECONDS_AT_MOST: Final = 0.1
+"""A disk that is never quicker than this makes every order wait for it."""
+
 OFFSET_SECONDS_WANTED: Final = 1.0
 OFFSET_SECONDS_AT_MOST: Final = 10.0
 ANY_SYMBOL: Final = "SPY"
@@ -185,8 +188,7 @@ def _store(settings: Settings) -> Iterator[Finding]:
 def _state(state: Path) -> Iterator[Finding]:
     place = state if state.exists() else next(parent for parent in state.absolute().parents if parent.exists())
     try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
+        flush = measure_flush(place)
     except OSError as error:
         problem = ConfigError(f"nothing can be written to {place} ({error.strerror})")
         yield _problem("state", problem, "give another --state, or the directory to the user that runs the daemon")
@@ -204,6 +206,12 @@ def _state(state: Path) -> Iterator[Finding]:
         yield _warning("state", text, "make room")
     else:
         yield _ok("state", text)
+    quickest, slowest = flush.quickest_seconds, flush.slowest_seconds
+    text = f"{place}: a write is durable after {quickest * 1000:.1f} to {slowest * 1000:.1f} ms"
+    if quickest > FLUSH_SECONDS_AT_MOST:
+        yield _warning("disk", text, "every order waits for the disk: put service.state on a quick one")
+    else:
+        yield _ok("disk", text)
 
 
 def _journal(state: Path) -> Iterator[Finding]:

@@ -106,8 +106,13 @@ def _money(gauges: Gauges) -> Iterator[Metric]:
     yield _value(
         "live_backtest_beyond", "Strategies whose last session was further from its backtest than the limit.", gauges.beyond_backtest
     )
-    if gauges.last_decision_at is not None:
-        yield _value("last_decision_timestamp_seconds", "When the last decision was due.", gauges.last_decision_at.timestamp())
+    for name, moment, text in (
+        ("clock", gauges.now, "The daemon's own clock: market time, which on an embedded exchange is not the wall's."),
+        ("started", gauges.started_at, "When the daemon started, by its own clock."),
+        ("last_decision", gauges.last_decision_at, "When the last decision was due, by the daemon's own clock."),
+    ):
+        if moment is not None:
+            yield _value(f"{name}_timestamp_seconds", text, moment.timestamp())
 
 
 def _bus(gauges: Gauges) -> Iterator[Metric]:

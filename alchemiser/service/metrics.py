@@ -48,7 +48,7 @@ LABEL_VALUES_AT_MOST: Final = 64
 
 EXPOSITION: Final = "alchemiser.service.exposition:Exposition"
 
-_COMMIT_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+_COMMIT_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _REQUEST_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _DECISION_BUCKETS: Final = (1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 240.0, 480.0)
 _SLIPPAGE_BUCKETS: Final = (-50.0, -20.0, -10.0, -5.0, 0.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
@@ -58,6 +58,7 @@ _TURN_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0,
 class Gauges(msgspec.Struct, frozen=True, kw_only=True):
     """What is read at a scrape. Money in dollars; ages in seconds, absent while a stream has brought nothing yet.
 
+    ``now`` is the time by the daemon's own clock, as are the other moments: on an embedded exchange it is not the wall's.
     ``drawdown`` is how far the equity is below its peak, as a share of it; ``below_peak`` how far a strategy's profit is below its own.
     ``off_backtest_bps`` is how far each strategy's last session was from its backtest, ``beyond_backtest`` how many were beyond the limit.
     """
@@ -79,6 +80,8 @@ class Gauges(msgspec.Struct, frozen=True, kw_only=True):
     ledger_differences: int = 0
     symbols_parked: int = 0
     tasks: int = 0
+    now: datetime | None = None
+    started_at: datetime | None = None
     last_decision_at: datetime | None = None
     off_backtest_bps: Mapping[str, Decimal] = {}
     beyond_backtest: int = 0

@@ -12,10 +12,10 @@ def headers(remaining: int, reset: float = NOW + 30, limit: int = 200) -> dict[s
 def test_nothing_is_held_back_before_the_first_answer() -> None:
     """Without headers there is no quota."""
     quota = Quota()
-    assert quota.remaining is None
+    assert quota.remaining(NOW) is None
     assert quota.wait_seconds(NOW, is_order=False) == 0
     quota.observe({})
-    assert quota.remaining is None
+    assert quota.remaining(NOW) is None
 
 
 def test_a_used_up_quota_waits_for_its_reset() -> None:
@@ -24,7 +24,7 @@ def test_a_used_up_quota_waits_for_its_reset() -> None:
     quota.observe(headers(0))
     assert quota.wait_seconds(NOW, is_order=True) == 30
     assert quota.wait_seconds(NOW + 30, is_order=True) == 0
-    assert quota.remaining is None
+    assert quota.remaining(NOW + 30) is None
 
 
 def test_reads_leave_a_share_for_orders() -> None:
@@ -37,13 +37,21 @@ def test_reads_leave_a_share_for_orders() -> None:
     assert quota.wait_seconds(NOW, is_order=False) == 0
 
 
+def test_a_minute_that_is_over_says_nothing() -> None:
+    """A daemon that asks for nothing for an hour would otherwise tell all that time of the few requests of its last minute."""
+    quota = Quota()
+    quota.observe(headers(3))
+    assert quota.remaining(NOW + 29) == 3
+    assert quota.remaining(NOW + 30) is None
+
+
 def test_requests_on_their_way_count() -> None:
     """What was sent and is not answered yet has used its part of the quota."""
     quota = Quota()
     quota.observe(headers(2))
     quota.sent()
     quota.sent()
-    assert quota.remaining == 0
+    assert quota.remaining(NOW) == 0
     assert quota.wait_seconds(NOW, is_order=True) == 30
     quota.ended()
     assert quota.wait_seconds(NOW, is_order=True) == 0
@@ -54,10 +62,10 @@ def test_answers_that_overtake_one_another() -> None:
     quota = Quota()
     quota.observe(headers(5))
     quota.observe(headers(7))
-    assert quota.remaining == 5
+    assert quota.remaining(NOW) == 5
     quota.observe(headers(200, reset=NOW + 90))
     quota.observe(headers(1, reset=NOW + 30))
-    assert quota.remaining == 200
+    assert quota.remaining(NOW) == 200
 
 
 def test_a_refusal_stops_everything_until_the_reset() -> None:
@@ -91,6 +99,6 @@ def test_headers_that_are_no_numbers_are_ignored() -> None:
     quota = Quota()
     quota.observe({"X-RateLimit-Remaining": "many", "X-RateLimit-Reset": "soon"})
     quota.observe({"X-RateLimit-Remaining": "3"})
-    assert quota.remaining is None
-    quota.observe({"X-RateLimit-Remaining": "3", "X-RateLimit-Reset": str(int(NOW))})
-    assert quota.remaining == 3
+    assert quota.remaining(NOW) is None
+    quota.observe({"X-RateLimit-Remaining": "3", "X-RateLimit-Reset": str(int(NOW) + 1)})
+    assert quota.remaining(NOW) == 3

@@ -643,11 +643,25 @@ def test_a_comparison_that_failed_or_takes_too_long_is_refused_in_words(tmp_path
         house.live(*MORNING)
         with pytest.raises(NotReady, match="has not ended within 45 s"):
             await house.answers.control("reconcile", {})
+        house.live(ReconciliationFailed(at=NOON, reason="gap", code="venue_unavailable", error="no answer", retries=True))
+        with pytest.raises(NotReady, match=r"within 45 s \(so far: no answer\)"):
+            await house.answers.control("reconcile", {})
         failed = ReconciliationFailed(at=NOON, reason="x", code="credentials_refused", error="unauthorized.", retries=False)
         house.bus.subscribe_inline("venue", (ReconciliationDue,), lambda envelope: house.live(failed))
         with pytest.raises(NotReady, match="could not be compared with: unauthorized"):
             await house.answers.control("reconcile", {})
         assert house.answers.status()["reconciliation"]["failed"]["code"] == "credentials_refused"
+
+    asked(tmp_path, play)
+
+
+def test_without_the_order_stream_nothing_is_compared(tmp_path: Path) -> None:
+    """Nobody waits for an answer that only a new connection can bring."""
+
+    async def play(house: House) -> None:
+        house.live(*MORNING, StreamLost(at=NOON, stream="orders", reason="away"))
+        with pytest.raises(NotReady, match="the order stream is away: what it misses is asked for"):
+            await house.answers.control("reconcile", {})
 
     asked(tmp_path, play)
 

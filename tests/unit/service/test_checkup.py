@@ -23,9 +23,11 @@ from alchemiser.exchange.assets import asset_json, listed
 from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar, new_york_date
 from alchemiser.market.store.store import BarStore
+from alchemiser.service import checkup
 from alchemiser.service.bar_import import ImportWish, files_of, import_files
 from alchemiser.service.checkup import CALENDAR_AHEAD, Finding, check_up
 from alchemiser.service.clock import WallClock
+from alchemiser.service.flush_speed import FlushSpeed
 from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.settings_load import load_settings
 from alchemiser.service.state_file import HttpAddress, write_http_address
@@ -127,7 +129,7 @@ async def test_a_machine_without_an_account_can_start() -> None:
 
     assert texts(findings, "problem") == []
     assert ["secrets: without service.token the daemon cannot be paused or halted over HTTP"] == texts(findings, "warning")
-    assert {"settings", "secrets", "agreement", "strategies", "state", "journal", "door", "venue"} == {
+    assert {"settings", "secrets", "agreement", "strategies", "state", "disk", "journal", "door", "venue"} == {
         finding.check for finding in findings
     }
 
@@ -394,6 +396,20 @@ async def test_room_for_the_journal_is_checked(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=free))
 
     assert verdict in [finding.verdict for finding in await findings_of({}) if finding.check == "state"]
+
+
+@pytest.mark.usefixtures("place")
+async def test_a_slow_disk_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is never quick: a slow moment among quick ones is no reason to move the journal."""
+
+    async def found(quickest: float, slowest: float) -> list[tuple[str, str]]:
+        monkeypatch.setattr(checkup, "measure_flush", lambda place: FlushSpeed(quickest, slowest))
+        return [(finding.verdict, finding.text) for finding in await findings_of({}) if finding.check == "disk"]
+
+    ((verdict, text),) = await found(0.002, 0.7)
+    assert (verdict, text.partition(": ")[2]) == ("ok", "a write is durable after 2.0 to 700.0 ms")
+    ((verdict, _),) = await found(0.3, 0.7)
+    assert verdict == "warning"
 
 
 async def test_a_whole_journal_is_fine_and_a_broken_one_is_not(place: Path) -> None:

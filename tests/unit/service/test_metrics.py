@@ -62,6 +62,8 @@ GAUGES = Gauges(
     unrealised={"tecl": Decimal("-2")},
     trading_state="active",
     events_published=12,
+    now=AT,
+    started_at=AT,
     last_decision_at=AT,
 )
 
@@ -146,6 +148,8 @@ def test_gauges_are_read_at_the_scrape(metrics: DaemonMetrics) -> None:
         "cash_dollars": 5.5,
         'realised_dollars{strategy="tecl"}': 1.25,
         'unrealised_dollars{strategy="tecl"}': -2.0,
+        "clock_timestamp_seconds": AT.timestamp(),
+        "started_timestamp_seconds": AT.timestamp(),
         "last_decision_timestamp_seconds": AT.timestamp(),
         "bus_events_total": 12.0,
         'bus_handled_total{handler="ledger"}': 7.0,
