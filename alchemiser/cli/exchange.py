@@ -144,7 +144,7 @@ async def serve_exchange(options: ExchangeOptions, *, announce: Announce | None 
 async def _serve(
     server: ExchangeServer, sessions: tuple[Session, ...], options: ExchangeOptions, announce: Announce, stop: asyncio.Event | None
 ) -> None:
-    planned = _read_faults(options.faults, server.symbols)
+    planned = read_faults(options.faults, server.symbols)
     with _stop_on_signals(stop) as stopped:
         address = await server.start(port=options.port)
         try:
@@ -247,7 +247,8 @@ def _write_line(text: str) -> None:
     sys.stdout.flush()
 
 
-def _read_faults(path: Path | None, listed: Sequence[str]) -> list[AnyFault]:
+def read_faults(path: Path | None, listed: Sequence[str]) -> list[AnyFault]:
+    """Return the faults of a file, none without one. Raises ``DataError`` that names the file and what in it cannot be."""
     if path is None:
         return []
     try:

@@ -43,6 +43,10 @@ class RunningExchange:
         """Give a symbol a quote, which stays until the session closes."""
         self.control("POST", "quote", {"symbol": symbol, "bid": bid, "bid_size": size, "ask": ask, "ask_size": size})
 
+    def fault(self, kind: str, **members: Any) -> None:
+        """Plan a fault of the menu: ``fault("http", path="/v2/orders", status=503)``. Raises ``HTTPError`` for one that cannot be."""
+        self.control("POST", "faults", {"kind": kind, **members})
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""

@@ -154,13 +154,13 @@ class FaultBook:
         """Whether the market refuses a replacement."""
         return self._update_strikes(RefuseReplace, symbol, at)
 
-    def note_execution(self, symbol: str, execution_id: str, now: datetime) -> None:
-        """Take an execution as an occasion of being broken or corrected later."""
+    def note_execution(self, symbol: str, execution_id: str, at: datetime) -> None:
+        """Take an execution, made at that time, as an occasion of being broken or corrected later."""
         if not self._faults:
             return
-        for fault in self._armed(Bust, now):
+        for fault in self._armed(Bust, at):
             if fault.symbol in (None, symbol) and self._strikes(fault):
-                self._late.append(LateChange(now + timedelta(seconds=fault.seconds), execution_id, fault))
+                self._late.append(LateChange(at + timedelta(seconds=fault.seconds), execution_id, fault))
                 return
 
     def late_changes(self, now: datetime) -> list[LateChange]:

@@ -289,7 +289,7 @@ class Driver:
             return
         for update in updates:
             if update.qty is not None and update.previous_execution_id is None:
-                self._faults.note_execution(update.state.symbol, update.execution_id or "", self._now)
+                self._faults.note_execution(update.state.symbol, update.execution_id or "", update.at)
 
     def _change_executions(self, now: datetime) -> None:
         """Break and correct the executions whose fault is due; one that can no longer be changed stays, and the log says so."""
