@@ -21,7 +21,10 @@ KEPT_DAYS = 10
 
 
 class RebalancesMemory(msgspec.Struct, kw_only=True):
-    """The number of the latest rebalance by session, the sessions that have had their decision, and the rebalances that matter now."""
+    """The number of the latest rebalance by session, the sessions that have had their decision, and the rebalances that matter now.
+
+    ``due`` is the latest decision while it has neither a plan nor an end.
+    """
 
     numbers: dict[str, int]
     settled: dict[str, None]
@@ -51,6 +54,11 @@ class Rebalances(Remembering):
         """Return the id of the plan that has not ended, if there is one."""
         return None if self.unfinished is None else self.unfinished.rebalance_id
 
+    @property
+    def undecided(self) -> DecisionDue | FlattenOrdered | None:
+        """The decision that has neither a plan nor an end, if there is one; of an earlier process, when nobody is at it."""
+        return self._due
+
     def is_settled(self, session: date) -> bool:
         """Whether the session has its decision: a plan was made, or it was stated why there is none."""
         return session.isoformat() in self._settled
@@ -67,9 +75,12 @@ class Rebalances(Remembering):
             case RebalancePlanned() as plan if not is_of_a_kill(plan.rebalance_id):
                 self._settled[plan.session.isoformat()] = None
                 self.unfinished = plan
+                if self._due is not None and self._due.rebalance_id == plan.rebalance_id:
+                    self._due = None
             case RebalanceCompleted() | RebalanceParked() as end:
                 if self._due is not None and self._due.rebalance_id == end.rebalance_id:
                     self._settled[self._due.session.isoformat()] = None
+                    self._due = None
                 if self.unfinished is not None and self.unfinished.rebalance_id == end.rebalance_id:
                     self.unfinished = None  # One that a newer plan has taken the place of ends after that plan was made.
                 self.last = end

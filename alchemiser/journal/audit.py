@@ -178,8 +178,9 @@ class Audit:
         sign = fill.side.sign
         problems = []
         while self._unbooked and (first := self._unbooked.popleft()) != event.execution_id:
-            # Fills are booked in their order; only those at the end of a journal may still wait for it.
-            problems.append(f"execution {first} of order {self._fills[first].client_order_id} was passed over in booking")
+            # Fills are booked in their order; only those at the end of a journal may still wait for it, and who was taken back never is.
+            if first not in self._broken:
+                problems.append(f"execution {first} of order {self._fills[first].client_order_id} was passed over in booking")
         shares = sum((entry.quantity for entry in event.entries), ZERO)
         if shares != sign * fill.quantity:
             problems.append(f"{shares} shares are booked for execution {event.execution_id} of {sign * fill.quantity}")

@@ -73,6 +73,7 @@ class _Fold:
         self._fill_order: dict[str, int] = {}
         self._newest_booked = 0
         self._booked: dict[str, Decimal] = {}
+        self._broken: set[str] = set()
         self._shares: dict[str, dict[str, Decimal]] = {}
         self._positions: dict[str, Decimal] = {}
         self._strategy_positions: dict[str, dict[str, Decimal]] = {}
@@ -152,7 +153,8 @@ class _Fold:
                 self._problems.append(f"{symbol}: booked fills add up to {filled} shares, the strategies hold {held}")
 
     def _unbooked(self) -> tuple[str, ...]:
-        return tuple(execution_id for execution_id in self._fills if execution_id not in self._booked)
+        # What was taken back before its turn came is never booked.
+        return tuple(execution_id for execution_id in self._fills if execution_id not in self._booked and execution_id not in self._broken)
 
     def _intended(self, sequence: int, event: OrderIntended) -> None:
         name = event.order.client_order_id
@@ -199,6 +201,7 @@ class _Fold:
         self._cash -= fill.side.sign * fill.quantity * fill.price
 
     def _break(self, fill: Fill) -> None:
+        self._broken.add(fill.execution_id)
         self._positions[fill.symbol] = self._positions.get(fill.symbol, ZERO) - fill.side.sign * fill.quantity
         self._cash += fill.side.sign * fill.quantity * fill.price
         for strategy, quantity in self._shares.get(fill.execution_id, {}).items():
@@ -213,6 +216,8 @@ class _Fold:
             )
         self._booked[event.execution_id] = booked
         self._newest_booked = max(self._newest_booked, self._fill_order.get(event.execution_id, 0))
+        if event.execution_id in self._broken:
+            return  # It was on its way when the execution was taken back, and books nothing any more.
         self._shares[event.execution_id] = {entry.strategy: entry.quantity for entry in event.entries}
         for entry in event.entries:
             self._move(entry.strategy, event.symbol, entry.quantity)

@@ -69,8 +69,9 @@ class DayFacts(msgspec.Struct, kw_only=True):
 
     ``equity`` is the account's before the session, ``shares`` the parts of it that the strategies have. ``start`` is what the books held
     when the session before had ended, ``marks`` the closes of that session where they are known. ``held`` is what the books held when the
-    plan was made, before anything was crossed; ``standing`` what each strategy had traded to last. ``fees`` is what was charged for
-    trading, ``income`` all other cash without a trade. ``spoilt`` says why no strategy of the session can be compared, ``spoilt_of`` why
+    plan was made, before anything was crossed; ``standing`` what each strategy had traded to last. ``orders`` and ``broken`` are the orders
+    of executions, and the executions that were taken back, by their ids. ``fees`` is what was charged for trading, ``income`` all other
+    cash without a trade. ``spoilt`` says why no strategy of the session can be compared, ``spoilt_of`` why
     one cannot; ``no_plan`` why there was none.
     """
 
@@ -85,6 +86,7 @@ class DayFacts(msgspec.Struct, kw_only=True):
     plan: RebalancePlanned | None = None
     held: dict[str, dict[str, Decimal]] = {}
     orders: dict[str, str] = {}
+    broken: dict[str, None] = {}
     trades: dict[str, Traded] = {}
     fees: dict[str, Decimal] = {}
     income: dict[str, Decimal] = {}
@@ -177,7 +179,9 @@ class DayRecord(Remembering):
                 today.answers[event.strategy] = _without_its_path(event)
             case StrategyReloaded(strategy=name) if name in today.answers:
                 today.spoilt_of[name] = "its file was changed after the decision"
-            case DecisionMissed(reason=reason) | RebalanceParked(reason=reason) if today.plan is None:
+            case DecisionMissed(reason=reason) if today.plan is None:
+                today.no_plan = reason
+            case RebalanceParked(rebalance_id=key, reason=reason) if today.plan is None and self._is_of_today(key):
                 today.no_plan = reason
             case RebalancePlanned() as plan:
                 self._plan(plan)
@@ -185,6 +189,9 @@ class DayRecord(Remembering):
                 today.spoilt = f"the kill switch was pulled by {by}"
             case _:
                 pass
+
+    def _is_of_today(self, rebalance_id: str) -> bool:
+        return self.today.decision is not None and self.today.decision.rebalance_id == rebalance_id
 
     def _plan(self, plan: RebalancePlanned) -> None:
         today = self.today
@@ -213,7 +220,7 @@ class DayRecord(Remembering):
         match event:
             case OrderFilled(fill=fill):
                 today.orders[fill.execution_id] = fill.client_order_id
-            case FillBooked(execution_id=key, symbol=symbol, entries=entries):
+            case FillBooked(execution_id=key, symbol=symbol, entries=entries) if key not in today.broken:
                 named = split_client_order_id(today.orders.get(key, ""))
                 today.trades[key] = Traded(
                     rebalance_id=named[1] if named else None, symbol=symbol, entries=entries, is_before_plan=today.plan is None
@@ -221,6 +228,7 @@ class DayRecord(Remembering):
             case FillBroken(fill=fill):
                 # One of an earlier session is not among them; the books then do not add up, which the comparison says.
                 today.trades.pop(fill.execution_id, None)
+                today.broken[fill.execution_id] = None  # Its booking may still be on the way, and books nothing any more.
             case ActivityBooked() as booked:
                 self._book_activity(booked)
             case _:

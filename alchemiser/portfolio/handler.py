@@ -48,20 +48,22 @@ class Rebalancer:
         """Deal with a decision, a strategy's answer, or the end of a session."""
         match envelope.event:
             case DecisionDue(rebalance_id=rebalance_id, session=session, reason=reason):
-                await self._supersede(rebalance_id)
+                await self._give_up(f"{rebalance_id} took its place before every strategy had answered")
                 self._deciding = Decision(rebalance_id, session, is_scheduled=reason == ON_SCHEDULE)
             case FlattenOrdered(rebalance_id=rebalance_id, session=session):
-                await self._supersede(rebalance_id)
+                await self._give_up(f"{rebalance_id} took its place before every strategy had answered")
                 # Nothing wanted by anybody: the plan sells whatever the books hold, also of strategies that are no longer in the settings.
                 nothing: dict[str, dict[str, float] | None] = {name: {} for name in self._parts.shares()}
                 await self._finish(Decision(rebalance_id, session, targets=nothing, is_flatten=True))
             case TargetProposed() | StrategyFailed() as answer:
                 await self._collect(answer)
-            case SessionClosed(session=session) if self._parts.unfinished() is not None:
-                self._closing = session.date  # What the closing auction filled is still on its way.
             case SessionClosed(session=session):
-                await self._close_books(session.date)
-            case RebalanceCompleted() | RebalanceParked() if self._closing is not None:
+                await self._give_up("the session closed before every strategy had answered")
+                if self._parts.unfinished() is None:
+                    await self._close_books(session.date)
+                else:
+                    self._closing = session.date  # What the closing auction filled is still on its way.
+            case RebalanceCompleted() | RebalanceParked() if self._closing is not None and self._parts.unfinished() is None:
                 session_date, self._closing = self._closing, None
                 await self._close_books(session_date)
             case _:
@@ -76,11 +78,10 @@ class Rebalancer:
             return
         await self._finish(decision)
 
-    async def _supersede(self, newer: str) -> None:
+    async def _give_up(self, reason: str) -> None:
         """End a decision that still waits for answers: every decision ends, or who waits for its end waits for ever."""
         decision, self._deciding = self._deciding, None
         if decision is not None:
-            reason = f"{newer} took its place before every strategy had answered"
             await self._parts.publish(self._parked(decision, reason), correlation=decision.rebalance_id)
 
     async def _finish(self, decision: Decision) -> None:

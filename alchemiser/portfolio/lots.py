@@ -171,7 +171,7 @@ def reshaped(lots: Lots, deed: Reshaping) -> tuple[Lots, Decimal]:
     """Return the lots after what an issuer did, and the profit that it realised: only shares that are gone realise one."""
     realised = ZERO
     if deed.cost_moved and not lots:
-        realised = -deed.cost_moved  # Their purchase was taken back since; the cost that went with the others stays where it is.
+        realised = deed.cost_moved  # Their purchase was taken back since: the others still cost what went with them, and nobody paid it.
     elif deed.cost_moved:
         parts = cost_parts(lots, deed.cost_moved)
         lots = tuple(lot.costing(lot.quantity, lot.cost - moved) for lot, moved in zip(lots, parts, strict=True))

@@ -1,7 +1,8 @@
 """The scheduler: sessions open and close, and in each of them the moment to decide comes once.
 
 It waits on the injected clock and publishes; what it does not do is decide. After a restart it carries on from what the journal says: a
-session that has its decision gets no second one, a session whose end was reported is over.
+session that has its decision gets no second one, a session whose end was reported is over, and a decision of which nothing came before the
+process ended is made anew or, when its time has passed, parked with that reason.
 """
 
 import asyncio
@@ -56,6 +57,11 @@ class Timetable(Struct, frozen=True):
             yield session
             session = self._next(session.closes_at)
 
+    def session_of(self, now: datetime) -> date | None:
+        """Return the day of the session that is open now, if one is."""
+        session = self.calendar.session_at(now)
+        return None if session is None else session.date
+
     def _next(self, after: datetime) -> Session | None:
         try:
             return self.calendar.next_session(after)
@@ -82,6 +88,8 @@ class Scheduler:
         self._publish = publish
         self._rebalances = rebalances
         self._reported = reported
+        self._left: DecisionDue | FlattenOrdered | None = None
+        """What an earlier process was to decide, while that is still to be made anew."""
         self._recovered = asyncio.Event()
         self._news = asyncio.Event()
 
@@ -99,7 +107,13 @@ class Scheduler:
     async def run(self) -> None:
         """Go through the sessions; return when there are none left."""
         await self._recovered.wait()
-        for session in self._timetable.sessions(self._clock.now()):
+        now = self._clock.now()
+        self._left = self._rebalances.undecided
+        if self._left is not None and self._left.session != self._timetable.session_of(now):
+            await self._park_left("its session was over when the next one started")
+        elif isinstance(self._left, FlattenOrdered):
+            await self._park_left("whoever ordered it may order it again")
+        for session in self._timetable.sessions(now):
             if self._reported is None or session.date > self._reported:
                 await self._through(session)
 
@@ -117,6 +131,7 @@ class Scheduler:
         release = self._clock.hold(f"the result of {session.date}")
         try:
             await self._publish(SessionClosed(at=self._clock.now(), session=session))
+            await self._park_left("its session closed")
             await self._result_of(session)
         finally:
             release()
@@ -139,9 +154,18 @@ class Scheduler:
         if now >= cut_off:
             reason = f"it was {now:%H:%M:%S} UTC, after the cut-off at {cut_off:%H:%M:%S}; the holdings stay as they are"
             await self._publish(DecisionMissed(at=now, session=session.date, reason=reason))
+            await self._park_left(reason)
             return
         key = rebalance_id(session.date, self._rebalances.next_number(session.date))
         await self._publish(DecisionDue(at=now, rebalance_id=key, session=session.date, reason="schedule"), correlation=key)
+        await self._park_left(f"{key} took its place")
+
+    async def _park_left(self, reason: str) -> None:
+        """State the end of a decision that an earlier process did not come to make: every decision ends."""
+        left, self._left = self._left, None
+        if left is not None:
+            key, why = left.rebalance_id, f"the daemon ended before a plan was made; {reason}"
+            await self._publish(RebalanceParked(at=self._clock.now(), rebalance_id=key, reason=why, outcomes=()), correlation=key)
 
 
 class ClockHold:

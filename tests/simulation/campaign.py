@@ -23,6 +23,8 @@ import aiohttp
 import async_solipsism
 import msgspec
 
+from alchemiser.alpaca.line import Answer, Line
+from alchemiser.alpaca.rest import Request, RestClient
 from alchemiser.alpaca.venue import AlpacaVenue
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import CredentialsRefused, JournalFailed
@@ -59,6 +61,9 @@ from tests.solipsism import LoopConnector, VirtualLoop, listen
 TURN_SECONDS = 10.0
 
 POWER_FAILURES = ("power failure", "power failure in commit")
+
+SUBMIT_AT_ONCE = ("submit", "submit at once")
+"""What an order is called that leaves in the call in which it is decided: by ends that mean any order, and by those that mean no other."""
 
 AFTER_CLOSE_SECONDS = 180.0
 """How long a daemon stays that starts after the last close."""
@@ -170,9 +175,9 @@ class _Life:
             self.struck.append(self.end.name)
             self.kill()
 
-    def counts(self, kinds: tuple[str, ...], event: str) -> bool:
-        """Count an occurrence of what the end waits for; return whether this is the one."""
-        if self.is_dead or self.end is None or self.end.kind not in kinds or self.end.event != event:
+    def counts(self, kinds: tuple[str, ...], *events: str) -> bool:
+        """Count an occurrence of what the end waits for, by any of its names; return whether this is the one."""
+        if self.is_dead or self.end is None or self.end.kind not in kinds or self.end.event not in events:
             return False
         self.counted += 1
         return self.counted == self.end.count
@@ -433,6 +438,7 @@ class _Run:
             stack.enter_context(patch.object(TrafficLog, "request", self._arrival(TrafficLog.request)))
             stack.enter_context(patch.object(AlpacaVenue, "submit", self._request("submit", AlpacaVenue.submit)))
             stack.enter_context(patch.object(AlpacaVenue, "submit_now", self._at_once(AlpacaVenue.submit_now)))
+            stack.enter_context(patch.object(RestClient, "_heard", self._in_that_call(RestClient._heard)))
             stack.enter_context(patch.object(AlpacaVenue, "cancel", self._request("cancel", AlpacaVenue.cancel)))
             yield
 
@@ -520,22 +526,32 @@ class _Run:
         return watched
 
     def _at_once(self, send: Callable[..., Awaitable[ExecutionReport | None]]) -> Callable[..., Awaitable[ExecutionReport | None]]:
-        """Watch orders that leave in the call in which they are decided; where a life is to end before one leaves, none does so."""
+        """Watch orders that may leave in the call in which they are decided: here what becomes of those that have left."""
 
         async def watched(venue: AlpacaVenue, order: Any) -> ExecutionReport | None:
             life = self.lives[-1]
             await life.goes_on()
-            if life.end is not None and life.end.kind == "crash before request":
-                return None
-            report = None
-            is_sent = True
+            has_left = True
             try:
                 report = await send(venue, order)
-                is_sent = report is not None
+                has_left = report is not None
             finally:
-                if is_sent and life.counts(("crash after effect",), "submit"):
+                if has_left and life.counts(("crash after effect",), *SUBMIT_AT_ONCE):
                     life.end_by_scenario()
             return report
+
+        return watched
+
+    def _in_that_call(self, write: Callable[..., Awaitable[Answer]]) -> Callable[..., Awaitable[Answer]]:
+        """Watch the bytes of orders that leave in the call in which they are decided: where a life ends before, they do not leave."""
+
+        async def watched(rest: RestClient, line: Line, request: Request, body: bytes) -> Answer:
+            life = self.lives[-1]
+            await life.goes_on()
+            if life.counts(("crash before request",), *SUBMIT_AT_ONCE):
+                life.end_by_scenario()
+                await life.goes_on()
+            return await write(rest, line, request, body)
 
         return watched
 

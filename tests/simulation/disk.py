@@ -15,7 +15,7 @@ FILES = ("", "-wal")
 """What a journal consists of, besides what SQLite makes anew."""
 
 HINT = "-head"
-"""The file beside it that is never flushed."""
+"""The file beside it, never flushed. It is written when a commit has come back, so it is never ahead of what was said to be there."""
 
 
 class Disk:
@@ -24,16 +24,19 @@ class Disk:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._flushed: dict[str, bytes] = {}
+        self._hints = b"", b""
         self._level = 0
 
     def mount(self, journal: Path, connection: sqlite3.Connection) -> None:
         """Take over the files of a journal as they were found, and ask how its writer flushes; from then on nothing is really flushed."""
         (self._level,) = connection.execute("PRAGMA synchronous").fetchone()
         connection.execute("PRAGMA synchronous = OFF")
+        self._hints = (_read(journal, HINT),) * 2
         self._take(journal)
 
     def committed(self, journal: Path) -> None:
         """Take note that a commit has come back."""
+        self._hints = self._hints[1], _read(journal, HINT)
         if self._level >= FULL:
             self._take(journal)
 
@@ -51,12 +54,10 @@ class Disk:
             left = self._left(self._flushed.get(suffix, b""), now)
             if left:
                 (heir / name).write_bytes(left)
-        hint = _read(journal, HINT)
-        flushed = self._flushed.get(HINT, b"")
-        (heir / (journal.name + HINT)).write_bytes(self._random.choice((hint, flushed)))
+        (heir / (journal.name + HINT)).write_bytes(self._random.choice(self._hints))
 
     def _take(self, journal: Path) -> None:
-        self._flushed = {suffix: _read(journal, suffix) for suffix in (*FILES, HINT)}
+        self._flushed = {suffix: _read(journal, suffix) for suffix in FILES}
 
     def _left(self, flushed: bytes, now: bytes) -> bytes:
         """Return what of the bytes of now is there: nothing that is new, the first of it, or any of its sectors."""

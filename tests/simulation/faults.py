@@ -35,6 +35,7 @@ class End:
 
     ``at`` is a moment for those that strike at one; ``event`` and ``count`` say at which occurrence of an event the others strike: as it is
     handed to the journal and lost, as it has become durable, as the request that follows it is about to leave, or has had its effect.
+    Requests are "submit", "cancel", and "submit at once" for an order that leaves in the very call in which it is decided.
     ``again_seconds`` is after how long a second request to stop follows the first.
     """
 

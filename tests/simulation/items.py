@@ -1,8 +1,7 @@
 """Every line of the menu of faults: how a seed is given it at a moment at which it does harm, and how it is seen that it happened.
 
 Chance alone leaves rare things out. So every seed but each sixteenth is given one line of the menu for certain, in their order, on top of
-what chance throws at it; one in three is given another. Whether it happened is judged from the record of the run, not from the plan. Only a
-handler that hangs for half an hour is left to a day of its own, see ``menu``.
+what chance throws at it; one in three is given another. Whether it happened is judged from the record of the run, not from the plan.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,6 +27,7 @@ from tests.simulation.sightings import (
     passed_the_cut_off,
     two_updates_had_one_stamp,
 )
+from tests.simulation.steps import STUCK_WITHIN
 
 FIRST_SESSION = date(2025, 1, 2)
 LONGEST_DAYS = 3
@@ -166,6 +166,10 @@ def _end(kind: Any, **particulars: Any) -> Draw:
     return draw
 
 
+def _of_the_first(random: Random) -> int:
+    return random.randint(1, 4)
+
+
 def _pins(shape: str, seconds: float, *others: Json) -> Draw:
     """Return a draw of such quotes for every symbol from before the decision on, and of faults with them."""
 
@@ -229,6 +233,18 @@ def _halted(random: Random, one: Scenario) -> Scenario:
     until = at + timedelta(seconds=random.choice((30.0, 300.0)))
     halt = {"kind": "halt", "symbol": symbol}
     return replace(one, faults=(*one.faults, {**halt, "at": at.isoformat()}, {**halt, "halted": False, "at": until.isoformat()}))
+
+
+def _stuck_handler(random: Random, one: Scenario) -> Scenario:
+    """A handler hangs for half an hour. Where nothing goes on without it, the manager of services ends a daemon that feeds no watchdog."""
+    name, is_needed = random.choice((("shortfall", False), ("asset list", False), ("strategies", True), ("rebalancer", True)))
+    at = _decided(one, one.sessions[0])
+    # What a list of assets is asked for comes when a daemon has started, the rest when a session is decided or over.
+    first = End("stop", 5.0, at=at - timedelta(seconds=410))
+    stuck = Deed("stuck handler", at - timedelta(seconds=400), 1_800.0, name)
+    killed = End("crash", 5.0, at=at + STUCK_WITHIN + timedelta(seconds=random.choice((5.0, 30.0))))
+    ends = ((first,) if name == "asset list" else ()) + ((killed,) if is_needed else ())
+    return replace(one, deeds=(*one.deeds, stuck), ends=(*ends, *one.ends))
 
 
 def _slow_handler(random: Random, one: Scenario) -> Scenario:
@@ -377,6 +393,12 @@ ITEMS: Mapping[str, Item] = {
     "cut-off passed during the wait": Item(_too_late, passed_the_cut_off),
     # the process
     "kill -9": Item(_end("crash"), _struck("crash")),
+    "kill -9 as an order leaves at once": Item(
+        _end("crash before request", event="submit at once", count=_of_the_first), _struck("crash before request submit at once")
+    ),
+    "kill -9 after an order left at once": Item(
+        _end("crash after effect", event="submit at once", count=_of_the_first), _struck("crash after effect submit at once")
+    ),
     "SIGTERM": Item(_end("stop"), lambda record: "stop" in record.struck),
     "SIGTERM twice": Item(_end("stop twice", again_seconds=lambda random: random.choice((0.0, 0.001, 0.01))), _struck("stop twice")),
     "power failure": Item(
@@ -390,6 +412,7 @@ ITEMS: Mapping[str, Item] = {
     "old version of the journal": Item(_end("old journal"), _struck("old journal")),
     # inside
     "slow handler": Item(_slow_handler, _struck("slow handler")),
+    "handler that hangs for half an hour": Item(_stuck_handler, _struck("stuck handler")),
     "halt by the operator": Item(_deed("halt", 30.0), _struck("halt")),
 }
 """Every line of the menu by its name."""

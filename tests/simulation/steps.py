@@ -43,7 +43,7 @@ def _the_books_balance_at_every_step(record: Record) -> Iterator[str]:
     """Shares and cash of every strategy are what the fills and crossings until then make them, and add up to the account's."""
     shares = _after_each_row(record)
     flows, others = [ZERO], [ZERO]
-    booked: dict[str, Decimal] = {}
+    booked: dict[str, Decimal | None] = {}
     for row in record.journal:
         flows.append(flows[-1] + cash_moved(row, booked))
         others.append(others[-1] + account_moved(row))
@@ -63,14 +63,24 @@ def _the_books_balance_at_every_step(record: Record) -> Iterator[str]:
             yield f"after event {sample.after} the daemon has {state.cash} in cash, the opening and the flow since make {flows[place]} more"
 
 
-def cash_moved(row: Row, booked: dict[str, Decimal]) -> Decimal:
-    """Return the cash that a row of the journal moves for strategies; ``booked`` is what executions moved that may yet be taken back."""
+def cash_moved(row: Row, booked: dict[str, Decimal | None]) -> Decimal:
+    """Return the cash that a row of the journal moves for strategies.
+
+    ``booked`` is what executions moved that may yet be taken back; ``None`` stands for one that was, while its booking was on the way.
+    """
     if row.kind == "ActivityBooked":
         return sum((Decimal(entry.get("cash", "0")) for entry in row.event["entries"]), ZERO)
     if row.kind == "FillBooked":
-        booked[row.event["execution_id"]] = sum((Decimal(entry["cash"]) for entry in row.event["entries"]), ZERO)
-        return booked[row.event["execution_id"]]
-    return -booked.pop(row.event["fill"]["execution_id"], ZERO) if row.kind == "FillBroken" else ZERO
+        if booked.get(row.event["execution_id"], ZERO) is None:
+            return ZERO
+        moved = booked[row.event["execution_id"]] = sum((Decimal(entry["cash"]) for entry in row.event["entries"]), ZERO)
+        return moved
+    if row.kind == "FillBroken":
+        taken = booked.pop(row.event["fill"]["execution_id"], None)
+        if taken is not None:
+            return -taken
+        booked[row.event["fill"]["execution_id"]] = None
+    return ZERO
 
 
 def account_moved(row: Row) -> Decimal:
@@ -101,11 +111,15 @@ def holdings_of(record: Record) -> Iterator[tuple[int, str, str, Decimal]]:
     booked: dict[str, Any] = {}
     for row in record.journal:
         moves: list[tuple[str, str, Decimal]] = []
-        if row.kind == "FillBooked":
+        if row.kind == "FillBooked" and booked.get(row.event["execution_id"], row) is not None:
             moves = [(entry["strategy"], row.event["symbol"], Decimal(entry["quantity"])) for entry in row.event["entries"]]
             booked[row.event["execution_id"]] = row.event
-        elif row.kind == "FillBroken" and (taken := booked.pop(row.event["fill"]["execution_id"], None)) is not None:
-            moves = [(entry["strategy"], taken["symbol"], -Decimal(entry["quantity"])) for entry in taken["entries"]]
+        elif row.kind == "FillBroken":
+            taken = booked.pop(row.event["fill"]["execution_id"], None)
+            if taken is None:
+                booked[row.event["fill"]["execution_id"]] = None  # Its booking is on the way, and books nothing any more.
+            else:
+                moves = [(entry["strategy"], taken["symbol"], -Decimal(entry["quantity"])) for entry in taken["entries"]]
         elif row.kind == "ActivityBooked":
             moves = [
                 (entry["strategy"], entry["symbol"], Decimal(entry["quantity"])) for entry in row.event["entries"] if entry.get("quantity")

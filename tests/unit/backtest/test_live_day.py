@@ -18,6 +18,7 @@ from alchemiser.domain.day_comparison import Compared, OtherWeight, Part, Strate
 from alchemiser.domain.events import (
     ActivityBooked,
     DayCompared,
+    FillBooked,
     FillBroken,
     KillSwitchPulled,
     RebalanceParked,
@@ -398,6 +399,14 @@ def test_an_execution_that_is_taken_back_is_as_if_it_had_never_been() -> None:
     days = half_filled()
     again = days.fill("AAA", Side.BUY, "60", "10")
     days.feed(FillBroken(at=days.at, fill=again, replaced_by=None, reason="bust"))
+    days.close()
+    assert parts_of(days.compared(CLOSES)["one"]) == {"unfilled": "-6"}
+
+    days = half_filled()
+    late = days.fill("AAA", Side.BUY, "60", "10")
+    (booking,) = [event for event in days.events if isinstance(event, FillBooked) and event.execution_id == late.execution_id]
+    days.feed(FillBroken(at=days.at, fill=late, replaced_by=None, reason="bust"))
+    days.feed(booking)  # It was on its way.
     days.close()
     assert parts_of(days.compared(CLOSES)["one"]) == {"unfilled": "-6"}
 

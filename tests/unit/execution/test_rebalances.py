@@ -102,6 +102,19 @@ def test_the_end_of_another_rebalance_leaves_the_present_one_unfinished() -> Non
     assert rebalances.last == parked(1)
 
 
+def test_a_decision_is_undecided_until_it_has_a_plan_or_an_end() -> None:
+    """What an earlier process was about to decide is known after a restart, and nothing else is taken for it."""
+    flatten = FlattenOrdered(at=START, rebalance_id="20250303.2", session=DAY, by="operator")
+
+    assert after().undecided is None
+    assert after(due()).undecided == due()
+    for end in (planned(), parked(), completed()):
+        assert after(due(), end).undecided is None
+        assert after(due(), end, flatten).undecided == flatten
+    assert after(due(), due(2), parked(1)).undecided == due(2)
+    assert after(due(), planned(), due(2), completed(1)).undecided == due(2)
+
+
 def test_other_events_change_nothing() -> None:
     """Only decisions, plans and ends are its business."""
     rebalances = after(TimerElapsed(at=START, kind="execution", key=""))

@@ -175,6 +175,19 @@ def test_an_execution_may_be_taken_back_once() -> None:
     assert ["event 1: execution e2 is taken back, and did not count"] == audited([broken("e2", "6")])
 
 
+def test_an_execution_may_be_taken_back_before_its_booking() -> None:
+    """A comparison tells of both in one breath: the booking is on its way then and books nothing, or is never made."""
+    events = a_day()
+    (number,) = [place for place, event in enumerate(events) if isinstance(event, FillBooked) and event.execution_id == "e2"]
+    booking = events[number]
+    head = [event for place, event in enumerate(events) if place != number and not isinstance(event, OrderClosed)]
+    again = [fill("e3", "6"), booked("e3", one="6")]
+
+    assert audited([*head, broken("e2", "6"), booking, *again, result(one="0")]) == []
+    assert audited([*head, broken("e2", "6"), *again, result(one="0")]) == []
+    assert f"execution e2 of order {ORDER} was passed over in booking" in audited([*head, *again])[-1]
+
+
 def test_a_crossing_moves_lots_between_books() -> None:
     """The seller has earned what its lots say, the buyer holds at the price of the crossing."""
     crossing = Crossing(symbol="TECL", seller="one", buyer="two", quantity=Decimal(4), price=Decimal(75))

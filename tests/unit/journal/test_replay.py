@@ -130,6 +130,20 @@ def test_what_was_taken_back_does_not_add_up_any_more() -> None:
     assert Decimal(-280) == state.cash
 
 
+def test_what_was_taken_back_before_its_booking_is_held_by_nobody() -> None:
+    """A comparison tells of a fill and of its end in one breath: its booking is on its way then, or is never made."""
+    taken = FillBroken(at=START, fill=fill("e2", "6").fill, replaced_by=None, reason="trade_bust")
+    first, second = fill("e1", "4"), fill("e2", "6")
+    one, two = booked("e1", one="3", two="1"), booked("e2", one="4", two="2")
+    head = (intended(order()), first, second)
+
+    for events in ((*head, taken, one, two), (*head, taken, one), (*head, one, taken, two), (*head, one, two, taken)):
+        state = replayed(*events)
+        assert ((), ()) == (state.problems, state.unbooked)
+        assert {"TECL": Decimal(4)} == state.positions
+        assert {"one": {"TECL": Decimal(3)}, "two": {"TECL": Decimal(1)}} == state.strategy_positions
+
+
 def test_what_a_comparison_applied_counts_like_what_was_heard() -> None:
     """Its reports are in one event with it."""
     heard = report("canceled", "0")

@@ -68,8 +68,8 @@ def test_the_rest_of_an_uneven_split_goes_by_the_stated_rule() -> None:
 
 
 def test_cost_that_moves_from_shares_that_are_gone_is_realised() -> None:
-    """Their purchase was taken back since; what went with the other shares stays where it is."""
-    assert reshaped((), Reshaping(execution_id="d", at=AT, cost_moved=Decimal(5))) == ((), Decimal(-5))
+    """Their purchase was taken back since, and paid for is nothing; what came of them still costs what went with it, so that is a gain."""
+    assert reshaped((), Reshaping(execution_id="d", at=AT, cost_moved=Decimal(5))) == ((), Decimal(5))
 
 
 def test_a_lot_that_a_reverse_split_leaves_nothing_of_gives_its_cost_to_the_others() -> None:

@@ -529,6 +529,40 @@ def test_the_books_are_closed_when_the_auction_has_spoken() -> None:
     assert [DAY] == [result.session for result in desk.of(ResultReported)]
 
 
+def test_a_decision_that_waits_for_an_answer_ends_with_its_session() -> None:
+    """A strategy hangs: the rebalance is parked with that reason, the books are closed once, and what comes later plans nothing."""
+
+    async def play(desk: Desk) -> None:
+        desk.due()
+        desk.propose("a", {"SPY": 1.0})
+        await desk.clock.sleep(1)
+        desk.bus.post(SessionClosed(at=desk.clock.now(), session=SESSION))
+        await desk.clock.sleep(1)
+        desk.propose("b", {"SPY": 1.0})
+
+    desk = played(play)
+    assert ["the session closed before every strategy had answered"] == [parked.reason for parked in desk.of(RebalanceParked)]
+    assert desk.of(RebalancePlanned) == []
+    assert [DAY] == [result.session for result in desk.of(ResultReported)]
+
+
+def test_a_decision_that_ends_with_its_session_does_not_close_the_books_of_a_rebalance_in_progress() -> None:
+    """The fills of the closing auction come first, whatever else is parked meanwhile."""
+
+    async def play(desk: Desk) -> None:
+        desk.due()
+        desk.unfinished = "20250303.0"
+        desk.bus.post(SessionClosed(at=desk.clock.now(), session=SESSION))
+        await desk.clock.sleep(3)
+        assert [parked.reason for parked in desk.of(RebalanceParked)] == ["the session closed before every strategy had answered"]
+        assert desk.of(ResultReported) == []
+        desk.unfinished = None
+        desk.bus.post(RebalanceCompleted(at=desk.clock.now(), rebalance_id="20250303.0", outcomes=()))
+
+    desk = played(play)
+    assert [DAY] == [result.session for result in desk.of(ResultReported)]
+
+
 def test_the_result_of_a_session_is_worth_asking_again() -> None:
     """A hiccup at the close is no reason to be without the day's result."""
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from alchemiser.bus.bus import Bus
@@ -29,6 +30,7 @@ from alchemiser.market.schedule import parse_schedule
 from alchemiser.service.clock import VirtualClock
 from alchemiser.service.scheduler import RESULT_SECONDS, ClockHold, Scheduler, Timetable
 from tests.solipsism import virtual
+from tests.unit.execution.desk import plan_of
 
 MONDAY, TUESDAY = date(2025, 3, 3), date(2025, 3, 4)
 BEFORE_OPEN = datetime(2025, 3, 3, 14, 0, tzinfo=UTC)
@@ -107,6 +109,16 @@ class Day:
         return [f"{type(event).__name__} {event.at:%d %H:%M}" for event in self.events if isinstance(event, mine)]
 
 
+def due(key: str) -> DecisionDue:
+    """Return a decision."""
+    return DecisionDue(at=BEFORE_OPEN, rebalance_id=key, session=MONDAY, reason="schedule")
+
+
+def flatten(key: str) -> FlattenOrdered:
+    """Return an order to sell everything."""
+    return FlattenOrdered(at=BEFORE_OPEN, rebalance_id=key, session=MONDAY, by="operator")
+
+
 def result(day: date, at: datetime) -> ResultReported:
     """Return the result of a session."""
     return ResultReported(at=at, session=day, equity=Decimal(1), cash=Decimal(1), realised={}, unrealised={})
@@ -139,9 +151,9 @@ def test_each_session_opens_decides_and_closes() -> None:
         "DecisionDue 04 20:50",
         "SessionClosed 04 21:00",
     ] == day.story()
-    due = [event for event in day.events if isinstance(event, DecisionDue)]
-    assert ["20250303.1", "20250304.1"] == [event.rebalance_id for event in due]
-    assert [MONDAY, TUESDAY] == [event.session for event in due]
+    decisions = [event for event in day.events if isinstance(event, DecisionDue)]
+    assert ["20250303.1", "20250304.1"] == [event.rebalance_id for event in decisions]
+    assert [MONDAY, TUESDAY] == [event.session for event in decisions]
     assert day.clock.holds == []
 
 
@@ -197,22 +209,79 @@ def test_a_start_after_the_cut_off_states_that_the_decision_was_missed() -> None
 
 def test_a_session_that_was_decided_before_a_restart_is_not_decided_again() -> None:
     """Completed, parked or missed: the journal holds the session's decision."""
-    due = DecisionDue(at=BEFORE_OPEN, rebalance_id="20250303.1", session=MONDAY, reason="schedule")
     parked = RebalanceParked(at=BEFORE_OPEN, rebalance_id="20250303.1", reason="test", outcomes=())
     missed = DecisionMissed(at=BEFORE_OPEN, session=MONDAY, reason="test")
     at = datetime(2025, 3, 3, 20, 52, tzinfo=UTC)
 
-    for before in ((due, parked), (missed,)):
+    for before in ((due("20250303.1"), parked), (missed,)):
         day = played(lambda before=before: Day(at, last=MONDAY, before=before))  # type: ignore[misc]
         assert ["SessionOpened 03 20:52", "SessionClosed 03 21:00"] == day.story()
 
 
 def test_a_decision_that_a_crash_cut_short_is_made_again_under_a_new_number() -> None:
     """It was due and no plan followed: nothing was sent for it."""
-    due = DecisionDue(at=BEFORE_OPEN, rebalance_id="20250303.1", session=MONDAY, reason="schedule")
-    day = played(lambda: Day(datetime(2025, 3, 3, 20, 52, tzinfo=UTC), last=MONDAY, before=(due,)))
+    day = played(lambda: Day(datetime(2025, 3, 3, 20, 52, tzinfo=UTC), last=MONDAY, before=(due("20250303.1"),)))
 
     assert ["20250303.2"] == [event.rebalance_id for event in day.events if isinstance(event, DecisionDue)]
+
+
+MORNING_AFTER = datetime(2025, 3, 4, 12, 0, tzinfo=UTC)
+
+
+def ends(day: Day) -> list[tuple[str, str]]:
+    """Return which decisions were parked and why, but for those that the desk of the test ends."""
+    parked = [event for event in day.events if isinstance(event, RebalanceParked)]
+    return [(event.rebalance_id, event.reason) for event in parked if event.reason != "test"]
+
+
+@pytest.mark.parametrize(
+    ("left", "starts_at", "reason"),
+    [
+        (due, datetime(2025, 3, 3, 20, 52, tzinfo=UTC), "20250303.2 took its place"),
+        (
+            due,
+            datetime(2025, 3, 3, 20, 59, 30, tzinfo=UTC),
+            "it was 20:59:30 UTC, after the cut-off at 20:59:00; the holdings stay as they are",
+        ),
+        (due, datetime(2025, 3, 3, 21, 0, tzinfo=UTC), "its session was over when the next one started"),
+        (due, MORNING_AFTER, "its session was over when the next one started"),
+        (flatten, MORNING_AFTER, "its session was over when the next one started"),
+        (flatten, datetime(2025, 3, 3, 17, 0, tzinfo=UTC), "whoever ordered it may order it again"),
+    ],
+)
+def test_a_decision_that_a_crash_cut_short_has_a_stated_end(
+    left: Callable[[str], DecisionDue | FlattenOrdered], starts_at: datetime, reason: str
+) -> None:
+    """Made anew, missed, or over: every decision ends, once, and whoever waits for its end hears why nothing came of it."""
+    day = played(lambda: Day(starts_at, last=TUESDAY, before=(left("20250303.1"),)))
+
+    assert [("20250303.1", f"the daemon ended before a plan was made; {reason}")] == ends(day)
+
+
+def test_a_decision_that_was_cut_short_ends_with_its_session_when_nobody_makes_it_anew() -> None:
+    """An operator flattened before the scheduled time: the session has its decision, and the earlier one its end."""
+
+    async def main() -> Day:
+        day = Day(datetime(2025, 3, 3, 15, 0, tzinfo=UTC), last=MONDAY, before=(due("20250303.1"),))
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(day.scheduler.run(), name="schedule")
+            day.recover()
+            await day.clock.sleep_until(datetime(2025, 3, 3, 17, 0, tzinfo=UTC))
+            day.bus.post(flatten("20250303.2"))
+            day.bus.post(RebalanceCompleted(at=day.clock.now(), rebalance_id="20250303.2", outcomes=()))
+            await task
+        return day
+
+    assert [("20250303.1", "the daemon ended before a plan was made; its session closed")] == ends(virtual(main))
+
+
+@pytest.mark.parametrize("starts_at", [datetime(2025, 3, 3, 20, 52, tzinfo=UTC), MORNING_AFTER])
+def test_a_decision_with_a_plan_or_an_end_is_nobodys_to_park(starts_at: datetime) -> None:
+    """The plan is taken up by the execution; what has ended has ended."""
+    planned = msgspec.structs.replace(plan_of(), rebalance_id="20250303.1", session=MONDAY)
+    missed = RebalanceParked(at=BEFORE_OPEN, rebalance_id="20250303.1", reason="test", outcomes=())
+    for event in (planned, missed):
+        assert ends(played(lambda event=event: Day(starts_at, last=TUESDAY, before=(due("20250303.1"), event)))) == []  # type: ignore[misc]
 
 
 def test_a_session_that_somebody_else_decided_meanwhile_is_not_decided_again() -> None:
@@ -290,11 +359,6 @@ def test_other_events_are_not_its_business() -> None:
         day.scheduler(Envelope(1, TimerElapsed(at=BEFORE_OPEN, kind="x", key=""), 0.0))
 
     virtual(main)
-
-
-def due(key: str) -> DecisionDue:
-    """Return a decision."""
-    return DecisionDue(at=BEFORE_OPEN, rebalance_id=key, session=MONDAY, reason="schedule")
 
 
 RECOVERED = RecoveryCompleted(at=BEFORE_OPEN, events_replayed=0, fills_recovered=0, open_orders=0)
