@@ -7,6 +7,7 @@ import gc
 import importlib
 import sys
 from collections.abc import Callable
+from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any
 
@@ -36,12 +37,21 @@ class _Deferred(ModuleType):
     def __getattr__(self, name: str) -> Any:
         """Import the module, take over all that is in it, and return what was asked for."""
         if name == "__path__" and self.__dict__.get("_functions"):
-            raise AttributeError(name)  # "from" asks for it, to look for submodules of that name, before it takes a function.
+            return self._find_path()  # "from" asks for it, to look for submodules of that name, before it takes a function.
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
         module = importlib.import_module(self.__name__)
         self.__dict__.update(module.__dict__)
         return getattr(module, name)
+
+    def _find_path(self) -> list[str]:
+        """Say where the submodules are, without importing the package: others may import ``html.parser`` though ``html`` has to wait."""
+        package = self.__name__.rpartition(".")[0]
+        found = PathFinder.find_spec(self.__name__, sys.modules[package].__path__ if package else None)
+        if found is None or found.submodule_search_locations is None:
+            raise AttributeError("__path__")
+        self.__path__ = list(found.submodule_search_locations)
+        return self.__path__
 
 
 def defer(name: str, *functions: str) -> None:
@@ -49,7 +59,7 @@ def defer(name: str, *functions: str) -> None:
 
     For NumPy in the daemon, which listens for hours before it computes the first indicator. Unlike ``importlib.util.LazyLoader`` it
     survives that several modules import it at their top. ``functions`` may be taken out of it by ``from name import function`` too: the
-    first call of one imports the module, whose submodules nobody else may import.
+    first call of one imports the module.
     """
     if name in sys.modules:
         return

@@ -54,8 +54,8 @@ def addresses(settings: NotificationSettings) -> list[Address]:
         make = load("apprise:Apprise")
     except ModuleNotFoundError as error:
         raise ConfigError(
-            "notifications.urls are set, but the package apprise is not installed: install alchemiser[notify], or remove them; nothing was "
-            "started"
+            f"notifications.urls are set, but the package apprise is not installed, or not whole ({error}): install alchemiser[notify], or "
+            "remove them; nothing was started"
         ) from error
     return [_address(make, number, secret.get_secret_value()) for number, secret in enumerate(settings.urls, 1)]
 

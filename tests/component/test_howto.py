@@ -59,6 +59,7 @@ def venue() -> Iterator[dict[str, str]]:
         assert process.stdout is not None
         try:
             found: dict[str, str] = json.loads(process.stdout.readline())
+            open_market(found)
             yield found
         finally:
             process.terminate()
@@ -82,6 +83,13 @@ def test_a_page_works_with_an_account(tmp_path: Path, venue: dict[str, str], pag
         "XDG_RUNTIME_DIR": os.fspath(tmp_path),
     }
     walk(DOCS / f"{page}.md", folder, env=env, replace={"PA0000000000": account_number(venue)})
+
+
+def open_market(venue: dict[str, str]) -> None:
+    """Go to a moment of the session: the pages are followed while the exchange is open."""
+    body = json.dumps({"to": "2025-03-03T15:00:00Z"}).encode()
+    with urllib.request.urlopen(f"{venue['rest']}/_exchange/clock", data=body, timeout=60) as answer:  # noqa: S310 - our own exchange
+        assert answer.status == 200
 
 
 def account_number(venue: dict[str, str]) -> str:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,22 @@ def test_the_start_path_leaves_what_others_import_and_nobody_uses() -> None:
 
     unused = {"dotenv.main", "html.entities", "http.client", "idna.core", "importlib.metadata._meta", "lzma", "tomllib._parser", "anyio"}
     assert not modules & unused
+
+
+@pytest.mark.slow
+def test_what_is_deferred_is_in_no_library_s_way() -> None:
+    """Every library of an extra can still be imported in a process of the program: apprise once could not, and no message was sent."""
+    libraries = ("apprise", "alpaca.trading.client", "alpaca.data", "plotly.graph_objects", "pyarrow.parquet", "html.parser")
+    there = [name for name in libraries if find_spec(name.partition(".")[0])]
+
+    assert set(there) <= loaded_by("\n".join(["import alchemiser.__main__", *(f"import {name}" for name in there)]))
+
+
+def test_the_script_settles_what_the_module_settles() -> None:
+    """``alchemiser`` and ``python -m alchemiser`` begin in the same place: a signal that comes early is listened to by both."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert project["scripts"] == {"alchemiser": "alchemiser.__main__:main"}
 
 
 def test_a_question_to_the_daemon_loads_little() -> None:

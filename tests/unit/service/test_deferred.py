@@ -72,6 +72,31 @@ def test_functions_of_a_deferred_module_are_there_before_it() -> None:
     assert run(FUNCTIONS) == ""
 
 
+SUBMODULES = """
+import sys
+from alchemiser.service.deferred import defer
+defer("html", "escape")
+defer("difflib", "get_close_matches")
+from html import escape
+from difflib import get_close_matches
+assert type(sys.modules["html"]).__name__ == "_Deferred"
+from html.parser import HTMLParser
+import html
+assert (escape("<"), html.unescape("&lt;"), html.parser.HTMLParser) == ("&lt;", "<", HTMLParser)
+try:
+    import difflib.nothing
+except ModuleNotFoundError as error:
+    assert "not a package" in str(error)
+assert type(sys.modules["difflib"]).__name__ == "_Deferred"
+assert get_close_matches("ape", ["apple"]) == ["apple"]
+"""
+
+
+def test_a_submodule_of_a_deferred_package_is_found() -> None:
+    """A library may need ``html.parser`` though nobody has asked for ``html`` yet; a module that is no package has none, as ever."""
+    assert run(SUBMODULES) == ""
+
+
 def test_only_an_import_takes_objects_out_of_the_collectors_rounds() -> None:
     """What is loaded again and again, a page for instance, must not keep the garbage of the moment each time."""
     load("alchemiser.service.dashboard:asset")
