@@ -1,7 +1,7 @@
 """Awaited durability: the journal against SQLite at its safest, one event per commit, with one producer and with 256.
 
-- Ours: each producer appends an event and waits until it is durable; what was appended meanwhile shares the commit. Envelope, JSON and
-  the chain of checksums are part of the work.
+- Ours: each producer appends an event and waits until it is durable; what was appended meanwhile shares the commit. The events are made
+  beforehand; envelope, JSON and the chain of checksums are part of the work.
 - Peer: ``sqlite3`` with a write-ahead log and ``synchronous=FULL``, the same rows made beforehand, one transaction for each. One
   connection can commit for one producer at a time, so 256 producers take turns.
 
@@ -46,7 +46,7 @@ EPOCH = "bench1"
 NOW = datetime(2025, 3, 3, 16, tzinfo=UTC)
 
 
-def envelope(sequence: int) -> Envelope:
+def made(sequence: int) -> OrderIntended:
     """Return an event as the daemon journals it before an order leaves."""
     order = NewOrder(
         client_order_id=f"{EPOCH}-20250303.1-S{sequence % 50:02}-{sequence}",
@@ -57,20 +57,26 @@ def envelope(sequence: int) -> Envelope:
         time_in_force=TimeInForce.DAY,
         limit_price=Decimal("100.02"),
     )
-    event = OrderIntended(at=NOW, rebalance_id="20250303.1", intent_id=order.symbol, attempt=1, order=order)
+    return OrderIntended(at=NOW, rebalance_id="20250303.1", intent_id=order.symbol, attempt=1, order=order)
+
+
+def envelope(sequence: int, event: OrderIntended) -> Envelope:
+    """Return the event as it travels."""
     return Envelope(sequence, event, 0.0, "20250303.1", None)
 
 
 def rows(count: int) -> list[Row]:
     """Return that many rows, chained."""
-    made: list[Row] = []
+    chained: list[Row] = []
     for sequence in range(1, count + 1):
-        made.append(encode_row(envelope(sequence), made[-1].checksum if made else first_checksum(EPOCH)))
-    return made
+        previous = chained[-1].checksum if chained else first_checksum(EPOCH)
+        chained.append(encode_row(envelope(sequence, made(sequence)), previous))
+    return chained
 
 
 def ours(path: Path, producers: int, events: int) -> float:
     """Return durable events per second of the journal."""
+    given = [made(sequence) for sequence in range(1, events + 1)]
 
     async def main() -> float:
         sequence = 0
@@ -80,7 +86,7 @@ def ours(path: Path, producers: int, events: int) -> float:
             for _ in range(events // producers):
                 sequence += 1
                 mine = sequence
-                journal.append(envelope(mine))
+                journal.append(envelope(mine, given[mine - 1]))
                 await journal.durable(mine)
                 assert journal.durable_sequence >= mine
 
@@ -101,9 +107,9 @@ def peer(path: Path, producers: int, events: int) -> float:
     connection.execute("PRAGMA synchronous = FULL")
     for statement in SCHEMA:
         connection.execute(statement)
-    made = rows(events)
+    given = rows(events)
     began = time.perf_counter()
-    for row in made:
+    for row in given:
         connection.execute(f"INSERT INTO events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608
     seconds = time.perf_counter() - began
     connection.close()

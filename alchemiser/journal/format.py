@@ -8,7 +8,7 @@ Format 2 binds a snapshot to the event it was taken after, to the version of the
 are brought forward by ``journal.migrate``.
 """
 
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
@@ -48,6 +48,8 @@ SCHEMA: Final = (
 COLUMNS: Final = "sequence, at, type, correlation, causation, time, payload, checksum"
 
 _encode = msgspec.json.Encoder().encode
+_DIGEST_BYTES = 16
+_WHOLE_SECOND = len('"2025-03-03T16:00:00Z"')
 
 
 @cache
@@ -87,24 +89,27 @@ def first_checksum(epoch: str) -> str:
     return _digest(f"alchemiser journal {epoch}")
 
 
-class Draft:
-    """An envelope that was taken and is not a row yet.
+class Draft(msgspec.Struct, gc=False):
+    """An envelope that was taken and is not a row yet; ``payload`` is its event as JSON where that could not wait."""
 
-    What cannot change any more is encoded when it is committed: an order that is about to leave does not wait for that.
-    Raises ``TypeError`` for an event that JSON cannot hold.
-    """
+    envelope: Envelope
+    payload: str | None
+    _row: Row | None = None
 
-    __slots__ = ("_payload", "_row", "envelope")
+    @classmethod
+    def of(cls, envelope: Envelope) -> "Draft":
+        """Return the draft of an envelope.
 
-    def __init__(self, envelope: Envelope) -> None:
-        self.envelope = envelope
-        self._payload = None if envelope.event.is_plain else _encode(envelope.event).decode()
-        self._row: Row | None = None
+        What cannot change any more is encoded when it is committed: an order that is about to leave does not wait for that.
+        Raises ``TypeError`` for an event that JSON cannot hold.
+        """
+        event = envelope.event
+        return cls(envelope, None if event.is_plain else _encode(event).decode())
 
     def row_after(self, previous: str) -> Row:
         """Return the row, chained to the checksum before it, which is the same whenever it is asked for."""
         if self._row is None:
-            self._row = encode_row(self.envelope, previous, self._payload)
+            self._row = encode_row(self.envelope, previous, self.payload)
         return self._row
 
 
@@ -114,26 +119,34 @@ def encode_row(envelope: Envelope, previous: str, payload: str | None = None) ->
     Raises ``TypeError`` for an event that JSON cannot hold.
     """
     event = envelope.event
-    at = event.at if event.at.tzinfo is UTC else event.at.astimezone(UTC)
-    written = (
-        envelope.sequence,
-        at.isoformat(timespec="microseconds"),
-        type(event).__name__,
-        envelope.correlation,
-        envelope.causation,
-        float(envelope.time),
-        _encode(event).decode() if payload is None else payload,
+    at = _at_text(event.at)
+    kind, time = type(event).__name__, float(envelope.time)
+    sequence, correlation, causation = envelope.sequence, envelope.correlation, envelope.causation
+    if payload is None:
+        payload = _encode(event).decode()
+    # The same as ``checksum_of`` gives, without asking what need not be asked: this is done for every event.
+    checksum = _digest(
+        f"'{previous}'\x1f{sequence}\x1f'{at}'\x1f'{kind}'\x1f{correlation!r}\x1f{causation}\x1f{time!r}\x1f{_json_text(payload)}"
     )
-    return Row(*written, _checksum(previous, *written))
+    return Row(sequence, at, kind, correlation, causation, time, payload, checksum)
+
+
+def _at_text(at: datetime) -> str:
+    """Return a time in UTC with microseconds; what ``isoformat`` gives, in a quarter of the time."""
+    text = _encode(at if at.tzinfo is UTC else at.astimezone(UTC)).decode()
+    return f"{text[1:20]}.000000+00:00" if len(text) == _WHOLE_SECOND else f"{text[1:27]}+00:00"
 
 
 def checksum_of(row: Row, previous: str) -> str:
     """Return what the row's checksum must be after the row with the checksum ``previous``."""
-    return _checksum(previous, *row[:-1])
+    return _digest("\x1f".join(map(repr, (previous, *row[:-1]))))
 
 
-def _checksum(*parts: object) -> str:
-    return _digest("\x1f".join(map(repr, parts)))
+def _json_text(payload: str) -> str:
+    """Return how Python writes a text that is JSON; nearly always that is the text itself, which is known much sooner than made."""
+    if payload.isascii() and "\\" not in payload and "'" not in payload and "\x7f" not in payload:
+        return f"'{payload}'"
+    return repr(payload)
 
 
 def decode_row(row: Row) -> Envelope:
@@ -156,4 +169,4 @@ def _digest(text: str) -> str:
 
 
 def _digest_bytes(data: bytes) -> str:
-    return blake2b(data, digest_size=16).hexdigest()
+    return blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()

@@ -4,21 +4,22 @@ It is the bus's tap. Promises: what :meth:`Journal.durable` returned for survive
 writes at a time; an error of the disk is raised, never smoothed over. It does not interpret events.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import DataError, InvariantBroken
 from alchemiser.domain.events import Event
-from alchemiser.journal.committers import Committer, InlineCommitter, OnCommit, ThreadedCommitter
+from alchemiser.journal.committers import Committer, InlineCommitter, OnCommit
 from alchemiser.journal.format import Draft, Snapshot
 from alchemiser.journal.lock import WriterLock
 from alchemiser.journal.migrate import Migration
 from alchemiser.journal.reader import JournalReader, StoredSnapshot, Verification
 from alchemiser.journal.store import Store
 from alchemiser.journal.tail import Tail
+from alchemiser.journal.threaded import ThreadedCommitter
 from alchemiser.journal.writer import CommitStatistics
 
 
@@ -122,7 +123,7 @@ class Journal:
         """
         if envelope.sequence <= self._last_sequence:
             raise InvariantBroken(f"event {envelope.sequence} came after event {self._last_sequence} was journaled; the process stops")
-        self._committer.append(Draft(envelope), is_awaited=envelope.event.is_awaited)
+        self._committer.append(Draft.of(envelope), is_awaited=envelope.event.is_awaited)
         self._last_sequence = envelope.sequence
 
     def is_durable(self, sequence: int) -> bool:
@@ -133,9 +134,10 @@ class Journal:
         """Return when the backlog is below its bound."""
         await self._committer.room()
 
-    async def durable(self, sequence: int) -> None:
+    def durable(self, sequence: int) -> Coroutine[Any, Any, None]:
         """Return when every event taken, up to that sequence number, is durable. Raises ``JournalFailed`` when it cannot become so."""
-        await self._committer.durable(min(sequence, self._last_sequence))
+        last = self._last_sequence
+        return self._committer.durable(sequence if sequence < last else last)
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep state that was folded from the events up to that one; written with the next commit, after those events.

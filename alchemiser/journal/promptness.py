@@ -12,7 +12,7 @@ hold the loop, and many who wait at once share one commit better on the thread. 
 QUICK_SECONDS = 0.001
 """A flush that is usually quicker than this may happen on the loop."""
 
-MOST_EVENTS = 64
+MOST_EVENTS = 256
 """More events than this in one commit are work enough for a thread."""
 
 _WEIGHT = 0.2
@@ -29,9 +29,12 @@ class Promptness:
 
     def is_prompt(self, events: int) -> bool:
         """Return whether so many events are better committed on the loop now."""
-        if self._is_crowded or self._is_same_turn or events > MOST_EVENTS:
-            return False
-        return self._usual_seconds is not None and self._usual_seconds <= QUICK_SECONDS
+        return events <= MOST_EVENTS and self._usual_seconds is not None and self._usual_seconds <= QUICK_SECONDS
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether who waits now is likely to be the only one."""
+        return not self._is_crowded and not self._is_same_turn
 
     def flushed(self, seconds: float) -> None:
         """Learn how long a flush took, on whichever thread."""

@@ -8,30 +8,31 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Final
 
 from alchemiser.domain.errors import DataError, VerificationFailed
 from alchemiser.journal.format import COLUMNS, FORMAT_VERSION, SCHEMA, Row, Snapshot, first_checksum, snapshot_checksum
+from alchemiser.journal.log import LONG_BYTES, Log
 from alchemiser.journal.migrate import Migration, bring_forward
 from alchemiser.journal.tail import Head, HeadNote, tail_of, torn_bytes
-
-MAX_WAL_BYTES = 64 * 1024 * 1024
-"""Above this the log is checkpointed even while events keep coming."""
 
 BUSY_SECONDS = 5.0
 """How long another process may keep the file locked, a backup for example, before a commit fails."""
 
-LONG_LOG_BYTES = MAX_WAL_BYTES // 2
-"""Above this the log is long, and its file is cut back to it when it begins anew after a checkpoint."""
-
 KEPT_SNAPSHOTS = 2
 """Snapshots kept per name: the newest, and the one before in case the newest is damaged."""
+
+_HEAD: Final = "INSERT OR REPLACE INTO meta VALUES ('head_sequence', ?), ('head_checksum', ?)"
 
 
 class Store:
     """The writing connection. Not safe for use by two threads at once."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, migration: Migration | None = None, *, torn: int = 0) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, migration: Migration | None = None, *, is_synchronous: bool, torn: int = 0
+    ) -> None:
         """``torn`` are the bytes of a commit that did not end, found at the end of the log."""
         self.path = path
         self.migration = migration
@@ -40,7 +41,7 @@ class Store:
         self.tail = tail_of(path, connection, self._meta, torn)
         self._note = HeadNote(path)
         self._is_checkpointed = False
-        self._log_bytes = 0
+        self._log = Log(path, has_room=is_synchronous)
         self._is_patient = True
         self.flush_seconds = 0.0
         """How long the newest commit waited for the disk."""
@@ -61,7 +62,7 @@ class Store:
             connection.execute(f"PRAGMA synchronous = {'FULL' if is_synchronous and not is_new else 'OFF'}")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA wal_autocheckpoint = 0")
-            connection.execute(f"PRAGMA journal_size_limit = {LONG_LOG_BYTES}")
+            connection.execute(f"PRAGMA journal_size_limit = {LONG_BYTES}")
             migration = bring_forward(path, connection)
             connection.execute("BEGIN IMMEDIATE")
             for statement in SCHEMA:
@@ -71,7 +72,7 @@ class Store:
                 meta = {"format": str(FORMAT_VERSION), "epoch": epoch, "head_sequence": "0", "head_checksum": first_checksum(epoch)}
                 connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
             connection.execute("COMMIT")
-            store = cls(path, connection, migration, torn=torn)
+            store = cls(path, connection, migration, is_synchronous=is_synchronous, torn=torn)
             if is_synchronous and store.head[0] == 0:
                 connection.execute("PRAGMA synchronous = FULL")
                 store.checkpoint()
@@ -99,7 +100,7 @@ class Store:
     @property
     def is_log_long(self) -> bool:
         """Whether one of the next commits may have to make a checkpoint."""
-        return self._log_bytes > LONG_LOG_BYTES
+        return self._log.is_long
 
     def be_patient(self, is_patient: bool) -> None:
         """Say whether the next commits wait while another process keeps the file locked. Raises ``sqlite3.Error``."""
@@ -109,16 +110,14 @@ class Store:
 
     def commit(self, rows: Sequence[Row], snapshots: Sequence[Snapshot]) -> None:
         """Write everything in one transaction. Raises ``sqlite3.Error``; then nothing of it was written."""
-        meta = dict(self._meta)
-        if rows:
-            meta.setdefault("created", rows[0].at)
-            meta["head_sequence"], meta["head_checksum"] = str(rows[-1].sequence), rows[-1].checksum
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
             self._insert(f"INSERT INTO events ({COLUMNS}) VALUES ", rows)  # noqa: S608
-            changed = [(key, value) for key, value in meta.items() if self._meta.get(key) != value]
-            self._insert("INSERT OR REPLACE INTO meta VALUES ", changed)
+            if rows:
+                connection.execute(_HEAD, (str(rows[-1].sequence), rows[-1].checksum))
+                if "created" not in self._meta:
+                    connection.execute("INSERT INTO meta VALUES ('created', ?)", (rows[0].at,))
             for snapshot in snapshots:
                 self._write_snapshot(snapshot)
             began = time.perf_counter()
@@ -128,12 +127,13 @@ class Store:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        self._meta = meta
         if rows:
+            self._meta.setdefault("created", rows[0].at)
+            self._meta["head_sequence"], self._meta["head_checksum"] = str(rows[-1].sequence), rows[-1].checksum
             self._note.write(Head(self.epoch, *self.head))
         self._is_checkpointed = False
-        self._log_bytes = self._wal_bytes()
-        if self._log_bytes > MAX_WAL_BYTES:
+        self._log.committed()
+        if self._log.is_too_long:
             self.checkpoint()
 
     def checkpoint(self) -> None:
@@ -156,7 +156,7 @@ class Store:
             while len(rows) - start >= size:
                 part = rows[start : start + size]
                 marks = f"({', '.join('?' * len(part[0]))})"
-                self._connection.execute(head + ", ".join([marks] * size), [value for row in part for value in row])
+                self._connection.execute(head + ", ".join([marks] * size), list(chain.from_iterable(part)))
                 start += size
 
     def _write_snapshot(self, snapshot: Snapshot) -> None:
@@ -190,12 +190,6 @@ class Store:
                 f"journal {self.path} ends at event {found[0]}, but event {self.head[0]} was the last one written: "
                 "rows are missing or changed; nothing was started (see `alchemiser journal verify`)"
             )
-
-    def _wal_bytes(self) -> int:
-        try:
-            return os.stat(f"{self.path}-wal").st_size
-        except FileNotFoundError:
-            return 0
 
 
 def _sync_directory(directory: Path) -> None:

@@ -113,8 +113,8 @@ def torn_bytes(journal: Path) -> int:
         log = _beside(journal, "-wal").read_bytes()
     except FileNotFoundError:
         return 0
-    if not log:
-        return 0
+    if not log.strip(b"\0"):
+        return 0  # Room for a log that has not begun.
     if len(log) < _HEADER.size or (header := _HEADER.unpack_from(log))[0] not in _MAGIC:
         return len(log)
     order, frame_bytes, salts = _MAGIC[header[0]], _FRAME.size + header[2], log[16:24]

@@ -12,7 +12,7 @@ from alchemiser.domain.events import OrderIntended, StreamLost, TimerElapsed
 from alchemiser.journal.journal import Journal
 from alchemiser.service.clock import WallClock
 from tests.unit.journal.scenes import START, filled, intended, lost, open_journal, order
-from tests.unit.journal.test_committers import disk_of
+from tests.unit.journal.test_threaded import disk_of
 
 
 @pytest.mark.parametrize("threaded", [True, False])

@@ -3,19 +3,20 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from alchemiser.domain.errors import JournalFailed
-from alchemiser.journal import committers
+from alchemiser.journal import threaded
 from alchemiser.journal.format import Row, Snapshot
+from alchemiser.journal.journal import Journal
 from alchemiser.journal.promptness import MOST_EVENTS, QUICK_SECONDS, Promptness
 from alchemiser.journal.store import Store
-from tests.unit.journal.scenes import filled, open_journal
-from tests.unit.journal.test_committers import disk_of
+from tests.unit.journal.scenes import filled, open_journal, snapshot
+from tests.unit.journal.test_threaded import disk_of
 
 QUICK, SLOW = QUICK_SECONDS / 10, QUICK_SECONDS * 10
 
@@ -46,19 +47,26 @@ def test_one_slow_flush_is_believed_at_once_and_lived_down_slowly() -> None:
     assert promptness.is_prompt(1)
 
 
-def test_many_events_and_many_who_wait_are_for_the_thread() -> None:
-    """They share its commit; one who waits alone has nobody to share with."""
+def test_many_events_are_for_the_thread() -> None:
+    """The loop has others to serve."""
+    assert prompt().is_prompt(MOST_EVENTS)
+    assert not prompt().is_prompt(MOST_EVENTS + 1)
+
+
+def test_who_shared_a_commit_is_expected_to_share_the_next() -> None:
+    """One who waits alone has nobody to share with; the second of a turn is not alone."""
     promptness = prompt()
-    assert promptness.is_prompt(MOST_EVENTS)
-    assert not promptness.is_prompt(MOST_EVENTS + 1)
-    promptness.served(2)
-    assert not promptness.is_prompt(1)
-    promptness.served(1)
-    assert promptness.is_prompt(1)
-    promptness.begin_turn()
-    assert not promptness.is_prompt(1)
-    promptness.end_turn()
-    assert promptness.is_prompt(1)
+    told: list[bool] = [promptness.is_alone]
+    notes: tuple[Callable[[], None], ...] = (
+        lambda: promptness.served(2),
+        lambda: promptness.served(1),
+        promptness.begin_turn,
+        promptness.end_turn,
+    )
+    for note in notes:
+        note()
+        told.append(promptness.is_alone)
+    assert told == [True, False, True, False, True]
 
 
 async def next_turn() -> None:
@@ -124,36 +132,145 @@ async def test_a_slow_disk_never_holds_the_loop_twice(tmp_path: Path, store: typ
     assert store.threads == ["journal writer", "MainThread", "MainThread", "journal writer", "journal writer", "journal writer"]
 
 
-async def test_a_crowd_shares_the_commits_of_the_thread(tmp_path: Path, store: type[SteadyStore]) -> None:
-    """Of a hundred who come in one turn of the loop the first may be served alone; the others share."""
-    taken = 1
+async def crowded(journal: Journal, producers: int, each: int) -> None:
+    """Let so many producers append and wait, one event after the other."""
+    taken = journal.last_sequence
 
     async def produce() -> None:
         nonlocal taken
-        for _ in range(5):
+        for _ in range(each):
             taken += 1
             mine = taken
             filled(journal, [mine])
             await journal.durable(mine)
             assert journal.durable_sequence >= mine
 
+    async with asyncio.TaskGroup() as group:
+        for number in range(producers):
+            group.create_task(produce(), name=f"producer {number}")
+
+
+async def test_a_crowd_shares_one_commit_a_turn(tmp_path: Path, store: type[SteadyStore]) -> None:
+    """Of a hundred who come in one turn of the loop the first is served alone, the others together when the turn ends, and so on."""
     with open_journal(tmp_path / "journal.sqlite", threaded=True) as journal:
         filled(journal, [1])
         await journal.durable(1)
-        async with asyncio.TaskGroup() as group:
-            for number in range(100):
-                group.create_task(produce(), name=f"producer {number}")
+        await crowded(journal, 100, 5)
         assert journal.statistics().events == 501
+        assert journal.verify().is_intact
 
-    assert store.threads.count("MainThread") <= 1
+    assert store.threads[0] == "journal writer"
+    assert set(store.threads[1:]) == {"MainThread"}
+    assert len(store.threads) <= 8
+
+
+async def test_a_crowd_shares_the_commits_of_the_thread_where_the_disk_is_slow(tmp_path: Path, store: type[SteadyStore]) -> None:
+    """The loop is never held by the disk; a hundred still cost one flush."""
+    store.seconds = SLOW
+    with open_journal(tmp_path / "journal.sqlite", threaded=True) as journal:
+        await crowded(journal, 100, 5)
+        assert journal.statistics().events == 500
+
+    assert set(store.threads) == {"journal writer"}
     assert len(store.threads) <= 20
+
+
+async def test_one_who_gives_up_disturbs_nobody_who_shares_its_commit(tmp_path: Path, store: type[SteadyStore]) -> None:
+    """Each waits for itself."""
+    with open_journal(tmp_path / "journal.sqlite", threaded=True) as journal:
+        await crowded(journal, 3, 1)
+        filled(journal, [4, 5, 6])
+        waiting = [asyncio.create_task(journal.durable(sequence), name=f"waits for {sequence}") for sequence in (4, 5, 6)]
+        asyncio.get_running_loop().call_soon(waiting[1].cancel)
+        await asyncio.wait(waiting)
+        assert [one.cancelled() for one in waiting] == [False, True, False]
+        assert journal.durable_sequence == 6
+
+
+async def test_a_shared_commit_that_fails_is_told_to_all(tmp_path: Path, store: type[SteadyStore]) -> None:
+    """On the loop as on the thread."""
+    journal = open_journal(tmp_path / "journal.sqlite", threaded=True)
+    await crowded(journal, 3, 1)
+    commits = len(store.threads)
+    filled(journal, [4, 5])
+    with disk_of(1):
+        found = await asyncio.gather(journal.durable(4), journal.durable(5), return_exceptions=True)
+
+    assert [type(one) for one in found] == [JournalFailed, JournalFailed]
+    assert len(store.threads) == commits
+    assert journal.durable_sequence == 3
+    with pytest.raises(JournalFailed):
+        journal.close()
+
+
+async def test_nothing_is_shared_after_the_thread_has_failed(
+    tmp_path: Path, store: type[SteadyStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who came before it failed, and whose turn ends after it, are told; what they wait for would follow what was lost."""
+    path = tmp_path / "journal.sqlite"
+    is_writing, goes_on, commit = threading.Event(), threading.Event(), store.commit
+
+    def failing(self: SteadyStore, rows: Sequence[Row], snapshots: Sequence[Snapshot]) -> None:
+        if not snapshots:
+            commit(self, rows, snapshots)
+            return
+        is_writing.set()
+        goes_on.wait()
+        raise sqlite3.OperationalError("the disk is gone")
+
+    def fail() -> None:
+        goes_on.set()
+        (writer,) = (thread for thread in threading.enumerate() if thread.name == "journal writer")
+        writer.join()
+
+    journal = open_journal(path, threaded=True)
+    await crowded(journal, 3, 1)
+    monkeypatch.setattr(store, "commit", failing)
+    filled(journal, [4])
+    journal.save_snapshot(snapshot("state", 4))
+    await asyncio.to_thread(is_writing.wait)
+    filled(journal, [5, 6])
+    waiting = [asyncio.create_task(journal.durable(sequence), name=f"waits for {sequence}") for sequence in (5, 6)]
+    asyncio.get_running_loop().call_soon(fail)
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [type(one) for one in found] == [JournalFailed, JournalFailed]
+    with pytest.raises(JournalFailed, match="the disk is gone"):
+        journal.close()
+    with open_journal(path) as again:
+        assert again.last_sequence == 3
+
+
+def test_a_crowd_of_another_loop_is_served(tmp_path: Path, store: type[SteadyStore]) -> None:
+    """A turn of a loop that is closed will never end."""
+    with open_journal(tmp_path / "journal.sqlite", threaded=True) as journal:
+        for _ in range(3):
+            asyncio.run(crowded(journal, 3, 2))
+        assert journal.durable_sequence == 18
+
+
+async def test_a_crowd_does_not_hold_the_loop_for_who_locks_the_file(tmp_path: Path, store: type[SteadyStore]) -> None:
+    """The thread waits for the lock."""
+    path = tmp_path / "journal.sqlite"
+    with open_journal(path, threaded=True) as journal:
+        await crowded(journal, 3, 1)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            waiting = asyncio.create_task(crowded(journal, 2, 1), name="a crowd")
+            for _ in range(5):
+                await next_turn()
+            assert not waiting.done()
+            other.execute("ROLLBACK")
+        await waiting
+        assert store.threads[-1] == "journal writer"
+        assert journal.durable_sequence == 5
 
 
 async def test_after_commits_on_the_loop_the_log_is_checkpointed_too(
     tmp_path: Path, store: type[SteadyStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The thread, which nobody woke, is reminded."""
-    monkeypatch.setattr(committers, "IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(threaded, "IDLE_SECONDS", 0.02)
     path = tmp_path / "journal.sqlite"
     checkpoints = threading.Semaphore(0)
     original = store.checkpoint

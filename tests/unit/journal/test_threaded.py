@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from alchemiser.domain.errors import DataError, JournalFailed
-from alchemiser.journal import committers
+from alchemiser.journal import threaded
 from alchemiser.journal.journal import Journal
 from alchemiser.journal.reader import JournalReader
 from alchemiser.journal.store import Store
@@ -64,7 +64,7 @@ async def test_events_that_nobody_waits_for_are_committed_soon(path: Path) -> No
 
 async def test_the_log_is_checkpointed_when_idle(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not inside a commit, where somebody waits."""
-    monkeypatch.setattr(committers, "IDLE_SECONDS", 0.001)
+    monkeypatch.setattr(threaded, "IDLE_SECONDS", 0.001)
     checkpointed = threading.Event()
 
     class WatchedStore(Store):
@@ -85,7 +85,7 @@ async def test_the_log_is_checkpointed_when_idle(path: Path, monkeypatch: pytest
 
 async def test_a_long_log_is_checkpointed_while_busy(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its size has a bound."""
-    monkeypatch.setattr("alchemiser.journal.store.MAX_WAL_BYTES", 0)
+    monkeypatch.setattr("alchemiser.journal.log.MAX_BYTES", 0)
     with filled(open_journal(path), [1]) as journal:
         await journal.durable(1)
         with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection, connection:
@@ -113,7 +113,7 @@ async def test_a_full_backlog_holds_publishers_back(path: Path) -> None:
 
 async def test_a_disk_that_has_stopped_is_not_waited_for_for_ever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``post`` cannot wait; far beyond the bound it fails."""
-    monkeypatch.setattr(committers, "HARD_FACTOR", 2)
+    monkeypatch.setattr(threaded, "HARD_FACTOR", 2)
     journal = Journal.open(path, new_epoch=lambda: "abc123", linger_seconds=60.0, backlog=5)
     filled(journal, range(1, 11))
 
@@ -145,7 +145,7 @@ async def test_a_full_disk_is_said_and_nothing_is_pretended(path: Path, *, threa
     await journal.durable(5)
     with disk_of(os.stat(f"{path}-wal").st_size + 4096):
         for sequence in range(6, 400):
-            journal.append(lost(sequence, reason="y" * 500))
+            journal.append(lost(sequence, reason="y" * 2_000))
 
         with pytest.raises(JournalFailed, match=r"394 events from 6 on not durable"):
             await journal.durable(399)
