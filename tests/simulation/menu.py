@@ -15,6 +15,8 @@ from tests.simulation.record import Record
 from tests.simulation.sightings import (
     a_gap_lasted_over_midnight,
     a_partial_fill_was_cancelled,
+    a_replay_met_the_live_tail,
+    an_execution_came_after_its_cancel,
     an_execution_came_before_its_answer,
     two_updates_had_one_stamp,
 )
@@ -69,6 +71,9 @@ DROP: Json = {"kind": "drop_stream", **ORDERS}
 def _of_streams() -> Iterator[tuple[str, Line]]:
     refuse: Json = {"kind": "refuse_stream", **ORDERS}
     yield "connection refused", Line(_with_faults(DROP, {**refuse, "status": 503, "times": 3}), "refuse_stream 503 orders")
+    away = Deed("network away", decided(day(), 0.5), 20.0)
+    yield "network away for a while", Line(_with_faults(DROP, deeds=(away,)), "network away")
+    yield "key refused for good", Line(_with_faults(DROP, {"kind": "refuse_auth", **ORDERS}), "refuse_auth orders")
     yield "connection limit", Line(_with_faults(DROP, {**refuse, "status": 429, "times": 3}), "refuse_stream 429 orders")
     limit: Json = {"kind": "refuse_auth", "stream": "market", "code": 406, "times": 2}
     yield "connection limit after the handshake", Line(_with_faults({**DROP, "stream": "market"}, limit), "refuse_auth 406 market")
@@ -108,6 +113,18 @@ def _of_streams() -> Iterator[tuple[str, Line]]:
         "fill before its order is acknowledged",
         Line(_with_faults(slow, seconds=0.0), "slow_body", an_execution_came_before_its_answer),
     )
+    cancels: Json = {"kind": "delay", **CANCEL, "seconds": 4.0, "times": 8}
+    swapped: Json = {"kind": "reorder_updates", "times": 60, "probability": 0.5}
+    yield "fill after a cancel", Line(_with_faults(cancels, swapped, seconds=0.0), "delay DELETE", an_execution_came_after_its_cancel)
+    for kind, by in (("bust", {}), ("correct", {"by": "0.05"})):
+        name = "execution taken back a minute later" if kind == "bust" else "execution corrected a minute later"
+        late: Json = {"kind": kind, "seconds": 60.0, **by}
+        yield name, Line(_with_faults(late, seconds=-1.0), kind)
+    comment: Json = {"kind": "http", **REPLAY, "status": 200, "body": ": you are reading too slowly, dropped 7 messages\n\n", "times": 2}
+    yield "comment that messages were dropped", Line(_with_faults(DROP, comment, seconds=2.0), "http 200 GET")
+    held = Deed("slow handler", decided(day(), -30.0), 3.0, "gap keeper")
+    overlaps = _with_faults(DROP, seconds=1.0, deeds=(held,))
+    yield "replay that overlaps the live tail", Line(overlaps, "slow handler", a_replay_met_the_live_tail)
     yield "two updates with one time stamp", Line(day(), None, two_updates_had_one_stamp)
     storm: Json = {"kind": "storm", "symbol": SYMBOLS[0], "messages": 10_000}
     yield "storm of ten thousand quotes", Line(_with_faults(storm, seconds=2.0), "storm")
@@ -127,6 +144,7 @@ CANCEL: Json = {"method": "DELETE", "path": "/v2/orders"}
 ASK: Json = {"method": "GET", "path": "/v2/orders:by_client_order_id"}
 LIST: Json = {"method": "GET", "path": "/v2/orders"}
 FILLS: Json = {"method": "GET", "path": "/v2/account/activities"}
+REPLAY: Json = {"method": "GET", "path": "/v2/events/trades"}
 ACCOUNT: Json = {"method": "GET", "path": "/v2/account"}
 POSITIONS: Json = {"method": "GET", "path": "/v2/positions"}
 
@@ -253,10 +271,15 @@ def _of_the_process() -> Iterator[tuple[str, Line]]:
         yield f"kill -9 {seconds} s after the decision", Line(replace(quiet, ends=(crash,)), "crash")
         stop = End("stop", 5.0, at=decided(quiet, seconds))
         yield f"stopped {seconds} s after the decision", Line(replace(quiet, ends=(stop,)), "stop")
+        if seconds < 20.0:  # Later there is nothing left to do, and it is gone before anybody is impatient.
+            twice = End("stop twice", 5.0, at=decided(quiet, seconds), again_seconds=0.001)
+            yield f"stopped twice {seconds} s after the decision", Line(replace(quiet, ends=(twice,)), "stop twice")
         for kind in ("full disk", "slow disk", "torn tail", "second copy", "halt", "pause"):
             deed = Deed(kind, decided(quiet, seconds), 20.0)
             seen = _has("TradingStateChanged") if kind in ("halt", "pause") else _always
             yield f"{kind} {seconds} s after the decision", Line(replace(quiet, deeds=(deed,)), kind, seen)
+    old = End("old journal", 5.0, at=decided(quiet, 3.0))
+    yield "old version of the journal found by a start", Line(replace(quiet, ends=(old,)), "old journal")
     for handler, seconds in (("history", 30.0), ("strategies", 20.0), ("gap keeper", 20.0), ("rebalancer", 10.0)):
         slow = Deed("slow handler", decided(quiet, -300.0), seconds, handler)
         faults = ({**DROP, "at": decided(quiet, 1.0).isoformat()},) if handler == "gap keeper" else ()
