@@ -85,7 +85,7 @@ def orders_text(orders: Sequence[Document], *, is_plain: bool = False) -> str:
             "": bar(float(Decimal(row["cumulative_quantity"]) / Decimal(row["quantity"])), width=8, is_plain=is_plain),
             "price": _money(row["average_price"] or row["limit_price"]),
             "state": row["state"],
-            "bps": "-" if row.get("arrival_bps") is None else f"{row['arrival_bps']:+.1f}",
+            "bps": "-" if row.get("arrival_bps") is None else f"{row['arrival_bps']:+z.1f}",
             "why": row["step"] or row["type"],
             "order": row["client_order_id"],
             "note": row["reason"] or "",
@@ -141,7 +141,7 @@ def _costs(shortfall: Document | None) -> list[str]:
     rows = [
         {
             f"rebalance {shortfall['rebalance']}": name,
-            "bps": f"{one['arrival_bps']:+.1f}",
+            "bps": f"{one['arrival_bps']:+z.1f}",
             "gained": _signed(-Decimal(one["arrival_cost"])),
             "traded": _money(one["value"]),
         }
@@ -156,7 +156,7 @@ def _off_backtest(day: Document | None) -> str:
     if day is None:
         return ""
     each = [
-        f"{name} {'not compared' if one['reason'] is not None else format(Decimal(one['difference_bps']), '+.1f')}"
+        f"{name} {'not compared' if one['reason'] is not None else format(Decimal(one['difference_bps']), '+z.1f')}"
         for name, one in day["strategies"].items()
     ]
     return f"off the backtest on {day['session']}, in basis points: {', '.join(each)}"
@@ -167,7 +167,7 @@ def _money(amount: Any) -> str:
 
 
 def _signed(amount: Any) -> str:
-    return f"{Decimal(amount):+,.2f}"
+    return f"{Decimal(amount):+z,.2f}"
 
 
 def _percent(returns: Document | None) -> str:
@@ -175,4 +175,4 @@ def _percent(returns: Document | None) -> str:
     if value is None or returns is None:
         return "-"
     weighted = returns.get("money_weighted")
-    return f"{value:+.2%}" + ("" if weighted is None else f" ({weighted:+.2%} by money)")
+    return f"{value:+z.2%}" + ("" if weighted is None else f" ({weighted:+z.2%} by money)")
