@@ -78,7 +78,9 @@ def tell(
 
 def _request(settings: Settings, method: str, path: str, arguments: Mapping[str, Any] | None, deadline_seconds: float) -> Answer:
     address = announced(settings)
-    url, headers = address.url, headers_for(settings, address)
+    url = address.url
+    # http.client writes headers in Latin-1; written so, they are the bytes of the text in UTF-8, as the daemon reads them.
+    headers = {name: value.encode().decode("latin-1") for name, value in headers_for(settings, address).items()}
     connection = http.client.HTTPConnection(urlsplit(url).hostname or address.host, address.port, timeout=deadline_seconds)
     try:
         connection.request(method, path, body=None if arguments is None else json.dumps(arguments), headers=headers)

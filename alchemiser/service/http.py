@@ -192,8 +192,8 @@ class Door:
         if self._token is None:
             return _refuse(403, "no_token", "control is off, because no service.token is set; set one and start the daemon again")
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        # Compared in constant time, as bytes: text that is not ASCII is refused by compare_digest.
-        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token.encode()):
+        # Compared in constant time, as the bytes that came: text that is not ASCII is refused by compare_digest.
+        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self._token.encode()):
             return None
         if given and (wait := self._wrong_tokens.take(asyncio.get_running_loop().time())):
             return _too_often(wait)

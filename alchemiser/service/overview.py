@@ -1,6 +1,7 @@
 """What an operator asks about, kept up to date by events: an inline component that is replayed like the others."""
 
 from datetime import datetime
+from decimal import Decimal
 
 import msgspec
 
@@ -12,8 +13,10 @@ from alchemiser.domain.events import (
     DayCompared,
     DecisionDue,
     Event,
+    FillBroken,
     HandlerFailed,
     LedgerCompared,
+    OrderFilled,
     RebalanceCompleted,
     RebalanceParked,
     Reconciled,
@@ -29,6 +32,8 @@ from alchemiser.domain.events import (
 )
 from alchemiser.domain.market import Session
 from alchemiser.domain.memory import Remembering
+from alchemiser.domain.money import ZERO
+from alchemiser.domain.orders import Side
 from alchemiser.domain.shortfall import Shortfall
 
 KEPT_SHORTFALLS = 10
@@ -36,7 +41,7 @@ KEPT_SHORTFALLS = 10
 
 
 class OverviewMemory(msgspec.Struct, kw_only=True):
-    """The latest of each kind of news."""
+    """The latest of each kind of news; ``traded`` is by how much executions have changed positions since the broker was asked for them."""
 
     started: DaemonStarted | None
     stopped: DaemonStopped | None
@@ -55,6 +60,7 @@ class OverviewMemory(msgspec.Struct, kw_only=True):
     shortfalls: dict[str, Shortfall] = {}
     unreported: dict[str, None] = {}
     day: DayCompared | None = None
+    traded: dict[str, Decimal] = {}
 
 
 class Overview(Remembering):
@@ -69,6 +75,8 @@ class Overview(Remembering):
         StreamConnected,
         StreamLost,
         AccountObserved,
+        OrderFilled,
+        FillBroken,
         DecisionDue,
         TargetProposed,
         StrategyFailed,
@@ -101,6 +109,7 @@ class Overview(Remembering):
         self.shortfalls: dict[str, Shortfall] = {}
         self.unreported: dict[str, None] = {}
         self.day: DayCompared | None = None
+        self.traded: dict[str, Decimal] = {}
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
@@ -118,7 +127,7 @@ class Overview(Remembering):
             case StreamConnected(stream=stream) | StreamLost(stream=stream):
                 self.streams[stream] = event
             case AccountObserved():
-                self.account = event
+                self.account, self.traded = event, {}
             case DecisionDue():
                 self.decision, self.answers = event, {}
             case TargetProposed(strategy=strategy) | StrategyFailed(strategy=strategy):
@@ -130,7 +139,22 @@ class Overview(Remembering):
             case RebalanceCompleted() | RebalanceParked() | ShortfallReported():
                 self._note_costs(event)
             case _:
-                self._compare(event)
+                self._compare_or_trade(event)
+
+    def at_broker(self) -> dict[str, Decimal]:
+        """Return the positions as the broker says: those of when it was asked last, and what its executions have changed since."""
+        held = {position.symbol: position.quantity for position in self.account.positions} if self.account else {}
+        for symbol, change in self.traded.items():
+            held[symbol] = held.get(symbol, ZERO) + change
+        return {symbol: quantity for symbol, quantity in held.items() if quantity}
+
+    def _note_trade(self, event: OrderFilled | FillBroken) -> None:
+        """Take an execution, or one taken back, as the broker's word, unless the broker was asked for its positions after it."""
+        fill = event.fill
+        happened = fill.at if isinstance(event, OrderFilled) else event.at
+        if self.account is not None and happened > self.account.at:
+            is_more = (fill.side is Side.BUY) == isinstance(event, OrderFilled)
+            self.traded[fill.symbol] = self.traded.get(fill.symbol, ZERO) + (fill.quantity if is_more else -fill.quantity)
 
     def owed_shortfalls(self) -> dict[str, Shortfall]:
         """Return the costs of rebalances that have not been compared with the close yet, by rebalance."""
@@ -148,9 +172,11 @@ class Overview(Remembering):
             del self.shortfalls[oldest]
             self.unreported.pop(oldest, None)
 
-    def _compare(self, event: Event) -> None:
-        """Apply what came of a comparison with the broker, or with the backtest."""
+    def _compare_or_trade(self, event: Event) -> None:
+        """Apply what the broker has executed, and what came of a comparison with it or with the backtest."""
         match event:
+            case OrderFilled() | FillBroken():
+                self._note_trade(event)
             case LedgerCompared():
                 self.comparison = event
             case DayCompared():

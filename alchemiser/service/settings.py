@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
 import msgspec
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from alchemiser.service.settings_risk import LedgerSettings, RiskSettings
@@ -118,6 +118,13 @@ class ServiceSettings(Section):
     turn_limit_seconds: float = Field(
         default=5.0, gt=0, description="Live means: the bus has turned round within this time. Feeds the watchdog too."
     )
+
+    @field_validator("token")
+    @classmethod
+    def _fits_into_a_header(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not (token.get_secret_value().isprintable() and token.get_secret_value().strip()):
+            raise ValueError("a token that fits into a line: printable characters, and at least one of them")
+        return token
 
 
 class JournalSettings(Section):

@@ -112,14 +112,15 @@ class JournaledView:
         }
 
     def positions(self) -> Sequence[Plain]:
-        """Return what is held: per symbol the account's quantity, price and value, and each strategy's part."""
-        observed = self._state.overview.account
-        at_broker = {position.symbol: position for position in observed.positions} if observed else {}
+        """Return what is held: per symbol the account's quantity, price and value, and each strategy's part.
+
+        ``broker_quantity`` is what the broker said when it was asked last, and what its executions have changed since.
+        """
+        at_broker = self._state.overview.at_broker()
         books = self._state.ledger.books
         owned = self._state.ledger.holdings()
         rows = []
         for symbol in sorted({*at_broker, *owned}):
-            position = at_broker.get(symbol)
             quantity = owned.get(symbol, ZERO)
             price = self._mark(symbol)
             rows.append(
@@ -128,7 +129,7 @@ class JournaledView:
                     "quantity": quantity,
                     "price": price,
                     "value": None if price is None else quantity * price,
-                    "broker_quantity": position.quantity if position else ZERO,
+                    "broker_quantity": at_broker.get(symbol, ZERO),
                     "strategies": {name: held for name in sorted(books) if (held := books[name].quantity(symbol))},
                 }
             )

@@ -14,7 +14,8 @@ import pytest
 from alchemiser.cli import ask as ask_module
 from alchemiser.domain.errors import NoDaemon
 from alchemiser.journal.journal import Journal
-from alchemiser.service.http import ACTIONS
+from alchemiser.service.http import ACTIONS, open_door
+from alchemiser.service.settings import Settings
 from alchemiser.service.state_file import HttpAddress, write_http_address
 from tests.unit.cli.conftest import AsyncCommand, Command
 from tests.unit.service.conftest import NOT_READY, FakeView
@@ -173,6 +174,19 @@ async def test_flatten_asks_first(alchemiser_beside: AsyncCommand, view: FakeVie
 
     assert ended.code == 1
     assert view.asked == []
+
+
+async def test_a_token_may_be_any_printable_text(
+    alchemiser_beside: AsyncCommand, view: FakeView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token that is not ASCII opens the door that was given the same one."""
+    monkeypatch.setenv("ALCHEMISER_SERVICE__TOKEN", "geheim-ünï-☃")
+    settings = Settings.model_validate({"service": {"http": "127.0.0.1:0", "state": tmp_path, "token": "geheim-ünï-☃"}})
+    async with open_door(view, settings, metrics=lambda: (b"", "text/plain")):
+        ended = await alchemiser_beside("pause", "--state", str(tmp_path))
+
+    assert (0, "") == (ended.code, ended.err)
+    assert [action for action, _ in view.asked] == ["pause"]
 
 
 async def test_control_with_a_wrong_token_is_refused(

@@ -1,5 +1,6 @@
 """The door, over real sockets on loopback."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -132,6 +133,19 @@ async def test_control_without_the_token_is_refused(view: FakeView, client: aioh
     async with client.post("/api/v1/halt", headers=headers) as response:
         assert response.status == 401
         assert response.headers["WWW-Authenticate"].startswith("Bearer")
+
+    assert view.asked == []
+
+
+async def test_bytes_that_are_no_text_are_a_wrong_token(view: FakeView, client: aiohttp.ClientSession) -> None:
+    """A token in Latin-1 is refused like any other wrong one: 401, not an error of the daemon."""
+    url = client._base_url
+    assert url is not None
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(b"POST /api/v1/halt HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nAuthorization: Bearer \xfc\r\n\r\n")
+    assert b" 401 " in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
 
     assert view.asked == []
 

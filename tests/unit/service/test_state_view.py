@@ -1,9 +1,10 @@
 """The answers of a journaled state: documents with everything in them, before the first event as after a whole day."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 import orjson
 import pytest
 
@@ -11,13 +12,15 @@ from alchemiser import __version__
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
     Event,
+    FillBroken,
+    OrderFilled,
     OrderIntended,
     RebalanceParked,
     RebalancePlanned,
     StreamLost,
     TradingStateChanged,
 )
-from alchemiser.domain.orders import NewOrder, OrderType, Side, TimeInForce
+from alchemiser.domain.orders import Fill, NewOrder, OrderType, Side, TimeInForce
 from alchemiser.service.state_view import JournaledView, event_row, latest_events
 from alchemiser.service.view import RESOURCES, Resource, document, to_json
 from tests.unit.service.trading_day import (
@@ -145,9 +148,37 @@ def test_positions_tell_ours_from_the_brokers() -> None:
     )
 
 
+def early(fill: Fill) -> Fill:
+    """Return the fill as one from before the broker was asked."""
+    return msgspec.structs.replace(fill, at=DECIDED_AT)
+
+
+def test_executions_are_the_brokers_word_too() -> None:
+    """Between two looks at the account, what the broker has executed counts as told by it; a broken execution no longer does."""
+    asked = observed("2000", "2000", {})
+    (row,) = view_of(*MORNING, asked, *DECISION, *FILLS).positions()
+    assert ("SPY", 10, None, None, 10) == tuple(row[name] for name in ("symbol", "quantity", "price", "value", "broker_quantity"))
+
+    fill = Fill(
+        execution_id="x",
+        client_order_id="of-another-program",
+        venue_order_id="v",
+        symbol="SPY",
+        side=Side.BUY,
+        quantity=Decimal(4),
+        price=Decimal(100),
+        at=DECIDED_AT + timedelta(seconds=4),
+    )
+    bought = OrderFilled(at=fill.at, fill=fill)
+    broken = FillBroken(at=fill.at + timedelta(minutes=5), fill=fill, replaced_by=None, reason="bust")
+    for events, quantity in (((bought,), 14), ((bought, broken), 10), ((msgspec.structs.replace(bought, fill=early(fill)),), 10)):
+        (row,) = view_of(*MORNING, asked, *DECISION, *FILLS, *events).positions()
+        assert row["broker_quantity"] == quantity
+
+
 def test_a_position_that_the_broker_does_not_have_is_shown() -> None:
-    """It is a difference, and the operator looks here first."""
-    (row,) = view_of(*MORNING, *DECISION, *FILLS).positions()
+    """It is a difference, and the operator looks here first; executions from before the broker was asked count no more."""
+    (row,) = view_of(*MORNING, *DECISION, *FILLS, observed("0", "0", {})).positions()
 
     assert ("SPY", 10, None, None, 0) == tuple(row[name] for name in ("symbol", "quantity", "price", "value", "broker_quantity"))
 
