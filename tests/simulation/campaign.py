@@ -23,7 +23,7 @@ import aiohttp
 import async_solipsism
 import msgspec
 
-from alchemiser.alpaca.line import Answer, Line
+from alchemiser.alpaca.line import Answer, Flight, Line
 from alchemiser.alpaca.rest import Request, RestClient
 from alchemiser.alpaca.venue import AlpacaVenue
 from alchemiser.bus.envelope import Envelope
@@ -439,6 +439,7 @@ class _Run:
             stack.enter_context(patch.object(AlpacaVenue, "submit", self._request("submit", AlpacaVenue.submit)))
             stack.enter_context(patch.object(AlpacaVenue, "submit_now", self._at_once(AlpacaVenue.submit_now)))
             stack.enter_context(patch.object(RestClient, "_heard", self._in_that_call(RestClient._heard)))
+            stack.enter_context(patch.object(Line, "send_now", self._gone(Line.send_now)))
             stack.enter_context(patch.object(AlpacaVenue, "cancel", self._request("cancel", AlpacaVenue.cancel)))
             yield
 
@@ -552,6 +553,17 @@ class _Run:
                 life.end_by_scenario()
                 await life.goes_on()
             return await write(rest, line, request, body)
+
+        return watched
+
+    def _gone(self, write: Callable[[Line, bytes], Flight]) -> Callable[[Line, bytes], Flight]:
+        """End lives with the last byte of such an order: nothing that was decided since the last commit is written down."""
+
+        def watched(line: Line, body: bytes) -> Flight:
+            flight = write(line, body)
+            if self.lives[-1].counts(("crash after request",), *SUBMIT_AT_ONCE):
+                self.lives[-1].end_by_scenario()
+            return flight
 
         return watched
 

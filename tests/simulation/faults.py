@@ -19,6 +19,7 @@ EndKind = Literal[
     "crash at event",
     "crash at commit",
     "crash before request",
+    "crash after request",
     "crash after effect",
     "crash before boundary",
     "crash after boundary",
@@ -34,8 +35,8 @@ class End:
     """How and when one daemon of a run ends, and how long nobody is there afterwards.
 
     ``at`` is a moment for those that strike at one; ``event`` and ``count`` say at which occurrence of an event the others strike: as it is
-    handed to the journal and lost, as it has become durable, as the request that follows it is about to leave, or has had its effect.
-    Requests are "submit", "cancel", and "submit at once" for an order that leaves in the very call in which it is decided.
+    handed to the journal and lost, as it has become durable, as the request that follows it is about to leave, has left, or has had its
+    effect. Requests are "submit", "cancel", and "submit at once" for an order that leaves in the very call in which it is decided.
     ``again_seconds`` is after how long a second request to stop follows the first.
     """
 

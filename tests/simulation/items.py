@@ -393,11 +393,11 @@ ITEMS: Mapping[str, Item] = {
     "cut-off passed during the wait": Item(_too_late, passed_the_cut_off),
     # the process
     "kill -9": Item(_end("crash"), _struck("crash")),
-    "kill -9 as an order leaves at once": Item(
+    "kill -9 before an order leaves at once": Item(
         _end("crash before request", event="submit at once", count=_of_the_first), _struck("crash before request submit at once")
     ),
-    "kill -9 after an order left at once": Item(
-        _end("crash after effect", event="submit at once", count=_of_the_first), _struck("crash after effect submit at once")
+    "kill -9 as an order has left at once": Item(
+        _end("crash after request", event="submit at once", count=_of_the_first), _struck("crash after request submit at once")
     ),
     "SIGTERM": Item(_end("stop"), lambda record: "stop" in record.struck),
     "SIGTERM twice": Item(_end("stop twice", again_seconds=lambda random: random.choice((0.0, 0.001, 0.01))), _struck("stop twice")),
