@@ -79,6 +79,10 @@ class RenewableCredentials:
         except ConfigError as error:
             _log.error("key_not_renewed", reason=str(error), action="the present one is kept")
             return False
+        return self.take(found)
+
+    def take(self, found: Credentials) -> bool:
+        """Use this key pair from now on, and return whether it is another one than before."""
         if found.headers() == self._current.headers():
             return False
         self._current = found

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -50,8 +51,9 @@ from alchemiser.risk.state import TradingState
 from alchemiser.strategies.aside import Done
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.handler import StrategyHandler
-from alchemiser.strategies.reload import Changed, Unusable
+from alchemiser.strategies.reload import Changed, Stamp, Unusable
 from alchemiser.strategies.renewal import Renewal
+from alchemiser.strategies.sources import StrategySource
 
 EPOCH = "bt"
 
@@ -235,9 +237,14 @@ async def _at_once(function: Callable[[], Done]) -> Done:
 class _NeverChanged:
     """The files of a run are what they were when it began."""
 
+    sources: tuple[StrategySource, ...] = ()
+
     def is_behind(self) -> bool:
         """Return that nothing has changed."""
         return False
+
+    def follow(self, sources: Sequence[StrategySource], seen: Mapping[Path, Stamp]) -> None:
+        """Follow nothing: nobody changes the settings of a run."""
 
     def refresh(self, strategies: Iterable[LoadedStrategy]) -> Sequence[Changed | Unusable]:
         """Return no news."""
@@ -247,7 +254,7 @@ class _NeverChanged:
 class _AllThere:
     """The supply of a run: every price it may need is in its panel."""
 
-    async def admit(self, new: LoadedStrategy, old: LoadedStrategy) -> tuple[str, ...]:
+    async def admit(self, new: LoadedStrategy, old: LoadedStrategy | None) -> tuple[str, ...]:
         """Return no remarks."""
         return ()
 

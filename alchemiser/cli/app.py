@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "reconcile": Target("alchemiser.cli.control:reconcile_command", "Compare everything with the broker now, or clear parked symbols."),
     "rearm": Target("alchemiser.cli.control:rearm_command", "Arm a guard again that has tripped."),
     "lots": Target("alchemiser.cli.control:lots_command", "Name the lots that sales of a symbol close first."),
+    "reload": Target("alchemiser.cli.reload:reload_command", "Have the daemon read its settings again, and say what that changes."),
     "stop": Target("alchemiser.cli.control:stop_command", "Stop the daemon in order; asked twice, in a hurry."),
     "data pull": Target("alchemiser.cli.data:data_pull", "Bring the bar store up to date with Alpaca."),
     "data import": Target("alchemiser.cli.data:data_import", "Bring bar files into the bar store."),

@@ -65,7 +65,10 @@ def ask(settings: Settings, path: str, *, deadline_seconds: float = DEADLINE_SEC
 def tell(
     settings: Settings, action: str, arguments: Mapping[str, Any], *, deadline_seconds: float = CONTROL_DEADLINE_SECONDS
 ) -> dict[str, Any]:
-    """Have the daemon do something and return what it did. Raises ``NoDaemon``, ``SafetyRefused`` without the token, ``ControlRefused``."""
+    """Have the daemon do something and return what it did.
+
+    Raises ``NoDaemon``, ``SafetyRefused`` without the token, ``ConfigError`` for settings that the daemon cannot take, ``ControlRefused``.
+    """
     answer = _request(settings, "POST", f"/api/v1/{action}", arguments, deadline_seconds)
     if answer.status == 200:
         return answer.document
@@ -73,6 +76,8 @@ def tell(
     text = error.get("message", f"HTTP {answer.status}") if isinstance(error, dict) else str(error)
     if answer.status in (401, 403):
         raise SafetyRefused(f"{action} was refused: {text}")
+    if isinstance(error, dict) and error.get("code") == ConfigError.__name__:
+        raise ConfigError(text)
     raise ControlRefused(f"{action} was refused: {text}")
 
 

@@ -54,15 +54,22 @@ def run_command(
     options = RunOptions(live_agreed=live, start=_date(start), days=days)
     _check_agreement(settings, options, {"--bars": bars, "--start": start, "--days": days, "--speed": speed})
 
-    def read_settings() -> Settings:
-        return load(config, state=state, overrides=overrides).settings
-
     masker = SecretMasker(secrets_of(settings))
     repeats = Repeats(WallClock())
-    configure_logging(level=settings.service.log_level, style=settings.service.log_format, masker=masker, repeats=repeats)
+
+    def read_settings() -> Settings:
+        found = load(config, state=state, overrides=overrides).settings
+        masker.add(secrets_of(found))
+        return found
+
+    def log_by(found: Settings) -> None:
+        configure_logging(level=found.service.log_level, style=found.service.log_format, masker=masker, repeats=repeats)
+
+    log_by(settings)
     defer("numpy")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(repeats.beside(load_attribute(DAEMON)(settings, options, masker=masker, read_settings=read_settings)))
+        running = load_attribute(DAEMON)(settings, options, masker=masker, read_settings=read_settings, log_by=log_by)
+        code = runner.run(repeats.beside(running))
     raise typer.Exit(code)
 
 

@@ -15,7 +15,7 @@ from rich.tree import Tree
 from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, StrategyOption, load
 from alchemiser.cli.price_files import read_day, read_panel, wanted_strategies
 from alchemiser.domain.errors import DataError, UsageError
-from alchemiser.domain.events import DaemonStarted, DecisionDue, StrategyFailed, TargetProposed
+from alchemiser.domain.events import DaemonStarted, DecisionDue, SettingsReloaded, StrategyFailed, TargetProposed
 from alchemiser.journal.reader import JournalReader
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.service.offline import JOURNAL_FILE
@@ -135,8 +135,8 @@ def decided(journal: Path, decision: str) -> Signals:
                     )
                 case StrategyFailed() as answer:
                     answers[answer.strategy] = Signal(name=answer.strategy, status="failed", reason=answer.reason)
-        for envelope in reader.read_named(("DaemonStarted",)):
-            if isinstance(envelope.event, DaemonStarted) and envelope.sequence < due:
+        for envelope in reader.read_named(("DaemonStarted", "SettingsReloaded")):
+            if isinstance(envelope.event, DaemonStarted | SettingsReloaded) and envelope.sequence < due:
                 shares = envelope.event.strategies
     if not answers:
         raise DataError(f"{journal}: no strategy has answered to a decision {decision}; see journal show --type DecisionDue")

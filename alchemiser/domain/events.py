@@ -20,6 +20,7 @@ from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import ExecutionReport, Fill, NewOrder, Side
 from alchemiser.domain.rebalancing import Frequency, Header
 from alchemiser.domain.reconciliation import Difference, Parking
+from alchemiser.domain.setting_change import SettingChange
 from alchemiser.domain.shortfall import Shortfall
 
 
@@ -359,6 +360,24 @@ class StrategyNotReloaded(Event, frozen=True, kw_only=True):
     """The file of a strategy changed and was not taken; the strategy goes on as it was."""
 
     strategy: str
+    reason: str
+
+
+class SettingsReloaded(Event, frozen=True, kw_only=True):
+    """The settings were read again and taken, all of them in one step: ``changes`` name what differs, also what waits for the next start.
+
+    ``strategies`` are the shares of the equity from here on, as in ``DaemonStarted``; ``by`` says who asked.
+    """
+
+    by: str
+    changes: tuple[SettingChange, ...]
+    strategies: dict[str, float]
+
+
+class SettingsNotReloaded(Event, frozen=True, kw_only=True):
+    """The settings were read again and something is wrong with them: nothing was changed; ``reason`` names every place to mend."""
+
+    by: str
     reason: str
 
 
@@ -777,6 +796,8 @@ AnyEvent = (
     | StrategyReloadPostponed
     | StrategyReloaded
     | StrategyNotReloaded
+    | SettingsReloaded
+    | SettingsNotReloaded
     | TargetProposed
     | StrategyFailed
     | RebalancePlanned

@@ -21,6 +21,7 @@ from alchemiser.domain.events import (
     RecoveryCompleted,
     SessionClosed,
     SessionOpened,
+    SettingsReloaded,
     StreamConnected,
     StreamLost,
     TradingStateChanged,
@@ -46,6 +47,7 @@ class SubmitGate:
         TradingStateChanged,
         SessionOpened,
         SessionClosed,
+        SettingsReloaded,
         RecoveryCompleted,
         ReconciliationStarted,
         Reconciled,
@@ -63,6 +65,7 @@ class SubmitGate:
         self._now = now
         self._cut_off = cut_off
         self._parked = parked
+        self._session: Session | None = None
         self._cut_off_at: datetime | None = None
         self._trading = TradingScopes()
         self.opened_by = 0
@@ -141,10 +144,10 @@ class SubmitGate:
                     self._reasons["trading"] = restriction.words()
             case SessionOpened(session=session):
                 self._reasons.pop("session", None)
-                self._cut_off_at = self._cut_off(session)
+                self._session, self._cut_off_at = session, self._cut_off(session)
             case SessionClosed():
                 self._reasons["session"] = "the exchange is closed"
-                self._cut_off_at = None
+                self._session, self._cut_off_at = None, None
             case RecoveryCompleted():
                 self._reasons.pop("recovery", None)
             case DaemonStopping(reason=reason):
@@ -153,8 +156,10 @@ class SubmitGate:
                 self._compare(event)
 
     def _compare(self, event: Event) -> None:
-        """Apply what happens to a comparison with the venue."""
+        """Apply what happens to a comparison with the venue, and to the settings."""
         match event:
+            case SettingsReloaded() if self._session is not None:
+                self._cut_off_at = self._cut_off(self._session)
             case ReconciliationStarted(reason=reason):
                 self._reasons["reconciling"] = f"our state is being compared with the venue's ({reason})"
             case Reconciled():

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from alchemiser.bus.alarm import Alarm
 from alchemiser.bus.begun import begin, breathe
@@ -221,6 +222,10 @@ class ExecutionHandler:
         if now >= run.cut_off:
             run.close("the daemon was away when the session's cut-off passed")
         self._run = run
+
+    def work_by(self, rules: LadderRules, tactics: TacticRules) -> None:
+        """Work the orders of the next rebalance by these rules; one in progress keeps its own."""
+        self._parts = replace(self._parts, rules=rules, tactics=tactics)
 
     def _new_run(self, plan: RebalancePlanned, now: datetime) -> RebalanceRun:
         return RebalanceRun(

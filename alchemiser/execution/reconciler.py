@@ -68,6 +68,10 @@ class Reconciler:
     def __init__(self, parts: ReconcilerParts) -> None:
         self._parts = parts
 
+    def ask_at_most(self, attempts: int) -> None:
+        """Ask about a difference so often from the next comparison on."""
+        self._parts = msgspec.structs.replace(self._parts, attempts=attempts)
+
     async def reconcile(self, reason: str, *, since: datetime | None, since_event: str | None) -> Reconciled:
         """Compare until both sides agree or the attempts are used up, apply what is to be applied, and return what was published.
 

@@ -32,7 +32,7 @@ class ActivityReader:
     def __init__(self, venue: Venue, ledger: Ledger, spin_offs: Mapping[str, SpinOff]) -> None:
         self._venue = venue
         self._ledger = ledger
-        self._spin_offs = spin_offs
+        self.spin_offs = spin_offs
         self._turn = asyncio.Lock()
         self._is_refused = False
 
@@ -54,7 +54,7 @@ class ActivityReader:
                 self._is_refused = True
                 _log.warning("activities_not_served", reason=str(error), action="differences of shares and cash are shown, not explained")
                 return 0
-            return self._ledger.take(rows, self._spin_offs)
+            return self._ledger.take(rows, self.spin_offs)
 
     async def handle(self, envelope: Envelope) -> None:
         """Catch up ahead of a session and of a decision; what cannot be asked now is asked at the next comparison."""

@@ -34,6 +34,7 @@ from alchemiser.domain.events import (
     RebalancePlanned,
     RecoveryCompleted,
     SessionOpened,
+    SettingsReloaded,
     StrategyFailed,
     StrategyReloaded,
     TargetProposed,
@@ -104,11 +105,12 @@ class DayFacts(msgspec.Struct, kw_only=True):
 
 
 class DayMemory(msgspec.Struct, kw_only=True):
-    """The session in progress, the one that has ended and waits to be compared, and the equity that was last seen, in dollars."""
+    """The session in progress, the one that has ended and waits to be compared, the equity last seen in dollars, the shares now."""
 
     today: DayFacts = msgspec.field(default_factory=DayFacts)
     ended: DayFacts | None = None
     equity: Decimal | None = None
+    shares: dict[str, float] = {}
 
 
 class DayRecord(Remembering):
@@ -120,6 +122,7 @@ class DayRecord(Remembering):
     memory_type = DayMemory
     listens_to: tuple[type[Event], ...] = (
         DaemonStarted,
+        SettingsReloaded,
         RecoveryCompleted,
         AccountObserved,
         SessionOpened,
@@ -145,6 +148,7 @@ class DayRecord(Remembering):
         self.today = DayFacts()
         self.ended: DayFacts | None = None
         self._equity: Decimal | None = None
+        self._shares: dict[str, float] = {}
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
@@ -152,8 +156,10 @@ class DayRecord(Remembering):
         match event:
             case OrderFilled() | FillBooked() | FillBroken() | ActivityBooked():
                 self._book(event)
-            case DaemonStarted(strategies=shares) if today.plan is None:
-                today.shares = dict(shares)
+            case DaemonStarted(strategies=shares) | SettingsReloaded(strategies=shares):
+                self._shares = dict(shares)
+                if today.plan is None:
+                    today.shares = dict(shares)
             case AccountObserved(account=account):
                 self._equity = account.equity
                 if today.session is None or today.equity is None:
@@ -252,9 +258,9 @@ class DayRecord(Remembering):
     def _end(self) -> None:
         """Keep the session for the comparison, and begin the next with what the books hold now."""
         now = {name: BookAt(holdings=book.holdings(), cash_flow=book.cash_flow) for name, book in sorted(self._books().items())}
-        self.ended, shares = self.today, self.today.shares
+        self.ended = self.today
         self.ended.end = now
-        self.today = DayFacts(equity=self._equity, shares=dict(shares), start=now)
+        self.today = DayFacts(equity=self._equity, shares=dict(self._shares), start=now)
 
     def _waits(self, session: date) -> bool:
         return self.ended is not None and self.ended.session is not None and self.ended.session.date == session

@@ -69,6 +69,10 @@ class Rebalancer:
             case _:
                 pass
 
+    def work_with(self, parts: PortfolioParts) -> None:
+        """Make plans with these from now on; whoever calls it sees to it that none is being made."""
+        self._parts = parts
+
     async def _collect(self, answer: TargetProposed | StrategyFailed) -> None:
         decision = self._deciding
         if decision is None or decision.rebalance_id != answer.rebalance_id:

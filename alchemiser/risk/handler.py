@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import NotReady, UsageError
@@ -134,6 +135,10 @@ class GuardKeeper:
                 await self._take(readings.rejects(self._parts.state.rejects, self._parts.state.last_reject), now)
             case event:
                 await self._compare(event, now)
+
+    def work_by(self, rules: Mapping[GuardName, GuardRule]) -> None:
+        """Judge the next readings by these rules; what has tripped stays tripped."""
+        self._parts = replace(self._parts, rules=rules)
 
     async def rearm(self, guard: str, strategy: str | None, *, by: str, reason: str, reset: bool) -> dict[str, Any]:
         """Arm a guard again and return what that did.

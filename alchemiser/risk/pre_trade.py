@@ -93,6 +93,10 @@ class PreTrade:
         self._mids = mids
         self._allocations = allocations
 
+    def check_by(self, limits: RiskLimits, allocations: Mapping[str, Decimal]) -> None:
+        """Check the next plan by these limits and shares."""
+        self._limits, self._allocations = limits, allocations
+
     def check(
         self, now: datetime, account: Account, positions: Sequence[BrokerPosition], assets: Mapping[str, Asset], fresh: frozenset[str]
     ) -> Check:

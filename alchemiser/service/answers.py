@@ -7,6 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from msgspec.structs import asdict
+
 from alchemiser.bus.bus import Bus
 from alchemiser.domain.errors import NotReady, UsageError
 from alchemiser.domain.events import (
@@ -36,6 +38,7 @@ from alchemiser.service.live_feed import LiveFeed
 from alchemiser.service.metrics import Gauges
 from alchemiser.service.preview import Preview
 from alchemiser.service.reconciliations import Reconciliations
+from alchemiser.service.reload import Asked
 from alchemiser.service.state import JournaledState
 from alchemiser.service.state_view import JournaledView, latest_events
 from alchemiser.service.view import Plain
@@ -74,6 +77,7 @@ class Answers(JournaledView):
         rearm: Callable[..., Awaitable[dict[str, Any]]],
         kill_switch: KillSwitch | None = None,
         host_alarms: Callable[[], Mapping[str, str]] = dict,
+        reload: Callable[..., Awaitable[Asked]],
     ) -> None:
         super().__init__(
             state,
@@ -95,6 +99,7 @@ class Answers(JournaledView):
         self._rearm = rearm
         self._kill_switch = kill_switch
         self._host_alarms = host_alarms
+        self._reload = reload
 
     def health(self) -> HealthReport:
         """Return whether the daemon is live and ready, and why not."""
@@ -136,6 +141,8 @@ class Answers(JournaledView):
             return self._stop_daemon(reason)
         if action == "lots":
             return await self._name_lots(arguments, reason)
+        if action == "reload":
+            return asdict(await self._reload(_by(reason), only_checks=arguments.get("check") is True))
         if action == "rearm":
             return await self._rearm_guard(arguments, reason)
         session = self._calendar.session_at(now)
@@ -316,3 +323,7 @@ class Answers(JournaledView):
     def _mark(self, symbol: str) -> Decimal | None:
         quote = self._quotes.quote(symbol)
         return Decimal(repr(quote.mid)) if quote is not None and quote.fault is None else super()._mark(symbol)
+
+
+def _by(reason: str) -> str:
+    return "operator" if reason == "operator" else f"operator: {reason}"

@@ -28,6 +28,7 @@ from alchemiser.domain.events import (
     Reconciled,
     ReconciliationFailed,
     ResultReported,
+    SettingsNotReloaded,
     StrategyFailed,
     StrategyNotReloaded,
     SymbolParked,
@@ -136,6 +137,10 @@ def _not_reloaded(event: StrategyNotReloaded) -> Bulletin:
     return Bulletin(Level.WARNING, f"reload {event.strategy}", f"A new version of {event.strategy} was not taken", text)
 
 
+def _settings_refused(event: SettingsNotReloaded) -> Bulletin:
+    return Bulletin(Level.WARNING, "settings refused", "The settings were not taken", f"Nothing was changed: {event.reason}")
+
+
 def _off_backtest(event: DayCompared) -> Bulletin | None:
     if not event.beyond:
         return None
@@ -172,6 +177,7 @@ WRITERS: Final[dict[type[Event], Callable[[Any], Bulletin | None]]] = {
     GapOpened: _gap,
     FillBroken: _broken,
     StrategyNotReloaded: _not_reloaded,
+    SettingsNotReloaded: _settings_refused,
     DayCompared: _off_backtest,
 }
 """The events that may need a person, and what is written about each; ``None`` when this one does not."""
@@ -216,12 +222,16 @@ class Editor:
     """Decides which messages go out. ``now`` is in seconds of a clock that never goes back."""
 
     def __init__(self, *, least: Level, repeat_seconds: float, at_most_per_hour: int) -> None:
-        self._least = least
-        self._repeat_seconds = repeat_seconds
-        self._at_most = at_most_per_hour
+        self.admit_by(least=least, repeat_seconds=repeat_seconds, at_most_per_hour=at_most_per_hour)
         self._told_at: dict[str, float] = {}
         self._sent_at: deque[float] = deque()
         self._held_back = 0
+
+    def admit_by(self, *, least: Level, repeat_seconds: float, at_most_per_hour: int) -> None:
+        """Decide by these from now on; what was sent already still counts."""
+        self._least = least
+        self._repeat_seconds = repeat_seconds
+        self._at_most = at_most_per_hour
 
     def admit(self, bulletin: Bulletin, now: float) -> Bulletin | None:
         """Return the message as it goes out, or ``None`` when it does not: too unimportant, told already, or too many of late.

@@ -51,6 +51,7 @@ from alchemiser.portfolio.handler import Rebalancer
 from alchemiser.portfolio.planning import PortfolioParts
 from alchemiser.risk.handler import GuardKeeper, GuardParts
 from alchemiser.risk.pre_trade import PreTrade
+from alchemiser.service.adoption import Adoption
 from alchemiser.service.answers import Answers
 from alchemiser.service.day_comparison import ComparisonParts, DayComparison
 from alchemiser.service.decision_market import DecisionMarket
@@ -64,6 +65,7 @@ from alchemiser.service.notify import SystemdNotifier
 from alchemiser.service.preview import PREVIEW, Preview, preview
 from alchemiser.service.reconciliations import Reconciliations
 from alchemiser.service.recovery import Recovered, recover
+from alchemiser.service.reload import Reload
 from alchemiser.service.retention import Retention
 from alchemiser.service.rules import guard_rules, ladder_rules, plan_rules, risk_limits, spin_offs, tactic_rules
 from alchemiser.service.runtime import SeededRuntime
@@ -84,6 +86,9 @@ from alchemiser.strategies.renewal import Renewal
 _log = structlog.get_logger(__name__)
 
 
+TURNS_PER_LIMIT = 2
+"""How often the bus is probed within the time in which it must turn round."""
+
 RELOAD_RETRY_SECONDS = 60.0
 """How often a new version of a strategy that waits for its prices is tried again, in seconds of the loop."""
 
@@ -94,6 +99,7 @@ class DaemonParts(Struct, frozen=True):
     ``reloader`` watches the files of the roster, ``warnings`` say by strategy what should be known about it, ``addresses`` are those of
     people who are told of what needs them, ``last_session`` ends the schedule, ``list_symbols`` lists more symbols on an embedded exchange,
     and ``is_threaded`` is false on virtual time. The ``kill_switch`` works beside the daemon and outlives it.
+    ``read_settings`` reads the settings again.
     """
 
     settings: Settings
@@ -111,6 +117,7 @@ class DaemonParts(Struct, frozen=True):
     list_symbols: Callable[[Sequence[str]], None] | None = None
     is_threaded: bool = True
     kill_switch: KillSwitch | None = None
+    read_settings: Callable[[], Settings] | None = None
 
 
 class Daemon:
@@ -125,7 +132,7 @@ class Daemon:
         _tell_recovery(recovered, self.state)
         self.snapshots = SnapshotKeeper(self.state, journal, every_events=settings.journal.snapshot_events, since=recovered.events)
         self.quotes = QuoteBook()
-        self.gate = SubmitGate(now=clock.now, cut_off=settings.execution.cutoff.at, parked=self.state.parked.why)
+        self.gate = SubmitGate(now=clock.now, cut_off=self._cut_off, parked=self.state.parked.why)
         parts.venue.guard(self.gate.why_not)
         self.notifier = SystemdNotifier()
         loop_time = asyncio.get_running_loop().time
@@ -167,26 +174,26 @@ class Daemon:
             unfinished=self.state.rebalances.unfinished_id,
         )
         self.assets = AssetList(parts.venue.assets, clock=clock, wanted=lambda: self.universe.symbols)
-        pre_trade = PreTrade(
+        self.pre_trade = PreTrade(
             orders=self.state.orders,
             ledger=self.state.ledger,
             parked=self.state.parked,
             trading=self.state.trading,
             quotes=self.quotes,
             calendar=parts.calendar,
-            cut_off=settings.execution.cutoff.at,
+            cut_off=self._cut_off,
             limits=risk_limits(settings),
             mids=self._mid,
             allocations=settings.allocations(),
         )
-        self._planning = PortfolioParts(
+        self.planning = PortfolioParts(
             venue=parts.venue,
             ledger=self.state.ledger,
             clock=clock,
             publish=self.bus.publish,
             mids=self._mid,
             assets=self.assets.of,
-            check=pre_trade.check,
+            check=self.pre_trade.check,
             rules=plan_rules(settings),
             allocations=settings.allocations(),
             unfinished=self.state.rebalances.unfinished_id,
@@ -196,7 +203,7 @@ class Daemon:
             trading=self.state.trading.scopes,
             catch_up=self.activities.catch_up,
         )
-        self.rebalancer = Rebalancer(self._planning)
+        self.rebalancer = Rebalancer(self.planning)
         self.execution = ExecutionHandler(
             ExecutionParts(
                 venue=parts.venue,
@@ -234,24 +241,25 @@ class Daemon:
                 limit_bps=settings.risk.live_backtest_limit_bps,
             )
         )
+        self.reconciler = Reconciler(
+            ReconcilerParts(
+                venue=parts.venue,
+                orders=self.state.orders,
+                parked=self.state.parked,
+                holdings=self.state.ledger.holdings,
+                cash=lambda: self.state.ledger.cash,
+                unfinished=self.state.rebalances.unfinished_id,
+                clock=clock,
+                publish=self.bus.publish,
+                post=self.bus.post,
+                durable=self.bus.durable,
+                epoch=journal.epoch,
+                attempts=settings.execution.reconcile_attempts,
+                catch_up=self.activities.catch_up,
+            )
+        )
         self.gaps = GapKeeper(
-            reconciler=Reconciler(
-                ReconcilerParts(
-                    venue=parts.venue,
-                    orders=self.state.orders,
-                    parked=self.state.parked,
-                    holdings=self.state.ledger.holdings,
-                    cash=lambda: self.state.ledger.cash,
-                    unfinished=self.state.rebalances.unfinished_id,
-                    clock=clock,
-                    publish=self.bus.publish,
-                    post=self.bus.post,
-                    durable=self.bus.durable,
-                    epoch=journal.epoch,
-                    attempts=settings.execution.reconcile_attempts,
-                    catch_up=self.activities.catch_up,
-                )
-            ),
+            reconciler=self.reconciler,
             orders=self.state.orders,
             clock=clock,
             publish=self.bus.publish,
@@ -274,8 +282,8 @@ class Daemon:
         self.scheduler = Scheduler(
             timetable=Timetable(
                 calendar=parts.calendar,
-                decide=settings.schedule.decision.at,
-                cut_off=settings.execution.cutoff.at,
+                decide=lambda session: self.settings.schedule.decision.at(session),
+                cut_off=self._cut_off,
                 last=parts.last_session,
             ),
             clock=clock,
@@ -284,6 +292,17 @@ class Daemon:
             reported=result.session if result else None,
         )
         kept = settings.journal
+        self.adoption = Adoption(self, run_aside=run_aside)
+        self.reload = Reload(
+            settings,
+            read=parts.read_settings,
+            takes=self.adoption,
+            publish=self.bus.publish,
+            durable=self.bus.durable,
+            clock=clock,
+            run_aside=run_aside,
+            unfinished=unfinished.rebalance_id if unfinished else None,
+        )
         self.retention = Retention(journal.path, retention_days=kept.retention_days, archive_days=kept.archive_days, run_aside=run_aside)
         self.host = HostWatch(order=self.state.orders.get, clock=clock, state=settings.service.state)
         self.answers = Answers(
@@ -296,12 +315,13 @@ class Daemon:
             calendar=parts.calendar,
             clock=clock,
             preview=self._preview,
-            cut_off=settings.execution.cutoff.at,
+            cut_off=self._cut_off,
             reconciliations=self.reconciliations,
             stop=self.stopping.told,
             rearm=self.rearm,
             kill_switch=parts.kill_switch,
             host_alarms=self.host.alarms,
+            reload=self.reload.ask,
         )
         self.guards = GuardKeeper(
             GuardParts(
@@ -333,6 +353,7 @@ class Daemon:
         quotes = (QuoteUpdated, TradePrinted, TradingStatusChanged)
 
         bus.subscribe_inline("clock hold", ClockHold.listens_to, self._hold)
+        bus.subscribe_inline("settings", Reload.listens_to, self.reload)
         bus.subscribe_inline("quote book", quotes, self.quotes)
         bus.subscribe_inline("order states", state.orders.listens_to, state.orders)
         # What a fill or a quote leads to leaves before anything else is done about it: the books can wait.
@@ -361,8 +382,7 @@ class Daemon:
         bus.subscribe_afterwards("metrics", self.metrics.event_types, self.metrics.observe)
         bus.subscribe_afterwards("story", Storyteller.listens_to, Storyteller())
         bus.subscribe_afterwards("live feed", LiveFeed.listens_to, self.answers.feed)
-        if self.parts.addresses:
-            bus.subscribe_afterwards("messages", Messenger.listens_to, self.messenger)
+        bus.subscribe_afterwards("messages", Messenger.listens_to, self.messenger)
         bus.subscribe_inline("stop", Stopping.listens_to, self.stopping)
         bus.subscribe_inline("systemd", (RecoveryCompleted, GuardTripped), self._tell_manager)
         bus.subscribe_inline("snapshots", SnapshotKeeper.listens_to, self.snapshots)
@@ -377,15 +397,15 @@ class Daemon:
         bus.subscribe("guards", GuardKeeper.listens_to, self.guards.handle, policy=newest)
         bus.subscribe("shortfall", ShortfallReporter.listens_to, self.shortfall.handle, limit_seconds=60.0)
         bus.subscribe("day comparison", DayComparison.listens_to, self.day_comparison.handle, limit_seconds=120.0)
-        if self.parts.settings.journal.retention_days:
-            bus.subscribe("retention", Retention.listens_to, self.retention.handle, limit_seconds=120.0)
+        bus.subscribe("retention", Retention.listens_to, self.retention.handle, limit_seconds=120.0)
 
     # --- life ---
 
-    async def run(self, streams: Sequence[Callable[[], Awaitable[None]]], *, turn_seconds: float, takes_signals: bool) -> int:
+    async def run(self, streams: Sequence[Callable[[], Awaitable[None]]], *, turn_seconds: float | None, takes_signals: bool) -> int:
         """Run until the sessions are over or somebody stops it, and return the exit code.
 
         ``streams`` are the coroutine functions of the two streams. A signal asks for an orderly stop, a second one for haste.
+        ``turn_seconds`` is how often the bus is probed, by default twice within the time in which it must turn round.
         """
         async with asyncio.TaskGroup() as group, _signals(self.stopping.ask_again, enabled=takes_signals):
             started = asyncio.Event()
@@ -454,13 +474,14 @@ class Daemon:
         await self.day_comparison.settled()
         self.request_stop("the last session is over")
 
-    async def _turns(self, seconds: float) -> None:
+    async def _turns(self, given_seconds: float | None) -> None:
         """Send a marker round the bus again and again; feed the watchdog only when it came back. Look at the strategies' files, too."""
         loop = asyncio.get_running_loop()
-        seconds = min(seconds, self.notifier.feed_seconds or seconds)
         looks_again_at = loop.time()
         while True:
-            report = await self.bus.turn(self.parts.settings.service.turn_limit_seconds)
+            seconds = given_seconds or self.settings.service.turn_limit_seconds / TURNS_PER_LIMIT
+            seconds = min(seconds, self.notifier.feed_seconds or seconds)
+            report = await self.bus.turn(self.settings.service.turn_limit_seconds)
             self.vitals.on_turn(report)
             self.metrics.on_turn(report.seconds)
             if report.is_healthy:
@@ -471,6 +492,16 @@ class Daemon:
             due = loop.time() + seconds
             await asyncio.sleep(seconds)  # Loop seconds: liveness is not market time.
             self.metrics.on_loop_lag(max(loop.time() - due, 0.0))
+
+    @property
+    def settings(self) -> Settings:
+        """The settings by which the daemon works now."""
+        return self.reload.running
+
+    def plan_with(self, planning: PortfolioParts) -> None:
+        """Make plans and previews with these from now on; no plan is being made."""
+        self.planning = planning
+        self.rebalancer.work_with(planning)
 
     async def rearm(self, guard: str, strategy: str | None, *, by: str, reason: str, reset: bool) -> dict[str, Any]:
         """Arm a guard again; see :meth:`GuardKeeper.rearm`."""
@@ -492,18 +523,21 @@ class Daemon:
     # --- small answers for the rooms ---
 
     def _quote(self, symbol: str, now: datetime) -> Quote | str:
-        usable = self.quotes.usable(symbol, now, self.parts.settings.market.quote_max_age_seconds)
+        usable = self.quotes.usable(symbol, now, self.settings.market.quote_max_age_seconds)
         return usable if isinstance(usable, Quote) else usable.value
 
     def _mid(self, symbol: str, now: datetime) -> float | None:
         quote = self._quote(symbol, now)
         return quote.mid if isinstance(quote, Quote) else None
 
+    def _cut_off(self, session: Session) -> datetime:
+        return self.settings.execution.cutoff.at(session)
+
     async def _preview(self) -> Preview:
         now = self.parts.runtime.clock.now()
         session = self.parts.calendar.session_at(now) or self.parts.calendar.next_session(now)
         given = [answer async for answer in self.strategies.answers(PREVIEW)]
-        return await preview(self._planning, given, session)
+        return await preview(self.planning, given, session)
 
     def _half_spread(self, symbol: str, now: datetime) -> float | None:
         quote = self._quote(symbol, now)
@@ -516,7 +550,7 @@ class Daemon:
         return session
 
     def _cut_off_on(self, day: date) -> datetime:
-        return self.parts.settings.execution.cutoff.at(self._session_of(day))
+        return self._cut_off(self._session_of(day))
 
 
 def _tell_recovery(recovered: Recovered, state: JournaledState) -> None:

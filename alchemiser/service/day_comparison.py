@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.day_comparison import StrategyDay
@@ -62,6 +63,10 @@ class DayComparison:
     def __init__(self, parts: ComparisonParts) -> None:
         self._parts = parts
         self._done = asyncio.Event()
+
+    def limit(self, limit_bps: Decimal) -> None:
+        """Raise the alarm beyond this difference, from the next comparison on."""
+        self._parts = replace(self._parts, limit_bps=limit_bps)
 
     async def handle(self, envelope: Envelope) -> None:
         """Compare the session that waits for it, if one does."""

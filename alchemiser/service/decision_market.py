@@ -72,7 +72,7 @@ class DecisionMarket:
         self._post = post
         self._symbols = tuple(symbols)
         self._sessions_needed = sessions_needed
-        self._max_age_seconds = max_age_seconds
+        self.max_age_seconds = max_age_seconds
         self._history = DailyHistory()
         self._panel: PricePanel | None = None
         self._fetched_for: date | None = None
@@ -166,12 +166,12 @@ class DecisionMarket:
         """Return the live price in dollars, or the reason why there is none."""
         if snapshot.quote is not None:
             self._remember(snapshot.quote)
-        usable = self._quotes.usable(snapshot.symbol, now, self._max_age_seconds)
+        usable = self._quotes.usable(snapshot.symbol, now, self.max_age_seconds)
         if isinstance(usable, Quote):
             return usable.mid
         if snapshot.last_price is not None and snapshot.last_at is not None:
             age_seconds = (now - snapshot.last_at).total_seconds()
-            if abs(age_seconds) <= self._max_age_seconds:
+            if abs(age_seconds) <= self.max_age_seconds:
                 return snapshot.last_price
             age = f"{age_seconds:.0f} s old" if age_seconds > 0 else f"{-age_seconds:.0f} s ahead of our clock"
             return f"its quote is {usable.value} and its last trade {age}"

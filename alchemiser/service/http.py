@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, Protocol, get_args
 
 import msgspec
 from aiohttp import web
+from pydantic import SecretStr
 
 from alchemiser import __version__
 from alchemiser.domain.errors import AlchemiserError, ConfigError, UsageError
@@ -30,7 +31,7 @@ from alchemiser.service.settings import Settings
 from alchemiser.service.state_file import PROCESS_HEADER, HttpAddress, remove_http_address, write_http_address
 from alchemiser.service.view import EVENTS_BY_DEFAULT, RESOURCES, Resource, StateView, document, to_json
 
-Action = Literal["pause", "resume", "halt", "reduce", "flatten", "rebalance", "reconcile", "stop", "rearm", "kill", "lots"]
+Action = Literal["pause", "resume", "halt", "reduce", "flatten", "rebalance", "reconcile", "stop", "rearm", "kill", "lots", "reload"]
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 
 BODY_BYTES_AT_MOST: Final = 64 * 1024
@@ -68,8 +69,13 @@ class DaemonView(StateView, Protocol):
 class Door:
     """The aiohttp application: one method per kind of request."""
 
-    def __init__(self, view: DaemonView, *, metrics: Callable[[], tuple[bytes, str]], token: str | None, is_private: bool) -> None:
-        """``metrics`` returns the exposition and its content type; ``is_private`` says that only this machine can come in."""
+    def __init__(
+        self, view: DaemonView, *, metrics: Callable[[], tuple[bytes, str]], token: Callable[[], SecretStr | None], is_private: bool
+    ) -> None:
+        """``metrics`` returns the exposition and its content type; ``is_private`` says that only this machine can come in.
+
+        ``token`` is asked at every request for the token of the moment: it may be changed while the door is open.
+        """
         self._view = view
         self._metrics = metrics
         self._token = token
@@ -189,11 +195,13 @@ class Door:
         return _answer({"action": action, "accepted": True, **result})
 
     def _refusal(self, request: web.Request) -> web.Response | None:
-        if self._token is None:
+        token = self._token()
+        if token is None:
             return _refuse(403, "no_token", "control is off, because no service.token is set; set one and start the daemon again")
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         # Compared in constant time, as the bytes that came: text that is not ASCII is refused by compare_digest.
-        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self._token.encode()):
+        held = token.get_secret_value().encode()
+        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(errors="surrogateescape"), held):
             return None
         if given and (wait := self._wrong_tokens.take(asyncio.get_running_loop().time())):
             return _too_often(wait)
@@ -204,17 +212,22 @@ class Door:
 
 @asynccontextmanager
 async def open_door(
-    view: DaemonView, settings: Settings, *, metrics: Callable[[], tuple[bytes, str]], listener: socket.socket | None = None
+    view: DaemonView,
+    settings: Settings,
+    *,
+    metrics: Callable[[], tuple[bytes, str]],
+    token: Callable[[], SecretStr | None] | None = None,
+    listener: socket.socket | None = None,
 ) -> AsyncIterator[HttpAddress]:
     """Serve until the block ends, and say where in ``STATE/http.json``.
 
-    ``listener`` is a socket that listens already; without it ``service.http`` is bound. Raises ``ConfigError`` when the address cannot
-    be had and ``SafetyRefused`` when it is wider than loopback without a token.
+    ``token`` gives the token of the moment, by default that of the settings. ``listener`` is a socket that listens already; without it
+    ``service.http`` is bound. Raises ``ConfigError`` when the address cannot be had and
+    ``SafetyRefused`` when it is wider than loopback without a token.
     """
     require_private_door(settings)
     host, port = split_address(settings.service.http)
-    token = settings.service.token.get_secret_value() if settings.service.token else None
-    door = Door(view, metrics=metrics, token=token, is_private=is_loopback(host))
+    door = Door(view, metrics=metrics, token=token or (lambda: settings.service.token), is_private=is_loopback(host))
     runner = web.AppRunner(door.application(), access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -277,6 +290,7 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     reset: bool | msgspec.UnsetType = msgspec.UNSET
     flatten: bool | msgspec.UnsetType = msgspec.UNSET
     clear: list[str] | msgspec.UnsetType = msgspec.UNSET
+    check: bool | msgspec.UnsetType = msgspec.UNSET
     symbol: str | msgspec.UnsetType = msgspec.UNSET
     lots: list[str] | msgspec.UnsetType = msgspec.UNSET
 

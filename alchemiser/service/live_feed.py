@@ -104,7 +104,7 @@ class LiveFeed:
             del self._listeners[listener]
 
     def close(self) -> None:
-        """End every listener: the door is being closed."""
+        """End every listener: the door is being closed, or the token that let them in is no longer good."""
         for listener in self._listeners:
             listener.end(CLOSED)
 

@@ -106,8 +106,17 @@ class Messenger:
         self._waiting: deque[Bulletin] = deque()
         self._woken = asyncio.Event()
 
+    def write_by(self, settings: NotificationSettings, to: Sequence[Address]) -> None:
+        """Write by these settings and send to these places from now on, also what waits already."""
+        self._to, self._sends_digest = to, settings.digest
+        self._editor.admit_by(
+            least=_LEVELS[settings.level], repeat_seconds=settings.repeat_seconds, at_most_per_hour=settings.at_most_per_hour
+        )
+
     def __call__(self, envelope: Envelope) -> None:
-        """Have a message about an event wait, if there is one."""
+        """Have a message about an event wait, if there is one and somebody to read it."""
+        if not self._to:
+            return
         event = envelope.event
         match event:
             case ResultReported():

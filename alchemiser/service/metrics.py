@@ -36,6 +36,7 @@ from alchemiser.domain.events import (
     RebalancePlanned,
     Reconciled,
     ReconciliationFailed,
+    SettingsReloaded,
     StrategyFailed,
     StreamLost,
 )
@@ -190,6 +191,7 @@ class DaemonMetrics:
             self._closed.add(self._bound("state", str(state)), by=0.0)
         self._counted: dict[type[Event], Callable[[Any], None]] = {
             DaemonStarted: self._begin_strategies,
+            SettingsReloaded: self._begin_strategies,
             OrderIntended: lambda event: self._orders.add(str(event.order.side)),
             OrderClosed: lambda event: self._closed.add(self._bound("state", event.state)),
             OrderFilled: self._count_fill,
@@ -252,7 +254,7 @@ class DaemonMetrics:
             self._write = load(EXPOSITION)(self).write
         return self._write()
 
-    def _begin_strategies(self, event: DaemonStarted) -> None:
+    def _begin_strategies(self, event: DaemonStarted | SettingsReloaded) -> None:
         for name in event.strategies:
             self._strategy_failures.add(self._bound("strategy", name), by=0.0)
 

@@ -127,6 +127,7 @@ def _control(name: str) -> dict[str, Any]:
         "flatten": {"type": "boolean", "description": "kill: sell what the strategies hold, too."},
         "symbol": {"type": "string", "description": "lots: of which symbol."},
         "lots": {"type": "array", "items": {"type": "string"}, "description": "lots: the executions that bought them, first sold first."},
+        "check": {"type": "boolean", "description": "reload: say what would change, and change nothing."},
         "clear": {"type": "array", "items": {"type": "string"}, "description": "reconcile: symbols that are no longer to be parked."},
     }
     accepted = {

@@ -24,6 +24,7 @@ from alchemiser.domain.events import (
     ResultReported,
     SessionClosed,
     SessionOpened,
+    SettingsReloaded,
     ShortfallReported,
     StrategyFailed,
     StreamConnected,
@@ -70,6 +71,7 @@ class Overview(Remembering):
     listens_to = (
         DaemonStarted,
         DaemonStopped,
+        SettingsReloaded,
         SessionOpened,
         SessionClosed,
         StreamConnected,
@@ -173,8 +175,10 @@ class Overview(Remembering):
             self.unreported.pop(oldest, None)
 
     def _compare_or_trade(self, event: Event) -> None:
-        """Apply what the broker has executed, and what came of a comparison with it or with the backtest."""
+        """Apply what the broker has executed, what came of a comparison with it or with the backtest, and what a reload has changed."""
         match event:
+            case SettingsReloaded(strategies=shares) if self.started is not None:
+                self.started = msgspec.structs.replace(self.started, strategies=dict(shares))
             case OrderFilled() | FillBroken():
                 self._note_trade(event)
             case LedgerCompared():

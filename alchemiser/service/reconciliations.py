@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from functools import partial
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.events import Reconciled, ReconciliationDue, ReconciliationFailed, SessionClosed, SessionOpened
+from alchemiser.domain.events import Reconciled, ReconciliationDue, ReconciliationFailed, SessionClosed, SessionOpened, SettingsReloaded
 from alchemiser.domain.runtime import Clock
+from alchemiser.service.movable_wait import MovableWait
 
 Outcome = Reconciled | ReconciliationFailed
 
@@ -13,13 +16,14 @@ Outcome = Reconciled | ReconciliationFailed
 class Reconciliations:
     """Asks for comparisons and hands out what came of them. Inline; :meth:`run` is the timer."""
 
-    listens_to = (SessionOpened, SessionClosed, Reconciled, ReconciliationFailed)
+    listens_to = (SessionOpened, SessionClosed, Reconciled, ReconciliationFailed, SettingsReloaded)
 
     def __init__(self, *, every_seconds: float, clock: Clock, publish: Callable[..., Awaitable[object]]) -> None:
-        self._every_seconds = every_seconds
+        self.every_seconds = every_seconds
         self._clock = clock
         self._publish = publish
         self._in_session = asyncio.Event()
+        self._pause = MovableWait(clock)
         self._waiting: list[asyncio.Future[Outcome]] = []
 
     def __call__(self, envelope: Envelope) -> None:
@@ -29,6 +33,8 @@ class Reconciliations:
                 self._in_session.set()
             case SessionClosed():
                 self._in_session.clear()
+            case SettingsReloaded():
+                self._pause.moved()
             case Reconciled() | ReconciliationFailed() as outcome:
                 waiting, self._waiting = self._waiting, []
                 for future in waiting:
@@ -41,9 +47,12 @@ class Reconciliations:
         """Ask for a comparison every so many market seconds of a session, until cancelled."""
         while True:
             await self._in_session.wait()
-            await self._clock.sleep(self._every_seconds)
+            await self._pause.until(partial(self._due_since, self._clock.now()))
             if self._in_session.is_set():
                 await self._publish(ReconciliationDue(at=self._clock.now(), reason="timer"))
+
+    def _due_since(self, began: datetime) -> datetime:
+        return began + timedelta(seconds=self.every_seconds)
 
     async def ask(self, reason: str, *, patience_seconds: float) -> Outcome | None:
         """Ask for a comparison now and return what came of it, ``None`` when that takes longer than so many seconds of the loop."""

@@ -1,69 +1,183 @@
-"""SIGHUP: the settings are read again beside the running daemon, and what differs is told.
+"""The settings are read again beside the running daemon: at SIGHUP, and when an operator asks.
 
-A new key pair is taken at once. Strategy files are watched anyway. Every other setting was checked together with all the rest when the
-daemon started, and stays what it was until the next start; the log says which differ.
+They are read and checked whole first, strategies and addresses included: one mistake, and nothing is changed. What differs is told setting
+by setting. Everything that a running daemon can change is then taken in one step, at one event of the journal; what decisions are made of
+waits for the end of a rebalance that is under way, and what only a start can change is named with the reason.
 """
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Generic, Protocol, TypeVar
 
-import structlog
+import msgspec
 
-from alchemiser.alpaca.credentials import AnyCredentials, Credentials
-from alchemiser.domain.errors import ConfigError
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.errors import AlchemiserError, ConfigError, NotReady, SafetyRefused, StrategyError, VenueError
+from alchemiser.domain.errors import DataError as WrongData
+from alchemiser.domain.events import (
+    DecisionDue,
+    Event,
+    FlattenOrdered,
+    RebalanceCompleted,
+    RebalanceParked,
+    SettingsNotReloaded,
+    SettingsReloaded,
+)
+from alchemiser.domain.runtime import Clock
+from alchemiser.domain.setting_change import SettingChange
+from alchemiser.service.safety import require_private_door
 from alchemiser.service.settings import Settings
-from alchemiser.service.settings_load import Difference, differences
+from alchemiser.service.settings_effect import takes_effect, until_the_next_start
+from alchemiser.service.settings_load import differences, in_words_of_a_reload
+from alchemiser.service.settings_section import When
+from alchemiser.strategies.aside import RunAside
 
-_log = structlog.get_logger(__name__)
-
-TAKEN_AT_ONCE: Final = frozenset({"alpaca.key_id", "alpaca.secret_key"})
+Prepared = TypeVar("Prepared")
 
 
-class Reload:
-    """Compares the settings as they are written now with those that run."""
+class Takes(Protocol[Prepared]):
+    """The daemon, as far as it takes new settings."""
 
-    def __init__(self, running: Settings, read: Callable[[], Settings], credentials: AnyCredentials) -> None:
-        self._running = running
+    async def prepare(self, settings: Settings, *, admits: bool) -> Prepared:
+        """Make everything that can fail, and change nothing but, with ``admits``, which prices are at hand. Raises what is wrong."""
+
+    def take_at_once(self, prepared: Prepared) -> None:
+        """Work by the new settings from now on, but for decisions."""
+
+    def take_for_decisions(self, prepared: Prepared) -> None:
+        """Decide by the new settings from now on; nothing is under way."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What came of a reload: what differs, and what a change of decisions waits for, if it does."""
+
+    changes: tuple[SettingChange, ...]
+    waits_for: str | None = None
+
+
+class Reload(Generic[Prepared]):
+    """Takes new settings while the daemon runs. Inline; :meth:`ask` does the reading."""
+
+    listens_to = (SettingsReloaded, DecisionDue, FlattenOrdered, RebalanceCompleted, RebalanceParked)
+
+    def __init__(
+        self,
+        running: Settings,
+        *,
+        read: Callable[[], Settings] | None,
+        takes: Takes[Prepared],
+        publish: Callable[[Event], Awaitable[object]],
+        durable: Callable[[], Awaitable[object]],
+        clock: Clock,
+        run_aside: RunAside,
+        unfinished: str | None,
+    ) -> None:
+        """``read`` reads the sources of the settings, where there are any; ``unfinished`` is the rebalance that an earlier process left."""
+        self.running = running
+        """The settings by which the daemon works."""
         self._read = read
-        self._credentials = credentials
+        self._takes = takes
+        self._publish = publish
+        self._durable = durable
+        self._clock = clock
+        self._run_aside = run_aside
+        self._under_way: dict[str, None] = {} if unfinished is None else {unfinished: None}
+        self._turn = asyncio.Lock()
+        self._coming: tuple[Settings, Prepared] | None = None
+        self._waiting: Prepared | None = None
 
-    def __call__(self) -> list[Difference]:
-        """Read the settings again, take the key, tell and return what differs; settings that are wrong change nothing."""
-        try:
-            written = self._read()
-        except ConfigError as error:
-            _log.error("settings_not_read", reason=str(error), action="the daemon goes on with those that it has")
-            return []
-        found = [one for one in differences(self._running, written) if not (one.key in TAKEN_AT_ONCE and self._has_key_of(written))]
-        for one in found:
-            action = "taken now" if one.key in TAKEN_AT_ONCE else "takes effect at the next start"
-            _log.warning("setting_differs", key=one.key, running=one.before, written=one.after, action=action)
-        if not found:
-            _log.info("settings_read_again", reason="they are what they were")
-        if any(one.key in TAKEN_AT_ONCE for one in found):
-            self._credentials.renew()
-        return found
+    async def ask(self, by: str, *, only_checks: bool = False) -> Asked:
+        """Read the settings and take them, or with ``only_checks`` say what that would change.
 
-    def _has_key_of(self, written: Settings) -> bool:
-        """Return whether the key that is written has been taken already, because the old one was refused."""
-        alpaca = written.alpaca
-        if alpaca.key_id is None or alpaca.secret_key is None:
-            return False
-        return Credentials(key_id=alpaca.key_id, secret_key=alpaca.secret_key).headers() == self._credentials.headers()
+        Raises ``ConfigError`` that names every place to mend, and ``NotReady`` when the prices of a strategy cannot be had now; then
+        nothing has changed, and the journal says why.
+        """
+        async with self._turn:
+            try:
+                return await self._reload(by, only_checks=only_checks)
+            except (ConfigError, SafetyRefused, StrategyError, WrongData, VenueError) as error:
+                reason = in_words_of_a_reload(error)
+                if not only_checks:
+                    await self._publish(SettingsNotReloaded(at=self._clock.now(), by=by, reason=reason))
+                if isinstance(error, VenueError):
+                    raise NotReady(reason) from error
+                raise ConfigError(reason) from None
+
+    async def _reload(self, by: str, *, only_checks: bool) -> Asked:
+        if self._read is None:
+            raise ConfigError("this daemon was not started from settings that can be read again")
+        written = await self._run_aside(self._read)
+        settings = until_the_next_start(self.running, written)
+        require_private_door(settings)
+        changes = changes_between(self.running, written)
+        prepared = await self._takes.prepare(settings, admits=not only_checks)
+        if not only_checks and any(change.takes_effect != When.NEXT_START for change in changes):
+            shares = {name: float(share) for name, share in settings.allocations().items()}
+            self._coming = (settings, prepared)
+            await self._publish(SettingsReloaded(at=self._clock.now(), by=by, changes=changes, strategies=shares))
+            await self._durable()
+        return Asked(changes, next(iter(self._under_way), None))
+
+    def __call__(self, envelope: Envelope) -> None:
+        """Take what was prepared, at its event; what decisions are made of not before what is under way has ended."""
+        match envelope.event:
+            case SettingsReloaded():
+                assert self._coming is not None, "nobody else publishes it"
+                (self.running, self._waiting), self._coming = self._coming, None
+                self._takes.take_at_once(self._waiting)
+            case DecisionDue(rebalance_id=key) | FlattenOrdered(rebalance_id=key):
+                self._under_way[key] = None
+            case RebalanceCompleted(rebalance_id=key) | RebalanceParked(rebalance_id=key):
+                self._under_way.pop(key, None)
+            case _:
+                pass
+        if self._waiting is not None and not self._under_way:
+            prepared, self._waiting = self._waiting, None
+            self._takes.take_for_decisions(prepared)
+
+
+def changes_between(running: Settings, written: Settings) -> tuple[SettingChange, ...]:
+    """Return what differs, each with when it takes effect. A table that came or went whole is told by its values."""
+    found = []
+    for one in differences(running, written):
+        effect = takes_effect(one.key)
+        change = SettingChange(
+            key=one.key, before=_text(one.before), after=_text(one.after), takes_effect=effect.when.value, because=effect.because
+        )
+        found.append(change)
+    return tuple(found)
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
 
 
 @contextmanager
-def reloading_on_hangup(reload: Reload, *, enabled: bool) -> Iterator[None]:
-    """Call it at each SIGHUP while the block runs."""
+def reloading_on_hangup(ask: Callable[[], Awaitable[object]], *, enabled: bool) -> Iterator[None]:
+    """Call it at each SIGHUP while the block runs; what is wrong is in the journal and in the log."""
     if not enabled:
         yield
         return
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, reload)
+    tasks: dict[asyncio.Task[None], None] = {}
+
+    async def asked() -> None:
+        with suppress(AlchemiserError):  # It is in the journal, and told from there; or the daemon is stopping.
+            await ask()
+
+    def hung_up() -> None:
+        task = loop.create_task(asked(), name="settings are read again")
+        tasks[task] = None
+        task.add_done_callback(lambda done: tasks.pop(done, None))
+
+    loop.add_signal_handler(signal.SIGHUP, hung_up)
     try:
         yield
     finally:
         loop.remove_signal_handler(signal.SIGHUP)
+        for task in tasks:
+            task.cancel("the daemon has stopped")

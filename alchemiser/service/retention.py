@@ -29,16 +29,18 @@ class Retention:
         self, journal: Path, *, retention_days: int, archive_days: int, run_aside: Callable[[Callable[[], Any]], Awaitable[Any]]
     ) -> None:
         self._journal = journal
-        self._retention_days = retention_days
-        self._archive_days = archive_days
+        self.retention_days = retention_days
+        self.archive_days = archive_days
         self._run_aside = run_aside
 
     async def handle(self, envelope: Envelope) -> None:
-        """Compact the journal, beside the loop."""
+        """Compact the journal, beside the loop, if old events are to be moved at all."""
+        if not self.retention_days:
+            return
         now = envelope.event.at
         compact = load("alchemiser.journal.compaction:compact")
         work = partial(
-            compact, self._journal, before=_days_before(now, self._retention_days), drop_before=_days_before(now, self._archive_days)
+            compact, self._journal, before=_days_before(now, self.retention_days), drop_before=_days_before(now, self.archive_days)
         )
         try:
             done = await self._run_aside(work)

@@ -25,12 +25,14 @@ from alchemiser.domain.events import (
     ResultReported,
     SessionClosed,
     SessionOpened,
+    SettingsReloaded,
 )
 from alchemiser.domain.ids import rebalance_id
 from alchemiser.domain.market import Session
 from alchemiser.domain.runtime import Clock, Release
 from alchemiser.execution.rebalances import Rebalances
 from alchemiser.market.calendar import TradingCalendar
+from alchemiser.service.movable_wait import MovableWait
 
 RESULT_SECONDS = 300.0
 """How long the result of a session is waited for before the schedule goes on, in market seconds."""
@@ -72,7 +74,7 @@ class Timetable(Struct, frozen=True):
 class Scheduler:
     """Drives the day. Subscribed inline it hears when recovery is done and when a session's result is in."""
 
-    listens_to = (RecoveryCompleted, ResultReported)
+    listens_to = (RecoveryCompleted, ResultReported, SettingsReloaded)
 
     def __init__(
         self,
@@ -92,15 +94,18 @@ class Scheduler:
         """What an earlier process was to decide, while that is still to be made anew."""
         self._recovered = asyncio.Event()
         self._news = asyncio.Event()
+        self._decision = MovableWait(clock)
 
     def __call__(self, envelope: Envelope) -> None:
-        """Take note of recovery and of results."""
+        """Take note of recovery, of results, and of a moment of decision that may be another one now."""
         match envelope.event:
             case RecoveryCompleted():
                 self._recovered.set()
             case ResultReported(session=session):
                 self._reported = session
                 self._news.set()
+            case SettingsReloaded():
+                self._decision.moved()
             case _:
                 pass
 
@@ -121,10 +126,9 @@ class Scheduler:
         await self._clock.sleep_until(session.opens_at)
         await self._publish(SessionOpened(at=self._clock.now(), session=session))
         if not self._rebalances.is_settled(session.date):
-            decides_at = self._timetable.decide(session)
-            await self._clock.sleep_until(decides_at - PREPARATION)
+            await self._decision.until(lambda: self._timetable.decide(session) - PREPARATION)
             await self._publish(DecisionApproached(at=self._clock.now(), session=session.date))
-            await self._clock.sleep_until(decides_at)
+            await self._decision.until(lambda: self._timetable.decide(session))
             if not self._rebalances.is_settled(session.date):  # By an operator, meanwhile.
                 await self._decide(session)
         await self._clock.sleep_until(session.closes_at)

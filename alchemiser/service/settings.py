@@ -7,14 +7,14 @@ type and shares that do not add up are ``ConfigError``; nothing is guessed. The 
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from alchemiser.service.settings_risk import LedgerSettings, RiskSettings
-from alchemiser.service.settings_section import Address, Mode, Section, Speed, Url
+from alchemiser.service.settings_section import AT_ONCE, Address, Mode, Section, Speed, TakesEffect, Url, at_the_next_start
 from alchemiser.service.settings_sources import Layer, LayerSource
 from alchemiser.service.settings_trading import (
     DataSettings,
@@ -31,6 +31,10 @@ ALLOCATION_TOLERANCE: Final = Decimal("1e-9")
 
 class AlpacaSettings(Section):
     """Which account is traded, and where the broker is."""
+
+    takes_effect: ClassVar[TakesEffect] = at_the_next_start(
+        "the connections to the broker, and the lock on the account, are made at the start"
+    )
 
     hosts: ClassVar[dict[str, dict[str, str]]] = {
         "paper": {
@@ -63,8 +67,10 @@ class AlpacaSettings(Section):
     data_stream_url: Url | None = Field(
         default=None, description="Complete address of the market-data stream. Default: Alpaca's, with the feed."
     )
-    key_id: SecretStr | None = Field(default=None, description="The key id; also `APCA_API_KEY_ID`. Keep it out of the settings file.")
-    secret_key: SecretStr | None = Field(
+    key_id: Annotated[SecretStr | None, AT_ONCE] = Field(
+        default=None, description="The key id; also `APCA_API_KEY_ID`. Keep it out of the settings file."
+    )
+    secret_key: Annotated[SecretStr | None, AT_ONCE] = Field(
         default=None, description="The secret key; also `APCA_API_SECRET_KEY`. Keep it out of the settings file."
     )
     account_number: str | None = Field(
@@ -94,8 +100,12 @@ class AlpacaSettings(Section):
 class ServiceSettings(Section):
     """The process: its state, its door, its logs, its end."""
 
-    state: Path = Field(default=Path("state"), description="Directory of the journal and of `http.json`. One daemon per directory.")
-    http: Address = Field(
+    takes_effect: ClassVar[TakesEffect] = AT_ONCE
+
+    state: Annotated[Path, at_the_next_start("the journal is open there")] = Field(
+        default=Path("state"), description="Directory of the journal and of `http.json`. One daemon per directory."
+    )
+    http: Annotated[Address, at_the_next_start("the door is open there")] = Field(
         default="127.0.0.1:8080", description="Address of health, metrics and API; port 0 picks one and writes it to `STATE/http.json`."
     )
     token: SecretStr | None = Field(
@@ -130,7 +140,9 @@ class ServiceSettings(Section):
 class JournalSettings(Section):
     """The durable record."""
 
-    group_commit_milliseconds: float = Field(
+    takes_effect: ClassVar[TakesEffect] = AT_ONCE
+
+    group_commit_milliseconds: Annotated[float, at_the_next_start("the writer of the journal is made with it")] = Field(
         default=2.0, ge=0, le=1000, description="How long a commit waits for company; durability is not affected."
     )
     snapshot_events: int = Field(
@@ -161,6 +173,8 @@ class JournalSettings(Section):
 class NotificationSettings(Section):
     """Who is told what needs a person: mail, chat, webhooks. Needs the extra `notify`."""
 
+    takes_effect: ClassVar[TakesEffect] = AT_ONCE
+
     urls: tuple[SecretStr, ...] = Field(
         default=(),
         max_length=20,
@@ -175,6 +189,8 @@ class NotificationSettings(Section):
 
 class EmbeddedSettings(Section):
     """The embedded exchange."""
+
+    takes_effect: ClassVar[TakesEffect] = at_the_next_start("the exchange is made at the start")
 
     cash: Decimal = Field(default=Decimal(100_000), gt=0, description="Dollars in the account at first.")
     seed: int = Field(default=1, ge=0, description="Seed of the market's path: the same seed, the same market.")

@@ -11,7 +11,7 @@ from msgspec import Struct
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from alchemiser.domain.errors import ConfigError
+from alchemiser.domain.errors import AlchemiserError, ConfigError
 from alchemiser.service.settings import Settings
 from alchemiser.service.settings_sources import (
     Layer,
@@ -104,6 +104,12 @@ def differences(before: Settings, after: Settings) -> list[Difference]:
         for key in dict.fromkeys((*one, *other))
         if one.get(key) != other.get(key)
     ]
+
+
+def in_words_of_a_reload(error: AlchemiserError) -> str:
+    """Return the text of an error as it is true of a daemon that runs: those of a start say that nothing was started."""
+    text = str(error).replace("nothing was started", "nothing was changed")
+    return text if "nothing was changed" in text else f"{text}; nothing was changed"
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,9 @@ from pydantic.fields import FieldInfo
 
 from alchemiser.market.schedule import Schedule
 from alchemiser.service.settings import Settings
+from alchemiser.service.settings_effect import effect_of
 from alchemiser.service.settings_risk import GuardSettings, GuardsSettings, SpinOffSettings
+from alchemiser.service.settings_section import When
 from alchemiser.service.settings_trading import GroupSettings, StrategySettings
 
 _HEAD: Final = """# Settings
@@ -34,7 +36,14 @@ The strategies come whole from the first source that names any.
 A variable may hold JSON where a table or a list is wanted; a list of numbers may also be written with commas.
 An unknown key, a value of the wrong type and shares that do not add up to 1 stop the start with exit code 3 and say which line to mend.
 `alchemiser config show` prints every value and where it came from.
+
+The column *Changed* says when a daemon that runs works by another value, once it was told to read the settings again (`alchemiser reload`,
+`systemctl reload alchemiser`, SIGHUP): **at once**; at the next **decision**, never amid a rebalance; or only after a **restart**, with the
+reason below the table. `alchemiser reload --check` says what would change. See
+[settings changed while it runs](deploy.md#settings-changed-while-it-runs).
 """
+
+_MARKS: Final = {When.AT_ONCE: "at once", When.NEXT_DECISION: "decision", When.NEXT_START: "restart"}
 
 _BOUNDS: Final = {
     "gt": "above",
@@ -106,13 +115,28 @@ def _strategies() -> str:
 
 
 def _table(prefix: str, section: type[BaseModel]) -> str:
-    lines = ["| Key | Type | Default | Meaning |\n", "|---|---|---|---|\n"]
+    lines = ["| Key | Type | Default | Changed | Meaning |\n", "|---|---|---|---|---|\n"]
     for name, field in section.model_fields.items():
         if get_origin(field.annotation) is dict or field.annotation is GuardsSettings:
             continue  # a table of tables has its own
         default = _default(None if field.is_required() else field.get_default(call_default_factory=True))
-        lines.append(f"| `{prefix}.{name}` | {_type(field)} | {default} | {field.description} |\n")
-    return "".join(lines)
+        effect = effect_of(field, section)
+        assert effect is not None, f"{prefix}.{name} says when a change of it takes effect"
+        lines.append(f"| `{prefix}.{name}` | {_type(field)} | {default} | {_MARKS[effect.when]} | {field.description} |\n")
+    return "".join(lines) + "".join(_late_ones(prefix, section))
+
+
+def _late_ones(prefix: str, section: type[BaseModel]) -> Iterator[str]:
+    """Say which settings of a table need a restart, and why."""
+    reasons: dict[str, list[str]] = {}
+    for name, field in section.model_fields.items():
+        effect = effect_of(field, section)
+        if effect is not None and effect.when is When.NEXT_START:
+            reasons.setdefault(effect.because, []).append(f"`{prefix}.{name}`")
+    if reasons:
+        yield "\nNeed a restart: "
+        yield "; ".join(f"{', '.join(names)} ({because})" for because, names in reasons.items())
+        yield ".\n"
 
 
 def _has_table(annotation: Any) -> bool:

@@ -1,16 +1,20 @@
 """The settings of what limits trading and of the books: guards, risk, ledger."""
 
 from decimal import Decimal
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
 from alchemiser.domain.activities import LotMethod
-from alchemiser.service.settings_section import Section
+from alchemiser.service.settings_section import AT_ONCE, AT_THE_NEXT_DECISION, Section, TakesEffect, at_the_next_start
+
+_ONE_RULE: Final = at_the_next_start("the books keep one rule from start to stop; `alchemiser lots` names lots while the daemon runs")
 
 
 class GuardSettings(Section):
     """One guard."""
+
+    takes_effect: ClassVar[TakesEffect] = AT_ONCE
 
     action: Literal["off", "alarm", "reduce", "halt"] = Field(
         description="What it does besides saying so: nothing (`alarm`), only sales from then on (`reduce`), or a halt; `off` reads nothing."
@@ -27,6 +31,8 @@ class GuardSettings(Section):
 
 class GuardsSettings(Section):
     """The guards: what trips them, and what happens then. What each reads is in docs/risk.md."""
+
+    takes_effect: ClassVar[TakesEffect] = AT_ONCE
 
     defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "daily_loss": {"action": "alarm", "limit": Decimal("0.05"), "cleared": Decimal("0.03")},
@@ -61,6 +67,8 @@ class GuardsSettings(Section):
 class RiskSettings(Section):
     """Limits that every order must pass before it is sent."""
 
+    takes_effect: ClassVar[TakesEffect] = AT_THE_NEXT_DECISION
+
     max_order_notional: Decimal = Field(default=Decimal(1_000_000), gt=0, description="The most dollars that one order may be worth.")
     max_daily_notional: Decimal | None = Field(
         default=None, gt=0, description="After so many dollars bought and sold in a session nothing more is bought."
@@ -72,7 +80,7 @@ class RiskSettings(Section):
         default=Decimal(500), gt=0, description="A limit price further from the mid than this is refused, in basis points."
     )
     max_orders_per_day: int = Field(default=1_000, ge=1, description="The most orders that one session may see.")
-    live_backtest_limit_bps: Decimal = Field(
+    live_backtest_limit_bps: Annotated[Decimal, AT_ONCE] = Field(
         default=Decimal(50),
         gt=0,
         description="A strategy whose session was further than this from its backtest, up or down, raises an alarm: basis points of its "
@@ -83,6 +91,8 @@ class RiskSettings(Section):
 
 class SpinOffSettings(Section):
     """What a person says of one spin-off: no broker tells how the cost is parted."""
+
+    takes_effect: ClassVar[TakesEffect] = AT_ONCE
 
     parent: str | None = Field(
         default=None, description="The symbol that the shares were spun off from; without it the one that the broker's row names."
@@ -98,12 +108,14 @@ class SpinOffSettings(Section):
 class LedgerSettings(Section):
     """The books."""
 
-    lots: LotMethod = Field(
+    takes_effect: ClassVar[TakesEffect] = AT_ONCE
+
+    lots: Annotated[LotMethod, _ONE_RULE] = Field(
         default=LotMethod.FIFO,
         description="Which lots a sale closes first: the oldest, the newest, those that cost most for a share, or those named in "
         "`ledger.specific` and then the oldest. It holds for sales from the next start on.",
     )
-    specific: dict[str, tuple[str, ...]] = Field(
+    specific: Annotated[dict[str, tuple[str, ...]], _ONE_RULE] = Field(
         default_factory=dict,
         description='With `lots = "specific"`: by symbol the lots to be sold first, in that order, by the id of the execution that '
         "bought them, as `alchemiser ledger export` writes it.",

@@ -1,8 +1,13 @@
-"""What a table of the settings is made of: the kinds of values, and the base that keeps text, numbers and switches apart."""
+"""What a table of the settings is made of: the kinds of values, and the base that keeps text, numbers and switches apart.
+
+Each value also says when a change of it takes effect in a daemon that runs.
+"""
 
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, Final, Literal, get_args, get_origin
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args, get_origin
 
+from msgspec import Struct
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -52,6 +57,30 @@ def _speed(value: object) -> Decimal | Literal["leap"]:
     return speed
 
 
+class When(StrEnum):
+    """When the daemon works by a new value that a reload brings."""
+
+    AT_ONCE = "at once"
+    NEXT_DECISION = "at the next decision"
+    NEXT_START = "at the next start"
+
+
+class TakesEffect(Struct, frozen=True):
+    """When a change of a setting takes effect, and why not sooner; the reason is a half sentence for the operator."""
+
+    when: When
+    because: str = ""
+
+
+AT_ONCE: Final = TakesEffect(When.AT_ONCE)
+AT_THE_NEXT_DECISION: Final = TakesEffect(When.NEXT_DECISION)
+
+
+def at_the_next_start(because: str) -> TakesEffect:
+    """Return the mark of a setting that a running daemon cannot change."""
+    return TakesEffect(When.NEXT_START, because)
+
+
 Moment = Annotated[Schedule, PlainValidator(_moment), PlainSerializer(str)]
 Speed = Annotated[Decimal | Literal["leap"], PlainValidator(_speed)]
 Address = Annotated[str, AfterValidator(_address)]
@@ -59,7 +88,12 @@ Url = Annotated[str, AfterValidator(_url)]
 
 
 class Section(BaseModel):
-    """One table of the settings."""
+    """One table of the settings.
+
+    ``takes_effect`` says when a change of its values does; a field whose own says otherwise has a mark in its annotation.
+    """
+
+    takes_effect: ClassVar[TakesEffect]
 
     # The whole tree is compiled once, with the settings; each section for itself would double the time of every start.
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)

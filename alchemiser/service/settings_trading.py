@@ -2,16 +2,26 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from alchemiser.market.schedule import parse_schedule
-from alchemiser.service.settings_section import Moment, Section, TacticChoice
+from alchemiser.service.settings_section import (
+    AT_ONCE,
+    AT_THE_NEXT_DECISION,
+    Moment,
+    Section,
+    TacticChoice,
+    TakesEffect,
+    at_the_next_start,
+)
 
 
 class StrategySettings(Section):
     """One strategy and its share of the account. The name of the table is the name of the strategy."""
+
+    takes_effect: ClassVar[TakesEffect] = AT_THE_NEXT_DECISION
 
     source: str | None = Field(
         default=None,
@@ -43,6 +53,8 @@ class StrategySettings(Section):
 class ScheduleSettings(Section):
     """When decisions are made."""
 
+    takes_effect: ClassVar[TakesEffect] = AT_ONCE
+
     decision: Moment = Field(
         default=parse_schedule("close - 10m"),
         description="The moment of each session: `close - 10m`, `open + 5m`, or a New York time such as `15:50`.",
@@ -52,7 +64,11 @@ class ScheduleSettings(Section):
 class MarketSettings(Section):
     """What the daemon wants to know of the market."""
 
-    history_sessions: int = Field(default=756, ge=1, le=10_000, description="Daily bars kept per symbol, unless a strategy needs more.")
+    takes_effect: ClassVar[TakesEffect] = AT_ONCE
+
+    history_sessions: Annotated[int, at_the_next_start("the history is asked for by its length")] = Field(
+        default=756, ge=1, le=10_000, description="Daily bars kept per symbol, unless a strategy needs more."
+    )
     quote_max_age_seconds: float = Field(default=30.0, gt=0, description="A quote older than this prices no order.")
     silence_seconds: float = Field(
         default=90.0, gt=0, description="How long the market stream may bring nothing in an open session before it is connected anew."
@@ -61,6 +77,8 @@ class MarketSettings(Section):
 
 class DataSettings(Section):
     """The history of bars on this machine."""
+
+    takes_effect: ClassVar[TakesEffect] = at_the_next_start("the history is read from there")
 
     store: Path | None = Field(
         default=None,
@@ -72,12 +90,16 @@ class DataSettings(Section):
 class GroupSettings(Section):
     """Symbols that are limited together."""
 
+    takes_effect: ClassVar[TakesEffect] = AT_THE_NEXT_DECISION
+
     symbols: tuple[str, ...] = Field(min_length=1, max_length=500, description="The symbols of the group.")
     max_weight: float = Field(gt=0, le=4, description="The largest share of the equity that they may have together.")
 
 
 class PortfolioSettings(Section):
     """From target weights to wanted changes."""
+
+    takes_effect: ClassVar[TakesEffect] = AT_THE_NEXT_DECISION
 
     no_trade_band: Decimal = Field(
         default=Decimal("0.005"), ge=0, lt=1, description="Drifts of up to this share of a strategy's capital are left alone."
@@ -106,6 +128,8 @@ class PortfolioSettings(Section):
 
 class ExecutionSettings(Section):
     """How an order is worked: the tactic, its steps, and the bounds that every price and every order keep. See docs/tactics.md."""
+
+    takes_effect: ClassVar[TakesEffect] = AT_THE_NEXT_DECISION
 
     tactic: TacticChoice = Field(
         default="ladder",
@@ -174,15 +198,17 @@ class ExecutionSettings(Section):
         description="How long one intent is worked before the rest of it is parked; buys that wait for sells have twice as long, slices "
         "their window on top.",
     )
-    cutoff: Moment = Field(default=parse_schedule("close - 1m"), description="No order is sent after this moment of the session.")
-    reconcile_seconds: float = Field(
+    cutoff: Annotated[Moment, AT_ONCE] = Field(
+        default=parse_schedule("close - 1m"), description="No order is sent after this moment of the session."
+    )
+    reconcile_seconds: Annotated[float, AT_ONCE] = Field(
         default=1800.0,
         ge=10,
         description="How often orders, positions and cash are compared with the broker's in an open session.",
     )
-    reconcile_attempts: int = Field(
+    reconcile_attempts: Annotated[int, AT_ONCE] = Field(
         default=4, ge=1, le=20, description="How often the broker is asked about a difference before its symbol is parked."
     )
-    order_silence_seconds: float = Field(
+    order_silence_seconds: Annotated[float, AT_ONCE] = Field(
         default=15.0, gt=0, description="How long the order stream may say nothing of an order before it is connected anew and a gap opens."
     )

@@ -22,7 +22,7 @@ class SnapshotKeeper:
         """``since`` is how many events the newest snapshot lies back; after ``every_events`` of them there is a new one, 0 for never."""
         self._state = state
         self._journal = journal
-        self._every_events = every_events
+        self.every_events = every_events
         self._since = since
         self._sequence = journal.last_sequence
 
@@ -30,7 +30,7 @@ class SnapshotKeeper:
         """Count an event, and write the state down when it is time."""
         self._sequence = envelope.sequence
         self._since += 1
-        if isinstance(envelope.event, ResultReported) or 0 < self._every_events <= self._since:
+        if isinstance(envelope.event, ResultReported) or 0 < self.every_events <= self._since:
             self.take()
 
     def take(self) -> int:

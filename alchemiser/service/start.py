@@ -29,20 +29,22 @@ from alchemiser.domain.runtime import Clock
 from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar, new_york_date
 from alchemiser.service.account_lock import lock_directory, take_account_lock
+from alchemiser.service.answers import Answers
 from alchemiser.service.clock import WallClock
 from alchemiser.service.collector import spare_the_living
 from alchemiser.service.daemon import Daemon, DaemonParts
 from alchemiser.service.deferred import load
 from alchemiser.service.http import open_door
+from alchemiser.service.http_address import split_address
 from alchemiser.service.kill_switch import KillSwitch, KillSwitchParts
 from alchemiser.service.messenger import addresses
 from alchemiser.service.metrics import DaemonMetrics
 from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.recovery import recover
-from alchemiser.service.reload import Reload, reloading_on_hangup
+from alchemiser.service.reload import reloading_on_hangup
 from alchemiser.service.roster import load_roster, untradable_symbols, wanted_strategies, without_unknown_symbols
 from alchemiser.service.runtime import SeededRuntime
-from alchemiser.service.safety import require_live_agreement
+from alchemiser.service.safety import is_loopback, require_live_agreement
 from alchemiser.service.secrets import SecretMasker
 from alchemiser.service.settings import RunOptions, Settings
 from alchemiser.service.state import JournaledState
@@ -66,9 +68,6 @@ SWITCH_SECONDS = 0.0001
 KILL_POLL_SECONDS = 1.0
 """How often the file of the kill switch is looked for."""
 
-TURNS_PER_LIMIT = 2
-"""How often the bus is probed within the time in which it must turn round."""
-
 
 class Connection(Struct, frozen=True):
     """Where the venue is and what opens it."""
@@ -87,14 +86,16 @@ async def run_daemon(
     *,
     masker: SecretMasker | None = None,
     read_settings: Callable[[], Settings] | None = None,
+    log_by: Callable[[Settings], None] = lambda settings: None,
 ) -> int:
     """Run the daemon until its sessions are over or it is told to stop; return the exit code of the process.
 
-    ``masker`` is told the secrets that the run makes itself, ``read_settings`` reads the settings again.
+    ``masker`` is told the secrets that the run makes itself, ``read_settings`` reads the settings again, and ``log_by`` has the log written
+    as they say.
 
     Raises the errors of the tree for what prevents a start or ends the run; the command line turns them into a line and an exit code.
     """
-    surroundings = surroundings or Surroundings(masker=masker, read_settings=read_settings)
+    surroundings = surroundings or Surroundings(masker=masker, read_settings=read_settings, log_by=log_by)
     code = 0
     if surroundings.is_threaded:
         sys.setswitchinterval(SWITCH_SECONDS)
@@ -210,9 +211,16 @@ async def _trade(
             list_symbols=market.list_symbols if market else None,
             is_threaded=surroundings.is_threaded,
             kill_switch=kill_switch,
+            read_settings=surroundings.read_settings,
         )
     )
-    async with open_door(daemon.answers, settings, metrics=daemon.metrics.exposition, listener=surroundings.door_listener) as address:
+    async with open_door(
+        daemon.answers,
+        settings,
+        metrics=daemon.metrics.exposition,
+        token=lambda: daemon.settings.service.token,
+        listener=surroundings.door_listener,
+    ) as address:
         if surroundings.is_threaded:
             spare_the_living()
         _log.info("listening", url=address.url, mode=settings.alpaca.mode, account=account.account_number, epoch=journal.epoch)
@@ -245,17 +253,16 @@ async def _trade(
             market_seconds=settings.market.silence_seconds,
         )
         daemon.bus.subscribe_inline("stream watch", StreamWatch.listens_to, watch)
+        daemon.adoption.beside.append(partial(_take_beside, settings, connection, watch, daemon.answers, surroundings))
         streams: list[Callable[[], Awaitable[None]]] = [orders.run, quotes.run, watch.run]
         if isinstance(connection.credentials, RenewableCredentials):
             streams.append(partial(_follow_key, connection.credentials, (orders, quotes)))
-        if surroundings.read_settings is not None:
-            reload = Reload(settings, surroundings.read_settings, connection.credentials)
-            stack.enter_context(reloading_on_hangup(reload, enabled=surroundings.takes_signals))
+        stack.enter_context(reloading_on_hangup(partial(daemon.reload.ask, "SIGHUP"), enabled=surroundings.takes_signals))
         if market is not None:
             streams.append(market.server.run)
         return await daemon.run(
             streams,
-            turn_seconds=surroundings.turn_seconds or settings.service.turn_limit_seconds / TURNS_PER_LIMIT,
+            turn_seconds=surroundings.turn_seconds,
             takes_signals=surroundings.takes_signals,
         )
 
@@ -327,6 +334,19 @@ def _renewable(connection: Connection, clock: Clock, surroundings: Surroundings,
         return found
 
     return replace(connection, credentials=RenewableCredentials(connection.credentials, read_key, clock=clock))
+
+
+def _take_beside(
+    started: Settings, connection: Connection, watch: StreamWatch, answers: Answers, surroundings: Surroundings, settings: Settings
+) -> None:
+    """Take new settings where the daemon itself does not reach: the key, the patience with streams, who listens at the door, the log."""
+    alpaca = settings.alpaca
+    if isinstance(connection.credentials, RenewableCredentials) and alpaca.key_id is not None and alpaca.secret_key is not None:
+        connection.credentials.take(Credentials(key_id=alpaca.key_id, secret_key=alpaca.secret_key))
+    watch.be_patient(order_seconds=settings.execution.order_silence_seconds, market_seconds=settings.market.silence_seconds)
+    if not is_loopback(split_address(started.service.http)[0]):
+        answers.feed.close()  # Whoever listens has shown a token, perhaps the old one; he may come again with the new one.
+    surroundings.log_by(settings)
 
 
 async def _follow_key(credentials: RenewableCredentials, streams: Sequence[OrderStream | MarketStream]) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from alchemiser.bus.bus import Bus
 from alchemiser.bus.envelope import Envelope
@@ -81,15 +82,7 @@ class Stopping:
         self._asked = asyncio.Event()
         self._news = asyncio.Event()
         self._sources: Sequence[asyncio.Task[None]] = ()
-        self._stairs = Staircase(
-            [
-                self._stage("gate", self._shut, str),
-                self._stage("drain", self._drain, self._unanswered),
-                self._stage("cancel", self._cancel, self._uncancelled),
-                self._stage("final states", self._await_ends, self._open_in_words),
-                self._stage("snapshot", self._write_down, str, is_vital=True),
-            ]
-        )
+        self._stairs = self._staircase()
         self.reason = ""
 
     def __call__(self, envelope: Envelope) -> None:
@@ -100,6 +93,12 @@ class Stopping:
     def stage(self) -> str | None:
         """The stage in progress, ``None`` before and after."""
         return self._stairs.current
+
+    def allow(self, *, seconds: float, cancels_orders: bool) -> None:
+        """Take so long, and do so with open orders, unless a stop is in progress: that one ends as it began."""
+        if not self._asked.is_set():
+            self._parts = replace(self._parts, seconds=seconds, cancels_orders=cancels_orders)
+            self._stairs = self._staircase()
 
     def ask(self, reason: str) -> None:
         """Ask for a stop; the first reason counts."""
@@ -195,6 +194,17 @@ class Stopping:
         while not is_so():
             self._news.clear()
             await self._news.wait()
+
+    def _staircase(self) -> Staircase:
+        return Staircase(
+            [
+                self._stage("gate", self._shut, str),
+                self._stage("drain", self._drain, self._unanswered),
+                self._stage("cancel", self._cancel, self._uncancelled),
+                self._stage("final states", self._await_ends, self._open_in_words),
+                self._stage("snapshot", self._write_down, str, is_vital=True),
+            ]
+        )
 
     def _stage(self, name: str, work: Callable[[], Awaitable[None]], left: Callable[[], str], *, is_vital: bool = False) -> Stage:
         return Stage(name=name, limit_seconds=self._parts.seconds * SHARES[name], work=work, left=left, is_vital=is_vital)

@@ -44,6 +44,8 @@ from alchemiser.domain.events import (
     ResultReported,
     SessionClosed,
     SessionOpened,
+    SettingsNotReloaded,
+    SettingsReloaded,
     StrategyFailed,
     StrategyNotReloaded,
     StrategyReloaded,
@@ -59,6 +61,7 @@ from alchemiser.domain.events import (
     TradingStatusChanged,
 )
 from alchemiser.domain.money import number_string
+from alchemiser.domain.setting_change import in_words
 
 _WARNINGS = (
     StreamLost,
@@ -77,8 +80,9 @@ _WARNINGS = (
     JournalTailDropped,
     StrategyNotReloaded,
     StrategyWarned,
+    SettingsReloaded,
 )
-_ERRORS = (StrategyFailed, GuardTripped, KillSwitchPulled)
+_ERRORS = (StrategyFailed, GuardTripped, KillSwitchPulled, SettingsNotReloaded)
 
 
 _STATES_WITHOUT_EVENT = frozenset({"new", "accepted", "replaced", "pending_new", "suspended", "calculated", "stopped"})
@@ -169,6 +173,8 @@ def _words(event: Event) -> dict[str, Any]:
             return _of_an_order(event)
         case FillBroken() | ActivityBooked() | DayCompared():
             return _of_the_books(event)
+        case SettingsReloaded():
+            return {"by": event.by, "changes": [in_words(change) for change in event.changes]}
         case DaemonStopped(open_orders=open_orders):
             return {"open_orders": open_orders}  # The stages have lines of their own.
         case ResultReported():

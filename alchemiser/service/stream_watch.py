@@ -68,10 +68,14 @@ class StreamWatch:
         self._owed = owed
         self._clock = clock
         self._publish = publish
-        self._order_patience = timedelta(seconds=order_seconds)
-        self._market_seconds = market_seconds
+        self.be_patient(order_seconds=order_seconds, market_seconds=market_seconds)
         self._news = asyncio.Event()
         self._in_session = asyncio.Event()
+
+    def be_patient(self, *, order_seconds: float, market_seconds: float) -> None:
+        """Wait so long from the next look on."""
+        self._order_patience = timedelta(seconds=order_seconds)
+        self._market_seconds = market_seconds
 
     def __call__(self, envelope: Envelope) -> None:
         """Take note of what may change what is owed, and of the session."""

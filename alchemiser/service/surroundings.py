@@ -23,7 +23,8 @@ class Surroundings(Struct, frozen=True):
     ``exchange_listener`` and ``door_listener`` are listening sockets for the embedded exchange and for the daemon's own HTTP.
     ``seed`` makes ids and jitter repeatable; ``ping_seconds`` is how often a stream is probed, ``turn_seconds`` how often the bus is.
     ``masker`` is told the secrets that the run makes itself, so that no log line shows them.
-    ``read_settings`` reads the settings again as the command line did, where their sources may have changed.
+    ``read_settings`` reads the settings again as the command line did, where their sources may have changed; ``log_by`` has
+    the log written as they say.
     ``lock_directory`` is where accounts are locked, by default a directory of the user.
     """
 
@@ -38,4 +39,5 @@ class Surroundings(Struct, frozen=True):
     turn_seconds: float | None = None
     masker: SecretMasker | None = None
     read_settings: Callable[[], Settings] | None = None
+    log_by: Callable[[Settings], None] = lambda settings: None
     lock_directory: Path | None = None

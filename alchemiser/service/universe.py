@@ -58,8 +58,8 @@ class Universe:
         """Every symbol that is subscribed, sorted."""
         return tuple(sorted(self._symbols))
 
-    async def admit(self, new: LoadedStrategy, old: LoadedStrategy) -> tuple[str, ...]:
-        """Arrange for everything that a new version needs, and return what should be known about it.
+    async def admit(self, new: LoadedStrategy, old: LoadedStrategy | None) -> tuple[str, ...]:
+        """Arrange for everything that a new version needs, or a strategy without an old one, and return what should be known about it.
 
         Raises ``DataError`` when the venue does not know a symbol, may not trade one that would be held, or has no history of one,
         ``ConfigError`` when the data plan does not allow as many, and ``VenueError`` when it could not be asked. Then nothing has changed.
@@ -70,7 +70,7 @@ class Universe:
             raise VenueUnavailable(f"the market stream is not connected, so {', '.join(fresh)} cannot be subscribed")
         try:
             async with asyncio.timeout(FETCH_SECONDS):
-                if unasked := sorted({*fresh, *new.symbols_held} - set(old.symbols_held)):
+                if unasked := sorted({*fresh, *new.symbols_held} - set(old.symbols_held if old else ())):
                     await self._look_at(unasked, new.symbols_held)
                 more = await self._market.fetch_more(fresh, new.bars_needed)
         except TimeoutError:

@@ -48,7 +48,7 @@ class Vitals:
     def __init__(self, *, loop_time: Callable[[], float], now: Callable[[], datetime], limit_seconds: float) -> None:
         self._loop_time = loop_time
         self._now = now
-        self._limit_seconds = limit_seconds
+        self.limit_seconds = limit_seconds
         self._turned_at = loop_time()
         self._last: TurnReport | None = None
         self._since: dict[str, datetime] = {}
@@ -71,7 +71,7 @@ class Vitals:
         for code, text in others.items():
             reasons[code] = (code, text)
         silent_seconds = self._loop_time() - self._turned_at
-        is_live = silent_seconds <= self._limit_seconds * 2
+        is_live = silent_seconds <= self.limit_seconds * 2
         if not is_live:
             overdue = self._last.overdue if self._last is not None else {}
             text = f"the bus has not turned round for {silent_seconds:.0f} s"

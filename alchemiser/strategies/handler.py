@@ -3,7 +3,7 @@
 Files that have changed are read again first, and whenever else there is time.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
@@ -21,7 +21,8 @@ from alchemiser.domain.runtime import Clock
 from alchemiser.strategies.answers import DecisionMarket, answers
 from alchemiser.strategies.aside import RunAside, in_thread
 from alchemiser.strategies.base import LoadedStrategy
-from alchemiser.strategies.renewal import Renewal
+from alchemiser.strategies.renewal import Renewal, Roster
+from alchemiser.strategies.sources import StrategySource
 
 
 class StrategyHandler:
@@ -65,6 +66,18 @@ class StrategyHandler:
         """Return what every strategy answers now, one after the other; nothing is published."""
         strategies = self._renewal.strategies
         return answers(strategies, self._market, rebalance_id, clock=self._clock, run_aside=self._run_aside)
+
+    async def prepare(self, sources: Sequence[StrategySource], *, admits: bool) -> Roster:
+        """Load what new settings change; see :meth:`Renewal.prepare`."""
+        return await self._renewal.prepare(sources, admits=admits)
+
+    def take(self, roster: Roster) -> tuple[str, ...]:
+        """Run the strategies of new settings from the next decision on; see :meth:`Renewal.take`."""
+        return self._renewal.take(roster)
+
+    async def tidy(self) -> None:
+        """Give up the prices that nobody needs any more."""
+        await self._renewal.tidy()
 
     @property
     def is_waiting(self) -> bool:

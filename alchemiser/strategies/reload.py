@@ -5,7 +5,7 @@ A file that is refused changes nothing: its strategy goes on as it was, and the 
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -47,7 +47,7 @@ class Reloader:
 
     def __init__(self, sources: Sequence[StrategySource]) -> None:
         self._sources = {source.name: source for source in sources}
-        self._files = {source.name: file for source in sources if (file := watched_file(source.source)) is not None}
+        self._files = _files_of(sources)
         self._seen = self._stamps()
         self._noticed = self._seen
 
@@ -60,6 +60,19 @@ class Reloader:
         """Return whether there is something that :meth:`refresh` has not looked at."""
         return self._seen != self._stamps()
 
+    @property
+    def sources(self) -> tuple[StrategySource, ...]:
+        """Where the strategies come from, in their order."""
+        return tuple(self._sources.values())
+
+    def follow(self, sources: Sequence[StrategySource], seen: Mapping[Path, Stamp]) -> None:
+        """Watch the files of these strategies from now on. ``seen`` is how the files were before the new ones were loaded from them."""
+        before = self._seen
+        self._sources = {source.name: source for source in sources}
+        self._files = _files_of(sources)
+        # What was watched before is as it was looked at last: an edit since then is still to be found.
+        self._seen = {file: before.get(file, seen.get(file)) for file in self._stamps()}
+
     def refresh(self, strategies: Iterable[LoadedStrategy]) -> list[Changed | Unusable]:
         """Read each file that has changed since the last call and return what became of it, in the order of the files."""
         running = {strategy.name: strategy for strategy in strategies}
@@ -71,7 +84,7 @@ class Reloader:
             names = [name for name in self._files if self._files[name] == file]
             news += [self._reread(running[name], file) for name in names if name in running]
             if not names and file in self._seen:
-                news.append(Unusable(file.stem, f"{file} has no share of the account; give it one in the settings and start again"))
+                news.append(Unusable(file.stem, f"{file} has no share of the account; give it one in the settings and reload them"))
         return news
 
     def _reread(self, old: LoadedStrategy, file: Path) -> Changed | Unusable:
@@ -86,10 +99,20 @@ class Reloader:
         return Changed(new, file, ("it could not run before",))
 
     def _stamps(self) -> dict[Path, Stamp]:
-        stamps = {file: _stamp(file) for file in self._files.values()}
+        stamps = stamps_of(self._files.values())
         known = {_absolute(file) for file in stamps}
         stamps.update({file: _stamp(file) for file in _dropped() if _absolute(file) not in known})
         return stamps
+
+
+def stamps_of(files: Iterable[Path]) -> dict[Path, Stamp]:
+    """Return how these files are on the disk now."""
+    return {file: _stamp(file) for file in files}
+
+
+def stamps_of_sources(sources: Sequence[StrategySource]) -> dict[Path, Stamp]:
+    """Return how the files of these strategies are on the disk now; what is loaded afterwards is at least as new."""
+    return stamps_of(_files_of(sources).values())
 
 
 def strangers(sources: Sequence[StrategySource]) -> list[Path]:
@@ -151,6 +174,10 @@ def _dropped() -> list[Path]:
         return sorted(file for file in FOLDER.iterdir() if file.suffix == ".clj" and not file.name.startswith("."))
     except OSError:
         return []
+
+
+def _files_of(sources: Iterable[StrategySource]) -> dict[str, Path]:
+    return {source.name: file for source in sources if (file := watched_file(source.source)) is not None}
 
 
 def _absolute(file: Path) -> str:

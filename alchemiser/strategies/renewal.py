@@ -5,15 +5,23 @@ follows from it, and when its prices can be had: its symbols listed and subscrib
 for, a newer edit takes the place of an older one, and whatever goes wrong leaves the old version trading, with the reason told once.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from alchemiser.domain.errors import ConfigError, DataError, VenueError
 from alchemiser.domain.events import Event, StrategyNotReloaded, StrategyReloaded, StrategyReloadPostponed
 from alchemiser.domain.runtime import Clock
 from alchemiser.strategies.aside import RunAside
 from alchemiser.strategies.base import LoadedStrategy
-from alchemiser.strategies.reload import Changed, Unusable
+from alchemiser.strategies.python import PythonStrategy
+from alchemiser.strategies.reload import Changed, Stamp, Unusable, stamps_of_sources
+from alchemiser.strategies.sources import StrategySource, load_strategy
+from alchemiser.strategies.symphony.strategy import SymphonyStrategy
 
 UNDER_WAY = "under way"
 
@@ -21,8 +29,8 @@ UNDER_WAY = "under way"
 class Supply(Protocol):
     """What arranges that the prices of a strategy can be had."""
 
-    async def admit(self, new: LoadedStrategy, old: LoadedStrategy) -> tuple[str, ...]:
-        """Arrange for everything that a new version needs, and return what should be known about it.
+    async def admit(self, new: LoadedStrategy, old: LoadedStrategy | None) -> tuple[str, ...]:
+        """Arrange for everything that a new version needs, or a strategy without an old one, and return what should be known about it.
 
         Raises ``DataError`` or ``ConfigError`` when it cannot be had, and ``VenueError`` when it may be had later. Then nothing has
         changed.
@@ -40,6 +48,21 @@ class Files(Protocol):
 
     def refresh(self, strategies: Iterable[LoadedStrategy]) -> Sequence[Changed | Unusable]:
         """Return what became of what has changed since the last call."""
+
+    @property
+    def sources(self) -> tuple[StrategySource, ...]:
+        """Where the strategies come from."""
+
+    def follow(self, sources: Sequence[StrategySource], seen: Mapping[Path, Stamp]) -> None:
+        """Watch these from now on, new ones as of when they were ``seen``."""
+
+
+class Roster(Struct, frozen=True):
+    """The strategies of new settings: where they come from, those that had to be loaded for it, and how their files were before that."""
+
+    sources: tuple[StrategySource, ...]
+    loaded: Mapping[str, LoadedStrategy]
+    seen: Mapping[Path, Stamp]
 
 
 class Renewal:
@@ -81,6 +104,43 @@ class Renewal:
         finally:
             release()
 
+    async def prepare(self, sources: Sequence[StrategySource], *, admits: bool) -> Roster:
+        """Load what new settings change: strategies that are new, and those that come from elsewhere or are read by other rules.
+
+        With ``admits`` their prices are arranged for, too. Nothing else has changed yet.
+        Raises ``StrategyError`` for one that cannot be loaded, and what :meth:`Supply.admit` raises for one that cannot be had.
+        """
+        before = {source.name: source for source in self._reloader.sources}
+        running = {strategy.name: strategy for strategy in self.strategies}
+        seen = stamps_of_sources(sources)
+        loaded: dict[str, LoadedStrategy] = {}
+        for source in sources:
+            was = before.get(source.name)
+            if was is None or replace(was, allocation=source.allocation) != source:
+                loaded[source.name] = await self._run_aside(partial(load_strategy, source))
+        if admits:
+            for name, strategy in loaded.items():
+                await self._supply.admit(strategy, running.get(name))
+        return Roster(tuple(sources), loaded, seen)
+
+    def take(self, roster: Roster) -> tuple[str, ...]:
+        """Run the strategies of new settings from the next decision on; return those that were loaded anew in the place of another.
+
+        The caller sees to it that no decision and no rebalance is under way.
+        """
+        running = {strategy.name: strategy for strategy in self.strategies}
+        self.strategies = tuple(
+            _with_share(roster.loaded.get(source.name) or running[source.name], source.allocation) for source in roster.sources
+        )
+        self._reloader.follow(roster.sources, roster.seen)
+        shares = {source.name: source.allocation for source in roster.sources if source.name not in roster.loaded}
+        self._waiting = {
+            name: replace(changed, strategy=_with_share(changed.strategy, shares[name]))
+            for name, changed in self._waiting.items()
+            if name in shares
+        }
+        return tuple(name for name in roster.loaded if name in running)
+
     async def tidy(self) -> None:
         """Give up the prices that nobody needs any more: a rebalance is over, and what was sold need not be watched."""
         await self._supply.release(self.strategies)
@@ -107,10 +167,11 @@ class Renewal:
             await self._postpone(changed, type(error).__name__, str(error))
             return
         except (DataError, ConfigError) as error:
-            del self._waiting[name]
+            self._waiting.pop(name, None)
             await self._publish(StrategyNotReloaded(at=self._clock.now(), strategy=name, reason=f"{changed.file}: {error}"))
             return
-        del self._waiting[name]
+        if self._waiting.pop(name, None) is None or old not in self.strategies:
+            return  # New settings took its place while its prices were arranged for.
         self.strategies = tuple(changed.strategy if strategy is old else strategy for strategy in self.strategies)
         await self._publish(StrategyReloaded(at=self._clock.now(), strategy=name, changes=(*changed.changes, *remarks)))
         await self.tidy()
@@ -123,3 +184,10 @@ class Renewal:
             told.add(kind)
             postponed = StrategyReloadPostponed(at=self._clock.now(), strategy=name, changes=changed.changes, reason=reason)
             await self._publish(postponed)
+
+
+def _with_share(strategy: LoadedStrategy, share: float) -> LoadedStrategy:
+    """Return a strategy with another share of the account; one that was refused stays as it is, for it trades nothing."""
+    if isinstance(strategy, SymphonyStrategy | PythonStrategy) and strategy.allocation != share:
+        return replace(strategy, allocation=share)
+    return strategy

@@ -41,8 +41,12 @@ def simulate(
     overrides: Mapping[str, Any] | None = None,
     beside: Callable[[VirtualClock], Awaitable[None]] | None = None,
     turn_seconds: float = 900.0,
+    read_settings: Callable[[], Settings] | None = None,
 ) -> int:
-    """Trade some days and return the exit code; ``beside`` runs from the moment the market begins, with its clock."""
+    """Trade some days and return the exit code; ``beside`` runs from the moment the market begins, with its clock.
+
+    ``read_settings`` is what a reload reads.
+    """
     settings = simulated_settings(state, overrides)
 
     async def main() -> int:
@@ -64,6 +68,7 @@ def simulate(
             takes_signals=False,
             ping_seconds=600.0,
             turn_seconds=turn_seconds,
+            read_settings=read_settings,
         )
         code = await run_daemon(settings, RunOptions(start=start, days=days), surroundings)
         await asyncio.gather(*others)

@@ -118,7 +118,7 @@ def test_health_without_a_daemon_is_seven(alchemiser: Command) -> None:
     assert alchemiser("health").code == 7
 
 
-@pytest.mark.parametrize("action", [action for action in ACTIONS if action not in ("rearm", "kill", "lots")])
+@pytest.mark.parametrize("action", [action for action in ACTIONS if action not in ("rearm", "kill", "lots", "reload")])
 async def test_control_reaches_the_daemon(alchemiser_beside: AsyncCommand, view: FakeView, state: str, action: str) -> None:
     """Each action is sent with its reason and the token of the settings."""
     more = ["--yes"] if action == "flatten" else []

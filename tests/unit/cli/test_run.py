@@ -14,7 +14,14 @@ from tests.unit.cli.conftest import Command
 STARTED: list[tuple[Settings, RunOptions]] = []
 
 
-async def fake_daemon(settings: Settings, options: RunOptions, *, masker: SecretMasker, read_settings: Callable[[], Settings]) -> int:
+async def fake_daemon(
+    settings: Settings,
+    options: RunOptions,
+    *,
+    masker: SecretMasker,
+    read_settings: Callable[[], Settings],
+    log_by: Callable[[Settings], None],
+) -> int:
     """Remember what the daemon was started with and end well; the settings can be read again and are the same."""
     assert read_settings() == settings
     STARTED.append((settings, options))

@@ -16,6 +16,7 @@ from alchemiser.domain.events import (
     RecoveryCompleted,
     SessionClosed,
     SessionOpened,
+    SettingsReloaded,
     StreamConnected,
     StreamLost,
     TimerElapsed,
@@ -140,6 +141,21 @@ def test_it_closes_by_itself_at_the_cut_off() -> None:
     gate(Envelope(9, SessionClosed(at=SESSION.closes_at, session=SESSION), 0.0))
 
     assert ["session"] == list(gate.reasons)
+
+
+def test_a_cut_off_that_was_moved_counts_at_once() -> None:
+    """The settings were read again: what is due now is asked anew, and a closed exchange has no cut-off."""
+    moment = [SESSION.closes_at]
+    gate = SubmitGate(now=lambda: SESSION.opens_at, cut_off=lambda session: moment[0])
+    taken = SettingsReloaded(at=START, by="SIGHUP", changes=(), strategies={})
+    for number, event in enumerate((CONNECTED, taken, OPENED, RECOVERED), start=1):
+        gate(Envelope(number, event, 0.0))
+    assert gate.is_open
+
+    moment[0] = SESSION.opens_at
+    gate(Envelope(5, taken, 0.0))
+
+    assert set(gate.reasons) == {"cut_off"}
 
 
 def test_why_not_says_every_reason_in_words() -> None:

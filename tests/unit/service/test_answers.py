@@ -35,6 +35,7 @@ from alchemiser.domain.events import (
     TradingStateChanged,
 )
 from alchemiser.domain.reconciliation import Difference, DifferenceCode, Parking
+from alchemiser.domain.setting_change import SettingChange
 from alchemiser.execution.gate import SubmitGate
 from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar
@@ -46,6 +47,7 @@ from alchemiser.service.health import HealthReport
 from alchemiser.service.http import Action
 from alchemiser.service.preview import Preview
 from alchemiser.service.reconciliations import Reconciliations
+from alchemiser.service.reload import Asked
 from alchemiser.service.state import JournaledState
 from alchemiser.service.view import RESOURCES, document, to_json
 from alchemiser.service.vitals import Vitals
@@ -98,6 +100,7 @@ class House:
             reconciliations=self.reconciliations,
             stop=lambda reason: {"stopping": True, "why": reason},
             rearm=self.rearm,
+            reload=self.reload,
         )
         self.bus.subscribe_inline("quotes", (QuoteUpdated,), self.quotes)
         for part in (
@@ -112,6 +115,11 @@ class House:
             self.gate,
         ):
             self.bus.subscribe_inline(type(part).__name__, part.listens_to, part)
+
+    async def reload(self, by: str, *, only_checks: bool) -> Asked:
+        """Stand for the settings."""
+        change = SettingChange(key="by", before=by, after=str(only_checks), takes_effect="at once")
+        return Asked(changes=(change,), waits_for=None)
 
     async def rearm(self, guard: str, strategy: str | None, **how: object) -> dict[str, object]:
         """Stand for the guards."""
@@ -682,3 +690,17 @@ def test_a_parked_symbol_is_cleared_by_hand(tmp_path: Path) -> None:
         assert "parked" not in codes(house.answers.health())
 
     asked(tmp_path, play)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "by", "checks"),
+    [({}, "operator: asked for by the operator", "False"), ({"reason": "operator", "check": True}, "operator", "True")],
+)
+async def test_a_reload_is_asked_for_by_the_operator(tmp_path: Path, arguments: dict[str, object], by: str, checks: str) -> None:
+    """Who asked and why is handed on, and so is that nothing is to be changed."""
+    house = House(tmp_path, NOON)
+
+    done = await house.answers.control("reload", arguments)
+
+    assert [(change.before, change.after) for change in done["changes"]] == [(by, checks)]
+    house.journal.close()

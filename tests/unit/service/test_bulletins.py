@@ -79,6 +79,7 @@ TOLD: tuple[tuple[events.Event, Level, str], ...] = (
     ),
     (events.GapOpened(at=AT, stream="orders", since=AT, reason="closed 1006"), Level.WARNING, "closed 1006"),
     (events.FillBroken(at=AT, fill=FILL, replaced_by=None, reason="bust"), Level.WARNING, "2 TECL at 100 were taken back"),
+    (events.SettingsNotReloaded(at=AT, by="SIGHUP", reason="a.toml, line 3"), Level.WARNING, "a.toml, line 3"),
     (events.StrategyNotReloaded(at=AT, strategy="tecl", reason="line 3"), Level.WARNING, "line 3"),
     (
         events.DayCompared(

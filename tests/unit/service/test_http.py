@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from pydantic import SecretStr
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import ConfigError, SafetyRefused
@@ -148,6 +149,25 @@ async def test_bytes_that_are_no_text_are_a_wrong_token(view: FakeView, client: 
     await writer.wait_closed()
 
     assert view.asked == []
+
+
+async def test_the_token_of_the_moment_counts(view: FakeView, tmp_path: Path) -> None:
+    """It may be another one at the next request: then the old one is refused, and the new one let in."""
+    tokens = [SecretStr(TOKEN)]
+    async with (
+        door(view, settings(tmp_path), token=lambda: tokens[-1]) as address,
+        aiohttp.ClientSession(base_url=f"http://127.0.0.1:{address.port}") as client,
+    ):
+
+        async def asked(token: str) -> int:
+            async with client.post("/api/v1/pause", headers={"Authorization": f"Bearer {token}"}) as response:
+                return response.status
+
+        before = [await asked(TOKEN), await asked("another-token")]
+        tokens.append(SecretStr("another-token"))
+        after = [await asked(TOKEN), await asked("another-token")]
+
+    assert (before, after) == ([200, 401], [401, 200])
 
 
 async def test_control_is_off_without_a_configured_token(view: FakeView, tmp_path: Path) -> None:

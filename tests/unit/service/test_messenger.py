@@ -21,7 +21,7 @@ from alchemiser.bus.envelope import Envelope
 from alchemiser.cli.app import run
 from alchemiser.domain.day_comparison import StrategyDay
 from alchemiser.domain.errors import ConfigError
-from alchemiser.domain.events import DaemonStopping, DayCompared, DecisionMissed, Event, ResultReported
+from alchemiser.domain.events import DaemonStopping, DayCompared, DecisionMissed, Event, GapOpened, ResultReported
 from alchemiser.service.bulletins import Bulletin, Level
 from alchemiser.service.messenger import ATTEMPTS, WAITING_AT_MOST, Address, Messenger, addresses
 from alchemiser.service.secrets import secrets_of
@@ -104,6 +104,22 @@ def test_what_is_not_taken_is_tried_again_with_longer_pauses_and_given_up_in_the
         assert len(times) == ATTEMPTS
         assert all(later > earlier for earlier, later in itertools.pairwise(pauses[:3]))
         assert desk.counts == {"failed": 1}
+
+    virtual(scene)
+
+
+def test_who_is_told_and_of_what_can_be_changed_while_it_runs() -> None:
+    """Nobody first, and then an address that wants errors alone."""
+
+    async def scene() -> None:
+        desk = Desk()
+        desk.messenger.write_by(NotificationSettings(), [])
+        await desk.hear(MISSED, seconds=1)
+        assert desk.sent == []
+
+        desk.messenger.write_by(NotificationSettings.model_validate({"level": "error"}), [Address("number 1 (test://)", desk._send)])
+        await desk.hear(GapOpened(at=MISSED.at, stream="orders", since=MISSED.at, reason="closed"), MISSED, seconds=1)
+        assert [bulletin.title for _, bulletin in desk.sent] == ["A decision was missed"]
 
     virtual(scene)
 

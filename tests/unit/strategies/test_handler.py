@@ -62,7 +62,7 @@ class Market:
 class NoSupply:
     """Is not asked: no file changes here."""
 
-    async def admit(self, new: LoadedStrategy, old: LoadedStrategy) -> tuple[str, ...]:
+    async def admit(self, new: LoadedStrategy, old: LoadedStrategy | None) -> tuple[str, ...]:
         raise AssertionError("nothing changed")
 
     async def release(self, strategies: Sequence[LoadedStrategy]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from alchemiser.domain.errors import ConfigError, DataError, VenueUnavailable
 from alchemiser.domain.events import Event, StrategyNotReloaded, StrategyReloaded, StrategyReloadPostponed
@@ -12,6 +13,7 @@ from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.reload import Reloader
 from alchemiser.strategies.renewal import Renewal
 from alchemiser.strategies.sources import StrategySource, load_strategy
+from alchemiser.strategies.symphony.evaluate import rules_of
 from tests.unit.strategies.test_handler import StoppedClock
 
 BUSY = "rebalance 20250331.1 is in progress"
@@ -24,7 +26,7 @@ class Prices:
     answers: list[Exception | tuple[str, ...]] = field(default_factory=list)
     released: list[tuple[str, ...]] = field(default_factory=list)
 
-    async def admit(self, new: LoadedStrategy, old: LoadedStrategy) -> tuple[str, ...]:
+    async def admit(self, new: LoadedStrategy, old: LoadedStrategy | None) -> tuple[str, ...]:
         answer = self.answers.pop(0) if self.answers else ()
         if isinstance(answer, Exception):
             raise answer
@@ -131,3 +133,91 @@ async def test_what_cannot_be_had_is_refused_with_file_and_reason(desk: Desk, er
     assert isinstance(refused, StrategyNotReloaded)
     assert refused.reason == f"{desk.file}: {error}"
     assert desk.holds == ("A",)
+
+
+def sources(desk: Desk, **shares: float) -> list[StrategySource]:
+    """Return the strategies of new settings: all from the file of the desk."""
+    return [StrategySource(name, str(desk.file), share) for name, share in shares.items()]
+
+
+async def test_new_settings_change_the_strategies_that_run(desk: Desk) -> None:
+    """One comes, one has another share and is not loaded anew, and the files of both are watched from then on."""
+    before = desk.renewal.strategies[0]
+
+    roster = await desk.renewal.prepare(sources(desk, it=0.4, more=0.6), admits=True)
+    untouched = desk.renewal.strategies
+    renewed = desk.renewal.take(roster)
+    desk.write("B")
+    await desk.renewal.keep_up(None)
+
+    assert untouched == (before,)
+    assert (list(roster.loaded), renewed) == (["more"], ())
+    assert {strategy.name: (strategy.allocation, strategy.symbols) for strategy in desk.renewal.strategies} == {
+        "it": (0.4, ("B",)),
+        "more": (0.6, ("B",)),
+    }
+
+
+async def test_a_strategy_that_is_read_by_other_rules_is_loaded_anew(desk: Desk) -> None:
+    """And one that is no longer in the settings is gone."""
+    await_both = await desk.renewal.prepare(sources(desk, it=0.5, gone=0.5), admits=False)
+    desk.renewal.take(await_both)
+    (source,) = sources(desk, it=1.0)
+
+    roster = await desk.renewal.prepare([replace(source, rules=rules_of("else", "own"))], admits=False)
+
+    assert desk.renewal.take(roster) == ("it",)
+    assert [strategy.name for strategy in desk.renewal.strategies] == ["it"]
+
+
+@pytest.mark.parametrize("names", [("it",), ("other",)], ids=["kept", "gone"])
+async def test_an_edit_that_waits_is_not_lost_to_new_settings(desk: Desk, names: tuple[str, ...]) -> None:
+    """It gets the new share; that of a strategy which has gone is forgotten."""
+    desk.write("B")
+    await desk.renewal.keep_up("rebalance 1 is in progress")
+    roster = await desk.renewal.prepare(sources(desk, **dict.fromkeys(names, 0.3)), admits=False)
+
+    desk.renewal.take(roster)
+    await desk.renewal.keep_up(None)
+
+    assert [(strategy.name, strategy.allocation, strategy.symbols) for strategy in desk.renewal.strategies] == [(names[0], 0.3, ("B",))]
+    assert [type(event) for event in desk.said if isinstance(event, StrategyReloaded)] == [StrategyReloaded] * ("it" in names)
+
+
+async def test_an_edit_before_new_settings_are_taken_is_found_afterwards(desk: Desk) -> None:
+    """Files are remembered as they were when the running version was read, not as they are when the settings are."""
+    roster = await desk.renewal.prepare(sources(desk, it=1.0, more=0.0), admits=False)
+    desk.write("B")
+
+    desk.renewal.take(roster)
+    await desk.renewal.keep_up(None)
+
+    assert [strategy.symbols for strategy in desk.renewal.strategies] == [("B",), ("B",)]
+
+
+async def test_a_strategy_without_prices_refuses_the_settings(desk: Desk) -> None:
+    """What cannot be had is told to whoever asked, and nothing has changed; a check does not ask for prices."""
+    desk.prices.answers = [VenueUnavailable("no answer")]
+
+    await desk.renewal.prepare(sources(desk, it=0.5, more=0.5), admits=False)
+    with pytest.raises(VenueUnavailable):
+        await desk.renewal.prepare(sources(desk, it=0.5, more=0.5), admits=True)
+
+    assert [strategy.name for strategy in desk.renewal.strategies] == ["it"]
+
+
+async def test_new_settings_that_come_while_prices_are_arranged_for_go_before(desk: Desk) -> None:
+    """The version that was being admitted belongs to a strategy that runs no longer."""
+    roster = await desk.renewal.prepare(sources(desk, other=1.0), admits=False)
+
+    class Meanwhile(Prices):
+        async def admit(self, new: LoadedStrategy, old: LoadedStrategy | None) -> tuple[str, ...]:
+            desk.renewal.take(roster)
+            return ()
+
+    desk.renewal._supply = Meanwhile()
+    desk.write("B")
+    await desk.renewal.keep_up(None)
+
+    assert [strategy.name for strategy in desk.renewal.strategies] == ["other"]
+    assert desk.said == []
