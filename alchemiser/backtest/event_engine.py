@@ -289,8 +289,7 @@ def _at_one_price(settings: ExchangeSettings) -> ExchangeSettings:
     """Return the settings of a market that has one price at a moment, fills everything at it, and answers at once."""
     return replace(
         settings,
-        engine="paper",
-        partial_fill_probability=0.0,
+        engine="instant",
         multiplier="4",
         acknowledge_ms=0,
         match_ms=0,

@@ -1,7 +1,7 @@
 """The exchange as a venue without a wire: every request is a call of its core, every answer is there at once.
 
 It keeps the promises of ``domain.venue.Venue`` that a backtest needs: what the order stream would tell arrives as ``ExecutionReported`` in
-the order in which it happened, a refusal is an ``OrderRejected`` with the exchange's own words. Nothing is ever lost on the way, so there
+the order in which it happened, the answer to an order that was filled before it came is the execution, a refusal is an ``OrderRejected`` with the exchange's own words. Nothing is ever lost on the way, so there
 is nothing to be told again. Prices of decisions and histories come from the panel of the run and cannot be had here.
 """
 
@@ -19,11 +19,12 @@ from alchemiser.domain.runtime import Clock
 from alchemiser.domain.venue import After, WhyNot
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError
-from alchemiser.exchange.orders import OrderUpdate, VenueOrder
+from alchemiser.exchange.orders import OrderStatus, OrderUpdate, VenueOrder
 from alchemiser.exchange.requests import OrderFilter, OrderRequest, ReplaceRequest
 
 ACCOUNT_NUMBER = "BACKTEST"
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL}
+_FILLED = OrderStatus.FILLED
 
 
 class MemoryVenue:
@@ -35,7 +36,7 @@ class MemoryVenue:
         self._show = show
         self._why_not: WhyNot = lambda symbol, side: None
         self._post: Callable[[Event], object] = lambda event: None
-        self._fills: list[BrokerActivity] = []
+        self._fills: list[ExecutionReport] = []
         self._assets = {
             symbol: Asset(symbol=symbol, is_tradable=asset.tradable, is_fractionable=asset.fractionable, is_shortable=asset.shortable)
             for symbol, asset in exchange.assets.items()
@@ -51,15 +52,8 @@ class MemoryVenue:
 
     def tell(self) -> None:
         """Post what has happened to orders since the last time; a state that was left again in between is nothing to be heard of."""
-        updates = self._exchange.drain()
-        latest = {update.state.id: number for number, update in enumerate(updates)}
-        for number, update in enumerate(updates):
-            if update.qty is None and latest[update.state.id] != number:
-                continue
-            report = _report_of(update)
-            if report.execution_id is not None:
-                self._fills.append(_activity_of(report))
-            self._post(ExecutionReported(at=update.at, report=report))
+        if updates := self._exchange.drain():
+            self._tell(updates)
 
     # --- orders ---
 
@@ -148,7 +142,7 @@ class MemoryVenue:
 
     async def fills_since(self, after: datetime | None) -> tuple[BrokerActivity, ...]:
         """Return the fills after that time, oldest first."""
-        return tuple(fill for fill in self._fills if after is None or fill.at > after)
+        return tuple(_activity_of(fill) for fill in self._fills if after is None or fill.at > after)
 
     async def activities_since(self, after: datetime) -> tuple[AccountActivity, ...]:
         """Return nothing: the prices of a backtest are adjusted, so that nothing happens to shares without a trade."""
@@ -189,7 +183,22 @@ class MemoryVenue:
             raise VenueUnavailable(reason)
         self._show(symbol)
 
+    def _tell(self, updates: Sequence[OrderUpdate]) -> None:
+        latest = {update.state.id: number for number, update in enumerate(updates)}
+        for number, update in enumerate(updates):
+            if update.qty is not None or latest[update.state.id] == number:
+                self._post(ExecutionReported(at=update.at, report=self._noted(_report_of(update, "stream"))))
+
+    def _noted(self, report: ExecutionReport) -> ExecutionReport:
+        if report.execution_id is not None:
+            self._fills.append(report)
+        return report
+
     def _answer(self, entered: VenueOrder, source: str) -> ExecutionReport:
+        if entered.status is _FILLED:
+            *before, execution = self._exchange.drain()
+            self._tell(before)
+            return self._noted(_report_of(execution, source))
         report = _state_of(entered, source, entered.submitted_at)
         self._exchange.advance(self._clock.now())
         self.tell()
@@ -223,11 +232,12 @@ def _state_of(order: VenueOrder, source: str, at: datetime) -> ExecutionReport:
     )
 
 
-def _report_of(update: OrderUpdate) -> ExecutionReport:
+def _report_of(update: OrderUpdate, source: str) -> ExecutionReport:
     order = update.state
     is_execution = update.qty is not None
     return ExecutionReport(
         event=update.event,
+        source=source,
         at=update.at,
         status=order.status.value,
         client_order_id=order.client_order_id,

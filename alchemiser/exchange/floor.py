@@ -79,11 +79,14 @@ class Floor:
         self.whims: Whims = NoWhims()
         self._acknowledge_after = timedelta(milliseconds=settings.acknowledge_ms)
         self._match_after = timedelta(milliseconds=settings.match_ms)
+        self._is_instant = settings.engine == "instant"
 
     # --- what orders go through ---
 
     def enter(self, order: VenueOrder, at: datetime) -> None:
         """Take in an admitted order: on its way to the market while its session is open, queued otherwise."""
+        if self._is_instant and self._is_filled_at_once(order, at):
+            return
         self._blotter.add(order)
         if self.is_session_open_for(order):
             self.route(order, at)
@@ -271,6 +274,22 @@ class Floor:
     def _is_live(self, book: Book, at: datetime) -> bool:
         return book.is_live(at, since=self._state.phase_since, life_seconds=self._settings.quote_life_seconds)
 
+    def _is_filled_at_once(self, order: VenueOrder, at: datetime) -> bool:
+        """Fill an order that has just come in, if that is all that will ever happen to it, and return whether it was so."""
+        if order.order_class or order.hold_price == 0 or order.time_in_force in ("opg", "cls") or not self.is_session_open_for(order):
+            return False
+        book = self._standing.book(order.symbol)
+        level = book.far(order.sign) if is_triggered(order) and self._is_live(book, at) else None
+        if level is None:
+            return False
+        execution = next_execution(order, level, settings=self._settings, random=self._random, free=self._free(order), band=book.band)
+        if execution is None or not execution.completes:
+            return False
+        order.status = _NEW  # For no time at all: it is filled before anybody can hear that it works.
+        self._book(order, execution, at)
+        self._blotter.add(order)
+        return True
+
     def _acknowledge(self, order: VenueOrder, at: datetime) -> None:
         if self.whims.rejects(order.symbol, at):
             self.end(order, OrderStatus.REJECTED, at)
@@ -368,7 +387,7 @@ class Floor:
             if execution is None:
                 break
             self._execute(order, execution, at)
-            if self._settings.engine == "paper":
+            if self._settings.engine != "book":
                 break
         if order.is_open and order.time_in_force in _IMMEDIATE:
             self.end_remainder(order, at)

@@ -2,7 +2,8 @@
 
 Engine ``book``: a marketable order takes the displayed size at the NBBO; what is larger waits for the next quote (limit) or walks on,
 each displayed size a step worse, up to the collar (market). An order that rested gets its own limit. Engine ``paper``: any size at the
-NBBO, one look in ten for a random part only. Neither ever trades at a price worse than the order's limit.
+NBBO, one look in ten for a random part only. Engine ``instant``: all of it at the NBBO. None ever trades at a price worse than the order's
+limit.
 """
 
 from decimal import Decimal
@@ -107,6 +108,8 @@ def next_execution(
     """Return the next execution of a triggered order at a live level and take it from the level; ``None`` when there is none now."""
     if not is_marketable(order, level.price) or not is_within(band, level.price):
         return None
+    if settings.engine == "instant":
+        return _execution(order, wanted_quantity(order, level.price, free), level.price, free)
     if settings.engine == "paper":
         return _paper_execution(order, level, settings, random, free)
     limit = working_limit(order)

@@ -12,7 +12,9 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The switches of one exchange. They are not part of a snapshot: a restored exchange is given them again.
 
     ``engine`` is ``book`` (displayed size is consumed, larger market orders walk with impact, resting orders queue) or ``paper``
-    (section 10 of the reference: any size fills at the NBBO, one eligible fill in ten is partial). ``multiplier`` 2 lends one dollar for
+    (section 10 of the reference: any size fills at the NBBO, one eligible fill in ten is partial); ``instant`` fills any size at the NBBO,
+    and what can be filled when it comes is so before it is answered: the order stream tells of nothing but the execution, and there is no
+    moment for a whim. ``multiplier`` 2 lends one dollar for
     each of the account's own, 4 three more while the regular session is open, 1 none. Latencies are market milliseconds. A market order
     never trades further than ``collar`` from the NBBO it met first; each further displayed size costs it ``impact_bps``, at least a tick.
 
@@ -54,7 +56,7 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     price_decimals: Annotated[int, msgspec.Meta(ge=0, le=9)] = 4
     smallest_order: Decimal = Decimal(1)
     cash_in_cents: bool = False
-    engine: Literal["book", "paper"] = "book"
+    engine: Literal["book", "paper", "instant"] = "book"
     multiplier: Literal["1", "2", "4"] = "2"
     acknowledge_ms: _Milliseconds = 6
     match_ms: _Milliseconds = 20
