@@ -1,6 +1,6 @@
 """The account's activities (section 8.6): every fill, and every row that moved cash or shares without a trade."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -33,16 +33,56 @@ class Traded(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     instead_of: str | None = None
 
 
-class Activity(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """One row: the JSON row and what it is filtered by. ``amount`` is what a row without a trade did to the cash."""
+class AfterFill(msgspec.Struct, frozen=True, array_like=True):
+    """How an execution left its order: the status, the shares still to be filled, and those that are."""
 
-    id: str
+    status: str
+    leaves: Decimal
+    filled: Decimal
+
+
+class Activity(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One row: what it says and what it is filtered by. ``amount`` is what a row without a trade did to the cash.
+
+    A row ``written`` in full has its id in ``written_id``. Of an execution, the many that nobody ever reads, id and row are made of
+    ``traded`` and ``after`` when they are asked for, and ``written`` is only what the row of a broken or corrected one says otherwise.
+    """
+
+    written_id: str = ""
     type: str
     at: datetime
     order_id: str | None
-    row: dict[str, Any]
+    written: dict[str, Any] = {}
     amount: Decimal = ZERO
     traded: Traded | None = None
+    after: AfterFill | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of the row, which sorts by time."""
+        return self.written_id if self.traded is None or self.after is None else f"{_id_time(self.at)}::{self.traded.execution_id}"
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The row as JSON."""
+        traded, after = self.traded, self.after
+        if traded is None or after is None:
+            return self.written
+        return {
+            "activity_type": self.type,
+            "id": self.id,
+            "transaction_time": time_text(self.at),
+            "type": "fill" if after.status == "filled" else "partial_fill",
+            "price": number_string(traded.price),
+            "qty": number_string(traded.quantity),
+            "side": "buy" if traded.sign > 0 else "sell",
+            "symbol": traded.symbol,
+            "leaves_qty": number_string(after.leaves),
+            "order_id": self.order_id,
+            "cum_qty": number_string(after.filled),
+            "order_status": after.status,
+            **self.written,
+        }
 
 
 class ActivityRows(msgspec.Struct):
@@ -88,28 +128,13 @@ class ActivityLog:
         return (activity for activity in self._all if activity.amount)
 
 
-def fill_activity(order: VenueOrder, traded: Traded, at: datetime, *, correction: Mapping[str, Any] | None = None) -> Activity:
+def fill_activity(order: VenueOrder, traded: Traded, at: datetime, *, correction: dict[str, Any] | None = None) -> Activity:
     """Return the activity of one execution; the order is in the state after it.
 
     ``correction`` is what the row of a broken or corrected execution says otherwise.
     """
-    activity_id = f"{_id_time(at)}::{traded.execution_id}"
-    row = {
-        "activity_type": "FILL",
-        "id": activity_id,
-        "transaction_time": time_text(at),
-        "type": "fill" if order.status == "filled" else "partial_fill",
-        "price": number_string(traded.price),
-        "qty": number_string(traded.quantity),
-        "side": order.side,
-        "symbol": order.symbol,
-        "leaves_qty": number_string(order.leaves_quantity),
-        "order_id": order.id,
-        "cum_qty": number_string(order.filled_qty),
-        "order_status": order.status.value,
-        **(correction or {}),
-    }
-    return Activity(id=activity_id, type="FILL", at=at, order_id=order.id, row=row, traded=traded)
+    after = AfterFill(order.status.value, order.leaves_quantity, order.filled_qty)
+    return Activity(type="FILL", at=at, order_id=order.id, written=correction or {}, traded=traded, after=after)
 
 
 def other_activity(
@@ -144,7 +169,7 @@ def other_activity(
         "group_id": group_id,
     }
     row = {name: value for name, value in row.items() if value is not None}
-    return Activity(id=activity_id, type=kind, at=at, order_id=None, row=row, amount=amount)
+    return Activity(written_id=activity_id, type=kind, at=at, order_id=None, written=row, amount=amount)
 
 
 def _matches(activity: Activity, wanted: ActivityFilter) -> bool:

@@ -211,8 +211,9 @@ class Admission:
     def _check_standing(self, order: VenueOrder, asset: AssetRecord, excluding: Collection[VenueOrder] = ()) -> None:
         if order.is_dormant:
             return
-        value = None if order.is_closing else self._standing.valuation()
-        if value is None:
+        is_sure = order.is_closing or self._standing.is_paid_in_cash(order)
+        value = None if is_sure else self._standing.valuation()
+        if order.is_closing:
             self._check_free_shares(order, excluding)
         else:
             self._check_opening(order, asset, value)
@@ -224,14 +225,14 @@ class Admission:
         if lacking is not None:
             raise insufficient_buying_power(lacking, reserved_dollars(order))
 
-    def _check_opening(self, order: VenueOrder, asset: AssetRecord, value: Valuation) -> None:
+    def _check_opening(self, order: VenueOrder, asset: AssetRecord, value: Valuation | None) -> None:
         if rules.PTP_NO_EXCEPTION in asset.attributes and not self._state.account.configuration.ptp_no_exception_entry:
             raise forbidden(f'asset "{asset.symbol}" is a publicly traded partnership without exception')
-        if order.position_intent == "sell_to_open":
+        if order.position_intent == "sell_to_open" and value is not None:
             self._check_short(order, asset, value)
         elif self._blotter.open.has_intent(order.symbol, "sell_to_open"):
             raise forbidden("cannot open a long buy while a short sell order is open")
-        if value.is_over_gross_cap:
+        if value is not None and value.is_over_gross_cap:
             raise forbidden("gross position value exceeds 600% of equity: only closing orders are accepted")
 
     def _check_free_shares(self, order: VenueOrder, excluding: Collection[VenueOrder]) -> None:

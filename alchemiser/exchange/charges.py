@@ -49,7 +49,7 @@ class FeesOfDay(msgspec.Struct):
     def rounded(self) -> dict[str, Decimal]:
         """Return each fee that is due, by name, rounded up to the cent; one that is given back is negative."""
         sums = {"SEC": self.sec, "TAF": self.taf, "CAT": self.cat}
-        rounded = {name: amount.quantize(CENT, rounding=ROUND_CEILING) for name, amount in sums.items()}
+        rounded = {name: amount.quantize(CENT, rounding=ROUND_CEILING) for name, amount in sums.items() if amount}
         return {name: amount for name, amount in rounded.items() if amount}
 
 

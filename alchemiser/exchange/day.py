@@ -17,7 +17,7 @@ from alchemiser.exchange.orders import OrderStatus, VenueOrder
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.snapshot import Due, DueKind, ExchangeState
 from alchemiser.exchange.standing import Standing
-from alchemiser.exchange.timeline import NEW_YORK, Phase, Timeline
+from alchemiser.exchange.timeline import NEW_YORK, Phase, Timeline, TradingDay
 
 _GTC_SWEEP_AFTER_CLOSE: Final = timedelta(minutes=15)
 
@@ -48,11 +48,14 @@ class DayShift:
         self._timeline = timeline
         self._settings = settings
 
-    def plan_day(self, after: datetime) -> None:
-        """Plan the moments later than ``after`` of the trading day that is running or comes next; nothing beyond the calendar's end."""
+    def plan_day(self, after: datetime) -> TradingDay | None:
+        """Plan the moments later than ``after`` of the trading day that is running or comes next, and return that day.
+
+        Nothing is planned beyond the calendar's end.
+        """
         day = self._timeline.day_ending_after(after)
         if day is None:
-            return
+            return None
         moments: tuple[tuple[datetime, DueKind], ...] = (
             (day.overnight_opens_at or after, "overnight_open"),
             (day.pre_market_opens_at, "pre_market_open"),
@@ -64,6 +67,7 @@ class DayShift:
         for at, kind in moments:
             if at > after:
                 self._agenda.plan(at, kind)
+        return day
 
     def perform(self, due: Due) -> None:
         """Do what begins or ends at that moment."""
@@ -135,22 +139,20 @@ class DayShift:
         for book in self._state.books.values():
             mark = book.mark
             book.close = book.close if mark is None else float(mark)
-        value = self._standing.valuation()
+        today, equity, maintenance = at.astimezone(NEW_YORK).date(), self._standing.equity(), self._standing.maintenance_margin()
         account = self._state.account
-        account.close_equity, account.close_maintenance_margin = value.equity, value.maintenance_margin
-        account.margin.close_day(at.astimezone(NEW_YORK).date(), equity=value.equity, maintenance_margin=value.maintenance_margin)
-        self._state.history.closes.append((at, value.equity))
-        tomorrow = self._timeline.settlement_date(at)
-        if self._settings.margin_interest and tomorrow is not None:
-            account.interest.borrow(account.cash, on=at.astimezone(NEW_YORK).date(), until=tomorrow)
+        account.close_equity, account.close_maintenance_margin = equity, maintenance
+        account.margin.close_day(today, equity=equity, maintenance_margin=maintenance)
+        self._state.history.closes.append((at, equity))
+        if self._settings.margin_interest and (tomorrow := self._timeline.settlement_date(at)) is not None:
+            account.interest.borrow(account.cash, on=today, until=tomorrow)
 
     def _end_evening(self, at: datetime) -> None:
         self._enter_phase(Phase.CLOSED, at)
         if self._settings.day_orders_end == "evening":
             self._end_day_orders(at, extended_hours=False)
         self._end_day_orders(at, extended_hours=True)
-        self.plan_day(at)
-        tomorrow = self._timeline.day_ending_after(at)
+        tomorrow = self.plan_day(at)
         if tomorrow is not None and tomorrow.phase(at) is Phase.OVERNIGHT:
             self._begin_night(at)
 
@@ -186,7 +188,7 @@ class DayShift:
     def _post_interest(self, on: date, at: datetime) -> None:
         """Take the margin interest of a month from the cash when the next one begins."""
         account = self._state.account
-        if account.interest.month in ("", f"{on:%Y-%m}"):
+        if not account.interest.month or account.interest.month == f"{on:%Y-%m}":
             return
         amount = account.interest.due(self._settings.interest_rate)
         if amount:

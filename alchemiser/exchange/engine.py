@@ -190,6 +190,7 @@ class Exchange:
         return account_json(
             self._state.account,
             value,
+            maintenance=self._standing.maintenance_margin(),
             reserved=self._standing.reserved_buying_power(value.multiplier),
             opened_at=self._state.opened_at,
             now=self._state.now,

@@ -24,6 +24,8 @@ _CONCENTRATED_PERCENT: Final = Decimal(50)
 class Valuation(msgspec.Struct, frozen=True, kw_only=True):
     """What an account is worth at one moment. ``exposure`` counts what cannot be margined ``multiplier`` times.
 
+    What its positions must be backed with is :func:`total_maintenance`, which hardly anybody asks for.
+
     ``equity`` is cash plus the value of all positions, short ones counting negative. ``spendable`` is the cash that an account without
     margin may spend. ``power_base`` is what the multiplier is taken of.
     """
@@ -34,7 +36,6 @@ class Valuation(msgspec.Struct, frozen=True, kw_only=True):
     long_value: Decimal
     short_value: Decimal
     initial_margin: Decimal
-    maintenance_margin: Decimal
     multiplier: int
     exposure: Decimal
     power_base: Decimal
@@ -89,10 +90,11 @@ def total_maintenance(
 
     Who owes much and holds mostly one symbol needs half of its value.
     """
-    gross = sum((abs(quantity * price) for quantity, price in holdings.values()), ZERO)
+    owes_much = may_concentrate(cash)
+    gross = sum((abs(quantity * price) for quantity, price in holdings.values()), ZERO) if owes_much else ZERO
     total = ZERO
     for symbol, (quantity, price) in holdings.items():
-        is_concentrated = cash <= -_CONCENTRATED_DEBIT and quantity * price >= _CONCENTRATION * gross
+        is_concentrated = owes_much and quantity * price >= _CONCENTRATION * gross
         least = _CONCENTRATED_PERCENT if is_concentrated else ZERO
         total += maintenance_margin(assets[symbol], quantity, price, low_price=low_price, least=least)
     return total
@@ -113,21 +115,17 @@ def value_account(
     is_frozen: bool = False,
 ) -> Valuation:
     """Value the account at the prices that ``price_of`` gives."""
-    holdings = {symbol: (position.quantity, price_of(symbol)) for symbol, position in account.positions.items()}
-    long_value = short_value = initial = unmarginable = ZERO
-    for symbol, (quantity, price) in holdings.items():
-        value = quantity * price
+    long_value = short_value = unmarginable = ZERO
+    for symbol, position in account.positions.items():
+        value = position.quantity * price_of(symbol)
         if value > 0:
             long_value += value
         else:
             short_value += value
-        if assets[symbol].marginable:
-            initial += abs(value) / 2
-        else:
-            initial += abs(value)
+        if not assets[symbol].marginable:
             unmarginable += abs(value)
+    gross = long_value - short_value
     equity = account.cash + long_value + short_value
-    maintenance = total_maintenance(holdings, account.cash, assets=assets, low_price=Decimal(settings.low_price)) if holdings else ZERO
     multiplier = effective_multiplier(
         equity,
         offered=settings.multiplier,
@@ -142,19 +140,18 @@ def value_account(
         spendable=account.settled_cash if settings.settled_cash_only else account.cash,
         long_value=long_value,
         short_value=short_value,
-        initial_margin=initial,
-        maintenance_margin=maintenance,
+        initial_margin=(gross + unmarginable) / 2,
         multiplier=multiplier,
         # The legacy formula counts what was bought today only: carried positions are in the maintenance margin of the last close.
-        exposure=_bought_today(account, holdings) if is_of_last_equity else long_value - short_value + unmarginable * (multiplier - 1),
+        exposure=_bought_today(account, price_of) if is_of_last_equity else gross + unmarginable * (multiplier - 1),
         power_base=account.last_equity - account.last_maintenance_margin if is_of_last_equity else equity,
     )
 
 
-def _bought_today(account: Account, holdings: Mapping[str, tuple[Decimal, Decimal]]) -> Decimal:
+def _bought_today(account: Account, price_of: Callable[[str], Decimal]) -> Decimal:
     return sum(
         (
-            abs(lot.quantity) * holdings[symbol][1]
+            abs(lot.quantity) * price_of(symbol)
             for symbol, position in account.positions.items()
             for lot in position.lots
             if not lot.is_carried

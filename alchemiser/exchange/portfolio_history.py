@@ -56,6 +56,8 @@ class EquityHistory(msgspec.Struct):
 
     def thin(self, at: datetime) -> None:
         """Forget what is too old, and all but every fifth minute of what is old."""
+        if not self.minutes:
+            return
         fives, nothing = _minute(at) - _MINUTES_KEPT, _minute(at) - _FIVES_KEPT
         kept: dict[int, int] = {}
         for minute, cents in zip(self.minutes, self.cents, strict=True):

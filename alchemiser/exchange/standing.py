@@ -92,8 +92,8 @@ class Standing:
 
     def price_of(self, symbol: str) -> Decimal:
         """Return the price a position is valued at; its entry price until the market has said anything."""
-        mark = self.book(symbol).mark
-        if mark is not None:
+        book = self._state.books.get(symbol)
+        if book is not None and (mark := book.mark) is not None:
             return mark
         position = self._state.account.positions.get(symbol)
         return ZERO if position is None else position.average_entry_price
@@ -108,6 +108,26 @@ class Standing:
             is_regular_session=self._state.phase is REGULAR,
             is_frozen=self.is_frozen,
         )
+
+    def maintenance_margin(self) -> Decimal:
+        """Return the maintenance margin of the account as it is now."""
+        account = self._state.account
+        return total_maintenance(self._holdings(), account.cash, assets=self._assets, low_price=self._low_price)
+
+    def _holdings(self) -> dict[str, tuple[Decimal, Decimal]]:
+        return {symbol: (position.quantity, self.price_of(symbol)) for symbol, position in self._state.account.positions.items()}
+
+    def is_paid_in_cash(self, order: VenueOrder) -> bool:
+        """Whether an order to buy is within the cash of an account that owes neither money nor shares and has no other order open.
+
+        Then no valuation would stand in its way: with a multiplier the buying power is at least that of the cash, and shares that are paid
+        for never need more margin than they are worth.
+        """
+        account, settings = self._state.account, self._settings
+        if order.side != "buy" or len(self._blotter.open) or settings.intraday_power != "equity":
+            return False
+        cash = account.settled_cash if settings.settled_cash_only else account.cash
+        return reserved_dollars(order) <= cash and all(position.quantity > 0 for position in account.positions.values())
 
     @property
     def is_frozen(self) -> bool:
@@ -137,7 +157,7 @@ class Standing:
         # Nearly every order is far from a deficit; only one that is near looks at everything that is held and ordered. Shares that are
         # bought never need more margin than they cost.
         own = dollars if order.side == "buy" else maintenance_margin(asset, *_opened(order), low_price=self._low_price)
-        if own + reserved <= value.equity - value.maintenance_margin and not may_concentrate(value.cash - reserved - dollars):
+        if own + reserved <= value.equity - self.maintenance_margin() and not may_concentrate(value.cash - reserved - dollars):
             return None
         lacking = self._maintenance_with(order, excluding) - value.equity
         return max(min(free, dollars - lacking), ZERO) if lacking > 0 else None
@@ -145,7 +165,7 @@ class Standing:
     def _maintenance_with(self, order: VenueOrder, excluding: Collection[VenueOrder]) -> Decimal:
         """Return the maintenance margin that the account would need if an order and all other open ones were filled."""
         account = self._state.account
-        holdings = {symbol: (position.quantity, self.price_of(symbol)) for symbol, position in account.positions.items()}
+        holdings = self._holdings()
         cash = account.cash
         others = (other for other in self._blotter.open_orders() if other is not order and other not in excluding and not other.is_closing)
         for each in (order, *others):

@@ -19,9 +19,16 @@ _RATIO: Final = Decimal("0.0000000001")
 
 
 def account_json(
-    account: Account, value: Valuation, *, reserved: Decimal, opened_at: datetime, now: datetime, settings: ExchangeSettings
+    account: Account,
+    value: Valuation,
+    *,
+    maintenance: Decimal,
+    reserved: Decimal,
+    opened_at: datetime,
+    now: datetime,
+    settings: ExchangeSettings,
 ) -> dict[str, Any]:
-    """Return the account (8.1). ``reserved`` is the buying power that open orders hold."""
+    """Return the account (8.1). ``maintenance`` is its margin, ``reserved`` the buying power that open orders hold."""
     free = max(value.buying_power - reserved, ZERO)
     pending_fees = sum(account.fees.rounded().values(), ZERO)
     accrued = pending_fees + account.interest.due(settings.interest_rate)
@@ -45,7 +52,7 @@ def account_json(
         "non_marginable_buying_power": _dollars(free / value.multiplier),
         "options_buying_power": _dollars(free / value.multiplier),
         "initial_margin": number_string(value.initial_margin),
-        "maintenance_margin": number_string(value.maintenance_margin),
+        "maintenance_margin": number_string(maintenance),
         "last_maintenance_margin": number_string(account.last_maintenance_margin),
         "sma": _dollars(max(value.regt_buying_power / 2, ZERO)),
         "multiplier": str(value.multiplier),

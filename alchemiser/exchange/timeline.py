@@ -155,4 +155,5 @@ class Timeline:
 
     def _day_after(self, today: date) -> date | None:
         """Return the first trading day after a date."""
-        return next((day.on for day in self.days_from(local_time(today, _PRE_MARKET_OPENS)) if day.on > today), None)
+        later = (today + timedelta(days=days) for days in range(1, _LONGEST_BREAK.days))
+        return next((on for on in later if self.trading_day(on) is not None), None)
