@@ -1,8 +1,9 @@
 """The exchange as a venue without a wire: every request is a call of its core, every answer is there at once.
 
 It keeps the promises of ``domain.venue.Venue`` that a backtest needs: what the order stream would tell arrives as ``ExecutionReported`` in
-the order in which it happened, the answer to an order that was filled before it came is the execution, a refusal is an ``OrderRejected`` with the exchange's own words. Nothing is ever lost on the way, so there
-is nothing to be told again. Prices of decisions and histories come from the panel of the run and cannot be had here.
+the order in which it happened, the answer to an order that was filled before it came is the execution, a refusal is an ``OrderRejected``
+with the exchange's own words. Nothing is ever lost on the way, so there is nothing to be told again. Prices of decisions and histories come
+from the panel of the run and cannot be had here.
 """
 
 from collections.abc import Callable, Sequence

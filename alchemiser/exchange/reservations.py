@@ -11,7 +11,7 @@ from typing import Final
 from alchemiser.domain.money import ZERO
 from alchemiser.exchange.book import Book
 from alchemiser.exchange.orders import OrderType, PositionIntent, Side, VenueOrder
-from alchemiser.exchange.timeline import Phase
+from alchemiser.exchange.timeline import CLOSED, REGULAR, Phase
 
 _CLOSING: Final = ("sell_to_close", "buy_to_close")
 _SHORT_ROOM: Final = Decimal("1.03")
@@ -64,12 +64,11 @@ def reference_price(kind: OrderType, side: Side, limit: Decimal | None, stop: De
         return limit
     if kind in ("stop", "trailing_stop") and stop is not None:
         return stop
-    far, mid = book.far(1 if side == "buy" else -1), book.mid
-    candidates = {
-        Phase.REGULAR: (None if far is None else far.price, book.last),
-        Phase.CLOSED: (book.last, mid),
-    }.get(phase, (mid, book.last))
-    return next((price for price in candidates if price is not None), None)
+    if phase is REGULAR:
+        far = book.far(1 if side == "buy" else -1)
+        return book.last if far is None else far.price
+    first, second = (book.last, book.mid) if phase is CLOSED else (book.mid, book.last)
+    return second if first is None else first
 
 
 def hold_price(side: Side, intent: PositionIntent, price: Decimal, book: Book, *, has_limit: bool) -> Decimal:
