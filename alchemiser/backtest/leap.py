@@ -7,15 +7,18 @@ same order give the same order of events on every machine.
 
 import asyncio
 import heapq
+from collections import deque
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.runtime import Release
 
 Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
 
 
 def _nothing() -> None:
@@ -93,6 +96,10 @@ class _Leaper:
 class LeapLoop(asyncio.BaseEventLoop):
     """A loop whose tasks wait for one another and for a :class:`LeapingClock`, and for nothing else."""
 
+    _ready: deque[asyncio.Handle]
+    _scheduled: list[asyncio.TimerHandle]
+    _stopping: bool
+
     def __init__(self, clock: LeapingClock) -> None:
         super().__init__()
         self._clock = clock
@@ -102,6 +109,27 @@ class LeapLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         """Return seconds that pass only while nobody waits for market time: for deadlines that guard against a handler that hangs."""
         return self._seconds
+
+    def call_soon(
+        self, callback: Callable[[Unpack[Arguments]], object], *args: *Arguments, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Have something called in the next turn; nobody calls from another thread, or after the end."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def _run_once(self) -> None:
+        """Take one turn as the base class does, without looking at sockets and, where there is none, at deadlines."""
+        if self._scheduled:
+            super()._run_once()  # type: ignore[misc] # the base class has it, and its description has not
+            return
+        ready = self._ready
+        if not ready and not self._stopping:
+            self._leap(None)
+        for _ in range(len(ready)):  # What these add waits for the next turn.
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()  # noqa: SLF001 - a loop runs its handles
 
     def _leap(self, timeout: float | None) -> None:
         if self._clock.leap():
