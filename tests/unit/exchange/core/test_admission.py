@@ -120,6 +120,24 @@ def test_buying_power_is_reserved_refused_and_released(scene: Scene) -> None:
     assert Decimal(200_000) == scene.buying_power()
 
 
+@pytest.mark.parametrize("multiplier", ["1", "2", "4"])
+@pytest.mark.parametrize("cash", [1_500, 30_000])
+@pytest.mark.parametrize("symbol", ["TECL", "WHOLE"])
+def test_what_the_cash_pays_for_is_within_every_buying_power(symbol: str, cash: int, multiplier: str) -> None:
+    """An account that owes nothing and waits for nothing is not valued before it buys: whatever it holds, its cash may be spent."""
+    scene = Scene(cash=Decimal(cash), multiplier=multiplier)
+    for price in (100.0, 1.5, 40.0, 90.0):
+        for each in ("TECL", "WHOLE"):
+            scene.quote(each, bid=price - 0.02, ask=price, size=10**6)
+        value = scene.exchange.valuation()
+        shares = int(value.cash / Decimal(str(price)) / 2)
+        dollars = shares * Decimal(str(price))
+        weight = 1 if symbol == "TECL" else value.multiplier
+        assert dollars * weight <= value.buying_power
+        assert not value.is_over_gross_cap
+        scene.buy(str(shares), symbol)
+
+
 def test_a_market_order_reserves_the_far_side(scene: Scene) -> None:
     """In the core session the far side of the NBBO; a notional order its amount."""
     scene.submit(qty=100)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from alchemiser.domain.market import Quote
+from alchemiser.exchange.requests import ActivityFilter
 from tests.unit.exchange.core.scene import Scene, refusal, utc
 
 
@@ -538,6 +539,61 @@ def test_the_paper_engine_waits_for_the_far_side() -> None:
     assert "new" == order.status
     scene.quote(bid=99.3, ask=99.4)
     assert ("filled", Decimal("99.4")) == (order.status, order.average_price)
+
+
+# --- the instant engine ---
+
+
+def test_the_instant_engine_fills_any_size_before_it_answers() -> None:
+    """Nobody hears of a state that nothing could happen in; the order is found afterwards, with its row among the activities."""
+    scene = Scene(engine="instant")
+    scene.quote(size=1)
+    order = scene.submit(qty=700)
+    assert ("filled", Decimal("100.02"), ["fill"]) == (order.status, order.average_price, scene.events())
+    assert order is scene.exchange.order(order.id)
+    (row,) = scene.exchange.activities(ActivityFilter())
+    assert (order.id, "fill", "700", "0", "700") == tuple(row[name] for name in ("order_id", "type", "qty", "leaves_qty", "cum_qty"))
+    scene.settle()
+    assert [] == scene.events()
+
+
+@pytest.mark.parametrize(("side", "price"), [("buy", 99.5), ("sell", 100.5)])
+def test_what_cannot_be_filled_at_once_waits_as_at_every_engine(side: str, price: float) -> None:
+    """A limit that the market has not reached rests, and is filled at the NBBO that reaches it."""
+    scene = Scene(engine="instant")
+    scene.quote()
+    scene.buy("100")
+    order = scene.submit(side=side, limit_price=price)
+    scene.settle()
+    assert ("new", ["pending_new", "new"]) == (order.status, scene.events())
+    scene.quote(bid=100.6, ask=100.7) if side == "sell" else scene.quote(bid=99.3, ask=99.4)
+    assert ("filled", Decimal("100.6" if side == "sell" else "99.4")) == (order.status, order.average_price)
+
+
+def test_an_order_without_a_market_waits_for_its_first_quote() -> None:
+    """Nobody knows what it will cost, so nothing can be filled before the answer."""
+    scene = Scene(engine="instant")
+    order = scene.submit()
+    scene.settle()
+    assert "new" == order.status
+    scene.quote()
+    assert "filled" == order.status
+
+
+def test_the_instant_engine_leaves_the_account_as_the_paper_engine_does() -> None:
+    """What is left out are moments, never money: the same orders leave the same cash, positions and entry prices."""
+
+    def lived(**settings: Any) -> tuple[Decimal, list[dict[str, Any]]]:
+        scene = Scene(**settings, cash=Decimal(20_000), multiplier="4")
+        for bid in (99.98, 101.5, 98.25):
+            for symbol in ("TECL", "WHOLE"):
+                scene.quote(symbol, bid=bid, ask=bid + 0.04)
+            for fields in ({"qty": "12.345678901"}, {"notional": "777.77"}, {"symbol": "WHOLE", "qty": 7}, {"side": "sell", "qty": "3.1"}):
+                scene.submit(**fields)
+                scene.settle()
+        return scene.cash, scene.exchange.positions_json()
+
+    assert lived(engine="paper", partial_fill_probability=0.0) == lived(engine="instant")
 
 
 def test_a_quote_of_the_same_moment_is_seen_by_what_is_due_then(scene: Scene) -> None:
