@@ -19,7 +19,7 @@ from alchemiser.exchange.margin_calls import MarginRecord
 _ENTRY_PRICE_QUANTUM: Final = Decimal("0.000000000001")
 
 
-class Lot(msgspec.Struct):
+class Lot(msgspec.Struct, frozen=True, gc=False):
     """Shares bought (or sold short) in one execution; the quantity has the sign of the position."""
 
     quantity: Decimal
@@ -48,25 +48,25 @@ class Position(msgspec.Struct):
     def carry(self) -> None:
         """Make every lot one of an earlier day."""
         self.rebase()
-        for lot in self.lots:
-            lot.is_carried = True
+        self.lots = [lot if lot.is_carried else _carried(lot) for lot in self.lots]
 
     def copy(self) -> "Position":
         """Return a position of its own that is the same."""
-        return msgspec.structs.replace(self, lots=[msgspec.structs.replace(lot) for lot in self.lots])
+        return msgspec.structs.replace(self, lots=list(self.lots))
 
     def split(self, new: Decimal, old: Decimal, *, is_whole: bool) -> Decimal:
         """Turn every ``old`` shares into ``new`` ones at the same cost; return the signed fraction of a share that cannot be held."""
         exact = self.quantity * new / old
         after = truncate_shares(exact, whole=is_whole)
-        left = after
+        left, lots = after, []
         for lot in reversed(self.lots):
             # The oldest lot takes up what rounding leaves, so that the lots add up to the position.
             share = min(truncate_shares(abs(lot.quantity) * new / old), abs(left))
-            lot.quantity = left if lot is self.lots[0] else share.copy_sign(left)
-            left -= lot.quantity
-            lot.price = (lot.price * old / new).quantize(_ENTRY_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN)
-        self.lots = [lot for lot in self.lots if lot.quantity]
+            quantity = left if lot is self.lots[0] else share.copy_sign(left)
+            left -= quantity
+            price = (lot.price * old / new).quantize(_ENTRY_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN)
+            lots.append(Lot(quantity=quantity, price=price, is_carried=lot.is_carried))
+        self.lots = [lot for lot in reversed(lots) if lot.quantity]
         self.quantity = after
         if after:
             self.rebase()
@@ -171,7 +171,7 @@ class Account(msgspec.Struct, kw_only=True):
         self.cash = cash
         position = self.positions.get(symbol)
         if is_carried and position is not None:
-            position.lots[-1].is_carried = True
+            position.lots[-1] = _carried(position.lots[-1])
 
     def exchange_shares(self, symbol: str, change: Decimal, price: Decimal) -> None:
         """Book signed shares without a settlement; they may turn a position around."""
@@ -196,12 +196,18 @@ class Account(msgspec.Struct, kw_only=True):
             position.carry()
 
 
+def _carried(lot: Lot) -> Lot:
+    return Lot(quantity=lot.quantity, price=lot.price, is_carried=True)
+
+
 def _consume(lots: list[Lot], quantity: Decimal) -> None:
     """Take shares from the oldest lots."""
     while quantity > 0:
         lot = lots[0]
         taken = min(abs(lot.quantity), quantity)
         quantity -= taken
-        lot.quantity -= taken if lot.quantity > 0 else -taken
-        if lot.quantity == 0:
+        left = lot.quantity - (taken if lot.quantity > 0 else -taken)
+        if left:
+            lots[0] = Lot(quantity=left, price=lot.price, is_carried=lot.is_carried)
+        else:
             del lots[0]
