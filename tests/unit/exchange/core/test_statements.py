@@ -162,7 +162,7 @@ def test_closing_everything_answers_for_each_position(scene: Scene) -> None:
     [
         {"no_shorting": "yes"},
         {"max_margin_multiplier": "3"},
-        {"max_margin_multiplier": 2},
+        {"max_margin_multiplier": 3},
         {"trade_confirm_email": "some"},
         {"max_options_trading_level": 4},
         [],
