@@ -29,7 +29,7 @@ from alchemiser.domain.events import (
     ResultReported,
 )
 from alchemiser.domain.money import CENT, ONE, ZERO
-from alchemiser.domain.orders import Fill, NewOrder
+from alchemiser.domain.orders import Fill, NewOrder, Side
 
 _DUST: Final = Decimal("0.00000001")
 """Shares that a ratio which never ends may leave."""
@@ -69,6 +69,8 @@ class Audit:
         self._booked: set[str] = set()
         self._broken: set[str] = set()
         self._unbooked: deque[str] = deque()
+        self._unsaid: set[str] = set()
+        """Executions whose booking was on its way when something else happened to its shares: what it says was earned is of before that."""
         self._activities: set[tuple[str, str]] = set()
         self._books = _Books()
 
@@ -125,6 +127,7 @@ class Audit:
             return [f"execution {fill.execution_id} counts a second time"]
         self._fills[fill.execution_id] = fill
         self._unbooked.append(fill.execution_id)
+        self._books.expect(fill)
         order = self._orders.get(fill.client_order_id)
         if order is None:
             return [f"execution {fill.execution_id} is of order {fill.client_order_id}, which was never intended"]
@@ -148,6 +151,7 @@ class Audit:
         if fill.client_order_id in self._orders:
             self._orders[fill.client_order_id].filled -= standing.quantity
         self._books.take_back(standing, replaced_by)
+        self._unsaid |= {key for key in self._unbooked if self._fills[key].symbol == fill.symbol}
         return []
 
     def _closed(self, event: OrderClosed) -> list[str]:
@@ -191,7 +195,8 @@ class Audit:
             )
         for entry in event.entries if event.execution_id not in self._broken else ():
             traded = _Traded(event.execution_id, entry.quantity, entry.price, fill.at)
-            problems += self._books.trade((entry.strategy, event.symbol), traded, entry.realised)
+            said = None if event.execution_id in self._unsaid else entry.realised
+            problems += self._books.trade((entry.strategy, event.symbol), traded, said)
         return problems
 
     def _activity(self, event: ActivityBooked) -> list[str]:
@@ -321,6 +326,7 @@ class _Books:
         self._lots = LotMethod.FIFO
         self._specific: dict[str, tuple[str, ...]] = {}
         self._named: dict[str, tuple[str, ...]] = {}
+        self._expected: dict[str, tuple[LotMethod, tuple[str, ...]]] = {}
 
     def follow(self, said: DaemonStarted | LotsNamed) -> None:
         """Close lots from here on as the settings say, and where a person named some, those first."""
@@ -329,14 +335,22 @@ class _Books:
         else:
             self._lots, self._specific = said.lots, said.specific
 
+    def expect(self, fill: Fill) -> None:
+        """Take note of how a fill closes lots: as it holds when it is heard of."""
+        if fill.side is Side.SELL:
+            self._expected[fill.execution_id] = self._closing_of(fill.symbol)
+
+    def _closing_of(self, symbol: str) -> tuple[LotMethod, tuple[str, ...]]:
+        named = self._named.get(symbol, ())
+        return LotMethod.SPECIFIC if named else self._lots, named or self._specific.get(symbol, ())
+
     def trade(self, key: tuple[str, str], one: _Traded, said: Decimal | None = None) -> list[str]:
         """Count a trade of a strategy in a symbol; ``said`` is the profit that its booking claims."""
         (strategy, symbol), position = key, self._positions.setdefault(key, _Position())
         before = position.realised
         if one.quantity < 0:
-            named = self._named.get(symbol, ())
-            method = LotMethod.SPECIFIC if named else self._lots
-            one = msgspec.structs.replace(one, method=method, picks=named or self._specific.get(symbol, ()))
+            method, picks = self._expected.get(one.execution_id) or self._closing_of(symbol)
+            one = msgspec.structs.replace(one, method=method, picks=picks)
         position.take_in(one)
         problems = []
         if one.quantity < 0 and position.lots and position.lots[0][0] < 0 and not position.is_changed:

@@ -36,7 +36,7 @@ from alchemiser.domain.intents import Crossing
 from alchemiser.domain.market import Session
 from alchemiser.domain.memory import Remembering
 from alchemiser.domain.money import ZERO, number_string
-from alchemiser.domain.orders import Fill
+from alchemiser.domain.orders import Fill, Side
 from alchemiser.portfolio.activities import CANCELLED, Facts, booking_of, in_order, reversal_of
 from alchemiser.portfolio.attribution import split_fill
 from alchemiser.portfolio.issuers import carry_out
@@ -65,12 +65,24 @@ class Booking(msgspec.Struct, kw_only=True):
     entries: tuple[BookEntry, ...]
 
 
+class Closing(msgspec.Struct, frozen=True):
+    """Which lots a sale closes, and those that a person named, by the executions that bought them."""
+
+    method: LotMethod = LotMethod.FIFO
+    picks: tuple[str, ...] = ()
+
+
+OLDEST_FIRST: Final = Closing()
+
+
 class LedgerMemory(msgspec.Struct, kw_only=True):
     """What the ledger remembers.
 
     ``waiting`` is what each strategy still waits for, by intent; ``orders`` are ours, ``booked`` is how each of their executions was
-    booked; ``unbooked`` are fills whose booking has not come yet, by execution. ``instead`` is who had what of an execution that was
-    corrected, by the execution that stands in its place. ``activities`` are the newest rows without a trade as they were booked, by id.
+    booked; ``unbooked`` are fills whose booking has not come yet, by execution, ``closings`` which lots those of them close that do not
+    close the oldest: as it held when they were heard of, whatever is said until they are booked. ``instead`` is who had what of an
+    execution that was corrected, by the execution that stands in its place. ``activities`` are the newest rows without a trade as they
+    were booked, by id.
     ``account_cash`` is the profit that is no strategy's, ``transferred`` what came in and went out, ``in_kind`` the same in shares,
     ``at_broker`` the broker's shares when they were last seen. ``lot_method`` says which lots a sale closes, ``specific`` those that a
     person named in the settings, ``named`` while the daemon ran, by symbol.
@@ -91,6 +103,7 @@ class LedgerMemory(msgspec.Struct, kw_only=True):
     orders: dict[str, OwnOrder]
     booked: dict[str, Booking]
     unbooked: dict[str, Fill]
+    closings: dict[str, Closing]
     session: Session | None
     instead: dict[str, dict[str, Decimal]]
     named: dict[str, tuple[str, ...]] = {}
@@ -135,6 +148,7 @@ class Ledger(Remembering):
         self._orders: dict[str, OwnOrder] = {}
         self._booked: dict[str, Booking] = {}
         self._unbooked: dict[str, Fill] = {}
+        self._closings: dict[str, Closing] = {}
         self._session: Session | None = None
         self._instead: dict[str, dict[str, Decimal]] = {}
         self._named: dict[str, tuple[str, ...]] = {}
@@ -283,12 +297,18 @@ class Ledger(Remembering):
     def _cross(self, plan: RebalancePlanned, crossing: Crossing, number: int) -> None:
         name = f"{plan.rebalance_id}/crossing/{number}"
         for strategy, quantity in ((crossing.seller, -crossing.quantity), (crossing.buyer, crossing.quantity)):
-            self._shelf.trade(strategy, crossing.symbol, self._trade_of(name, crossing.symbol, quantity, crossing.price, plan.at))
+            closing = self._closing_of(crossing.symbol) if quantity < 0 else OLDEST_FIRST
+            trade = Trade(
+                execution_id=name, quantity=quantity, price=crossing.price, at=plan.at, method=closing.method, picks=closing.picks
+            )
+            self._shelf.trade(strategy, crossing.symbol, trade)
 
     def _take(self, fill: Fill) -> None:
         if fill.execution_id in self._booked or fill.execution_id in self._unbooked:
             return
         self._unbooked[fill.execution_id] = fill
+        if fill.side is Side.SELL and (closing := self._closing_of(fill.symbol)) is not OLDEST_FIRST:
+            self._closings[fill.execution_id] = closing
         if not self._replaying:
             self._to_book.append(fill)
             self._book_next()
@@ -302,7 +322,7 @@ class Ledger(Remembering):
         entries = []
         for strategy, quantity in self._split(fill).items():
             signed = fill.side.sign * quantity
-            earned = self._shelf.earned(strategy, fill.symbol, self._trade_of(fill.execution_id, fill.symbol, signed, fill.price, fill.at))
+            earned = self._shelf.earned(strategy, fill.symbol, self._trade_of(fill, signed))
             entries.append(BookEntry(strategy=strategy, quantity=signed, price=fill.price, cash=-signed * fill.price, realised=earned))
         self._booking = fill.execution_id
         self._post(FillBooked(at=fill.at, execution_id=fill.execution_id, symbol=fill.symbol, entries=tuple(entries)))
@@ -338,9 +358,8 @@ class Ledger(Remembering):
         for entry in booked.entries:
             if entry.strategy in waiting:
                 waiting[entry.strategy] -= abs(entry.quantity)
-            self._shelf.trade(
-                entry.strategy, booked.symbol, self._trade_of(fill.execution_id, fill.symbol, entry.quantity, fill.price, fill.at)
-            )
+            self._shelf.trade(entry.strategy, booked.symbol, self._trade_of(fill, entry.quantity))
+        self._closings.pop(booked.execution_id, None)
 
     def _undo(self, broken: Fill, replaced_by: str | None) -> None:
         """Take an execution that the venue took back out of the books: they become what they would be without it.
@@ -350,6 +369,7 @@ class Ledger(Remembering):
         key = broken.execution_id
         if self._unbooked.pop(key, None) is not None:
             self._to_book = deque(fill for fill in self._to_book if fill.execution_id != key)
+            self._closings.pop(key, None)
             self._booked[key] = Booking(order=broken.client_order_id, symbol=broken.symbol, entries=())
         booking = self._booked.get(key)
         if booking is None or not booking.entries:
@@ -388,14 +408,25 @@ class Ledger(Remembering):
         first = f"{before.date:%Y%m%d}"
         self._waiting = {intent: left for intent, left in self._waiting.items() if intent in in_use or intent >= first}
 
-    def _trade_of(self, execution_id: str, symbol: str, quantity: Decimal, price: Decimal, at: datetime) -> Trade:
-        """Return a trade that closes lots as they are closed now; when it is worked out anew later it closes the same way."""
-        method, picks = self._lot_method, self._specific.get(symbol, ())
+    def _closing_of(self, symbol: str) -> Closing:
+        """Return which lots a sale of a symbol closes that is heard of now."""
         if symbol in self._named:
-            method, picks = LotMethod.SPECIFIC, self._named[symbol]
-        if quantity > 0 or method is LotMethod.FIFO:
-            return Trade(execution_id=execution_id, quantity=quantity, price=price, at=at)
-        return Trade(execution_id=execution_id, quantity=quantity, price=price, at=at, method=method, picks=picks)
+            return Closing(LotMethod.SPECIFIC, self._named[symbol])
+        if self._lot_method is LotMethod.FIFO:
+            return OLDEST_FIRST
+        return Closing(self._lot_method, self._specific.get(symbol, ()))
+
+    def _trade_of(self, fill: Fill, quantity: Decimal) -> Trade:
+        """Return a strategy's part of a fill; when it is worked out anew later it closes the same lots."""
+        closing = self._closings.get(fill.execution_id, OLDEST_FIRST)
+        return Trade(
+            execution_id=fill.execution_id,
+            quantity=quantity,
+            price=fill.price,
+            at=fill.at,
+            method=closing.method,
+            picks=closing.picks,
+        )
 
     # --- what happens without a trade ---
 

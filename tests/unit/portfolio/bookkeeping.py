@@ -19,6 +19,7 @@ from alchemiser.domain.events import (
     AccountObserved,
     DaemonStarted,
     Event,
+    FillBooked,
     FillBroken,
     OrderFilled,
     OrderIntended,
@@ -47,6 +48,8 @@ class Bookkeeping:
         specific: dict[str, tuple[str, ...]] | None = None,
     ) -> None:
         self.events: list[Event] = []
+        self.meanwhile: list[Event] = []
+        """What comes between the next fill and its booking."""
         self.ledger = Ledger(self.feed)
         self.at = START
         self.fills: dict[str, Fill] = {}
@@ -69,6 +72,10 @@ class Bookkeeping:
 
     def feed(self, event: Event) -> None:
         """Publish an event."""
+        if isinstance(event, FillBooked):
+            before, self.meanwhile = self.meanwhile, []
+            for other in before:
+                self.feed(other)
         self.events.append(event)
         self.ledger(Envelope(len(self.events), event, 0.0))
 

@@ -8,7 +8,7 @@ import pytest
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.activities import LotMethod, SpinOff
-from alchemiser.domain.events import DaemonStarted, LotsNamed
+from alchemiser.domain.events import DaemonStarted, FillBooked, FillBroken, LotsNamed
 from alchemiser.journal.audit import Audit
 from tests.unit.portfolio.bookkeeping import Bookkeeping
 
@@ -306,3 +306,52 @@ def test_a_person_names_the_lots_while_the_daemon_runs() -> None:
     for number, event in enumerate(books.events, start=1):
         audit(Envelope(number, event, 0.0))
     assert audit.problems == []
+
+
+THREE_LOTS = ("x: a buys 10 SPY at 20", "y: a buys 10 SPY at 30", "z: a buys 10 SPY at 25")
+
+
+def is_sound(books: Bookkeeping) -> bool:
+    """Whether a replay gives the same books, and the audit of the journal finds nothing."""
+    audit = Audit()
+    for number, event in enumerate(books.events, start=1):
+        audit(Envelope(number, event, 0.0))
+    return books.replayed().memory() == books.ledger.memory() and audit.problems == []
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+@pytest.mark.parametrize("method", LotMethod)
+def test_a_sale_closes_the_lots_that_held_when_it_was_heard_of(method: LotMethod, *, is_named: bool) -> None:
+    """Lots are named, or the settings change, while its booking is on the way: what it says was earned is what the books make of it."""
+    alone, books = (Bookkeeping(lots=method, specific={"SPY": ("z",)}) for _ in range(2))
+    for fact in THREE_LOTS:
+        alone.tell(fact)
+        books.tell(fact)
+    named = LotsNamed(at=books.at, symbol="SPY", lots=("y",), by="operator", reason="tax")
+    started = next(event for event in books.events if isinstance(event, DaemonStarted))
+    other = LotMethod.LIFO if method is LotMethod.FIFO else LotMethod.FIFO
+    books.meanwhile = [named if is_named else msgspec.structs.replace(started, lots=other)]
+    for told in (alone, books):
+        told.tell("s: a sells 12 SPY at 28")
+
+    assert isinstance(books.events[-2], LotsNamed | DaemonStarted)
+    assert (books.lots("a"), books.ledger.books["a"].realised) == (alone.lots("a"), alone.ledger.books["a"].realised)
+    (booking,) = [event for event in books.events if isinstance(event, FillBooked) and event.execution_id == "s"]
+    assert [entry.realised for entry in booking.entries] == [books.ledger.books["a"].realised]
+    assert is_sound(books)
+
+    books.tell("t: a sells 1 SPY at 28")  # From here on as it was said.
+    assert is_sound(books)
+
+
+def test_a_purchase_that_is_taken_back_while_a_sale_is_being_booked_leaves_sound_books() -> None:
+    """The books are what they would be without it; what the booking says was earned was so when it was made."""
+    books = Bookkeeping()
+    for fact in THREE_LOTS:
+        books.tell(fact)
+    books.meanwhile = [FillBroken(at=books.at, fill=books.fills["x"], replaced_by=None, reason="trade_bust")]
+    books.tell("s: a sells 12 SPY at 28")
+
+    # 10 x (28 - 30) + 2 x (28 - 25) = -14
+    assert (books.lots("a"), books.ledger.books["a"].realised) == ("8@25", D(-14))
+    assert is_sound(books)
