@@ -282,7 +282,7 @@ class Answers(JournaledView):
             streams_connected={name: isinstance(news, StreamConnected) for name, news in overview.streams.items()},
             orders_by_state=by_state,
             equity=account.equity if account else None,
-            cash=account.cash if account else None,
+            cash=overview.cash(),
             realised={name: books[name].realised for name in sorted(books)},
             unrealised=unrealised,
             drawdown=self._results.drawdown(account.equity) if account else None,

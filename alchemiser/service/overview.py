@@ -42,7 +42,7 @@ KEPT_SHORTFALLS = 10
 
 
 class OverviewMemory(msgspec.Struct, kw_only=True):
-    """The latest of each kind of news; ``traded`` is by how much executions have changed positions since the broker was asked for them."""
+    """The latest of each kind of news; ``traded`` and ``paid`` are what executions have changed since the broker was last asked."""
 
     started: DaemonStarted | None
     stopped: DaemonStopped | None
@@ -62,6 +62,7 @@ class OverviewMemory(msgspec.Struct, kw_only=True):
     unreported: dict[str, None] = {}
     day: DayCompared | None = None
     traded: dict[str, Decimal] = {}
+    paid: Decimal = ZERO
 
 
 class Overview(Remembering):
@@ -112,6 +113,7 @@ class Overview(Remembering):
         self.unreported: dict[str, None] = {}
         self.day: DayCompared | None = None
         self.traded: dict[str, Decimal] = {}
+        self.paid = ZERO
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
@@ -129,7 +131,7 @@ class Overview(Remembering):
             case StreamConnected(stream=stream) | StreamLost(stream=stream):
                 self.streams[stream] = event
             case AccountObserved():
-                self.account, self.traded = event, {}
+                self.account, self.traded, self.paid = event, {}, ZERO
             case DecisionDue():
                 self.decision, self.answers = event, {}
             case TargetProposed(strategy=strategy) | StrategyFailed(strategy=strategy):
@@ -150,13 +152,19 @@ class Overview(Remembering):
             held[symbol] = held.get(symbol, ZERO) + change
         return {symbol: quantity for symbol, quantity in held.items() if quantity}
 
+    def cash(self) -> Decimal | None:
+        """Return the cash as the broker says, in the same way; ``None`` before it was asked."""
+        return None if self.account is None else self.account.account.cash - self.paid
+
     def _note_trade(self, event: OrderFilled | FillBroken) -> None:
         """Take an execution, or one taken back, as the broker's word, unless the broker was asked for its positions after it."""
         fill = event.fill
         happened = fill.at if isinstance(event, OrderFilled) else event.at
         if self.account is not None and happened > self.account.at:
             is_more = (fill.side is Side.BUY) == isinstance(event, OrderFilled)
-            self.traded[fill.symbol] = self.traded.get(fill.symbol, ZERO) + (fill.quantity if is_more else -fill.quantity)
+            change = fill.quantity if is_more else -fill.quantity
+            self.traded[fill.symbol] = self.traded.get(fill.symbol, ZERO) + change
+            self.paid += change * fill.price
 
     def owed_shortfalls(self) -> dict[str, Shortfall]:
         """Return the costs of rebalances that have not been compared with the close yet, by rebalance."""

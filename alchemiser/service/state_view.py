@@ -78,7 +78,7 @@ class JournaledView:
             },
             "streams": {name: isinstance(news, StreamConnected) for name, news in sorted(overview.streams.items())},
             "equity": account.account.equity if account else None,
-            "cash": account.account.cash if account else None,
+            "cash": overview.cash(),
             "open_orders": len(self._state.orders.open_orders()),
             "rebalance": self._rebalance(),
             "ledger": {
@@ -165,7 +165,7 @@ class JournaledView:
         result = self._state.overview.result
         return {
             "equity": observed.account.equity if observed else None,
-            "cash": observed.account.cash if observed else None,
+            "cash": self._state.overview.cash(),
             "ledger_cash": self._state.ledger.cash,
             "realised": sum((book.realised for book in books.values()), ZERO),
             "unrealised": sum((book.unrealised(marks) for book in books.values()), ZERO),

@@ -172,8 +172,10 @@ def test_executions_are_the_brokers_word_too() -> None:
     bought = OrderFilled(at=fill.at, fill=fill)
     broken = FillBroken(at=fill.at + timedelta(minutes=5), fill=fill, replaced_by=None, reason="bust")
     for events, quantity in (((bought,), 14), ((bought, broken), 10), ((msgspec.structs.replace(bought, fill=early(fill)),), 10)):
-        (row,) = view_of(*MORNING, asked, *DECISION, *FILLS, *events).positions()
+        view = view_of(*MORNING, asked, *DECISION, *FILLS, *events)
+        (row,) = view.positions()
         assert row["broker_quantity"] == quantity
+        assert view.status()["cash"] == view.pnl()["cash"] == 2000 - quantity * 100
 
 
 def test_a_position_that_the_broker_does_not_have_is_shown() -> None:
