@@ -14,6 +14,7 @@ from alchemiser.cli.tables import render
 from alchemiser.domain.errors import ConfigError, NoDaemon, SafetyRefused
 from alchemiser.execution.kill import KillReport
 from alchemiser.service.kill_direct import kill_directly
+from alchemiser.service.kill_record import SWITCH_FILE
 from alchemiser.service.settings import Settings
 from alchemiser.service.view import to_json
 
@@ -63,7 +64,10 @@ def _by_the_daemon(settings: Settings, reason: str, *, flatten: bool) -> dict[st
         return tell(settings, "kill", {"reason": reason, "flatten": flatten}, deadline_seconds=ANSWER_SECONDS)
     except (NoDaemon, SafetyRefused, ControlRefused) as error:
         if settings.alpaca.mode == "embedded" and settings.alpaca.trading_url is None:
-            raise
+            if isinstance(error, NoDaemon):
+                raise
+            other_ways = f"the file {settings.service.state / SWITCH_FILE}, or SIGUSR1 to the daemon, pulls the switch without a token"
+            raise SafetyRefused(f"{error}; {other_ways}") from error
         sys.stderr.write(f"alchemiser: {error}; the venue is told from here\n")
         return None
 

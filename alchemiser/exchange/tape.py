@@ -39,10 +39,17 @@ Path = DayPath | RecordedPath
 
 
 class TapeBounds(msgspec.Struct, frozen=True):
-    """The first and the last session on which every one of some symbols is on the tape."""
+    """The first and the last session on which every one of some symbols is on the tape, and the symbols that decide about them."""
 
     first: Session
     last: Session
+    youngest: str
+    shortest: str
+
+    def outside(self, day: date) -> DataError:
+        """Return the refusal of a day beyond them."""
+        why = f"the bars of {self.youngest} are the last to begin, those of {self.shortest} the first to end"
+        return DataError(f"{day} lies outside what the bars allow, {self.first.date} to {self.last.date}: {why}")
 
 
 class MarketTape:
@@ -118,7 +125,7 @@ class MarketTape:
         sessions = self.calendar.sessions(max(first, self.calendar.first_day), min(last, self.calendar.last_day))
         if not sessions:
             raise DataError(f"no session has bars of all symbols: {youngest} begins on {first}, {shortest} ends on {last}")
-        return TapeBounds(sessions[0], sessions[-1])
+        return TapeBounds(sessions[0], sessions[-1], youngest, shortest)
 
     def last_sessions(self, count: int, symbols: Sequence[str] | None = None) -> tuple[Session, ...]:
         """Return the last ``count`` sessions on which all of the symbols, or all there are, are on the tape.
@@ -137,7 +144,7 @@ class MarketTape:
         """Return ``count`` sessions from the first one on or after ``start``. Raises ``DataError`` when the bars do not reach that far."""
         bounds = self.bounds(symbols)
         if not bounds.first.date <= start <= bounds.last.date:
-            raise DataError(f"{start} lies outside what the bars allow, {bounds.first.date} to {bounds.last.date}")
+            raise bounds.outside(start)
         sessions = self.calendar.sessions(start, bounds.last.date)
         if not 0 < count <= len(sessions):
             raise DataError(f"{count} sessions from {start} were asked for; the bars end on {bounds.last.date}, after {len(sessions)}")

@@ -11,7 +11,6 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Final
 
-from alchemiser.domain.errors import DataError
 from alchemiser.domain.market import Session
 from alchemiser.domain.runtime import Clock
 from alchemiser.exchange.assembly import list_symbols, open_core
@@ -145,7 +144,7 @@ def _sessions(tape: MarketTape, settings: Settings, options: RunOptions) -> tupl
     if options.days is not None:
         return tape.sessions_from(start, options.days)
     if not bounds.first.date <= start <= bounds.last.date:
-        raise DataError(f"{start} lies outside what the bars allow, {bounds.first.date} to {bounds.last.date}")
+        raise bounds.outside(start)
     return tape.calendar.sessions(start, bounds.last.date)
 
 

@@ -97,6 +97,18 @@ def test_the_direct_way_can_be_asked_for(alchemiser: Command, direct: list[tuple
     assert "told from here" not in ended.err
 
 
+async def test_who_has_no_token_is_told_what_works_without(
+    alchemiser_beside: AsyncCommand, view: FakeView, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody but the daemon can tell an embedded exchange, so the refusal names the ways that need no token."""
+    monkeypatch.setenv("ALCHEMISER_SERVICE__TOKEN", "another-token")
+    ended = await alchemiser_beside("kill", "--state", state)
+
+    assert 4 == ended.code
+    assert f"the file {state}/KILL, or SIGUSR1 to the daemon, pulls the switch without a token" in ended.err
+    assert [] == view.asked
+
+
 @pytest.mark.usefixtures("nobody")
 def test_an_embedded_exchange_ends_with_its_daemon(alchemiser: Command) -> None:
     """There is nothing to tell directly: no daemon is 7, and asked for by name it is a matter of settings."""
