@@ -14,6 +14,7 @@ import typer
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, load
+from alchemiser.cli.session_bar import session_bar
 from alchemiser.domain.errors import DataError, UsageError, VerificationFailed
 from alchemiser.domain.events import AnyEvent
 from alchemiser.domain.money import ZERO
@@ -77,7 +78,7 @@ def journal_verify(*, state: StateOption = None, config: ConfigOption = None, as
 
     Example: alchemiser journal verify --state state
     """
-    with _reader(config, state) as reader:
+    with _reader(config, state) as reader, _told(reader, passes=2):
         found = verify_journal(reader)
         chain = found.chain
         document = {
@@ -144,7 +145,7 @@ def journal_replay(
 
     Example: alchemiser journal replay --until 1200
     """
-    with _reader(config, state) as reader:
+    with _reader(config, state) as reader, _told(reader, passes=3):
         _require(reader.verify(), str(reader.path))
         replayed = replay(reader.read(until=until))
         if not replayed.problems:
@@ -202,6 +203,23 @@ def _reader(config: Path | None, state: Path | None) -> Iterator[JournalReader]:
     directory = load(config, state=state).settings.service.state
     with JournalReader.open(directory / JOURNAL_FILE) as reader:
         yield reader
+
+
+@contextmanager
+def _told(reader: JournalReader, *, passes: int) -> Iterator[None]:
+    """Show on a terminal how far the reading of all events is, which happens so many times."""
+    last, done, before = reader.last_sequence, 0, 0
+    with session_bar(of="events") as told:
+
+        def on_page(sequence: int) -> None:
+            nonlocal done, before
+            if sequence < before:
+                done += 1  # It begins again.
+            before = sequence
+            told(done * last + min(sequence, last), passes * last)
+
+        reader.on_page = on_page
+        yield
 
 
 @contextmanager

@@ -68,8 +68,9 @@ def run_command(
     log_by(settings)
     defer("numpy")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        running = load_attribute(DAEMON)(settings, options, masker=masker, read_settings=read_settings, log_by=log_by)
-        code = runner.run(repeats.beside(running))
+        run_daemon = load_attribute(DAEMON)
+        told = {"masker": masker, "read_settings": read_settings, "log_by": log_by, "tell_repeats": repeats.tell_all}
+        code = runner.run(repeats.beside(run_daemon(settings, options, **told)))
     raise typer.Exit(code)
 
 

@@ -1,4 +1,4 @@
-"""How far a run over many sessions is, for whoever waits for it at a terminal; anybody else is told nothing."""
+"""How far a run over many sessions or events is, for whoever waits for it at a terminal; anybody else is told nothing."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,17 +7,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 Lived = Callable[[int, int], object]
-"""Told how many sessions are over, and how many there are."""
+"""Told how many are over, and how many there are."""
 
 
 @contextmanager
-def session_bar(console: Console | None = None) -> Iterator[Lived]:
-    """Draw a bar on standard error, from the first session that is over until the block ends, which takes it away."""
+def session_bar(console: Console | None = None, *, of: str = "sessions") -> Iterator[Lived]:
+    """Draw a bar on standard error, from the first one that is over until the block ends, which takes it away."""
     console = console or Console(stderr=True)
     if not console.is_terminal:
-        yield lambda over, of: None
+        yield lambda over, total: None
         return
-    columns = (TextColumn("sessions"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (TextColumn(of), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=None, visible=False)
-        yield lambda over, of: progress.update(task, completed=over, total=of, visible=True)
+        yield lambda over, total: progress.update(task, completed=over, total=total, visible=True)

@@ -5,7 +5,7 @@ own short transaction, so that it never keeps the writer's log from being checkp
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -60,6 +60,8 @@ class JournalReader:
         self._connection = connection
         self._archive = archive_of(path)
         self._is_joined = join_archive(path, connection, epoch)
+        self.on_page: Callable[[int], object] = lambda sequence: None
+        """Told of the newest event of each page that is read, for whoever waits."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -155,6 +157,8 @@ class JournalReader:
                 raise DataError(f"journal {self.path} cannot be read after event {after}: {error}") from error
             for row in rows:
                 yield Row(*row)
+            if rows:
+                self.on_page(rows[-1][0])
             if len(rows) < page:
                 return
             after = rows[-1][0]

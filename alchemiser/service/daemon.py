@@ -99,7 +99,7 @@ class DaemonParts(Struct, frozen=True):
     ``reloader`` watches the files of the roster, ``warnings`` say by strategy what should be known about it, ``addresses`` are those of
     people who are told of what needs them, ``last_session`` ends the schedule, ``list_symbols`` lists more symbols on an embedded exchange,
     and ``is_threaded`` is false on virtual time. The ``kill_switch`` works beside the daemon and outlives it.
-    ``read_settings`` reads the settings again.
+    ``read_settings`` reads the settings again, ``tell_repeats`` writes what the log still counts.
     """
 
     settings: Settings
@@ -118,6 +118,7 @@ class DaemonParts(Struct, frozen=True):
     is_threaded: bool = True
     kill_switch: KillSwitch | None = None
     read_settings: Callable[[], Settings] | None = None
+    tell_repeats: Callable[[], None] = lambda: None
 
 
 class Daemon:
@@ -277,6 +278,7 @@ class Daemon:
                 cancel=partial(self.execution.stop, cancel_orders=True),
                 seconds=settings.service.stop_seconds,
                 cancels_orders=settings.service.cancel_orders_on_stop,
+                tell_repeats=parts.tell_repeats,
             )
         )
         self.scheduler = Scheduler(

@@ -6,10 +6,13 @@ Commands and the embedded exchange are loaded by name when they are called; NumP
 import gc
 import importlib
 import sys
+import threading
 from collections.abc import Callable
 from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any
+
+_TURN = threading.Lock()
 
 
 def load(path: str) -> Any:
@@ -21,7 +24,8 @@ def load(path: str) -> Any:
     module, _, attribute = path.partition(":")
     if module in sys.modules:
         # Nothing to import, and nothing to take out of the collector's rounds: what is garbage by now would stay for ever.
-        return getattr(sys.modules[module], attribute)
+        # It may be half there, because another thread imports it just now: import_module waits for that, sys.modules does not.
+        return getattr(importlib.import_module(module), attribute)
     gc.disable()
     try:
         found = getattr(importlib.import_module(module), attribute)
@@ -38,8 +42,7 @@ class _Deferred(ModuleType):
         """Import the module, take over all that is in it, and return what was asked for."""
         if name == "__path__" and self.__dict__.get("_functions"):
             return self._find_path()  # "from" asks for it, to look for submodules of that name, before it takes a function.
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
+        _make_room_for(self.__name__)
         module = importlib.import_module(self.__name__)
         self.__dict__.update(module.__dict__)
         return getattr(module, name)
@@ -72,10 +75,16 @@ def defer(name: str, *functions: str) -> None:
         module.__dict__[function] = _late(name, function)
 
 
+def _make_room_for(name: str) -> None:
+    """Take the stand-in of a module away, once: two threads may ask for it, and the second must not take the real one that comes."""
+    with _TURN:
+        if isinstance(sys.modules.get(name), _Deferred):
+            del sys.modules[name]
+
+
 def _late(module: str, name: str) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
-        if isinstance(sys.modules.get(module), _Deferred):
-            del sys.modules[module]
+        _make_room_for(module)
         return getattr(importlib.import_module(module), name)(*args, **kwargs)
 
     return call

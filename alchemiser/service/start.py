@@ -87,15 +87,16 @@ async def run_daemon(
     masker: SecretMasker | None = None,
     read_settings: Callable[[], Settings] | None = None,
     log_by: Callable[[Settings], None] = lambda settings: None,
+    tell_repeats: Callable[[], None] = lambda: None,
 ) -> int:
     """Run the daemon until its sessions are over or it is told to stop; return the exit code of the process.
 
-    ``masker`` is told the secrets that the run makes itself, ``read_settings`` reads the settings again, and ``log_by`` has the log written
-    as they say.
+    ``masker`` is told the secrets that the run makes itself, ``read_settings`` reads the settings again, ``log_by`` has the log written
+    as they say, and ``tell_repeats`` has it say what it still counts.
 
     Raises the errors of the tree for what prevents a start or ends the run; the command line turns them into a line and an exit code.
     """
-    surroundings = surroundings or Surroundings(masker=masker, read_settings=read_settings, log_by=log_by)
+    surroundings = surroundings or Surroundings(masker=masker, read_settings=read_settings, log_by=log_by, tell_repeats=tell_repeats)
     code = 0
     if surroundings.is_threaded:
         sys.setswitchinterval(SWITCH_SECONDS)
@@ -212,6 +213,7 @@ async def _trade(
             is_threaded=surroundings.is_threaded,
             kill_switch=kill_switch,
             read_settings=surroundings.read_settings,
+            tell_repeats=surroundings.tell_repeats,
         )
     )
     async with open_door(

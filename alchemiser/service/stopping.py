@@ -52,7 +52,10 @@ _log = structlog.get_logger(__name__)
 
 
 class StopParts(Struct, frozen=True, kw_only=True):
-    """What a stop works with. ``hold`` begins nothing new in execution, ``cancel`` asks for the cancel of every open order."""
+    """What a stop works with. ``hold`` begins nothing new in execution, ``cancel`` asks for the cancel of every open order.
+
+    ``tell_repeats`` writes what the log still counts, before the last words.
+    """
 
     bus: Bus
     orders: OrderStates
@@ -62,6 +65,7 @@ class StopParts(Struct, frozen=True, kw_only=True):
     cancel: Callable[[str], Awaitable[None]]
     seconds: float
     cancels_orders: bool
+    tell_repeats: Callable[[], None] = lambda: None
 
 
 class Stopping:
@@ -139,6 +143,7 @@ class Stopping:
         except TimeoutError:
             _log.error("stop_not_durable", waited_seconds=limit / 2, action="the journal is closed, which waits for the disk once more")
         report = await self._parts.bus.close(drain_seconds=limit / 2)
+        self._parts.tell_repeats()
         _tell_exit(report)
         if unconfirmed:
             _log.error("orders_left_open", orders=list(unconfirmed), action="the next start asks the venue about them; look there now")

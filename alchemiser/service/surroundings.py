@@ -24,7 +24,7 @@ class Surroundings(Struct, frozen=True):
     ``seed`` makes ids and jitter repeatable; ``ping_seconds`` is how often a stream is probed, ``turn_seconds`` how often the bus is.
     ``masker`` is told the secrets that the run makes itself, so that no log line shows them.
     ``read_settings`` reads the settings again as the command line did, where their sources may have changed; ``log_by`` has
-    the log written as they say.
+    the log written as they say, ``tell_repeats`` has it say what it still counts.
     ``lock_directory`` is where accounts are locked, by default a directory of the user.
     """
 
@@ -40,4 +40,5 @@ class Surroundings(Struct, frozen=True):
     masker: SecretMasker | None = None
     read_settings: Callable[[], Settings] | None = None
     log_by: Callable[[Settings], None] = lambda settings: None
+    tell_repeats: Callable[[], None] = lambda: None
     lock_directory: Path | None = None

@@ -21,6 +21,7 @@ async def fake_daemon(
     masker: SecretMasker,
     read_settings: Callable[[], Settings],
     log_by: Callable[[Settings], None],
+    tell_repeats: Callable[[], None],
 ) -> int:
     """Remember what the daemon was started with and end well; the settings can be read again and are the same."""
     assert read_settings() == settings

@@ -4,7 +4,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,30 @@ def test_wrong_arguments_say_what_there_is(state: Path, capsys: pytest.CaptureFi
     assert "time zone" in capsys.readouterr().err
     assert 3 == run(["journal", "show", "--state", str(state / "none")])
     assert "no journal" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "passes"), [("verify", 2), ("replay", 3)])
+def test_a_long_journal_shows_how_far_its_reading_is(
+    state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, passes: int
+) -> None:
+    """From the first page to the last of every pass, never back and never beyond the end; the answer is one document all the same."""
+    told: list[tuple[int, int]] = []
+
+    @contextmanager
+    def bar(*, of: str) -> Iterator[Any]:
+        assert of == "events"
+        yield lambda over, total: told.append((over, total))
+
+    monkeypatch.setattr("alchemiser.cli.journal.session_bar", bar)
+    monkeypatch.setattr("alchemiser.journal.reader.PAGE", 3)
+
+    assert run(["journal", command, "--state", str(state), "--json"]) == 0
+
+    assert json.loads(capsys.readouterr().out)
+    assert {total for _, total in told} == {passes * 10}
+    assert [over for over, _ in told] == sorted(over for over, _ in told)
+    assert len(told) == passes * 4
+    assert told[-1] == (passes * 10, passes * 10)
 
 
 def test_verify_proves_or_names_the_first_bad_event(state: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,11 @@
 import gc
 import subprocess
 import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from alchemiser.service.deferred import load
 
@@ -114,3 +119,61 @@ def test_a_deferred_submodule_is_found_in_its_package() -> None:
 def test_the_start_path_loads_neither_numpy_nor_the_exchange() -> None:
     """A daemon that trades at a broker and has decided nothing yet needs neither."""
     assert run(START).split() == ["False", "False"]
+
+
+def test_two_threads_may_load_the_same_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second waits until the first has imported it, instead of taking a half of it: two command lines in one process."""
+    half_way, go_on = threading.Event(), threading.Event()
+    (tmp_path / "slow_to_come.py").write_text("import gates_of_a_test as gates\ngates.half_way.set()\ngates.go_on.wait(60)\nfound = 5\n")
+    gates: Any = type(sys)("gates_of_a_test")
+    gates.half_way, gates.go_on = half_way, go_on
+    monkeypatch.setitem(sys.modules, "gates_of_a_test", gates)
+    monkeypatch.syspath_prepend(tmp_path)
+    found: list[object] = []
+
+    def loading() -> None:
+        try:
+            found.append(load("slow_to_come:found"))
+        except AttributeError as error:
+            found.append(error)
+
+    first, second = (threading.Thread(target=loading, daemon=True) for _ in range(2))
+    first.start()
+    assert half_way.wait(60)
+    second.start()
+    second.join(0.2)  # Long enough to fail in; a thread that is late only makes the test easier.
+    go_on.set()
+    first.join(60)
+    second.join(60)
+    sys.modules.pop("slow_to_come", None)
+
+    assert found == [5, 5]
+
+
+STAND_IN = """
+import sys, threading
+from alchemiser.service.deferred import defer
+defer("wave")
+import wave
+stand_in = sys.modules["wave"]
+barrier, errors = threading.Barrier(8), []
+
+def use():
+    barrier.wait()
+    try:
+        assert wave.Error
+    except BaseException as error:
+        errors.append(error)
+
+threads = [threading.Thread(target=use) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+assert not errors, errors
+import wave as again
+assert again is not stand_in and again.Error is stand_in.Error
+"""
+
+
+def test_a_stand_in_may_be_asked_by_several_threads() -> None:
+    """One of them imports the module, and it is imported once."""
+    subprocess.run([sys.executable, "-c", STAND_IN], check=True, timeout=60)

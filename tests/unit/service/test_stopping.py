@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from alchemiser.bus.bus import Bus
 from alchemiser.bus.envelope import Envelope
@@ -56,6 +57,7 @@ class Leaving:
                 cancel=self._cancel,
                 seconds=SECONDS,
                 cancels_orders=cancels_orders,
+                tell_repeats=self.tell_repeats,
             )
         )
         parts: tuple[Any, ...] = (
@@ -84,6 +86,10 @@ class Leaving:
                 self.bus.post(CancelRequested(at=self.clock.now(), client_order_id=order.client_order_id, reason=reason))
         self.on_cancel(len(self.cancels))
 
+    def tell_repeats(self) -> None:
+        """Write the counts of the log, which stand for all that it still has to say."""
+        structlog.get_logger().info("counts")
+
     def later(self, seconds: float, event: Event) -> None:
         """Let something happen later."""
         asyncio.get_running_loop().call_later(seconds, self.bus.post, event)
@@ -96,6 +102,7 @@ def left(
     cancels_orders: bool = True,
     sources: Callable[[], list[asyncio.Task[None]]] = list,
     then: Callable[[], Awaitable[None]] | None = None,
+    first: Callable[[Leaving], None] = lambda scene: None,
 ) -> tuple[int, DaemonStopped, Leaving]:
     """Live through these events, ask for a stop, play beside it, and ``then`` go on; return the exit code, the last event and the scene."""
 
@@ -107,6 +114,7 @@ def left(
             await started.wait()
             for event in (*MORNING, *DECISION, *events):
                 scene.bus.post(event)
+            first(scene)
             scene.stopping.ask("SIGTERM was received")
             await scene.stopping.wait()
             await play(scene)
@@ -157,6 +165,32 @@ def test_a_stop_with_nothing_open_takes_no_time(tmp_path: Path) -> None:
         how = recover(again, journal)
         assert 1 == how.events, "only the last event came after the snapshot"
         assert again.hash() == scene.state.hash()
+
+
+def test_the_last_stage_has_the_last_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the log still counts is written before it."""
+    left(tmp_path, nothing, report("fill", "filled", last="10", total="10", execution="e1"))
+
+    *_, counts, last = capsys.readouterr().out.splitlines()
+    assert "counts" in counts
+    assert "stage=exit" in re.sub(r"\x1b\[\d*m", "", last)
+
+
+def test_a_stop_ends_as_it_began(tmp_path: Path) -> None:
+    """New settings count for the next stop; one in progress keeps its time and its policy."""
+
+    async def before(scene: Leaving) -> None:
+        scene.stopping.allow(seconds=1.0, cancels_orders=False)
+
+    code, stopped, _ = left(tmp_path, before, WORKING)
+    assert code == 5
+    assert stopped.unconfirmed
+
+    def patient(scene: Leaving) -> None:
+        scene.stopping.allow(seconds=1.0, cancels_orders=False)
+
+    code, stopped, scene = left(tmp_path / "other", nothing, WORKING, first=patient)
+    assert (code, stopped.unconfirmed, scene.cancels) == (0, (), [])
 
 
 def test_the_gate_is_closed_before_anything_else(tmp_path: Path) -> None:
