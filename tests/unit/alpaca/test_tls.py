@@ -6,12 +6,14 @@ import shutil
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 
 import aiohttp
 import pytest
+import uvloop
 from aiohttp import web
 
 from alchemiser.alpaca import tls
@@ -19,7 +21,8 @@ from alchemiser.alpaca.feed import FeedLimits, FeedLost, open_feed
 from alchemiser.alpaca.rest import RestLimits
 from alchemiser.alpaca.venue import AlpacaVenue
 from alchemiser.domain.errors import VenueUnavailable
-from tests.unit.alpaca.fakes import InstantClock, credentials
+from alchemiser.domain.orders import NewOrder, OrderType, Side, TimeInForce
+from tests.unit.alpaca.fakes import InstantClock, credentials, order_json
 
 ACCOUNT = {"account_number": "PA1", "status": "ACTIVE", "cash": "1000", "equity": "1000", "buying_power": "1000"}
 
@@ -64,19 +67,36 @@ async def port(certificate: tuple[Path, Path], unused_tcp_port: int) -> AsyncIte
     application = web.Application()
     application.router.add_get("/v2/account", account)
     application.router.add_get("/stream", stream)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
     runner = web.AppRunner(application)
     await runner.setup()
-    await web.TCPSite(runner, "localhost", unused_tcp_port, ssl_context=context).start()
+    await web.TCPSite(runner, "localhost", unused_tcp_port, ssl_context=server_context(certificate)).start()
     yield unused_tcp_port
     await runner.cleanup()
+
+
+def server_context(certificate: tuple[Path, Path]) -> ssl.SSLContext:
+    """Return how the venue shows who it is."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    return context
 
 
 def adapter(port: int) -> AlpacaVenue:
     url = f"https://localhost:{port}"
     return AlpacaVenue(
         credentials(), trading_url=url, data_url=url, clock=InstantClock(), random=Random(7), limits=RestLimits(deadline_seconds=2)
+    )
+
+
+def new_order(number: int) -> NewOrder:
+    """Return the order of an attempt."""
+    return NewOrder(
+        client_order_id=f"e-20250303.1-AAPL-{number}",
+        symbol="AAPL",
+        side=Side.BUY,
+        quantity=Decimal(2),
+        order_type=OrderType.MARKET,
+        time_in_force=TimeInForce.DAY,
     )
 
 
@@ -97,6 +117,45 @@ async def test_a_signed_venue_is_trusted(port: int, certificate: tuple[Path, Pat
     async with adapter(port) as venue:
         assert (await venue.account()).account_number == "PA1"
     assert await first_message(port) == b"welcome"
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_orders_that_leave_at_once_arrive_once_each_over_an_encrypted_connection(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+    certificate: tuple[Path, Path],
+    unused_tcp_port: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is written may be kept until the call has ended, and leaves as it is: whole, once, in order, over the connection at hand."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    arrived: list[tuple[str, object]] = []
+
+    async def order(request: web.Request) -> web.Response:
+        body = await request.json()
+        arrived.append((body["client_order_id"], request.transport))
+        return web.json_response(order_json(client_order_id=body["client_order_id"]))
+
+    async def exchanged() -> list[str]:
+        application = web.Application()
+        application.router.add_post("/v2/orders", order)
+        runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "localhost", unused_tcp_port, ssl_context=server_context(certificate)).start()
+        try:
+            async with adapter(unused_tcp_port) as venue:
+                reports = [await venue.submit(new_order(1))]
+                for number in (2, 3):
+                    report = await venue.submit_now(new_order(number))
+                    assert report is not None, "a connection was at hand"
+                    reports.append(report)
+            return [report.client_order_id for report in reports]
+        finally:
+            await runner.cleanup()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        answered = runner.run(exchanged())
+    assert answered == [key for key, _ in arrived] == [f"e-20250303.1-AAPL-{number}" for number in (1, 2, 3)]
+    assert len({id(connection) for _, connection in arrived}) == 1
 
 
 async def test_a_stranger_is_not_trusted(port: int) -> None:
