@@ -105,9 +105,9 @@ def _more_figures(analysis: Analysis) -> list[tuple[str, str]]:
 
 def _earned(contributions: list[Contribution]) -> str:
     ranked = sorted(contributions, key=lambda entry: (-abs(entry.profit), entry.name))
-    told = ", ".join(f"{entry.name} {entry.profit:+,.2f}" for entry in ranked[:SYMBOLS_SHOWN])
+    told = ", ".join(f"{entry.name} {entry.profit:+z,.2f}" for entry in ranked[:SYMBOLS_SHOWN])
     rest = ranked[SYMBOLS_SHOWN:]
-    return f"{told}, {len(rest)} others {sum(entry.profit for entry in rest):+,.2f}" if rest else told
+    return f"{told}, {len(rest)} others {sum(entry.profit for entry in rest):+z,.2f}" if rest else told
 
 
 def _show_failures(console: Console, result: BacktestResult) -> None:

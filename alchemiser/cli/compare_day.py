@@ -57,7 +57,7 @@ def compare_day_text(day: Document | None) -> str:
                 "difference": _bps(one["difference_bps"]),
             }
             | {part: _bps(amount["bps"]) for part, amount in one["parts"].items()}
-            | {"dollars": f"{Decimal(one['difference']):+,.2f}", "": "beyond the limit" if name in day["beyond"] else ""}
+            | {"dollars": f"{Decimal(one['difference']):+z,.2f}", "": "beyond the limit" if name in day["beyond"] else ""}
             for name, one in compared.items()
         ]
         lines += ["", table(rows).rstrip("\n")]
@@ -80,7 +80,7 @@ def _of_session(text: str, settings: Settings) -> Document:
 
 
 def _bps(value: Any) -> str:
-    return f"{Decimal(value):+.2f}"
+    return f"{Decimal(value):+z.2f}"
 
 
 def _weight(weight: float | None) -> str:

@@ -119,7 +119,7 @@ class Answers(JournaledView):
         alarms |= {f"strategy_trading {name}": one.words(name) for name, one in self._state.trading.scopes.strategies().items()}
         if (day := overview.day) is not None:
             far = {one.strategy: one.compared.difference_bps for one in day.strategies if one.compared and one.strategy in day.beyond}
-            texts = {name: f"{name} was {bps:+.1f} basis points off its backtest on {day.session}" for name, bps in far.items()}
+            texts = {name: f"{name} was {bps:+z.1f} basis points off its backtest on {day.session}" for name, bps in far.items()}
             alarms |= {f"live_backtest {name}": f"{text}; the limit is {day.limit_bps:f}" for name, text in texts.items()}
         alarms |= self._host_alarms()
         return self._vitals.report(self._gate.reasons, others, alarms)

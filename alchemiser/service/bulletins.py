@@ -155,10 +155,10 @@ def _against_backtest(one: StrategyDay) -> str:
     if one.compared is None:
         return f"{one.strategy}: not compared with its backtest: {one.reason}."
     parts = sorted((part for part in one.compared.parts if part.bps), key=lambda part: -abs(part.bps))
-    of = ", ".join(f"{part.part} {part.bps:+.1f}" for part in parts)
+    of = ", ".join(f"{part.part} {part.bps:+z.1f}" for part in parts)
     symbols = ", ".join(other.symbol for other in one.other_weights)
     otherwise = f"; decided otherwise of {symbols}" if symbols else ""
-    return f"{one.strategy}: {one.compared.difference_bps:+.1f} basis points off its backtest{f' ({of})' if of else ''}{otherwise}."
+    return f"{one.strategy}: {one.compared.difference_bps:+z.1f} basis points off its backtest{f' ({of})' if of else ''}{otherwise}."
 
 
 WRITERS: Final[dict[type[Event], Callable[[Any], Bulletin | None]]] = {
@@ -203,17 +203,17 @@ def digest(
     lines = [f"Equity {result.equity:,.2f}, cash {result.cash:,.2f}."]
     if before:
         change = result.equity - before[-1]["equity"]
-        lines.append(f"{change:+,.2f} since {before[-1]['session']} ({change / before[-1]['equity']:+.2%}).")
+        lines.append(f"{change:+z,.2f} since {before[-1]['session']} ({change / before[-1]['equity']:+z.2%}).")
     for name in sorted({*result.realised, *result.unrealised}):
         realised, unrealised = result.realised.get(name, Decimal(0)), result.unrealised.get(name, Decimal(0))
         income = result.income.get(name, Decimal(0))
-        paid = f", {income:+,.2f} income" if income else ""
-        lines.append(f"{name}: {realised + unrealised + income:+,.2f} in all ({realised:+,.2f} realised, {unrealised:+,.2f} open{paid}).")
+        paid = f", {income:+z,.2f} income" if income else ""
+        lines.append(f"{name}: {realised + unrealised + income:+z,.2f} in all ({realised:+z,.2f} realised, {unrealised:+z,.2f} open{paid}).")
     filled = [row for row in orders if row["cumulative_quantity"]]
     lines.append(f"{len(filled)} of {len(orders)} orders filled." if orders else "No orders.")
     costs = [row["arrival_bps"] for row in filled if row.get("arrival_bps") is not None]
     if costs:
-        lines.append(f"Slippage from the arrival price {sum(costs) / len(costs):+.1f} basis points on average.")
+        lines.append(f"Slippage from the arrival price {sum(costs) / len(costs):+z.1f} basis points on average.")
     lines += [_against_backtest(one) for one in compared.strategies] if compared else []
     return Bulletin(Level.INFO, f"digest {result.session}", f"{result.session}: {result.equity:,.2f}", "\n".join(lines))
 

@@ -165,7 +165,7 @@ def _words(event: Event) -> dict[str, Any]:
             } | ({"kept": dict(event.kept)} if event.kept else {})
         case RebalanceCompleted() | RebalanceParked():
             outcomes = [
-                f"{outcome.symbol} {outcome.state}" + ("" if outcome.slippage_bps is None else f" {outcome.slippage_bps:+.1f} bps")
+                f"{outcome.symbol} {outcome.state}" + ("" if outcome.slippage_bps is None else f" {outcome.slippage_bps:+z.1f} bps")
                 for outcome in event.outcomes
             ]
             return {"outcomes": outcomes} | ({"reason": event.reason} if isinstance(event, RebalanceParked) else {})
