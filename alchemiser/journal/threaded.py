@@ -100,23 +100,30 @@ class ThreadedCommitter:
         if sequence <= self._durable_sequence:
             return
         loop = asyncio.get_running_loop()
+        # Of those who come in one turn only the first has to see to anything.
+        if (self._turn is None or loop is not self._loop) and self._is_made_durable(sequence, loop):
+            return
+        if self._failure is not None:
+            self._refuse_after_failure()
+        waiter: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((sequence, waiter))
+        await waiter
+
+    def _is_made_durable(self, sequence: int, loop: asyncio.AbstractEventLoop) -> bool:
+        """Commit on the loop and return true, or have it done and return false."""
         with self._lock:
             if sequence <= self._durable_sequence:
-                return
-            if self._failure is not None:
-                self._refuse_after_failure()
+                return True
+            self._refuse_after_failure()
             self._run_on(loop)
-            if self._turn is None:
-                may_commit_here, is_alone = self._may_commit_here, self._promptness.is_alone and not self._waiting
-                if may_commit_here and is_alone and self._commit_here(loop):
-                    return
-                if is_alone:
-                    self._commit_now()
-                else:
-                    self._commit_after_turn()
-            waiter: asyncio.Future[None] = loop.create_future()
-            self._waiting.append((sequence, waiter))
-        await waiter
+            may_commit_here, is_alone = self._may_commit_here, self._promptness.is_alone and not self._waiting
+            if may_commit_here and is_alone and self._commit_here(loop):
+                return True
+            if is_alone:
+                self._commit_now()
+            else:
+                self._commit_after_turn()
+            return False
 
     async def room(self) -> None:
         """Wait until the backlog is below its bound."""
