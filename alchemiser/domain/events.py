@@ -59,7 +59,8 @@ class JournalTailDropped(Event, frozen=True, kw_only=True):
     """The journal did not end with a whole commit: what is after ``last_event`` was dropped, as ``reason`` says in words.
 
     ``torn_bytes`` are those of a commit that did not end, which was promised to nobody. ``promised_event`` is the newest event that had
-    been durable and is gone, ``None`` when none is; what it was about the comparison with the venue has to find.
+    been durable and is gone, ``None`` when none is; what it was about the comparison with the venue cannot find altogether, so trading is
+    halted then.
     """
 
     last_event: int

@@ -32,9 +32,11 @@ from alchemiser.domain.events import (
     StrategyWarned,
     TimerElapsed,
     TradePrinted,
+    TradingStateChanged,
     TradingStatusChanged,
 )
 from alchemiser.domain.market import Quote, Session
+from alchemiser.domain.trading import HALTED
 from alchemiser.domain.venue import Venue
 from alchemiser.execution.gaps import GapKeeper
 from alchemiser.execution.gate import SubmitGate
@@ -462,6 +464,9 @@ class Daemon:
         # Restated, because the gate of this process has not heard it.
         for again in self.state.trading.restated(self.parts.runtime.clock.now()):
             await self.bus.publish(again)
+        if tail.promised_event is not None:
+            # Until here nothing has waited: what was lost, and that trading is halted for it, are durable in one commit or not at all.
+            self.bus.post(TradingStateChanged(at=started.at, state=HALTED, by="recovery", reason=f"durable events are gone: {tail.text}"))
         if self.parts.kill_switch is not None:
             self.parts.kill_switch.attach(
                 post=self.bus.post,
