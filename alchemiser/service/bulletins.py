@@ -208,7 +208,8 @@ def digest(
         realised, unrealised = result.realised.get(name, Decimal(0)), result.unrealised.get(name, Decimal(0))
         income = result.income.get(name, Decimal(0))
         paid = f", {income:+z,.2f} income" if income else ""
-        lines.append(f"{name}: {realised + unrealised + income:+z,.2f} in all ({realised:+z,.2f} realised, {unrealised:+z,.2f} open{paid}).")
+        total = realised + unrealised + income
+        lines.append(f"{name}: {total:+z,.2f} in all ({realised:+z,.2f} realised, {unrealised:+z,.2f} open{paid}).")
     filled = [row for row in orders if row["cumulative_quantity"]]
     lines.append(f"{len(filled)} of {len(orders)} orders filled." if orders else "No orders.")
     costs = [row["arrival_bps"] for row in filled if row.get("arrival_bps") is not None]
