@@ -38,4 +38,5 @@ def notify_command(
 
 
 async def _send(to: list[Address], bulletin: Bulletin) -> list[dict[str, Any]]:
-    return [{"address": address.name, "delivered": await address.send(bulletin)} for address in to]
+    taken = await asyncio.gather(*(address.send(bulletin) for address in to))
+    return [{"address": address.name, "delivered": delivered} for address, delivered in zip(to, taken, strict=True)]

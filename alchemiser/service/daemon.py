@@ -427,6 +427,7 @@ class Daemon:
             await self.stopping.wait()
             self.notifier.stopping(self.stopping.reason)
             code = await self.stopping.run(sources)
+            await self.messenger.settled()
             for task in tasks:
                 task.cancel("the daemon has stopped")
         return code

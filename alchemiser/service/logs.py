@@ -110,7 +110,8 @@ class _Collapse:
 
 def _is_new(repeats: Repeats, masker: SecretMasker, record: logging.LogRecord) -> bool:
     """Return whether a line of another package is to be written now. What its traceback says is not compared."""
-    line = {"timestamp": f"{datetime.fromtimestamp(record.created, UTC).isoformat()}", "level": record.levelname.lower()}
+    written_at = f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"  # As structlog writes it: lines are sorted by it.
+    line = {"timestamp": written_at, "level": record.levelname.lower()}
     return repeats.admit(masker.value(line | {"logger": record.name, "event": record.getMessage()}))
 
 

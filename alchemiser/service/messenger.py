@@ -1,13 +1,15 @@
 """Sends what ``service.bulletins`` writes, through apprise: mail, chat, webhooks. Trading never waits for it.
 
-Listening is putting a message into a bounded list; one task sends. Each address is tried by itself, again and again for a while, and
-what could not be delivered is a line in the log. An address holds a password more often than not, so it is never shown: messages name
-it by its kind and its place in the settings.
+Listening is putting a message into the line of each address; one task for each sends. So an address that is away keeps no other waiting.
+Each is tried again and again for a while, and what could not be delivered is a line in the log. One that takes a connection and never
+answers is left to itself after half a minute: neither trading nor the end of the process waits for it. An address holds a password more
+often than not, so it is never shown: messages name it by its kind and its place in the settings.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -18,8 +20,8 @@ from alchemiser.domain.errors import ConfigError
 from alchemiser.domain.events import DaemonStopping, DayCompared, Event, ResultReported, SessionOpened
 from alchemiser.service.bulletins import WRITERS, Bulletin, Editor, Level, bulletin_of, digest
 from alchemiser.service.deferred import load
+from alchemiser.service.impatient import Impatient
 from alchemiser.service.settings import NotificationSettings
-from alchemiser.strategies.aside import in_thread
 
 _log = structlog.get_logger(__name__)
 
@@ -27,6 +29,9 @@ WAITING_AT_MOST: Final = 100
 ATTEMPTS: Final = 6
 FIRST_PAUSE_SECONDS: Final = 5.0
 LONGEST_PAUSE_SECONDS: Final = 300.0
+ATTEMPT_SECONDS: Final = 30.0
+FAREWELL_SECONDS: Final = 5.0
+"""How long the end of the daemon waits for messages that are on their way."""
 
 Send = Callable[[Bulletin], Awaitable[bool]]
 """Delivers one message to one address; whether it was taken."""
@@ -51,13 +56,15 @@ def addresses(settings: NotificationSettings) -> list[Address]:
     if not settings.urls:
         return []
     try:
-        make = load("apprise:Apprise")
+        make, make_asset = load("apprise:Apprise"), load("apprise:AppriseAsset")
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"notifications.urls are set, but the package apprise is not installed, or not whole ({error}): install alchemiser[notify], or "
             "remove them; nothing was started"
         ) from error
-    return [_address(make, number, secret.get_secret_value()) for number, secret in enumerate(settings.urls, 1)]
+    # How long is waited is settled here: its own limit works with threads that the end of the process would wait for.
+    asset = make_asset(service_timeout=0)
+    return [_address(partial(make, asset=asset), number, secret.get_secret_value()) for number, secret in enumerate(settings.urls, 1)]
 
 
 def _address(make: Callable[[], Any], number: int, url: str) -> Address:
@@ -70,13 +77,43 @@ def _address(make: Callable[[], Any], number: int, url: str) -> Address:
         def notify() -> bool:
             return bool(service.notify(body=bulletin.text, title=f"Alchemiser: {bulletin.title}", notify_type=_KINDS[bulletin.level]))
 
-        return await in_thread(notify)
+        try:
+            return await impatient.run(notify)
+        except TimeoutError:
+            return False
 
-    return Address(f"number {number} ({kind}://)", send)
+    name = f"number {number} ({kind}://)"
+    impatient = Impatient[bool](f"message to {name}", seconds=ATTEMPT_SECONDS)
+    return Address(name, send)
+
+
+class _Line:
+    """The messages that wait for one address."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.waiting: deque[Bulletin] = deque()
+        self.sending: Bulletin | None = None
+        self.woken = asyncio.Event()
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    def put(self, bulletin: Bulletin) -> None:
+        """Have a message wait; the oldest gives way when there are too many."""
+        if len(self.waiting) >= WAITING_AT_MOST:
+            lost = self.waiting.popleft()
+            _log.error("message_dropped", title=lost.title, to=self.address.name, reason=f"{WAITING_AT_MOST} messages wait to be sent")
+        self.waiting.append(bulletin)
+        self.idle.clear()
+        self.woken.set()
+
+    def unsent(self) -> list[Bulletin]:
+        """Return what has not been delivered or given up, the oldest first."""
+        return [*([self.sending] if self.sending is not None else ()), *self.waiting]
 
 
 class Messenger:
-    """Writes messages as an inline listener and sends them in its own task, :meth:`run`.
+    """Writes messages as an inline listener and sends them in tasks of its own, in :meth:`run`.
 
     ``history`` and ``orders`` are what a digest is made of; ``count`` is told of each delivery whether it worked.
     """
@@ -93,7 +130,8 @@ class Messenger:
         count: Callable[[str], None],
         random: Random,
     ) -> None:
-        self._to = to
+        self._lines = [_Line(address) for address in to]
+        self._changed = asyncio.Event()
         self._sends_digest = settings.digest
         self._editor = Editor(
             least=_LEVELS[settings.level], repeat_seconds=settings.repeat_seconds, at_most_per_hour=settings.at_most_per_hour
@@ -103,19 +141,24 @@ class Messenger:
         self._count = count
         self._random = random
         self._result: ResultReported | None = None
-        self._waiting: deque[Bulletin] = deque()
-        self._woken = asyncio.Event()
 
     def write_by(self, settings: NotificationSettings, to: Sequence[Address]) -> None:
         """Write by these settings and send to these places from now on, also what waits already."""
-        self._to, self._sends_digest = to, settings.digest
+        unsent: list[Bulletin] = []
+        for line in self._lines:
+            unsent += [bulletin for bulletin in line.unsent() if bulletin not in unsent]
+        self._lines, self._sends_digest = [_Line(address) for address in to], settings.digest
+        for line in self._lines:
+            for bulletin in unsent:
+                line.put(bulletin)
+        self._changed.set()
         self._editor.admit_by(
             least=_LEVELS[settings.level], repeat_seconds=settings.repeat_seconds, at_most_per_hour=settings.at_most_per_hour
         )
 
     def __call__(self, envelope: Envelope) -> None:
         """Have a message about an event wait, if there is one and somebody to read it."""
-        if not self._to:
+        if not self._lines:
             return
         event = envelope.event
         match event:
@@ -139,22 +182,38 @@ class Messenger:
     def _send(self, bulletin: Bulletin | None) -> None:
         admitted = bulletin and self._editor.admit(bulletin, asyncio.get_running_loop().time())
         if admitted:
-            if len(self._waiting) >= WAITING_AT_MOST:
-                lost = self._waiting.popleft()
-                _log.error("message_dropped", title=lost.title, reason=f"{WAITING_AT_MOST} messages wait to be sent")
-            self._waiting.append(admitted)
-            self._woken.set()
+            for line in self._lines:
+                line.put(admitted)
 
     async def run(self) -> None:
-        """Send what waits, until cancelled; the addresses of one message at the same time."""
+        """Send what waits, until cancelled; each address by itself."""
         while True:
-            while self._waiting:
-                bulletin = self._waiting.popleft()
-                async with asyncio.TaskGroup() as group:
-                    for address in self._to:
-                        group.create_task(self._deliver(bulletin, address), name=f"message to {address.name}")
-            self._woken.clear()
-            await self._woken.wait()
+            self._changed.clear()
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._serve(line), name=f"messages to {line.address.name}") for line in self._lines]
+                await self._changed.wait()
+                for task in tasks:
+                    task.cancel("the addresses have changed")
+
+    async def settled(self) -> None:
+        """Return when every message is delivered or given up, or after a while: a daemon that ends says what it has to say."""
+        try:
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                for line in self._lines:
+                    await line.idle.wait()
+        except TimeoutError:
+            left = [line.address.name for line in self._lines if not line.idle.is_set()]
+            _log.warning("messages_left_behind", to=left, waited_seconds=FAREWELL_SECONDS)
+
+    async def _serve(self, line: _Line) -> None:
+        while True:
+            while line.waiting:
+                line.sending = line.waiting.popleft()
+                await self._deliver(line.sending, line.address)
+                line.sending = None
+            line.idle.set()
+            line.woken.clear()
+            await line.woken.wait()
 
     async def _deliver(self, bulletin: Bulletin, address: Address) -> None:
         pause = FIRST_PAUSE_SECONDS

@@ -2,11 +2,13 @@
 
 import json
 import signal
+import socket
 import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -146,3 +148,42 @@ def test_a_venue_that_hangs_delays_no_more_than_the_limits_and_the_order_is_name
             assert key == again.wait_for("order_closed")["order"]
             assert again.stop(seconds=STOP_SECONDS + 6) == 0
         assert [] == last_stop(tmp_path)["open_orders"]
+
+
+@contextmanager
+def endless_webhook() -> Iterator[tuple[str, threading.Event]]:
+    """Take connections, begin an answer on each, and never come to its end; yield the address, and what tells that somebody came."""
+    came, over = threading.Event(), threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            came.set()
+            while not over.wait(0.5):
+                connection.sendall(b"x")
+
+    def accept() -> None:
+        with suppress(OSError):  # Closed from outside: nobody is expected any more.
+            while True:
+                threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield f"json://127.0.0.1:{listener.getsockname()[1]}/hook", came
+        over.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_webhook_that_never_ends_its_answer_does_not_keep_the_daemon(tmp_path: Path) -> None:
+    """The process once stayed for ever, with everything done and nothing to wait for but a message."""
+    with endless_webhook() as (address, came):
+        env = {"ALCHEMISER_SERVICE__TOKEN": "let-me-in", "ALCHEMISER_NOTIFICATIONS__URLS": json.dumps([address])}
+        with daemon("--embedded", "--speed", "1", "--state", str(tmp_path), env=env) as running:
+            running.wait_for("recovery_completed")
+            paused = run("pause", "--state", str(tmp_path), env=env)
+            assert paused.returncode == 0, paused.stderr
+            assert came.wait(60)
+            assert running.stop(seconds=60) == 0
+            assert "messages_left_behind" in {line["event"] for line in running.lines}

@@ -25,7 +25,8 @@ from alchemiser.exchange.access import Credentials
 from alchemiser.exchange.server import ServerSettings
 from alchemiser.execution.gaps import GapKeeper
 from alchemiser.journal.store import Store
-from alchemiser.service import embedded, messenger
+from alchemiser.service import embedded
+from alchemiser.service.impatient import Impatient
 from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.strategies.python import MarketView, Strategy
 from tests.simulation.days import FIRST_DAY, simulate
@@ -240,7 +241,7 @@ class BadParts(Drill):
                 thread.join()
 
 
-async def at_once(function: Callable[[], Any]) -> Any:
+async def at_once(impatient: Impatient[Any], function: Callable[[], Any]) -> Any:
     """Stand in for a thread: virtual time waits for none."""
     return function()
 
@@ -270,7 +271,7 @@ def test_what_goes_wrong_within_raises_its_alert_and_the_safe_action_clears_it(t
     monkeypatch.setattr(Bus, "subscribe", narrow)
     monkeypatch.setattr(Credentials, "generate", classmethod(lambda kind: KEYS))
     monkeypatch.setattr(embedded, "ServerSettings", partial(ServerSettings, rate_limit=PER_MINUTE))
-    monkeypatch.setattr(messenger, "in_thread", at_once)
+    monkeypatch.setattr(Impatient, "run", at_once)
 
     def lives(*steps: Callable[[], Awaitable[None]], start: int, **changes: Any) -> int:
         overrides = {

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -151,4 +152,5 @@ def test_the_log_of_the_process_collapses(log: Any) -> None:
     assert "hunter2" not in stream.getvalue()
     assert (first["event"], first["level"]) == (count["event"], count["level"])
     assert ("repeated" in first, count["repeated"]) == (False, 2)
-    assert count["timestamp"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", count["timestamp"])
+    assert first["timestamp"] <= count["timestamp"]

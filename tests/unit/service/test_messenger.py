@@ -5,8 +5,9 @@ import importlib
 import itertools
 import json
 import sys
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -14,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -22,8 +24,9 @@ from alchemiser.cli.app import run
 from alchemiser.domain.day_comparison import StrategyDay
 from alchemiser.domain.errors import ConfigError
 from alchemiser.domain.events import DaemonStopping, DayCompared, DecisionMissed, Event, GapOpened, ResultReported
+from alchemiser.service import messenger as messenger_module
 from alchemiser.service.bulletins import Bulletin, Level
-from alchemiser.service.messenger import ATTEMPTS, WAITING_AT_MOST, Address, Messenger, addresses
+from alchemiser.service.messenger import ATTEMPTS, FAREWELL_SECONDS, WAITING_AT_MOST, Address, Messenger, addresses
 from alchemiser.service.secrets import secrets_of
 from alchemiser.service.settings import NotificationSettings, Settings
 from tests.solipsism import virtual
@@ -47,13 +50,13 @@ def compared(number: int) -> Event:
 class Desk:
     """A messenger, and what its one address was sent."""
 
-    def __init__(self, answers: Callable[[], bool] = lambda: True, **settings: Any) -> None:
+    def __init__(self, answers: Callable[[], bool] = lambda: True, *, others: Sequence[Address] = (), **settings: Any) -> None:
         self.sent: list[tuple[float, Bulletin]] = []
         self.counts: Counter[str] = Counter()
         self._answers = answers
         self.messenger = Messenger(
             NotificationSettings.model_validate(settings),
-            [Address("number 1 (test://)", self._send)],
+            [*others, Address("number 1 (test://)", self._send)],
             history=list,
             orders=list,
             count=lambda result: self.counts.update([result]),
@@ -124,6 +127,36 @@ def test_who_is_told_and_of_what_can_be_changed_while_it_runs() -> None:
     virtual(scene)
 
 
+def test_what_waits_goes_to_the_new_addresses() -> None:
+    """What the old ones have not taken is sent to the new ones, each message once and in its order."""
+
+    async def scene() -> None:
+        desk = Desk(lambda: False, others=[Address("number 0 (test://)", never)], repeat_seconds=0)
+        other = desk.messenger
+        task = asyncio.create_task(other.run())
+        for number, reason in enumerate(("first", "second")):
+            other(Envelope(number, msgspec.structs.replace(MISSED, reason=reason), 0.0))
+        await pause(1)
+        found: list[str] = []
+
+        async def take(bulletin: Bulletin) -> bool:
+            found.append(bulletin.text)
+            return True
+
+        other.write_by(NotificationSettings(), [Address("number 1 (new://)", take)])
+        await other.settled()
+        assert [text.rpartition(" ")[2] for text in found] == ["first", "second"]
+        task.cancel()
+
+    virtual(scene)
+
+
+async def never(bulletin: Bulletin) -> bool:
+    """Take the connection and never answer."""
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError
+
+
 def test_nobody_waits_for_messages() -> None:
     """A dead address costs the listener nothing: what waits is bounded, the oldest goes first."""
 
@@ -133,6 +166,35 @@ def test_nobody_waits_for_messages() -> None:
             desk.messenger(Envelope(number, MISSED, 0.0))
         await desk.hear(seconds=1)
         assert len(desk.sent) == 1
+
+    virtual(scene)
+
+
+def test_an_address_that_is_away_keeps_no_other_waiting() -> None:
+    """The second message is where it can be delivered long before the first is given up where it cannot."""
+
+    async def scene() -> None:
+        desk = Desk(others=[Address("number 0 (away://)", never)], repeat_seconds=0)
+        await desk.hear(MISSED, MISSED, seconds=1)
+        assert len(desk.sent) == 2
+
+    virtual(scene)
+
+
+def test_the_end_waits_a_moment_for_what_is_on_its_way() -> None:
+    """What was said last is delivered; for an address that is away nobody waits long."""
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        for answers, seconds in ((lambda: True, 0.0), (lambda: False, FAREWELL_SECONDS)):
+            desk = Desk(answers)
+            task = asyncio.create_task(desk.messenger.run())
+            desk.messenger(Envelope(1, MISSED, 0.0))
+            began = loop.time()
+            await desk.messenger.settled()
+            assert loop.time() - began == pytest.approx(seconds, abs=0.1)
+            assert len(desk.sent) >= 1
+            task.cancel()
 
     virtual(scene)
 
@@ -226,6 +288,29 @@ async def test_mail_and_webhook_really_arrive() -> None:
     assert "Subject: Alchemiser: Ledger and broker disagree" in mails[0]
     assert "cash is 1.00 off" in mails[0]
     assert [("Alchemiser: Ledger and broker disagree", "cash is 1.00 off")] == [(body["title"], body["message"]) for body in bodies]
+
+
+async def test_a_webhook_that_hangs_is_left_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the connection and goes on answering for ever; neither this message nor the next waits for that."""
+    monkeypatch.setattr(messenger_module, "ATTEMPT_SECONDS", 0.2)
+    over = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        await over.wait()
+        writer.close()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        (address,) = addresses(NotificationSettings.model_validate({"urls": [f"json://127.0.0.1:{port}/hook?rto=60"]}))
+        for _ in range(2):
+            assert not await address.send(Bulletin(Level.INFO, "key", "title", "text"))
+        over.set()
+        hanging = [thread for thread in threading.enumerate() if thread.name.startswith("message to")]
+        for thread in hanging:
+            await asyncio.to_thread(thread.join)
+    assert len(hanging) == 1
 
 
 async def test_a_refusal_is_seen() -> None:
