@@ -22,7 +22,7 @@ import pytest
 import structlog
 
 from alchemiser.cli.app import run as alchemiser
-from tests.component.processes import PROGRAM, environment, run
+from tests.component.processes import PROGRAM, daemon, environment, run
 from tests.component.walk import DOCS, steps
 from tests.unit.cli.test_signals_check_backtest import sessions
 from tests.unit.service.test_messenger import mail_server, webhook
@@ -174,21 +174,20 @@ def test_the_installation_of_the_page_is_that_of_the_readme() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_it_is_deployed_as_the_page_says(tmp_path: Path, traded: Path) -> None:
-    """Every line, below a root of its own: files with their modes, a unit that is enabled, a backup, secrets."""
+    """Every line, below a root of its own: files with their modes, a unit that is enabled, a daemon that reloads, a backup, secrets."""
     root, copy = tmp_path / "root", tmp_path / "copy"
     for folder in ("etc/systemd/system", "opt", "var/backups", "var/lib"):
         (root / folder).mkdir(parents=True)
     (root / "var/lib/alchemiser").symlink_to(traded)
     shutil.copytree(ROOT / "deploy", copy / "deploy")
     scripts = {name: f'echo "{name} $*" >> {tmp_path}/told\n{script}' for name, (script, _) in STAND_INS.items()}
-    env = programs(tmp_path / "bin", **scripts) | {"ROOT": str(root), "SYSTEMCTL": shutil.which("systemctl") or "true"}
+    token = {"ALCHEMISER_SERVICE__TOKEN": "only-for-this-drill"}
+    env = programs(tmp_path / "bin", **scripts) | {"ROOT": str(root), "SYSTEMCTL": shutil.which("systemctl") or "true"} | token
+    places = {f"{place}/": f"{root}{place}/" for place in ("/opt", "/etc", "/var")}
 
-    typed(
-        commands(DOCS / "deploy.md"),
-        copy,
-        env,
-        {f"{place}/": f"{root}{place}/" for place in ("/opt", "/etc", "/var")},
-    )
+    with daemon("--embedded", "--speed", "1", "--state", str(copy / "state"), env=token) as running:
+        running.wait_for("recovery_completed")
+        typed(commands(DOCS / "deploy.md"), copy, env, places)
 
     etc, secrets = root / "etc/alchemiser", copy / "deploy/secrets"
     for name in ("apca_api_key_id", "apca_api_secret_key"):
