@@ -11,6 +11,7 @@ import typer
 from alchemiser.cli.daemon_client import tell
 from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, load
 from alchemiser.cli.tables import render
+from alchemiser.domain.errors import UsageError
 from alchemiser.service.view import to_json
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for the journal.")]
@@ -107,18 +108,28 @@ def rebalance_command(
 def reconcile_command(
     *,
     clear: Annotated[list[str] | None, typer.Option("--clear", help="Clear this parked symbol instead; may be repeated.")] = None,
+    accept_cash: Annotated[
+        str | None,
+        typer.Option("--accept-cash", metavar="DOLLARS", help="Book this difference of cash, broker less books, once you can explain it."),
+    ] = None,
     reason: ReasonOption = "operator",
     state: StateOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare orders, positions and cash with the broker now, and say what was found; or clear parked symbols by hand.
+    """Compare orders, positions and cash with the broker now, and say what was found; or clear parked symbols or cash by hand.
 
     A symbol that was cleared by hand is parked again by the next comparison that finds the same difference.
 
+    A difference of cash that a trade by hand has left is booked with --accept-cash=-1.23: to the account, to no strategy, with the reason.
+    It must be the difference that is found at that moment, to the cent.
+
     Example: alchemiser reconcile --json
     """
-    _tell("reconcile", {"reason": reason} | ({"clear": clear} if clear else {}), state, config, as_json=as_json)
+    if clear and accept_cash is not None:
+        raise UsageError("--clear and --accept-cash are two things; do one after the other")
+    more: dict[str, Any] = {"clear": clear} if clear else {} if accept_cash is None else {"accept_cash": accept_cash}
+    _tell("reconcile", {"reason": reason} | more, state, config, as_json=as_json)
 
 
 def rearm_command(

@@ -4,17 +4,20 @@ import asyncio
 from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from msgspec.structs import asdict
 
 from alchemiser.bus.bus import Bus
+from alchemiser.domain.activities import AccountActivity, Treatment
 from alchemiser.domain.errors import NotReady, UsageError
 from alchemiser.domain.events import (
+    ActivityBooked,
     DecisionDue,
     FlattenOrdered,
     LotsNamed,
+    Reconciled,
     ReconciliationFailed,
     ResultReported,
     StreamConnected,
@@ -24,11 +27,13 @@ from alchemiser.domain.events import (
 )
 from alchemiser.domain.ids import rebalance_id
 from alchemiser.domain.market import Session
+from alchemiser.domain.money import ZERO
+from alchemiser.domain.reconciliation import DifferenceCode
 from alchemiser.domain.runtime import Clock
 from alchemiser.domain.trading import ACCOUNT, ACTIVE, GUARD, HALTED, PAUSED, REDUCING
 from alchemiser.execution.gate import SubmitGate
 from alchemiser.journal.journal import Journal
-from alchemiser.market.calendar import TradingCalendar
+from alchemiser.market.calendar import TradingCalendar, new_york_date
 from alchemiser.market.quotes import QuoteBook
 from alchemiser.risk.handler import Books
 from alchemiser.service.health import HealthReport
@@ -52,6 +57,11 @@ DURABLE_SECONDS = 2.0
 
 KILL_SECONDS = 15.0
 """How long an operator is kept waiting for what a kill does, in seconds of the loop."""
+
+BY_HAND = "BY_HAND"
+"""The kind of a row that is an operator's and no broker's."""
+
+_OF_CASH = (DifferenceCode.CASH_LESS, DifferenceCode.CASH_MORE)
 
 _TRADING_STATES = {"pause": PAUSED, "resume": ACTIVE, "halt": HALTED, "reduce": REDUCING}
 
@@ -252,6 +262,37 @@ class Answers(JournaledView):
         if clear:
             await self._bus.durable()
             return {"cleared": clear}
+        if (accepted := arguments.get("accept_cash")) is not None:
+            return await self._accept_cash(accepted, reason)
+        await self._compare(reason)
+        return {"reconciliation": self.reconciliation(), "parked": sorted(self._state.parked.by_symbol)}
+
+    async def _accept_cash(self, text: Any, reason: str) -> Mapping[str, Any]:
+        """Book a difference of cash that a person has explained: to the account and to no strategy. It must be what is found just now."""
+        try:
+            amount = Decimal(str(text))
+        except InvalidOperation:
+            raise UsageError(f"accept_cash must be dollars like -1.23, found {str(text)[:40]!r}. Nothing was done") from None
+        outcome = await self._compare(reason)
+        found = [one for one in outcome.differences if one.code in _OF_CASH]
+        difference = sum((Decimal(one.theirs) - Decimal(one.ours) for one in found), ZERO)
+        if not found or difference != amount:
+            there_is = f"it is {difference:+f} dollars" if found else "there is none, or orders are still at work"
+            raise UsageError(f"accept_cash {amount:+f}: that is not what the broker has more than the books: {there_is}. Nothing was done")
+        now, account, books = self._now(), self._state.overview.account, self._state.ledger.cash
+        assert account is not None, "a comparison looks at it"
+        assert books is not None, "a comparison of cash knows that of the books"
+        exact = account.account.cash - books
+        row = AccountActivity(
+            activity_id=f"operator::{now:%Y%m%d%H%M%S%f}", kind=BY_HAND, on=new_york_date(now), at=now, amount=exact, description=reason
+        )
+        await self._bus.publish(ActivityBooked(at=now, activity=row, treatment=Treatment.OTHER, entries=(), account_cash=exact))
+        await self._bus.durable()
+        await self._compare(reason)
+        return {"accepted_cash": exact, "reconciliation": self.reconciliation(), "parked": sorted(self._state.parked.by_symbol)}
+
+    async def _compare(self, reason: str) -> Reconciled:
+        """Compare everything with the venue now. Raises ``NotReady`` when that cannot be done or takes too long."""
         if isinstance(self._state.overview.streams.get("orders"), StreamLost):
             raise NotReady("the order stream is away: what it misses is asked for as soon as it is connected. Nothing was compared")
         outcome = await self._reconciliations.ask(reason, patience_seconds=RECONCILIATION_SECONDS)
@@ -263,7 +304,7 @@ class Answers(JournaledView):
             )
         if isinstance(outcome, ReconciliationFailed):
             raise NotReady(f"the venue could not be compared with: {outcome.error}")
-        return {"reconciliation": self.reconciliation(), "parked": sorted(self._state.parked.by_symbol)}
+        return outcome
 
     def gauges(self) -> Gauges:
         """Return what a scrape reads."""

@@ -291,6 +291,7 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     flatten: bool | msgspec.UnsetType = msgspec.UNSET
     clear: list[str] | msgspec.UnsetType = msgspec.UNSET
     check: bool | msgspec.UnsetType = msgspec.UNSET
+    accept_cash: str | msgspec.UnsetType = msgspec.UNSET
     symbol: str | msgspec.UnsetType = msgspec.UNSET
     lots: list[str] | msgspec.UnsetType = msgspec.UNSET
 

@@ -128,6 +128,7 @@ def _control(name: str) -> dict[str, Any]:
         "symbol": {"type": "string", "description": "lots: of which symbol."},
         "lots": {"type": "array", "items": {"type": "string"}, "description": "lots: the executions that bought them, first sold first."},
         "check": {"type": "boolean", "description": "reload: say what would change, and change nothing."},
+        "accept_cash": {"type": "string", "description": "reconcile: book this difference of cash in dollars, broker less books."},
         "clear": {"type": "array", "items": {"type": "string"}, "description": "reconcile: symbols that are no longer to be parked."},
     }
     accepted = {

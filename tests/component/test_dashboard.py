@@ -103,6 +103,24 @@ async def test_the_figures_are_those_of_the_api(url: str) -> None:
         assert complaints(page) == []
 
 
+async def test_each_strategy_is_shown_against_its_backtest(url: str) -> None:
+    """The last session that was compared, with what it was live and in the backtest and the largest part of the difference."""
+    async with new_page() as page:
+        await open_dashboard(page, url)
+        await page.until("document.querySelectorAll('#backtest tbody tr').length === 2")
+        shown = await page.run(
+            "[...document.querySelectorAll('#backtest tbody tr')].map(row => [...row.cells].map(cell => cell.textContent))"
+        )
+        heads = await page.run("[...document.querySelectorAll('#backtest th')].map(cell => cell.textContent)")
+
+    assert heads == ["strategy", "session", "live", "backtest", "difference", "largest part"]
+    assert [row[0] for row in shown] == ["nuclear", "tecl"]
+    for row in shown:
+        assert row[1] >= "2025-01-02"
+        assert float(row[2]) - float(row[3]) == pytest.approx(float(row[4]), abs=0.02)
+        assert row[5] == "none" or float(row[5].split()[1]) != 0
+
+
 async def test_the_events_can_be_filtered(url: str) -> None:
     """By kind and by what is in them."""
     async with new_page() as page:

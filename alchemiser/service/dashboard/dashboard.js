@@ -16,6 +16,7 @@ const id = (name) => document.getElementById(name);
 const dollars = (value, digits = 2) => value === null || value === undefined ? "–" : Number(value).toLocaleString("en-US",
   { style: "currency", currency: "USD", minimumFractionDigits: digits, maximumFractionDigits: digits });
 const percent = (share, digits = 2) => share === null || share === undefined || Number.isNaN(share) ? "–" : `${(share * 100).toFixed(digits)} %`;
+const points = (value) => value === null || value === undefined ? "–" : `${Number(value) > 0 ? "+" : ""}${Number(value).toFixed(2)}`;
 const shares = (value) => Number(value).toLocaleString("en-US", { maximumFractionDigits: 9 });
 const time = (value) => value ? new Date(value).toISOString().replace("T", " ").slice(0, 19) : "–";
 const signed = (value) => Number(value) > 0 ? "good" : Number(value) < 0 ? "bad" : "";
@@ -116,6 +117,24 @@ function showStrategies() {
   }
 }
 
+function largestPart(row) {
+  const parts = Object.entries(row.parts ?? {}).map(([name, amount]) => [name, Number(amount.bps)]).filter(([, bps]) => bps !== 0);
+  const [name, bps] = parts.sort((one, other) => Math.abs(other[1]) - Math.abs(one[1]))[0] ?? [];
+  return name ? `${name} ${points(bps)}` : "none";
+}
+
+function showBacktest() {
+  const day = known.pnl.live_against_backtest;
+  id("backtest-about").textContent = day ? `Basis points of each strategy's capital; an alarm beyond ${Number(day.limit_bps)}.` : "";
+  const rows = day ? Object.entries(day.strategies).map(([name, one]) => ({ name, ...one })) : [];
+  id("backtest").replaceChildren(table([
+    ["strategy", (row) => row.name], ["session", () => day.session],
+    ["live", (row) => points(row.live_bps), "number"], ["backtest", (row) => points(row.backtest_bps), "number"],
+    ["difference", (row) => element("span", { class: day.beyond.includes(row.name) ? "bad" : "" }, points(row.difference_bps)), "number"],
+    ["largest part", (row) => row.reason ? `not compared: ${row.reason}` : largestPart(row), "words"],
+  ], rows, "No session has been compared with its backtest yet: that is done when one has ended."));
+}
+
 function showPositions() {
   const equity = Number(known.pnl.equity ?? 0);
   const wanted = {};
@@ -192,7 +211,7 @@ async function refresh() {
   const answers = await Promise.all(RESOURCES.map((name) => ask(`/api/v1/${name}`)));
   if (asked !== losses) return;
   RESOURCES.forEach((name, at) => { known[name] = answers[at][name] ?? answers[at]; });
-  showMoney(); showStrategies(); showPositions(); showOrders();
+  showMoney(); showStrategies(); showBacktest(); showPositions(); showOrders();
   id("link").textContent = `live, as of ${time(answers[0].as_of)} UTC`;
   id("link").className = "quiet";
 }

@@ -166,6 +166,15 @@ async def test_parked_symbols_are_cleared_by_name(alchemiser_beside: AsyncComman
     assert [("reconcile", {"reason": "operator", "clear": ["SPY", "QQQ"]})] == view.asked
 
 
+async def test_cash_is_booked_with_its_amount(alchemiser_beside: AsyncCommand, view: FakeView, state: str) -> None:
+    """A debit begins with a minus; clearing symbols is another thing."""
+    ended = await alchemiser_beside("reconcile", "--state", state, "--accept-cash", "-1.23", "--reason", "by hand")
+    both = await alchemiser_beside("reconcile", "--state", state, "--accept-cash=1", "--clear", "SPY")
+
+    assert (ended.code, both.code) == (0, 2)
+    assert [("reconcile", {"reason": "by hand", "accept_cash": "-1.23"})] == view.asked
+
+
 async def test_flatten_asks_first(alchemiser_beside: AsyncCommand, view: FakeView, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Selling everything needs a yes; without anybody to give it, it is not done."""
     monkeypatch.setattr("sys.stdin", io.StringIO(""))

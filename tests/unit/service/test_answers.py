@@ -14,6 +14,7 @@ from alchemiser.bus.envelope import Envelope
 from alchemiser.bus.reports import TurnReport
 from alchemiser.domain.errors import NotReady, UsageError
 from alchemiser.domain.events import (
+    ActivityBooked,
     DecisionDue,
     Event,
     FlattenOrdered,
@@ -41,7 +42,7 @@ from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.quotes import QuoteBook
 from alchemiser.market.schedule import parse_schedule
-from alchemiser.service.answers import DURABLE_SECONDS, Answers
+from alchemiser.service.answers import BY_HAND, DURABLE_SECONDS, Answers
 from alchemiser.service.clock import VirtualClock
 from alchemiser.service.health import HealthReport
 from alchemiser.service.http import Action
@@ -670,6 +671,64 @@ def test_without_the_order_stream_nothing_is_compared(tmp_path: Path) -> None:
         house.live(*MORNING, StreamLost(at=NOON, stream="orders", reason="away"))
         with pytest.raises(NotReady, match="the order stream is away: what it misses is asked for"):
             await house.answers.control("reconcile", {})
+
+    asked(tmp_path, play)
+
+
+def comparing(house: House, broker_cash: str) -> None:
+    """Compare the cash of the books with a broker that has so much, whenever that is asked for."""
+
+    def compare(envelope: Envelope) -> None:
+        ours = house.state.ledger.cash
+        assert ours is not None
+        theirs = Decimal(broker_cash)
+        code = DifferenceCode.CASH_MORE if theirs > ours else DifferenceCode.CASH_LESS
+        cash = Difference(code=code, subject="cash", symbol=None, ours=f"{ours:.2f}", theirs=f"{theirs:.2f}")
+        found = (SHORT, cash) if ours != theirs else (SHORT,)
+        house.live(observed(broker_cash, broker_cash, {}))
+        house.live(Reconciled(at=NOON, reason="drill", attempts=1, reports=(), differences=found, parked={}))
+
+    house.bus.subscribe_inline("venue", (ReconciliationDue,), compare)
+
+
+@pytest.mark.parametrize("amount", ["1.23", "-1.23"])
+def test_a_difference_of_cash_is_booked_by_hand(tmp_path: Path, amount: str) -> None:
+    """To the account and to no strategy, once, durable, with the reason; the next comparison finds none."""
+
+    async def play(house: House) -> None:
+        house.live(*MORNING, observed("2000", "2000", {}))
+        assert house.state.ledger.cash is not None
+        comparing(house, str(house.state.ledger.cash + Decimal(amount)))
+
+        done = await house.answers.control("reconcile", {"accept_cash": amount, "reason": "GME by hand"})
+
+        assert done["accepted_cash"] == Decimal(amount)
+        assert [row["code"] for row in done["reconciliation"]["differences"]] == ["position_less"]
+        (event,) = await house.of(ActivityBooked)
+        assert isinstance(event, ActivityBooked)
+        assert (event.account_cash, event.activity.kind, event.activity.description) == (Decimal(amount), BY_HAND, "GME by hand")
+        assert house.answers.pnl()["account_income"] == Decimal(amount)
+        with pytest.raises(UsageError, match="there is none"):
+            await house.answers.control("reconcile", {"accept_cash": amount})
+
+    asked(tmp_path, play)
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"), [("1.24", r"it is \+1.23 dollars"), ("-1.23", r"it is \+1.23 dollars"), ("much", "must be dollars like")]
+)
+def test_only_the_difference_that_is_found_is_booked(tmp_path: Path, amount: str, words: str) -> None:
+    """To the cent: what somebody has explained is what he has seen."""
+
+    async def play(house: House) -> None:
+        house.live(*MORNING, observed("2000", "2000", {}))
+        assert house.state.ledger.cash is not None
+        comparing(house, str(house.state.ledger.cash + Decimal("1.23")))
+
+        with pytest.raises(UsageError, match=words):
+            await house.answers.control("reconcile", {"accept_cash": amount})
+
+        assert await house.of(ActivityBooked) == []
 
     asked(tmp_path, play)
 
