@@ -202,15 +202,23 @@ class MarketFeed:
             self._stream.publish_test([*test_messages(at), *([fake_bar(floor_to(at, MINUTE) - MINUTE)] if is_new_minute else [])])
 
     def pin(self, quote: Quote, now: datetime) -> None:
-        """Set a symbol's quote by hand; it stays until the session that is open, or the next one, closes."""
+        """Set a symbol's quote by hand; it stays until the session that is open, or the next one, closes.
+
+        A market that was moved away from its last trade trades where it is now: one share at the middle, so that stops, trailing stops and
+        the worth of positions follow. Nobody who waits gets that share: what can be had is what the quote displays.
+        """
         calendar = self._tape.calendar
-        session = calendar.session_at(now) or calendar.next_session(now)
-        self._pinned[quote.symbol] = session.closes_at
+        session = calendar.session_at(now)
+        self._pinned[quote.symbol] = (session or calendar.next_session(now)).closes_at
         if self._bands is not None and quote.symbol not in self._bands_by_hand:
             self._lift_bands(quote.symbol, now)
         self._stream.publish(self._take_quote(quote, now), now)
         if self._halts is not None:
             self._halts.watch(quote, now)
+        last = self._trades.get(quote.symbol)
+        is_away = last is not None and not quote.bid <= last.price <= quote.ask
+        if is_away and session is not None and 0 < quote.bid <= quote.ask and not self._is_halted(quote.symbol):
+            self._print_by_hand(quote.symbol, round((quote.bid + quote.ask) / 2, 4), 1, now, reaching=0)
 
     def unpin(self, symbol: str | None, now: datetime) -> None:
         """Give one symbol, or all, back to the tape."""
@@ -229,11 +237,15 @@ class MarketFeed:
 
     def print_trade(self, symbol: str, price: float, size: int, now: datetime) -> TapePrint:
         """Print a trade by hand."""
+        return self._print_by_hand(symbol, price, size, now, reaching=size)
+
+    def _print_by_hand(self, symbol: str, price: float, size: int, now: datetime, *, reaching: int) -> TapePrint:
+        """Print a trade of which resting orders get no more than ``reaching`` shares."""
         self._prints_by_hand += 1
         trade = TapePrint(symbol, price, size, now, _BY_HAND + self._prints_by_hand)
         self._trades[symbol] = trade
         self.prints.add(trade)
-        self._core.on_trade(symbol, price, size, now)
+        self._core.on_trade(symbol, price, reaching, now)
         self._stream.publish([trade_message(trade)], now)
         return trade
 

@@ -83,6 +83,42 @@ async def test_a_pinned_quote_stays_until_it_is_taken_away_or_the_session_closes
         assert min(quote["bp"] for quote in latest["quotes"].values()) > 15
 
 
+async def test_a_market_that_is_moved_by_hand_trades_where_it_is() -> None:
+    """A quote away from the last trade prints one at its middle: stops and trailing stops follow, and so does the worth of a position.
+
+    Nobody who waits gets that share, and a quote around the last trade prints nothing.
+    """
+    async with running() as exchange:
+
+        async def sell(**fields: Any) -> str:
+            status, order = await exchange.call("POST", "/v2/orders", {"symbol": "SPY", "qty": "1", "side": "sell", **fields})
+            assert status == 200, order
+            return str(order["id"])
+
+        async def now(order: str) -> tuple[str, str | None]:
+            found = (await exchange.call("GET", f"/v2/orders/{order}"))[1]
+            return found["status"], found["hwm"]
+
+        await exchange.quote("SPY", 99.98, 100.00)
+        await exchange.buy("SPY", "4")
+        await exchange.forward(1)
+        assert (await exchange.call("GET", "/v2/positions/SPY"))[1]["current_price"] == "99.99"
+        stop = await sell(type="stop", stop_price="97", time_in_force="day")
+        trailing = await sell(type="trailing_stop", trail_price="2", time_in_force="day")
+        waiting = await sell(type="limit", limit_price="101.00", time_in_force="day")
+        await exchange.forward(1)
+
+        await exchange.quote("SPY", 100.98, 101.01, size=1)
+        await exchange.forward(1)
+        assert [await now(order) for order in (stop, trailing, waiting)] == [("new", None), ("new", "100.995"), ("new", None)]
+        await exchange.quote("SPY", 100.98, 101.02, size=1)
+        assert (await exchange.call("GET", "/v2/stocks/SPY/trades/latest"))[1]["trade"]["p"] == 100.995
+
+        await exchange.quote("SPY", 96.98, 97.00)
+        await exchange.forward(1)
+        assert [(await now(order))[0] for order in (stop, trailing, waiting)] == ["filled", "filled", "new"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
