@@ -34,6 +34,7 @@ from alchemiser.domain.events import (
     SymbolParked,
     TradingStateChanged,
 )
+from alchemiser.market.calendar import new_york_date
 
 HOUR_SECONDS: Final = 3600.0
 
@@ -197,8 +198,10 @@ def digest(
 ) -> Bulletin:
     """Return the message at the end of a session: equity and its change, profit by strategy, orders, costs, and how far from the backtest.
 
-    ``history`` are the rows of ``service.results``, ``orders`` those of the session as the API gives them.
+    ``history`` are the rows of ``service.results``. ``orders`` are rows as the API gives them: after a session without any those of an
+    earlier one, which are no news.
     """
+    orders = [row for row in orders if new_york_date(row["intended_at"]) == result.session]
     before = [row for row in history if row["session"] != result.session]
     lines = [f"Equity {result.equity:,.2f}, cash {result.cash:,.2f}."]
     if before:

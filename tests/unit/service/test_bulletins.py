@@ -1,8 +1,9 @@
 """What a person is told, and what not: few messages, none twice, no flood."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -185,9 +186,8 @@ def test_the_digest_tells_the_session_at_a_glance() -> None:
     )
     history = [{"session": date(2025, 2, 28), "equity": Decimal(100000)}, {"session": DAY, "equity": Decimal(101000)}]
     orders: list[dict[str, object]] = [
-        {"cumulative_quantity": Decimal(3), "arrival_bps": 2.0},
-        {"cumulative_quantity": Decimal(1), "arrival_bps": 4.0},
-        {"cumulative_quantity": Decimal(0), "arrival_bps": None},
+        {"intended_at": AT, "cumulative_quantity": Decimal(quantity), "arrival_bps": bps}
+        for quantity, bps in ((3, 2.0), (1, 4.0), (0, None))
     ]
 
     assert digest(result, history, orders).text.splitlines() == [
@@ -199,3 +199,5 @@ def test_the_digest_tells_the_session_at_a_glance() -> None:
         "Slippage from the arrival price +3.0 basis points on average.",
     ]
     assert "No orders." in digest(result, [], []).text
+    later = msgspec.structs.replace(result, session=DAY + timedelta(days=1))
+    assert "No orders." in digest(later, history, orders).text, "those of the day before are no news"
