@@ -39,6 +39,7 @@ class HostWatch:
         self._offset_seconds = 0.0
         self._looked_at: float | None = None
         self._free_bytes = FREE_BYTES_WANTED
+        self._problem: str | None = None
 
     def __call__(self, envelope: Envelope) -> None:
         """Compare the time of a report with ours."""
@@ -63,15 +64,22 @@ class HostWatch:
         if self._offset_seconds:
             word = "ahead of" if self._offset_seconds > 0 else "behind"
             found["clock offset"] = f"this machine's clock is at least {abs(self._offset_seconds):.0f} s {word} the venue's"
-        if (free := self._free()) < FREE_BYTES_WANTED:
-            found["disk room"] = f"{self._state}: {free / 1e6:.0f} MB are free"
+        self._look()
+        if self._problem:
+            found["disk gone"] = f"{self._state} cannot be looked at: {self._problem}"
+        elif self._free_bytes < FREE_BYTES_WANTED:
+            found["disk room"] = f"{self._state}: {self._free_bytes / 1e6:.0f} MB are free"
         return found
 
-    def _free(self) -> int:
+    def _look(self) -> None:
         now = self._clock.monotonic()
-        if self._looked_at is None or now - self._looked_at >= LOOK_SECONDS:
-            self._looked_at, self._free_bytes = now, shutil.disk_usage(self._state).free
-        return self._free_bytes
+        if self._looked_at is not None and now - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = now
+        try:
+            self._free_bytes, self._problem = shutil.disk_usage(self._state).free, None
+        except OSError as error:
+            self._problem = error.strerror or str(error)
 
 
 def _seconds(later: datetime, earlier: datetime) -> float:

@@ -102,3 +102,15 @@ def test_a_disk_that_fills_up_is_an_alarm(tmp_path: Path, monkeypatch: pytest.Mo
     assert (host.watch.alarms(), host.watch.alarms(), len(looks)) == ({}, {}, 1)
     host.clock.seconds = LOOK_SECONDS
     assert host.watch.alarms() == {"disk room": f"{tmp_path}: 500 MB are free"}
+
+
+def test_a_state_directory_that_is_gone_is_an_alarm(tmp_path: Path) -> None:
+    """Health says so instead of failing, and takes it back when the directory is there again."""
+    state = tmp_path / "state"
+    host = Host(state)
+    (told,) = host.watch.alarms().values()
+    assert told == f"{state} cannot be looked at: No such file or directory"
+
+    state.mkdir()
+    host.clock.seconds = LOOK_SECONDS
+    assert "disk gone" not in host.watch.alarms()
