@@ -58,7 +58,8 @@ def run_command(
     repeats = Repeats(WallClock())
 
     def read_settings() -> Settings:
-        found = load(config, state=state, overrides=overrides).settings
+        # The file of the start by its name: that it has gone meanwhile must not be read as a wish for the defaults.
+        found = load(loaded.file or config, state=state, overrides=overrides).settings
         masker.add(secrets_of(found))
         return found
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from alchemiser.domain.activities import SpinOff
-from alchemiser.domain.events import StrategyReloaded
+from alchemiser.domain.events import StrategyReloaded, StrategyWarned
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.tactics import TacticRules
 from alchemiser.portfolio.plan import PlanRules
@@ -102,7 +102,14 @@ class Adoption:
         daemon.execution.work_by(prepared.ladder, prepared.tactics)
         volatility = partial(daemon.market.volatility, sessions=prepared.settings.portfolio.volatility_sessions)
         daemon.plan_with(replace(daemon.planning, rules=prepared.plan, allocations=prepared.allocations, volatility=volatility))
+        now = daemon.parts.runtime.clock.now()
+        for name, book in sorted(daemon.state.ledger.books.items()):
+            if name not in prepared.allocations and (held := book.holdings()):
+                text = (
+                    f"it is no longer in the settings, and nobody sells its {', '.join(held)}: give it the share 0 for one decision first"
+                )
+                daemon.bus.post(StrategyWarned(at=now, strategy=name, warnings=(text,)))
         for name in renewed:
             changes = ("its settings: another source, or other rules of reading",)
-            daemon.bus.post(StrategyReloaded(at=daemon.parts.runtime.clock.now(), strategy=name, changes=changes))
+            daemon.bus.post(StrategyReloaded(at=now, strategy=name, changes=changes))
         _log.info("settings_decide", strategies=list(prepared.allocations), action="the next decision is made by the new settings")

@@ -109,6 +109,8 @@ class Reload(Generic[Prepared]):
         if self._read is None:
             raise ConfigError("this daemon was not started from settings that can be read again")
         written = await self._run_aside(self._read)
+        if self.running.alpaca.has_credentials and not written.alpaca.has_credentials:
+            raise ConfigError("alpaca.key_id and alpaca.secret_key are not there any more, or one of them is not")
         settings = until_the_next_start(self.running, written)
         require_private_door(settings)
         changes = changes_between(self.running, written)

@@ -15,6 +15,7 @@ from alchemiser.domain.events import (
     SettingsNotReloaded,
     SettingsReloaded,
     StrategyReloaded,
+    StrategyWarned,
     TargetProposed,
 )
 from alchemiser.journal.reader import JournalReader
@@ -40,6 +41,7 @@ SECOND = {
         "more": {"source": "tests.simulation.rotations:HoldOne", "allocation": Decimal("0.75")},
     },
 }
+THIRD = {**SECOND, "strategies": {"more": {"source": "tests.simulation.rotations:HoldOne"}}}
 
 
 class Morning:
@@ -76,6 +78,9 @@ class Morning:
         await self.ask("the-first-token")
         await self.ask("the-first-token")
         await self.ask("the-second-token", reason="once more")
+        await clock.sleep_until(session.closes_at - timedelta(minutes=20))
+        self.written = simulated_settings(self.state, THIRD)
+        await self.ask("the-second-token")
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +104,7 @@ def test_a_mistake_changes_nothing_and_names_its_line(morning: Morning) -> None:
 
 def test_a_check_says_what_the_reload_then_does(morning: Morning) -> None:
     """The same differences; the second reload finds only what needs a start. No secret is told."""
-    (checked, first), (taken, second), _, (again, third) = morning.answers[1:]
+    (checked, first), (taken, second), _, (again, third), _ = morning.answers[1:]
 
     assert (checked, taken, again) == (200, 200, 200)
     assert first["changes"] == second["changes"]
@@ -110,7 +115,7 @@ def test_a_check_says_what_the_reload_then_does(morning: Morning) -> None:
 
 def test_the_token_is_rotated_at_once(morning: Morning) -> None:
     """The old one is refused from the reload on, the new one let in."""
-    assert [status for status, _ in morning.answers[2:]] == [200, 401, 200]
+    assert [status for status, _ in morning.answers[2:]] == [200, 401, 200, 200]
 
 
 def test_the_next_decision_is_made_by_the_new_settings(morning: Morning) -> None:
@@ -137,7 +142,7 @@ def test_the_reload_is_one_event_from_which_the_state_follows(morning: Morning) 
     state = JournaledState(lambda event: None)
     with JournalReader.open(morning.state / JOURNAL_FILE) as reader:
         hashes = {}
-        (reloaded,) = (envelope for envelope in reader.read() if isinstance(envelope.event, SettingsReloaded))
+        reloaded, last = (envelope.event for envelope in reader.read() if isinstance(envelope.event, SettingsReloaded))
         for envelope in reader.read():
             state.replay([envelope])
             hashes[envelope.sequence] = state.hash()
@@ -145,7 +150,18 @@ def test_the_reload_is_one_event_from_which_the_state_follows(morning: Morning) 
 
     assert snapshots
     assert [hashes[one.sequence] for one in snapshots] == [one.state_hash for one in snapshots]
-    assert isinstance(reloaded.event, SettingsReloaded)
-    assert reloaded.event.strategies == {"own": 0.25, "more": 0.75}
+    assert isinstance(reloaded, SettingsReloaded)
+    assert isinstance(last, SettingsReloaded)
+    assert (reloaded.strategies, last.strategies) == ({"own": 0.25, "more": 0.75}, {"more": 1.0})
     assert state.overview.started is not None
-    assert state.overview.started.strategies == {"own": 0.25, "more": 0.75}
+    assert state.overview.started.strategies == {"more": 1.0}
+
+
+def test_what_a_strategy_holds_that_was_taken_out_is_named(morning: Morning) -> None:
+    """Nobody sells it, as after a restart: an operator should know."""
+    events = [envelope.event for envelope in journal_of(morning.state)]
+
+    (warned,) = (event for event in events if isinstance(event, StrategyWarned) and "no longer in the settings" in event.warnings[0])
+
+    assert warned.strategy == "own"
+    assert "give it the share 0 for one decision first" in warned.warnings[0]

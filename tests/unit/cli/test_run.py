@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from alchemiser.cli import run as run_module
+from alchemiser.domain.errors import ConfigError
 from alchemiser.service.secrets import SecretMasker
 from alchemiser.service.settings import RunOptions, Settings
 from tests.unit.cli.conftest import Command
@@ -69,6 +70,27 @@ def test_embedded_wins_over_credentials(alchemiser: Command, monkeypatch: pytest
     alchemiser("run", "--embedded")
 
     assert ["paper", "embedded"] == [settings.alpaca.mode for settings, _ in STARTED]
+
+
+def test_a_settings_file_that_has_gone_is_not_read_as_a_wish_for_the_defaults(
+    alchemiser: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload reads the file of the start by its name, also where nobody gave it."""
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "alchemiser.toml"
+    file.write_text("[strategies.klm]\n")
+    readers: list[Callable[[], Settings]] = []
+
+    async def keeping(settings: Settings, options: RunOptions, *, read_settings: Callable[[], Settings], **told: object) -> int:
+        readers.append(read_settings)
+        return 0
+
+    monkeypatch.setattr(run_module, "load_attribute", lambda path: keeping)
+    assert alchemiser("run").code == 0
+    file.unlink()
+
+    with pytest.raises(ConfigError, match="cannot be read"):
+        readers[0]()
 
 
 def test_half_a_key_does_not_keep_the_embedded_exchange_from_being_asked_for(alchemiser: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,6 +166,19 @@ async def test_an_open_door_keeps_its_token() -> None:
     assert house.taken == []
 
 
+async def test_a_key_that_has_gone_is_a_mistake() -> None:
+    """Both halves, or one: the daemon goes on with those that it has."""
+    house = House()
+    house.reload.running = settings(alpaca__key_id="PKONE", alpaca__secret_key="the-secret", alpaca__mode="paper")
+
+    for written in (settings(alpaca__mode="paper"), settings(alpaca__mode="paper", alpaca__key_id="PKONE")):
+        house.written = written
+        with pytest.raises(ConfigError, match="are not there any more"):
+            await house.reload.ask("operator")
+
+    assert house.taken == []
+
+
 async def test_what_decisions_are_made_of_waits_for_the_end_of_a_rebalance() -> None:
     """Amid a decision its answers and its plan belong together; what else is new is taken at once."""
     house = House()
