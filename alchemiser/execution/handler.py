@@ -361,15 +361,21 @@ class ExecutionHandler:
         await self._parts.publish(intended, correlation=rebalance_id)
 
     def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-        assert self._tasks is not None, "run() owns the tasks and has not been started"
-        self._tasks.create_task(self._finished(work, name), name=name)
+        self._own(self._finished(work, name), name)
 
     def _begin_now(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Do what can be done at once, and leave the rest to a task."""
-        assert self._tasks is not None, "run() owns the tasks and has not been started"
         left = begin(work)
         if left is not None:
-            self._tasks.create_task(left, name=name)
+            self._own(left, name)
+
+    def _own(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        assert self._tasks is not None, "run() owns the tasks and has not been started"
+        try:
+            self._tasks.create_task(work, name=name)
+        except RuntimeError:  # The tasks are being ended and take no more; the next start asks what became of the order.
+            work.close()
+            raise
 
     async def _finished(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         """See a request through; when its answer comes after the bus has ended, the next start asks for it again."""

@@ -1,6 +1,7 @@
 """The execution handler: outcomes are told apart, nothing is sent twice, what cannot be read is looked up."""
 
 import asyncio
+import gc
 from collections import deque
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -35,7 +36,10 @@ from alchemiser.domain.events import (
     QuoteUpdated,
     RebalanceCompleted,
     RebalanceParked,
+    RecoveryCompleted,
     SessionClosed,
+    SessionOpened,
+    StreamConnected,
     TradingStateChanged,
 )
 from alchemiser.domain.intents import Intent, Wish
@@ -100,6 +104,30 @@ def test_an_empty_plan_completes_at_once() -> None:
 
         await floor.run(play)
         assert len(floor.of(RebalanceCompleted)) == 1
+
+    virtual(main)
+
+
+def test_a_plan_that_comes_while_the_tasks_end_leaves_no_work_half_begun() -> None:
+    """The order is intended, nothing is sent, and no coroutine is left that nobody awaits, which would be told of at any later moment."""
+    venue = ScriptedVenue()
+
+    async def main() -> None:
+        floor = Floor(venue)
+        owning = asyncio.create_task(floor.handler.run())
+        bus = asyncio.create_task(floor.bus.run())
+        await asyncio.wait([owning], timeout=1)
+        owning.cancel()
+        await asyncio.wait([owning])
+        floor.bus.post(StreamConnected(at=START, stream="orders"))
+        floor.bus.post(SessionOpened(at=START, session=SESSION))
+        await floor.bus.publish(RecoveryCompleted(at=START, events_replayed=0, fills_recovered=0, open_orders=0))
+        await floor.plan(buy())
+        await floor.bus.close(drain_seconds=5)
+        await asyncio.wait([bus])
+        gc.collect()
+        assert floor.of(OrderIntended)
+        assert venue.sent == []
 
     virtual(main)
 
