@@ -5,21 +5,19 @@ the real thing is tried.
 """
 
 import asyncio
-import logging
 import os
 import re
 import shlex
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pytest
-import structlog
 
 from alchemiser.cli.app import run as alchemiser
 from tests.component.processes import PROGRAM, daemon, environment, run
@@ -72,18 +70,6 @@ STAND_INS: Final[Mapping[str, tuple[str, str]]] = {
 """Programs that a test must not or cannot run: what is run instead, and why."""
 
 TYPED: Final = "what a person types"
-
-
-@pytest.fixture
-def _logging_as_it_was() -> Iterator[None]:
-    """Put the process's logging back: calling the command line sets it."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
 
 
 def pages_with_commands() -> set[str]:
@@ -220,7 +206,6 @@ def test_a_backup_is_made_and_put_back_as_the_page_says(
     assert alchemiser(["journal", "verify", "--state", "restored"]) == 0
 
 
-@pytest.mark.usefixtures("_logging_as_it_was")
 def test_a_symphony_is_looked_at_as_the_page_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

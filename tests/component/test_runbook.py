@@ -4,7 +4,6 @@ Most alerts are provoked on virtual time (``tests/simulation/safe_actions.py`` s
 """
 
 import json
-import logging
 import os
 import re
 import shlex
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from alchemiser.cli.app import run as alchemiser
 from tests.component.processes import PROGRAM, Daemon, daemon, environment, run
@@ -71,19 +69,6 @@ def test_a_daemon_that_needs_too_much_memory_is_restarted(tmp_path: Path) -> Non
     assert drill.carried_out == actions_of(test_a_daemon_that_needs_too_much_memory_is_restarted)
 
 
-@pytest.fixture
-def _logging_as_it_was() -> Iterator[None]:
-    """Put the process's logging back: calling the command line sets it."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
-
-
-@pytest.mark.usefixtures("_logging_as_it_was")
 def test_what_keeps_it_from_starting_is_named_and_mended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,7 +167,6 @@ def healthy_daemon(folder: Path) -> Iterator[Daemon]:
         assert running.stop() == 0
 
 
-@pytest.mark.usefixtures("_logging_as_it_was")
 def test_every_command_of_the_runbook_works_as_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
