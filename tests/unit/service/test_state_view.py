@@ -159,15 +159,9 @@ def test_executions_are_the_brokers_word_too() -> None:
     (row,) = view_of(*MORNING, asked, *DECISION, *FILLS).positions()
     assert ("SPY", 10, None, None, 10) == tuple(row[name] for name in ("symbol", "quantity", "price", "value", "broker_quantity"))
 
+    at = DECIDED_AT + timedelta(seconds=4)
     fill = Fill(
-        execution_id="x",
-        client_order_id="of-another-program",
-        venue_order_id="v",
-        symbol="SPY",
-        side=Side.BUY,
-        quantity=Decimal(4),
-        price=Decimal(100),
-        at=DECIDED_AT + timedelta(seconds=4),
+        execution_id="x", client_order_id="y", venue_order_id="v", symbol="SPY", side=Side.BUY, quantity=Decimal(4), price=Decimal(1), at=at
     )
     bought = OrderFilled(at=fill.at, fill=fill)
     broken = FillBroken(at=fill.at + timedelta(minutes=5), fill=fill, replaced_by=None, reason="bust")
@@ -175,7 +169,7 @@ def test_executions_are_the_brokers_word_too() -> None:
         view = view_of(*MORNING, asked, *DECISION, *FILLS, *events)
         (row,) = view.positions()
         assert row["broker_quantity"] == quantity
-        assert view.status()["cash"] == view.pnl()["cash"] == 2000 - quantity * 100
+        assert view.status()["cash"] == view.pnl()["cash"] == 2000 - 10 * 100 - (quantity - 10)
 
 
 def test_a_position_that_the_broker_does_not_have_is_shown() -> None:
