@@ -150,6 +150,7 @@ class Desk:
                 rules=rules.ladder,
                 epoch=EPOCH,
                 writes_ahead=False,
+                shortfall=lambda plan, orders: None,  # The notes of a run count its costs.
             )
         )
         self._awaited: asyncio.Future[Event] | None = None

@@ -229,7 +229,8 @@ class Mailbox:
                 envelope = self._take()
                 if envelope is not None:
                     await self._deliver(envelope)
-                    await breathe()
+                    if self._events or self._latest or self._rooms:
+                        await breathe()  # With nothing left it waits anyway.
                     continue
                 while self._rooms:
                     self.admit()

@@ -5,7 +5,7 @@ ever repeated blindly; an answer that cannot be read is looked up by client orde
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -56,6 +56,7 @@ from alchemiser.domain.market import Session
 from alchemiser.domain.orders import ExecutionReport, NewOrder, Order, OrderState
 from alchemiser.domain.reconciliation import UNRESOLVED, Parking
 from alchemiser.domain.runtime import Clock
+from alchemiser.domain.shortfall import Shortfall
 from alchemiser.domain.venue import Venue
 from alchemiser.execution.costs import shortfall_of
 from alchemiser.execution.gate import SubmitGate
@@ -88,7 +89,8 @@ class ExecutionParts(Struct, frozen=True):
 
     ``durable`` returns when all that was published, or what was up to an event's number, would survive a crash; ``is_durable`` says whether
     what was up to a number would. ``session`` gives the hours of a day, ``cut_off`` the last moment of it at which an order may still be
-    worked. Where nothing is made durable nothing ``writes_ahead``, which is there to save waiting for a disk.
+    worked. Where nothing is made durable nothing ``writes_ahead``, which is there to save waiting for a disk. ``shortfall`` reckons what a
+    rebalance has cost, ``None`` where nobody asks.
     """
 
     venue: Venue
@@ -106,6 +108,7 @@ class ExecutionParts(Struct, frozen=True):
     epoch: str
     tactics: TacticRules = field(default_factory=TacticRules)
     writes_ahead: bool = True
+    shortfall: Callable[[RebalancePlanned, Iterable[Order]], Shortfall | None] = shortfall_of
 
 
 class ExecutionHandler:
@@ -306,7 +309,7 @@ class ExecutionHandler:
         key = run.plan.rebalance_id
         open_ends = [f"{outcome.symbol}: {outcome.reason}" for outcome in outcomes if outcome.state != "filled"]
         reason = reason or "; ".join(open_ends)
-        shortfall = shortfall_of(run.plan, self._parts.orders)
+        shortfall = self._parts.shortfall(run.plan, self._parts.orders)
         event: Event = RebalanceCompleted(at=now, rebalance_id=key, outcomes=outcomes, shortfall=shortfall)
         if reason:
             event = RebalanceParked(at=now, rebalance_id=key, reason=reason, outcomes=outcomes, shortfall=shortfall)
@@ -326,13 +329,11 @@ class ExecutionHandler:
     async def _carry_out(self, command: Command, rebalance_id: str) -> None:
         match command:
             case Submit(order=order):
-                await self._intend(command, rebalance_id)
+                intended = await self._intend(command, rebalance_id)
                 ahead = self._written_ahead.pop(order.client_order_id, None) if command.is_prepared else None
                 name = f"submit {order.client_order_id}"
-                if ahead is None:
-                    self._spawn(partial(self._submit, order), name)
-                else:
-                    self._begin_now(self._finished(partial(self._submit_prepared, order, ahead), name), name)
+                self._begin_now(self._finished(partial(self._submit, order, intended if ahead is None else ahead), name), name)
+                if ahead is not None:
                     self._spawn(self._flush, "flush behind an order")
             case Replace(client_order_id=key, submit=Submit(order=order) as submit):
                 await self._intend(submit, rebalance_id, replaces=key)
@@ -344,7 +345,8 @@ class ExecutionHandler:
             case LookAtAccount():
                 self._spawn(self._look_at_account, "look at the account")
 
-    async def _intend(self, submit: Submit, rebalance_id: str, replaces: str | None = None) -> None:
+    async def _intend(self, submit: Submit, rebalance_id: str, replaces: str | None = None) -> int:
+        """Publish that an order will leave, and return the number of that event."""
         intended = OrderIntended(
             at=self._parts.clock.now(),
             rebalance_id=rebalance_id,
@@ -358,7 +360,7 @@ class ExecutionHandler:
             replaces=replaces,
             is_prepared=submit.is_prepared,
         )
-        await self._parts.publish(intended, correlation=rebalance_id)
+        return (await self._parts.publish(intended, correlation=rebalance_id)).sequence
 
     def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         self._own(self._finished(work, name), name)
@@ -384,19 +386,15 @@ class ExecutionHandler:
         except BusClosed:
             _log.warning("answer_after_the_end", request=name)
 
-    async def _submit(self, order: NewOrder) -> None:
-        """Send an order when its intention is durable."""
-        await self._place(order, partial(self._parts.venue.submit, order, after=self._parts.durable))
+    async def _submit(self, order: NewOrder, tells: int) -> None:
+        """Send an order when the event of that number is durable, which tells of it, and the one that opened the gate.
 
-    async def _submit_prepared(self, order: NewOrder, ahead: int) -> None:
-        """Send an order when the event of that number is durable, which tells of it ahead, and the one that opened the gate.
-
-        What came after them becomes durable while the order travels. Mostly they have long been, a connection is at hand, and the order
-        leaves before this is awaited for the first time.
+        What came after them becomes durable while the order travels. Where it was written ahead they have mostly long been, a connection is
+        at hand, and the order leaves before this is awaited for the first time.
         """
 
         async def send() -> ExecutionReport:
-            needed = max(ahead, self._parts.gate.opened_by)
+            needed = max(tells, self._parts.gate.opened_by)
             if self._parts.is_durable(needed):
                 report = await self._parts.venue.submit_now(order)
                 if report is not None:

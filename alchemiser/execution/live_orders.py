@@ -86,7 +86,7 @@ def _move(run: RunState, work: Work, move: Move, now: datetime, *, is_open: bool
     if isinstance(wanted, Send) and stands_as_wanted(current, wanted):
         if wanted.rung != current.rung:
             current.rung, work.stage_since = wanted.rung, now
-        work.wake = now + timedelta(seconds=run.rules.minimum_repeg_seconds)
+        work.wake = now + run.repeg_time
         return
     if is_open and isinstance(wanted, Send) and _may_replace(run, work, current, wanted, now):
         work.stage_since = now

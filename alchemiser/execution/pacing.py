@@ -40,12 +40,12 @@ class RebalanceRun(RunState):
     @property
     def is_ended(self) -> bool:
         """Whether every intent has ended."""
-        return all(work.stage is Stage.ENDED for work in self.works.values())
+        return not self.under_way
 
     def next_due(self, now: datetime) -> datetime | None:
         """Return when :meth:`advance` has something to do even if nothing happens before; ``None`` when the run has ended."""
         soon = now + self.repeg_time
-        due = min((self._due(work, soon) for work in self.works.values() if work.stage is not Stage.ENDED), default=None)
+        due = min([self._due(work, soon) for work in self.under_way.values()], default=None)
         return None if due is None else max(due, now + SHORTEST_PAUSE)  # Never at once: what could be done at this moment has been done.
 
     def resume(self, orders: Iterable[Order], now: datetime) -> None:
@@ -144,12 +144,12 @@ class RebalanceRun(RunState):
 
     def steps(self, now: datetime, gate_reasons: dict[str, str]) -> Iterator[Command]:
         """Yield what :meth:`advance` returns, one by one: the first may be carried out before the next is reckoned."""
-        for work in self.works.values():
+        for work in list(self.under_way.values()):
             is_quiet = work.quiet_until is not None and now < work.quiet_until
             if work.stage in _LIVE_STAGES and not is_quiet:
                 yield from watch(self, work, now, is_open=not gate_reasons)
         yield from release(self, now, "; ".join(gate_reasons.values()))
-        refused = [work for work in self.works.values() if work.needs_look]
+        refused = [work for work in self.under_way.values() if work.needs_look]
         for work in refused:
             work.needs_look = False
         if refused:
@@ -169,7 +169,7 @@ class RebalanceRun(RunState):
         end_if_over(self, offered, now)
         if offered.stage is not Stage.WAITING:
             return []
-        for work in self.works.values():
+        for work in self.under_way.values():
             if work is offered:
                 break
             if work.stage is Stage.WAITING and waits_for_cash(work):

@@ -5,7 +5,7 @@ to the cash there is.
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -25,7 +25,7 @@ _NO_CASH = "the cash it needs has not landed"
 def release(run: RunState, now: datetime, gate_reason: str) -> Iterator[Command]:
     """Send what may go now, in the order of the plan, and end what has nothing more to wait for."""
     is_cash_awaited = False
-    for work in run.works.values():
+    for work in list(run.under_way.values()):
         if work.stage is not Stage.WAITING:
             continue
         end_if_over(run, work, now)
@@ -89,7 +89,7 @@ def _send(run: RunState, work: Work, now: datetime) -> Command | None:
         if is_beyond_collar(wanted, work.intent, quote, run.rules):
             work.reason = f"the limit {wanted.limit_price} is outside the price collar around {quote.bid} x {quote.ask}"
             return None
-        wanted = replace(wanted, quantity=bounded_quantity(wanted, work.intent, quote, run.rules))
+        wanted = _of(bounded_quantity(wanted, work.intent, quote, run.rules), wanted)
     if run.orders_left <= 0:
         run.end(work, f"the session has had its {run.rules.max_orders_per_session} orders")
         return None
@@ -97,10 +97,16 @@ def _send(run: RunState, work: Work, now: datetime) -> Command | None:
         quantity = _payable(run, work, wanted, quote)
         if quantity is None:
             return None
-        wanted = replace(wanted, quantity=quantity)
+        wanted = _of(quantity, wanted)
     prepared = work.prepared
     submit = run.next_submit(work, wanted, quote)
-    return _sent(run, work, replace(submit, is_prepared=is_covered(submit.order, prepared)), now)
+    if is_covered(submit.order, prepared):
+        submit = replace(submit, is_prepared=True)
+    return _sent(run, work, submit, now)
+
+
+def _of(quantity: Decimal, wanted: Send) -> Send:
+    return wanted if quantity == wanted.quantity else replace(wanted, quantity=quantity)
 
 
 def _wanted(run: RunState, work: Work, now: datetime, quote: Quote | str) -> Send | None:
@@ -140,7 +146,7 @@ def _affordable(run: RunState, work: Work, wanted: Send, quote: Quote | str) -> 
     price, free = dearest_price(wanted.limit_price, work.intent, quote, run.rules), run.free_cash()
     if wanted.quantity * price <= free:
         return wanted.quantity
-    if any(other.intent.side is Side.SELL and other.stage is not Stage.ENDED for other in run.works.values()):
+    if any(other.intent.side is Side.SELL for other in run.under_way.values()):
         return None
     whole = not work.intent.is_fractionable or wanted.time_in_force is TimeInForce.CLS
     return truncate_shares(max(free, ZERO) / price, whole=whole)
@@ -150,6 +156,6 @@ def _sent(run: RunState, work: Work, submit: Submit, now: datetime) -> Submit:
     work.live = {submit.order.client_order_id: LiveOrder(submit.order, submit.dearest, submit.rung)}
     work.last, work.resend = submit, False
     work.stage, work.stage_since, work.reason = Stage.WORKING, now, None
-    work.wake = now + timedelta(seconds=run.rules.minimum_repeg_seconds)
+    work.wake = now + run.repeg_time
     work.rung_since = work.rung_since or now
     return submit

@@ -15,7 +15,7 @@ from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import NewOrder, Order, Side
 from alchemiser.execution.bounds import dearest_price
-from alchemiser.execution.decisions import Send, Situation, Standing
+from alchemiser.execution.decisions import Send, Situation, Standing, Tactic
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.tactics import AUCTIONS, TacticRules, alternative, make, name_for
 from alchemiser.execution.work import Stage, Submit, Work
@@ -37,8 +37,9 @@ def _unknown(client_order_id: str) -> Order | None:
 class RunState:
     """One rebalance in progress.
 
-    ``orders_before`` is how many orders the session has had already; ``why_parked`` says why nothing of a symbol is sent;
-    ``order_of`` gives what is known of an order, ``None`` for nothing.
+    ``works`` are its intents by their ids, in the order of the plan, ``under_way`` those of them that have not ended. ``orders_before`` is
+    how many orders the session has had already; ``why_parked`` says why nothing of a symbol is sent; ``order_of`` gives what is known of
+    an order, ``None`` for nothing. An order stands at least for ``repeg_time`` before it follows the market.
     """
 
     plan: RebalancePlanned
@@ -54,7 +55,9 @@ class RunState:
     order_of: Callable[[str], Order | None] = _unknown
     cash: Decimal = field(init=False)
     works: dict[str, Work] = field(init=False)
+    under_way: dict[str, Work] = field(init=False)
     buys: tuple[Work, ...] = field(init=False)
+    repeg_time: timedelta = field(init=False)
     orders_left: int = field(init=False)
     stop_reason: str | None = None
     close_reason: str | None = None
@@ -63,7 +66,9 @@ class RunState:
         """Prepare the intents in the order of the plan: sells first, then buys by drift."""
         self.cash = self.plan.cash
         self.orders_left = self.rules.max_orders_per_session - self.orders_before
-        self.works = {intent.intent_id: self._new_work(intent) for intent in self.plan.intents}
+        self.repeg_time = timedelta(seconds=self.rules.minimum_repeg_seconds)
+        self.works = self._new_works()
+        self.under_way = dict(self.works)
         self.buys = tuple(work for work in self.works.values() if work.intent.side is Side.BUY)
         if sum((work.intent.quantity * work.intent.reference_price for work in self.buys), ZERO) <= self.cash:
             return
@@ -108,6 +113,7 @@ class RunState:
     def end(self, work: Work, reason: str | None) -> None:
         """End an intent; without a reason it is filled."""
         work.stage, work.reason, work.needs_look = Stage.ENDED, reason, False
+        self.under_way.pop(work.intent.intent_id, None)
 
     def free_cash(self) -> Decimal:
         """Return the dollars that no live buy may still take."""
@@ -120,11 +126,6 @@ class RunState:
             if work.live or work.resend:
                 total += work.reserved
         return total
-
-    @property
-    def repeg_time(self) -> timedelta:
-        """How long an order stands at least before it follows the market."""
-        return timedelta(seconds=self.rules.minimum_repeg_seconds)
 
     def quote_of(self, work: Work, now: datetime) -> Quote | str:
         """Return the usable quote of an intent's symbol, or why there is none."""
@@ -148,10 +149,16 @@ class RunState:
             live=None if current is None else Standing(current.order, work.stage_since or now, current.rung, work.rung_since or now),
         )
 
-    def _new_work(self, intent: Intent) -> Work:
-        tactic = make(name_for(intent, self.tactics), self.tactics, self.rules)
-        begins = self.started_at
-        if intent.side is Side.BUY and any(other.side is Side.SELL for other in self.plan.intents):
-            # Waiting for the cash of the sells is not working: a buy has its full time after theirs.
-            begins += timedelta(seconds=self.rules.order_deadline_seconds)
-        return Work(intent=intent, tactic=tactic, deadline=tactic.deadline(self.plan.at, begins, self.cut_off, self.session))
+    def _new_works(self) -> dict[str, Work]:
+        tactics: dict[str, Tactic] = {}
+        # Waiting for the cash of the sells is not working: beside them a buy has its full time after theirs.
+        has_sells = any(intent.side is Side.SELL for intent in self.plan.intents)
+        buying_begins = self.started_at + timedelta(seconds=self.rules.order_deadline_seconds) if has_sells else self.started_at
+        works: dict[str, Work] = {}
+        for intent in self.plan.intents:
+            name = name_for(intent, self.tactics)
+            tactic = tactics.get(name) or tactics.setdefault(name, make(name, self.tactics, self.rules))
+            begins = buying_begins if intent.side is Side.BUY else self.started_at
+            deadline = tactic.deadline(self.plan.at, begins, self.cut_off, self.session)
+            works[intent.intent_id] = Work(intent=intent, tactic=tactic, deadline=deadline)
+        return works

@@ -5,6 +5,7 @@ It is kept as changes by day, so that a fact that is heard of late, or taken bac
 
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import takewhile
 from typing import Final
 
 import msgspec
@@ -30,20 +31,15 @@ class Dollars(msgspec.Struct):
 
 
 class History(msgspec.Struct):
-    """``moves`` are changes of shares by symbol, strategy and day, ``trades`` the dollars traded by day and strategy."""
+    """``moves`` are changes of shares by symbol, strategy and day, oldest first; ``trades`` the dollars traded by day and strategy."""
 
     moves: dict[str, dict[str, dict[str, Decimal]]] = {}
     trades: dict[str, dict[str, Dollars]] = {}
 
     def traded(self, strategy: str, symbol: str, at: datetime, quantity: Decimal, price: Decimal) -> None:
         """Take in a trade: signed shares, dollars per share."""
-        day = (at - _BEHIND).date().isoformat()
-        by_strategy = self.moves.get(symbol)
-        days = None if by_strategy is None else by_strategy.get(strategy)
-        if days is None:
-            self.moved(strategy, symbol, day, quantity)
-        else:
-            days[day] = days[day] + quantity if day in days else quantity
+        day = day_of(at)
+        self.moved(strategy, symbol, day, quantity)
         dollars = quantity * price
         self._turned_over(strategy, day, -dollars if quantity < 0 else dollars, is_sale=quantity < 0)
 
@@ -55,8 +51,18 @@ class History(msgspec.Struct):
 
     def moved(self, strategy: str, symbol: str, day: str, quantity: Decimal) -> None:
         """Take in that a strategy's shares changed on a day."""
-        days = self.moves.setdefault(symbol, {}).setdefault(strategy, {})
-        days[day] = days.get(day, ZERO) + quantity
+        by_strategy = self.moves.get(symbol)
+        if by_strategy is None:
+            by_strategy = self.moves[symbol] = {}
+        days = by_strategy.get(strategy)
+        if days is None:
+            by_strategy[strategy] = {day: quantity}
+        elif day in days:
+            days[day] += quantity
+        elif day > next(reversed(days)):
+            days[day] = quantity
+        else:  # It was heard of late. The oldest stand first.
+            by_strategy[strategy] = dict(sorted({**days, day: quantity}.items()))
 
     def renamed(self, old: str, new: str) -> None:
         """Keep what is known of a symbol under its new name."""
@@ -124,9 +130,8 @@ def begins(day: date) -> datetime:
 
 
 def _summed_up(days: dict[str, Decimal], oldest: str) -> dict[str, Decimal]:
-    # Mostly nothing has become old since yesterday, and to see that is cheaper than to make the same again.
-    if [day for day in days if day < oldest] in ([], [_BEFORE_ALL]):
-        return days
-    before = sum((quantity for day, quantity in days.items() if day < oldest), ZERO)
-    recent = {day: quantity for day, quantity in days.items() if day >= oldest}
-    return {_BEFORE_ALL: before, **recent} if before else recent
+    old = list(takewhile(oldest.__gt__, days))
+    if old in ([], [_BEFORE_ALL]):
+        return days  # As mostly: nothing has become old since yesterday.
+    before = sum((days.pop(day) for day in old), ZERO)
+    return {_BEFORE_ALL: before, **days} if before else days
