@@ -21,7 +21,7 @@ class Alarm:
         """Move the deadline; one that has passed rings at once."""
         if when != self._when:
             self._when = when
-            if when is not None and self._sleeps_until is not None and when > self._sleeps_until:
+            if self._sleeps_until is not None and (when is None or when > self._sleeps_until):
                 return  # It wakes before that and sleeps on; deadlines move with every event, and mostly they move away.
             if self._wait is not None and not self._wait.expired():
                 # The wait is ended as if it had timed out, and begins anew with the new deadline.

@@ -267,7 +267,9 @@ def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | N
         known = (*known, fill.execution_id)
         standing = (*standing, Execution(fill.execution_id, fill.quantity, fill.price))
 
-    cumulative = sum((one.quantity for one in standing), ZERO)
+    cumulative, value = order.cumulative_quantity, order.filled_value
+    if standing is not order.executions:
+        cumulative, value = sum([one.quantity for one in standing], ZERO), sum([one.quantity * one.price for one in standing], ZERO)
     reported, corrected_at = _reported(order, report, cumulative)
     state = _state_after(order, report, cumulative)
     return (
@@ -277,7 +279,7 @@ def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | N
             venue_order_id=order.venue_order_id or report.venue_order_id,
             venue_status=_status_after(order, report),
             cumulative_quantity=cumulative,
-            filled_value=sum((one.quantity * one.price for one in standing), ZERO),
+            filled_value=value,
             execution_ids=known,
             executions=standing,
             reported_quantity=reported,

@@ -68,7 +68,8 @@ class TradingScopes(msgspec.Struct):
 
     def own(self, scope: str) -> Restriction | None:
         """Return the strictest restriction of the account or a strategy by itself."""
-        return max(self.by_scope.get(scope, {}).values(), key=_strictness, default=None)
+        places = self.by_scope.get(scope)
+        return max(places.values(), key=_strictness) if places else None
 
     def strategies(self) -> dict[str, Restriction]:
         """Return the strictest restriction of each strategy that has one of its own, by name in order."""
@@ -81,6 +82,8 @@ class TradingScopes(msgspec.Struct):
         A sale of what the strategies hold lowers risk: only a halt of the account denies it. A pause denies nothing, for it may be over
         before the deadline of the plan is; until then nothing leaves.
         """
+        if not self.by_scope:
+            return None
         account = self.account
         if account is not None and (account.state == HALTED or (account.state == REDUCING and side is Side.BUY)):
             return account.words()
@@ -95,6 +98,8 @@ class TradingScopes(msgspec.Struct):
 
         A halt of a strategy ends whatever it takes part in, but for a sale of everything, which somebody ordered all the same.
         """
+        if not self.by_scope:
+            return None
         account = self.account
         if account is not None and account.state == REDUCING and side is Side.BUY:
             return account.words()

@@ -450,7 +450,10 @@ class ExecutionHandler:
                 await self._publish(OrderOutcomeUnknown, key, reason=str(error))
                 await self._look_up(key)
             else:
-                await self._parts.publish(ExecutionReported(at=self._parts.clock.now(), report=report))
+                known = self._parts.orders.get(key)
+                if known is None or not known.is_terminal or report.cumulative_quantity > known.cumulative_quantity:
+                    # Otherwise the stream has told of its end already.
+                    await self._parts.publish(ExecutionReported(at=self._parts.clock.now(), report=report))
 
     async def _cancel(self, key: str, reason: str) -> None:
         order = self._parts.orders.get(key)

@@ -289,7 +289,8 @@ class OrderStates(Remembering):
             self._fills.pop(broken.execution_id, None)
             self._announce(taken)
         if fill is not None:
-            fill = msgspec.structs.replace(fill, client_order_id=order.client_order_id)
+            if fill.client_order_id != order.client_order_id:
+                fill = msgspec.structs.replace(fill, client_order_id=order.client_order_id)
             event = OrderFilled(at=fill.at, fill=fill)
             self._unannounced[fill.execution_id] = event
             self._fills[fill.execution_id] = fill

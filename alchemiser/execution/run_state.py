@@ -10,7 +10,6 @@ from decimal import Decimal
 
 from alchemiser.domain.events import RebalancePlanned
 from alchemiser.domain.ids import client_order_id
-from alchemiser.domain.intents import Intent
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import NewOrder, Order, Side

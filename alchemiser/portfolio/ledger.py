@@ -330,7 +330,9 @@ class Ledger(Remembering):
     def _split(self, fill: Fill) -> dict[str, Decimal]:
         """Return who gets how much: what stands in the place of a corrected execution goes first to who had that."""
         waiting = self._waiting.get(self._orders[fill.client_order_id].intent, {})
-        had = {name: min(quantity, waiting.get(name, ZERO)) for name, quantity in self._instead.get(fill.execution_id, {}).items()}
+        if fill.execution_id not in self._instead:
+            return split_fill(fill.quantity, waiting)
+        had = {name: min(quantity, waiting.get(name, ZERO)) for name, quantity in self._instead[fill.execution_id].items()}
         again = min(fill.quantity, sum(had.values(), ZERO))
         parts = split_fill(again, had)
         left = {name: quantity - parts.get(name, ZERO) for name, quantity in waiting.items()}

@@ -7,6 +7,7 @@ were sold, and then the market took back the purchase they came from. The next p
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -208,15 +209,15 @@ def _rescaled(lots: Lots, deed: Reshaping) -> tuple[Lots, Decimal]:
 
 def quantity_of(lots: Lots) -> Decimal:
     """Return the shares of some lots."""
-    return sum((lot.quantity for lot in lots), ZERO)
+    return sum([lot.quantity for lot in lots], ZERO)
 
 
 def cost_of(lots: Lots) -> Decimal:
     """Return what the shares of some lots cost, in dollars."""
-    return sum((lot.cost for lot in lots), ZERO)
+    return sum([lot.cost for lot in lots], ZERO)
 
 
-class Book(msgspec.Struct, kw_only=True):
+class Book(msgspec.Struct, kw_only=True, dict=True):
     """What one strategy holds and has earned, in dollars.
 
     ``lots`` maps a symbol to its lots, oldest first; ``cash_flow`` is the sum of all that came in and went out; ``realised`` is what sales
@@ -228,9 +229,17 @@ class Book(msgspec.Struct, kw_only=True):
     realised: Decimal = ZERO
     income: Decimal = ZERO
 
+    @cached_property
+    def _counted(self) -> dict[str, Decimal]:
+        """The shares by symbol that were asked for since they changed last: much more often than they change. Not remembered."""
+        return {}
+
     def quantity(self, symbol: str) -> Decimal:
         """Return the shares of a symbol in this book."""
-        return quantity_of(self.lots.get(symbol, ()))
+        counted = self._counted.get(symbol)
+        if counted is None:
+            counted = self._counted[symbol] = quantity_of(self.lots.get(symbol, ()))
+        return counted
 
     def holdings(self) -> dict[str, Decimal]:
         """Return the shares of every symbol in this book, by symbol in order."""
@@ -253,6 +262,7 @@ class Book(msgspec.Struct, kw_only=True):
             self.lots[symbol] = lots
         else:
             self.lots.pop(symbol, None)
+        self._counted.pop(symbol, None)
         self.cash_flow += cash
         self.realised += realised
 

@@ -160,6 +160,8 @@ def _reduced(
     wishes: dict[str, dict[str, Decimal]], equity: Decimal, request: PlanRequest
 ) -> tuple[dict[str, dict[str, Decimal]], tuple[Adjustment, ...]]:
     """Return the wishes with each target of a reducing strategy capped at what it holds; shares that it owes it may still buy back."""
+    if not request.reducing:
+        return wishes, ()
     allowed: dict[str, dict[str, Decimal]] = {}
     cut: dict[str, dict[str, Decimal]] = {}
     for symbol, by in wishes.items():
@@ -186,8 +188,10 @@ def _slowed(
     Turnover is what would be bought and sold after netting, as a share of equity. What is crossed inside the account does not count.
     """
     at_most = request.rules.constraints.turnover_at_most
+    if at_most is None or not equity:
+        return wishes, ()
     traded = sum((abs(sum(by.values(), ZERO)) * request.prices[symbol] for symbol, by in sorted(wishes.items())), ZERO)
-    if at_most is None or not equity or traded <= from_float(at_most) * equity:
+    if traded <= from_float(at_most) * equity:
         return wishes, ()
     factor = from_float(at_most) * equity / traded
     slower: dict[str, dict[str, Decimal]] = {}
@@ -212,7 +216,8 @@ def _wishes(request: PlanRequest, capital: Mapping[str, Decimal]) -> tuple[dict[
         held, own = request.books.get(name, {}), capital[name]
         bands: dict[float, Decimal] = {}
         for symbol in sorted({*weights, *held}):
-            weight, current = from_float(weights.get(symbol, 0.0), decimals=12), held.get(symbol, ZERO)
+            weight = from_float(weights[symbol], decimals=12) if symbol in weights else ZERO
+            current = held.get(symbol, ZERO)
             if symbol not in obstacles:
                 obstacles[symbol] = _unplannable(symbol, request)
             obstacle = obstacles[symbol]
@@ -225,11 +230,13 @@ def _wishes(request: PlanRequest, capital: Mapping[str, Decimal]) -> tuple[dict[
             wish = target - current
             if not wish:
                 continue
-            width = request.rules.band.half_width(float(weight), request.half_spreads.get(symbol))
-            if width not in bands:
-                bands[width] = from_float(width, decimals=12) * own
-            if not (target and current and abs(wish) * price < bands[width]):
-                wishes.setdefault(symbol, {})[name] = wish
+            if target and current:
+                width = request.rules.band.half_width(float(weight), request.half_spreads.get(symbol))
+                if width not in bands:
+                    bands[width] = from_float(width, decimals=12) * own
+                if abs(wish) * price < bands[width]:
+                    continue
+            wishes.setdefault(symbol, {})[name] = wish
     return wishes, denials
 
 
@@ -250,6 +257,8 @@ def _unplannable(symbol: str, request: PlanRequest) -> OrderDenied | None:
 
 def _cross(symbol: str, wishes: Mapping[str, Decimal], request: PlanRequest) -> tuple[list[Crossing], dict[str, Decimal]]:
     """Match sellers with buyers inside the account; return the crossings and what is left to be traded outside."""
+    if len(wishes) == 1:
+        return [], dict(wishes)
     left = {name: wishes[name] for name in sorted(wishes)}
     crossings: list[Crossing] = []
     sellers, buyers = deque(name for name in left if left[name] < 0), deque(name for name in left if left[name] > 0)

@@ -94,10 +94,11 @@ async def plan_decision(
 ) -> RebalancePlanned:
     """Return the plan that follows from a decision. Raises ``OrderDenied`` and ``VenueError`` when none can be made."""
     books = {name: book.holdings() for name, book in parts.ledger.books.items()}
-    symbols = sorted({symbol for weights in decision.targets.values() for symbol in weights or {}} | set(parts.ledger.holdings()))
+    symbols = sorted({symbol for of_one in (*decision.targets.values(), *books.values()) for symbol in of_one or ()})
     assets = await parts.assets(symbols)
     now = parts.clock.now()
-    prices = _prices(parts, symbols, decision, positions, now)
+    mids = {symbol: mid for symbol in symbols if (mid := parts.mids(symbol, now)) is not None}
+    prices = _prices(symbols, mids, decision, positions, parts.price_decimals)
     held_back = _held_back(parts, decision, books, prices)
     request = PlanRequest(
         at=now,
@@ -115,7 +116,7 @@ async def plan_decision(
         half_spreads={symbol: half for symbol in symbols if (half := parts.half_spreads(symbol, now)) is not None},
         reducing={name: reason for name in decision.targets if (reason := parts.trading.reduces(name)) is not None},
     )
-    fresh = frozenset(symbol for symbol in symbols if symbol in decision.prices or parts.mids(symbol, now) is not None)
+    fresh = frozenset([symbol for symbol in symbols if symbol in decision.prices or symbol in mids])
     plan = plan_rebalance(request, parts.check(now, account, positions, assets, fresh), parts.volatility)
     return msgspec.structs.replace(plan, is_flatten=True) if decision.is_flatten else plan
 
@@ -145,14 +146,14 @@ def _held_back(
 
 
 def _prices(
-    parts: PortfolioParts, symbols: Sequence[str], decision: Decision, positions: Sequence[BrokerPosition], now: datetime
+    symbols: Sequence[str], mids: Mapping[str, float], decision: Decision, positions: Sequence[BrokerPosition], decimals: int
 ) -> dict[str, Decimal]:
     """Return the mid of each symbol; where no quote is usable, the price of the decision, then the broker's."""
     at_broker = {position.symbol: position.current_price for position in positions}
     prices: dict[str, Decimal] = {}
     for symbol in symbols:
-        mid = parts.mids(symbol, now) or decision.prices.get(symbol)
-        price = from_float(mid, decimals=parts.price_decimals) if mid else at_broker.get(symbol)
+        mid = mids.get(symbol) or decision.prices.get(symbol)
+        price = from_float(mid, decimals=decimals) if mid else at_broker.get(symbol)
         if price:
             prices[symbol] = price
     return prices

@@ -144,7 +144,8 @@ class Shelf(msgspec.Struct, kw_only=True):
     def rename(self, old: str, new: str, at: datetime) -> None:
         """Keep all that is known of the shares of one symbol, lots and trails, under another."""
         for strategy, book in self.books.items():
-            lots = tuple(msgspec.structs.replace(lot, symbol=new) for lot in book.lots.pop(old, ()))
+            lots = tuple(msgspec.structs.replace(lot, symbol=new) for lot in book.lots.get(old, ()))
+            book.change(old, ())
             there = book.lots.get(new, ())
             trails = self.trails.get(strategy, {})
             moved = trails.pop(old, None)

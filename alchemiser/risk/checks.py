@@ -102,32 +102,20 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """One intent, the circumstances, the limits, and the equity in dollars that weights are shares of."""
+    """One intent, the circumstances, the limits, and the equity in dollars that weights are shares of.
+
+    What most checks ask for is worked out once: ``notional`` are the dollars that would be traded at the price of the decision, ``asset``
+    is what the broker says of the symbol, when it was asked.
+    """
 
     intent: Intent
     now: Circumstances
     limits: RiskLimits
     equity: Decimal
-
-    @property
-    def symbol(self) -> str:
-        """The symbol of the intent."""
-        return self.intent.symbol
-
-    @property
-    def is_buy(self) -> bool:
-        """Whether shares are to be bought."""
-        return self.intent.side is Side.BUY
-
-    @property
-    def notional(self) -> Decimal:
-        """The dollars that would be traded at the price of the decision."""
-        return self.intent.quantity * self.intent.reference_price
-
-    @property
-    def asset(self) -> Asset | None:
-        """What the broker says of the symbol, when it was asked."""
-        return self.now.assets.get(self.symbol) if self.now.assets is not None else None
+    symbol: str
+    is_buy: bool
+    notional: Decimal
+    asset: Asset | None
 
 
 class PreTradeCheck(msgspec.Struct, frozen=True):
@@ -166,8 +154,7 @@ def _not_tradable(ask: Question) -> str | None:
 
 
 def _not_fractionable(ask: Question) -> str | None:
-    is_broken = ask.intent.quantity != ask.intent.quantity.to_integral_value()
-    if ask.asset is None or ask.asset.is_fractionable or not is_broken:
+    if ask.asset is None or ask.asset.is_fractionable or ask.intent.quantity == ask.intent.quantity.to_integral_value():
         return None
     return f"{ask.intent.quantity} {ask.symbol} is no whole number, and the broker trades no fractions of it"
 
@@ -246,8 +233,10 @@ def _daily_notional(ask: Question) -> str | None:
 
 def _position_weight(ask: Question) -> str | None:
     most = ask.limits.maximum_position_weight
+    if not ask.is_buy or most is None:
+        return None
     value = (ask.now.holding(ask.symbol) + ask.intent.quantity) * ask.intent.reference_price
-    if not ask.is_buy or most is None or value <= most * ask.equity:
+    if value <= most * ask.equity:
         return None
     return f"{ask.symbol} would be worth {value:.2f}, above {most} of the equity of {ask.equity:.2f}"
 
@@ -310,7 +299,9 @@ CHECKS: tuple[PreTradeCheck, ...] = (
 
 def check_intent(intent: Intent, equity: Decimal, *, now: Circumstances, limits: RiskLimits) -> OrderDenied | None:
     """Return why an intent may not be sent, by the first check that refuses it, or ``None``."""
-    asked = Question(intent, now, limits, equity)
+    symbol, notional = intent.symbol, intent.quantity * intent.reference_price
+    asset = None if now.assets is None else now.assets.get(symbol)
+    asked = Question(intent, now, limits, equity, symbol, intent.side is Side.BUY, notional, asset)
     for check in CHECKS:
         refusal = check.refuses(asked)
         if refusal is not None:

@@ -108,13 +108,14 @@ class PreTrade:
             wanted = order.request
             open_sides[wanted.symbol] = open_sides.get(wanted.symbol, frozenset()) | {wanted.side}
         of_today = [order for order in orders if session is not None and order.intended_at >= session.opens_at]
+        has_collar = self._limits.price_collar_bps is not None  # Without it nobody asks for mids.
         circumstances = Circumstances(
             at=now,
             held=self._ledger.holdings(),
             free={position.symbol: position.available_quantity for position in positions},
             assets=assets,
             fresh=fresh,
-            mids={symbol: from_float(mid) for symbol in sorted(assets) if (mid := self._mids(symbol, now)) is not None},
+            mids={symbol: from_float(mid) for symbol in sorted(assets) if has_collar and (mid := self._mids(symbol, now)) is not None},
             halted=frozenset(self._quotes.halted_symbols),
             parked={symbol: parking.reason for symbol, parking in self._parked.by_symbol.items()},
             open_sides=open_sides,
