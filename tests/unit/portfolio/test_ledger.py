@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alchemiser.bus.envelope import Envelope
@@ -225,6 +225,7 @@ def test_other_events_change_nothing() -> None:
     assert before == tape.state()
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_replay_gives_the_same_books_and_the_sum_is_the_account(data: st.DataObject) -> None:
     """Random rebalances with random partial fills: strategies add up to the account, and a replay repeats every byte."""
