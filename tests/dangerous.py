@@ -41,6 +41,10 @@ DANGEROUS: Mapping[str, Sequence[str]] = {
         f"{UNIT}/execution/test_ahead.py",
     ),
     "execution/reconciliation.py": ("tests/reconciliation/test_kernels.py",),
+    "journal/archive.py": (f"{UNIT}/journal/test_archive.py", f"{UNIT}/journal/test_compaction.py"),
+    "journal/compaction.py": (f"{UNIT}/journal/test_compaction.py",),
+    "journal/format.py": (f"{UNIT}/journal/test_format.py", f"{UNIT}/journal/test_journal.py"),
+    "journal/log.py": (f"{UNIT}/journal/test_log.py",),
     "journal/reader.py": (
         f"{UNIT}/journal/test_journal.py",
         f"{UNIT}/journal/test_verify.py",

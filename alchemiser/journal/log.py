@@ -55,12 +55,10 @@ class Log:
         """Lengthen the file and return by how much; nothing where the disk has no room left, which a commit will find out if it matters."""
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return 0
-        try:
-            return os.pwrite(descriptor, bytes(ROOM_BYTES), end)
+            try:
+                return os.pwrite(descriptor, bytes(ROOM_BYTES), end)
+            finally:
+                os.close(descriptor)
         except OSError:
             self._has_room = False
             return 0
-        finally:
-            os.close(descriptor)
