@@ -74,6 +74,10 @@ SAFE_ACTIONS: Final[Mapping[str, tuple[tuple[str, str | None], ...]]] = {
     "AlchemiserLedgerDiffers": (
         ("`alchemiser reconcile`.", AROUND),
         ("Shares that no strategy owns are left alone; a symbol that stays different is parked.", AROUND),
+        (
+            "Cash that differs and that you can explain is [booked by hand](reconciliation.md#cash-that-a-person-explains).",
+            AROUND,
+        ),
         ("Do not restart in the hope that it goes away: it does not.", None),
     ),
     "AlchemiserSymbolParked": (("Compare with the broker's page; then `alchemiser reconcile --clear SYMBOL`.", AROUND),),

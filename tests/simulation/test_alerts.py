@@ -109,25 +109,38 @@ class BadDay(Drill):
         self.is_gone("AlchemiserTradingRestricted", "AlchemiserStrategyFailed", "AlchemiserRebalanceParked")
 
     async def hand(self) -> None:
-        """Somebody sells by hand what a strategy holds, and buys it back at the same price: it is compared, and cleared by hand."""
+        """Somebody sells by hand what a strategy holds, and buys it back a dollar dearer: it is compared, cleared, its cash booked."""
         symbol = max((await self.ask("positions"))["positions"], key=lambda row: float(row["quantity"]))["symbol"]
-        quote = {"symbol": symbol, "bid": 100.0, "bid_size": 100, "ask": 100.0, "ask_size": 100}
-        await self.http.post(f"{EXCHANGE}/_exchange/quote", json=quote, raise_for_status=True)
+        await self.quote(symbol, 100.0)
         await self.by_hand("sell", symbol)
         await self.tell("reconcile")
         await self.until("16:28")
         self.stands("AlchemiserLedgerDiffers", "AlchemiserSymbolParked")
         assert set((await self.ask("status"))["parked"]) == {symbol}
         self.does("AlchemiserLedgerDiffers", "Shares that no strategy owns are left alone; a symbol that stays different is parked.")
+        await self.quote(symbol, 101.0)
         await self.by_hand("buy", symbol)
         await self.tell("reconcile", clear=[symbol])
         assert (await self.ask("status"))["parked"] == {}
         self.does("AlchemiserSymbolParked", "Compare with the broker's page; then `alchemiser reconcile --clear SYMBOL`.")
         await self.tell("reconcile")
+        (difference,) = (await self.ask("status"))["ledger"]["differences"]
+        assert "cash" in difference
+        await self.tell("reconcile", accept_cash="-3.00", reason="sold and bought again by hand")
+        self.does(
+            "AlchemiserLedgerDiffers",
+            "Cash that differs and that you can explain is [booked by hand](reconciliation.md#cash-that-a-person-explains).",
+        )
+        await self.tell("reconcile")
         assert (await self.ask("status"))["ledger"]["differences"] == []
         self.does("AlchemiserLedgerDiffers", "`alchemiser reconcile`.")
         await self.until("16:40")
         self.is_gone("AlchemiserLedgerDiffers", "AlchemiserSymbolParked")
+
+    async def quote(self, symbol: str, price: float) -> None:
+        """Have everybody trade a symbol at one price."""
+        quote = {"symbol": symbol, "bid": price, "bid_size": 100, "ask": price, "ask_size": 100}
+        await self.http.post(f"{EXCHANGE}/_exchange/quote", json=quote, raise_for_status=True)
 
     async def venue(self) -> None:
         """The broker's API answers badly for ten minutes."""
