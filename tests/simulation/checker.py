@@ -35,6 +35,12 @@ GRACE_SECONDS = 60.0
 IN_TRANSIT_SECONDS = 0.05
 """How long a request may be on its way while the gate closes behind it."""
 
+CASH_TO_SPARE = Decimal("1.1")
+"""So many times what an intent costs at its reference price pays for it whatever the market does meanwhile."""
+
+CASH_KEPT = Decimal("0.05")
+"""What part of the opening cash may be kept in reserve, or be in doubt."""
+
 OPEN_AT_EXCHANGE = frozenset({"new", "accepted", "pending_new", "partially_filled", "pending_cancel", "pending_replace", "held"})
 
 
@@ -226,7 +232,7 @@ def _what_arrives_is_on_the_disk(record: Record) -> Iterator[str]:
         wanted = body.get("symbol"), body.get("side"), Decimal(body["qty"])
         as_intended = [row.event["order"] for row in arrival.written if row.kind == "OrderIntended" and not row.event.get("is_presumed")]
         ahead = [row for row in arrival.written if row.kind == "OrderPrepared" and row.event["client_order_id"] == key]
-        if any(row.kind == "OrderUnprepared" for row in arrival.written):
+        if arrival.written and arrival.written[-1].kind == "OrderUnprepared":  # A later start may write it ahead anew: it was never sent.
             yield f"{key} arrived although it was withdrawn"
         bodies = [(order["symbol"], order["side"], Decimal(order["quantity"])) for order in as_intended if order["client_order_id"] == key]
         if arrival.method == "PATCH":
@@ -259,6 +265,20 @@ def _nothing_is_sent_while_the_gate_is_closed(record: Record) -> Iterator[str]:
         session = next((one for one in record.sessions if one.opens_at <= at <= one.closes_at), None)
         if session is None or at > session.closes_at - CUT_OFF_BEFORE_CLOSE + slack:
             yield f"{post['body']['client_order_id']} was sent at {at}, outside of the session or after its cut-off"
+
+
+def _a_gap_closes_after_a_comparison(record: Record) -> Iterator[str]:
+    """What a gap or a restart hid is asked for and applied before either is said to be over, and on a connection that still stands."""
+    asks = has_compared = False
+    for row in record.journal:
+        if row.kind in ("DaemonStarted", "GapOpened") or (row.kind == "StreamLost" and row.event["stream"] == "orders"):
+            asks = has_compared = False
+        elif row.kind == "ReconciliationStarted":
+            asks = True
+        elif row.kind == "Reconciled":
+            has_compared = asks
+        elif row.kind in ("GapClosed", "RecoveryCompleted") and not has_compared:
+            yield f"event {row.sequence}: {row.kind} at {row.at}, and nothing had been compared since it began"
 
 
 def _is_of_a_kill(body: dict[str, Any]) -> bool:
@@ -339,6 +359,29 @@ def _books_equal_the_exchange(record: Record) -> Iterator[str]:
     compared = record.of("LedgerCompared")
     if compared and compared[-1].event["differences"]:
         yield f"the daemon itself ends with differences: {compared[-1].event['differences']}"
+
+
+def _no_cash_is_forgotten(record: Record) -> Iterator[str]:
+    """An intent that was given up for want of cash really lacked it: nobody holds cash back for an order that is no more."""
+    sides = {order["id"]: order["side"] for order in record.orders}
+    wanted = {
+        (row.event["rebalance_id"], intent["intent_id"]): intent for row in record.of("RebalancePlanned") for intent in row.event["intents"]
+    }
+    for row in (*record.of("RebalanceCompleted"), *record.of("RebalanceParked")):
+        cash = Decimal(record.opening_cash) + sum(
+            (Decimal(one["net_amount"]) for one in record.changes if _time(one["created_at"]) <= row.at), ZERO
+        )
+        for one in record.activities:
+            if _time(one["transaction_time"]) <= row.at:
+                cash -= (1 if sides[one["order_id"]] == "buy" else -1) * Decimal(one["qty"]) * Decimal(one["price"])
+        lacked, needed = [], ZERO  # What others of the same rebalance could not buy either may have been kept for them.
+        for outcome in row.event["outcomes"]:
+            intent = wanted.get((row.event["rebalance_id"], outcome["intent_id"]))
+            if intent is not None and intent["side"] == "buy":
+                needed += (Decimal(intent["quantity"]) - Decimal(outcome["filled_quantity"])) * Decimal(intent["reference_price"])
+                lacked += [outcome["intent_id"]] if "cash that was left" in (outcome["reason"] or "") else []
+        if lacked and cash > needed * CASH_TO_SPARE + Decimal(record.opening_cash) * CASH_KEPT:
+            yield f"{', '.join(lacked)} of {row.event['rebalance_id']} lacked cash: {needed} would have done, there were {cash}"
 
 
 def _every_order_ends(record: Record) -> Iterator[str]:
@@ -435,9 +478,11 @@ RULES: tuple[Rule, ...] = (
     _what_arrives_is_on_the_disk,
     _what_was_durable_is_there,
     _nothing_is_sent_while_the_gate_is_closed,
+    _a_gap_closes_after_a_comparison,
     _buys_stay_within_cash,
     _no_strategy_sells_what_it_does_not_hold,
     _books_equal_the_exchange,
+    _no_cash_is_forgotten,
     _every_order_ends,
     _every_rebalance_ends_in_time,
     _an_ended_rebalance_has_no_live_order,

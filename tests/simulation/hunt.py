@@ -24,6 +24,9 @@ LINE_FOR_PLANT = {
     "missing_fsync": "power failure",
     "generous_preparation": "flush that takes five seconds",
     "forgotten_preparation": "kill -9 as an order has left at once",
+    "half_of_a_cancel": "partial fill, then cancel",
+    "one_of_an_instant": "two events with one time stamp",
+    "ready_too_soon": "kill -9",
     "missed_cut_off": "halted symbol",
 }
 """The line of the menu that brings a bug to light which takes something rare."""

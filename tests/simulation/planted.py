@@ -15,9 +15,9 @@ import msgspec
 
 from alchemiser.alpaca.venue import AlpacaVenue
 from alchemiser.domain.errors import OutcomeUnknown
-from alchemiser.domain.events import OrderNotFound
+from alchemiser.domain.events import OrderNotFound, Reconciled
 from alchemiser.domain.money import ONE, ZERO
-from alchemiser.domain.orders import apply_report
+from alchemiser.domain.orders import OrderState, apply_report
 from alchemiser.execution import ahead, order_states, release
 from alchemiser.execution.gaps import GapKeeper
 from alchemiser.execution.gate import SubmitGate
@@ -184,6 +184,65 @@ def deaf_recovery() -> Iterator[None]:
 
 
 @contextmanager
+def hasty_recovery() -> Iterator[None]:
+    """A gap, or a restart, is said to be over before what it hid has been asked for."""
+    closed, recover = GapKeeper._closed, GapKeeper._recover
+
+    async def hasty(keeper: GapKeeper, reason: str) -> int:
+        await closed(keeper, 0)
+        return await recover(keeper, reason)
+
+    with patch.object(GapKeeper, "_recover", hasty):
+        yield
+
+
+@contextmanager
+def half_of_a_cancel() -> Iterator[None]:
+    """What an order had filled is forgotten when it is cancelled: its rest is sent as if it were all."""
+    ended = RebalanceRun.on_end
+
+    def forgetful(run: RebalanceRun, order: Any, now: Any) -> None:
+        work = run._work_of(order.client_order_id)
+        if work is not None and order.state in (OrderState.CANCELLED, OrderState.REPLACED):
+            work.filled_quantity -= order.cumulative_quantity
+        ended(run, order, now)
+
+    with patch.object(RebalanceRun, "on_end", forgetful):
+        yield
+
+
+@contextmanager
+def one_of_an_instant() -> Iterator[None]:
+    """Of two executions with one time stamp the second is taken for the first again."""
+    last: dict[str, Any] = {}
+
+    def careless(order: Any, report: Any) -> Any:
+        changed, fill = apply_report(order, report)
+        if fill is not None and last.get("at") == fill.at and last.get("id") != fill.execution_id:
+            return order, None
+        if fill is not None:
+            last.update(at=fill.at, id=fill.execution_id)
+        return changed, fill
+
+    with patch.object(order_states, "apply_report", careless):
+        yield
+
+
+@contextmanager
+def ready_too_soon() -> Iterator[None]:
+    """The gate opens with the comparison, an event before recovery is complete."""
+    apply = SubmitGate._apply
+
+    def early(gate: SubmitGate, event: Any) -> None:
+        apply(gate, event)
+        if isinstance(event, Reconciled):
+            gate._reasons.pop("recovery", None)
+
+    with patch.object(SubmitGate, "_apply", early):
+        yield
+
+
+@contextmanager
 def missed_cut_off() -> Iterator[None]:
     """The cut-off of the session is taken for that of the next day, by the pacing and by the gate that is behind it."""
     cut_off, begin = Daemon._cut_off_on, SubmitGate.__init__
@@ -215,6 +274,10 @@ PLANTED: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
         forgotten_preparation,
         amnesia,
         deaf_recovery,
+        hasty_recovery,
+        half_of_a_cancel,
+        one_of_an_instant,
+        ready_too_soon,
         missed_cut_off,
     )
 }

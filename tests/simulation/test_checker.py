@@ -158,9 +158,18 @@ SPOILED: dict[str, Spoil] = {
         record, record.journal[-1], kind="JournalTailDropped", event={"promised_event": 7, "reason": "gone"}
     ),
     "nothing_is_sent_while_the_gate_is_closed": lambda record: posted_again(record, at="2025-01-02T12:00:00Z"),
+    "a_gap_closes_after_a_comparison": lambda record: rows_without(record, "Reconciled"),
     "buys_stay_within_cash": lambda record: replace(record, opening_cash="50000"),
     "no_strategy_sells_what_it_does_not_hold": of_sells,
     "books_equal_the_exchange": lambda record: replace(record, account={**record.account, "cash": "1.00"}),
+    "no_cash_is_forgotten": lambda record: replace(
+        rows_changed(
+            record,
+            "RebalanceCompleted",
+            lambda event: event["outcomes"][0].update(reason="the cash that was left is less than the smallest order"),
+        ),
+        opening_cash="300000",
+    ),
     "every_order_ends": lambda record: order_changed(record, status="new"),
     "every_rebalance_ends_in_time": lambda record: moved(record, "RebalanceCompleted", 600.0),
     "an_ended_rebalance_has_no_live_order": late,
@@ -223,6 +232,25 @@ def test_what_is_on_the_disk_covers_what_arrives_and_nothing_else(
     row = replace(sound.journal[0], kind=kind, event=event)
     arrived = replace(sound, arrivals=(Arrival(method, BODY, (row,)),))
     assert is_fine is not any("what_arrives_is_on_the_disk" in found for found in broken_rules(arrived))
+
+
+def test_what_was_withdrawn_may_be_written_ahead_anew(sound: Record) -> None:
+    """A start after a crash takes the same id again, which was never sent; what was withdrawn last may not arrive."""
+    ahead, gone = (replace(sound.journal[0], kind=kind, event=AHEAD) for kind in ("OrderPrepared", "OrderUnprepared"))
+
+    for written, is_fine in (((ahead, gone, ahead), True), ((ahead, gone), False)):
+        arrived = replace(sound, arrivals=(Arrival("POST", BODY, written),))
+        assert is_fine is not any("what_arrives_is_on_the_disk" in found for found in broken_rules(arrived))
+
+
+def test_a_gate_that_seems_to_open_before_a_death_by_a_wrong_clock_is_open(sound: Record) -> None:
+    """Deaths are told in true time: one just after an opening by a clock that is late was that of the daemon before."""
+    opened = next(row.at for row in sound.journal if row.kind == "SessionOpened")
+    before = replace(sound.lives[0], ended=opened + timedelta(seconds=1), was_killed=True)
+    found = broken_rules(replace(sound, lives=(before, *sound.lives), clock_error_seconds=2.0))
+    assert not any("nothing_is_sent_while_the_gate_is_closed" in one for one in found)
+    found = broken_rules(replace(sound, lives=(before, *sound.lives)))
+    assert any("nothing_is_sent_while_the_gate_is_closed" in one for one in found)
 
 
 def test_the_disk_is_looked_at_whenever_an_order_arrives(sound: Record) -> None:
