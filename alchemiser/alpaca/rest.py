@@ -317,6 +317,8 @@ class _Sent:
 
 def _broken(request: Request, error: Exception, sent: _Sent) -> VenueError:
     reason = str(error) or type(error).__name__
+    if isinstance(error, aiohttp.ClientConnectorError):  # Its own text shows an object of the TLS library.
+        reason = f"cannot connect to {error.host}:{error.port}: {error.strerror or type(error.os_error).__name__}"
     if sent.is_out:
         return unproven(request.subject, f"the connection broke: {reason}")
     return VenueUnavailable(f"{request.what}: the venue cannot be reached ({reason}); nothing was sent")

@@ -39,6 +39,7 @@ from alchemiser.market.calendar import TradingCalendar, new_york_date
 from alchemiser.market.store.store import BarStore, needs_pyarrow
 from alchemiser.service.flush_speed import measure_flush
 from alchemiser.service.http_address import split_address
+from alchemiser.service.messenger import addresses
 from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.roster import broker_remarks, load_roster
 from alchemiser.service.safety import require_live_agreement, require_private_door
@@ -87,6 +88,7 @@ async def check_up(loaded: LoadedSettings, clock: Clock) -> list[Finding]:
         ("state", lambda: _state(settings.service.state)),
         ("journal", lambda: _journal(settings.service.state)),
         ("door", lambda: _door(settings)),
+        ("notifications", lambda: _notifications(settings)),
     )
     for name, check in local:
         findings += _guarded(name, check)
@@ -104,7 +106,7 @@ def _secrets(loaded: LoadedSettings) -> Iterator[Finding]:
     settings = loaded.settings
     if loaded.file is not None and loaded.file.stat().st_mode & stat.S_IWOTH:
         yield _warning("settings", f"{loaded.file} may be written by everybody, and it says what is traded", f"chmod 600 {loaded.file}")
-    for key in ("alpaca.key_id", "alpaca.secret_key", "service.token"):
+    for key in ("alpaca.key_id", "alpaca.secret_key", "service.token", "notifications.urls"):
         place = loaded.places[key]
         path = _file_of(place)
         if path is not None and path.is_file() and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
@@ -135,6 +137,12 @@ def _agreement(settings: Settings) -> Iterator[Finding]:
         yield _ok("agreement", "live trading: mode and account number are set; --live must be given as well")
     else:
         yield _ok("agreement", f"mode is {settings.alpaca.mode}: no real money")
+
+
+def _notifications(settings: Settings) -> Iterator[Finding]:
+    """Look at the addresses as a start would; nothing is sent, which is what ``alchemiser notify`` is for."""
+    if found := addresses(settings.notifications):
+        yield _ok("notifications", f"{len(found)} can be read; alchemiser notify sends a message to each")
 
 
 def _strategies(settings: Settings) -> Iterator[Finding]:

@@ -446,3 +446,24 @@ async def test_the_door_may_be_taken(place: Path) -> None:
     assert [f"door: 127.0.0.1:{port} is taken by another process"] == texts(strange, "problem")
     assert f"door: a daemon is running there already: process {os.getpid()} at http://127.0.0.1:{port}" in texts(ours, "ok")
     assert ["door"] == [finding.check for finding in died if finding.verdict == "problem"]
+
+
+async def test_addresses_that_would_stop_a_start_are_a_problem() -> None:
+    """The exit code is that of the start; the address, which holds a password, is not shown."""
+    url = "nonsense://user:hunter2-hunter2@host"
+    findings = await findings_of({"ALCHEMISER_NOTIFICATIONS__URLS": f'["{url}"]'})
+
+    (problem,) = [finding for finding in findings if finding.verdict == "problem"]
+    assert (problem.check, problem.exit_code) == ("notifications", 3)
+    assert "number 1 (nonsense://...) is not an address that apprise knows" in problem.text
+    assert "hunter2" not in problem.text
+
+
+async def test_addresses_in_the_settings_file_are_a_warning(place: Path) -> None:
+    """They hold passwords like any other secret."""
+    (place / "alchemiser.toml").write_text('[notifications]\nurls = ["json://127.0.0.1:9/"]\n')
+
+    findings = await findings_of({})
+
+    assert "secrets: notifications.urls stands in the settings file" in texts(findings, "warning")
+    assert "notifications: 1 can be read; alchemiser notify sends a message to each" in texts(findings, "ok")
