@@ -37,6 +37,9 @@ STALE_AFTER_MINUTES = 120
 class Drill:
     """The operator and the monitoring beside a daemon; times are minutes since the first midnight."""
 
+    clock: VirtualClock
+    http: aiohttp.ClientSession
+
     def __init__(self) -> None:
         self.series: dict[str, dict[int, float]] = defaultdict(dict)
         self.asked: list[tuple[str, int, bool]] = []
