@@ -103,9 +103,13 @@ class ActivityLog:
         """Append a row."""
         self._all.append(activity)
         self._rows.recent.append(activity)
-        if len(self._rows.recent) == SEGMENT:
-            self._rows.sealed.append(seal(self._rows.recent))
-            self._rows.recent = []
+
+    def complete_state(self) -> None:
+        """Bring the state up to what a snapshot needs: old rows sealed, a segment at a time. Where nobody saves it, nothing is."""
+        rows = self._rows
+        while len(rows.recent) >= SEGMENT:
+            rows.sealed.append(seal(rows.recent[:SEGMENT]))
+            rows.recent = rows.recent[SEGMENT:]
 
     def page(self, wanted: ActivityFilter) -> list[dict[str, Any]]:
         """Return one page of rows. Raises ``ApiError`` for a token that is no row's id."""

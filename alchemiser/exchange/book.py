@@ -6,6 +6,7 @@ A level remembers how much of it our orders have taken; the next quote brings fr
 
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 
 import msgspec
 
@@ -127,4 +128,10 @@ class Book(msgspec.Struct):
 def _level(price: float, size: float, decimals: int) -> Level | None:
     if not price > 0 or not size > 0:
         return None
-    return Level(price=from_float(price, decimals=decimals), size=from_float(size))
+    return Level(price=from_float(price, decimals=decimals), size=_shares(size))
+
+
+@lru_cache(maxsize=1_024)
+def _shares(size: float) -> Decimal:
+    """Return a displayed size exactly; the same round lots are displayed again and again."""
+    return from_float(size)

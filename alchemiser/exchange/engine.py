@@ -397,6 +397,7 @@ class Exchange:
     def snapshot(self) -> bytes:
         """Return the complete state, the random generator's included."""
         self._blotter.complete_state()
+        self._log.complete_state()
         return encode_state(self._state, self._random)
 
     def changes(self) -> StateChanges:
@@ -404,6 +405,7 @@ class Exchange:
 
         ``parts.joined`` makes of all the bytes that :meth:`snapshot` gives.
         """
+        self._log.complete_state()
         return self._parts.changes(*self._blotter.take_changes())
 
     @classmethod
