@@ -95,6 +95,11 @@ class EventMarket:
             self._marks[symbol] = marks
         return marks
 
+    @property
+    def moves(self) -> bool:
+        """Whether prices move along paths, which not every symbol has on every session."""
+        return self._live is not None
+
     async def prepare(self, symbols: Sequence[str], rebalance_id: str) -> Panel:
         """Return the panel as it is seen on the session of the decision."""
         return Sight(self, self.place)
@@ -196,8 +201,14 @@ class Sight:
         return self.panel.closes(symbol, self._seen(place))
 
     def prices(self, symbols: Iterable[str], place: int) -> dict[str, float]:
-        """Return the price in the market of each symbol that has a close at that session."""
-        found = self.panel.prices(symbols, self._seen(place))
+        """Return the price in the market of each symbol that has a close at that session, where the market may lack it.
+
+        At a price of the open or the close it never does: every symbol that has had a close has a quote, which a plan prefers.
+        """
+        place = self._seen(place)
+        if not self._market.moves:
+            return {}
+        found = self.panel.prices(symbols, place)
         return {symbol: price * self._market.unit(symbol) for symbol, price in found.items()}
 
     def version_of(self, symbols: Iterable[str]) -> str:
