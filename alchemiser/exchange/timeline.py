@@ -4,7 +4,7 @@ The exchange's calendar comes in as a function from a date to its session; nothi
 played, begins on the evening before a trading day and belongs to that day.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -81,7 +81,7 @@ class Timeline:
         self._sessions = sessions
         self._overnight = overnight
         self._days = lru_cache(maxsize=_DAYS_REMEMBERED)(self._trading_day)
-        self._settlements = lru_cache(maxsize=_DAYS_REMEMBERED)(self._day_after)
+        self._days_after = lru_cache(maxsize=_DAYS_REMEMBERED)(self._day_after)
         self._settles: tuple[datetime, date | None] | None = None
         self._for_orders: dict[tuple[bool, bool], tuple[datetime, datetime, TradingDay]] = {}
 
@@ -103,20 +103,11 @@ class Timeline:
             overnight_opens_at=local_time(on - timedelta(days=1), _OVERNIGHT_OPENS) if self._overnight else None,
         )
 
-    def days_from(self, at: datetime) -> Iterator[TradingDay]:
-        """Yield trading days from the New York date of ``at`` on; ends where the calendar has a hole longer than any break."""
-        on = at.astimezone(NEW_YORK).date()
-        last_found = on
-        while on - last_found < _LONGEST_BREAK:
-            day = self.trading_day(on)
-            if day is not None:
-                last_found = on
-                yield day
-            on += timedelta(days=1)
-
     def day_ending_after(self, at: datetime) -> TradingDay | None:
         """Return the trading day whose after-hours session is not over, or ``None`` when the calendar ends."""
-        return next((day for day in self.days_from(at) if day.after_hours_close_at > at), None)
+        today = at.astimezone(NEW_YORK).date()
+        day = self.trading_day(today)
+        return day if day is not None and day.after_hours_close_at > at else self._days_after(today)
 
     def phase(self, at: datetime) -> Phase:
         """Return the phase of the market at a time."""
@@ -135,7 +126,10 @@ class Timeline:
                 return day.after_hours_close_at
             return day.opens_at if time_in_force == "opg" else day.closes_at
 
-        found = next((day for day in self.days_from(at) if ends_at(day) > at), None)
+        today = at.astimezone(NEW_YORK).date()
+        found = self.trading_day(today)
+        if found is None or ends_at(found) <= at:
+            found = self._days_after(today)
         if found is not None:
             self._for_orders[kind] = at, ends_at(found), found
         return found
@@ -150,10 +144,14 @@ class Timeline:
         if known is None or known[0] != at:
             local = at.astimezone(NEW_YORK)
             today = local.date() if local.time() < _OVERNIGHT_OPENS else self._trade_date(at)
-            known = self._settles = at, self._settlements(today)
+            settles = self._days_after(today)
+            known = self._settles = at, None if settles is None else settles.on
         return known[1]
 
-    def _day_after(self, today: date) -> date | None:
-        """Return the first trading day after a date."""
-        later = (today + timedelta(days=days) for days in range(1, _LONGEST_BREAK.days))
-        return next((on for on in later if self.trading_day(on) is not None), None)
+    def _day_after(self, today: date) -> TradingDay | None:
+        """Return the first trading day after a date, ``None`` where the calendar has a hole longer than any break."""
+        for days in range(1, _LONGEST_BREAK.days):
+            day = self.trading_day(today + timedelta(days=days))
+            if day is not None:
+                return day
+        return None
