@@ -29,13 +29,12 @@ from alchemiser.domain.runtime import Clock
 from alchemiser.journal.journal import Journal
 from alchemiser.market.calendar import TradingCalendar, new_york_date
 from alchemiser.service.account_lock import lock_directory, take_account_lock
-from alchemiser.service.answers import Answers
+from alchemiser.service.beside import Beside
 from alchemiser.service.clock import WallClock
 from alchemiser.service.collector import spare_the_living
 from alchemiser.service.daemon import Daemon, DaemonParts
 from alchemiser.service.deferred import load
 from alchemiser.service.http import open_door
-from alchemiser.service.http_address import split_address
 from alchemiser.service.kill_switch import KillSwitch, KillSwitchParts
 from alchemiser.service.messenger import addresses
 from alchemiser.service.metrics import DaemonMetrics
@@ -44,7 +43,7 @@ from alchemiser.service.recovery import recover
 from alchemiser.service.reload import reloading_on_hangup
 from alchemiser.service.roster import load_roster, untradable_symbols, wanted_strategies, without_unknown_symbols
 from alchemiser.service.runtime import SeededRuntime
-from alchemiser.service.safety import is_loopback, require_live_agreement
+from alchemiser.service.safety import require_live_agreement
 from alchemiser.service.secrets import SecretMasker
 from alchemiser.service.settings import RunOptions, Settings
 from alchemiser.service.state import JournaledState
@@ -255,7 +254,9 @@ async def _trade(
             market_seconds=settings.market.silence_seconds,
         )
         daemon.bus.subscribe_inline("stream watch", StreamWatch.listens_to, watch)
-        daemon.adoption.beside.append(partial(_take_beside, settings, connection, watch, daemon.answers, surroundings))
+        daemon.adoption.beside.append(
+            Beside(settings, credentials=connection.credentials, watch=watch, feed=daemon.answers.feed, log_by=surroundings.log_by)
+        )
         streams: list[Callable[[], Awaitable[None]]] = [orders.run, quotes.run, watch.run]
         if isinstance(connection.credentials, RenewableCredentials):
             streams.append(partial(_follow_key, connection.credentials, (orders, quotes)))
@@ -336,19 +337,6 @@ def _renewable(connection: Connection, clock: Clock, surroundings: Surroundings,
         return found
 
     return replace(connection, credentials=RenewableCredentials(connection.credentials, read_key, clock=clock))
-
-
-def _take_beside(
-    started: Settings, connection: Connection, watch: StreamWatch, answers: Answers, surroundings: Surroundings, settings: Settings
-) -> None:
-    """Take new settings where the daemon itself does not reach: the key, the patience with streams, who listens at the door, the log."""
-    alpaca = settings.alpaca
-    if isinstance(connection.credentials, RenewableCredentials) and alpaca.key_id is not None and alpaca.secret_key is not None:
-        connection.credentials.take(Credentials(key_id=alpaca.key_id, secret_key=alpaca.secret_key))
-    watch.be_patient(order_seconds=settings.execution.order_silence_seconds, market_seconds=settings.market.silence_seconds)
-    if not is_loopback(split_address(started.service.http)[0]):
-        answers.feed.close()  # Whoever listens has shown a token, perhaps the old one; he may come again with the new one.
-    surroundings.log_by(settings)
 
 
 async def _follow_key(credentials: RenewableCredentials, streams: Sequence[OrderStream | MarketStream]) -> None:
