@@ -7,7 +7,7 @@ waits for the end of a rebalance that is under way, and what only a start can ch
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -141,7 +141,10 @@ class Reload(Generic[Prepared]):
 
 
 def changes_between(running: Settings, written: Settings) -> tuple[SettingChange, ...]:
-    """Return what differs, each with when it takes effect. A table that came or went whole is told by its values."""
+    """Return what differs, each with when it takes effect. A table that came or went whole is told by its values.
+
+    Shares that nobody has written are told too: one strategy more makes those of the others smaller.
+    """
     found = []
     for one in differences(running, written):
         effect = takes_effect(one.key)
@@ -149,7 +152,16 @@ def changes_between(running: Settings, written: Settings) -> tuple[SettingChange
             key=one.key, before=_text(one.before), after=_text(one.after), takes_effect=effect.when.value, because=effect.because
         )
         found.append(change)
-    return tuple(found)
+    return (*found, *_unwritten_shares(running, written, {change.key for change in found}))
+
+
+def _unwritten_shares(running: Settings, written: Settings, told: Collection[str]) -> Iterator[SettingChange]:
+    before, after = running.allocations(), written.allocations()
+    for name in dict.fromkeys((*before, *after)):
+        key = f"strategies.{name}.allocation"
+        one, other = (None if share is None else f"{share:.6g}" for share in (before.get(name), after.get(name)))
+        if one != other and key not in told:
+            yield SettingChange(key=key, before=one, after=other, takes_effect=takes_effect(key).when.value)
 
 
 def _text(value: Any) -> str | None:

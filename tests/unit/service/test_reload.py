@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from alchemiser.domain.errors import ConfigError, NotReady, StrategyError, Venue
 from alchemiser.domain.events import DecisionDue, Event, RebalanceParked, SettingsNotReloaded, SettingsReloaded
 from alchemiser.domain.setting_change import SettingChange, in_words
 from alchemiser.service.clock import VirtualClock
-from alchemiser.service.reload import Reload, reloading_on_hangup
+from alchemiser.service.reload import Reload, changes_between, reloading_on_hangup
 from alchemiser.service.settings import Settings
 from alchemiser.service.settings_load import load_settings
 from alchemiser.strategies.aside import Done
@@ -92,6 +93,8 @@ async def test_new_settings_are_taken_at_one_event() -> None:
         "strategies.tecl.volatility: holdings -> nothing, at the next decision",
         "strategies.klm.on_missing: nothing -> stop, at the next decision",
         "strategies.klm.volatility: nothing -> holdings, at the next decision",
+        "strategies.tecl.allocation: 1 -> nothing, at the next decision",
+        "strategies.klm.allocation: nothing -> 1, at the next decision",
     ]
     assert house.taken == ["at once 7.0", "decisions 7.0"]
     (event,) = house.events
@@ -229,6 +232,27 @@ async def test_a_hangup_asks_and_what_is_wrong_ends_nothing() -> None:
 
     with reloading_on_hangup(ask, enabled=False):
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+
+
+def test_shares_that_nobody_has_written_are_told() -> None:
+    """One strategy more halves that of the other; shares that are written are told as they are written, once."""
+    one, both = settings(strategies={"tecl": {}}), settings(strategies={"tecl": {}, "klm": {}})
+    written = settings(strategies={"tecl": {"allocation": Decimal("0.6")}, "klm": {"allocation": Decimal("0.4")}})
+
+    def shares(before: Settings, after: Settings) -> list[str]:
+        return [in_words(change) for change in changes_between(before, after) if change.key.endswith("allocation")]
+
+    assert shares(one, both) == [
+        "strategies.tecl.allocation: 1 -> 0.5, at the next decision",
+        "strategies.klm.allocation: nothing -> 0.5, at the next decision",
+    ]
+    assert shares(both, written) == [
+        "strategies.tecl.allocation: nothing -> 0.6, at the next decision",
+        "strategies.klm.allocation: nothing -> 0.4, at the next decision",
+    ]
+    assert shares(one, settings(strategies={"tecl": {"allocation": Decimal(1)}})) == [
+        "strategies.tecl.allocation: nothing -> 1, at the next decision"
+    ]
 
 
 def test_a_secret_is_never_told() -> None:
