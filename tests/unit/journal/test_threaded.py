@@ -8,18 +8,21 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
+from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import DataError, JournalFailed
-from alchemiser.journal import threaded
+from alchemiser.domain.events import CancelRequested
+from alchemiser.journal import promptness, threaded
+from alchemiser.journal.format import Row, Snapshot
 from alchemiser.journal.journal import Journal
 from alchemiser.journal.reader import JournalReader
 from alchemiser.journal.store import Store
-from tests.unit.journal.scenes import filled, lost, open_journal, snapshot
+from tests.unit.journal.scenes import ORDER, START, filled, lost, open_journal, snapshot
 
 
 @pytest.fixture
@@ -60,6 +63,64 @@ async def test_events_that_nobody_waits_for_are_committed_soon(path: Path) -> No
         await committed.wait()
 
         assert 2 == journal.durable_sequence
+
+
+async def test_what_a_request_follows_from_does_not_linger(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk is slow it is committed when the turn of the loop has ended, before anybody has begun to wait for it."""
+    monkeypatch.setattr(promptness, "QUICK_SECONDS", -1.0)
+    committed = asyncio.Event()
+    with open_journal(path, threaded=True, linger_seconds=3600.0, on_commit=lambda *_: committed.set()) as journal:
+        filled(journal, [1])
+        await journal.durable(1)
+        committed.clear()
+        for sequence in (2, 3):
+            journal.append(Envelope(sequence, CancelRequested(at=START, client_order_id=ORDER, reason="x"), 0.0))
+            await committed.wait()
+            committed.clear()
+
+        assert journal.durable_sequence == 3
+
+
+async def test_who_waits_for_more_than_a_commit_brought_waits_for_the_next(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit wakes those alone whose events were in it."""
+    is_writing, goes_on = threading.Event(), threading.Event()
+
+    class GatedStore(Store):
+        def commit(self, rows: Sequence[Row], snapshots: Sequence[Snapshot]) -> None:
+            is_writing.set()
+            goes_on.wait()
+            super().commit(rows, snapshots)
+
+    monkeypatch.setattr("alchemiser.journal.journal.Store", GatedStore)
+    told: list[int] = []
+
+    async def wait_for(sequence: int) -> None:
+        await journal.durable(sequence)
+        told.append(sequence)
+        assert journal.durable_sequence >= sequence
+
+    with filled(open_journal(path, threaded=True), [1]) as journal:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(wait_for(1), name="waits for the first commit")
+            await asyncio.to_thread(is_writing.wait)
+            filled(journal, [2])
+            second = group.create_task(wait_for(2), name="waits for the second commit")
+            await asyncio.wait([second], timeout=0)
+            goes_on.set()
+
+        assert told == [1, 2]
+        assert journal.statistics().commits == 2
+
+
+async def test_a_publisher_that_gave_up_is_passed_over(path: Path) -> None:
+    """The next one gets the room."""
+    with Journal.open(path, new_epoch=lambda: "abc123", linger_seconds=60.0, backlog=1) as journal:
+        filled(journal, [1])
+        waiting = [asyncio.create_task(journal.room(), name=f"publisher {number}") for number in range(2)]
+        await asyncio.wait(waiting, timeout=0)
+        waiting[0].cancel()
+        await asyncio.wait(waiting)
+        assert [one.cancelled() for one in waiting] == [True, False]
 
 
 async def test_the_log_is_checkpointed_when_idle(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,6 +289,7 @@ import asyncio, sys
 from pathlib import Path
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import StreamLost
+from alchemiser.journal.format import Row, Snapshot
 from alchemiser.journal.journal import Journal
 from datetime import UTC, datetime
 
