@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.simulation.campaign import scenario_of
 from tests.simulation.faults import Scenario
 from tests.simulation.kept import Case, keep, kept_cases
 from tests.simulation.planted import double_apply
-from tests.simulation.runner import outcome_of, outcomes
+from tests.simulation.runner import TurnsOnTheSpot, outcome_of, outcomes, time_limit
 from tests.simulation.shrink import simpler, smallest
 
 ROOT = Path(__file__).parents[2]
@@ -146,6 +147,15 @@ def test_a_run_that_raises_is_a_broken_outcome() -> None:
     (outcome,) = outcomes([("impossible", impossible)])
     assert outcome.rules == ("run",)
     assert "no such fault" in outcome.story
+
+
+def test_a_run_that_turns_on_the_spot_is_ended() -> None:
+    """By the time of a processor that it has used: one that shares a busy machine takes longer, and is not at fault."""
+    began = time.process_time()
+    with pytest.raises(TurnsOnTheSpot), time_limit(0.1):
+        while time.process_time() < began + 60:
+            pass
+    assert time.process_time() < began + 60
 
 
 def test_a_failing_run_tells_its_seed_its_commit_and_its_rules() -> None:
