@@ -544,7 +544,77 @@ BOOKS: tuple[Case, ...] = (
     ),
 )
 
-CASES: tuple[Case, ...] = (*_matrix(), *_other_ids(), *_pieces(), *LATE, *FOREIGN, *OWNERSHIP, *CHANGED, *BOOKS)
+STRANGE: tuple[Case, ...] = (
+    Case(
+        "the middle one of three executions was heard of",
+        (Own("working", (1,)),),
+        (There("filled", (3, 3, 4)),),
+        finds=_codes("fill_missed fill_missed order_ended"),
+    ),
+    Case(
+        "an order that expired here was filled there after all",
+        (Own("expired"),),
+        (There("filled", (10,)),),
+        finds=_codes("fill_missed order_ended"),
+    ),
+    Case(
+        "an order by hand and shares by hand, nothing of ours",
+        venue=(There("open", kind="by hand"),),
+        by_hand=5,
+        finds=_codes("cash_less order_foreign position_foreign"),
+    ),
+    Case(
+        "an order of another journal with executions, nothing of ours",
+        venue=(There("open", (4,), kind="another journal"),),
+        finds=_codes("cash_less order_of_another_journal position_foreign"),
+    ),
+    Case(
+        "a sale of ours was filled while a person sold the rest of the symbol",
+        (Own("working", side=Side.SELL),),
+        (There("filled", (10,), side=Side.SELL),),
+        books=20,
+        by_hand=-10,
+        finds=_codes("cash_more fill_foreign fill_missed order_ended position_missing"),
+        parked=("SPY",),
+    ),
+    Case(
+        "an order was filled twice over: ours, and one of another journal",
+        (Own("working"),),
+        (There("filled", (10,)), There("filled", (10,), name="o", kind="another journal")),
+        finds=_codes("cash_less fill_foreign fill_missed order_ended position_more"),
+    ),
+    Case(
+        "an order we asked to cancel was filled in part there, the rest by hand",
+        (Own("cancelling"),),
+        (There("canceled", (4,)),),
+        by_hand=6,
+        finds=_codes("cash_less fill_foreign fill_missed order_ended position_more"),
+    ),
+    Case(
+        "a parked symbol has an order of ours, and everything agrees",
+        (Own("working"),),
+        (There("open"),),
+        books=10,
+        was_parked="position_less",
+    ),
+    Case(
+        "the list of executions is late while a person bought",
+        (Own("working"),),
+        (There("filled", (10,)),),
+        by_hand=5,
+        late=(Late("executions", 1),),
+        finds=_codes("cash_unsettled fills_unlisted order_ended position_unsettled"),
+        ends=_codes("cash_less fill_foreign fill_missed order_ended position_more"),
+    ),
+    Case(
+        "an order that was never sent works, and so does the one after it",
+        (Own("never_sent"), Own("working", attempt=2)),
+        (There("open"), There("open", attempt=2)),
+        finds=_codes("order_revived"),
+    ),
+)
+
+CASES: tuple[Case, ...] = (*_matrix(), *_other_ids(), *_pieces(), *LATE, *FOREIGN, *OWNERSHIP, *CHANGED, *BOOKS, *STRANGE)
 """Every case. Their names are unique."""
 
 assert NOW != PAST
