@@ -6,7 +6,7 @@ Like the referee of whole runs it shares no code with the daemon: it counts from
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from tests.simulation.record import Record, Row, Sample
@@ -112,7 +112,8 @@ def holdings_of(record: Record) -> Iterator[tuple[int, str, str, Decimal]]:
     for row in record.journal:
         moves: list[tuple[str, str, Decimal]] = []
         if row.kind == "FillBooked" and booked.get(row.event["execution_id"], row) is not None:
-            moves = [(entry["strategy"], row.event["symbol"], Decimal(entry["quantity"])) for entry in row.event["entries"]]
+            share = _split_since(record, row)
+            moves = [(entry["strategy"], row.event["symbol"], share(Decimal(entry["quantity"]))) for entry in row.event["entries"]]
             booked[row.event["execution_id"]] = row.event
         elif row.kind == "FillBroken":
             taken = booked.pop(row.event["fill"]["execution_id"], None)
@@ -131,6 +132,23 @@ def holdings_of(record: Record) -> Iterator[tuple[int, str, str, Decimal]]:
         for strategy, symbol, quantity in moves:
             held[strategy, symbol] += quantity
             yield row.sequence, strategy, symbol, held[strategy, symbol]
+
+
+def _split_since(record: Record, booked: Row) -> Callable[[Decimal], Decimal]:
+    """Return what became of the shares of an execution by splits that were heard of before it, though they came after it."""
+    splits = [
+        (Decimal(row.event["new"]), Decimal(row.event["old"]))
+        for row in record.of("ActivityBooked")
+        if row.event["treatment"] == "split" and row.event["activity"]["symbol"] == booked.event["symbol"]
+        if row.sequence < booked.sequence and datetime.fromisoformat(row.event["at"]) > booked.at
+    ]
+
+    def split(quantity: Decimal) -> Decimal:
+        for new, old in splits:
+            quantity = (quantity * new / old).quantize(Decimal("1e-9"), rounding=ROUND_DOWN)
+        return quantity
+
+    return split
 
 
 def _an_order_only_goes_forward(record: Record) -> Iterator[str]:
