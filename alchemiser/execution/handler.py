@@ -6,7 +6,7 @@ ever repeated blindly; an answer that cannot be read is looked up by client orde
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
@@ -61,7 +61,7 @@ from alchemiser.domain.venue import Venue
 from alchemiser.execution.costs import shortfall_of
 from alchemiser.execution.gate import SubmitGate
 from alchemiser.execution.ladder import LadderRules
-from alchemiser.execution.missed_fills import missed_fills
+from alchemiser.execution.missed_fills import CLOCK_DOUBT, missed_fills
 from alchemiser.execution.order_states import OrderStates
 from alchemiser.execution.pacing import RebalanceRun
 from alchemiser.execution.rebalances import Rebalances
@@ -477,7 +477,7 @@ class ExecutionHandler:
             await self._parts.publish(ExecutionReported(at=self._parts.clock.now(), report=report))
             order = self._parts.orders.get(key)
             if order is not None and order.missing_quantity:
-                activities = await self._parts.venue.fills_since(order.intended_at - timedelta(seconds=1))
+                activities = await self._parts.venue.fills_since(order.intended_at - CLOCK_DOUBT)
                 for missed in missed_fills(activities, self._parts.orders):
                     await self._parts.publish(ExecutionReported(at=missed.at, report=missed))
         except CredentialsRefused as error:

@@ -1,12 +1,16 @@
 """Missed executions: which of the broker's activities our orders have not seen, broken and corrected ones included. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
-from typing import Protocol
+from typing import Final, Protocol
 
 from alchemiser.domain.account import BrokerActivity
 from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import ExecutionReport, Order, Side
+
+CLOCK_DOUBT: Final = timedelta(minutes=5)
+"""How wrong our clock may have been when an order was intended: its executions have the venue's time, and are known by their ids anyway."""
 
 
 class KnownOrders(Protocol):

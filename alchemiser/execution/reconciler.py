@@ -26,6 +26,7 @@ from alchemiser.domain.orders import ExecutionReport
 from alchemiser.domain.reconciliation import AT_ODDS, UNRESOLVED, Difference, DifferenceCode, Parking, Remedy
 from alchemiser.domain.runtime import Clock
 from alchemiser.domain.venue import Venue
+from alchemiser.execution.missed_fills import CLOCK_DOUBT
 from alchemiser.execution.order_states import OrderStates
 from alchemiser.execution.parking import ParkedSymbols
 from alchemiser.execution.reconciliation import Findings, OwnSide, VenueSide, more_to_look_up, reconcile, to_look_up
@@ -141,11 +142,11 @@ class Reconciler:
     ) -> datetime:
         """Return since when executions may be missing: the last one known to be sound, or the first order that lacks some."""
         orders = self._parts.orders
-        lacking = [order.intended_at for order in orders.incomplete()]
+        lacking = [order.intended_at - CLOCK_DOUBT for order in orders.incomplete()]
         for report in (*listed, *looked_up.values()):
             order = None if report is None else orders.get(report.client_order_id)
             if report is not None and order is not None and report.cumulative_quantity > order.cumulative_quantity:
-                lacking.append(order.intended_at)
+                lacking.append(order.intended_at - CLOCK_DOUBT)
         return min((since, *lacking)) - OVERLAP
 
     def _own(self) -> OwnSide:
