@@ -197,6 +197,26 @@ def test_a_loss_halts_the_account_and_only_a_person_lifts_it() -> None:
     assert "active" == watch.trading.state
 
 
+def test_new_rules_judge_what_comes_and_lift_nothing() -> None:
+    """A wider limit that is reloaded takes a loss for what it is from then on; what the old one tripped stays tripped."""
+    wider = {**RULES, GuardName.DAILY_LOSS: rule(GuardAction.HALT, "0.5", "0.4")}
+
+    async def lost_under_the_wider(watch: Watch) -> None:
+        watch.keeper.work_by(wider)
+        watch.profit["a"] = Decimal(-210)
+        await watch.bars(3)
+
+    async def lost_before_it(watch: Watch) -> None:
+        watch.profit["a"] = Decimal(-210)
+        await watch.bars(3)
+        watch.keeper.work_by(wider)
+        await watch.bars(3)
+        assert watch.trading.state == "halted"
+
+    assert [] == watched(lost_under_the_wider).of(GuardTripped)
+    assert 1 == len(watched(lost_before_it).of(GuardTripped))
+
+
 def test_one_wrong_quote_trips_nothing() -> None:
     """What was beyond the limit and is back begins anew."""
 
