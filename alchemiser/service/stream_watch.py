@@ -22,6 +22,9 @@ from alchemiser.domain.events import (
 )
 from alchemiser.domain.runtime import Clock
 
+SLEPT_SECONDS = 5.0
+"""Woken so much too late the host has slept, or the process was held up: it was not listening, which proves no silence."""
+
 
 class Stream(Protocol):
     """A stream that can be watched."""
@@ -118,7 +121,10 @@ class StreamWatch:
         while True:
             await self._in_session.wait()
             began, frames = self._clock.now(), self._market.frames
+            due = asyncio.get_running_loop().time() + self._market_seconds
             await asyncio.sleep(self._market_seconds)  # Loop seconds: it is about a socket.
+            if asyncio.get_running_loop().time() > due + SLEPT_SECONDS:
+                continue  # What came meanwhile is still to be read; a stream that is silent from now on is told of next time.
             if self._market.frames == frames and self._market.is_connected and self._in_session.is_set():
                 reason = f"nothing has come for {self._market_seconds:g} s while the session is open"
                 await self._publish(StreamSilent(at=self._clock.now(), stream="market", since=began, reason=reason))

@@ -362,17 +362,22 @@ def _books_equal_the_exchange(record: Record) -> Iterator[str]:
 
 
 def _no_cash_is_forgotten(record: Record) -> Iterator[str]:
-    """An intent that was given up for want of cash really lacked it: nobody holds cash back for an order that is no more."""
+    """An intent that was given up for want of cash really lacked it: nobody holds cash back for an order that is no more.
+
+    What a purchase that was broken since the plan gives back is for the next one.
+    """
     sides = {order["id"]: order["side"] for order in record.orders}
     wanted = {
         (row.event["rebalance_id"], intent["intent_id"]): intent for row in record.of("RebalancePlanned") for intent in row.event["intents"]
     }
+    planned = {row.event["rebalance_id"]: row.at for row in record.of("RebalancePlanned")}
     for row in (*record.of("RebalanceCompleted"), *record.of("RebalanceParked")):
+        began = planned.get(row.event["rebalance_id"], row.at)
         cash = Decimal(record.opening_cash) + sum(
             (Decimal(one["net_amount"]) for one in record.changes if _time(one["created_at"]) <= row.at), ZERO
         )
         for one in record.activities:
-            if _time(one["transaction_time"]) <= row.at:
+            if _time(one["transaction_time"]) <= (began if one["type"] == "trade_bust" else row.at):
                 cash -= (1 if sides[one["order_id"]] == "buy" else -1) * Decimal(one["qty"]) * Decimal(one["price"])
         lacked, needed = [], ZERO  # What others of the same rebalance could not buy either may have been kept for them.
         for outcome in row.event["outcomes"]:

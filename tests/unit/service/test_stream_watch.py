@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
+from typing import Any, cast
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import CancelRequested, Event, SessionClosed, SessionOpened, StreamSilent
@@ -119,6 +120,20 @@ def test_a_market_that_is_silent_in_the_session_makes_a_new_connection() -> None
     one = watched(play)
     assert ["nothing has come for 90 s while the session is open"] == one.market.restarts
     assert ["market"] == [event.stream for event in one.published if isinstance(event, StreamSilent)]
+
+
+def test_a_host_that_slept_has_not_listened() -> None:
+    """What came meanwhile is read first; a stream that is silent from then on is connected anew all the same."""
+
+    async def play(one: Watched) -> None:
+        one.hear(SessionOpened(at=START, session=SESSION))
+        await one.clock.sleep(60)
+        cast(Any, asyncio.get_running_loop())._selector.clock.advance(700)
+        await asyncio.wait([asyncio.create_task(one.clock.sleep(1))])
+        assert one.market.restarts == []
+        await one.clock.sleep(95)
+
+    assert ["nothing has come for 90 s while the session is open"] == watched(play).market.restarts
 
 
 def test_a_closed_market_and_a_lost_connection_are_silent_by_right() -> None:
