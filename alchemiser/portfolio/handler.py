@@ -106,6 +106,8 @@ class Rebalancer:
         restriction = self._parts.trading.account
         if restriction is not None and restriction.state == HALTED:
             return self._parked(decision, f"no plan was made: {restriction.words()}")
+        if self._parts.hear_of_the_night is not None and not decision.is_flatten:
+            await self._parts.hear_of_the_night()
         account, positions = await self._observe("decision")
         if account.blocks:
             return self._parked(decision, f"the account may not trade: {', '.join(account.blocks)}")

@@ -32,7 +32,8 @@ class PortfolioParts(Struct, frozen=True):
     ``mids`` gives the mid of a symbol from a usable quote, or ``None``; ``assets`` what the broker says of the symbols; ``unfinished``
     tells the id of the rebalance whose orders may still fill, if there is one; ``standing`` what each strategy traded to last;
     ``half_spreads`` half the quoted spread of a symbol as a fraction of its mid; ``trading`` what may be traded at all. Prices are taken
-    to ``price_decimals`` places; ``catch_up`` has the ledger told what happened to the account without a trade.
+    to ``price_decimals`` places; ``catch_up`` has the ledger told what happened to the account without a trade, ``hear_of_the_night``
+    only if nobody has told it since the session opened.
     """
 
     venue: Venue
@@ -51,6 +52,7 @@ class PortfolioParts(Struct, frozen=True):
     trading: TradingScopes = field(default_factory=TradingScopes)
     price_decimals: int = 6
     catch_up: Callable[[], Awaitable[object]] | None = None
+    hear_of_the_night: Callable[[], Awaitable[None]] | None = None
 
     def shares(self) -> dict[str, Decimal]:
         """Return each strategy's share of the equity; one that has a book and is no longer in the settings has none."""

@@ -160,7 +160,7 @@ class Daemon:
         self.universe = Universe(
             symbols, venue=parts.venue, market=self.market, held=self.state.ledger.holdings, list_symbols=parts.list_symbols
         )
-        self.activities = ActivityReader(parts.venue, self.state.ledger, spin_offs(settings))
+        self.activities = ActivityReader(parts.venue, self.state.ledger, spin_offs(settings), clock)
         self.strategies = StrategyHandler(
             Renewal(
                 parts.roster,
@@ -205,6 +205,7 @@ class Daemon:
             volatility=partial(self.market.volatility, sessions=settings.portfolio.volatility_sessions),
             trading=self.state.trading.scopes,
             catch_up=self.activities.catch_up,
+            hear_of_the_night=self.activities.hear_of_the_night,
         )
         self.rebalancer = Rebalancer(self.planning)
         self.execution = ExecutionHandler(
@@ -423,6 +424,7 @@ class Daemon:
             sources = [group.create_task(_awaited(stream), name=f"stream {number}") for number, stream in enumerate(streams)]
             sources.append(group.create_task(self._until_the_end(), name="schedule"))
             sources.append(group.create_task(self.reconciliations.run(), name="reconciliation timer"))
+            sources.append(group.create_task(self.activities.run(), name="activities not read"))
             tasks.append(group.create_task(self.messenger.run(), name="messages"))
             await self.stopping.wait()
             self.notifier.stopping(self.stopping.reason)

@@ -1,5 +1,7 @@
 """Rows of the account's activities: which belong together, what is nobody's, what is taken back, and who is asked for them."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -10,11 +12,14 @@ from alchemiser.alpaca import wire
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.activities import AccountActivity, SpinOff, Treatment
 from alchemiser.domain.errors import CredentialsRefused, VenueError, VenueUnavailable
-from alchemiser.domain.events import ActivityBooked, DecisionApproached
+from alchemiser.domain.events import ActivityBooked, DecisionApproached, SessionOpened
+from alchemiser.domain.market import Session
 from alchemiser.domain.orders import Side
 from alchemiser.portfolio.activities import in_order
-from alchemiser.portfolio.activity_reader import ActivityReader
+from alchemiser.portfolio.activity_reader import RETRY_SECONDS, ActivityReader
 from alchemiser.portfolio.attribution import apportion
+from alchemiser.service.clock import VirtualClock
+from tests.solipsism import virtual
 from tests.unit.execution.desk import ScriptedVenue
 from tests.unit.portfolio.bookkeeping import START, Bookkeeping
 
@@ -256,7 +261,7 @@ class TellingVenue(ScriptedVenue):
 async def test_the_reader_books_what_the_broker_tells_and_asks_nobody_before_the_account_is_known() -> None:
     """Once per row, however often it is asked."""
     books, venue = held(), TellingVenue()
-    reader = ActivityReader(venue, books.ledger, {})
+    reader = ActivityReader(venue, books.ledger, {}, VirtualClock(START))
     venue.answer = (books.row("CSD", amount=D(5)),)
 
     assert [1, 0] == [await reader.catch_up(), await reader.catch_up()]
@@ -271,7 +276,7 @@ async def test_a_broker_that_does_not_answer_is_an_error_for_who_compares_and_no
     """A comparison must not be made without the rows; a decision has others that ask again."""
     venue = TellingVenue()
     venue.answer = error
-    reader = ActivityReader(venue, held().ledger, {})
+    reader = ActivityReader(venue, held().ledger, {}, VirtualClock(START))
 
     with pytest.raises(type(error)):
         await reader.catch_up()
@@ -283,10 +288,72 @@ async def test_a_broker_that_does_not_serve_the_list_is_not_asked_again() -> Non
     """What it would have told shows as differences."""
     venue = TellingVenue()
     venue.answer = VenueError("not found")
-    reader = ActivityReader(venue, held().ledger, {})
+    reader = ActivityReader(venue, held().ledger, {}, VirtualClock(START))
 
     assert [0, 0] == [await reader.catch_up(), await reader.catch_up()]
     assert 1 == venue.asked
+
+
+OPENED = Envelope(1, SessionOpened(at=START, session=Session(date=START.date(), opens_at=START, closes_at=START + timedelta(hours=6))), 0.0)
+
+
+def watched(main: Callable[[TellingVenue, ActivityReader, VirtualClock], Awaitable[None]]) -> TellingVenue:
+    """Run ``main`` beside a reader whose broker is down, on virtual time, and return the broker."""
+    venue = TellingVenue()
+    venue.answer = VenueUnavailable("down")
+
+    async def play() -> None:
+        clock = VirtualClock(START)
+        reader = ActivityReader(venue, held().ledger, {}, clock)
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(reader.run())
+            await reader.handle(OPENED)
+            await main(venue, reader, clock)
+            asking.cancel()
+
+    virtual(play)
+    return venue
+
+
+def test_what_was_not_answered_ahead_of_a_session_is_asked_again_until_it_is() -> None:
+    """A new name or a split of the night that waits for the next comparison leaves the books wrong for half an hour."""
+
+    async def main(venue: TellingVenue, reader: ActivityReader, clock: VirtualClock) -> None:
+        await clock.sleep(sum(RETRY_SECONDS) + 2 * RETRY_SECONDS[-1] + 1.0)
+        assert venue.asked == 1 + len(RETRY_SECONDS) + 2
+        venue.answer = ()
+        await clock.sleep(RETRY_SECONDS[-1])
+        assert venue.asked == 1 + len(RETRY_SECONDS) + 3
+        await clock.sleep(3_600.0)
+
+    assert watched(main).asked == 1 + len(RETRY_SECONDS) + 3
+
+
+def test_what_a_comparison_has_heard_meanwhile_is_not_asked_again() -> None:
+    """One answer is enough, whoever asked for it."""
+
+    async def main(venue: TellingVenue, reader: ActivityReader, clock: VirtualClock) -> None:
+        venue.answer = ()
+        await reader.catch_up()
+        await clock.sleep(3_600.0)
+
+    assert watched(main).asked == 2
+
+
+def test_as_long_as_nobody_has_told_of_the_night_a_decision_asks_itself() -> None:
+    """What the books hold may have been split since: who plans has to know, and is told when nobody answers. Later nothing is asked."""
+
+    async def main(venue: TellingVenue, reader: ActivityReader, clock: VirtualClock) -> None:
+        with pytest.raises(VenueUnavailable):
+            await reader.hear_of_the_night()
+        venue.answer = ()
+        await reader.hear_of_the_night()
+        await reader.hear_of_the_night()
+        venue.answer = VenueUnavailable("down")
+        await reader.handle(Envelope(2, DecisionApproached(at=START, session=START.date()), 0.0))
+        await reader.hear_of_the_night()
+
+    assert watched(main).asked == 4
 
 
 # --- the wire ---

@@ -100,6 +100,7 @@ class Desk:
         self.assets_asked: list[tuple[str, ...]] = []
         self.unfinished: str | None = None
         self.trading = TradingScopes()
+        self.night_untold: VenueError | None = None
         self.rebalancer = Rebalancer(
             PortfolioParts(
                 venue=_venue(broker),
@@ -113,11 +114,16 @@ class Desk:
                 allocations={"a": Decimal("0.5"), "b": Decimal("0.5")},
                 unfinished=lambda: self.unfinished,
                 trading=self.trading,
+                hear_of_the_night=self._hear_of_the_night,
             )
         )
         self.bus.subscribe_inline("ledger", self.ledger.listens_to, self.ledger)
         self.bus.subscribe_inline("memory", (Event,), lambda envelope: self.events.append(envelope.event))
         self.bus.subscribe("rebalancer", self.rebalancer.listens_to, self.rebalancer.handle)
+
+    async def _hear_of_the_night(self) -> None:
+        if self.night_untold is not None:
+            raise self.night_untold
 
     async def _assets(self, symbols: Sequence[str]) -> dict[str, Asset]:
         self.assets_asked.append(tuple(symbols))
@@ -288,6 +294,21 @@ def test_without_a_single_target_the_rebalance_is_parked() -> None:
     (parked,) = desk.of(RebalanceParked)
     assert parked.reason == "no strategy computed a target: a: no bars of SPY; b: no bars of SPY"
     assert (desk.broker.asked, plans(desk)) == (0, [])
+
+
+def test_without_word_of_the_night_no_decision_is_planned() -> None:
+    """What was split over night would be bought once more, at a fraction of its price."""
+
+    async def play(desk: Desk) -> None:
+        desk.night_untold = VenueUnavailable("the activities cannot be read")
+        desk.due()
+        desk.propose("a", {"SPY": 1.0})
+        desk.propose("b", {"QQQ": 1.0})
+
+    desk = played(play)
+    (parked,) = desk.of(RebalanceParked)
+    assert parked.reason == "no plan was made: the activities cannot be read"
+    assert plans(desk) == []
 
 
 def test_answers_to_another_decision_are_ignored() -> None:
@@ -462,6 +483,18 @@ def test_flattening_ends_a_decision_that_still_waits() -> None:
     desk = played(play)
     (plan,), (parked,) = plans(desk), desk.of(RebalanceParked)
     assert ("20250303.2", KEY) == (plan.rebalance_id, parked.rebalance_id)
+    assert [("sell", "SPY", Decimal(10))] == wanted(plan)
+
+
+def test_flattening_waits_for_no_word_of_the_night() -> None:
+    """Whoever wants out sells what the books hold; too few shares are better than none."""
+
+    async def play(desk: Desk) -> None:
+        desk.night_untold = VenueUnavailable("the activities cannot be read")
+        desk.hold("a", "SPY", "10")
+        desk.bus.post(FlattenOrdered(at=desk.clock.now(), rebalance_id=KEY, session=DAY, by="operator"))
+
+    (plan,) = plans(played(play))
     assert [("sell", "SPY", Decimal(10))] == wanted(plan)
 
 
