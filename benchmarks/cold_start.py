@@ -176,8 +176,18 @@ def daemon_environ(base: dict[str, str], venue: dict[str, str], port: int) -> di
 class Running(NamedTuple):
     """A daemon that is ready: its process, and the port of its door."""
 
-    pid: int
+    process: subprocess.Popen[bytes]
     port: int
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self.process.pid
+
+    def leave_alone(self, seconds: float) -> None:
+        """Let so many seconds pass. Raises ``RuntimeError`` when the daemon ends meanwhile: what is measured then is not a daemon."""
+        with suppress(subprocess.TimeoutExpired):
+            raise RuntimeError(f"the daemon ended with {self.process.wait(timeout=seconds)} while it was measured")
 
 
 @contextmanager
@@ -191,7 +201,7 @@ def daemon(directory: Path, environ: dict[str, str], venue: dict[str, str]) -> I
             asked = [sys.executable, "-m", "alchemiser", "health", "--wait", str(DEADLINE_SECONDS), "--state", str(directory / "state")]
             if subprocess.run(asked, env=ours, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
                 raise RuntimeError(f"the daemon did not become ready:\n{log.read_text()[-4000:]}")
-            yield Running(process.pid, port)
+            yield Running(process, port)
         finally:
             process.terminate()
             process.wait(timeout=30)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from cold_start import clean_environ, daemon, exchange
+from cold_start import Running, clean_environ, daemon, exchange
 from measure import environment
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -86,9 +86,9 @@ def quotes_seen(connection: http.client.HTTPConnection) -> float:
     return float(found[1])
 
 
-def asked(port: int, seconds: float) -> tuple[list[float], float]:
+def asked(running: Running, seconds: float) -> tuple[list[float], float]:
     """Ask for so long, and return the milliseconds of each answer and how many events passed the bus in a second meanwhile."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5.0)
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=5.0)
     before, began = quotes_seen(connection), time.perf_counter()
     found: list[float] = []
     while (now := time.perf_counter()) - began < seconds:
@@ -97,7 +97,7 @@ def asked(port: int, seconds: float) -> tuple[list[float], float]:
         body = json.loads(answer.read())
         found.append((time.perf_counter() - now) * 1000)
         assert answer.status == 200, body
-        time.sleep(PAUSE_SECONDS)
+        running.leave_alone(PAUSE_SECONDS)
     rate = (quotes_seen(connection) - before) / (time.perf_counter() - began)
     connection.close()
     return found, rate
@@ -123,12 +123,11 @@ def main() -> int:
             exchange(environ) as venue,
             daemon(Path(directory), environ, venue | {"data_stream": quotes}) as running,
         ):
-            port = running.port
-            asked(port, 2.0)
-            quiet, _ = asked(port, SECONDS / 2)
+            asked(running, 2.0)
+            quiet, _ = asked(running, SECONDS / 2)
             flowing.set()
-            asked(port, 2.0)
-            busy, rate = asked(port, SECONDS)
+            asked(running, 2.0)
+            busy, rate = asked(running, SECONDS)
     finally:
         server.terminate()
         server.join()

@@ -45,9 +45,9 @@ def measure(directory: Path) -> tuple[float, float]:
     with exchange(environ) as venue:
         close_the_day(venue["rest"])
         with daemon(directory, environ, venue) as running:
-            time.sleep(SETTLE_SECONDS)
+            running.leave_alone(SETTLE_SECONDS)
             before, began = cpu_seconds(running.pid), time.perf_counter()
-            time.sleep(SECONDS)
+            running.leave_alone(SECONDS)
             share = (cpu_seconds(running.pid) - before) / (time.perf_counter() - began)
             return resident_megabytes(running.pid), share
 

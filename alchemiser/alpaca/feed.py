@@ -112,7 +112,7 @@ class PushConnection(ClientConnection):
             return
         try:
             self._receive(message, is_text)
-        except BaseException as error:
+        except BaseException as error:  # Whoever holds the feed open raises it, also a stop of the process.
             self.failure = error
             self.transport.abort()
             raise

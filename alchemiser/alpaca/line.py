@@ -10,8 +10,10 @@ It sends once: nothing is retried here, and nothing redirected.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from ssl import SSLContext
-from typing import Final, NamedTuple
+from types import TracebackType
+from typing import Final, NamedTuple, Self
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -90,12 +92,12 @@ class Line:
             (connection, _), self._kept = self._kept, None
         else:
             connection = await connector.connect(self._pattern, [], self._session.timeout)
-        try:
+        with ExitStack() as unsent:
+            unsent.callback(connection.close)
             await leave()
-        except BaseException:
-            connection.close()
-            raise
-        return await self._write(connection, body).answer()
+            unsent.pop_all()
+        with self._write(connection, body) as flight:
+            return await flight.answer()
 
     def close(self) -> None:
         """Give up the connection that is kept at hand."""
@@ -127,16 +129,23 @@ class Line:
 
 
 class Flight:
-    """A request that was written, on its way; ``land`` takes the connection back when its answer has been read."""
+    """A request that was written, on its way; ``land`` takes the connection back when its answer has been read.
+
+    A context manager: left before that, by whatever error, it closes the connection, for nobody reads the answer any more.
+    """
 
     def __init__(self, connection: Connection, protocol: ResponseHandler, land: Callable[[Connection], None]) -> None:
         self._connection = connection
         self._protocol = protocol
         self._land = land
+        self._has_landed = False
 
-    def give_up(self) -> None:
-        """Close the connection: nobody reads the answer."""
-        self._connection.close()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if not self._has_landed:
+            self._connection.close()
 
     async def answer(self) -> Answer:
         """Return the answer. Raises ``aiohttp.ClientError`` and ``OSError``."""
@@ -146,10 +155,7 @@ class Flight:
                 message, payload = await self._protocol.read()
             content = await payload.read()
         except HttpProcessingError as error:
-            self._connection.close()
             raise aiohttp.ClientPayloadError(f"the answer is not HTTP: {error.message}") from error
-        except BaseException:
-            self._connection.close()
-            raise
+        self._has_landed = True
         self._land(self._connection)
         return Answer(message.code, message.headers, content)

@@ -178,17 +178,13 @@ class RestClient:
 
     async def _heard(self, line: Line, request: Request, body: bytes) -> Answer:
         """Write and, in the task that waits for it, read the answer."""
-        flight = line.send_now(body)
-        try:
+        with line.send_now(body) as flight:
             await breathe()
-        except BaseException:
-            flight.give_up()
-            raise
-        try:
-            async with asyncio.timeout(self._limits.deadline_seconds):
-                return await flight.answer()
-        except TimeoutError:
-            raise unproven(request.subject, f"none within {self._limits.deadline_seconds:g} s") from None
+            try:
+                async with asyncio.timeout(self._limits.deadline_seconds):
+                    return await flight.answer()
+            except TimeoutError:
+                raise unproven(request.subject, f"none within {self._limits.deadline_seconds:g} s") from None
 
     async def _attempts(self, host: Host, request: Request, sent: "_Sent", deadline_seconds: float) -> bytes:
         attempts = 1 if request.has_effect else self._limits.read_attempts

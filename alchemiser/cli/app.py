@@ -3,11 +3,13 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final, cast
+
+import typer
 
 from alchemiser import __version__
 from alchemiser.cli.lazy import LazyGroup, Target
-from alchemiser.domain.errors import AlchemiserError
+from alchemiser.domain.errors import AlchemiserError, SafetyRefused, UsageError
 from alchemiser.service.deferred import load
 from alchemiser.service.logs import configure_logging
 
@@ -76,6 +78,9 @@ ASKED_BY_A_SHELL: Final = "_ALCHEMISER_COMPLETE"
 
 KNOW_THE_SHELLS: Final = "alchemiser.cli.completion:know_the_shells"
 
+WRONG_USAGE: Final = cast("tuple[type[Exception], ...]", typer.BadParameter.__bases__)
+"""What the parser raises for a call that it cannot read; Typer has a public name for one kind of it only."""
+
 _HELP: Final = """The Alchemiser trades one Alpaca account with many strategies.
 
 Without an account: alchemiser run --embedded --days 5. The version: alchemiser --version
@@ -110,9 +115,13 @@ def run(arguments: Sequence[str]) -> int:
     # Until a command says otherwise only warnings are shown; standard output belongs to answers alone.
     configure_logging(level="warning")
     try:
-        application().main(args=list(arguments), prog_name="alchemiser")
+        code = application().main(args=list(arguments), prog_name="alchemiser", standalone_mode=False)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
+    except typer.Abort:
+        return _report([SafetyRefused("nobody agreed; nothing was done")])
+    except WRONG_USAGE as error:
+        return _report([_usage_error(error)])
     except AlchemiserError as error:
         return _report([error])
     except BaseExceptionGroup as group:
@@ -121,7 +130,14 @@ def run(arguments: Sequence[str]) -> int:
         if len(ours) != len(errors):
             raise
         return _report(ours)
-    return 0
+    return code if isinstance(code, int) else 0
+
+
+def _usage_error(error: Any) -> UsageError:
+    """Return what the parser found as an error of ours: one line, which ends with where to look."""
+    found = " ".join(error.format_message().split())
+    where = "alchemiser" if error.ctx is None else error.ctx.command_path
+    return UsageError(f"{found}{'' if found[-1] in '.?' else '.'} See {where} --help")
 
 
 def _report(errors: Sequence[AlchemiserError]) -> int:

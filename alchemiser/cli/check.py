@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 import typer
@@ -16,11 +16,7 @@ from alchemiser.domain.errors import ConfigError, StrategyError, SymphonyError, 
 from alchemiser.service.clock import WallClock
 from alchemiser.service.deferred import load as load_attribute
 from alchemiser.service.roster import broker_remarks
-from alchemiser.service.settings import Settings
 from alchemiser.strategies.symphony.check import check_file
-
-if TYPE_CHECKING:
-    from alchemiser.alpaca.venue import AlpacaVenue
 
 REFUSED = 3
 
@@ -132,17 +128,10 @@ def ask_broker(checked: Sequence[CheckedFile], config: Path | None) -> BrokerAns
         settings = load(config).settings
         if not symbols or settings.alpaca.mode == "embedded":
             return NOT_ASKED
-        return BrokerAnswer("asked", asyncio.run(_assets(settings, symbols)))
+        ask = load_attribute("alchemiser.service.broker:assets_of")
+        return BrokerAnswer("asked", asyncio.run(ask(settings, WallClock(), symbols)))
     except (ConfigError, VenueError) as error:
         return BrokerAnswer(str(error))
-
-
-async def _assets(settings: Settings, symbols: Sequence[str]) -> dict[str, Asset]:
-    broker: AlpacaVenue | None = load_attribute("alchemiser.service.checkup:broker_of")(settings, WallClock())
-    if broker is None:
-        raise ConfigError(f"there are no credentials for {settings.alpaca.mode} trading")
-    async with broker:
-        return await broker.assets(symbols)
 
 
 def _show(console: Console, file: CheckedFile) -> None:

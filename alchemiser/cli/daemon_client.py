@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from alchemiser.domain.errors import AlchemiserError, ConfigError, NoDaemon, SafetyRefused
+from alchemiser.domain.errors import AlchemiserError, ConfigError, NoDaemon, SafetyRefused, UsageError
 from alchemiser.service.settings import Settings
 from alchemiser.service.state_file import PROCESS_HEADER, HttpAddress, read_http_address
 
@@ -67,7 +67,8 @@ def tell(
 ) -> dict[str, Any]:
     """Have the daemon do something and return what it did.
 
-    Raises ``NoDaemon``, ``SafetyRefused`` without the token, ``ConfigError`` for settings that the daemon cannot take, ``ControlRefused``.
+    Raises ``NoDaemon``, ``SafetyRefused`` without the token, ``UsageError`` for arguments that make no sense to the daemon, ``ConfigError``
+    for settings that it cannot take, and ``ControlRefused`` for what it will not do now.
     """
     answer = _request(settings, "POST", f"/api/v1/{action}", arguments, deadline_seconds)
     if answer.status == 200:
@@ -76,6 +77,8 @@ def tell(
     text = error.get("message", f"HTTP {answer.status}") if isinstance(error, dict) else str(error)
     if answer.status in (401, 403):
         raise SafetyRefused(f"{action} was refused: {text}")
+    if answer.status == 400:
+        raise UsageError(f"{action} was refused: {text}")
     if isinstance(error, dict) and error.get("code") == ConfigError.__name__:
         raise ConfigError(text)
     raise ControlRefused(f"{action} was refused: {text}")

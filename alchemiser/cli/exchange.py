@@ -32,6 +32,9 @@ from alchemiser.service.clock import LeapClock
 
 STATE_FILE: Final = "exchange.state"
 LOCK_FILE: Final = "exchange.lock"
+FIRST_SEED: Final = 1
+"""The seed of a market for which nobody has said one."""
+
 _EVERY_SECOND_UP_TO: Final = 60.0
 """Up to this speed the market moves every second; faster than that, ten thousands of quotes a second would be nobody's use."""
 
@@ -41,7 +44,8 @@ Announce = Callable[[str], None]
 class ExchangeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the command was asked for. ``speed`` is market seconds per second, ``None`` to leap over quiet stretches.
 
-    ``switches`` are settings of the exchange and of its faces by name, as texts.
+    Without ``seed`` it is that of the saved state, or :data:`FIRST_SEED`. ``switches`` are settings of the exchange and of its faces by
+    name, as texts.
     """
 
     bars: Path | None = None
@@ -51,7 +55,7 @@ class ExchangeOptions(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 0
     cash: Decimal = Decimal(100_000)
     speed: float | None = 1.0
-    seed: int = 1
+    seed: int | None = None
     faults: Path | None = None
     state: Path | None = None
     credentials: Credentials | None = None
@@ -72,7 +76,9 @@ def exchange_command(
     port: Annotated[int, typer.Option(metavar="P", min=0, max=65535, help="Port on loopback; 0 picks a free one.")] = 0,
     cash: Annotated[str, typer.Option(metavar="DOLLARS", help="Cash of a fresh account.")] = "100000",
     speed: Annotated[str, typer.Option(metavar="X", help="Market seconds per second, or leap.")] = "1",
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="The same seed, the same market.")] = 1,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="The same seed, the same market. Default: that of --state, or 1.")
+    ] = None,
     faults: Annotated[Path | None, typer.Option(metavar="FILE", help="JSON list of faults, as for POST /_exchange/faults.")] = None,
     engine: Annotated[
         str | None, typer.Option(metavar="book|paper", help="Matching by an order book, or as the paper engine does.")
@@ -185,10 +191,13 @@ def _make_server(options: ExchangeOptions) -> tuple[ExchangeServer, tuple[Sessio
     calendar = TradingCalendar.new_york()
     leaps = options.speed is None
     core_settings, server_settings = _settings(options, leaps=leaps)
+    state = StateFile(None if options.state is None else options.state / STATE_FILE, seed=options.seed)
+    saved = state.load()
+    state.seed = seed = FIRST_SEED if state.seed is None else state.seed
     tape = open_tape(
         bars=options.bars,
         calendar=calendar,
-        seed=options.seed,
+        seed=seed,
         dividends=core_settings.dividends,
         splits=core_settings.splits,
         halts=core_settings.halts,
@@ -197,19 +206,17 @@ def _make_server(options: ExchangeOptions) -> tuple[ExchangeServer, tuple[Sessio
     )
     is_synthetic = options.bars is None and options.recordings is None
     sessions = chosen_sessions(tape, start=options.day, days=options.days, is_synthetic=is_synthetic)
-    state = StateFile(None if options.state is None else options.state / STATE_FILE)
-    saved = state.load()
     begins_at = sessions[0].opens_at if saved is None else saved.at
     clock = LeapClock(begins_at, speed=options.speed or LEAP_SPEED, leaps=leaps)
     server = ExchangeServer(
-        core=open_core(settings=core_settings, tape=tape, seed=options.seed, opened_at=begins_at, saved=saved),
+        core=open_core(settings=core_settings, tape=tape, seed=seed, opened_at=begins_at, saved=saved),
         tape=tape,
         calendar=calendar,
         clock=clock,
         last_day=sessions[-1].date,
         credentials=options.credentials,
         settings=server_settings,
-        seed=options.seed,
+        seed=seed,
         state=state,
     )
     return server, sessions

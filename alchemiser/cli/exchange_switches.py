@@ -101,7 +101,7 @@ def _words(kind: inspect.Type) -> str:
         case inspect.DecimalType():
             return f"a number {_range(0, None)}"
         case _:
-            raise NotImplementedError(f"a switch of the type {kind} has no words yet")
+            raise AssertionError(f"{kind} has no words here, and every switch of the exchange is of a type that has")
 
 
 def _range(least: float | None, most: float | None) -> str:

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from alchemiser.cli.control import ReasonOption
-from alchemiser.cli.daemon_client import ControlRefused, ask, tell
+from alchemiser.cli.daemon_client import ask, tell
 from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, load
 from alchemiser.cli.tables import render
-from alchemiser.domain.errors import ConfigError, NoDaemon, SafetyRefused
+from alchemiser.domain.errors import AlchemiserError, ConfigError, NoDaemon, SafetyRefused
 from alchemiser.execution.kill import KillReport
 from alchemiser.service.kill_direct import kill_directly
 from alchemiser.service.kill_record import SWITCH_FILE
@@ -62,7 +62,7 @@ def _by_the_daemon(settings: Settings, reason: str, *, flatten: bool) -> dict[st
     try:
         ask(settings, "/livez", deadline_seconds=KNOCK_SECONDS)
         return tell(settings, "kill", {"reason": reason, "flatten": flatten}, deadline_seconds=ANSWER_SECONDS)
-    except (NoDaemon, SafetyRefused, ControlRefused) as error:
+    except AlchemiserError as error:  # Whatever it is, the switch is pulled all the same.
         if settings.alpaca.mode == "embedded" and settings.alpaca.trading_url is None:
             if isinstance(error, NoDaemon):
                 raise

@@ -1,5 +1,6 @@
 """Commands that are imported when they are called, so that starting the daemon does not load the backtest, nor asking for help anything."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +37,14 @@ class LazyGroup(TyperGroup):
             elif first not in stubs:
                 below = {other.removeprefix(f"{first} "): value for other, value in targets.items() if other.startswith(f"{first} ")}
                 stubs[first] = LazyGroup(name=first, targets=below, help=(summaries or {}).get(first, ""))
-        super().__init__(name=name, commands=stubs, help=help, no_args_is_help=True, rich_markup_mode=None)
+        super().__init__(name=name, commands=stubs, help=help, rich_markup_mode=None)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Show the help where no command is named, and end with 2: nothing was done."""
+        if not args and not ctx.resilient_parsing:
+            sys.stderr.write(f"{ctx.get_help()}\n")
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Return the command that is called, imported now."""

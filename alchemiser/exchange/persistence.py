@@ -45,6 +45,7 @@ class SavedState(msgspec.Struct, frozen=True, kw_only=True):
     core: bytes
     event_bytes: int = 0
     events: int = 0
+    seed: int | None = None
 
 
 class _Record(msgspec.Struct, frozen=True, array_like=True):
@@ -55,20 +56,28 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
     gone: list[str]
     event_bytes: int
     events: int
+    seed: int | None = None
 
 
 class StateFile:
     """The files that hold the state and the events; with no path nothing is kept."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, seed: int | None = None) -> None:
+        """``seed`` is that of the market in which the state arises; ``None`` takes whatever seed a saved state has."""
         self._path = path
+        self.seed = seed
+        """The seed of the market; that of the saved state once it is loaded, ``None`` while nobody has said one."""
         self._parts: dict[str, bytes] = {}
         self._size = 0
         self._checkpoint_size = 0
         self._events = EventFile(None if path is None else path.with_name(path.name + ".events"))
 
     def load(self) -> SavedState | None:
-        """Return the saved state, or ``None`` when there is none. Raises ``DataError`` for a file that cannot be read."""
+        """Return the saved state, or ``None`` when there is none.
+
+        Raises ``DataError`` for a file that cannot be read, and for a state of another seed: its account would go on among prices that
+        have nothing to do with those at which it bought. A state that names no seed, as former versions wrote it, goes with any.
+        """
         if self._path is None or not self._path.exists():
             return None
         try:
@@ -76,6 +85,13 @@ class StateFile:
             saved = _read(data) if data.startswith(_HEADER) else _read_former(data)
         except (OSError, msgspec.DecodeError, KeyError) as error:
             raise DataError(f"{self._path}: not a readable exchange state ({error}); move it away to start a fresh account") from error
+        if saved.seed is not None:
+            if self.seed not in (None, saved.seed):
+                raise DataError(
+                    f"{self._path}: this account has lived in the market of seed {saved.seed}, not {self.seed}; "
+                    f"go on with seed {saved.seed}, or move the file away to start a fresh account. Nothing was started"
+                )
+            self.seed = saved.seed
         self._events.restore(saved.event_bytes, saved.events)
         return saved
 
@@ -108,7 +124,7 @@ class StateFile:
             raise DataError(f"{self._path}: the exchange's state cannot be written ({error}); it stops rather than forget") from error
 
     def _framed(self, at: datetime, changes: StateChanges) -> bytes:
-        record = _Record(at, changes.parts, changes.gone, self._events.size, self._events.count)
+        record = _Record(at, changes.parts, changes.gone, self._events.size, self._events.count, self.seed)
         data = msgspec.msgpack.encode(record)
         return _FRAME.pack(len(data), zlib.crc32(data)) + data
 
@@ -157,7 +173,7 @@ def _read(data: bytes) -> SavedState:
         parts.update(last.parts)
     if last is None:
         raise msgspec.DecodeError("it has no complete checkpoint")
-    return SavedState(format=_FORMAT, at=last.at, core=joined(parts), event_bytes=last.event_bytes, events=last.events)
+    return SavedState(format=_FORMAT, at=last.at, core=joined(parts), event_bytes=last.event_bytes, events=last.events, seed=last.seed)
 
 
 def _read_former(data: bytes) -> SavedState:

@@ -5,6 +5,7 @@ writes at a time; an error of the disk is raised, never smoothed over. It does n
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -74,11 +75,10 @@ class Journal:
             lock = WriterLock.take(path)
         except OSError as error:
             raise DataError(f"journal {path} cannot be opened for writing: {error}; nothing was started") from error
-        try:
+        with ExitStack() as unopened:
+            unopened.callback(lock.release)
             store = Store.open(path, new_epoch=new_epoch, is_synchronous=threaded)
-        except BaseException:
-            lock.release()
-            raise
+            unopened.pop_all()
         epoch, (last_sequence, _) = store.epoch, store.head
         committer: Committer
         if threaded:

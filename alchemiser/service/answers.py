@@ -162,7 +162,7 @@ class Answers(JournaledView):
             raise NotReady(f"{action}: {'; '.join(self._gate.reasons.values())}; nothing was done")
         unfinished = self._state.rebalances.unfinished
         if unfinished is not None:
-            raise UsageError(f"{action}: rebalance {unfinished.rebalance_id} is in progress; nothing was done")
+            raise NotReady(f"{action}: rebalance {unfinished.rebalance_id} is in progress; nothing was done")
         key = rebalance_id(session.date, self._state.rebalances.next_number(session.date))
         if action == "flatten":
             # Sold, and not bought again at the next decision: whoever flattens wants it to stay so until he says otherwise.
@@ -203,7 +203,7 @@ class Answers(JournaledView):
             raise UsageError("lots needs a symbol and a list of the executions that bought the lots. Nothing was done")
         unfinished = self._state.rebalances.unfinished_id()
         if unfinished is not None:  # A fill may be on its way that was booked by the rule of before.
-            raise UsageError(f"lots: rebalance {unfinished} is in progress; ask again when it has ended. Nothing was done")
+            raise NotReady(f"lots: rebalance {unfinished} is in progress; ask again when it has ended. Nothing was done")
         symbol = symbol.upper()
         books = self._state.ledger.books
         held = [lot.execution_id for name in sorted(books) for lot in books[name].lots.get(symbol, ())]
@@ -270,9 +270,11 @@ class Answers(JournaledView):
     async def _accept_cash(self, text: Any, reason: str) -> Mapping[str, Any]:
         """Book a difference of cash that a person has explained: to the account and to no strategy. It must be what is found just now."""
         try:
-            amount = Decimal(str(text))
+            amount: Decimal | None = Decimal(str(text))
         except InvalidOperation:
-            raise UsageError(f"accept_cash must be dollars like -1.23, found {str(text)[:40]!r}. Nothing was done") from None
+            amount = None
+        if amount is None or not amount.is_finite():
+            raise UsageError(f"accept_cash must be dollars like -1.23, found {str(text)[:40]!r}. Nothing was done")
         outcome = await self._compare(reason)
         found = [one for one in outcome.differences if one.code in _OF_CASH]
         difference = sum((Decimal(one.theirs) - Decimal(one.ours) for one in found), ZERO)

@@ -155,8 +155,8 @@ def _against_backtest(one: StrategyDay) -> str:
     """Return in one line how far a strategy was from its backtest, the largest parts first."""
     if one.compared is None:
         return f"{one.strategy}: not compared with its backtest: {one.reason}."
-    parts = sorted((part for part in one.compared.parts if part.bps), key=lambda part: -abs(part.bps))
-    of = ", ".join(f"{part.part} {part.bps:+z.1f}" for part in parts)
+    parts = [(part, f"{part.bps:+z.1f}") for part in sorted(one.compared.parts, key=lambda part: -abs(part.bps))]
+    of = ", ".join(f"{part.part} {bps}" for part, bps in parts if bps != "+0.0")
     symbols = ", ".join(other.symbol for other in one.other_weights)
     otherwise = f"; decided otherwise of {symbols}" if symbols else ""
     return f"{one.strategy}: {one.compared.difference_bps:+z.1f} basis points off its backtest{f' ({of})' if of else ''}{otherwise}."
@@ -206,7 +206,8 @@ def digest(
     lines = [f"Equity {result.equity:,.2f}, cash {result.cash:,.2f}."]
     if before:
         change = result.equity - before[-1]["equity"]
-        lines.append(f"{change:+z,.2f} since {before[-1]['session']} ({change / before[-1]['equity']:+z.2%}).")
+        share = f" ({change / before[-1]['equity']:+z.2%})" if before[-1]["equity"] else ""
+        lines.append(f"{change:+z,.2f} since {before[-1]['session']}{share}.")
     for name in sorted({*result.realised, *result.unrealised}):
         realised, unrealised = result.realised.get(name, Decimal(0)), result.unrealised.get(name, Decimal(0))
         income = result.income.get(name, Decimal(0))

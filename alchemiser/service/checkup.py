@@ -11,13 +11,10 @@ import stat
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import Random
 from typing import Final, Literal
 
 import msgspec
 
-from alchemiser.alpaca.credentials import Credentials
-from alchemiser.alpaca.rest import RestLimits
 from alchemiser.alpaca.venue import AlpacaVenue
 from alchemiser.domain.account import Account
 from alchemiser.domain.errors import (
@@ -37,6 +34,7 @@ from alchemiser.exchange.bars import BarFolder
 from alchemiser.journal.reader import JournalReader
 from alchemiser.market.calendar import TradingCalendar, new_york_date
 from alchemiser.market.store.store import BarStore, needs_pyarrow
+from alchemiser.service.broker import broker_of
 from alchemiser.service.flush_speed import measure_flush
 from alchemiser.service.http_address import split_address
 from alchemiser.service.messenger import addresses
@@ -267,22 +265,6 @@ def _is_running(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def broker_of(settings: Settings, clock: Clock) -> AlpacaVenue | None:
-    """Return the broker that the settings name, for a few questions; ``None`` when they name none."""
-    alpaca = settings.alpaca
-    if alpaca.mode == "embedded" or not (alpaca.key_id and alpaca.secret_key and alpaca.trading_url and alpaca.data_url):
-        return None
-    return AlpacaVenue(
-        Credentials(key_id=alpaca.key_id, secret_key=alpaca.secret_key),
-        trading_url=alpaca.trading_url,
-        data_url=alpaca.data_url,
-        clock=clock,
-        random=Random(0),  # noqa: S311 - jitter of a retry
-        feed=alpaca.feed,
-        limits=RestLimits(deadline_seconds=alpaca.request_deadline_seconds),
-    )
 
 
 async def _venue(settings: Settings, clock: Clock) -> list[Finding]:

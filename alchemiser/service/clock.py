@@ -22,6 +22,16 @@ _LONGEST_TIMER_SECONDS = 43_200.0
 """Longer waits are made of several: a loop whose time jumps takes a timer of a day for a deadlock."""
 
 
+async def wait_loop_seconds(seconds: float) -> None:
+    """Return after that many seconds of the event loop, whatever market time does meanwhile.
+
+    The one way past the injected clock, for what is no business of the market: whether this process is alive, how long a socket or
+    somebody else's server stays silent, a file that a person makes. On an accelerated clock market seconds pass in no time, and a wait of
+    this kind would keep it from leaping; on virtual time both are the same. Everything else waits on the injected clock.
+    """
+    await asyncio.sleep(seconds)
+
+
 def _nothing() -> None:
     """Release a hold that no clock took."""
 

@@ -55,6 +55,7 @@ from alchemiser.risk.handler import GuardKeeper, GuardParts
 from alchemiser.risk.pre_trade import PreTrade
 from alchemiser.service.adoption import Adoption
 from alchemiser.service.answers import Answers
+from alchemiser.service.clock import wait_loop_seconds
 from alchemiser.service.day_comparison import ComparisonParts, DayComparison
 from alchemiser.service.decision_market import DecisionMarket
 from alchemiser.service.history_source import daily_bars_of
@@ -500,7 +501,7 @@ class Daemon:
                 looks_again_at = loop.time() + RELOAD_RETRY_SECONDS
                 self.bus.post(StrategyFilesChanged(at=self.parts.runtime.clock.now()))
             due = loop.time() + seconds
-            await asyncio.sleep(seconds)  # Loop seconds: liveness is not market time.
+            await wait_loop_seconds(seconds)  # Liveness is not market time.
             self.metrics.on_loop_lag(max(loop.time() - due, 0.0))
 
     @property

@@ -60,14 +60,14 @@ async def embedded_market(
     """Start the exchange for these symbols and stop it at the end of the block.
 
     Yields ``None`` when the sessions that were asked for have all been played by an earlier run. Raises ``DataError`` when the bars
-    do not allow the sessions, or a symbol has no bars.
+    do not allow the sessions, a symbol has no bars, or the state was kept in a market of another seed.
     """
     calendar = TradingCalendar.new_york()
     embedded = settings.embedded
     recordings = None if embedded.recordings is None else read_recordings(embedded.recordings)
     tape = MarketTape(source, calendar, symbols, embedded.seed, splits=embedded.splits, halts=embedded.halts, recordings=recordings)
     sessions = _sessions(tape, settings, options)
-    state = StateFile(settings.service.state / STATE_FILE)
+    state = StateFile(settings.service.state / STATE_FILE, seed=embedded.seed)
     saved = state.load()
     begins_at = sessions[0].opens_at - BEFORE_OPEN
     if saved is not None:

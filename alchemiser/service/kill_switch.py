@@ -41,6 +41,7 @@ from alchemiser.domain.trading import HALTED
 from alchemiser.execution.kill import Kill, KillParts, KillReport, KillVenue
 from alchemiser.market.calendar import new_york_date
 from alchemiser.portfolio.attribution import split_fill
+from alchemiser.service.clock import wait_loop_seconds
 from alchemiser.service.kill_record import (
     DIRECT_FILE,
     FLATTEN_WORD,
@@ -145,7 +146,7 @@ class KillSwitch:
 
     def pull(self, by: str, reason: str, *, flattens: bool = False) -> None:
         """Pull the switch. Pulled again while it works, it can only be asked to sell, too."""
-        _log.critical("kill_switch_pulled", by=by, reason=reason, flattens=flattens)
+        _log_pulled(by, reason, flattens=flattens)
         if self.record is not None and not self.record.is_over:
             if flattens and not self.record.flattens:
                 self.record.flattens = True
@@ -234,6 +235,8 @@ class KillSwitch:
             return
         heard = self._heard_at()
         if heard is None or record.pulled_at > heard:
+            if record is not self.record:
+                _log_pulled(record.by, record.reason, flattens=record.flattens, pulled_at=record.pulled_at.isoformat())
             self._say_pulled(record)
         missing = [sent for sent in record.orders if self._known(sent.order.client_order_id) is None]
         if missing:
@@ -252,7 +255,7 @@ class KillSwitch:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(self._parts.poll_seconds)  # Seconds of the loop: whoever makes the file waits in real time.
+            await wait_loop_seconds(self._parts.poll_seconds)  # Whoever makes the file waits in real time.
             self._look_for_file()
 
     def _look_for_file(self) -> None:
@@ -375,6 +378,11 @@ class KillSwitch:
             crossings=(),
             is_flatten=True,
         )
+
+
+def _log_pulled(by: str, reason: str, **more: Any) -> None:
+    """Write the line of a pulled switch, here and not where events are told: it must not wait for a bus that may be stuck."""
+    _log.error("kill_switch_pulled", by=by, reason=reason, **more)
 
 
 def _intended(record: KillRecord, sent: SentOrder) -> OrderIntended:

@@ -19,6 +19,7 @@ from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import ConfigError
 from alchemiser.domain.events import DaemonStopping, DayCompared, Event, ResultReported, SessionOpened
 from alchemiser.service.bulletins import WRITERS, Bulletin, Editor, Level, bulletin_of, digest
+from alchemiser.service.clock import wait_loop_seconds
 from alchemiser.service.deferred import load
 from alchemiser.service.impatient import Impatient
 from alchemiser.service.settings import NotificationSettings
@@ -224,7 +225,7 @@ class Messenger:
                 return
             _log.warning("message_not_delivered", title=bulletin.title, to=address.name, attempt=attempt, attempts=ATTEMPTS)
             if attempt < ATTEMPTS:
-                await asyncio.sleep(pause * self._random.uniform(0.5, 1.0))  # Loop seconds: a mail server knows no market time.
+                await wait_loop_seconds(pause * self._random.uniform(0.5, 1.0))  # A mail server knows no market time.
                 pause = min(pause * 3, LONGEST_PAUSE_SECONDS)
         self._count("failed")
         _log.error("message_given_up", title=bulletin.title, to=address.name, text=bulletin.text)

@@ -23,7 +23,6 @@ from alchemiser.domain.events import (
     GuardRearmed,
     GuardTripped,
     JournalTailDropped,
-    KillSwitchPulled,
     KillSwitchReported,
     LedgerCompared,
     LotsNamed,
@@ -82,7 +81,7 @@ _WARNINGS = (
     StrategyWarned,
     SettingsReloaded,
 )
-_ERRORS = (StrategyFailed, GuardTripped, KillSwitchPulled, SettingsNotReloaded)
+_ERRORS = (StrategyFailed, GuardTripped, SettingsNotReloaded)
 
 
 _STATES_WITHOUT_EVENT = frozenset({"new", "accepted", "replaced", "pending_new", "suspended", "calculated", "stopped"})
@@ -90,7 +89,7 @@ _STATES_WITHOUT_EVENT = frozenset({"new", "accepted", "replaced", "pending_new",
 
 
 class Storyteller:
-    """Writes a log line for the events that an operator reads about."""
+    """Writes a log line for the events that an operator reads about; the kill switch, which may not wait for an event, writes its own."""
 
     listens_to: tuple[type[Event], ...] = (
         DaemonStarted,

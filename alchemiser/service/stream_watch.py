@@ -21,6 +21,7 @@ from alchemiser.domain.events import (
     StreamSilent,
 )
 from alchemiser.domain.runtime import Clock
+from alchemiser.service.clock import wait_loop_seconds
 
 SLEPT_SECONDS = 5.0
 """Woken so much too late the host has slept, or the process was held up: it was not listening, which proves no silence."""
@@ -122,7 +123,7 @@ class StreamWatch:
             await self._in_session.wait()
             began, frames = self._clock.now(), self._market.frames
             due = asyncio.get_running_loop().time() + self._market_seconds
-            await asyncio.sleep(self._market_seconds)  # Loop seconds: it is about a socket.
+            await wait_loop_seconds(self._market_seconds)  # It is about a socket.
             if asyncio.get_running_loop().time() > due + SLEPT_SECONDS:
                 continue  # What came meanwhile is still to be read; a stream that is silent from now on is told of next time.
             if self._market.frames == frames and self._market.is_connected and self._in_session.is_set():

@@ -15,11 +15,11 @@ import aiohttp
 import msgspec
 
 from alchemiser.domain.runtime import Clock
-from alchemiser.service.clock import LeapClock, WallClock
+from alchemiser.service.clock import LeapClock, WallClock, wait_loop_seconds
 from alchemiser.service.safety import is_loopback
 
 ASK_SECONDS = 1.0
-"""How often the exchange is asked for its time, in wall seconds."""
+"""How often the exchange is asked for its time, in seconds of the loop."""
 
 ANSWER_SECONDS = 2.0
 TOLERANCE_SECONDS = 1.0
@@ -53,7 +53,7 @@ async def following_clock(trading_url: str) -> AsyncIterator[Clock]:
 
 async def _follow(session: aiohttp.ClientSession, trading_url: str, clock: LeapClock) -> None:
     while True:
-        await asyncio.sleep(ASK_SECONDS)  # Wall seconds: market time is what is being asked for.
+        await wait_loop_seconds(ASK_SECONDS)  # Market time is what is being asked for.
         answer = await _ask(session, trading_url)
         if answer is None:
             continue  # The exchange is away; the clock goes on as it did.

@@ -10,6 +10,7 @@ import importlib
 import re
 import sys
 from collections.abc import Iterable
+from contextlib import ExitStack
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -111,11 +112,10 @@ def _module(name: str) -> ModuleType:
         return importlib.import_module(name)
     module = module_from_spec(spec)
     sys.modules[name] = module
-    try:
+    with ExitStack() as unread:
+        unread.callback(sys.modules.pop, name, None)
         spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
+        unread.pop_all()
     return module
 
 

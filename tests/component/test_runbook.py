@@ -145,9 +145,9 @@ STANDS_FOR = {"GUARD": "drawdown", "NAME": "tecl", "SYMBOL": "SPY", "localhost:8
 """What a person puts in the place of a word of the page."""
 
 OTHERWISE: dict[str, tuple[int, str]] = {
-    "alchemiser reconcile --clear SYMBOL": (4, "SPY: not parked"),
+    "alchemiser reconcile --clear SYMBOL": (2, "SPY: not parked"),
     "alchemiser rearm": (2, "Missing argument 'GUARD'"),
-    "alchemiser rearm GUARD": (4, "drawdown"),
+    "alchemiser rearm GUARD": (2, "drawdown"),
     "alchemiser kill --direct": (3, "an embedded exchange ends with its daemon"),
     "alchemiser notify": (3, "notifications.urls"),
 }

@@ -102,11 +102,16 @@ async def test_recordings_are_played(tmp_path: Path) -> None:
 
 
 async def test_a_state_folder_is_continued(tmp_path: Path) -> None:
-    """The second start finds the account of the first."""
-    async with Serving(state=tmp_path) as serving:
+    """The second start finds the account of the first, in the market of its seed; another market is refused, and says which it is not."""
+    async with Serving(state=tmp_path, seed=7) as serving:
         first = await serving.get("/v2/account")
-    async with Serving(state=tmp_path, seed=2) as serving:
-        assert (await serving.get("/v2/account"))["account_number"] == first["account_number"]
+    refusal = await refused(state=tmp_path, seed=2)
+    assert isinstance(refusal, DataError)
+    assert "this account has lived in the market of seed 7, not 2; go on with seed 7" in str(refusal)
+    for again in ({}, {"seed": 7}):
+        async with Serving(state=tmp_path, **again) as serving:
+            assert (await serving.get("/v2/account"))["account_number"] == first["account_number"]
+    assert isinstance(await refused(state=tmp_path, seed=1), DataError), "also after a restart that named none"
 
 
 async def test_a_state_folder_has_one_exchange(tmp_path: Path) -> None:

@@ -197,7 +197,8 @@ async def test_an_answer_that_nobody_reads_closes_the_connection() -> None:
     async with door(OK, OK, OK) as (one, session):
         line = line_to(one, session)
         await line.send(BODY, at_once)
-        line.send_now(BODY).give_up()
+        with line.send_now(BODY):
+            pass
         assert not line.is_at_hand
         assert (await line.send(BODY, at_once)).status == 200
     assert one.connections == 2

@@ -1,5 +1,6 @@
 """The command line as a whole: its table, its help, its errors."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,39 @@ def test_version_is_printed(alchemiser: Command) -> None:
 def test_wrong_usage_ends_with_two(alchemiser: Command, arguments: tuple[str, ...]) -> None:
     """A call that makes no sense is explained on standard error, and nothing is on standard output but help."""
     assert alchemiser(*arguments).code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("runn",), "No such command 'runn'. Did you mean 'run'? See alchemiser --help"),
+        (("journal", "eat"), "No such command 'eat'. See alchemiser journal --help"),
+        (("rearm",), "Missing argument 'GUARD'. See alchemiser rearm --help"),
+        (("run", "--nonsense"), "No such option: --nonsense. See alchemiser run --help"),
+    ],
+)
+def test_wrong_usage_is_one_line_like_any_other_error(alchemiser: Command, arguments: tuple[str, ...], line: str) -> None:
+    """It says what was wrong with the call and where to look; the whole usage would bury it."""
+    ended = alchemiser(*arguments)
+
+    assert (2, "", f"alchemiser: {line}\n") == (ended.code, ended.out, ended.err)
+
+
+def test_a_value_of_the_wrong_kind_is_one_line_too(alchemiser: Command) -> None:
+    """However the parser words it, the option is named."""
+    (line,) = alchemiser("run", "--days", "many").err.splitlines()
+
+    assert line.startswith("alchemiser: Invalid value for '--days'")
+    assert line.endswith("See alchemiser run --help")
+
+
+def test_a_question_that_nobody_agrees_to_is_a_refusal(alchemiser: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person must agree first, and nothing was done."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    ended = alchemiser("flatten")
+
+    assert 4 == ended.code
+    assert ended.err.endswith("alchemiser: nobody agreed; nothing was done\n")
 
 
 def test_a_typing_error_gets_a_suggestion(alchemiser: Command) -> None:

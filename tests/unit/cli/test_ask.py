@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from alchemiser.cli import ask as ask_module
-from alchemiser.domain.errors import NoDaemon
+from alchemiser.domain.errors import ConfigError, NoDaemon, NotReady, UsageError
 from alchemiser.journal.journal import Journal
 from alchemiser.service.http import ACTIONS, open_door
 from alchemiser.service.settings import Settings
@@ -149,6 +149,21 @@ async def test_a_guard_is_armed_again_by_name(alchemiser_beside: AsyncCommand, v
     assert [("rearm", first), ("rearm", second)] == view.asked
 
 
+@pytest.mark.parametrize(
+    ("refusal", "code"),
+    [(UsageError("there is no guard 'nonsense'"), 2), (NotReady("a rebalance is in progress"), 4), (ConfigError("bad"), 3)],
+)
+async def test_a_refusal_of_the_daemon_has_the_code_of_its_kind(
+    alchemiser_beside: AsyncCommand, view: FakeView, state: str, refusal: Exception, code: int
+) -> None:
+    """What makes no sense is wrong usage as anywhere else; what it will not do now is a refusal."""
+    view.refusal = refusal
+    ended = await alchemiser_beside("rearm", "nonsense", "--state", state)
+
+    assert code == ended.code
+    assert str(refusal) in ended.err
+
+
 async def test_lots_are_named_by_the_executions_that_bought_them(alchemiser_beside: AsyncCommand, view: FakeView, state: str) -> None:
     """In the order in which they are to be sold; without any the settings count again."""
     await alchemiser_beside("lots", "SPY", "z", "x", "--reason", "tax", "--state", state)
@@ -181,7 +196,7 @@ async def test_flatten_asks_first(alchemiser_beside: AsyncCommand, view: FakeVie
 
     ended = await alchemiser_beside("flatten", "--state", state)
 
-    assert ended.code == 1
+    assert ended.code == 4
     assert view.asked == []
 
 

@@ -1,16 +1,20 @@
 """``alchemiser kill``: the daemon does it, or the venue is told from here; the exit code says whether all of it was done."""
 
+import asyncio
 import io
 import json
+import os
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from alchemiser.cli import kill as kill_module
-from alchemiser.domain.errors import NotReady
+from alchemiser.domain.errors import ConfigError, NotReady, UsageError
 from alchemiser.execution.kill import KillReport
 from alchemiser.service.settings import Settings
+from alchemiser.service.state_file import HttpAddress, write_http_address
 from tests.unit.cli.conftest import AsyncCommand, Command
 from tests.unit.service.conftest import FakeView
 
@@ -66,11 +70,12 @@ async def test_selling_asks_first(alchemiser_beside: AsyncCommand, view: FakeVie
     assert [] == view.asked
 
 
+@pytest.mark.parametrize("refusal", [NotReady("too busy"), UsageError("never heard of it"), ConfigError("not now")])
 async def test_a_daemon_that_refuses_is_passed_over(
-    alchemiser_beside: AsyncCommand, view: FakeView, state: str, direct: list[tuple[str, bool]]
+    alchemiser_beside: AsyncCommand, view: FakeView, state: str, direct: list[tuple[str, bool]], refusal: Exception
 ) -> None:
     """Whatever its reason is: the cancels are wanted now."""
-    view.refusal = NotReady("too busy")
+    view.refusal = refusal
 
     assert 0 == (await alchemiser_beside("kill", "--state", state, "--reason", "now")).code
     assert [("now", False)] == direct
@@ -84,6 +89,26 @@ def test_a_daemon_that_does_not_answer_is_passed_over(alchemiser: Command, direc
     assert (0, [("stuck", False)]) == (ended.code, direct)
     assert json.loads(ended.out)["direct"] is True
     assert {"SPY": "1.5"} == json.loads(ended.out)["kill"]["sold"]
+    assert "the venue is told from here" in ended.err
+
+
+async def test_a_stranger_at_the_address_is_passed_over(
+    alchemiser: Command, tmp_path: Path, direct: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What answers there is not the daemon: the venue is told from here."""
+
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+        writer.close()
+
+    server = await asyncio.start_server(babble, "127.0.0.1", 0)
+    async with server:
+        host, port = server.sockets[0].getsockname()
+        write_http_address(tmp_path, HttpAddress(url=f"http://{host}:{port}", host=host, port=port, pid=os.getpid()))
+        ended = await asyncio.to_thread(alchemiser, "kill", "--state", str(tmp_path), "--reason", "now")
+
+    assert (0, [("now", False)]) == (ended.code, direct)
     assert "the venue is told from here" in ended.err
 
 

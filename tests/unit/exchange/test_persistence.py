@@ -163,3 +163,18 @@ def test_a_file_of_the_first_format_is_continued(tmp_path: Path) -> None:
     found = StateFile(path).load()
     assert found is not None
     assert found.core == whole
+
+
+def test_a_state_belongs_to_the_market_of_its_seed(tmp_path: Path) -> None:
+    """Another seed is refused, none takes that of the state, and a state of a former version goes with any."""
+    scene, path = crowded(1), tmp_path / "state"
+    path.write_bytes(msgspec.msgpack.encode(SavedState(format=1, at=NOW, core=scene.exchange.snapshot())))
+    former = StateFile(path, seed=7)
+    former.load()
+    save(former, scene)
+
+    with pytest.raises(DataError, match="the market of seed 7, not 8; go on with seed 7"):
+        StateFile(path, seed=8).load()
+    again = StateFile(path)
+    again.load()
+    assert again.seed == 7

@@ -265,7 +265,7 @@ def test_lots_are_named_once_nothing_is_being_traded(tmp_path: Path) -> None:
     async def play(house: House) -> None:
         house.ready(*DECISION)
         await house.bus.durable()
-        with pytest.raises(UsageError, match=f"rebalance {KEY} is in progress"):
+        with pytest.raises(NotReady, match=f"rebalance {KEY} is in progress"):
             await house.answers.control("lots", {"symbol": "SPY", "lots": ["e2"]})
         house.live(*FILLS)
         await house.bus.durable()
@@ -488,7 +488,7 @@ def test_one_rebalance_at_a_time(tmp_path: Path, action: Action) -> None:
 
     async def play(house: House) -> None:
         house.ready(*DECISION)
-        with pytest.raises(UsageError, match=f"{action}: rebalance {KEY} is in progress"):
+        with pytest.raises(NotReady, match=f"{action}: rebalance {KEY} is in progress"):
             await house.answers.control(action, {})
         house.live(COMPLETED)
         assert {"rebalance": "20250303.2"} == await house.answers.control(action, {})
@@ -715,7 +715,14 @@ def test_a_difference_of_cash_is_booked_by_hand(tmp_path: Path, amount: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("amount", "words"), [("1.24", r"it is \+1.23 dollars"), ("-1.23", r"it is \+1.23 dollars"), ("much", "must be dollars like")]
+    ("amount", "words"),
+    [
+        ("1.24", r"it is \+1.23 dollars"),
+        ("-1.23", r"it is \+1.23 dollars"),
+        ("much", "must be dollars like"),
+        ("sNaN", "must be dollars like"),
+        ("-Infinity", "must be dollars like"),
+    ],
 )
 def test_only_the_difference_that_is_found_is_booked(tmp_path: Path, amount: str, words: str) -> None:
     """To the cent: what somebody has explained is what he has seen."""

@@ -174,6 +174,17 @@ def test_never_more_than_the_bound_in_any_hour(arrivals: list[tuple[str, float]]
             assert sum(1 for at in sent if now - at < HOUR_SECONDS) <= at_most
 
 
+def test_a_part_too_small_to_be_seen_is_not_told() -> None:
+    """What rounds to nothing explains nothing; the journal has it exactly."""
+    parts = [(Part.PLAN, Decimal("0.01")), (Part.EXECUTION, Decimal("-6.01")), (Part.FEES, Decimal("-0.01"))]
+    day = StrategyDay(strategy="tecl", compared=compared(Decimal(10_000), Decimal("-6.01"), Decimal(0), parts))
+    event = events.DayCompared(at=AT, session=DAY, rebalance_id="r", strategies=(day,), closes={}, limit_bps=Decimal(5), beyond=("tecl",))
+    bulletin = bulletin_of(event)
+
+    assert bulletin is not None
+    assert bulletin.text.endswith("tecl: -6.0 basis points off its backtest (execution -6.0).")
+
+
 def test_the_digest_tells_the_session_at_a_glance() -> None:
     """Equity, its change, profit by strategy, orders and what they cost."""
     result = events.ResultReported(
@@ -199,5 +210,7 @@ def test_the_digest_tells_the_session_at_a_glance() -> None:
         "Slippage from the arrival price +3.0 basis points on average.",
     ]
     assert "No orders." in digest(result, [], []).text
+    nothing_before = [{"session": date(2025, 2, 28), "equity": Decimal(0)}]
+    assert "+101,000.00 since 2025-02-28." in digest(result, nothing_before, []).text.splitlines(), "no share of nothing"
     later = msgspec.structs.replace(result, session=DAY + timedelta(days=1))
     assert "No orders." in digest(later, history, orders).text, "those of the day before are no news"

@@ -14,7 +14,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
+from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import BusClosed, VenueUnavailable
 from alchemiser.domain.events import (
     Event,
@@ -45,6 +48,7 @@ from alchemiser.service.kill_record import (
 )
 from alchemiser.service.kill_signal import EARLY
 from alchemiser.service.kill_switch import KillSwitch, KillSwitchParts
+from alchemiser.service.story import Storyteller
 from tests.solipsism import virtual
 from tests.unit.execution.test_kill import Broker, report
 
@@ -252,6 +256,33 @@ def test_pulled_again_it_can_only_be_asked_to_sell_too(tmp_path: Path) -> None:
         assert "20250303.9002" == house.on_disk().rebalance_id
 
     assert ["e1-20250303.9001-SPY-1"] == list(lived(tmp_path, play, Broker(shares={"SPY": Decimal(10)})).broker.sent)
+
+
+def lines_of(house: House, captured: list[EventDict]) -> list[EventDict]:
+    """Return the lines of the log about a pulled switch, the story's of what was told among them."""
+    for number, event in enumerate(house.told):
+        if isinstance(event, Storyteller.listens_to):
+            Storyteller()(Envelope(number, event, 0.0))
+    return [line for line in captured if line["event"] == "kill_switch_pulled"]
+
+
+def test_the_log_has_one_line_of_a_pull(tmp_path: Path) -> None:
+    """Written at once and by the switch itself, because the bus may be stuck; at a level that wakes somebody."""
+    with capture_logs() as captured:
+        house = lived(tmp_path, pulled)
+        (line,) = lines_of(house, captured)
+
+    assert ("operator", "drill", "error") == (line["by"], line["reason"], line["log_level"])
+
+
+def test_the_log_has_one_line_of_a_pull_beside_the_daemon(tmp_path: Path) -> None:
+    """Another process pulled it; the daemon writes the line when it takes the kill over."""
+    write_record(tmp_path / DIRECT_FILE, record_of())
+    with capture_logs() as captured:
+        house = lived(tmp_path, nothing)
+        (line,) = lines_of(house, captured)
+
+    assert ("command line", "2025-03-03T14:55:00+00:00") == (line["by"], line["pulled_at"])
 
 
 def test_a_bus_that_is_not_there_yet_hears_of_it_when_it_comes(tmp_path: Path) -> None:
