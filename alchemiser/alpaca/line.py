@@ -2,13 +2,14 @@
 
 What a session of aiohttp does around a request (cookies, redirects, retries, proxies, a request object and its headers) an order never
 needs, and it is most of the time until the bytes are written. A line keeps the head of its requests, borrows a connection of the session's
-connector, asks for leave, writes head and body in the same breath, and has aiohttp's own protocol read the answer. The last connection that
-it borrowed it keeps at hand for a while: over that :meth:`Line.send_now` writes without anybody having to wait.
+connector, asks for leave, writes head and body in the same breath, and has aiohttp's own protocol read the answer. The connections that it
+borrowed it keeps at hand for a while: over those :meth:`Line.send_now` writes without anybody having to wait.
 
 It sends once: nothing is retried here, and nothing redirected.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from ssl import SSLContext
@@ -20,6 +21,9 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError
 from yarl import URL
+
+KEPT_AT_MOST: Final = 8
+"""So many connections are kept at hand: an order that follows while others are still being answered does not wait for one either."""
 
 _END: Final = "\r\n"
 
@@ -35,8 +39,8 @@ class Answer(NamedTuple):
 class Line:
     """The way to one address over the connections of a session; ``headers`` are sent beside those of the session.
 
-    A connection is kept at hand for ``idle_seconds`` of the loop: after that the other side may be about to end it. Raises ``ValueError``
-    for a header that would break out of its line.
+    A connection is kept at hand for ``idle_seconds`` of the loop: after that the other side may be about to end it. The one that was used
+    last is used first, so that those of a burst go when it is over. Raises ``ValueError`` for a header that would break out of its line.
     """
 
     def __init__(
@@ -60,24 +64,21 @@ class Line:
             raise ValueError(f"a header of {method} {url} has a line break in it; nothing is sent")
         self._head = _END.join([f"{method} {url.raw_path_qs} HTTP/1.1", *lines, "Content-Length: "]).encode()
         self._idle_seconds = idle_seconds
-        self._kept: tuple[Connection, float] | None = None
+        self._kept: deque[tuple[Connection, float]] = deque()
+        """The connections at hand and when each was put there, the newest last."""
 
     @property
     def is_at_hand(self) -> bool:
         """Whether a request could be written this very moment."""
-        if self._kept is None:
-            return False
-        connection, since = self._kept
-        if not connection.closed and self._loop.time() - since <= self._idle_seconds:
-            return True
-        self.close()
+        while self._kept:
+            if self._is_usable(*self._kept[-1]):
+                return True
+            self._kept.pop()[0].close()
         return False
 
     def send_now(self, body: bytes) -> "Flight":
         """Write a body over the connection that :attr:`is_at_hand`, and return what reads the answer."""
-        assert self._kept is not None, "it was asked whether a connection is at hand"
-        (connection, _), self._kept = self._kept, None
-        return self._write(connection, body)
+        return self._write(self._kept.pop()[0], body)
 
     async def send(self, body: bytes, leave: Callable[[], Awaitable[None]]) -> Answer:
         """Send a body when ``leave`` has returned, and return the answer. What ``leave`` raises ends the request unsent.
@@ -88,8 +89,7 @@ class Line:
         if connector is None or connector.closed:
             raise aiohttp.ClientConnectionError("the session is closed")
         if self.is_at_hand:
-            assert self._kept is not None
-            (connection, _), self._kept = self._kept, None
+            connection, _ = self._kept.pop()
         else:
             connection = await connector.connect(self._pattern, [], self._session.timeout)
         with ExitStack() as unsent:
@@ -100,10 +100,9 @@ class Line:
             return await flight.answer()
 
     def close(self) -> None:
-        """Give up the connection that is kept at hand."""
-        if self._kept is not None:
-            (connection, _), self._kept = self._kept, None
-            connection.close()
+        """Give up the connections that are kept at hand."""
+        while self._kept:
+            self._kept.pop()[0].close()
 
     def _write(self, connection: Connection, body: bytes) -> "Flight":
         protocol = connection.protocol
@@ -116,16 +115,21 @@ class Line:
         return Flight(connection, protocol, self._keep)
 
     def _keep(self, connection: Connection) -> None:
-        """Keep a connection at hand whose answer has been read, unless there is one or it may not be used again."""
+        """Keep a connection at hand whose answer has been read, unless there are enough or it may not be used again."""
+        while self._kept and not self._is_usable(*self._kept[0]):
+            self._kept.popleft()[0].close()
         protocol = connection.protocol
-        if self._kept is not None or protocol is None or protocol.should_close or self._session.closed:
+        if len(self._kept) >= KEPT_AT_MOST or protocol is None or protocol.should_close or self._session.closed:
             connection.release()
             return
         transport = protocol.transport
         if transport is not None and transport.get_extra_info("ssl_object") is None:
             # What is written leaves then and there. By default uvloop keeps it until everything has run that is ready to.
             transport.set_write_buffer_limits(high=0)
-        self._kept = connection, self._loop.time()
+        self._kept.append((connection, self._loop.time()))
+
+    def _is_usable(self, connection: Connection, since: float) -> bool:
+        return not connection.closed and self._loop.time() - since <= self._idle_seconds
 
 
 class Flight:

@@ -56,6 +56,7 @@ from alchemiser.risk.pre_trade import PreTrade
 from alchemiser.service.adoption import Adoption
 from alchemiser.service.answers import Answers
 from alchemiser.service.clock import wait_loop_seconds
+from alchemiser.service.collector import Collector
 from alchemiser.service.day_comparison import ComparisonParts, DayComparison
 from alchemiser.service.decision_market import DecisionMarket
 from alchemiser.service.history_source import daily_bars_of
@@ -389,6 +390,8 @@ class Daemon:
         bus.subscribe_afterwards("story", Storyteller.listens_to, Storyteller())
         bus.subscribe_afterwards("live feed", LiveFeed.listens_to, self.answers.feed)
         bus.subscribe_afterwards("messages", Messenger.listens_to, self.messenger)
+        if self.parts.is_threaded:
+            bus.subscribe_afterwards("collector", Collector.listens_to, Collector())
         bus.subscribe_inline("stop", Stopping.listens_to, self.stopping)
         bus.subscribe_inline("systemd", (RecoveryCompleted, GuardTripped), self._tell_manager)
         bus.subscribe_inline("snapshots", SnapshotKeeper.listens_to, self.snapshots)

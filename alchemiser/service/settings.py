@@ -148,7 +148,8 @@ class JournalSettings(Section):
     snapshot_events: int = Field(
         default=10_000,
         ge=0,
-        description="After so many events the state is written down besides the ends of sessions and an orderly stop; 0 for never.",
+        description="After so many events the state is written down besides the ends of sessions and an orderly stop, or when the "
+        "rebalance in progress has ended; 0 for never.",
     )
     retention_days: int = Field(
         default=0,

@@ -1,7 +1,8 @@
 """When the state is written down: at the end of a session, at an orderly stop, and after so many events. An inline component.
 
 It is the last to hear of an event, so what it writes is the state after that event. The journal writes it with its next commit; nobody
-waits for it.
+waits for it. Encoding a state takes tens of milliseconds and more, in which nothing else is done: while a rebalance is in progress an order
+might wait for that, so then it is put off until the rebalance has ended. A start replays a few thousand events more at worst.
 """
 
 from typing import Final, get_args
@@ -11,6 +12,9 @@ from alchemiser.domain.events import AnyEvent, ResultReported
 from alchemiser.journal.journal import Journal
 from alchemiser.service.recovery import snapshot_of
 from alchemiser.service.state import JournaledState
+
+PUT_OFF_AT_MOST: Final = 4
+"""A rebalance may put a snapshot off until so many times the events have passed after which it was due."""
 
 
 class SnapshotKeeper:
@@ -30,8 +34,13 @@ class SnapshotKeeper:
         """Count an event, and write the state down when it is time."""
         self._sequence = envelope.sequence
         self._since += 1
-        if isinstance(envelope.event, ResultReported) or 0 < self.every_events <= self._since:
+        if isinstance(envelope.event, ResultReported) or (0 < self.every_events <= self._since and self._is_quiet):
             self.take()
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Whether no order is likely to wait for a snapshot, or it has been put off for long enough."""
+        return self._state.rebalances.unfinished is None or self._since >= self.every_events * PUT_OFF_AT_MOST
 
     def take(self) -> int:
         """Write the state as it is now and return the event it follows from. Raises ``JournalFailed`` when that cannot be written."""

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from alchemiser.alpaca.line import Line
+from alchemiser.alpaca.line import KEPT_AT_MOST, Line
 from alchemiser.bus.begun import breathe
 
 BODY = b'{"symbol": "TECL"}'
@@ -94,8 +94,7 @@ class Watched:
     """A transport that keeps what is written to it."""
 
     def __init__(self, line: Line) -> None:
-        assert line._kept is not None
-        protocol: Any = line._kept[0].protocol
+        protocol: Any = line._kept[-1][0].protocol
         self.written: list[bytes] = []
         self._transport, protocol.transport = protocol.transport, self
 
@@ -181,15 +180,41 @@ async def test_a_connection_that_breaks_as_it_is_written_to_is_lost() -> None:
     assert one.connections == 2
 
 
-async def test_one_connection_is_kept_and_no_more() -> None:
-    """Of two requests at a time one connection goes back to the session."""
-    async with door(OK, OK, OK) as (one, session):
+async def test_an_order_does_not_wait_for_the_answers_to_those_before() -> None:
+    """As many connections are at hand as were needed at a time, and a request that is being answered takes none from the next."""
+    async with door(*[OK] * 5) as (one, session):
         line = line_to(one, session)
         await asyncio.gather(line.send(BODY, at_once), line.send(BODY, at_once))
-        assert line.is_at_hand
+        flights = [line.send_now(BODY), line.send_now(BODY)]
+        assert not line.is_at_hand
+        assert [200, 200] == [(await flight.answer()).status for flight in flights]
+        await line.send_now(BODY).answer()
+    assert one.connections == 2
+
+
+async def test_no_more_connections_are_kept_than_that_many() -> None:
+    """What a burst has opened beyond them goes back to the session."""
+    async with door(*[OK] * (KEPT_AT_MOST * 3)) as (one, session):
+        line = line_to(one, session)
+        await asyncio.gather(*(line.send(BODY, at_once) for _ in range(KEPT_AT_MOST + 2)))
+        for _ in range(KEPT_AT_MOST):
+            line.send_now(BODY).give_up()
+        assert not line.is_at_hand
         async with session.post(one.url, data=BODY) as response:
             assert response.status == 200
-    assert one.connections == 2
+    assert one.connections == KEPT_AT_MOST + 2
+
+
+async def test_connections_of_a_burst_are_given_up_when_it_is_long_over() -> None:
+    """The one that goes on being used keeps nobody from noticing that the others have been idle."""
+    async with door(*[OK] * 4) as (one, session):
+        line = line_to(one, session)
+        await asyncio.gather(line.send(BODY, at_once), line.send(BODY, at_once))
+        (idle, since), newest = line._kept
+        line._kept[0] = idle, since - 60.0
+        await line.send_now(BODY).answer()
+        assert [newest[0]] == [connection for connection, _ in line._kept]
+        assert idle.closed
 
 
 async def test_an_answer_that_nobody_reads_closes_the_connection() -> None:

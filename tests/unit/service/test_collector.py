@@ -3,10 +3,16 @@
 import gc
 import weakref
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
-from alchemiser.service.collector import THRESHOLDS, spare_the_living
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.events import Event, OrderClosed, RebalanceCompleted
+from alchemiser.service.collector import ALL_ROUNDS, OLDER_ROUNDS, ROUND_OBJECTS, THRESHOLDS, Collector, spare_the_living
+
+AT = datetime(2025, 3, 3, 16, tzinfo=UTC)
 
 
 class Node:
@@ -43,3 +49,75 @@ def test_garbage_of_later_is_collected() -> None:
     del one, other
     gc.collect()
     assert seen() is None
+
+
+def envelope(event: Event) -> Envelope:
+    """Return an event as the collector hears of it."""
+    return Envelope(1, event, 0.0)
+
+
+CLOSED = OrderClosed(
+    at=AT,
+    client_order_id="epoch-20250303.1-TECL-1",
+    symbol="TECL",
+    state="filled",
+    cumulative_quantity=Decimal(1),
+    average_price=Decimal(100),
+    reason=None,
+)
+ENDED = RebalanceCompleted(at=AT, rebalance_id="20250303.1", outcomes=())
+
+
+def garbage() -> weakref.ref[Node]:
+    """Make a cycle that nobody holds, and return what tells whether it is still there."""
+    one, other = Node(), Node()
+    one.other, other.other = other, one
+    return weakref.ref(one)
+
+
+@pytest.fixture
+def by_hand() -> Iterator[Collector]:
+    """The collector behind orders, with Python's own rounds switched off and nothing young about."""
+    gc.collect()
+    gc.disable()
+    yield Collector()
+    gc.enable()
+
+
+def test_garbage_of_an_order_is_found_behind_orders(by_hand: Collector) -> None:
+    """Not for each of them: a round has to be worth its while."""
+    seen = garbage()
+    by_hand(envelope(CLOSED))
+    assert seen() is not None
+    kept = [[number] for number in range(ROUND_OBJECTS)]
+    by_hand(envelope(CLOSED))
+    assert seen() is None
+    assert len(kept) == ROUND_OBJECTS
+
+
+def test_what_survived_a_round_is_looked_at_again(by_hand: Collector) -> None:
+    """Garbage that was alive in the first round is found by one through the survivors."""
+    node = Node()
+    node.other = node
+    seen = weakref.ref(node)
+    kept = []
+    for _ in range(OLDER_ROUNDS + 1):
+        kept.append([[number] for number in range(ROUND_OBJECTS)])
+        by_hand(envelope(CLOSED))
+        if "node" in locals():
+            del node
+    assert seen() is None
+    assert len(kept) == OLDER_ROUNDS + 1
+
+
+@pytest.mark.parametrize(("event", "is_found"), [(CLOSED, False), (ENDED, True)], ids=["while it trades", "when a rebalance has ended"])
+def test_everything_is_looked_through_only_where_no_order_waits(by_hand: Collector, event: Event, *, is_found: bool) -> None:
+    """It takes milliseconds."""
+    node = Node()
+    node.other = node
+    seen = weakref.ref(node)
+    for _ in range(ALL_ROUNDS):
+        gc.collect(1)  # After the second it is too old for any round but one through everything.
+    del node
+    by_hand(envelope(event))
+    assert (seen() is None) == is_found

@@ -10,13 +10,13 @@ import pytest
 from alchemiser import __version__
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import JournalFailed, VerificationFailed
-from alchemiser.domain.events import Event, FillBooked, StreamConnected
+from alchemiser.domain.events import Event, FillBooked, RebalanceCompleted, RebalancePlanned, StreamConnected
 from alchemiser.journal.format import Snapshot
 from alchemiser.journal.journal import Journal
 from alchemiser.journal.reader import JournalReader
 from alchemiser.service import recovery
 from alchemiser.service.recovery import SNAPSHOT_VERSION, STATE, Recovered, recover, snapshot_of
-from alchemiser.service.snapshots import SnapshotKeeper
+from alchemiser.service.snapshots import PUT_OFF_AT_MOST, SnapshotKeeper
 from alchemiser.service.state import JournaledState
 from alchemiser.service.verification import verify_journal
 from tests.unit.journal.scenes import open_journal
@@ -247,6 +247,39 @@ async def test_the_state_is_written_down_after_so_many_events(tmp_path: Path, ev
             keeper(envelope)
         await journal.durable(6)
         assert after == kept(journal)
+
+
+async def test_no_order_waits_for_the_state_to_be_written_down(tmp_path: Path) -> None:
+    """A snapshot that is due while a rebalance is in progress is made with the event that ends it."""
+    path = tmp_path / "journal.sqlite"
+    number_of = {type(envelope.event): envelope.sequence for envelope in LIFE.envelopes}
+    planned, ended, result = (number_of[kind] for kind in (RebalancePlanned, RebalanceCompleted, type(RESULT)))
+    with open_journal(path) as journal:
+        state = JournaledState(nobody)
+        keeper = SnapshotKeeper(state, journal, every_events=planned + 1, since=0)
+        for envelope in LIFE.envelopes:
+            journal.append(envelope)
+            state.replay([envelope])
+            keeper(envelope)
+        await journal.durable(LAST)
+        assert [ended, result] == kept(journal)
+    how, again = recovered(path)
+    assert Recovered(snapshot=result, events=LAST - result, rejected=()) == how
+    assert LIFE.hashes[-1] == again.hash()
+
+
+async def test_a_rebalance_without_an_end_puts_a_snapshot_off_for_a_while_only(tmp_path: Path) -> None:
+    """A start after it would have to replay ever more."""
+    with open_journal(tmp_path / "journal.sqlite") as journal:
+        state = JournaledState(nobody)
+        state.rebalances.unfinished = next(event for event in WHOLE_DAY if isinstance(event, RebalancePlanned))
+        keeper = SnapshotKeeper(state, journal, every_events=2, since=0)
+        for number in range(1, 2 * PUT_OFF_AT_MOST + 4):
+            envelope = Envelope(number, StreamConnected(at=RESULT.at, stream="market"), 0.0)
+            journal.append(envelope)
+            keeper(envelope)
+        await journal.durable(number)
+        assert [2 * PUT_OFF_AT_MOST] == kept(journal)
 
 
 async def test_the_state_is_written_down_at_the_end_of_a_session(tmp_path: Path) -> None:
