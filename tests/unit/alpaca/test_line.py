@@ -198,7 +198,8 @@ async def test_no_more_connections_are_kept_than_that_many() -> None:
         line = line_to(one, session)
         await asyncio.gather(*(line.send(BODY, at_once) for _ in range(KEPT_AT_MOST + 2)))
         for _ in range(KEPT_AT_MOST):
-            line.send_now(BODY).give_up()
+            with line.send_now(BODY):
+                pass
         assert not line.is_at_hand
         async with session.post(one.url, data=BODY) as response:
             assert response.status == 200
