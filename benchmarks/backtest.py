@@ -3,8 +3,8 @@
 First every curve is compared with that of plain NumPy: whoever differs by more than a millionth ends the run. Then the sides take turns, in
 CPU time of this process. What is timed is, for the vector engine, from prices to result: panel, evaluation of the symphony, curve, dates
 and figures, its very first call too; the list of targets by date is written out when somebody looks at it, and no peer writes one. For the
-event engine the same, with every order through the daemon's handlers and the exchange. The peers get the weights for nothing and are timed
-for trading them; plain NumPy computes weights and curve and nothing else.
+event engine the same, with every order through the daemon's handlers and the exchange. The peers compute the same rule and trade it, as
+their users write it; plain NumPy computes weights and curve and nothing else.
 
 Run it with ``PYTHONPATH=. python benchmarks/backtest.py``, with ``--quick`` for one turn of the slow ones. The peers come with the extra
 ``bench-backtest``, which wants an environment of its own: vectorbt does not start beside the Plotly that reports are drawn with. A peer
@@ -61,7 +61,6 @@ def sides(found: dict[str, Peer]) -> dict[str, Side]:
     """Return what is compared: each returns its curve."""
     days, by_symbol = weekdays(), prices(SEED)
     closes = np.stack([by_symbol[symbol] for symbol in SYMBOLS])
-    weights = floor_weights(closes)
     strategy = SymphonyStrategy("rotation", 1.0, check_text(symphony_text()))
 
     def ours(engine: Callable[..., BacktestResult]) -> Side:
@@ -72,7 +71,7 @@ def sides(found: dict[str, Peer]) -> dict[str, Side]:
         return run
 
     def theirs(peer: Peer) -> Side:
-        return lambda: peer(closes, days, weights)
+        return lambda: peer(closes, days)
 
     def floor() -> Floats:
         return floor_equity(closes, floor_weights(closes))
