@@ -88,6 +88,13 @@ class Connection:
         if self._request.transport is not None:
             self._request.transport.abort()
 
+    def drop(self, code: int | None) -> None:
+        """End it as a broken network would, or by a close frame with this code."""
+        if code is None:
+            self.abort()
+        else:
+            self.close(code=code)
+
     def freeze(self) -> None:
         """Become half open: what the client sends is not read, a ping not answered, and nothing is sent any more."""
         self._is_frozen = True

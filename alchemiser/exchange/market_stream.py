@@ -289,10 +289,7 @@ class MarketStream:
     def drop(self, code: int | None = None) -> None:
         """End every connection: as a broken network would, or by a close frame with this code."""
         for connection, _ in list(self._clients.values()):
-            if code is None:
-                connection.abort()
-            else:
-                connection.close(code=code)
+            connection.drop(code)
 
     def freeze(self) -> None:
         """Make every connection half open."""

@@ -1,6 +1,7 @@
 """The broker that the settings name, for a few questions by commands that trade nothing."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from random import Random
 
 from alchemiser.alpaca.credentials import Credentials
@@ -10,13 +11,20 @@ from alchemiser.domain.account import Asset
 from alchemiser.domain.errors import ConfigError
 from alchemiser.domain.runtime import Clock
 from alchemiser.service.settings import Settings
+from alchemiser.service.venue_clock import following_clock
 
 
-def broker_of(settings: Settings, clock: Clock) -> AlpacaVenue | None:
-    """Return the broker that the settings name; ``None`` when they name none."""
+def names_broker(settings: Settings) -> bool:
+    """Return whether the settings have the addresses of a broker and what opens it."""
     alpaca = settings.alpaca
-    if alpaca.mode == "embedded" or not (alpaca.key_id and alpaca.secret_key and alpaca.trading_url and alpaca.data_url):
-        return None
+    return bool(alpaca.key_id and alpaca.secret_key and alpaca.trading_url and alpaca.data_url)
+
+
+def broker_of(settings: Settings, clock: Clock) -> AlpacaVenue:
+    """Return the broker that the settings name. Raises ``ConfigError`` when they name none."""
+    alpaca = settings.alpaca
+    if not (alpaca.key_id and alpaca.secret_key and alpaca.trading_url and alpaca.data_url):
+        raise ConfigError(f"there are no credentials for {alpaca.mode} trading")
     return AlpacaVenue(
         Credentials(key_id=alpaca.key_id, secret_key=alpaca.secret_key),
         trading_url=alpaca.trading_url,
@@ -28,13 +36,17 @@ def broker_of(settings: Settings, clock: Clock) -> AlpacaVenue | None:
     )
 
 
+@asynccontextmanager
+async def open_broker(settings: Settings) -> AsyncIterator[tuple[AlpacaVenue, Clock]]:
+    """Yield the broker that the settings name, and the clock of its market. Raises ``ConfigError`` when they name none."""
+    async with following_clock(settings.alpaca.trading_url or "") as clock, broker_of(settings, clock) as broker:
+        yield broker, clock
+
+
 async def assets_of(settings: Settings, clock: Clock, symbols: Sequence[str]) -> dict[str, Asset]:
     """Return what the broker says of those symbols that it knows.
 
     Raises ``ConfigError`` when the settings name no broker, and ``VenueError`` when it does not answer.
     """
-    broker = broker_of(settings, clock)
-    if broker is None:
-        raise ConfigError(f"there are no credentials for {settings.alpaca.mode} trading")
-    async with broker:
+    async with broker_of(settings, clock) as broker:
         return await broker.assets(symbols)

@@ -34,7 +34,7 @@ from alchemiser.exchange.bars import BarFolder
 from alchemiser.journal.reader import JournalReader
 from alchemiser.market.calendar import TradingCalendar, new_york_date
 from alchemiser.market.store.store import BarStore, needs_pyarrow
-from alchemiser.service.broker import broker_of
+from alchemiser.service.broker import broker_of, names_broker
 from alchemiser.service.flush_speed import measure_flush
 from alchemiser.service.http_address import split_address
 from alchemiser.service.messenger import addresses
@@ -269,11 +269,12 @@ def _is_running(pid: int) -> bool:
 
 async def _venue(settings: Settings, clock: Clock) -> list[Finding]:
     """Ask the broker for the account, its clock, its calendar and the strategies' symbols; nothing is changed there."""
-    venue = broker_of(settings, clock)
-    if venue is None:
-        return [_ok("venue", "the embedded exchange starts with the daemon")] if settings.alpaca.mode == "embedded" else []
+    if settings.alpaca.mode == "embedded":
+        return [_ok("venue", "the embedded exchange starts with the daemon")]
+    if not names_broker(settings):
+        return []
     try:
-        async with venue:
+        async with broker_of(settings, clock) as venue:
             findings = _account(await venue.account(), settings)
             findings += await _time(venue, clock) + await _calendar(venue, clock)
             return findings + await _symbols(venue, settings) + await _market_data(venue, settings)

@@ -6,14 +6,10 @@ from which the daemon takes over what was sold. The books are those of the journ
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from random import Random
 from typing import Final
 
 import structlog
 
-from alchemiser.alpaca.credentials import Credentials
-from alchemiser.alpaca.rest import RestLimits
-from alchemiser.alpaca.venue import AlpacaVenue
 from alchemiser.domain.errors import ConfigError
 from alchemiser.domain.events import Event
 from alchemiser.domain.ids import client_order_id
@@ -21,12 +17,12 @@ from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import ExecutionReport, NewOrder
 from alchemiser.execution.kill import Kill, KillParts, KillReport
 from alchemiser.journal.reader import JournalReader
+from alchemiser.service.broker import names_broker, open_broker
 from alchemiser.service.kill_record import DIRECT_FILE, FLATTEN_WORD, SentOrder, new_record, pull_switch, write_record
 from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.recovery import recover
 from alchemiser.service.settings import Settings
 from alchemiser.service.state import JournaledState
-from alchemiser.service.venue_clock import following_clock
 
 FIRST_NUMBER: Final = 9501
 """The sales of a session's first direct kill are rebalance number 9501; those of the daemon's own kills begin before."""
@@ -40,8 +36,7 @@ async def kill_directly(settings: Settings, reason: str, *, flattens: bool, watc
     It asks a venue that does not answer for ever; ``watch`` is given the report, which changes while it works. Raises ``ConfigError``
     without credentials, and ``DataError`` when what is held should be sold and the journal cannot be read.
     """
-    alpaca = settings.alpaca
-    if not (alpaca.key_id and alpaca.secret_key and alpaca.trading_url and alpaca.data_url):
+    if not names_broker(settings):
         raise ConfigError("a direct kill needs the credentials and addresses of the venue; an embedded exchange ends with its daemon")
     state = settings.service.state
     state.mkdir(parents=True, exist_ok=True)
@@ -49,17 +44,7 @@ async def kill_directly(settings: Settings, reason: str, *, flattens: bool, watc
     pull_switch(state, f"killed directly: {reason}".lower().replace(FLATTEN_WORD, "sell all"))
     epoch, holdings = _journaled(settings)
     path = state / DIRECT_FILE
-    async with (
-        following_clock(alpaca.trading_url) as clock,
-        AlpacaVenue(
-            Credentials(key_id=alpaca.key_id, secret_key=alpaca.secret_key),
-            trading_url=alpaca.trading_url,
-            data_url=alpaca.data_url,
-            clock=clock,
-            random=Random(0),  # noqa: S311 - jitter of a retry
-            limits=RestLimits(deadline_seconds=alpaca.request_deadline_seconds),
-        ) as venue,
-    ):
+    async with open_broker(settings) as (venue, clock):
         record = new_record(
             path, now=clock.now(), by="command line", reason=reason, flattens=flattens, epoch=epoch, first_number=FIRST_NUMBER
         )

@@ -3,11 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from random import Random
 
-from alchemiser.alpaca.credentials import Credentials
-from alchemiser.alpaca.rest import RestLimits
-from alchemiser.alpaca.venue import AlpacaVenue
 from alchemiser.domain.account import Asset
 from alchemiser.domain.errors import ConfigError, DataError, OrderDenied
 from alchemiser.domain.events import Event
@@ -22,6 +18,7 @@ from alchemiser.portfolio.plan import PlanRequest, plan_rebalance
 from alchemiser.portfolio.planning import Decision, PortfolioParts
 from alchemiser.risk.checks import Circumstances, check_intent
 from alchemiser.risk.pre_trade import PreTrade
+from alchemiser.service.broker import names_broker, open_broker
 from alchemiser.service.decision_market import DecisionMarket
 from alchemiser.service.history_source import daily_bars_of
 from alchemiser.service.offline import JOURNAL_FILE
@@ -31,7 +28,6 @@ from alchemiser.service.roster import load_roster
 from alchemiser.service.rules import plan_rules, risk_limits
 from alchemiser.service.settings import Settings
 from alchemiser.service.state import JournaledState
-from alchemiser.service.venue_clock import following_clock
 from alchemiser.strategies.answers import answer_of, answers
 from alchemiser.strategies.aside import in_thread
 from alchemiser.strategies.panel import PricePanel
@@ -42,22 +38,10 @@ async def preview_at_venue(settings: Settings) -> Preview:
 
     Raises ``ConfigError`` without credentials and addresses, ``VenueError`` when the venue cannot be asked.
     """
-    alpaca = settings.alpaca
-    if not (alpaca.key_id and alpaca.secret_key and alpaca.trading_url and alpaca.data_url):
+    if not names_broker(settings):
         raise ConfigError("a plan of the account needs credentials; without them name a folder of prices with --bars DIR")
     roster = load_roster(settings)
-    async with (
-        following_clock(alpaca.trading_url) as clock,
-        AlpacaVenue(
-            Credentials(key_id=alpaca.key_id, secret_key=alpaca.secret_key),
-            trading_url=alpaca.trading_url,
-            data_url=alpaca.data_url,
-            clock=clock,
-            random=Random(0),  # noqa: S311 - jitter of a retry
-            feed=alpaca.feed,
-            limits=RestLimits(deadline_seconds=alpaca.request_deadline_seconds),
-        ) as venue,
-    ):
+    async with open_broker(settings) as (venue, clock):
         await venue.account()  # wrong credentials end it here, in one line
         state, quotes, calendar = _state(settings), QuoteBook(), TradingCalendar.new_york()
         symbols = sorted({symbol for strategy in roster for symbol in strategy.symbols} | set(state.ledger.holdings()))

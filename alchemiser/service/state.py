@@ -6,6 +6,7 @@ compared by a hash.
 
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
+from typing import Protocol
 
 import msgspec
 
@@ -37,6 +38,17 @@ class StateMemory(msgspec.Struct, kw_only=True):
     day: DayMemory = msgspec.field(default_factory=DayMemory)
 
 
+class JournaledPart(Protocol):
+    """A component whose state is made of journaled events alone."""
+
+    @property
+    def listens_to(self) -> tuple[type[Event], ...]:
+        """The types of event that change it."""
+
+    def __call__(self, envelope: Envelope) -> None:
+        """Apply an event."""
+
+
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="deterministic").encode
 
@@ -58,6 +70,21 @@ class JournaledState:
         self.day = DayRecord(lambda: self.ledger.books, lambda: self.standing.by_strategy)
         self.overview = Overview()
 
+    @property
+    def parts(self) -> tuple[JournaledPart, ...]:
+        """The components, in the order in which they are told of an event."""
+        return (
+            self.orders,
+            self.parked,
+            self.ledger,
+            self.standing,
+            self.rebalances,
+            self.trading,
+            self.guards,
+            self.day,
+            self.overview,
+        )
+
     def replay(self, envelopes: Iterable[Envelope]) -> int:
         """Apply the journal and return the number of events in it."""
         told = self._told()
@@ -69,22 +96,11 @@ class JournaledState:
         return count
 
     def _told(self) -> dict[type[Event], list[Callable[[Envelope], None]]]:
-        """Return who is told of each type of event, in the order in which the components are told."""
-        listeners: tuple[tuple[tuple[type[Event], ...], Callable[[Envelope], None]], ...] = (
-            (OrderStates.listens_to, self.orders.replay),
-            (ParkedSymbols.listens_to, self.parked),
-            (Ledger.listens_to, self.ledger.replay),
-            (StandingTargets.listens_to, self.standing),
-            (Rebalances.listens_to, self.rebalances),
-            (TradingState.listens_to, self.trading),
-            (GuardState.listens_to, self.guards),
-            (DayRecord.listens_to, self.day),
-            (Overview.listens_to, self.overview),
-        )
+        """Return who is told of each type of event, in the order in which the components are told; those that publish do not."""
         told: dict[type[Event], list[Callable[[Envelope], None]]] = {}
-        for kinds, tell in listeners:
-            for kind in kinds:
-                told.setdefault(kind, []).append(tell)
+        for part in self.parts:
+            for kind in part.listens_to:
+                told.setdefault(kind, []).append(part.replay if isinstance(part, OrderStates | Ledger) else part)
         return told
 
     def settle(self) -> int:

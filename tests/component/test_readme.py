@@ -1,16 +1,13 @@
 """The documentation: its commands work, its links lead somewhere, its reference is current."""
 
-import logging
 import os
 import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from alchemiser.cli.app import COMMANDS, run
 from alchemiser.cli.reference import Page
@@ -37,18 +34,6 @@ def alchemiser_calls(page: Path) -> list[list[str]]:
             if words and words[0].rpartition("/")[2] == "alchemiser":
                 calls.append(words[1:])
     return calls
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    """Put the process's logging back: calling the command line sets it."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
 
 
 def test_the_first_screen_has_two_commands() -> None:

@@ -24,18 +24,15 @@ from alchemiser.exchange.server import ExchangeServer, ServerSettings
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.journal.journal import Journal
 from alchemiser.service import embedded, start
-from alchemiser.service.clock import VirtualClock
 from alchemiser.service.daemon import Daemon
 from alchemiser.service.embedded import EmbeddedMarket
 from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.settings import RunOptions
 from alchemiser.service.state import JournaledState
-from alchemiser.service.surroundings import Surroundings
 from tests.protocol.exchange.harness import HEADERS, Running, session, virtual_exchange
 from tests.reconciliation.language import EPOCH, PAST, SYMBOL, Case, Own, There
 from tests.reconciliation.record import BEGAN, OPENING, events_of, pieces_of
-from tests.simulation.days import simulated_settings
-from tests.solipsism import LoopConnector, listen
+from tests.simulation.days import in_memory, simulated_settings
 
 OTHER_ID = "0" * 26
 FAR = 0.05
@@ -160,17 +157,7 @@ class _Stage:
         with journal:
             bus = Bus(clock=self.market.clock, tap=journal)
             state = JournaledState(bus.post)
-            for part in (
-                state.orders,
-                state.parked,
-                state.ledger,
-                state.standing,
-                state.rebalances,
-                state.trading,
-                state.guards,
-                state.day,
-                state.overview,
-            ):
+            for part in state.parts:
                 bus.subscribe_inline(type(part).__name__, part.listens_to, part)
             if self.there or self.case.ours or self.case.cash or self.case.by_hand or self.case.was_parked:
                 for event in events_of(self.case, self._report, cash=cash):
@@ -248,16 +235,7 @@ class _Stage:
             "market.history_sessions": 5,
             "service.cancel_orders_on_stop": False,
         }
-        surroundings = Surroundings(
-            make_clock=VirtualClock,
-            connector=LoopConnector,
-            door_listener=listen(8099),
-            seed=7,
-            is_threaded=False,
-            takes_signals=False,
-            ping_seconds=600.0,
-            turn_seconds=900.0,
-        )
+        surroundings = in_memory(exchange_listener=None)
         with patch.object(embedded, "enter_market", enter), patch.object(start, "Daemon", Watched):
             settings = simulated_settings(self.directory, overrides)
             await start.run_daemon(settings, RunOptions(start=session().date, days=1), surroundings)

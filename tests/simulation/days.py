@@ -32,6 +32,23 @@ def simulated_settings(state: Path, overrides: Mapping[str, Any] | None = None) 
     return load_settings(overrides={**values, **(overrides or {})}, environ={}, directory=state, secrets=()).settings
 
 
+def in_memory(**changes: Any) -> Surroundings:
+    """Return the surroundings of a run on the running loop, which is virtual: its clock, its sockets, no thread and no signal."""
+    usual: dict[str, Any] = {
+        "make_clock": VirtualClock,
+        "connector": LoopConnector,
+        "door_listener": listen(8099),
+        "seed": 7,
+        "is_threaded": False,
+        "takes_signals": False,
+        "ping_seconds": 600.0,
+        "turn_seconds": 900.0,
+    }
+    if "exchange_listener" not in changes:
+        usual["exchange_listener"] = listen(8001)
+    return Surroundings(**{**usual, **changes})
+
+
 def simulate(
     state: Path,
     *,
@@ -58,18 +75,7 @@ def simulate(
                 others.append(asyncio.ensure_future(beside(clock)))
             return clock
 
-        surroundings = Surroundings(
-            make_clock=make_clock,
-            connector=LoopConnector,
-            exchange_listener=listen(8001),
-            door_listener=listen(8099),
-            seed=seed,
-            is_threaded=False,
-            takes_signals=False,
-            ping_seconds=600.0,
-            turn_seconds=turn_seconds,
-            read_settings=read_settings,
-        )
+        surroundings = in_memory(make_clock=make_clock, seed=seed, turn_seconds=turn_seconds, read_settings=read_settings)
         code = await run_daemon(settings, RunOptions(start=start, days=days), surroundings)
         await asyncio.gather(*others)
         return code

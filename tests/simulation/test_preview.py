@@ -13,9 +13,8 @@ from alchemiser.market.calendar import TradingCalendar
 from alchemiser.service.clock import VirtualClock
 from alchemiser.service.settings import RunOptions
 from alchemiser.service.start import run_daemon
-from alchemiser.service.surroundings import Surroundings
-from tests.simulation.days import FIRST_DAY, journal_of, simulated_settings
-from tests.solipsism import LoopConnector, listen, virtual
+from tests.simulation.days import FIRST_DAY, in_memory, journal_of, simulated_settings
+from tests.solipsism import LoopConnector, virtual
 
 
 def test_a_preview_is_the_plan_and_has_no_effect(tmp_path: Path) -> None:
@@ -25,17 +24,7 @@ def test_a_preview_is_the_plan_and_has_no_effect(tmp_path: Path) -> None:
     assert session is not None
 
     async def main() -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
-        surroundings = Surroundings(
-            make_clock=VirtualClock,
-            connector=LoopConnector,
-            exchange_listener=listen(8001),
-            door_listener=listen(8099),
-            seed=7,
-            is_threaded=False,
-            takes_signals=False,
-            ping_seconds=600.0,
-            turn_seconds=900.0,
-        )
+        surroundings = in_memory()
         clock = VirtualClock(session.opens_at - timedelta(minutes=15))
         async with asyncio.TaskGroup() as group:
             group.create_task(run_daemon(settings, RunOptions(start=FIRST_DAY, days=1), surroundings), name="daemon")

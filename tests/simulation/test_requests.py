@@ -15,10 +15,9 @@ from alchemiser.market.calendar import TradingCalendar
 from alchemiser.service.clock import VirtualClock
 from alchemiser.service.settings import RunOptions
 from alchemiser.service.start import run_daemon
-from alchemiser.service.surroundings import Surroundings
-from tests.simulation.days import FIRST_DAY, journal_of, simulated_settings
+from tests.simulation.days import FIRST_DAY, in_memory, journal_of, simulated_settings
 from tests.simulation.rotations import THIRTY
-from tests.solipsism import LoopConnector, listen, virtual
+from tests.solipsism import LoopConnector, virtual
 
 Requests = list[dict[str, Any]]
 
@@ -50,17 +49,7 @@ def traded(state: Path, strategy: str) -> Traffic:
     begins_at = session.opens_at - timedelta(minutes=15)
 
     async def main() -> Requests:
-        surroundings = Surroundings(
-            make_clock=VirtualClock,
-            connector=LoopConnector,
-            exchange_listener=listen(8001),
-            door_listener=listen(8099),
-            seed=7,
-            is_threaded=False,
-            takes_signals=False,
-            ping_seconds=600.0,
-            turn_seconds=900.0,
-        )
+        surroundings = in_memory()
         clock = VirtualClock(begins_at)
         async with asyncio.TaskGroup() as group:
             group.create_task(run_daemon(settings, RunOptions(start=FIRST_DAY, days=1), surroundings), name="daemon")

@@ -16,9 +16,8 @@ from alchemiser.market.calendar import TradingCalendar
 from alchemiser.service.clock import VirtualClock
 from alchemiser.service.settings import RunOptions
 from alchemiser.service.start import run_daemon
-from alchemiser.service.surroundings import Surroundings
-from tests.simulation.days import FIRST_DAY, journal_of, simulated_settings
-from tests.solipsism import LoopConnector, listen, virtual
+from tests.simulation.days import FIRST_DAY, in_memory, journal_of, simulated_settings
+from tests.solipsism import virtual
 
 DAYS = 30
 SETTLED_AFTER = 5
@@ -68,17 +67,7 @@ def test_thirty_days_leave_nothing_behind(tmp_path: Path) -> None:
             levels.append(level())
 
     async def main() -> int:
-        surroundings = Surroundings(
-            make_clock=VirtualClock,
-            connector=LoopConnector,
-            exchange_listener=listen(8001),
-            door_listener=listen(8099),
-            seed=7,
-            is_threaded=False,
-            takes_signals=False,
-            ping_seconds=3600.0,
-            turn_seconds=3600.0,
-        )
+        surroundings = in_memory(ping_seconds=3600.0, turn_seconds=3600.0)
         watching = asyncio.create_task(watch(VirtualClock(sessions[0].opens_at - timedelta(minutes=15))), name="watch")
         code = await run_daemon(settings, RunOptions(start=FIRST_DAY, days=DAYS), surroundings)
         await watching

@@ -255,12 +255,17 @@ async def overlap_replay(exchange: Running, plan: Plan) -> None:
         assert await event(live) == await event(live)
 
 
+async def _status_after(exchange: Running, seconds: float) -> str:
+    """Return the status of an order that many seconds after it was sent."""
+    order = await exchange.buy("SPY")
+    await exchange.forward(seconds)
+    return str((await shown(exchange, order))["status"])
+
+
 async def reject_order(exchange: Running, plan: Plan) -> None:
     """Accepted, and rejected by the market."""
     await plan(symbol="SPY")
-    order = await exchange.buy("SPY")
-    await exchange.forward(1)
-    assert (await shown(exchange, order))["status"] == "rejected"
+    assert await _status_after(exchange, 1) == "rejected"
 
 
 async def park_order(exchange: Running, plan: Plan) -> None:
@@ -337,9 +342,7 @@ async def correct(exchange: Running, plan: Plan) -> None:
 async def halt(exchange: Running, plan: Plan) -> None:
     """Nothing trades."""
     await plan(symbol="SPY")
-    order = await exchange.buy("SPY")
-    await exchange.forward(5)
-    assert (await shown(exchange, order))["status"] == "new"
+    assert await _status_after(exchange, 5) == "new"
 
 
 async def borrow(exchange: Running, plan: Plan) -> None:

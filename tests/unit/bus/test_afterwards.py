@@ -26,6 +26,20 @@ def keys(seen: list[Event]) -> list[str]:
     return [each.key for each in seen if isinstance(each, TimerElapsed)]
 
 
+class Log:
+    """A listener that notes what it is told, and may fail at it."""
+
+    def __init__(self, *, fails: bool) -> None:
+        self.told: list[Event] = []
+        self._fails = fails
+
+    def __call__(self, envelope: Envelope) -> None:
+        """Note an event."""
+        self.told.append(envelope.event)
+        if self._fails:
+            raise ValueError("the log is gone")
+
+
 def test_they_are_told_a_moment_later_and_in_order() -> None:
     """While the loop is at the event nobody is told; a few milliseconds later all is, as it was published."""
 
@@ -124,19 +138,14 @@ def test_everything_is_told_before_the_bus_has_ended(fails: bool) -> None:
     """The last lines of a log are those that matter: a close tells what still waits, whether or not the listener fails at it."""
 
     async def main() -> None:
-        told: list[Event] = []
-
-        def listen(envelope: Envelope) -> None:
-            told.append(envelope.event)
-            if fails:
-                raise ValueError("the log is gone")
+        log = Log(fails=fails)
 
         bus = Bus(clock=VirtualClock(NOW))
-        bus.subscribe_afterwards("log", [TimerElapsed], listen)
+        bus.subscribe_afterwards("log", [TimerElapsed], log)
         for key in "abc":
             bus.post(event(key))
         await bus.close(drain_seconds=1.0)
-        assert keys(told) == ["a", "b", "c"]
+        assert keys(log.told) == ["a", "b", "c"]
         with pytest.raises(BusClosed):
             bus.post(event("d"))
 
@@ -148,22 +157,17 @@ def test_everything_is_told_when_the_bus_breaks(fails: bool) -> None:
     """What led to the end stands in the log, and a log that fails then cannot hide the cause."""
 
     async def main() -> None:
-        told: list[Event] = []
-
-        def listen(envelope: Envelope) -> None:
-            told.append(envelope.event)
-            if fails:
-                raise ValueError("the log is gone")
+        log = Log(fails=fails)
 
         def broken(_: Envelope) -> None:
             raise InvariantBroken("two and two are five")
 
         bus = Bus(clock=VirtualClock(NOW))
-        bus.subscribe_afterwards("log", [TimerElapsed], listen)
+        bus.subscribe_afterwards("log", [TimerElapsed], log)
         bus.subscribe_inline("broken", [TimerElapsed], broken)
         with pytest.raises(InvariantBroken):
             bus.post(event("a"))
-        assert keys(told) == ["a"]
+        assert keys(log.told) == ["a"]
         with pytest.raises(InvariantBroken, match="two and two"):
             await bus.run()
 

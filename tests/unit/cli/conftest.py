@@ -1,13 +1,11 @@
 """The command line as a function: arguments in, exit code and texts out."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 import pytest
-import structlog
 
 from alchemiser.cli.app import run
 from alchemiser.service.http import open_door
@@ -30,18 +28,11 @@ AsyncCommand = Callable[..., Awaitable[Ended]]
 
 
 @pytest.fixture(autouse=True)
-def _an_empty_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Run every test in an empty directory, without settings in the environment, and put the process's logging back."""
+def _an_empty_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run every test in an empty directory, without settings in the environment."""
     monkeypatch.chdir(tmp_path)
     for name in ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY", "CREDENTIALS_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -50,6 +50,14 @@ def filled(journal: Journal, sequences: Iterable[int]) -> Journal:
     return journal
 
 
+def journal_with(path: Path, *, events: int, snapshots: Iterable[int]) -> Path:
+    """Write a journal of that many small events, one a second, with snapshots taken after these, and return where it is."""
+    with filled(open_journal(path), range(1, events + 1)) as journal:
+        for sequence in snapshots:
+            journal.save_snapshot(snapshot("state", sequence))
+    return path
+
+
 def envelopes_of(events: Iterable[Event], first: int = 1) -> list[Envelope]:
     """Return the events with numbers around them."""
     return [Envelope(number, event, 0.0) for number, event in enumerate(events, first)]

@@ -8,7 +8,7 @@ from alchemiser.domain.errors import DataError, VerificationFailed
 from alchemiser.journal.archive import archive_of
 from alchemiser.journal.compaction import compact
 from alchemiser.journal.reader import JournalReader
-from tests.unit.journal.scenes import filled, open_journal, snapshot
+from tests.unit.journal.scenes import journal_with
 
 EVENTS = 8
 MOVED = 5
@@ -18,10 +18,7 @@ MOVED = 5
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A journal of a few events with a snapshot after the last but two."""
-    path = tmp_path / "journal.sqlite"
-    with filled(open_journal(path), range(1, EVENTS + 1)) as journal:
-        journal.save_snapshot(snapshot("state", MOVED + 1))
-    return path
+    return journal_with(tmp_path / "journal.sqlite", events=EVENTS, snapshots=[MOVED + 1])
 
 
 def sequences(reader: JournalReader) -> list[int]:

@@ -1,7 +1,6 @@
 """``alchemiser journal`` as its users call it."""
 
 import json
-import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -9,25 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.cli.app import run
 from alchemiser.journal.journal import Journal
 from alchemiser.service.offline import JOURNAL_FILE
 from tests.unit.journal.scenes import a_day, booked, envelopes_of, open_journal
-
-
-@pytest.fixture(autouse=True)
-def _logging_put_back() -> Iterator[None]:
-    """A command configures the logging of its process, which here is everybody's."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from alchemiser.journal import compaction
 from alchemiser.journal.archive import archive_of
 from alchemiser.journal.compaction import Compacted, compact
 from alchemiser.journal.reader import JournalReader, Verification
-from tests.unit.journal.scenes import START, filled, open_journal, snapshot
+from tests.unit.journal.scenes import START, filled, journal_with, open_journal
 
 EVENTS = 8
 MAY_GO = 5
@@ -23,11 +23,7 @@ MAY_GO = 5
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A journal of a few events, one a second, with two snapshots."""
-    path = tmp_path / "journal.sqlite"
-    with filled(open_journal(path), range(1, EVENTS + 1)) as journal:
-        journal.save_snapshot(snapshot("state", MAY_GO + 1))
-        journal.save_snapshot(snapshot("state", EVENTS))
-    return path
+    return journal_with(tmp_path / "journal.sqlite", events=EVENTS, snapshots=[MAY_GO + 1, EVENTS])
 
 
 def second(sequence: int) -> datetime:

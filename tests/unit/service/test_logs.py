@@ -6,10 +6,8 @@ import logging
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from alchemiser.service.logs import Format, configure_logging, get_logger
 from alchemiser.service.secrets import SecretMasker
@@ -21,18 +19,6 @@ class Terminal(io.StringIO):
     def isatty(self) -> bool:
         """Return that it is one."""
         return True
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    """Put the process's logging back after each test."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
 
 
 def test_a_line_is_one_json_object() -> None:

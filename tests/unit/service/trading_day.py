@@ -193,17 +193,7 @@ class Life:
 
     def _dispatch(self, envelope: Envelope) -> None:
         state = self.state
-        for part in (
-            state.orders,
-            state.parked,
-            state.ledger,
-            state.standing,
-            state.rebalances,
-            state.trading,
-            state.guards,
-            state.day,
-            state.overview,
-        ):
+        for part in state.parts:
             if isinstance(envelope.event, part.listens_to):
                 part(envelope)
         self.hashes.append(state.hash())
