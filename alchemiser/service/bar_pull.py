@@ -19,7 +19,7 @@ from alchemiser.market.calendar import new_york_date
 from alchemiser.market.store.actions import Action, Actions, ActionsInfo, in_order
 from alchemiser.market.store.series import Adjusting, BarColumns, Comparison, Series, SeriesInfo, SeriesKey, compare
 from alchemiser.market.store.store import BarStore
-from alchemiser.strategies.aside import RunAside
+from alchemiser.strategies.aside import RunAside, at_once
 
 OVERLAP_SESSIONS: Final = 10
 """So many stored bars are asked for again, to see whether they are still what they were."""
@@ -130,11 +130,6 @@ Remarks = dict[str, tuple[date, int, str]]
 """Of series that turned out to have been adjusted anew: since when they are stored, how many bars they have, and what was found."""
 
 OnSeries = Callable[[Pulled], object]
-
-
-async def at_once(function: Callable[[], Done]) -> Done:
-    """Run a function here and now: for who has nothing else to do."""
-    return function()
 
 
 class BarPull:

@@ -5,38 +5,23 @@ be sent. A stop is a staircase, walked in ``service.stopping``.
 """
 
 import asyncio
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 from typing import Any
 
-import structlog
 from msgspec import Struct
 
-from alchemiser import __version__
 from alchemiser.bus.bus import Bus
 from alchemiser.bus.delivery import latest_per
-from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.events import (
     BarClosed,
-    DaemonStarted,
-    GuardTripped,
-    JournalTailDropped,
     OrderFilled,
     QuoteUpdated,
-    RecoveryCompleted,
-    StrategyFilesChanged,
-    StrategyWarned,
     TimerElapsed,
     TradePrinted,
-    TradingStateChanged,
     TradingStatusChanged,
 )
-from alchemiser.domain.market import Quote, Session
-from alchemiser.domain.trading import HALTED
 from alchemiser.domain.venue import Venue
 from alchemiser.execution.gaps import GapKeeper
 from alchemiser.execution.gate import SubmitGate
@@ -55,46 +40,43 @@ from alchemiser.risk.handler import GuardKeeper, GuardParts
 from alchemiser.risk.pre_trade import PreTrade
 from alchemiser.service.adoption import Adoption
 from alchemiser.service.answers import Answers
-from alchemiser.service.clock import wait_loop_seconds
 from alchemiser.service.collector import Collector
 from alchemiser.service.day_comparison import ComparisonParts, DayComparison
 from alchemiser.service.decision_market import DecisionMarket
+from alchemiser.service.first_words import say_first_words
 from alchemiser.service.history_source import daily_bars_of
 from alchemiser.service.host_watch import HostWatch
 from alchemiser.service.kill_switch import KillSwitch
 from alchemiser.service.live_feed import LiveFeed
+from alchemiser.service.liveness import Liveness, LivenessParts
 from alchemiser.service.messenger import Address, Messenger
 from alchemiser.service.metrics import DaemonMetrics
-from alchemiser.service.notify import SystemdNotifier
-from alchemiser.service.preview import PREVIEW, Preview, preview
+from alchemiser.service.notify import ManagerNews, SystemdNotifier
+from alchemiser.service.preview import PREVIEW, preview_now
 from alchemiser.service.reconciliations import Reconciliations
-from alchemiser.service.recovery import Recovered, recover
+from alchemiser.service.recovery import recover
 from alchemiser.service.reload import Reload
 from alchemiser.service.retention import Retention
 from alchemiser.service.rules import guard_rules, ladder_rules, plan_rules, risk_limits, spin_offs, tactic_rules
 from alchemiser.service.runtime import SeededRuntime
 from alchemiser.service.scheduler import ClockHold, Scheduler, Timetable
+from alchemiser.service.sessions import SessionTimes
 from alchemiser.service.settings import Settings
 from alchemiser.service.snapshots import SnapshotKeeper
 from alchemiser.service.state import JournaledState
-from alchemiser.service.stopping import StopParts, Stopping
+from alchemiser.service.stopping import StopParts, Stopping, stopping_on_signals
 from alchemiser.service.story import Storyteller
 from alchemiser.service.universe import Universe
+from alchemiser.service.usable_quotes import UsableQuotes
 from alchemiser.service.vitals import Vitals
-from alchemiser.strategies.aside import Done, in_thread
+from alchemiser.strategies.aside import at_once, in_thread
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.handler import StrategyHandler
 from alchemiser.strategies.reload import Reloader
 from alchemiser.strategies.renewal import Renewal
 
-_log = structlog.get_logger(__name__)
-
-
-TURNS_PER_LIMIT = 2
-"""How often the bus is probed within the time in which it must turn round."""
-
-RELOAD_RETRY_SECONDS = 60.0
-"""How often a new version of a strategy that waits for its prices is tried again, in seconds of the loop."""
+Stream = Callable[[], Coroutine[Any, Any, None]]
+"""Begins to listen to a stream, and does so until cancelled."""
 
 
 class DaemonParts(Struct, frozen=True):
@@ -134,10 +116,12 @@ class Daemon:
         self.bus = Bus(clock=clock, tap=journal, first_sequence=journal.last_sequence + 1)
         self.state = JournaledState(self.bus.post)
         recovered = recover(self.state, journal)
-        _tell_recovery(recovered, self.state)
+        recovered.tell(self.state)
         self.snapshots = SnapshotKeeper(self.state, journal, every_events=settings.journal.snapshot_events, since=recovered.events)
         self.quotes = QuoteBook()
-        self.gate = SubmitGate(now=clock.now, cut_off=self._cut_off, parked=self.state.parked.why)
+        usable = UsableQuotes(self.quotes, lambda: self.settings.market.quote_max_age_seconds)
+        times = SessionTimes(parts.calendar, lambda: self.settings)
+        self.gate = SubmitGate(now=clock.now, cut_off=times.cut_off, parked=self.state.parked.why)
         parts.venue.guard(self.gate.why_not)
         self.notifier = SystemdNotifier()
         loop_time = asyncio.get_running_loop().time
@@ -148,7 +132,7 @@ class Daemon:
         # What the ledger holds is watched too, whoever bought it.
         symbols = sorted({symbol for strategy in parts.roster for symbol in strategy.symbols} | set(self.state.ledger.holdings()))
         sessions_needed = max(settings.market.history_sessions, *(strategy.bars_needed for strategy in parts.roster), 1)
-        run_aside = in_thread if parts.is_threaded else _at_once
+        run_aside = in_thread if parts.is_threaded else at_once
         self.market = DecisionMarket(
             venue=parts.venue,
             quotes=self.quotes,
@@ -186,9 +170,9 @@ class Daemon:
             trading=self.state.trading,
             quotes=self.quotes,
             calendar=parts.calendar,
-            cut_off=self._cut_off,
+            cut_off=times.cut_off,
             limits=risk_limits(settings),
-            mids=self._mid,
+            mids=usable.mid,
             allocations=settings.allocations(),
         )
         self.planning = PortfolioParts(
@@ -196,14 +180,14 @@ class Daemon:
             ledger=self.state.ledger,
             clock=clock,
             publish=self.bus.publish,
-            mids=self._mid,
+            mids=usable.mid,
             assets=self.assets.of,
             check=self.pre_trade.check,
             rules=plan_rules(settings),
             allocations=settings.allocations(),
             unfinished=self.state.rebalances.unfinished_id,
             standing=self.state.standing,
-            half_spreads=self._half_spread,
+            half_spreads=usable.half_spread,
             volatility=partial(self.market.volatility, sessions=settings.portfolio.volatility_sessions),
             trading=self.state.trading.scopes,
             catch_up=self.activities.catch_up,
@@ -216,13 +200,13 @@ class Daemon:
                 orders=self.state.orders,
                 gate=self.gate,
                 rebalances=self.state.rebalances,
-                quotes=self._quote,
+                quotes=usable.quote,
                 clock=clock,
                 publish=self.bus.publish,
                 durable=self.bus.durable,
                 is_durable=self.bus.is_durable,
-                session=self._session_of,
-                cut_off=self._cut_off_on,
+                session=times.session_of,
+                cut_off=times.cut_off_on,
                 rules=ladder_rules(settings),
                 tactics=tactic_rules(settings),
                 epoch=journal.epoch,
@@ -233,7 +217,7 @@ class Daemon:
             clock=clock,
             publish=self.bus.publish,
             owed=self.state.overview.owed_shortfalls,
-            is_over=lambda day: clock.now() >= self._session_of(day).closes_at,
+            is_over=lambda day: clock.now() >= times.session_of(day).closes_at,
         )
         self.day_comparison = DayComparison(
             ComparisonParts(
@@ -289,8 +273,8 @@ class Daemon:
         self.scheduler = Scheduler(
             timetable=Timetable(
                 calendar=parts.calendar,
-                decide=lambda session: self.settings.schedule.decision.at(session),
-                cut_off=self._cut_off,
+                decide=times.decision,
+                cut_off=times.cut_off,
                 last=parts.last_session,
             ),
             clock=clock,
@@ -321,8 +305,8 @@ class Daemon:
             journal=journal,
             calendar=parts.calendar,
             clock=clock,
-            preview=self._preview,
-            cut_off=self._cut_off,
+            preview=lambda: preview_now(self.planning, self.strategies.answers(PREVIEW), parts.calendar),
+            cut_off=times.cut_off,
             reconciliations=self.reconciliations,
             stop=self.stopping.told,
             rearm=self.rearm,
@@ -351,6 +335,18 @@ class Daemon:
             orders=self.answers.orders,
             count=self.metrics.messages.add,
             random=parts.runtime.random,
+        )
+        self.liveness = Liveness(
+            LivenessParts(
+                bus=self.bus,
+                vitals=self.vitals,
+                metrics=self.metrics,
+                notifier=self.notifier,
+                reloader=parts.reloader,
+                clock=clock,
+                limit_seconds=lambda: self.settings.service.turn_limit_seconds,
+                waits=lambda: self.strategies.is_waiting,
+            )
         )
         self.wire()
 
@@ -393,7 +389,9 @@ class Daemon:
         if self.parts.is_threaded:
             bus.subscribe_afterwards("collector", Collector.listens_to, Collector())
         bus.subscribe_inline("stop", Stopping.listens_to, self.stopping)
-        bus.subscribe_inline("systemd", (RecoveryCompleted, GuardTripped), self._tell_manager)
+        if self.parts.kill_switch is not None:
+            bus.subscribe_inline("kill switch", KillSwitch.listens_to, self.parts.kill_switch)
+        bus.subscribe_inline("systemd", ManagerNews.listens_to, ManagerNews(self.notifier, self.parts.journal.epoch))
         bus.subscribe_inline("snapshots", SnapshotKeeper.listens_to, self.snapshots)
 
         bus.subscribe("history", self.market.listens_to, self.market.handle, limit_seconds=120.0)
@@ -410,22 +408,22 @@ class Daemon:
 
     # --- life ---
 
-    async def run(self, streams: Sequence[Callable[[], Awaitable[None]]], *, turn_seconds: float | None, takes_signals: bool) -> int:
+    async def run(self, streams: Sequence[Stream], *, turn_seconds: float | None, takes_signals: bool) -> int:
         """Run until the sessions are over or somebody stops it, and return the exit code.
 
         ``streams`` are the coroutine functions of the two streams. A signal asks for an orderly stop, a second one for haste.
         ``turn_seconds`` is how often the bus is probed, by default twice within the time in which it must turn round.
         """
-        async with asyncio.TaskGroup() as group, _signals(self.stopping.ask_again, enabled=takes_signals):
+        async with asyncio.TaskGroup() as group, stopping_on_signals(self.stopping.ask_again, enabled=takes_signals):
             started = asyncio.Event()
             tasks = [
                 group.create_task(self.bus.run(started.set), name="bus"),
                 group.create_task(self.execution.run(), name="execution"),
-                group.create_task(self._turns(turn_seconds), name="bus round trips"),
+                group.create_task(self.liveness.run(turn_seconds), name="bus round trips"),
             ]
             await started.wait()
             await self._announce()
-            sources = [group.create_task(_awaited(stream), name=f"stream {number}") for number, stream in enumerate(streams)]
+            sources = [group.create_task(stream(), name=f"stream {number}") for number, stream in enumerate(streams)]
             sources.append(group.create_task(self._until_the_end(), name="schedule"))
             sources.append(group.create_task(self.reconciliations.run(), name="reconciliation timer"))
             sources.append(group.create_task(self.activities.run(), name="activities not read"))
@@ -443,39 +441,18 @@ class Daemon:
         self.stopping.ask(reason)
 
     async def _announce(self) -> None:
-        started = DaemonStarted(
-            at=self.parts.runtime.clock.now(),
-            mode=self.parts.settings.alpaca.mode,
-            version=__version__,
-            epoch=self.parts.journal.epoch,
-            account_number=self.parts.account_number,
-            strategies={name: float(share) for name, share in self.parts.settings.allocations().items()},
-            lots=self.parts.settings.ledger.lots,
-            specific={symbol.upper(): names for symbol, names in self.parts.settings.ledger.specific.items()},
+        parts = self.parts
+        await say_first_words(
+            self.bus,
+            at=parts.runtime.clock.now(),
+            settings=parts.settings,
+            journal=parts.journal,
+            state=self.state,
+            account_number=parts.account_number,
+            warnings=parts.warnings,
         )
-        await self.bus.publish(started)
-        tail = self.parts.journal.tail
-        if not tail.is_whole:
-            await self.bus.publish(
-                JournalTailDropped(
-                    at=started.at,
-                    last_event=tail.last_event,
-                    torn_bytes=tail.torn_bytes,
-                    promised_event=tail.promised_event,
-                    reason=tail.text,
-                )
-            )
-        for name, warnings in self.parts.warnings.items():
-            await self.bus.publish(StrategyWarned(at=started.at, strategy=name, warnings=tuple(warnings)))
-        self.state.settle()
-        # Restated, because the gate of this process has not heard it.
-        for again in self.state.trading.restated(self.parts.runtime.clock.now()):
-            await self.bus.publish(again)
-        if tail.promised_event is not None:
-            # Until here nothing has waited: what was lost, and that trading is halted for it, are durable in one commit or not at all.
-            self.bus.post(TradingStateChanged(at=started.at, state=HALTED, by="recovery", reason=f"durable events are gone: {tail.text}"))
-        if self.parts.kill_switch is not None:
-            self.parts.kill_switch.attach(
+        if parts.kill_switch is not None:
+            parts.kill_switch.attach(
                 post=self.bus.post,
                 books=lambda: {name: book.holdings() for name, book in self.state.ledger.books.items()},
                 close_gate=self.gate.kill,
@@ -487,25 +464,6 @@ class Daemon:
         await self.scheduler.run()
         await self.day_comparison.settled()
         self.request_stop("the last session is over")
-
-    async def _turns(self, given_seconds: float | None) -> None:
-        """Send a marker round the bus again and again; feed the watchdog only when it came back. Look at the strategies' files, too."""
-        loop = asyncio.get_running_loop()
-        looks_again_at = loop.time()
-        while True:
-            seconds = given_seconds or self.settings.service.turn_limit_seconds / TURNS_PER_LIMIT
-            seconds = min(seconds, self.notifier.feed_seconds or seconds)
-            report = await self.bus.turn(self.settings.service.turn_limit_seconds)
-            self.vitals.on_turn(report)
-            self.metrics.on_turn(report.seconds)
-            if report.is_healthy:
-                self.notifier.feed_watchdog()
-            if self.parts.reloader.has_changed() or (self.strategies.is_waiting and loop.time() >= looks_again_at):
-                looks_again_at = loop.time() + RELOAD_RETRY_SECONDS
-                self.bus.post(StrategyFilesChanged(at=self.parts.runtime.clock.now()))
-            due = loop.time() + seconds
-            await wait_loop_seconds(seconds)  # Liveness is not market time.
-            self.metrics.on_loop_lag(max(loop.time() - due, 0.0))
 
     @property
     def settings(self) -> Settings:
@@ -524,72 +482,3 @@ class Daemon:
     def _killed_at(self) -> datetime | None:
         killed = self.state.trading.killed
         return None if killed is None else killed.pulled_at
-
-    def _tell_manager(self, envelope: Envelope) -> None:
-        match envelope.event:
-            case GuardTripped(guard=guard, text=text):
-                self.notifier.status(f"guard {guard}: {text}")
-            case _:
-                if self.parts.kill_switch is not None:
-                    self.parts.kill_switch.books_follow_the_venue()
-                self.notifier.ready(f"recovered, epoch {self.parts.journal.epoch}")
-
-    # --- small answers for the rooms ---
-
-    def _quote(self, symbol: str, now: datetime) -> Quote | str:
-        usable = self.quotes.usable(symbol, now, self.settings.market.quote_max_age_seconds)
-        return usable if isinstance(usable, Quote) else usable.value
-
-    def _mid(self, symbol: str, now: datetime) -> float | None:
-        quote = self._quote(symbol, now)
-        return quote.mid if isinstance(quote, Quote) else None
-
-    def _cut_off(self, session: Session) -> datetime:
-        return self.settings.execution.cutoff.at(session)
-
-    async def _preview(self) -> Preview:
-        now = self.parts.runtime.clock.now()
-        session = self.parts.calendar.session_at(now) or self.parts.calendar.next_session(now)
-        given = [answer async for answer in self.strategies.answers(PREVIEW)]
-        return await preview(self.planning, given, session)
-
-    def _half_spread(self, symbol: str, now: datetime) -> float | None:
-        quote = self._quote(symbol, now)
-        return quote.half_spread if isinstance(quote, Quote) else None
-
-    def _session_of(self, day: date) -> Session:
-        session = self.parts.calendar.session(day)
-        if session is None:
-            raise InvariantBroken(f"a rebalance was planned for {day}, on which the exchange is closed; the daemon stops")
-        return session
-
-    def _cut_off_on(self, day: date) -> datetime:
-        return self._cut_off(self._session_of(day))
-
-
-def _tell_recovery(recovered: Recovered, state: JournaledState) -> None:
-    for reason in recovered.rejected:
-        _log.warning("snapshot_not_used", reason=reason, action="an older one is used, or the whole journal is replayed")
-    _log.info("state_recovered", snapshot=recovered.snapshot, events_replayed=recovered.events, state_hash=state.hash())
-
-
-async def _awaited(call: Callable[[], Awaitable[None]]) -> None:
-    await call()
-
-
-async def _at_once(function: Callable[[], Done]) -> Done:
-    return function()
-
-
-@asynccontextmanager
-async def _signals(stop: Callable[[str], None], *, enabled: bool) -> AsyncIterator[None]:
-    """Let SIGTERM and SIGINT ask for an orderly stop while the block runs."""
-    loop = asyncio.get_running_loop()
-    wanted = (signal.SIGTERM, signal.SIGINT) if enabled else ()
-    for number in wanted:
-        loop.add_signal_handler(number, stop, f"{number.name} was received")
-    try:
-        yield
-    finally:
-        for number in wanted:
-            loop.remove_signal_handler(number)

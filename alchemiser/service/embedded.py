@@ -4,13 +4,16 @@ The daemon talks to it as it would to Alpaca, through sockets. The exchange keep
 finds the same account at the market time at which it was left.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence, Set
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
+from pydantic import SecretStr
+
+from alchemiser.alpaca.credentials import Credentials
 from alchemiser.domain.market import Session
 from alchemiser.domain.runtime import Clock
 from alchemiser.exchange.assembly import list_symbols, open_core
@@ -23,6 +26,7 @@ from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.tape import MarketTape
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.service.clock import LeapClock
+from alchemiser.service.connection import Connection
 from alchemiser.service.roster import without_unknown_symbols
 from alchemiser.service.settings import RunOptions, Settings
 from alchemiser.service.surroundings import Surroundings
@@ -51,6 +55,18 @@ class EmbeddedMarket:
     clock: Clock
     last_session: date
     list_symbols: Callable[[Sequence[str]], None] | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """Its addresses on loopback, and the key that it made itself."""
+        address = self.address
+        credentials = Credentials(key_id=SecretStr(address.key_id), secret_key=SecretStr(address.secret_key))
+        return Connection(address.rest, address.rest, address.trading_stream, address.data_stream, credentials)
+
+    @property
+    def run(self) -> Callable[[], Coroutine[Any, Any, None]]:
+        """Plays the sessions."""
+        return self.server.run
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from typing import Any, Final, Self
 import structlog
 from msgspec import Struct, structs
 
+from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import BusClosed, JournalFailed
 from alchemiser.domain.events import (
     Event,
@@ -30,6 +31,7 @@ from alchemiser.domain.events import (
     RebalanceParked,
     RebalancePlanned,
     ReconciliationDue,
+    RecoveryCompleted,
     TradingStateChanged,
 )
 from alchemiser.domain.ids import FIRST_KILL_NUMBER, client_order_id
@@ -83,7 +85,9 @@ class KillSwitchParts(Struct, frozen=True):
 
 
 class KillSwitch:
-    """An asynchronous context manager that owns the tasks of the switch."""
+    """An asynchronous context manager that owns the tasks of the switch, and an inline listener."""
+
+    listens_to: tuple[type[Event], ...] = (RecoveryCompleted,)
 
     def __init__(self, parts: KillSwitchParts) -> None:
         self._parts = parts
@@ -219,8 +223,8 @@ class KillSwitch:
         elif self._before is not None and not self._before.is_over:
             self.pull("restart", f"an earlier process ended before its kill was over{self._and_sells()}", flattens=self._owes_a_sale())
 
-    def books_follow_the_venue(self) -> None:
-        """Let a kill that carries on an earlier one sell: what that one sold has been asked for and is in the books."""
+    def __call__(self, envelope: Envelope) -> None:
+        """Let a kill that carries on an earlier one sell: the books follow the venue, which has been asked what that one sold."""
         self._books_are_true.set()
 
     def _owes_a_sale(self) -> bool:

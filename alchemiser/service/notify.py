@@ -8,6 +8,9 @@ import socket
 from collections.abc import Mapping
 from typing import Final
 
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.events import Event, GuardTripped, RecoveryCompleted
+
 _STATUS_CHARACTERS: Final = 200
 
 
@@ -63,6 +66,24 @@ class SystemdNotifier:
                 sender.sendall("\n".join(lines).encode())
         except OSError:
             self.undelivered += 1
+
+
+class ManagerNews:
+    """An inline listener that tells the service manager when the start is complete and what a guard found."""
+
+    listens_to: tuple[type[Event], ...] = (RecoveryCompleted, GuardTripped)
+
+    def __init__(self, notifier: SystemdNotifier, epoch: str) -> None:
+        self._notifier = notifier
+        self._epoch = epoch
+
+    def __call__(self, envelope: Envelope) -> None:
+        """Tell one event."""
+        event = envelope.event
+        if isinstance(event, GuardTripped):
+            self._notifier.status(f"guard {event.guard}: {event.text}")
+        else:
+            self._notifier.ready(f"recovered, epoch {self._epoch}")
 
 
 def _address_of(text: str) -> str | None:

@@ -3,7 +3,7 @@
 The running daemon makes it of its own parts; without one it is made as ``preview_sources`` says.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -15,6 +15,7 @@ from alchemiser.domain.intents import Adjustment, Crossing, Denial, Intent
 from alchemiser.domain.market import Session
 from alchemiser.domain.money import CENT, ZERO, from_float
 from alchemiser.domain.orders import Side
+from alchemiser.market.calendar import TradingCalendar
 from alchemiser.portfolio.planning import Decision, PortfolioParts, plan_decision
 from alchemiser.risk.checks import CHECKS
 
@@ -63,6 +64,13 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     adjustments: Sequence[Adjustment] = ()
     checks: Sequence[str] = ()
     cost: Decimal | None = None
+
+
+async def preview_now(parts: PortfolioParts, answers: AsyncIterator[Answer], calendar: TradingCalendar) -> Preview:
+    """Return what would be traded if a decision were due now, in this session or for the next one."""
+    now = parts.clock.now()
+    session = calendar.session_at(now) or calendar.next_session(now)
+    return await preview(parts, [answer async for answer in answers], session)
 
 
 async def preview(parts: PortfolioParts, given: Sequence[Answer], session: Session) -> Preview:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final, Protocol
 
 import msgspec
+import structlog
 
 from alchemiser import __version__
 from alchemiser.bus.envelope import Envelope
@@ -24,6 +25,8 @@ FOLD: Final = 15
 """Raised when the components come to make something else of the same events: snapshots from before are then replayed anew."""
 
 SNAPSHOT_VERSION: Final = f"{__version__}/{FOLD}"
+
+_log = structlog.get_logger(__name__)
 
 
 class Source(Protocol):
@@ -42,6 +45,12 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: int
     events: int
     rejected: tuple[str, ...]
+
+    def tell(self, state: JournaledState) -> None:
+        """Write to the log how ``state`` was found."""
+        for reason in self.rejected:
+            _log.warning("snapshot_not_used", reason=reason, action="an older one is used, or the whole journal is replayed")
+        _log.info("state_recovered", snapshot=self.snapshot, events_replayed=self.events, state_hash=state.hash())
 
 
 def recover(state: JournaledState, source: Source) -> Recovered:

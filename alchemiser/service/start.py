@@ -5,19 +5,15 @@
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING
 
 import structlog
-from msgspec import Struct
-from msgspec.structs import replace
-from pydantic import SecretStr
 
-from alchemiser.alpaca.credentials import AnyCredentials, Credentials, RenewableCredentials
+from alchemiser.alpaca.credentials import RenewableCredentials
 from alchemiser.alpaca.feed import FeedLimits
 from alchemiser.alpaca.market_stream import MarketStream
 from alchemiser.alpaca.order_stream import OrderStream
@@ -32,7 +28,8 @@ from alchemiser.service.account_lock import lock_directory, take_account_lock
 from alchemiser.service.beside import Beside
 from alchemiser.service.clock import WallClock
 from alchemiser.service.collector import spare_the_living
-from alchemiser.service.daemon import Daemon, DaemonParts
+from alchemiser.service.connection import Connection, MarketHere, broker_connection, renewable
+from alchemiser.service.daemon import Daemon, DaemonParts, Stream
 from alchemiser.service.deferred import load
 from alchemiser.service.http import open_door
 from alchemiser.service.kill_switch import KillSwitch, KillSwitchParts
@@ -53,9 +50,6 @@ from alchemiser.service.venue_clock import following_clock
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.reload import Reloader, strangers
 
-if TYPE_CHECKING:
-    from alchemiser.service.embedded import EmbeddedMarket
-
 _log = structlog.get_logger(__name__)
 
 CALENDAR_AHEAD = timedelta(days=60)
@@ -66,16 +60,6 @@ SWITCH_SECONDS = 0.0001
 
 KILL_POLL_SECONDS = 1.0
 """How often the file of the kill switch is looked for."""
-
-
-class Connection(Struct, frozen=True):
-    """Where the venue is and what opens it."""
-
-    trading_url: str
-    data_url: str
-    trading_stream_url: str
-    data_stream_url: str
-    credentials: AnyCredentials
 
 
 async def run_daemon(
@@ -133,7 +117,7 @@ async def _run(settings: Settings, options: RunOptions, surroundings: Surroundin
             _log.warning(
                 "journal_brought_forward", from_format=migration.from_format, to_format=migration.to_format, backup=str(migration.backup)
             )
-        market: EmbeddedMarket | None = None
+        market: MarketHere | None = None
         if settings.alpaca.trading_url is None:
             held = {event.symbol for envelope in journal.read(types=(FillBooked,)) if isinstance(event := envelope.event, FillBooked)}
             # The exchange is only loaded by those who trade on it: half of the package is no burden on a real account.
@@ -152,17 +136,18 @@ async def _trade(
     roster: tuple[LoadedStrategy, ...],
     reloader: Reloader,
     journal: Journal,
-    market: "EmbeddedMarket | None",
+    market: MarketHere | None,
     metrics: DaemonMetrics,
     surroundings: Surroundings,
 ) -> int:
-    connection = _connection(settings, market)
+    connection = broker_connection(settings) if market is None else market.connection
     if surroundings.masker is not None:
         surroundings.masker.add(connection.credentials.headers().values())
     clock: Clock = WallClock() if market is None else market.clock
     if market is None and settings.alpaca.mode != "live":
         clock = await stack.enter_async_context(following_clock(connection.trading_url))
-    connection = _renewable(connection, clock, surroundings, is_ours=market is not None)
+    if market is None:  # The key of our own exchange never changes.
+        connection = renewable(connection, clock, surroundings.read_settings, surroundings.masker)
     runtime = SeededRuntime(clock, surroundings.seed)
     venue = await stack.enter_async_context(
         AlpacaVenue(
@@ -257,12 +242,12 @@ async def _trade(
         daemon.adoption.beside.append(
             Beside(settings, credentials=connection.credentials, watch=watch, feed=daemon.answers.feed, log_by=surroundings.log_by)
         )
-        streams: list[Callable[[], Awaitable[None]]] = [orders.run, quotes.run, watch.run]
+        streams: list[Stream] = [orders.run, quotes.run, watch.run]
         if isinstance(connection.credentials, RenewableCredentials):
             streams.append(partial(_follow_key, connection.credentials, (orders, quotes)))
         stack.enter_context(reloading_on_hangup(partial(daemon.reload.ask, "SIGHUP"), enabled=surroundings.takes_signals))
         if market is not None:
-            streams.append(market.server.run)
+            streams.append(market.run)
         return await daemon.run(
             streams,
             turn_seconds=surroundings.turn_seconds,
@@ -301,42 +286,6 @@ def _kill_switch(settings: Settings, connection: Connection, clock: Clock, journ
             takes_signals=surroundings.takes_signals,
         )
     )
-
-
-def _connection(settings: Settings, market: "EmbeddedMarket | None") -> Connection:
-    alpaca = settings.alpaca
-    if market is not None:
-        address = market.address
-        credentials = Credentials(key_id=SecretStr(address.key_id), secret_key=SecretStr(address.secret_key))
-        return Connection(address.rest, address.rest, address.trading_stream, address.data_stream, credentials)
-    if alpaca.key_id is None or alpaca.secret_key is None:
-        raise ConfigError(
-            "alpaca.key_id and alpaca.secret_key are needed to trade anywhere but on the embedded exchange; nothing was started"
-        )
-    if not (alpaca.trading_url and alpaca.data_url and alpaca.trading_stream_url and alpaca.data_stream_url):
-        raise ConfigError(
-            "alpaca.trading_url, data_url, trading_stream_url and data_stream_url are set together or not at all; nothing was started"
-        )
-    credentials = Credentials(key_id=alpaca.key_id, secret_key=alpaca.secret_key)
-    return Connection(alpaca.trading_url, alpaca.data_url, alpaca.trading_stream_url, alpaca.data_stream_url, credentials)
-
-
-def _renewable(connection: Connection, clock: Clock, surroundings: Surroundings, *, is_ours: bool) -> Connection:
-    """Return the connection with a key that is read again when it is refused; that of our own exchange never changes."""
-    read, masker = surroundings.read_settings, surroundings.masker
-    if is_ours or read is None or not isinstance(connection.credentials, Credentials):
-        return connection
-
-    def read_key() -> Credentials:
-        alpaca = read().alpaca
-        if alpaca.key_id is None or alpaca.secret_key is None:
-            raise ConfigError("alpaca.key_id and alpaca.secret_key are not there any more")
-        found = Credentials(key_id=alpaca.key_id, secret_key=alpaca.secret_key)
-        if masker is not None:
-            masker.add(found.headers().values())
-        return found
-
-    return replace(connection, credentials=RenewableCredentials(connection.credentials, read_key, clock=clock))
 
 
 async def _follow_key(credentials: RenewableCredentials, streams: Sequence[OrderStream | MarketStream]) -> None:

@@ -12,7 +12,9 @@ first thing that the next start asks about.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import structlog
@@ -49,6 +51,20 @@ LEFT_OPEN: Final = 5
 """The exit code of a stop that could not confirm its cancels: that of a venue which could not be reached."""
 
 _log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def stopping_on_signals(stop: Callable[[str], None], *, enabled: bool) -> AsyncIterator[None]:
+    """Let SIGTERM and SIGINT ask for an orderly stop while the block runs."""
+    loop = asyncio.get_running_loop()
+    wanted = (signal.SIGTERM, signal.SIGINT) if enabled else ()
+    for number in wanted:
+        loop.add_signal_handler(number, stop, f"{number.name} was received")
+    try:
+        yield
+    finally:
+        for number in wanted:
+            loop.remove_signal_handler(number)
 
 
 class StopParts(Struct, frozen=True, kw_only=True):

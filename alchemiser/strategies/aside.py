@@ -14,6 +14,11 @@ class RunAside(Protocol):
         """Return what the function returns."""
 
 
+async def at_once(function: Callable[[], Done]) -> Done:
+    """Run a function here and now: on virtual time, and for who has nothing else to do."""
+    return function()
+
+
 async def in_thread(function: Callable[[], Done]) -> Done:
     """Run a function in a thread; when cancelled, wait for its end."""
     # Loaded now, with its whole back end: a daemon that listens for hours has no such work.

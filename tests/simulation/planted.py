@@ -27,7 +27,7 @@ from alchemiser.execution.work import Work
 from alchemiser.journal.committers import InlineCommitter
 from alchemiser.journal.store import Store
 from alchemiser.portfolio.ledger import Ledger
-from alchemiser.service.daemon import Daemon
+from alchemiser.service.sessions import SessionTimes
 
 MANY_EVENTS = 40
 """How many events the careless journal keeps to itself."""
@@ -245,16 +245,16 @@ def ready_too_soon() -> Iterator[None]:
 @contextmanager
 def missed_cut_off() -> Iterator[None]:
     """The cut-off of the session is taken for that of the next day, by the pacing and by the gate that is behind it."""
-    cut_off, begin = Daemon._cut_off_on, SubmitGate.__init__
+    cut_off, begin = SessionTimes.cut_off_on, SubmitGate.__init__
 
-    def late(daemon: Daemon, day: date) -> datetime:
-        return cut_off(daemon, day) + timedelta(days=1)
+    def late(times: SessionTimes, day: date) -> datetime:
+        return cut_off(times, day) + timedelta(days=1)
 
     def lenient(gate: SubmitGate, **parts: Any) -> None:
         at = parts.pop("cut_off")
         begin(gate, cut_off=lambda session: at(session) + timedelta(days=1), **parts)
 
-    with patch.object(Daemon, "_cut_off_on", late), patch.object(SubmitGate, "__init__", lenient):
+    with patch.object(SessionTimes, "cut_off_on", late), patch.object(SubmitGate, "__init__", lenient):
         yield
 
 

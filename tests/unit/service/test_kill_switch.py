@@ -28,6 +28,7 @@ from alchemiser.domain.events import (
     RebalanceParked,
     RebalancePlanned,
     ReconciliationDue,
+    RecoveryCompleted,
     TradingStateChanged,
 )
 from alchemiser.domain.ids import FIRST_KILL_NUMBER, is_of_a_kill, rebalance_id
@@ -433,7 +434,7 @@ def test_a_kill_that_a_crash_cut_off_goes_on(tmp_path: Path) -> None:
         assert document is not None
         assert ("waiting for the books", {"a": "canceled"}) == (document["stage"], document["ended"])
         assert {} == house.broker.sent
-        house.switch.books_follow_the_venue()
+        house.switch(Envelope(1, RecoveryCompleted(at=START, events_replayed=0, fills_recovered=0, open_orders=0), 0.0))
         assert await house.switch.wait(60.0)
 
     house = lived(tmp_path, play, Broker(open={"a": report("a", "new")}, shares={"SPY": Decimal(10)}))

@@ -3,11 +3,17 @@
 import os
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from alchemiser.service.notify import SystemdNotifier
+from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.events import GuardTripped, RecoveryCompleted
+from alchemiser.service.notify import ManagerNews, SystemdNotifier
+
+AT = datetime(2025, 3, 3, 15, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -39,6 +45,17 @@ def test_every_notice_is_one_datagram(manager: socket.socket) -> None:
     ]
     assert notify.is_active
     assert notify.undelivered == 0
+
+
+def test_the_manager_is_told_of_the_end_of_the_start_and_of_guards(manager: socket.socket) -> None:
+    """Ready is said when recovery is complete and not before; what a guard found is the line that systemctl shows."""
+    tell = ManagerNews(notifier(manager), "abc123")
+    tell(Envelope(1, RecoveryCompleted(at=AT, events_replayed=0, fills_recovered=0, open_orders=0), 0.0))
+    loss = Decimal("0.06")
+    trip = GuardTripped(at=AT, guard="daily_loss", strategy=None, action="halt", value=loss, limit=loss, cleared=loss, text="lost 6 %")
+    tell(Envelope(2, trip, 0.0))
+
+    assert [b"READY=1\nSTATUS=recovered, epoch abc123", b"STATUS=guard daily_loss: lost 6 %"] == [manager.recv(1000) for _ in range(2)]
 
 
 def test_speaks_to_an_abstract_socket() -> None:

@@ -13,13 +13,12 @@ from alchemiser.domain.market import Bar
 from alchemiser.market.calendar import TradingCalendar, midnight
 from alchemiser.market.store.series import SeriesKey
 from alchemiser.market.store.store import BarStore
-from alchemiser.service.bar_pull import at_once
 from alchemiser.service.clock import VirtualClock
 from alchemiser.service.history_source import daily_bars_of
 from alchemiser.service.settings import AlpacaSettings, Settings
 from alchemiser.service.settings_trading import DataSettings
 from alchemiser.service.stored_history import StoredHistory
-from alchemiser.strategies.aside import in_thread
+from alchemiser.strategies.aside import at_once, in_thread
 
 NOW = datetime(2025, 4, 1, 12, tzinfo=UTC)
 DAYS = [session.date for session in TradingCalendar.new_york().sessions(date(2025, 1, 2), date(2025, 3, 31))]
