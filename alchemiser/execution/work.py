@@ -178,6 +178,9 @@ class Work(Struct):
         """Dollars that the live order, or one that goes again as it is, may still take; of two in replacement the larger sum."""
         if self.intent.side is Side.SELL:
             return ZERO
+        if len(self.live) == 1 and not self.resend:  # Nearly always; and every order asks for that of all others.
+            (only,) = self.live.values()
+            return only.may_take
         amounts = [live.may_take for live in self.live.values()]
         if self.resend and self.last is not None and self.stage is Stage.WAITING:
             amounts.append(self.last.order.quantity * self.last.dearest)

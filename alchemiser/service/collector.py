@@ -22,13 +22,16 @@ THRESHOLDS: Final = (10_000, 10, 50)
 """After how many new objects the youngest are looked through, after how many such rounds the next, and after how many of those all."""
 
 ROUND_OBJECTS: Final = 400
-"""Behind an order a round is made for so many new objects, which some four orders make; it takes less than a tenth of a millisecond."""
+"""Behind an order a round is made for so many new objects, which some four orders make; it takes about a tenth of a millisecond."""
 
 OLDER_ROUNDS: Final = 10
-"""After so many rounds through the young those who survived them are looked through once more."""
+"""After so many rounds through the young those who survived them are looked through once more, when a rebalance or a session has ended."""
 
-ALL_ROUNDS: Final = 50
-"""After so many rounds through the survivors everything is, when a rebalance or a session has ended: it takes milliseconds."""
+PUT_OFF_AT_MOST: Final = 10
+"""While it lasts they are only when there are so many times more of them: it takes milliseconds, and an order might come just then."""
+
+ALL_ROUNDS: Final = 20
+"""After so many rounds through the survivors everything is looked through, when a rebalance or a session has ended."""
 
 
 def spare_the_living() -> None:
@@ -43,12 +46,15 @@ class Collector:
     listens_to: Final = (OrderIntended, OrderFilled, OrderClosed, RebalanceCompleted, RebalanceParked, ResultReported)
 
     def __call__(self, envelope: Envelope) -> None:
-        """Look through the young, and through older ones when it is their turn; through all of them only where nothing is in progress."""
+        """Look through the young; through older ones when it is their turn and nothing is in progress, and when there are many of them."""
         young, older, oldest = gc.get_count()
-        if oldest >= ALL_ROUNDS and isinstance(envelope.event, _ENDS):
+        is_over = isinstance(envelope.event, _ENDS)
+        if is_over and oldest >= ALL_ROUNDS:
             gc.collect()
+        elif older >= OLDER_ROUNDS * (1 if is_over else PUT_OFF_AT_MOST):
+            gc.collect(1)
         elif young >= ROUND_OBJECTS:
-            gc.collect(1 if older >= OLDER_ROUNDS else 0)
+            gc.collect(0)
 
 
 _ENDS: Final = (RebalanceCompleted, RebalanceParked, ResultReported)

@@ -10,7 +10,15 @@ import pytest
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import Event, OrderClosed, RebalanceCompleted
-from alchemiser.service.collector import ALL_ROUNDS, OLDER_ROUNDS, ROUND_OBJECTS, THRESHOLDS, Collector, spare_the_living
+from alchemiser.service.collector import (
+    ALL_ROUNDS,
+    OLDER_ROUNDS,
+    PUT_OFF_AT_MOST,
+    ROUND_OBJECTS,
+    THRESHOLDS,
+    Collector,
+    spare_the_living,
+)
 
 AT = datetime(2025, 3, 3, 16, tzinfo=UTC)
 
@@ -95,19 +103,25 @@ def test_garbage_of_an_order_is_found_behind_orders(by_hand: Collector) -> None:
     assert len(kept) == ROUND_OBJECTS
 
 
-def test_what_survived_a_round_is_looked_at_again(by_hand: Collector) -> None:
-    """Garbage that was alive in the first round is found by one through the survivors."""
+@pytest.mark.parametrize(
+    ("rounds", "event", "is_found"),
+    [
+        (OLDER_ROUNDS, ENDED, True),
+        (OLDER_ROUNDS, CLOSED, False),
+        (OLDER_ROUNDS * PUT_OFF_AT_MOST, CLOSED, True),
+    ],
+    ids=["when a rebalance has ended", "while it trades", "while it trades for long"],
+)
+def test_what_survived_a_round_is_looked_at_again(by_hand: Collector, rounds: int, event: Event, *, is_found: bool) -> None:
+    """Garbage that was alive in the first round is found by one through the survivors; an order does not wait for that."""
     node = Node()
     node.other = node
     seen = weakref.ref(node)
-    kept = []
-    for _ in range(OLDER_ROUNDS + 1):
-        kept.append([[number] for number in range(ROUND_OBJECTS)])
-        by_hand(envelope(CLOSED))
-        if "node" in locals():
-            del node
-    assert seen() is None
-    assert len(kept) == OLDER_ROUNDS + 1
+    for _ in range(rounds):
+        gc.collect(0)
+    del node
+    by_hand(envelope(event))
+    assert (seen() is None) == is_found
 
 
 @pytest.mark.parametrize(("event", "is_found"), [(CLOSED, False), (ENDED, True)], ids=["while it trades", "when a rebalance has ended"])
