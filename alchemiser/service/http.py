@@ -104,11 +104,10 @@ class Door:
 
     @web.middleware
     async def _limit(self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
-        """Refuse what comes too often; whoever watches the health is never refused."""
-        if request.path.startswith("/api/"):
-            bucket = self._controls if request.method == "POST" else self._reads
-            if wait := bucket.take(asyncio.get_running_loop().time()):
-                return _too_often(wait)
+        """Refuse questions that come too often; whoever watches the health is never refused."""
+        is_question = request.path.startswith("/api/") and request.method != "POST"
+        if is_question and (wait := self._reads.take(asyncio.get_running_loop().time())):
+            return _too_often(wait)
         return await handler(request)
 
     async def livez(self, request: web.Request) -> web.Response:
@@ -188,9 +187,14 @@ class Door:
         return _answer({"live": True, **msgspec.structs.asdict(await self._view.plan())})
 
     async def control(self, action: Action, request: web.Request) -> web.Response:
-        """Do what the operator asks, if the request carries the token."""
+        """Do what the operator asks, if the request carries the token and not too many came before it; a kill is never too much.
+
+        Counted are those with the token alone, so that no stranger uses up what the operator may ask.
+        """
         if refusal := self._refusal(request):
             return refusal
+        if action != "kill" and (wait := self._controls.take(asyncio.get_running_loop().time())):
+            return _too_often(wait)
         result = await self._view.control(action, await _arguments(request))
         return _answer({"action": action, "accepted": True, **result})
 

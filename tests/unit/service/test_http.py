@@ -329,6 +329,18 @@ async def test_too_many_requests_are_refused_and_probes_never(client: aiohttp.Cl
     for _ in range(50):
         async with client.get("/livez") as response:
             assert response.status == 200
+    async with client.post("/api/v1/kill", headers=BEARER) as response:
+        assert response.status == 200
+
+
+async def test_strangers_do_not_use_up_what_the_operator_may_ask(view: FakeView, client: aiohttp.ClientSession) -> None:
+    """However often somebody knocks without the token, the next request with it is done."""
+    for _ in range(int(CONTROLS.burst) + 3):
+        async with client.post("/api/v1/halt") as response:
+            assert response.status == 401
+    async with client.post("/api/v1/halt", headers=BEARER) as response:
+        assert response.status == 200
+    assert len(view.asked) == 1
 
 
 async def test_guessing_the_token_is_slow(view: FakeView, client: aiohttp.ClientSession) -> None:
