@@ -39,6 +39,9 @@ MANIFEST: Final = "manifest.json"
 SETTINGS: Final = "settings.json"
 STATE_PREFIX: Final = "state/"
 
+_SETTINGS_ASIDE: Final = f".{SETTINGS}"
+"""The name of the settings among the unpacked files of a state directory, which may hold a file of their name."""
+
 _PIECE: Final = 1 << 20
 
 
@@ -81,8 +84,8 @@ def back_up(loaded: LoadedSettings, target: Path, *, now: datetime) -> Manifest:
             names = _copy_state(state, room)
             last_event, epoch, state_hash = _state_of(room / JOURNAL_FILE)
             settings = {key: {"value": value, "from": place} for key, value, place in describe(loaded)}
-            (room / SETTINGS).write_bytes(msgspec.json.format(msgspec.json.encode(settings)))
-            files = {SETTINGS: room / SETTINGS, **{f"{STATE_PREFIX}{name}": room / name for name in names}}
+            (room / _SETTINGS_ASIDE).write_bytes(msgspec.json.format(msgspec.json.encode(settings)))
+            files = {SETTINGS: room / _SETTINGS_ASIDE, **{f"{STATE_PREFIX}{name}": room / name for name in names}}
             manifest = Manifest(
                 format=FORMAT,
                 version=SNAPSHOT_VERSION,
@@ -127,7 +130,7 @@ def restore(source: Path, state: Path) -> Manifest:
         raise DataError(f"{parent} cannot be written: {error.strerror}; nothing was restored") from error
     try:
         manifest = _unpack(source, room)
-        (room / SETTINGS).unlink(missing_ok=True)
+        (room / _SETTINGS_ASIDE).unlink(missing_ok=True)
         for path in sorted(room.iterdir()):
             _sync(path)
         _sync(room)
@@ -268,7 +271,7 @@ def _manifest_of(source: Path, tar: tarfile.TarFile) -> Manifest:
 
 def _extract(source: Path, tar: tarfile.TarFile, entry: tarfile.TarInfo, manifest: Manifest, room: Path) -> None:
     promised = manifest.files.get(entry.name)
-    name = entry.name.removeprefix(STATE_PREFIX)
+    name = _SETTINGS_ASIDE if entry.name == SETTINGS else entry.name.removeprefix(STATE_PREFIX)
     raw = tar.extractfile(entry) if promised is not None and entry.isreg() and "/" not in name else None
     if raw is None or promised is None:
         raise VerificationFailed(f"backup {source} is damaged: {entry.name!r} does not belong in it; nothing was restored")

@@ -293,6 +293,7 @@ def test_a_restored_daemon_carries_on(state: Path, tmp_path: Path) -> None:
     """What comes back has the same state, files and modes, and trades the next day; half of it may be in the archive."""
     compact(state / JOURNAL_FILE, before=datetime(2025, 1, 3, 12, 0, tzinfo=UTC))
     (state / "KILL").write_text("a switch that was pulled")
+    (state / SETTINGS).write_text("{}")  # A file of a person, with the name that the backup gives to its settings.
     before = verified(state)
     backup = backed_up(state, tmp_path / "backup.tgz")
 
@@ -302,6 +303,7 @@ def test_a_restored_daemon_carries_on(state: Path, tmp_path: Path) -> None:
     new = tmp_path / "new" / "state"
     assert verified(new).chain == before.chain
     assert (new / "KILL").read_text() == "a switch that was pulled"
+    assert (new / SETTINGS).read_text() == "{}"
     assert all(path.stat().st_mode & 0o077 == 0 for path in [new, *new.iterdir()])
     assert backup.stat().st_mode & 0o077 == 0
     (new / "KILL").unlink()
