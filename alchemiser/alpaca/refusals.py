@@ -19,9 +19,6 @@ from alchemiser.domain.errors import (
     VenueUnavailable,
 )
 
-FIELD_REFUSED: Final = 40010001
-"""The code of a field that does not validate; a client order id that was used before is one of them."""
-
 _UNPROVEN: Final = frozenset({408, 425})
 _EXCERPT_CHARACTERS: Final = 200
 

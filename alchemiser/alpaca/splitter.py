@@ -12,7 +12,6 @@ _WHOLE_TEXT: Final = 0x81
 _WHOLE_BINARY: Final = 0x82
 _MASKED: Final = 0x80
 _LENGTH_IN_2: Final = 126
-_LENGTH_IN_8: Final = 127
 
 
 class FrameSplitter:

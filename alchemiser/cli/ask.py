@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from alchemiser.cli.daemon_client import ask
+from alchemiser.cli.daemon_client import ask, refusal_of
 from alchemiser.cli.glance import events_text, orders_text, pnl_text, positions_text
 from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, load
 from alchemiser.cli.tables import render
@@ -106,10 +106,9 @@ def answer(resource: Resource, settings: Settings, *, after: int = -1, limit: in
         found = ask(settings, f"/api/v1/{resource}{query}")
     except NoDaemon as nobody:
         return _from_journal(resource, settings, nobody, after, limit)
-    if found.status == 200:
-        return found.document
-    message = found.document.get("error", {}).get("message", f"HTTP {found.status}")
-    raise UsageError(f"the daemon did not answer the question for {resource}: {message}")
+    if found.status != 200:
+        raise refusal_of(found, f"the question for {resource}")
+    return found.document
 
 
 def _from_journal(resource: Resource, settings: Settings, nobody: NoDaemon, after: int, limit: int) -> dict[str, Any]:

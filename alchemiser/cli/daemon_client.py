@@ -22,6 +22,7 @@ from alchemiser.service.state_file import PROCESS_HEADER, HttpAddress, read_http
 DEADLINE_SECONDS: Final = 5.0
 CONTROL_DEADLINE_SECONDS: Final = 60.0
 PLAN_DEADLINE_SECONDS: Final = 60.0
+FAILED: Final = 500
 ANOTHER_PROCESS: Final = 421
 
 
@@ -73,15 +74,17 @@ def tell(
     answer = _request(settings, "POST", f"/api/v1/{action}", arguments, deadline_seconds)
     if answer.status == 200:
         return answer.document
+    raise refusal_of(answer, action)
+
+
+def refusal_of(answer: Answer, what: str) -> AlchemiserError:
+    """Return the error that a refusal of the daemon is, by its status and its words."""
     error = answer.document.get("error", {})
-    text = error.get("message", f"HTTP {answer.status}") if isinstance(error, dict) else str(error)
-    if answer.status in (401, 403):
-        raise SafetyRefused(f"{action} was refused: {text}")
-    if answer.status == 400:
-        raise UsageError(f"{action} was refused: {text}")
-    if isinstance(error, dict) and error.get("code") == ConfigError.__name__:
-        raise ConfigError(text)
-    raise ControlRefused(f"{action} was refused: {text}")
+    code, text = (error.get("code"), error.get("message", f"HTTP {answer.status}")) if isinstance(error, dict) else (None, str(error))
+    if code == ConfigError.__name__:
+        return ConfigError(text)
+    kind = {400: UsageError, 401: SafetyRefused, 403: SafetyRefused}.get(answer.status, ControlRefused)
+    return kind(f"{what} was refused: {text}")
 
 
 def _request(settings: Settings, method: str, path: str, arguments: Mapping[str, Any] | None, deadline_seconds: float) -> Answer:
@@ -104,6 +107,8 @@ def _request(settings: Settings, method: str, path: str, arguments: Mapping[str,
         connection.close()
     if response.status == ANOTHER_PROCESS:
         raise NoDaemon(f"the daemon of {settings.service.state} (process {address.pid}) is gone; what answers at {url} is another daemon")
+    if response.status == FAILED:
+        raise AlchemiserError(f"the daemon at {url} failed at {method} {path}; its log has the reason")
     return Answer(response.status, _document(body, url))
 
 

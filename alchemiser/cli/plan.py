@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from alchemiser.cli.daemon_client import PLAN_DEADLINE_SECONDS, ask
+from alchemiser.cli.daemon_client import PLAN_DEADLINE_SECONDS, ask, refusal_of
 from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, StrategyOption, load, read_strategies
 from alchemiser.cli.price_files import read_day, read_history
 from alchemiser.cli.tables import table
@@ -67,8 +67,7 @@ def _of_the_account(settings: Settings) -> dict[str, Any]:
             raise NoDaemon(f"{nobody}; the embedded market is only there while it runs. A folder of prices will do: --bars DIR") from nobody
         return {"live": False, **msgspec.structs.asdict(asyncio.run(preview_at_venue(settings)))}
     if answer.status != 200:
-        message = answer.document.get("error", {}).get("message", f"HTTP {answer.status}")
-        raise UsageError(f"the daemon made no plan: {message}")
+        raise refusal_of(answer, "a plan")
     return answer.document
 
 

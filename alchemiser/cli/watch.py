@@ -156,10 +156,6 @@ def _is_plain(console: Console) -> bool:
     return not (console.encoding or "ascii").lower().startswith("utf")
 
 
-def _reason(reason: Mapping[str, Any]) -> str:
-    return f"  {reason['code']}: {reason['text']} (since {reason['since']})\n    {reason['remedy']}"
-
-
 def _text(block: str) -> Text:
     return Text(block.rstrip("\n"), no_wrap=True, overflow="ellipsis")
 

@@ -40,11 +40,6 @@ class Credentials:
     def _encoded(self) -> tuple[bytes, bytes]:
         return self.key_id.encode(), self.secret_key.encode()
 
-    def accept_headers(self, headers: Mapping[str, str]) -> bool:
-        """Return whether the headers of a request carry the pair, as Alpaca's own two headers, as basic authentication, or as a token."""
-        presented = presented_pair(headers)
-        return presented is not None and self.accept(*presented)
-
     def mask(self, text: str) -> str:
         """Return ``text`` without the secret, for logs."""
         return text.replace(self.secret_key, "***")

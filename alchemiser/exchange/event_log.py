@@ -49,11 +49,6 @@ class EventRange(msgspec.Struct, frozen=True):
         """Whether history is asked for."""
         return self.since is not None or self.since_id is not None
 
-    @property
-    def is_bounded(self) -> bool:
-        """Whether there is an end."""
-        return self.until is not None or self.until_id is not None
-
     def is_past(self, event: AnyEvent) -> bool:
         """Return whether the event lies behind the end."""
         if self.until is not None:

@@ -30,16 +30,6 @@ def _second_text(year: int, month: int, day: int, hour: int, minute: int, second
     return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
 
 
-def optional_time(at: datetime | None) -> str | None:
-    """Return the text of a time that may be missing."""
-    return None if at is None else time_text(at)
-
-
-def optional_number(value: Decimal | None) -> str | None:
-    """Return the number-string of a value that may be missing."""
-    return None if value is None else number_string(value)
-
-
 def average_text(value: Decimal) -> str:
     """Return the number-string of a quotient, rounded half-even to nine decimals."""
     return number_string(value.quantize(PRICE_DECIMALS, rounding=ROUND_HALF_EVEN))

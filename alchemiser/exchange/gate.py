@@ -20,7 +20,6 @@ from alchemiser.exchange.access import Credentials, presented_pair
 from alchemiser.exchange.calls import Answering, Call, Handler, Reply, reply, response_of
 from alchemiser.exchange.errors import ApiError
 from alchemiser.exchange.fault_menu import (
-    REFUSALS,
     DelayFault,
     HttpFault,
     RefuseOrder,
@@ -30,6 +29,7 @@ from alchemiser.exchange.fault_menu import (
     TimeoutAfterEffectFault,
     TimeoutFault,
 )
+from alchemiser.exchange.fault_refusals import REFUSALS
 from alchemiser.exchange.faults import FaultBook
 from alchemiser.exchange.http_forms import answer
 from alchemiser.exchange.rate_limit import RateLimit

@@ -101,7 +101,6 @@ class RecordedPath:
         self._bar = bar
         self._prints = _inside(day.prints, session)
         self._quotes = day.quotes
-        self._volumes = np.cumsum(self._prints.sizes)
         self._per_dollar = ticks_per_dollar(bar.low)
         turnover = bar.close * bar.volume
         self._spread_ticks = max(1, round(bar.close * spread_bps(turnover) * 1e-4 * self._per_dollar))

@@ -86,10 +86,6 @@ class QuoteBook:
         fault = quote.fault
         return quote if fault is None else QuoteRefusal(fault)
 
-    def last_trade(self, symbol: str) -> TradePrinted | None:
-        """Return the last trade printed, ``None`` before the first."""
-        return self._trades.get(symbol)
-
     def last_price(self, symbol: str) -> float | None:
         """Return the price of the last trade in dollars, ``None`` before the first."""
         trade = self._trades.get(symbol)

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Final
 
-import structlog
-
 from alchemiser.domain.errors import ConfigError
 from alchemiser.domain.events import Event
 from alchemiser.domain.ids import client_order_id
@@ -26,8 +24,6 @@ from alchemiser.service.state import JournaledState
 
 FIRST_NUMBER: Final = 9501
 """The sales of a session's first direct kill are rebalance number 9501; those of the daemon's own kills begin before."""
-
-_log = structlog.get_logger(__name__)
 
 
 async def kill_directly(settings: Settings, reason: str, *, flattens: bool, watch: Callable[[KillReport], None]) -> KillReport:

@@ -28,11 +28,6 @@ class SystemdNotifier:
         self.undelivered = 0
 
     @property
-    def is_active(self) -> bool:
-        """Whether anybody listens."""
-        return self._address is not None
-
-    @property
     def feed_seconds(self) -> float | None:
         """How often the watchdog should be fed: twice in its time; ``None`` when there is none for this process."""
         return None if self.watchdog_seconds is None else self.watchdog_seconds / 2
@@ -52,10 +47,6 @@ class SystemdNotifier:
     def feed_watchdog(self) -> None:
         """Say that the process is alive. Call it for a proven turn of the bus, never from a timer alone."""
         self._send("WATCHDOG=1")
-
-    def extend_timeout(self, seconds: float) -> None:
-        """Ask for that much more time to start or stop."""
-        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
 
     def _send(self, *lines: str) -> None:
         if self._address is None or not lines:

@@ -24,7 +24,7 @@ def view_from_journal(state: Path) -> JournaledView:
     """Return the view of the journal in a state directory, true as of its last event. Raises ``NoDaemon`` when there is no journal."""
     path = state / JOURNAL_FILE
     if not path.exists():
-        raise NoDaemon(f"no daemon is running with the state directory {state}, and there is no journal in it")
+        raise NoDaemon(f"there is no journal in {state}")
     with JournalReader.open(path) as reader:
         journaled = JournaledState(_publishes_nothing)
         recover(journaled, reader)

@@ -139,11 +139,6 @@ def _late_ones(prefix: str, section: type[BaseModel]) -> Iterator[str]:
         yield ".\n"
 
 
-def _has_table(annotation: Any) -> bool:
-    member = get_args(annotation)[1]
-    return isinstance(member, type) and issubclass(member, BaseModel)
-
-
 def _first_line(section: type[BaseModel]) -> str:
     return (section.__doc__ or "").strip().splitlines()[0]
 

@@ -40,11 +40,6 @@ class Staircase:
         self.walked: list[StopStage] = []
         self.current: str | None = None
 
-    @property
-    def is_hurried(self) -> bool:
-        """Whether somebody asked a second time."""
-        return self._hurry.is_set()
-
     def hurry(self) -> None:
         """Skip what is not vital, the stage in progress included."""
         self._hurry.set()

@@ -69,10 +69,6 @@ class LivePanel:
             value = self._values[symbol, measure] = self._value(symbol, measure)
         return value
 
-    def live_price(self, symbol: str) -> float | None:
-        """Return the live price of a symbol, ``None`` when it has none."""
-        return self._live.get(symbol)
-
     def closes(self, symbol: str, place: int) -> Floats:
         """Return the closes of a symbol up to and including a session, read-only; the live price is the last one of today."""
         closes = self.history.closes(symbol, place)

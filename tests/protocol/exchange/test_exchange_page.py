@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from alchemiser.cli.pytest_plugin import RunningExchange
-from alchemiser.exchange.fault_menu import REFUSALS, AnyFault, Fault
+from alchemiser.exchange.fault_menu import AnyFault, Fault
+from alchemiser.exchange.fault_refusals import REFUSALS
 
 PAGE = Path(__file__).parents[3] / "docs" / "exchange.md"
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(), re.DOTALL)

@@ -343,7 +343,8 @@ def test_missing_prices_and_bars_are_named() -> None:
     assert reasons == {"the bars of its decision are not to be had: no route to host"}
 
     changed = history_before(FIRST)
-    changed.append("AAA", FIRST, 11.0)
+    days_of, closes = changed.days("AAA"), changed.closes("AAA")
+    changed.add_ordinals("AAA", np.append(days_of, FIRST.toordinal()), np.append(closes, 11.0))
     assert str(days.compared(CLOSES, history=changed)["one"].reason).startswith("the bars that can be had are not those of its decision")
 
 

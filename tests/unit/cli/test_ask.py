@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import pytest
 
 from alchemiser.cli import ask as ask_module
-from alchemiser.domain.errors import ConfigError, NoDaemon, NotReady, UsageError
+from alchemiser.cli.daemon_client import Answer, ControlRefused, refusal_of
+from alchemiser.domain.errors import ConfigError, NoDaemon, NotReady, SafetyRefused, UsageError
 from alchemiser.journal.journal import Journal
 from alchemiser.service.http import ACTIONS, open_door
 from alchemiser.service.settings import Settings
@@ -162,6 +163,37 @@ async def test_a_refusal_of_the_daemon_has_the_code_of_its_kind(
 
     assert code == ended.code
     assert str(refusal) in ended.err
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "kind"),
+    [
+        (400, {"code": "bad_request", "message": "which?"}, UsageError),
+        (401, {"code": "unauthorised", "message": "a token"}, SafetyRefused),
+        (403, {"code": "no_token", "message": "control is off"}, SafetyRefused),
+        (409, {"code": "ConfigError", "message": "line 3"}, ConfigError),
+        (409, {"code": "NotReady", "message": "closed"}, ControlRefused),
+        (429, {"code": "too_many_requests", "message": "wait"}, ControlRefused),
+        (404, None, ControlRefused),
+    ],
+)
+def test_a_refusal_says_what_the_caller_must_do(status: int, error: Any, kind: type[Exception]) -> None:
+    """By its exit code, whether it was a question or a command."""
+    found = refusal_of(Answer(status, {} if error is None else {"error": error}), "halt")
+
+    assert kind is type(found)
+    assert ("HTTP 404" if error is None else error["message"]) in str(found)
+
+
+async def test_a_daemon_that_fails_at_an_answer_is_no_stranger(
+    alchemiser_beside: AsyncCommand, view: FakeView, state: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug in it is said to be one, and where to look."""
+    view.refusal = RuntimeError("bug")
+    ended = await alchemiser_beside("halt", "--state", state)
+
+    assert 1 == ended.code
+    assert "failed at POST /api/v1/halt; its log has the reason" in ended.err
 
 
 async def test_lots_are_named_by_the_executions_that_bought_them(alchemiser_beside: AsyncCommand, view: FakeView, state: str) -> None:

@@ -1,15 +1,13 @@
 """The daily history: what it refuses, and that what it hands out stays as it was."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.market import Bar
-from alchemiser.market.calendar import TradingCalendar, midnight
+from alchemiser.market.calendar import midnight
 from alchemiser.market.history import DailyHistory
 
 DAYS = [date(2025, 3, 26), date(2025, 3, 27), date(2025, 3, 28)]
@@ -26,7 +24,6 @@ def test_closes_come_back_as_they_went_in() -> None:
     """Closes are float arrays, oldest first, with their days beside them."""
     assert history().closes("SPY").tolist() == [1.0, 2.0, 3.0]
     assert [date.fromordinal(day) for day in history().days("SPY").tolist()] == DAYS
-    assert history().last_day("SPY") == DAYS[-1]
     assert history().symbols == ("SPY",)
 
 
@@ -44,8 +41,7 @@ def test_bars_of_the_venue_become_closes_of_their_new_york_days() -> None:
         for i, day in enumerate((date(2025, 3, 7), date(2025, 3, 10)))
     ]
     made = DailyHistory.from_bars({"SPY": bars, "BIL": []})
-    assert made.last_day("SPY") == date(2025, 3, 10)
-    assert made.last_day("BIL") is None
+    assert [date.fromordinal(day) for day in made.days("SPY").tolist()] == [date(2025, 3, 7), date(2025, 3, 10)]
     assert made.closes("BIL").tolist() == []
 
 
@@ -67,100 +63,25 @@ def test_a_wrong_history_is_refused(days: list[date], closes: list[float], messa
         DailyHistory().add("SPY", days, closes)
 
 
-def test_appending_checks_the_same_rules() -> None:
-    """The next close must come after the last and be a price; a refused one changes nothing."""
-    made = history()
-    with pytest.raises(DataError, match="there twice"):
-        made.append("SPY", DAYS[-1], 4.0)
-    with pytest.raises(DataError, match="not a positive number"):
-        made.append("SPY", TODAY, 0.0)
-    assert made.closes("SPY").tolist() == [1.0, 2.0, 3.0]
-    made.append("SPY", TODAY, 4.0)
-    assert made.closes("SPY").tolist() == [1.0, 2.0, 3.0, 4.0]
-    assert made.last_day("SPY") == TODAY
-
-
-def test_appending_to_an_unknown_symbol_begins_its_history() -> None:
-    """The first close of a new symbol needs no ceremony, but is checked like any other."""
-    made = DailyHistory()
-    with pytest.raises(DataError, match="not a positive number"):
-        made.append("NEW", TODAY, float("nan"))
-    made.append("NEW", TODAY, 5.0)
-    assert made.closes("NEW").tolist() == [5.0]
-
-
-def test_the_live_price_is_the_last_bar() -> None:
-    """The live price follows the closes of earlier days without entering the history."""
-    made = history()
-    assert made.closes_with_live("SPY", TODAY, 9.0).tolist() == [1.0, 2.0, 3.0, 9.0]
-    assert made.closes("SPY").tolist() == [1.0, 2.0, 3.0]
-
-
-def test_the_live_price_takes_the_place_of_todays_running_bar() -> None:
-    """A venue that already sends a bar for today does not make today count twice."""
-    made = history()
-    made.append("SPY", TODAY, 4.0)
-    assert made.closes_with_live("SPY", TODAY, 9.0).tolist() == [1.0, 2.0, 3.0, 9.0]
-    assert made.closes_with_live("SPY", DAYS[1], 9.0).tolist() == [1.0, 9.0]
-
-
-@pytest.mark.parametrize("price", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_live_price_that_is_no_price_is_refused(price: float) -> None:
-    """A missing price never becomes an indicator."""
-    with pytest.raises(DataError, match="SPY: the live price"):
-        history().closes_with_live("SPY", TODAY, price)
-
-
-def test_adding_the_live_price_does_not_copy_the_history() -> None:
-    """The closes and the closes with a live price share their memory."""
-    made = history()
-    assert np.shares_memory(made.closes("SPY"), made.closes_with_live("SPY", TODAY, 9.0))
-
-
 def test_arrays_are_read_only() -> None:
     """Nobody can change the history through an array he was handed."""
     made = history()
-    for array in (made.closes("SPY"), made.closes_with_live("SPY", TODAY, 9.0), made.days("SPY")):
+    for array in (made.closes("SPY"), made.closes("SPY", through=DAYS[1]), made.days("SPY")):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 5
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(1, 3)), max_size=80))
-def test_an_array_handed_out_never_changes(steps: list[tuple[bool, int]]) -> None:
-    """Whatever is appended or priced live later, in whatever order, earlier answers keep their values."""
-    made = history()
-    handed_out: list[tuple[np.ndarray, list[float]]] = []
-    expected, day = [1.0, 2.0, 3.0], TODAY
-    for is_close, price in steps:
-        if is_close:
-            made.append("SPY", day, float(price))
-            expected.append(float(price))
-            day += timedelta(days=1)
-            handed_out.append((made.closes("SPY"), list(expected)))
-        else:
-            handed_out.append((made.closes_with_live("SPY", day, float(price)), [*expected, float(price)]))
-    assert all(array.tolist() == values for array, values in handed_out)
-    assert made.closes("SPY").tolist() == expected
-    assert len(made.days("SPY")) == len(expected)
-
-
-def test_sessions_without_a_bar_are_named() -> None:
-    """Missing sessions are those of the calendar from the first close on, the last asked for included."""
-    calendar = TradingCalendar.new_york()
+def test_an_array_handed_out_never_changes() -> None:
+    """Neither by what was given in, nor by a whole new history of the symbol."""
+    given_in = np.array([1.0, 2.0, 3.0])
     made = DailyHistory()
-    made.add("NLR", [date(2025, 3, 24), date(2025, 3, 26), date(2025, 3, 28)], [1.0, 2.0, 3.0])
-    made.add("NEW", [], [])
-    assert made.bars_missing("NLR", calendar, through=TODAY) == (date(2025, 3, 25), date(2025, 3, 27), TODAY)
-    assert made.bars_missing("NLR", calendar, through=date(2025, 3, 24)) == ()
-    assert made.bars_missing("NEW", calendar, through=TODAY) == ()
+    made.add("SPY", DAYS, given_in)
+    before = made.closes("SPY")
+    given_in[0] = 9.0
+    made.add("SPY", DAYS[:1], [7.0])
 
-
-def test_symbols_that_are_behind_are_named() -> None:
-    """A symbol whose last close is too old, empty or unknown is behind."""
-    made = history()
-    made.add("OLD", DAYS[:1], [1.0])
-    made.add("NONE", [], [])
-    assert made.symbols_behind(["SPY", "OLD", "NONE", "WHO"], DAYS[-1]) == ("OLD", "NONE", "WHO")
+    assert before.tolist() == [1.0, 2.0, 3.0]
+    assert made.closes("SPY").tolist() == [7.0]
 
 
 def test_aligned_closes_share_their_days() -> None:

@@ -46,7 +46,6 @@ def test_nothing_is_known_before_the_first_event() -> None:
     book = QuoteBook()
     assert book.quote("SPY") is None
     assert book.age_seconds("SPY", NOW) is None
-    assert book.last_trade("SPY") is None
     assert book.last_price("SPY") is None
     assert not book.is_halted("SPY")
     assert book.usable("SPY", NOW, 5) is QuoteRefusal.ABSENT
