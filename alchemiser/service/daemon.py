@@ -326,6 +326,7 @@ class Daemon:
                 ages=self.answers.quote_ages,
             )
         )
+        self.collector = Collector(lambda: self.state.rebalances.unfinished is None)
         self.metrics = parts.metrics
         self.metrics.read_from(self.answers.gauges)
         self.messenger = Messenger(
@@ -346,6 +347,7 @@ class Daemon:
                 clock=clock,
                 limit_seconds=lambda: self.settings.service.turn_limit_seconds,
                 waits=lambda: self.strategies.is_waiting,
+                tidy=self.collector.tidy if parts.is_threaded else lambda: None,
             )
         )
         self.wire()
@@ -387,7 +389,7 @@ class Daemon:
         bus.subscribe_afterwards("live feed", LiveFeed.listens_to, self.answers.feed)
         bus.subscribe_afterwards("messages", Messenger.listens_to, self.messenger)
         if self.parts.is_threaded:
-            bus.subscribe_afterwards("collector", Collector.listens_to, Collector())
+            bus.subscribe_afterwards("collector", Collector.listens_to, self.collector)
         bus.subscribe_inline("stop", Stopping.listens_to, self.stopping)
         if self.parts.kill_switch is not None:
             bus.subscribe_inline("kill switch", KillSwitch.listens_to, self.parts.kill_switch)

@@ -1,7 +1,8 @@
 """Whether the daemon is alive: a marker that goes round the bus again and again, and what is done each time that it comes back.
 
 The watchdog of systemd is fed for a proven round trip and for nothing else, so that a process whose bus is stuck is started again. On the
-same beat the files of the strategies are looked at. All of it is in seconds of the loop: liveness is not market time.
+same beat the files of the strategies are looked at and garbage is looked for. All of it is in seconds of the loop: liveness is not market
+time.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ class LivenessParts(Struct, frozen=True, kw_only=True):
     """What the round trips are made with, and whom they are told.
 
     ``limit_seconds`` is in how many seconds the bus must turn round, ``waits`` whether a new version of a strategy waits for its prices.
+    ``tidy`` is called at every beat.
     """
 
     bus: Bus
@@ -40,6 +42,7 @@ class LivenessParts(Struct, frozen=True, kw_only=True):
     clock: Clock
     limit_seconds: Callable[[], float]
     waits: Callable[[], bool]
+    tidy: Callable[[], None] = lambda: None
 
 
 class Liveness:
@@ -59,6 +62,7 @@ class Liveness:
             report = await parts.bus.turn(limit_seconds)
             parts.vitals.on_turn(report)
             parts.metrics.on_turn(report.seconds)
+            parts.tidy()
             if report.is_healthy:
                 parts.notifier.feed_watchdog()
             if parts.reloader.has_changed() or (parts.waits() and loop.time() >= looks_again_at):

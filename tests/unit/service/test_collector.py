@@ -88,7 +88,7 @@ def by_hand() -> Iterator[Collector]:
     """The collector behind orders, with Python's own rounds switched off and nothing young about."""
     gc.collect()
     gc.disable()
-    yield Collector()
+    yield Collector(lambda: False)
     gc.enable()
 
 
@@ -122,6 +122,28 @@ def test_what_survived_a_round_is_looked_at_again(by_hand: Collector, rounds: in
     del node
     by_hand(envelope(event))
     assert (seen() is None) == is_found
+
+
+def test_without_orders_it_is_tidied_all_the_same(by_hand: Collector) -> None:
+    """An order that comes after a long time does not find the garbage of all that time."""
+    seen = garbage()
+    kept = [[number] for number in range(ROUND_OBJECTS)]
+    by_hand.tidy()
+    assert seen() is None
+    assert len(kept) == ROUND_OBJECTS
+
+
+@pytest.mark.parametrize("is_quiet", [False, True], ids=["while it trades", "while it waits"])
+def test_between_rebalances_everything_may_be_looked_through(by_hand: Collector, *, is_quiet: bool) -> None:
+    """Whoever asks: no order waits for it."""
+    node = Node()
+    node.other = node
+    seen = weakref.ref(node)
+    for _ in range(ALL_ROUNDS):
+        gc.collect(1)
+    del node
+    Collector(lambda: is_quiet).tidy()
+    assert (seen() is None) == is_quiet
 
 
 @pytest.mark.parametrize(("event", "is_found"), [(CLOSED, False), (ENDED, True)], ids=["while it trades", "when a rebalance has ended"])

@@ -44,6 +44,7 @@ def lived(
     waits: Callable[[], bool] = lambda: False,
     sources: tuple[StrategySource, ...] = (),
     beside: Callable[[], None] = lambda: None,
+    tidy: Callable[[], None] = lambda: None,
 ) -> list[float]:
     """Send markers round for so long; return when the strategies' files were said to have changed, in seconds of the loop."""
 
@@ -65,6 +66,7 @@ def lived(
             clock=clock,
             limit_seconds=lambda: 10.0,
             waits=waits,
+            tidy=tidy,
         )
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(bus.run()), group.create_task(Liveness(parts).run(every_seconds))]
@@ -91,6 +93,14 @@ def test_the_bus_is_probed_twice_within_its_limit(every: float | None, watched: 
     lived(21.0, watchdog=watchdog, every_seconds=every)
 
     assert expected == [round(at) for at in watchdog.fed]
+
+
+def test_garbage_is_looked_for_on_the_same_beat() -> None:
+    """Nobody else sees to it while there are no orders."""
+    watchdog, tidied = Watchdog(), list[None]()
+    lived(21.0, watchdog=watchdog, tidy=lambda: tidied.append(None))
+
+    assert len(watchdog.fed) == len(tidied) > 1
 
 
 def test_a_bus_that_is_stuck_does_not_feed_the_watchdog() -> None:
