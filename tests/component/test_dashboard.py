@@ -119,6 +119,7 @@ async def test_each_strategy_is_shown_against_its_backtest(url: str) -> None:
         assert row[1] >= "2025-01-02"
         assert float(row[2]) - float(row[3]) == pytest.approx(float(row[4]), abs=0.02)
         assert row[5] == "none" or float(row[5].split()[1]) != 0
+        assert not {"+0.00", "-0.00"} & set(row[2:5]), "what rounds to nothing has no sign"
 
 
 async def test_the_events_can_be_filtered(url: str) -> None:

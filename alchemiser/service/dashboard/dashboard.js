@@ -14,9 +14,11 @@ let losses = 0;
 
 const id = (name) => document.getElementById(name);
 const dollars = (value, digits = 2) => value === null || value === undefined ? "–" : Number(value).toLocaleString("en-US",
-  { style: "currency", currency: "USD", minimumFractionDigits: digits, maximumFractionDigits: digits });
-const percent = (share, digits = 2) => share === null || share === undefined || Number.isNaN(share) ? "–" : `${(share * 100).toFixed(digits)} %`;
-const points = (value) => value === null || value === undefined ? "–" : `${Number(value) > 0 ? "+" : ""}${Number(value).toFixed(2)}`;
+  { style: "currency", currency: "USD", signDisplay: "negative", minimumFractionDigits: digits, maximumFractionDigits: digits });
+// Rounded, and without the sign of what rounds to nothing.
+const fixed = (value, digits) => (Number(Number(value).toFixed(digits)) || 0).toFixed(digits);
+const percent = (share, digits = 2) => share === null || share === undefined || Number.isNaN(share) ? "–" : `${fixed(share * 100, digits)} %`;
+const points = (value) => value === null || value === undefined ? "–" : `${fixed(value, 2) > 0 ? "+" : ""}${fixed(value, 2)}`;
 const shares = (value) => Number(value).toLocaleString("en-US", { maximumFractionDigits: 9 });
 const time = (value) => value ? new Date(value).toISOString().replace("T", " ").slice(0, 19) : "–";
 const signed = (value) => Number(value) > 0 ? "good" : Number(value) < 0 ? "bad" : "";
@@ -55,6 +57,7 @@ function showHealth() {
   id("health").className = `badge ${health.live && health.ready ? "good" : "bad"}`;
   document.title = `${word}: The Alchemiser`;
   id("reasons").hidden = health.reasons.length === 0;
+  id("reasons-title").textContent = health.live && health.ready ? "Alarms" : "Why it is not ready";
   id("reasons-body").replaceChildren(table([
     ["reason", (row) => row.code], ["facts", (row) => row.text, "words"], ["since", (row) => time(row.since)],
     ["what to do", (row) => row.remedy, "words"]], health.reasons, ""));
@@ -118,7 +121,7 @@ function showStrategies() {
 }
 
 function largestPart(row) {
-  const parts = Object.entries(row.parts ?? {}).map(([name, amount]) => [name, Number(amount.bps)]).filter(([, bps]) => bps !== 0);
+  const parts = Object.entries(row.parts ?? {}).map(([name, amount]) => [name, Number(amount.bps)]).filter(([, bps]) => Number(fixed(bps, 2)));
   const [name, bps] = parts.sort((one, other) => Math.abs(other[1]) - Math.abs(one[1]))[0] ?? [];
   return name ? `${name} ${points(bps)}` : "none";
 }
@@ -175,7 +178,7 @@ function showOrders() {
     ["quantity", (row) => shares(row.quantity), "number"], ["filled", (row) => shares(row.cumulative_quantity), "number"],
     ["limit", (row) => dollars(row.limit_price), "number"], ["average", (row) => dollars(row.average_price, 4), "number"],
     ["state", (row) => row.state], ["step", (row) => [row.tactic, row.step].filter(Boolean).join(" ")],
-    ["slippage bp", (row) => row.arrival_bps === null || row.arrival_bps === undefined ? "–" : Number(row.arrival_bps).toFixed(1), "number"],
+    ["slippage bp", (row) => row.arrival_bps === null || row.arrival_bps === undefined ? "–" : fixed(row.arrival_bps, 1), "number"],
     ["reason", (row) => row.reason ?? "", "words"]], [...orders].reverse(), "No orders in this session."));
 }
 
@@ -272,6 +275,7 @@ async function listen() {
 async function begin() {
   const found = await ask("/api/v1/events?limit=200");
   events.length = 0;
+  newest = -1;
   found.events.forEach(keep);
   showEvents();
   await Promise.all([look(), refresh()]);
