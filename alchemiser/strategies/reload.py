@@ -76,33 +76,36 @@ class Reloader:
     def refresh(self, strategies: Iterable[LoadedStrategy]) -> list[Changed | Unusable]:
         """Read each file that has changed since the last call and return what became of it, in the order of the files."""
         running = {strategy.name: strategy for strategy in strategies}
-        before, self._seen = self._seen, self._stamps()
+        # Those of this moment: it runs aside, and new settings may be followed meanwhile.
+        files, sources, seen = self._files, self._sources, self._stamps()
+        before, self._seen = self._seen, seen
         news: list[Changed | Unusable] = []
-        for file in sorted(before.keys() | self._seen.keys()):
-            if before.get(file) == self._seen.get(file):
+        for file in sorted(before.keys() | seen.keys()):
+            if before.get(file) == seen.get(file):
                 continue
-            names = [name for name in self._files if self._files[name] == file]
-            news += [self._reread(running[name], file) for name in names if name in running]
-            if not names and file in self._seen:
+            names = [name for name in files if files[name] == file]
+            news += [_reread(running[name], sources[name], file, is_there=seen[file] is not None) for name in names if name in running]
+            if not names and file in seen:
                 news.append(Unusable(file.stem, f"{file} has no share of the account; give it one in the settings and reload them"))
         return news
-
-    def _reread(self, old: LoadedStrategy, file: Path) -> Changed | Unusable:
-        if self._seen[file] is None:
-            return Unusable(old.name, f"{file} is gone")
-        try:
-            new = load_strategy(replace(self._sources[old.name], source=str(file)))
-        except StrategyError as error:
-            return Unusable(old.name, str(error))
-        if isinstance(old, SymphonyStrategy) and isinstance(new, SymphonyStrategy):
-            return Changed(new, file, difference(old.symphony, new.symphony) or ("nothing that would change a decision",))
-        return Changed(new, file, ("it could not run before",))
 
     def _stamps(self) -> dict[Path, Stamp]:
         stamps = stamps_of(self._files.values())
         known = {_absolute(file) for file in stamps}
         stamps.update({file: _stamp(file) for file in _dropped() if _absolute(file) not in known})
         return stamps
+
+
+def _reread(old: LoadedStrategy, source: StrategySource, file: Path, *, is_there: bool) -> Changed | Unusable:
+    if not is_there:
+        return Unusable(old.name, f"{file} is gone")
+    try:
+        new = load_strategy(replace(source, source=str(file)))
+    except StrategyError as error:
+        return Unusable(old.name, str(error))
+    if isinstance(old, SymphonyStrategy) and isinstance(new, SymphonyStrategy):
+        return Changed(new, file, difference(old.symphony, new.symphony) or ("nothing that would change a decision",))
+    return Changed(new, file, ("it could not run before",))
 
 
 def stamps_of(files: Iterable[Path]) -> dict[Path, Stamp]:

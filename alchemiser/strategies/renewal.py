@@ -146,17 +146,25 @@ class Renewal:
         await self._supply.release(self.strategies)
 
     async def _read(self) -> None:
-        for news in await self._run_aside(lambda: self._reloader.refresh(self.strategies)):
+        before = {source.name: source for source in self._reloader.sources}
+        found = await self._run_aside(partial(self._reloader.refresh, self.strategies))
+        after = {source.name: source for source in self._reloader.sources}
+        for news in found:
             if isinstance(news, Changed):
                 name = news.strategy.name
-                self._waiting[name] = news
+                was, now = before[name], after.get(name)
+                if now is None or replace(was, allocation=now.allocation) != now:
+                    continue  # New settings took its place while it was read.
+                self._waiting[name] = replace(news, strategy=_with_share(news.strategy, now.allocation))
                 self._told.pop(name, None)
             else:
                 self._waiting.pop(news.name, None)
                 await self._publish(StrategyNotReloaded(at=self._clock.now(), strategy=news.name, reason=news.reason))
 
     async def _try(self, name: str, under_way: str | None) -> None:
-        changed = self._waiting[name]
+        changed = self._waiting.get(name)
+        if changed is None:
+            return  # New settings came while another one was tried.
         old = next(strategy for strategy in self.strategies if strategy.name == name)
         if under_way is not None:
             await self._postpone(changed, UNDER_WAY, under_way)
@@ -170,8 +178,9 @@ class Renewal:
             self._waiting.pop(name, None)
             await self._publish(StrategyNotReloaded(at=self._clock.now(), strategy=name, reason=f"{changed.file}: {error}"))
             return
-        if self._waiting.pop(name, None) is None or old not in self.strategies:
-            return  # New settings took its place while its prices were arranged for.
+        if self._waiting.get(name) is not changed:
+            return  # New settings came while its prices were arranged for: it is gone, or waits with another share for the next occasion.
+        del self._waiting[name]
         self.strategies = tuple(changed.strategy if strategy is old else strategy for strategy in self.strategies)
         await self._publish(StrategyReloaded(at=self._clock.now(), strategy=name, changes=(*changed.changes, *remarks)))
         await self.tidy()

@@ -11,7 +11,7 @@ from alchemiser.domain.errors import ConfigError, DataError, VenueUnavailable
 from alchemiser.domain.events import Event, StrategyNotReloaded, StrategyReloaded, StrategyReloadPostponed
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.reload import Reloader
-from alchemiser.strategies.renewal import Renewal
+from alchemiser.strategies.renewal import Renewal, Roster
 from alchemiser.strategies.sources import StrategySource, load_strategy
 from alchemiser.strategies.symphony.evaluate import rules_of
 from tests.unit.strategies.test_handler import StoppedClock
@@ -34,6 +34,20 @@ class Prices:
 
     async def release(self, strategies: Sequence[LoadedStrategy]) -> None:
         self.released.append(tuple(symbol for strategy in strategies for symbol in strategy.symbols))
+
+
+class Taking(Prices):
+    """A supply at whose first admission new settings are taken."""
+
+    def __init__(self, desk: "Desk", roster: Roster) -> None:
+        super().__init__()
+        self._desk, self._roster = desk, [roster]
+
+    async def admit(self, new: LoadedStrategy, old: LoadedStrategy | None) -> tuple[str, ...]:
+        """Take them."""
+        if self._roster:
+            self._desk.renewal.take(self._roster.pop())
+        return ()
 
 
 async def at_once(function: Callable[[], object]) -> object:
@@ -210,14 +224,53 @@ async def test_new_settings_that_come_while_prices_are_arranged_for_go_before(de
     """The version that was being admitted belongs to a strategy that runs no longer."""
     roster = await desk.renewal.prepare(sources(desk, other=1.0), admits=False)
 
-    class Meanwhile(Prices):
-        async def admit(self, new: LoadedStrategy, old: LoadedStrategy | None) -> tuple[str, ...]:
-            desk.renewal.take(roster)
-            return ()
-
-    desk.renewal._supply = Meanwhile()
+    desk.renewal._supply = Taking(desk, roster)
     desk.write("B")
     await desk.renewal.keep_up(None)
 
     assert [strategy.name for strategy in desk.renewal.strategies] == ["other"]
     assert desk.said == []
+
+
+async def test_new_settings_that_come_while_another_strategy_is_tried_do_not_trip_over_it(desk: Desk) -> None:
+    """Two files have changed; what waited with the first is gone when its turn comes."""
+    desk.renewal.take(await desk.renewal.prepare(sources(desk, it=0.5, more=0.5), admits=False))
+    roster = await desk.renewal.prepare(sources(desk, it=1.0), admits=False)
+    desk.renewal._supply = Taking(desk, roster)
+    desk.write("B")
+    await desk.renewal.keep_up(None)
+    await desk.renewal.keep_up(None)
+
+    assert [(strategy.name, strategy.allocation, strategy.symbols) for strategy in desk.renewal.strategies] == [("it", 1.0, ("B",))]
+    assert [type(event) for event in desk.said] == [StrategyReloaded]
+
+
+async def test_an_edit_that_is_tried_is_not_lost_to_another_share(desk: Desk) -> None:
+    """It waits with the new share, and is taken at the next occasion."""
+    roster = await desk.renewal.prepare(sources(desk, it=0.4, more=0.6), admits=False)
+    desk.renewal._supply = Taking(desk, roster)
+    desk.write("B")
+    await desk.renewal.keep_up(None)
+    assert desk.renewal.is_waiting
+    await desk.renewal.keep_up(None)
+
+    first = desk.renewal.strategies[0]
+    assert (first.name, first.allocation, first.symbols) == ("it", 0.4, ("B",))
+
+
+@pytest.mark.parametrize(("name", "share"), [("it", 0.3), ("other", 1.0)], ids=["another share", "another strategy"])
+async def test_new_settings_that_come_while_files_are_read_go_before(desk: Desk, name: str, share: float) -> None:
+    """What was read is of the strategy that ran before: it gets its new share, or is forgotten with it."""
+    roster = await desk.renewal.prepare(sources(desk, **{name: share}), admits=False)
+
+    async def take_meanwhile(function: Callable[[], object]) -> object:
+        found = function()
+        desk.renewal.take(roster)
+        return found
+
+    desk.renewal._run_aside = take_meanwhile  # type: ignore[assignment] # it returns what the function returns
+    desk.write("B")
+    await desk.renewal.keep_up(None)
+
+    held = "B" if name == "it" else "A"
+    assert [(strategy.name, strategy.allocation, strategy.symbols) for strategy in desk.renewal.strategies] == [(name, share, (held,))]
