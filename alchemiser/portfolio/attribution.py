@@ -22,6 +22,9 @@ def split_fill(quantity: Decimal, waiting: Mapping[str, Decimal]) -> dict[str, D
         raise InvariantBroken(f"{quantity} shares were filled where {total} were waited for; the daemon stops")
     if not quantity:
         return {}
+    if len(waiting) == 1:  # As mostly. Written with nine decimals as any other part.
+        part = truncate_shares(quantity)
+        return {name: part if part == quantity else quantity for name in waiting}
     names = sorted(waiting, key=lambda name: (-waiting[name], name))
     parts = {name: min(truncate_shares(quantity * waiting[name] / total), waiting[name]) for name in names}
     rest = quantity - sum(parts.values(), ZERO)

@@ -5,6 +5,7 @@ It is kept as changes by day, so that a fact that is heard of late, or taken bac
 
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import cached_property
 from itertools import takewhile
 from typing import Final
 
@@ -21,6 +22,8 @@ FEES_WITHIN_DAYS: Final = 10
 # Nobody trades between midnight and four in New York: five hours behind UTC is the right day in summer, too, and costs no time zone.
 _BEHIND: Final = timedelta(hours=5)
 _BEFORE_ALL: Final = "0001-01-01"
+_KEPT: Final = timedelta(days=KEPT_DAYS)
+_FEES_KEPT: Final = timedelta(days=2 * FEES_WITHIN_DAYS)
 
 
 class Dollars(msgspec.Struct):
@@ -30,11 +33,22 @@ class Dollars(msgspec.Struct):
     sold: Decimal = ZERO
 
 
-class History(msgspec.Struct):
+class History(msgspec.Struct, dict=True):
     """``moves`` are changes of shares by symbol, strategy and day, oldest first; ``trades`` the dollars traded by day and strategy."""
 
     moves: dict[str, dict[str, dict[str, Decimal]]] = {}
     trades: dict[str, dict[str, Dollars]] = {}
+
+    @cached_property
+    def _movers(self) -> dict[str, list[tuple[str, str]]]:
+        """The symbols and strategies whose shares changed by day: few have, on a day that becomes old. Follows from the moves."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for symbol, strategies in self.moves.items():
+            for strategy, days in strategies.items():
+                for day in days:
+                    if day != _BEFORE_ALL:
+                        found.setdefault(day, []).append((symbol, strategy))
+        return dict(sorted(found.items()))
 
     def traded(self, strategy: str, symbol: str, at: datetime, quantity: Decimal, price: Decimal) -> None:
         """Take in a trade: signed shares, dollars per share."""
@@ -55,14 +69,16 @@ class History(msgspec.Struct):
         if by_strategy is None:
             by_strategy = self.moves[symbol] = {}
         days = by_strategy.get(strategy)
+        if days is not None and day in days:
+            days[day] += quantity
+            return
         if days is None:
             by_strategy[strategy] = {day: quantity}
-        elif day in days:
-            days[day] += quantity
         elif day > next(reversed(days)):
             days[day] = quantity
         else:  # It was heard of late. The oldest stand first.
             by_strategy[strategy] = dict(sorted({**days, day: quantity}.items()))
+        self._note(day, symbol, strategy)
 
     def renamed(self, old: str, new: str) -> None:
         """Keep what is known of a symbol under its new name."""
@@ -96,16 +112,43 @@ class History(msgspec.Struct):
 
     def forget(self, today: date) -> None:
         """Make one sum of what is older than is ever asked for."""
-        oldest = (today - timedelta(days=KEPT_DAYS)).isoformat()
-        for symbol, strategies in list(self.moves.items()):
-            for strategy, days in list(strategies.items()):
-                strategies[strategy] = _summed_up(days, oldest)
-                if not strategies[strategy]:
-                    del strategies[strategy]
+        oldest = (today - _KEPT).isoformat()
+        while self._movers and (day := next(iter(self._movers))) < oldest:
+            for symbol, strategy in self._movers.pop(day):
+                self._sum_up(symbol, strategy, oldest)
+        recent = (today - _FEES_KEPT).isoformat()
+        for day in [day for day in self.trades if day < recent]:
+            del self.trades[day]
+
+    def _note(self, day: str, symbol: str, strategy: str) -> None:
+        """Take note of whose shares changed on a day. The oldest days stand first."""
+        if day == _BEFORE_ALL:
+            return  # It came with another symbol's past, and is a sum already.
+        movers = self._movers
+        if day in movers:
+            movers[day].append((symbol, strategy))
+            return
+        is_late = bool(movers) and day < next(reversed(movers))
+        movers[day] = [(symbol, strategy)]
+        if is_late:
+            self._movers = dict(sorted(movers.items()))
+
+    def _sum_up(self, symbol: str, strategy: str, oldest: str) -> None:
+        """Make one sum of the changes before a day; those that add up to nothing are forgotten."""
+        strategies = self.moves.get(symbol, {})
+        days = strategies.get(strategy, {})
+        old = list(takewhile(oldest.__gt__, days))
+        if old in ([], [_BEFORE_ALL]):
+            return  # They were summed up for an older day, or the symbol has another name since.
+        before = sum([days.pop(day) for day in old], ZERO)
+        if before:
+            days = {_BEFORE_ALL: before, **days}
+        if days:
+            strategies[strategy] = days
+        else:
+            del strategies[strategy]
             if not strategies:
                 del self.moves[symbol]
-        recent = (today - timedelta(days=2 * FEES_WITHIN_DAYS)).isoformat()
-        self.trades = {day: by_name for day, by_name in self.trades.items() if day >= recent}
 
     def _turned_over(self, strategy: str, day: str, dollars: Decimal, *, is_sale: bool) -> None:
         by_name = self.trades.get(day)
@@ -127,11 +170,3 @@ def day_of(at: datetime) -> str:
 def begins(day: date) -> datetime:
     """Return a time before anybody trades on a day of New York, and after everybody has on the day before."""
     return datetime.combine(day, time(), UTC) + _BEHIND
-
-
-def _summed_up(days: dict[str, Decimal], oldest: str) -> dict[str, Decimal]:
-    old = list(takewhile(oldest.__gt__, days))
-    if old in ([], [_BEFORE_ALL]):
-        return days  # As mostly: nothing has become old since yesterday.
-    before = sum((days.pop(day) for day in old), ZERO)
-    return {_BEFORE_ALL: before, **days} if before else days

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -153,8 +153,23 @@ class Ledger(Remembering):
         self._instead: dict[str, dict[str, Decimal]] = {}
         self._named: dict[str, tuple[str, ...]] = {}
         # Fills that wait until the booking before theirs has come back: it decides what is still waited for. Between events it is empty.
+        # The parts are those of the booking that is on its way, by strategy.
         self._to_book: deque[Fill] = deque()
         self._booking: str | None = None
+        self._parts: dict[str, Trade] = {}
+        self._acts: Final[Mapping[type[Event], Callable[[Any], None]]] = {
+            FillBooked: self._apply,
+            OrderFilled: self._hear,
+            OrderIntended: self._intend,
+            OrderClosed: self._end,
+            AccountObserved: self._observe,
+            RebalancePlanned: self._plan,
+            SessionOpened: self._turn_to,
+            FillBroken: self._undo,
+            ActivityBooked: self._apply_activity,
+            DaemonStarted: self._follow,
+            LotsNamed: self._follow,
+        }
 
     @property
     def books(self) -> Mapping[str, Book]:
@@ -235,30 +250,18 @@ class Ledger(Remembering):
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
-        match envelope.event:  # What there is most of comes first: a case is a comparison of types.
-            case FillBooked() as booked:
-                self._apply(booked)
-            case OrderFilled(fill=fill):
-                if fill.client_order_id in self._orders:
-                    self._take(fill)
-            case DaemonStarted() | LotsNamed() as said:
-                self._follow(said)
-            case AccountObserved() as observed:
-                self._observe(observed)
-            case RebalancePlanned() as plan:
-                self._plan(plan)
-            case OrderIntended(order=order, rebalance_id=rebalance, intent_id=intent, at=at):
-                self._orders[order.client_order_id] = OwnOrder(intent=_waiting_key(rebalance, intent), intended_at=at)
-            case OrderClosed(client_order_id=key) if key in self._orders:
-                self._orders[key].has_ended = True
-            case FillBroken(fill=fill, replaced_by=replaced_by):
-                self._undo(fill, replaced_by)
-            case ActivityBooked() as booked:
-                self._apply_activity(booked)
-            case SessionOpened(session=session):
-                self._turn_to(session)
-            case _:
-                pass
+        act = self._acts.get(type(envelope.event))
+        if act is not None:
+            act(envelope.event)
+
+    def _intend(self, intended: OrderIntended) -> None:
+        key = _waiting_key(intended.rebalance_id, intended.intent_id)
+        self._orders[intended.order.client_order_id] = OwnOrder(intent=key, intended_at=intended.at)
+
+    def _end(self, closed: OrderClosed) -> None:
+        order = self._orders.get(closed.client_order_id)
+        if order is not None:
+            order.has_ended = True
 
     def _follow(self, said: DaemonStarted | LotsNamed) -> None:
         """Close lots from here on as the settings say, or as a person does, who comes first."""
@@ -303,8 +306,9 @@ class Ledger(Remembering):
             )
             self._shelf.trade(strategy, crossing.symbol, trade)
 
-    def _take(self, fill: Fill) -> None:
-        if fill.execution_id in self._booked or fill.execution_id in self._unbooked:
+    def _hear(self, filled: OrderFilled) -> None:
+        fill = filled.fill
+        if fill.client_order_id not in self._orders or fill.execution_id in self._booked or fill.execution_id in self._unbooked:
             return
         self._unbooked[fill.execution_id] = fill
         if fill.side is Side.SELL and (closing := self._closing_of(fill.symbol)) is not OLDEST_FIRST:
@@ -320,9 +324,11 @@ class Ledger(Remembering):
     def _book(self, fill: Fill) -> None:
         """Say who gets which part of a fill. The books change when that comes back as an event."""
         entries = []
+        self._parts = {}
         for strategy, quantity in self._split(fill).items():
             signed = fill.side.sign * quantity
-            earned = self._shelf.earned(strategy, fill.symbol, self._trade_of(fill, signed))
+            part = self._parts[strategy] = self._trade_of(fill, signed)
+            earned = self._shelf.earned(strategy, fill.symbol, part)
             entries.append(BookEntry(strategy=strategy, quantity=signed, price=fill.price, cash=-signed * fill.price, realised=earned))
         self._booking = fill.execution_id
         self._post(FillBooked(at=fill.at, execution_id=fill.execution_id, symbol=fill.symbol, entries=tuple(entries)))
@@ -360,14 +366,18 @@ class Ledger(Remembering):
         for entry in booked.entries:
             if entry.strategy in waiting:
                 waiting[entry.strategy] -= abs(entry.quantity)
-            self._shelf.trade(entry.strategy, booked.symbol, self._trade_of(fill, entry.quantity))
+            part = self._parts.get(entry.strategy)
+            if part is None or part.execution_id != booked.execution_id or part.quantity != entry.quantity:
+                part = self._trade_of(fill, entry.quantity)
+            self._shelf.trade(entry.strategy, booked.symbol, part)
         self._closings.pop(booked.execution_id, None)
 
-    def _undo(self, broken: Fill, replaced_by: str | None) -> None:
+    def _undo(self, told: FillBroken) -> None:
         """Take an execution that the venue took back out of the books: they become what they would be without it.
 
         Its shares are waited for again by who had them. Shares of it that have been sold since are owed.
         """
+        broken, replaced_by = told.fill, told.replaced_by
         key = broken.execution_id
         if self._unbooked.pop(key, None) is not None:
             self._to_book = deque(fill for fill in self._to_book if fill.execution_id != key)
@@ -387,9 +397,9 @@ class Ledger(Remembering):
         if replaced_by is not None:
             self._instead[replaced_by] = {entry.strategy: abs(entry.quantity) for entry in booking.entries}
 
-    def _turn_to(self, session: Session) -> None:
+    def _turn_to(self, opened: SessionOpened) -> None:
         """Forget, at the first opening of a session, the orders that had ended before the session before it; the books stay."""
-        before = self._session
+        session, before = opened.session, self._session
         if before is not None and session.date <= before.date:
             return  # Opened again after a restart.
         self._session = session
@@ -407,7 +417,7 @@ class Ledger(Remembering):
         self._shelf.settle(lambda deed: deed in self._booked or deed in self._activities, session.date)
         self._forget_activities()
         in_use = {order.intent for order in self._orders.values()}
-        first = f"{before.date:%Y%m%d}"
+        first = before.date.isoformat().replace("-", "")
         self._waiting = {intent: left for intent, left in self._waiting.items() if intent in in_use or intent >= first}
 
     def _closing_of(self, symbol: str) -> Closing:

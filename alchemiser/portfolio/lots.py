@@ -214,7 +214,7 @@ def quantity_of(lots: Lots) -> Decimal:
 
 def cost_of(lots: Lots) -> Decimal:
     """Return what the shares of some lots cost, in dollars."""
-    return sum([lot.cost for lot in lots], ZERO)
+    return sum([lot.quantity * lot.price + lot.rest for lot in lots], ZERO)
 
 
 class Book(msgspec.Struct, kw_only=True, dict=True):
@@ -243,7 +243,8 @@ class Book(msgspec.Struct, kw_only=True, dict=True):
 
     def holdings(self) -> dict[str, Decimal]:
         """Return the shares of every symbol in this book, by symbol in order."""
-        return {symbol: self.quantity(symbol) for symbol in sorted(self.lots)}
+        counted = self._counted
+        return {symbol: counted[symbol] if symbol in counted else self.quantity(symbol) for symbol in sorted(self.lots)}
 
     def cost(self, symbol: str) -> Decimal:
         """Return what the shares of a symbol cost, in dollars."""
@@ -269,7 +270,7 @@ class Book(msgspec.Struct, kw_only=True, dict=True):
     def unrealised(self, prices: Mapping[str, Decimal]) -> Decimal:
         """Return the profit not yet realised at these prices; a symbol without a price counts at cost."""
         total = ZERO
-        for symbol in self.lots:
+        for symbol, lots in self.lots.items():
             if symbol in prices:
-                total += self.quantity(symbol) * prices[symbol] - self.cost(symbol)
+                total += self.quantity(symbol) * prices[symbol] - cost_of(lots)
         return total

@@ -7,7 +7,8 @@ they were done; deeds that may still be taken back are kept in trails.
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from functools import cached_property
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -28,7 +29,16 @@ class Renaming(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-class Shelf(msgspec.Struct, kw_only=True):
+class Foreseen(NamedTuple):
+    """What a trade was found to make of some lots before it was booked: the lots after it, and what it realises in dollars."""
+
+    trade: Trade
+    before: Lots
+    lots: Lots
+    realised: Decimal
+
+
+class Shelf(msgspec.Struct, kw_only=True, dict=True):
     """The ``books`` by strategy; ``trails`` are the deeds that may still be taken back, by strategy and symbol.
 
     ``renamed`` maps a symbol to the one its shares became last: a trade from before that which is heard of later belongs there.
@@ -40,6 +50,11 @@ class Shelf(msgspec.Struct, kw_only=True):
     history: History = msgspec.field(default_factory=History)
     renamed: dict[str, Renaming] = {}
     splits: dict[str, list[Reshaping]] = {}
+
+    @cached_property
+    def _foreseen(self) -> dict[str, Foreseen]:
+        """What the last trade that was asked about would do, by strategy: most are booked next as they were foreseen. Not remembered."""
+        return {}
 
     def book_of(self, strategy: str) -> Book:
         """Return the book of a strategy, a new one if it has none."""
@@ -71,8 +86,10 @@ class Shelf(msgspec.Struct, kw_only=True):
 
     def earned(self, strategy: str, symbol: str, trade: Trade) -> Decimal:
         """Return what a trade would realise, in dollars. Raises as :meth:`trade`; nothing is changed."""
-        symbol = self.name_at(symbol, trade.at)
-        return self._outcome(strategy, symbol, trade)[1]
+        symbol = self.name_at(symbol, trade.at) if self.renamed else symbol
+        lots, realised = self._outcome(strategy, symbol, trade)
+        self._foreseen[strategy] = Foreseen(trade, self.lots_of(strategy, symbol), lots, realised)
+        return realised
 
     def trade(self, strategy: str, symbol: str, trade: Trade) -> None:
         """Change a strategy's book by a trade, and keep the trade for as long as it may be taken back.
@@ -88,8 +105,13 @@ class Shelf(msgspec.Struct, kw_only=True):
             trail = trails[symbol] = Trail(before=book.lots.get(symbol, ()))
         # A trade that comes after all others, as nearly every one does, changes the lots there are; any other has them worked out anew.
         if symbol not in self.splits and trail.is_next(trade):
-            lots, realised = traded(symbol, book.lots.get(symbol, ()), trade)
-            if trade.quantity < 0 and (not lots or lots[0].quantity < 0):
+            before = book.lots.get(symbol, ())
+            foreseen = self._foreseen.pop(strategy, None)
+            if foreseen is not None and foreseen.trade is trade and foreseen.before is before:
+                lots, realised = foreseen.lots, foreseen.realised
+            else:
+                lots, realised = traded(symbol, before, trade)
+            if trade.quantity < 0:
                 self._refuse_short(lots, symbol, trade, book)
             trail.trades.append(trade)
         else:
@@ -202,7 +224,7 @@ class Shelf(msgspec.Struct, kw_only=True):
         return lots, realised
 
     def _refuse_short(self, lots: Lots, symbol: str, trade: Trade, book: Book) -> None:
-        if quantity_of(lots) < 0:
+        if lots and lots[0].quantity < 0:  # All lots of a symbol have one sign.
             held = book.quantity(symbol)
             raise InvariantBroken(f"a sale of {-trade.quantity} {symbol} was to be booked where only {held} are held; the daemon stops")
 

@@ -62,11 +62,11 @@ class Trail(msgspec.Struct, kw_only=True):
 
     def settled(self, symbol: str, may_change: Callable[[str], bool]) -> "Trail":
         """Return the trail without its oldest trades that cannot change any more: they are in the lots before."""
-        first = next((place for place, trade in enumerate(self.trades) if may_change(trade.execution_id)), len(self.trades))
-        if first == len(self.trades):
-            return Trail()  # Nothing is left of it: the lots are in the book.
-        before, _ = done_all(symbol, self.before, self.trades[:first])
-        return Trail(before=before, trades=self.trades[first:])
+        for first, trade in enumerate(self.trades):
+            if may_change(trade.execution_id):
+                before, _ = done_all(symbol, self.before, self.trades[:first])
+                return Trail(before=before, trades=self.trades[first:])
+        return Trail()  # Nothing is left of it: the lots are in the book.
 
     def named(self, execution_id: str) -> Trade | None:
         """Return a trade by its execution, ``None`` when it is not among those that may be taken back."""
