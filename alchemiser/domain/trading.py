@@ -113,12 +113,12 @@ class TradingScopes(msgspec.Struct):
 
     def keeps(self, strategy: str) -> str | None:
         """Return why a strategy has to keep what it holds, ``None`` when it may trade."""
-        restriction = self.own(strategy)
+        restriction = self.own(strategy) if self.by_scope else None
         return restriction.words(strategy) if restriction is not None and restriction.state in (PAUSED, HALTED) else None
 
     def reduces(self, strategy: str) -> str | None:
         """Return why a strategy may only sell, ``None`` when it may buy."""
-        for scope in (strategy, ACCOUNT):
+        for scope in (strategy, ACCOUNT) if self.by_scope else ():
             restriction = self.own(scope)
             if restriction is not None and restriction.state == REDUCING:
                 return restriction.words(scope)

@@ -45,6 +45,13 @@ class Constrained(msgspec.Struct, frozen=True):
     adjustments: tuple[Adjustment, ...]
 
 
+def leaves_as_they_are(targets: Mapping[str, Weights | None], rules: Constraints) -> bool:
+    """Whether :func:`constrain` changes nothing, whatever the allocations are: mostly nothing is limited and nobody is short."""
+    if rules.target_volatility is not None or rules.symbol_at_most is not None or rules.groups:
+        return False
+    return not any([weight < 0 for weights in targets.values() for weight in (weights or {}).values()])
+
+
 def constrain(
     targets: Mapping[str, Weights | None],
     allocations: Mapping[str, float],

@@ -48,7 +48,8 @@ class Rebalancer:
         """Deal with a decision, a strategy's answer, or the end of a session."""
         match envelope.event:
             case DecisionDue(rebalance_id=rebalance_id, session=session, reason=reason):
-                await self._give_up(f"{rebalance_id} took its place before every strategy had answered")
+                if self._deciding is not None:
+                    await self._give_up(f"{rebalance_id} took its place before every strategy had answered")
                 self._deciding = Decision(rebalance_id, session, is_scheduled=reason == ON_SCHEDULE)
             case FlattenOrdered(rebalance_id=rebalance_id, session=session):
                 await self._give_up(f"{rebalance_id} took its place before every strategy had answered")
@@ -58,7 +59,8 @@ class Rebalancer:
             case TargetProposed() | StrategyFailed() as answer:
                 await self._collect(answer)
             case SessionClosed(session=session):
-                await self._give_up("the session closed before every strategy had answered")
+                if self._deciding is not None:
+                    await self._give_up("the session closed before every strategy had answered")
                 if self._parts.unfinished() is None:
                     await self._close_books(session.date)
                 else:
@@ -141,16 +143,16 @@ class Rebalancer:
         now = self._parts.clock.now()
         await self._parts.publish(LedgerCompared(at=now, session=session, differences=differences))
         marks = {position.symbol: position.current_price for position in positions if position.current_price is not None}
-        books = self._parts.ledger.books
+        books = dict(sorted(self._parts.ledger.books.items()))
         await self._parts.publish(
             ResultReported(
                 at=now,
                 session=session,
                 equity=account.equity,
                 cash=account.cash,
-                realised={name: books[name].realised for name in sorted(books)},
-                unrealised={name: books[name].unrealised(marks) if marks else ZERO for name in sorted(books)},
-                income={name: books[name].income for name in sorted(books)},
+                realised={name: book.realised for name, book in books.items()},
+                unrealised={name: book.unrealised(marks) if marks else ZERO for name, book in books.items()},
+                income={name: book.income for name, book in books.items()},
                 capital={name: to_cents(account.equity * share) for name, share in self._parts.shares().items()},
                 transferred=self._parts.ledger.paid_in,
             )

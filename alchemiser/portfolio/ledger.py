@@ -35,7 +35,7 @@ from alchemiser.domain.events import (
 from alchemiser.domain.intents import Crossing
 from alchemiser.domain.market import Session
 from alchemiser.domain.memory import Remembering
-from alchemiser.domain.money import ZERO, number_string
+from alchemiser.domain.money import CENT, ZERO, number_string
 from alchemiser.domain.orders import Fill, Side
 from alchemiser.portfolio.activities import CANCELLED, Facts, booking_of, in_order, reversal_of
 from alchemiser.portfolio.attribution import split_fill
@@ -181,7 +181,7 @@ class Ledger(Remembering):
         """The cash of the account in dollars as the first look at the broker and what was booked make it; ``None`` before that look."""
         if self._opening_cash is None:
             return None
-        flows = sum((book.cash_flow for book in self._shelf.books.values()), ZERO)
+        flows = sum([book.cash_flow for book in self._shelf.books.values()], ZERO)
         return self._opening_cash + flows + self._account_cash + self._transferred
 
     @property
@@ -284,8 +284,9 @@ class Ledger(Remembering):
             at_broker = positions.get(symbol, ZERO)
             if at_broker < quantity:
                 found.append(f"{symbol}: the books hold {number_string(quantity)}, the broker {number_string(at_broker)}")
-        if self.cash is not None and abs(self.cash - cash) >= Decimal("0.01"):
-            found.append(f"cash: the books hold {self.cash:.2f}, the broker {cash:.2f}")
+        own = self.cash
+        if own is not None and abs(own - cash) >= CENT:
+            found.append(f"cash: the books hold {own:.2f}, the broker {cash:.2f}")
         return tuple(found)
 
     def _plan(self, plan: RebalancePlanned) -> None:

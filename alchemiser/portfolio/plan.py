@@ -24,7 +24,7 @@ from alchemiser.domain.money import ZERO, from_float, truncate_shares
 from alchemiser.domain.orders import Side
 from alchemiser.portfolio.attribution import split_fill
 from alchemiser.portfolio.band import Band
-from alchemiser.portfolio.constraints import Constraints, Volatility, constrain
+from alchemiser.portfolio.constraints import Constraints, Volatility, constrain, leaves_as_they_are
 
 
 class PlanRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,26 +78,32 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
     equity = _deployable(request)
     invested = request.rules.deployment * (1 - request.rules.cash_reserve)
     capital = {name: share * equity * invested for name, share in sorted(request.allocations.items())}
-    allowed = constrain(
-        request.targets,
-        {name: float(share * invested) for name, share in request.allocations.items()},
-        _kept_weights(request, equity),
-        request.rules.constraints,
-        volatility,
-    )
-    request = msgspec.structs.replace(request, targets=allowed.targets)
+    adjusted: tuple[Adjustment, ...] = ()
+    if not leaves_as_they_are(request.targets, request.rules.constraints):
+        allowed = constrain(
+            request.targets,
+            {name: float(share * invested) for name, share in request.allocations.items()},
+            _kept_weights(request, equity),
+            request.rules.constraints,
+            volatility,
+        )
+        request, adjusted = msgspec.structs.replace(request, targets=allowed.targets), allowed.adjustments
     wishes, denials = _wishes(request, capital)
     wishes, reduced = _reduced(wishes, equity, request)
     wishes, slowed = _slowed(wishes, equity, request)
 
-    held = _held(request.books)
+    owed = _owed(request.books)
+    symbols = sorted(wishes)
     intents: list[Intent] = []
     crossings: list[Crossing] = []
-    for symbol in sorted(wishes):
-        crossed, net = _cross(symbol, wishes[symbol], request)
-        crossings += crossed
-        net, cut = _owed_first(symbol, net, -held.get(symbol, ZERO), equity, request)
-        slowed += cut
+    for symbol in symbols:
+        net = wishes[symbol]
+        if len(net) > 1:
+            crossed, net = _cross(symbol, net, request)
+            crossings += crossed
+        if symbol in owed:
+            net, cut = _owed_first(symbol, net, owed[symbol], equity, request)
+            slowed += cut
         intent = _intent(symbol, net, equity, request)
         if intent is None:
             continue
@@ -116,14 +122,14 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
         equity=equity,
         cash=request.cash,
         target=_account_target(request),
-        prices={symbol: request.prices[symbol] for symbol in sorted(wishes) if symbol in request.prices},
+        prices={symbol: request.prices[symbol] for symbol in symbols if symbol in request.prices},
         capital=capital,
         intents=tuple(intents),
         denials=tuple(denials),
         crossings=tuple(crossings),
         kept=dict(request.kept),
-        adjustments=(*allowed.adjustments, *reduced, *slowed),
-        half_spreads={symbol: request.half_spreads[symbol] for symbol in sorted(wishes) if symbol in request.half_spreads},
+        adjustments=(*adjusted, *reduced, *slowed),
+        half_spreads={symbol: request.half_spreads[symbol] for symbol in symbols if symbol in request.half_spreads},
     )
 
 
@@ -137,13 +143,15 @@ def _deployable(request: PlanRequest) -> Decimal:
     return max(total, ZERO)
 
 
-def _held(books: Mapping[str, Mapping[str, Decimal]]) -> dict[str, Decimal]:
-    """Return the shares that the strategies hold together."""
+def _owed(books: Mapping[str, Mapping[str, Decimal]]) -> dict[str, Decimal]:
+    """Return the shares that the strategies owe together, by symbol; mostly nobody owes any."""
+    if all(min(book.values(), default=ZERO) >= 0 for book in books.values()):
+        return {}
     held: dict[str, Decimal] = {}
     for book in books.values():
         for symbol, quantity in book.items():
             held[symbol] = held.get(symbol, ZERO) + quantity
-    return held
+    return {symbol: -quantity for symbol, quantity in held.items() if quantity < 0}
 
 
 def _kept_weights(request: PlanRequest, equity: Decimal) -> dict[str, float]:
@@ -209,12 +217,13 @@ def _wishes(request: PlanRequest, capital: Mapping[str, Decimal]) -> tuple[dict[
     wishes: dict[str, dict[str, Decimal]] = {}
     denials: list[Denial] = []
     obstacles: dict[str, OrderDenied | None] = {}
+    prices, band = request.prices, request.rules.band
     for name in sorted(request.targets):
         weights = request.targets[name]
         if weights is None:
             continue
         held, own = request.books.get(name, {}), capital[name]
-        bands: dict[float, Decimal] = {}
+        widths: dict[float, Decimal] = {}
         for symbol in sorted({*weights, *held}):
             weight = from_float(weights[symbol], decimals=12) if symbol in weights else ZERO
             current = held.get(symbol, ZERO)
@@ -225,18 +234,21 @@ def _wishes(request: PlanRequest, capital: Mapping[str, Decimal]) -> tuple[dict[
                 if weight or current:
                     denials.append(_denial(symbol, Side.BUY if weight else Side.SELL, current, obstacle))
                 continue
-            price = request.prices[symbol]
+            price = prices[symbol]
             target = truncate_shares(own * weight / price, whole=_is_whole(symbol, request))
             wish = target - current
             if not wish:
                 continue
             if target and current:
-                width = request.rules.band.half_width(float(weight), request.half_spreads.get(symbol))
-                if width not in bands:
-                    bands[width] = from_float(width, decimals=12) * own
-                if abs(wish) * price < bands[width]:
+                width = band.half_width(float(weight), request.half_spreads.get(symbol))
+                if width not in widths:
+                    widths[width] = from_float(width, decimals=12) * own
+                if abs(wish) * price < widths[width]:
                     continue
-            wishes.setdefault(symbol, {})[name] = wish
+            if symbol in wishes:
+                wishes[symbol][name] = wish
+            else:
+                wishes[symbol] = {name: wish}
     return wishes, denials
 
 
@@ -257,8 +269,6 @@ def _unplannable(symbol: str, request: PlanRequest) -> OrderDenied | None:
 
 def _cross(symbol: str, wishes: Mapping[str, Decimal], request: PlanRequest) -> tuple[list[Crossing], dict[str, Decimal]]:
     """Match sellers with buyers inside the account; return the crossings and what is left to be traded outside."""
-    if len(wishes) == 1:
-        return [], dict(wishes)
     left = {name: wishes[name] for name in sorted(wishes)}
     crossings: list[Crossing] = []
     sellers, buyers = deque(name for name in left if left[name] < 0), deque(name for name in left if left[name] > 0)
@@ -280,7 +290,7 @@ def _owed_first(
 ) -> tuple[dict[str, Decimal], tuple[Adjustment, ...]]:
     """Return a purchase cut to what the account owes of a symbol, if it owes any: no venue takes one order from short to long."""
     wanted = sum(net.values(), ZERO)
-    if not wanted > owed > 0 or not equity:
+    if wanted <= owed or not equity:
         return net, ()
     price = request.prices[symbol]
     text = f"the account owes {owed} {symbol} of a purchase that was taken back; it buys these first, and the rest at the next decision"
@@ -300,15 +310,19 @@ def _intent(symbol: str, net: Mapping[str, Decimal], equity: Decimal, request: P
         quantity=abs(total),
         reference_price=price,
         drift=float(abs(total) * price / equity) if equity else 0.0,
-        wishes=tuple(Wish(strategy=name, quantity=abs(net[name])) for name in sorted(net)),
+        wishes=tuple([Wish(strategy=name, quantity=abs(net[name])) for name in sorted(net)]),
         is_fractionable=not _is_whole(symbol, request),
     )
 
 
 def _within_cash(intents: list[Intent], request: PlanRequest) -> list[Intent]:
     """Scale the buys down to what the cash and the sells can pay, so that a plan never spends more than there is."""
-    proceeds = sum((i.quantity * i.reference_price for i in intents if i.side is Side.SELL), ZERO)
-    cost = sum((i.quantity * i.reference_price for i in intents if i.side is Side.BUY), ZERO)
+    proceeds, cost = ZERO, ZERO
+    for intent in intents:
+        if intent.side is Side.BUY:
+            cost += intent.quantity * intent.reference_price
+        else:
+            proceeds += intent.quantity * intent.reference_price
     available = max(request.cash + proceeds, ZERO)
     if cost <= available:
         return intents
@@ -334,8 +348,9 @@ def _account_target(request: PlanRequest) -> dict[str, float]:
     """Return the weights of the account: each strategy's target, or the one it still follows, times its allocation, summed."""
     target: dict[str, float] = {}
     for name in sorted(request.targets):
-        for symbol, weight in sorted((_followed(request, name) or {}).items()):
-            target[symbol] = target.get(symbol, 0.0) + float(request.allocations[name]) * weight
+        share = float(request.allocations[name])
+        for symbol, weight in (_followed(request, name) or {}).items():
+            target[symbol] = target.get(symbol, 0.0) + share * weight
     return dict(sorted(target.items()))
 
 

@@ -140,7 +140,8 @@ def _held_back(
             acted_on=standing.session if standing else None,
             target=decision.targets[name] or {},
             previous=standing.weights if standing else {},
-            actual=_weights_held(books.get(name, {}), prices),
+            # Only a corridor asks for them.
+            actual={} if header.threshold is None else _weights_held(books.get(name, {}), prices),
         )
         if reason is not None:
             found.setdefault(name, reason)
