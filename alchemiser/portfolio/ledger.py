@@ -214,8 +214,11 @@ class Ledger(Remembering):
 
     def holdings(self) -> dict[str, Decimal]:
         """Return the shares of every symbol over all strategies, by symbol in order."""
+        books = self._shelf.books
+        if len(books) == 1:  # A single book is in order, and nothing is to be added up.
+            return next(iter(books.values())).holdings()
         total: dict[str, Decimal] = {}
-        for _, book in sorted(self._shelf.books.items()):
+        for _, book in sorted(books.items()):
             for symbol, quantity in book.holdings().items():
                 total[symbol] = total.get(symbol, ZERO) + quantity
         return dict(sorted(total.items()))

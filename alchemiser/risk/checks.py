@@ -7,7 +7,7 @@ the orders of a session and the submit gate, is looked at by the execution room 
 ``docs/checks.md`` is made of this table.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -119,11 +119,17 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class PreTradeCheck(msgspec.Struct, frozen=True):
-    """One check: its code, what it is about, and the function that returns the refusal in words or ``None``."""
+    """One check: its code, what it is about, and the function that returns the refusal in words or ``None``.
+
+    ``can_refuse`` says whether it can refuse anything at all in some circumstances by some limits, ``None`` that it always can; ``side``
+    is the only one of which it refuses anything.
+    """
 
     code: DenialCode
     about: str
     refuses: Callable[[Question], str | None]
+    can_refuse: Callable[[Circumstances, RiskLimits], object] | None = None
+    side: Side | None = None
 
 
 def _account_blocked(ask: Question) -> str | None:
@@ -267,42 +273,98 @@ def _orders_per_day(ask: Question) -> str | None:
 
 
 CHECKS: tuple[PreTradeCheck, ...] = (
-    PreTradeCheck(DenialCode.ACCOUNT_BLOCKED, "No flag of the account forbids trading.", _account_blocked),
+    PreTradeCheck(
+        DenialCode.ACCOUNT_BLOCKED, "No flag of the account forbids trading.", _account_blocked, lambda now, limits: now.account_blocks
+    ),
     PreTradeCheck(
         DenialCode.TRADING_STATE,
         "Trading is not halted; nothing is bought while it is reducing, nor for a strategy that may not trade.",
         _trading_state,
+        lambda now, limits: now.trading.by_scope,
     ),
-    PreTradeCheck(DenialCode.OUTSIDE_SESSION, "The exchange is open.", _outside_session),
-    PreTradeCheck(DenialCode.AFTER_CUT_OFF, "The cut-off of the session has not passed.", _after_cut_off),
+    PreTradeCheck(DenialCode.OUTSIDE_SESSION, "The exchange is open.", _outside_session, lambda now, limits: not now.is_in_session),
+    PreTradeCheck(
+        DenialCode.AFTER_CUT_OFF,
+        "The cut-off of the session has not passed.",
+        _after_cut_off,
+        lambda now, limits: now.closes_at is not None,
+    ),
     PreTradeCheck(DenialCode.UNKNOWN_SYMBOL, "The broker knows the symbol.", _unknown_symbol),
     PreTradeCheck(DenialCode.NOT_TRADABLE, "The broker trades the symbol.", _not_tradable),
     PreTradeCheck(DenialCode.NOT_FRACTIONABLE, "Fractions are wanted only where the broker trades them.", _not_fractionable),
-    PreTradeCheck(DenialCode.STALE_DATA, "What is bought has a price of this moment.", _stale_data),
-    PreTradeCheck(DenialCode.PRICE_COLLAR, "The price of the decision is near the quote.", _price_collar),
-    PreTradeCheck(DenialCode.HALTED, "The symbol is not halted.", _halted),
-    PreTradeCheck(DenialCode.PARKED, "The symbol is not parked by a reconciliation.", _parked),
-    PreTradeCheck(DenialCode.DUPLICATE_INTENT, "No order on the same side of the symbol is open.", _duplicate_intent),
-    PreTradeCheck(DenialCode.WASH_TRADE, "No order on the other side of the symbol is open.", _wash_trade),
-    PreTradeCheck(DenialCode.EXCEEDS_HOLDINGS, "Only what the ledger holds is sold.", _exceeds_holdings),
-    PreTradeCheck(DenialCode.HELD_FOR_ORDERS, "Only what the broker has free of other orders is sold.", _held_for_orders),
+    PreTradeCheck(DenialCode.STALE_DATA, "What is bought has a price of this moment.", _stale_data, side=Side.BUY),
+    PreTradeCheck(DenialCode.PRICE_COLLAR, "The price of the decision is near the quote.", _price_collar, lambda now, limits: now.mids),
+    PreTradeCheck(DenialCode.HALTED, "The symbol is not halted.", _halted, lambda now, limits: now.halted),
+    PreTradeCheck(DenialCode.PARKED, "The symbol is not parked by a reconciliation.", _parked, lambda now, limits: now.parked),
+    PreTradeCheck(
+        DenialCode.DUPLICATE_INTENT,
+        "No order on the same side of the symbol is open.",
+        _duplicate_intent,
+        lambda now, limits: now.open_sides,
+    ),
+    PreTradeCheck(
+        DenialCode.WASH_TRADE, "No order on the other side of the symbol is open.", _wash_trade, lambda now, limits: now.open_sides
+    ),
+    PreTradeCheck(DenialCode.EXCEEDS_HOLDINGS, "Only what the ledger holds is sold.", _exceeds_holdings, side=Side.SELL),
+    PreTradeCheck(DenialCode.HELD_FOR_ORDERS, "Only what the broker has free of other orders is sold.", _held_for_orders, side=Side.SELL),
     PreTradeCheck(DenialCode.BELOW_MINIMUM, "The trade is not too small; a whole position may be closed from a dollar.", _below_minimum),
-    PreTradeCheck(DenialCode.ORDER_NOTIONAL, "The order is not too large.", _order_notional),
-    PreTradeCheck(DenialCode.DAILY_NOTIONAL, "The session has not traded too much for another buy.", _daily_notional),
-    PreTradeCheck(DenialCode.POSITION_WEIGHT, "The position does not become too large a share of the equity.", _position_weight),
-    PreTradeCheck(DenialCode.BUYING_POWER, "The broker would let the account buy this much.", _buying_power),
-    PreTradeCheck(DenialCode.STRATEGY_ALLOWANCE, "No strategy puts more than its capital into a symbol.", _strategy_allowance),
-    PreTradeCheck(DenialCode.ORDERS_PER_DAY, "The session has not seen too many orders for another buy.", _orders_per_day),
+    PreTradeCheck(
+        DenialCode.ORDER_NOTIONAL,
+        "The order is not too large.",
+        _order_notional,
+        lambda now, limits: limits.maximum_order_notional is not None,
+    ),
+    PreTradeCheck(
+        DenialCode.DAILY_NOTIONAL,
+        "The session has not traded too much for another buy.",
+        _daily_notional,
+        lambda now, limits: limits.maximum_daily_notional is not None,
+        Side.BUY,
+    ),
+    PreTradeCheck(
+        DenialCode.POSITION_WEIGHT,
+        "The position does not become too large a share of the equity.",
+        _position_weight,
+        lambda now, limits: limits.maximum_position_weight is not None,
+        Side.BUY,
+    ),
+    PreTradeCheck(DenialCode.BUYING_POWER, "The broker would let the account buy this much.", _buying_power, side=Side.BUY),
+    PreTradeCheck(
+        DenialCode.STRATEGY_ALLOWANCE, "No strategy puts more than its capital into a symbol.", _strategy_allowance, side=Side.BUY
+    ),
+    PreTradeCheck(
+        DenialCode.ORDERS_PER_DAY,
+        "The session has not seen too many orders for another buy.",
+        _orders_per_day,
+        lambda now, limits: limits.maximum_orders_per_day is not None,
+        Side.BUY,
+    ),
 )
 """Every check that runs on an intent, in this order. ``no_price`` is found earlier: without a price there is no intent."""
 
+Checks = Mapping[Side, Sequence[PreTradeCheck]]
+"""The checks of buys and of sells, each in their order."""
 
-def check_intent(intent: Intent, equity: Decimal, *, now: Circumstances, limits: RiskLimits) -> OrderDenied | None:
-    """Return why an intent may not be sent, by the first check that refuses it, or ``None``."""
+ALL_CHECKS: Checks = dict.fromkeys(Side, CHECKS)
+
+
+def checks_for(now: Circumstances, limits: RiskLimits) -> Checks:
+    """Return the checks that can refuse anything in these circumstances: of a whole plan, most cannot. The capital may not be known yet."""
+    asked = [check for check in CHECKS if check.can_refuse is None or check.can_refuse(now, limits)]
+    return {side: [check for check in asked if check.side is None or check.side is side] for side in Side}
+
+
+def check_intent(
+    intent: Intent, equity: Decimal, *, now: Circumstances, limits: RiskLimits, checks: Checks = ALL_CHECKS
+) -> OrderDenied | None:
+    """Return why an intent may not be sent, by the first check that refuses it, or ``None``.
+
+    ``checks`` are those of :func:`checks_for`, where many intents are asked about in the same circumstances.
+    """
     symbol, notional = intent.symbol, intent.quantity * intent.reference_price
     asset = None if now.assets is None else now.assets.get(symbol)
     asked = Question(intent, now, limits, equity, symbol, intent.side is Side.BUY, notional, asset)
-    for check in CHECKS:
+    for check in checks[intent.side]:
         refusal = check.refuses(asked)
         if refusal is not None:
             return OrderDenied(check.code, f"{refusal}; nothing of it is sent")

@@ -16,7 +16,7 @@ from alchemiser.domain.orders import Order, Side
 from alchemiser.domain.reconciliation import Parking
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.quotes import QuoteBook
-from alchemiser.risk.checks import Circumstances, RiskLimits, check_intent
+from alchemiser.risk.checks import Circumstances, RiskLimits, check_intent, checks_for
 from alchemiser.risk.state import TradingState
 
 Check = Callable[[Intent, Decimal], OrderDenied | None]
@@ -101,41 +101,46 @@ class PreTrade:
         self, now: datetime, account: Account, positions: Sequence[BrokerPosition], assets: Mapping[str, Asset], fresh: frozenset[str]
     ) -> Check:
         """Return the check of intents of this moment; ``fresh`` are the symbols that were priced for this decision."""
-        session = self._calendar.session_at(now)
-        orders, books = self._orders, self._ledger.books
+        session, limits = self._calendar.session_at(now), self._limits
+        orders, books = self._orders, {name: book.holdings() for name, book in sorted(self._ledger.books.items())}
         open_sides: dict[str, frozenset[Side]] = {}
         for order in orders.open_orders():
             wanted = order.request
             open_sides[wanted.symbol] = open_sides.get(wanted.symbol, frozenset()) | {wanted.side}
-        of_today = [order for order in orders if session is not None and order.intended_at >= session.opens_at]
-        has_collar = self._limits.price_collar_bps is not None  # Without it nobody asks for mids.
+        # Without the limits that ask for them nobody looks at mids, at what was traded, or at how often.
+        has_collar = limits.price_collar_bps is not None
+        of_today: list[Order] = []
+        if session is not None and limits.maximum_daily_notional is not None:
+            of_today = [order for order in orders if order.intended_at >= session.opens_at]
+        is_counted = limits.maximum_orders_per_day is not None
         circumstances = Circumstances(
             at=now,
             held=self._ledger.holdings(),
             free={position.symbol: position.available_quantity for position in positions},
             assets=assets,
             fresh=fresh,
-            mids={symbol: from_float(mid) for symbol in sorted(assets) if has_collar and (mid := self._mids(symbol, now)) is not None},
+            mids={symbol: from_float(mid) for symbol in assets if (mid := self._mids(symbol, now)) is not None} if has_collar else {},
             halted=frozenset(self._quotes.halted_symbols),
             parked={symbol: parking.reason for symbol, parking in self._parked.by_symbol.items()},
             open_sides=open_sides,
             account_blocks=account.blocks,
-            buying_power=account.buying_power + sum((_worth(position) for position in positions), ZERO),
+            buying_power=account.buying_power + sum([_worth(position) for position in positions], ZERO),
             traded_today=sum((order.filled_value for order in of_today), ZERO),
-            orders_today=orders.count_of_session(session.date) if session else 0,
-            books={name: books[name].holdings() for name in sorted(books)},
+            orders_today=orders.count_of_session(session.date) if is_counted and session is not None else 0,
+            books=books,
             is_in_session=session is not None,
             closes_at=self._cut_off(session) if session else None,
             trading=self._trading.scopes,
         )
 
+        checks = checks_for(circumstances, limits)
         of_equity: dict[Decimal, Circumstances] = {}
 
         def checked(intent: Intent, equity: Decimal) -> OrderDenied | None:
             if equity not in of_equity:
                 capital = {name: share * equity for name, share in self._allocations.items()}
                 of_equity[equity] = msgspec.structs.replace(circumstances, capital=capital)
-            return check_intent(intent, equity, now=of_equity[equity], limits=self._limits)
+            return check_intent(intent, equity, now=of_equity[equity], limits=limits, checks=checks)
 
         return checked
 

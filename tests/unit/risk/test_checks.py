@@ -13,7 +13,8 @@ from alchemiser.domain.account import Asset
 from alchemiser.domain.errors import OrderDenied
 from alchemiser.domain.intents import Intent, Wish
 from alchemiser.domain.orders import Side
-from alchemiser.risk.checks import CHECKS, Circumstances, DenialCode, RiskLimits, check_intent, checks_as_markdown
+from alchemiser.domain.trading import ACCOUNT, HALTED, Restriction, TradingScopes
+from alchemiser.risk.checks import CHECKS, Circumstances, DenialCode, RiskLimits, check_intent, checks_as_markdown, checks_for
 
 NOON = datetime(2025, 3, 3, 17, 0, tzinfo=UTC)
 EQUITY = Decimal(10_000)
@@ -197,6 +198,48 @@ def test_each_check_refuses_by_its_own_code(
 
     assert (None if denial is None else denial.code) == expected
     assert all(word in str(denial) for word in words)
+
+
+CHANGES: dict[str, tuple[object, ...]] = {
+    "account_blocks": (("trading_blocked",),),
+    "is_in_session": (False,),
+    "closes_at": (None, NOON),
+    "assets": (None, {}, {"SPY": msgspec.structs.replace(SPY, is_fractionable=False)}),
+    "fresh": (None, frozenset()),
+    "mids": ({}, {"SPY": Decimal(95)}),
+    "halted": (frozenset({"SPY"}),),
+    "parked": ({"SPY": "3 at the broker"},),
+    "open_sides": ({"SPY": frozenset({Side.BUY})}, {"SPY": frozenset({Side.SELL})}),
+    "held": ({"SPY": Decimal(9)}, {"SPY": Decimal(85)}),
+    "free": (None, {"SPY": Decimal(3)}),
+    "traded_today": (Decimal(19_500),),
+    "buying_power": (None, Decimal(999)),
+    "capital": (None, {"s": Decimal(1_500)}),
+    "orders_today": (10,),
+    "trading": (TradingScopes({ACCOUNT: {"": Restriction(state=HALTED, by="operator", reason="lunch", since=NOON)}}),),
+}
+
+
+@given(
+    data=st.data(),
+    changed=st.sets(st.sampled_from(sorted(CHANGES)), max_size=2),
+    unlimited=st.sets(st.sampled_from(["order_notional", "daily_notional", "position_weight", "orders_per_day", "price_collar"])),
+    wanted=st.builds(intent, st.sampled_from(list(Side)), st.sampled_from(["0.01", "1.5", "10", "51"])),
+)
+def test_checks_that_are_left_out_could_not_have_refused(
+    data: st.DataObject, changed: set[str], unlimited: set[str], wanted: Intent
+) -> None:
+    """Whatever the circumstances and the limits are, the checks chosen for them refuse what all of them refuse, in the same words."""
+    change = {name: data.draw(st.sampled_from(CHANGES[name])) for name in sorted(changed)}
+    now = msgspec.structs.replace(CALM, **change)
+    none = {name: None for name in EVERY_LIMIT.__struct_fields__ if any(word in name for word in unlimited)}
+    limits = msgspec.structs.replace(EVERY_LIMIT, **none)
+
+    expected = check_intent(wanted, EQUITY, now=now, limits=limits)
+    before_capital_is_known = msgspec.structs.replace(now, capital=None)
+    found = check_intent(wanted, EQUITY, now=now, limits=limits, checks=checks_for(before_capital_is_known, limits))
+
+    assert str(expected) == str(found)
 
 
 def test_every_code_has_one_check() -> None:
