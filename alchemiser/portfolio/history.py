@@ -140,12 +140,15 @@ class History(msgspec.Struct, dict=True):
         old = list(takewhile(oldest.__gt__, days))
         if old in ([], [_BEFORE_ALL]):
             return  # They were summed up for an older day, or the symbol has another name since.
-        before = sum([days.pop(day) for day in old], ZERO)
-        if before:
-            days = {_BEFORE_ALL: before, **days}
-        if days:
-            strategies[strategy] = days
-        else:
+        before = sum([days[day] for day in old], ZERO)
+        has_place = bool(before) and old[0] == _BEFORE_ALL
+        for day in old[1:] if has_place else old:
+            del days[day]
+        if has_place:
+            days[_BEFORE_ALL] = before
+        elif before:
+            strategies[strategy] = {_BEFORE_ALL: before, **days}
+        elif not days:
             del strategies[strategy]
             if not strategies:
                 del self.moves[symbol]

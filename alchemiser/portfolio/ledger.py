@@ -409,18 +409,17 @@ class Ledger(Remembering):
         self._session = session
         if before is None:
             return
-        unbooked = {fill.client_order_id for fill in self._unbooked.values()}
-        self._orders = {
-            key: order
-            for key, order in self._orders.items()
-            if not order.has_ended or order.intended_at >= before.opens_at or key in unbooked
+        unbooked, opened_at = {fill.client_order_id for fill in self._unbooked.values()}, before.opens_at
+        orders = self._orders = {
+            key: order for key, order in self._orders.items() if not order.has_ended or order.intended_at >= opened_at or key in unbooked
         }
-        self._booked = {execution: booking for execution, booking in self._booked.items() if booking.order in self._orders}
-        self._instead = {execution: had for execution, had in self._instead.items() if execution in self._unbooked}
+        booked = self._booked = {execution: booking for execution, booking in self._booked.items() if booking.order in orders}
+        if self._instead:
+            self._instead = {execution: had for execution, had in self._instead.items() if execution in self._unbooked}
         # What an issuer did may be taken back for as long as its row is known, as an execution may for as long as its order is.
-        self._shelf.settle(lambda deed: deed in self._booked or deed in self._activities, session.date)
+        self._shelf.settle(lambda deed: deed in booked or deed in self._activities, session.date)
         self._forget_activities()
-        in_use = {order.intent for order in self._orders.values()}
+        in_use = {order.intent for order in orders.values()}
         first = before.date.isoformat().replace("-", "")
         self._waiting = {intent: left for intent, left in self._waiting.items() if intent in in_use or intent >= first}
 

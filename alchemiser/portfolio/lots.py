@@ -244,7 +244,7 @@ class Book(msgspec.Struct, kw_only=True, dict=True):
     def holdings(self) -> dict[str, Decimal]:
         """Return the shares of every symbol in this book, by symbol in order."""
         counted = self._counted
-        return {symbol: counted[symbol] if symbol in counted else self.quantity(symbol) for symbol in sorted(self.lots)}
+        return {symbol: counted.get(symbol) or self.quantity(symbol) for symbol in sorted(self.lots)}
 
     def cost(self, symbol: str) -> Decimal:
         """Return what the shares of a symbol cost, in dollars."""

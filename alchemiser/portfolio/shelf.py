@@ -113,7 +113,7 @@ class Shelf(msgspec.Struct, kw_only=True, dict=True):
                 lots, realised = traded(symbol, before, trade)
             if trade.quantity < 0:
                 self._refuse_short(lots, symbol, trade, book)
-            trail.trades.append(trade)
+            trail.append(trade, lots)
         else:
             lots, realised = self._outcome(strategy, symbol, trade)
             self._keep(strategy, symbol, trade)
@@ -185,12 +185,13 @@ class Shelf(msgspec.Struct, kw_only=True, dict=True):
     def settle(self, may_change: Callable[[str], bool], today: date) -> None:
         """Forget the deeds that cannot turn out otherwise any more; the books stay."""
         self.trails = {
-            strategy: {symbol: settled for symbol, trail in trails.items() if (settled := trail.settled(symbol, may_change)).trades}
+            strategy: {symbol: trail for symbol, trail in trails.items() if trail.settle(symbol, may_change)}
             for strategy, trails in self.trails.items()
         }
-        recent = begins(today - SPLITS_KEPT)
-        kept = {symbol: [split for split in splits if split.at >= recent] for symbol, splits in self.splits.items()}
-        self.splits = {symbol: splits for symbol, splits in kept.items() if splits}
+        if self.splits:
+            recent = begins(today - SPLITS_KEPT)
+            kept = {symbol: [split for split in splits if split.at >= recent] for symbol, splits in self.splits.items()}
+            self.splits = {symbol: splits for symbol, splits in kept.items() if splits}
         self.history.forget(today)
 
     def _trail_of(self, strategy: str, symbol: str) -> Trail:

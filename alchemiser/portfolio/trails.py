@@ -9,6 +9,7 @@ right at once. So it does not matter which of two facts is heard of first.
 from bisect import bisect_right
 from collections.abc import Callable
 from decimal import Decimal
+from functools import cached_property
 
 import msgspec
 
@@ -16,7 +17,7 @@ from alchemiser.domain.money import ZERO
 from alchemiser.portfolio.lots import Deed, Lots, Trade, done_all
 
 
-class Trail(msgspec.Struct, kw_only=True):
+class Trail(msgspec.Struct, kw_only=True, dict=True):
     """The lots ``before`` and the trades since, in the order of their times; trades of one moment stand as they came.
 
     ``has_broken`` says that a trade was taken back: then shares may be owed that had been sold.
@@ -25,6 +26,17 @@ class Trail(msgspec.Struct, kw_only=True):
     before: Lots = ()
     trades: list[Deed] = []
     has_broken: bool = False
+
+    @cached_property
+    def _lots_after(self) -> list[Lots]:
+        """The lots after each trade, of the first ones that were told with theirs: what settles is not worked out again. Not remembered."""
+        return []
+
+    def append(self, trade: Deed, lots: Lots) -> None:
+        """Take in a trade that :meth:`is_next`, and the lots that it left."""
+        if len(self._lots_after) == len(self.trades):
+            self._lots_after.append(lots)
+        self.trades.append(trade)
 
     def is_next(self, trade: Deed) -> bool:
         """Whether a trade comes after all others and may not stand in for one of them, so that nothing has to be worked out anew."""
@@ -60,19 +72,26 @@ class Trail(msgspec.Struct, kw_only=True):
         """Return the lots that the trades leave, and what they have realised, in dollars."""
         return done_all(symbol, self.before, self.trades)
 
-    def settled(self, symbol: str, may_change: Callable[[str], bool]) -> "Trail":
-        """Return the trail without its oldest trades that cannot change any more: they are in the lots before."""
+    def settle(self, symbol: str, may_change: Callable[[str], bool]) -> bool:
+        """Forget the oldest trades, that cannot change any more: they are in the lots before. Return whether any is left."""
         for first, trade in enumerate(self.trades):
             if may_change(trade.execution_id):
-                before, _ = done_all(symbol, self.before, self.trades[:first])
-                return Trail(before=before, trades=self.trades[first:])
-        return Trail()  # Nothing is left of it: the lots are in the book.
+                self._settle_first(first, symbol)
+                return True
+        return False  # The lots are in the book.
 
     def named(self, execution_id: str) -> Trade | None:
         """Return a trade by its execution, ``None`` when it is not among those that may be taken back."""
         place = self._place_of(execution_id)
         found = None if place is None else self.trades[place]
         return found if isinstance(found, Trade) else None
+
+    def _settle_first(self, count: int, symbol: str) -> None:
+        self.has_broken = False
+        if count:
+            known = self._lots_after
+            self.before = known[count - 1] if len(known) >= count else done_all(symbol, self.before, self.trades[:count])[0]
+            del self.trades[:count], known[:count]
 
     def _place_of(self, execution_id: str) -> int | None:
         return next((place for place, trade in enumerate(self.trades) if trade.execution_id == execution_id), None)

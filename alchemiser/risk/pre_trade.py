@@ -50,9 +50,6 @@ class Books(Protocol):
     def books(self) -> Mapping[str, Book]:
         """The book of each strategy, by name."""
 
-    def holdings(self) -> dict[str, Decimal]:
-        """Return the shares of every symbol over all strategies."""
-
 
 class Parked(Protocol):
     """What is asked of the parked symbols."""
@@ -101,8 +98,8 @@ class PreTrade:
         self, now: datetime, account: Account, positions: Sequence[BrokerPosition], assets: Mapping[str, Asset], fresh: frozenset[str]
     ) -> Check:
         """Return the check of intents of this moment; ``fresh`` are the symbols that were priced for this decision."""
-        session, limits = self._calendar.session_at(now), self._limits
-        orders, books = self._orders, {name: book.holdings() for name, book in sorted(self._ledger.books.items())}
+        session, limits, orders = self._calendar.session_at(now), self._limits, self._orders
+        books = {name: book.holdings() for name, book in self._ledger.books.items()}
         open_sides: dict[str, frozenset[Side]] = {}
         for order in orders.open_orders():
             wanted = order.request
@@ -115,7 +112,7 @@ class PreTrade:
         is_counted = limits.maximum_orders_per_day is not None
         circumstances = Circumstances(
             at=now,
-            held=self._ledger.holdings(),
+            held=_held(books),
             free={position.symbol: position.available_quantity for position in positions},
             assets=assets,
             fresh=fresh,
@@ -143,6 +140,17 @@ class PreTrade:
             return check_intent(intent, equity, now=of_equity[equity], limits=limits, checks=checks)
 
         return checked
+
+
+def _held(books: Mapping[str, Mapping[str, Decimal]]) -> Mapping[str, Decimal]:
+    """Return the shares of every symbol over all strategies."""
+    if len(books) == 1:
+        return next(iter(books.values()))
+    held: dict[str, Decimal] = {}
+    for book in books.values():
+        for symbol, quantity in book.items():
+            held[symbol] = held.get(symbol, ZERO) + quantity
+    return held
 
 
 def _worth(position: BrokerPosition) -> Decimal:
