@@ -6,6 +6,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from structlog.testing import capture_logs
 
 from alchemiser import __version__
 from alchemiser.bus.envelope import Envelope
@@ -315,3 +316,15 @@ def test_a_journal_that_cannot_be_written_takes_no_snapshot(tmp_path: Path) -> N
 def test_who_folds_otherwise_says_so() -> None:
     """The version of a snapshot is the program's and that of the folding."""
     assert f"{__version__}/{recovery.FOLD}" == SNAPSHOT_VERSION
+
+
+def test_how_the_state_was_found_is_in_the_log() -> None:
+    """One line with what it was made of, and one for each snapshot that could not be trusted."""
+    state = state_after(LAST)
+    with capture_logs() as lines:
+        Recovered(snapshot=8, events=6, rejected=("the snapshot after event 14 is not used: damaged",)).tell(state)
+
+    rejected, told = lines
+    assert ("snapshot_not_used", "warning") == (rejected["event"], rejected["log_level"])
+    assert "event 14" in rejected["reason"]
+    assert ("state_recovered", 8, 6, state.hash()) == (told["event"], told["snapshot"], told["events_replayed"], told["state_hash"])

@@ -1,7 +1,9 @@
 """The daemon's stop: every stage with its limit, what is left is named and journaled, and the exit code tells it."""
 
 import asyncio
+import os
 import re
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from alchemiser.service.clock import VirtualClock
 from alchemiser.service.recovery import STATE, recover
 from alchemiser.service.snapshots import SnapshotKeeper
 from alchemiser.service.state import JournaledState
-from alchemiser.service.stopping import CANCEL_AGAIN_SECONDS, LEFT_OPEN, SHARES, StopParts, Stopping
+from alchemiser.service.stopping import CANCEL_AGAIN_SECONDS, LEFT_OPEN, SHARES, StopParts, Stopping, stopping_on_signals
 from tests.solipsism import virtual
 from tests.unit.service.trading_day import DECIDED_AT, DECISION, MORNING, ORDER_ID, report
 
@@ -416,3 +418,23 @@ def test_a_handler_that_hangs_is_left_when_the_time_of_the_exit_is_over(tmp_path
     assert began == [pytest.approx(SECONDS * SHARES["exit"] / 2, abs=0.01)]
     (hanging,) = [one for one in scene.bus.statistics() if one.name == "stuck"]
     assert hanging.handled == 0
+
+
+async def test_signals_ask_for_a_stop_while_the_block_runs() -> None:
+    """Each is told by its name; before and after the block, and where they are not wanted, they are somebody else's."""
+    asked: asyncio.Queue[str] = asyncio.Queue()
+    others: list[int] = []
+    before = {number: signal.signal(number, lambda number, frame: others.append(number)) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        async with stopping_on_signals(asked.put_nowait, enabled=True):
+            for number in before:
+                os.kill(os.getpid(), number)
+                assert f"{number.name} was received" == await asked.get()
+        for number in before:
+            signal.signal(number, lambda number, frame: others.append(number))
+        async with stopping_on_signals(asked.put_nowait, enabled=False):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert ([signal.SIGTERM], True) == (others, asked.empty())
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
