@@ -212,7 +212,7 @@ class _Run:
         begins_at = one.sessions[0].closes_at - timedelta(minutes=one.minutes)
         self.clock = VirtualClock(begins_at)
         self.tape = tape = MarketTape(SyntheticMarket(calendar, one.seed, symbols=one.symbols), calendar, one.symbols, one.seed)
-        core = open_core(settings=ExchangeSettings(), tape=tape, seed=one.seed, opened_at=begins_at)
+        core = open_core(settings=ExchangeSettings(dividends=True), tape=tape, seed=one.seed, opened_at=begins_at)
         self.server = ExchangeServer(
             core=core,
             tape=tape,

@@ -341,6 +341,27 @@ def _no_strategy_sells_what_it_does_not_hold(record: Record) -> Iterator[str]:
             yield f"the account is short of {position['qty']} {position['symbol']}"
 
 
+def _no_strategy_gets_more_than_it_wished(record: Record) -> Iterator[str]:
+    """Of what was executed for an intent each strategy is booked its own wish at most."""
+    wishes = {
+        (row.event["rebalance_id"], intent["intent_id"], wish["strategy"]): Decimal(wish["quantity"])
+        for row in record.of("RebalancePlanned")
+        for intent in row.event["intents"]
+        for wish in intent["wishes"]
+    }
+    orders = {row.event["fill"]["execution_id"]: row.event["fill"]["client_order_id"] for row in record.of("OrderFilled")}
+    broken = {row.event["fill"]["execution_id"] for row in record.of("FillBroken")}
+    got: dict[tuple[str, str, str], Decimal] = defaultdict(lambda: ZERO)
+    for row in record.of("FillBooked"):
+        intent = _parts(orders.get(row.event["execution_id"], ""))
+        if intent is not None and row.event["execution_id"] not in broken:
+            for entry in row.event["entries"]:
+                got[*intent, entry["strategy"]] += abs(Decimal(entry["quantity"]))
+    for key, quantity in sorted(got.items()):
+        if quantity > wishes.get(key, ZERO):
+            yield f"{key[2]} was booked {quantity} of {key[1]} in {key[0]}, and had wished for {wishes.get(key, ZERO)}"
+
+
 def _books_equal_the_exchange(record: Record) -> Iterator[str]:
     last: dict[tuple[str, str], Decimal] = {}
     for _, strategy, symbol, quantity in holdings_of(record):
@@ -364,7 +385,8 @@ def _books_equal_the_exchange(record: Record) -> Iterator[str]:
 def _no_cash_is_forgotten(record: Record) -> Iterator[str]:
     """An intent that was given up for want of cash really lacked it: nobody holds cash back for an order that is no more.
 
-    What a purchase that was broken since the plan gives back is for the next one.
+    What others could not buy for another reason may have been kept for them until they ended. What a purchase that was broken since the
+    plan gives back is for the next one.
     """
     sides = {order["id"]: order["side"] for order in record.orders}
     wanted = {
@@ -379,14 +401,16 @@ def _no_cash_is_forgotten(record: Record) -> Iterator[str]:
         for one in record.activities:
             if _time(one["transaction_time"]) <= (began if one["type"] == "trade_bust" else row.at):
                 cash -= (1 if sides[one["order_id"]] == "buy" else -1) * Decimal(one["qty"]) * Decimal(one["price"])
-        lacked, needed = [], ZERO  # What others of the same rebalance could not buy either may have been kept for them.
+        lacked, kept = [], ZERO
         for outcome in row.event["outcomes"]:
             intent = wanted.get((row.event["rebalance_id"], outcome["intent_id"]))
             if intent is not None and intent["side"] == "buy":
-                needed += (Decimal(intent["quantity"]) - Decimal(outcome["filled_quantity"])) * Decimal(intent["reference_price"])
-                lacked += [outcome["intent_id"]] if "cash that was left" in (outcome["reason"] or "") else []
-        if lacked and cash > needed * CASH_TO_SPARE + Decimal(record.opening_cash) * CASH_KEPT:
-            yield f"{', '.join(lacked)} of {row.event['rebalance_id']} lacked cash: {needed} would have done, there were {cash}"
+                if "cash that was left" in (outcome["reason"] or ""):
+                    lacked.append(outcome["intent_id"])
+                else:
+                    kept += (Decimal(intent["quantity"]) - Decimal(outcome["filled_quantity"])) * Decimal(intent["reference_price"])
+        if lacked and cash > kept * CASH_TO_SPARE + Decimal(record.opening_cash) * CASH_KEPT:
+            yield f"{', '.join(lacked)} of {row.event['rebalance_id']} lacked cash: there were {cash}, at most {kept} of it for others"
 
 
 def _every_order_ends(record: Record) -> Iterator[str]:
@@ -486,6 +510,7 @@ RULES: tuple[Rule, ...] = (
     _a_gap_closes_after_a_comparison,
     _buys_stay_within_cash,
     _no_strategy_sells_what_it_does_not_hold,
+    _no_strategy_gets_more_than_it_wished,
     _books_equal_the_exchange,
     _no_cash_is_forgotten,
     _every_order_ends,

@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 import aiohttp
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.errors import SafetyRefused
+from alchemiser.domain.errors import JournalFailed, SafetyRefused
 from alchemiser.domain.events import MailboxFilled
 from alchemiser.domain.runtime import Release
 from alchemiser.exchange.server import ExchangeServer
@@ -145,8 +145,11 @@ async def _control(run: Doer, action: Any) -> bool:
     daemon = run.present
     if daemon is None or daemon.parts.journal._is_closed or daemon.bus._state:
         return False
-    async with asyncio.timeout(HALT_WITHIN_SECONDS):
-        await daemon.answers.control(action, {"reason": "the scenario says so"})
+    try:
+        async with asyncio.timeout(HALT_WITHIN_SECONDS):
+            await daemon.answers.control(action, {"reason": "the scenario says so"})
+    except JournalFailed:
+        return False  # The disk is full: the operator is told so, and the daemon ends.
     return True
 
 

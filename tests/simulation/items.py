@@ -16,6 +16,7 @@ from tests.simulation.draws import BUSY_SECONDS, drawn
 from tests.simulation.faults import BODY_OF_A_PROXY, SYMBOLS, Deed, End, Json, Pin, Scenario
 from tests.simulation.record import Record
 from tests.simulation.sightings import (
+    a_dividend_was_paid,
     a_gap_lasted_over_midnight,
     a_half_day,
     a_partial_fill_was_cancelled,
@@ -381,7 +382,7 @@ ITEMS: Mapping[str, Item] = {
     "halted symbol": Item(_halted, _struck("halt ")),
     "split overnight": Item(_overnight("forward split", "reverse split"), _struck("forward split", "reverse split"), days=2),
     "rename overnight": Item(_overnight("rename"), _struck("rename"), days=2),
-    "dividend overnight": Item(_overnight("dividend"), _struck("dividend"), days=2),
+    "dividend overnight": Item(_overnight("dividend"), a_dividend_was_paid, days=2),
     # time
     "half day": Item(_nothing, a_half_day, first=date(2025, 7, 3), days=2),
     "summer time begins": Item(_nothing, clocks_changed(hours=1), first=date(2025, 3, 7), days=2),

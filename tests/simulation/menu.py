@@ -234,8 +234,7 @@ def _of_issuers() -> Iterator[tuple[str, Line]]:
     two = day(days=2)
     night = two.sessions[0].closes_at + timedelta(hours=2)
     for kind in ("forward split", "reverse split", "dividend", "rename", "spin-off", "merger"):
-        seen = _always if kind == "dividend" else _has("ActivityBooked")  # The paper engine pays none.
-        yield f"{kind} overnight", Line(replace(two, deeds=(Deed(kind, night),)), kind, seen)
+        yield f"{kind} overnight", Line(replace(two, deeds=(Deed(kind, night),)), kind, _has("ActivityBooked"))
 
 
 # --- time ---

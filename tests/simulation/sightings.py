@@ -76,6 +76,11 @@ def a_replay_met_the_live_tail(record: Record) -> bool:
     return False
 
 
+def a_dividend_was_paid(record: Record) -> bool:
+    """Return whether a dividend that was announced has been booked."""
+    return any(row.event["treatment"] == "dividend" for row in record.of("ActivityBooked"))
+
+
 def a_gap_lasted_over_midnight(record: Record) -> bool:
     """Return whether the order stream was lost on one day of UTC and back on another."""
     lost = None

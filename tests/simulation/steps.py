@@ -22,6 +22,12 @@ ENDED = frozenset({"filled", "cancelled", "expired", "rejected", "replaced"})
 QUIET = timedelta(seconds=120)
 """After so long without an execution, and with no order at work, the books of a daemon that says it is ready are those of the exchange."""
 
+KEEPS_WAITING = (
+    *("slow handler", "stuck handler", "full bus", "slow disk", "full disk", "suspend", "network away"),
+    *("timeout", "slow_body", "delay", "http "),
+)
+"""How the names of faults begin that keep the daemon, or a part of it, from doing something at once."""
+
 STUCK_WITHIN = timedelta(seconds=240)
 """How soon a stuck handler is known to be stuck: its own limit, and two of those of a round trip."""
 
@@ -229,11 +235,12 @@ def _ready_means_that_the_books_agree(record: Record) -> Iterator[str]:
 
 
 def _a_halt_ends_what_works(record: Record) -> Iterator[str]:
-    """Where nothing else happens, no order is at work a minute after a halt; that none begins is the gate's rule."""
-    if set(record.struck) != {"halt"}:
+    """No order is at work a minute after a halt while a daemon is there that can ask for cancels; that none begins is the gate's rule."""
+    if any(kind.startswith((*KEEPS_WAITING, "step clock")) for kind in record.struck):
         return
     for row in record.of("TradingStateChanged"):
-        if row.event["state"] != "halted":
+        is_there = any(life.began <= row.at and row.at + CANCELLED_WITHIN <= life.ended for life in record.lives)
+        if row.event["state"] != "halted" or not is_there:
             continue
         for order in record.orders:
             ended = min((_time(order[name]) for name in ENDS if order.get(name)), default=None)
@@ -255,9 +262,11 @@ def _who_is_stuck_is_not_called_live(record: Record) -> Iterator[str]:
 
 
 def _a_slow_handler_delays_only_itself(record: Record) -> Iterator[str]:
-    """Where nothing else happens, no other mailbox stands still because one handler is slow or stuck."""
-    if set(record.struck) <= {"slow handler", "stuck handler"}:
-        for slow, other in record.delayed:
+    """No other mailbox stands still because one handler is slow or stuck, but one whose handler waits for something else."""
+    if any(kind.startswith(KEEPS_WAITING) and not kind.endswith(" handler") for kind in record.struck):
+        return
+    for slow, other in record.delayed:
+        if other != "gap keeper":
             yield f"{other} dealt with nothing while {slow} took its time"
 
 

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.campaign import play, scenario_of
-from tests.simulation.checker import broken_rules
-from tests.simulation.hunt import Found, hunt, table_of
+from tests.simulation.checker import RULES, broken_rules
+from tests.simulation.hunt import Found, hunt, seeds_for, table_of
 from tests.simulation.items import ITEMS, items_of
 from tests.simulation.kept import kept_cases
 from tests.simulation.planted import PLANTED
+from tests.simulation.steps import STEP_RULES
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "simulation.md"
 
 QUICK = (16, 2, 4, 6, 9)
 """A handful for every run of the tests; the first of them has no faults at all."""
@@ -46,10 +49,26 @@ def test_a_kept_case_breaks_no_rule(tmp_path: Path, name: str) -> None:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", sorted(PLANTED))
 def test_a_planted_bug_is_found(tmp_path: Path, name: str) -> None:
-    """Each bug that was put in on purpose breaks a rule within a bounded number of seeds."""
+    """Each bug that was put in on purpose breaks a rule about what it spoils within a bounded number of seeds."""
     found = hunt(name)
     assert found.seed is not None, f"{name} was not found within {found.searched} seeds: the referee is weak"
     assert found.seed <= 1_000
+
+
+def test_a_plant_names_rules_and_lines_that_there_are() -> None:
+    """A bug of which no rule can be broken would be looked for in vain, and one that tells nothing of itself cannot be judged."""
+    rules = {rule.__name__.lstrip("_") for rule in (*RULES, *STEP_RULES)}
+    for plant in PLANTED.values():
+        assert plant.rules
+        assert plant.rules <= rules
+        assert plant.story
+        assert plant.line is None or seeds_for(plant.name)
+
+
+def test_the_page_lists_every_planted_bug() -> None:
+    """What it says is wrong with each, and which rule finds it, is what the plants say of themselves."""
+    rows = [f"| {plant.story} | `{'`, `'.join(sorted(plant.rules))}` |" for plant in PLANTED.values()]
+    assert "\n".join(rows) in PAGE.read_text()
 
 
 def test_the_table_of_planted_bugs_names_what_was_not_found() -> None:

@@ -161,6 +161,9 @@ SPOILED: dict[str, Spoil] = {
     "a_gap_closes_after_a_comparison": lambda record: rows_without(record, "Reconciled"),
     "buys_stay_within_cash": lambda record: replace(record, opening_cash="50000"),
     "no_strategy_sells_what_it_does_not_hold": of_sells,
+    "no_strategy_gets_more_than_it_wished": lambda record: rows_changed(
+        record, "FillBooked", lambda event: event["entries"][0].update(quantity="1000")
+    ),
     "books_equal_the_exchange": lambda record: replace(record, account={**record.account, "cash": "1.00"}),
     "no_cash_is_forgotten": lambda record: replace(
         rows_changed(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.simulation.campaign import scenario_of
 from tests.simulation.faults import Scenario
 from tests.simulation.kept import Case, keep, kept_cases
-from tests.simulation.planted import double_apply
+from tests.simulation.plants.books import double_apply
 from tests.simulation.runner import TurnsOnTheSpot, outcome_of, outcomes, time_limit
 from tests.simulation.shrink import simpler, smallest
 
