@@ -51,6 +51,19 @@ def flush_milliseconds() -> float:
     return statistics.median(found)
 
 
+def wake_milliseconds() -> float:
+    """Return how much later than asked for one in a hundred sleeps of a millisecond ends on this machine, now.
+
+    Somebody else has the processor then. A 99th percentile of anything that waits is not below this.
+    """
+    late = []
+    for _ in range(1_000):
+        began = time.perf_counter()
+        time.sleep(0.001)
+        late.append((time.perf_counter() - began) * 1000 - 1.0)
+    return statistics.quantiles(late, n=100)[-1]
+
+
 def spread_of(values: Sequence[float]) -> Spread:
     """Return the median, the least and the greatest."""
     return Spread(statistics.median(values), min(values), max(values))
