@@ -83,6 +83,15 @@ def garbage() -> weakref.ref[Node]:
     return weakref.ref(one)
 
 
+def garbage_that_lived(through: int, *, generation: int) -> weakref.ref[Node]:
+    """Make a cycle, let go of it after so many rounds through that generation, and return what tells whether it is still there."""
+    node = Node()
+    node.other = node
+    for _ in range(through):
+        gc.collect(generation)
+    return weakref.ref(node)
+
+
 @pytest.fixture
 def by_hand() -> Iterator[Collector]:
     """The collector behind orders, with Python's own rounds switched off and nothing young about."""
@@ -94,6 +103,7 @@ def by_hand() -> Iterator[Collector]:
 
 def test_garbage_of_an_order_is_found_behind_orders(by_hand: Collector) -> None:
     """Not for each of them: a round has to be worth its while."""
+    gc.collect()
     seen = garbage()
     by_hand(envelope(CLOSED))
     assert seen() is not None
@@ -114,12 +124,7 @@ def test_garbage_of_an_order_is_found_behind_orders(by_hand: Collector) -> None:
 )
 def test_what_survived_a_round_is_looked_at_again(by_hand: Collector, rounds: int, event: Event, *, is_found: bool) -> None:
     """Garbage that was alive in the first round is found by one through the survivors; an order does not wait for that."""
-    node = Node()
-    node.other = node
-    seen = weakref.ref(node)
-    for _ in range(rounds):
-        gc.collect(0)
-    del node
+    seen = garbage_that_lived(rounds, generation=0)
     by_hand(envelope(event))
     assert (seen() is None) == is_found
 
@@ -136,12 +141,7 @@ def test_without_orders_it_is_tidied_all_the_same(by_hand: Collector) -> None:
 @pytest.mark.parametrize("is_quiet", [False, True], ids=["while it trades", "while it waits"])
 def test_between_rebalances_everything_may_be_looked_through(by_hand: Collector, *, is_quiet: bool) -> None:
     """Whoever asks: no order waits for it."""
-    node = Node()
-    node.other = node
-    seen = weakref.ref(node)
-    for _ in range(ALL_ROUNDS):
-        gc.collect(1)
-    del node
+    seen = garbage_that_lived(ALL_ROUNDS, generation=1)
     Collector(lambda: is_quiet).tidy()
     assert (seen() is None) == is_quiet
 
@@ -149,11 +149,6 @@ def test_between_rebalances_everything_may_be_looked_through(by_hand: Collector,
 @pytest.mark.parametrize(("event", "is_found"), [(CLOSED, False), (ENDED, True)], ids=["while it trades", "when a rebalance has ended"])
 def test_everything_is_looked_through_only_where_no_order_waits(by_hand: Collector, event: Event, *, is_found: bool) -> None:
     """It takes milliseconds."""
-    node = Node()
-    node.other = node
-    seen = weakref.ref(node)
-    for _ in range(ALL_ROUNDS):
-        gc.collect(1)  # After the second it is too old for any round but one through everything.
-    del node
+    seen = garbage_that_lived(ALL_ROUNDS, generation=1)
     by_hand(envelope(event))
     assert (seen() is None) == is_found
