@@ -57,6 +57,9 @@ from alchemiser.strategies.sources import StrategySource
 
 EPOCH = "bt"
 
+BURST = 64
+"""So many events the execution deals with in a row: on virtual time nobody waits for its turn."""
+
 
 class DeskRules(Struct, frozen=True, kw_only=True):
     """How the desk plans, checks and works orders."""
@@ -169,7 +172,7 @@ class Desk:
         bus.subscribe_inline("end of a step", (RebalanceCompleted, RebalanceParked, ResultReported, HandlerFailed), self._over)
         bus.subscribe("strategies", StrategyHandler.listens_to, self.strategies.handle)
         bus.subscribe("rebalancer", Rebalancer.listens_to, self.rebalancer.handle)
-        bus.subscribe("execution", ExecutionHandler.listens_to, self.execution.handle, capacity=4096)
+        bus.subscribe("execution", ExecutionHandler.listens_to, self.execution.handle, capacity=4096, burst=BURST)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -109,12 +109,14 @@ class Bus:
         on_failure: OnFailure = RESTART,
         limit_seconds: float = 30.0,
         promptly: Iterable[type[Event]] = (),
+        burst: int = 1,
     ) -> Unsubscribe:
         """Give ``handle`` a mailbox for events of these types: its own task, one event at a time, in order.
 
         ``capacity`` bounds what waits, ``limit_seconds`` is how long the handler may be at one event before it counts as stuck
         (nothing is interrupted; :meth:`turn` names it). With an event of a type in ``promptly`` an idle handler begins at once, in its
-        place among the inline handlers. Raises ``ValueError`` when the name is taken or the capacity is not positive.
+        place among the inline handlers. Of what waits it deals with ``burst`` events before everybody else has a turn: where something
+        outside of the process may be waiting that is one. Raises ``ValueError`` when the name is taken or the capacity is not positive.
         """
         if capacity < 1:
             raise ValueError(f"mailbox {name} needs a capacity of at least 1, not {capacity}")
@@ -124,6 +126,7 @@ class Bus:
             capacity=capacity,
             on_failure=on_failure,
             limit_seconds=limit_seconds,
+            burst=burst,
             clock=self._clock,
             supervisor=self._supervisor,
             on_filled=self._mailbox_filled,

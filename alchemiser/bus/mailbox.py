@@ -55,6 +55,7 @@ class Mailbox:
         capacity: int,
         on_failure: OnFailure,
         limit_seconds: float,
+        burst: int,
         clock: Clock,
         supervisor: Supervisor,
         on_filled: Callable[[str, int], None],
@@ -64,6 +65,7 @@ class Mailbox:
         self.capacity = capacity
         self.limit_seconds = limit_seconds
         self.waits_for: list[Mailbox] = []
+        self._burst = burst
         self._handle = handle
         self._clock = clock
         self._supervisor = supervisor
@@ -217,6 +219,7 @@ class Mailbox:
     async def run(self, on_quiet: Callable[[], None], on_broken: Callable[[BaseException], None]) -> None:
         """Deal with events until told to leave; ``on_broken`` is called with an error that must end the bus."""
         publisher.set(self)
+        in_a_row = 0
         try:
             while True:
                 if self._probe is not None:
@@ -229,14 +232,17 @@ class Mailbox:
                 envelope = self._take()
                 if envelope is not None:
                     await self._deliver(envelope)
-                    if self._events or self._latest or self._rooms:
+                    in_a_row += 1
+                    if in_a_row >= self._burst and (self._events or self._latest or self._rooms):
                         await breathe()  # With nothing left it waits anyway.
+                        in_a_row = 0
                     continue
                 while self._rooms:
                     self.admit()
                 if self._is_leaving:
                     return
                 on_quiet()
+                in_a_row = 0
                 self._idle = asyncio.get_running_loop().create_future()
                 await self._idle
         except BaseException as error:  # the bus decides; a real cancellation goes on its way

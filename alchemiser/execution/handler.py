@@ -123,7 +123,6 @@ class ExecutionHandler:
         RecoveryCompleted,
         TradingStateChanged,
         SessionClosed,
-        AccountObserved,
         QuoteUpdated,
     )
 
@@ -134,6 +133,8 @@ class ExecutionHandler:
         self._senders = asyncio.Semaphore(SENDERS)
         self._alarm = Alarm(parts.clock, self._ring)
         self._is_stopping = False
+        self._begun = 0
+        """How many requests had to wait for something, and were given tasks."""
         self._written_ahead: dict[str, int] = {}
         """The numbers of the events that tell of orders before their time, by client order id."""
 
@@ -159,20 +160,18 @@ class ExecutionHandler:
             case RebalancePlanned() as plan:
                 await self._begin(plan, now)
             case OrderFilled(fill=fill) if self._run is not None:
-                if not self._run.on_fill(fill):
+                if not self._run.on_fill(fill, now):
                     return
             case OrderClosed(client_order_id=key) if self._run is not None:
                 order = self._parts.orders.get(key)
-                if order is not None and order.is_terminal:
-                    self._run.on_end(order, now)
+                if order is not None and order.is_terminal and not self._run.on_end(order, now):
+                    return
             case RecoveryCompleted():
                 await self._resume(now)
             case TradingStateChanged() if self._run is not None:
                 self._bar(self._run)
             case SessionClosed() if self._run is not None:
                 self._run.close("the session has closed")
-            case AccountObserved(account=account, reason=reason) if self._run is not None and reason == LOOK_REASON:
-                self._run.on_account(account)
             case _:
                 pass
         await self._step()
@@ -270,15 +269,14 @@ class ExecutionHandler:
         run = self._run
         if run is None or self._is_stopping:
             return
-        is_begun = False
+        before = self._begun
         for command in run.steps(self._parts.clock.now(), self._parts.gate.reasons):
             await self._carry_out(command, run.plan.rebalance_id)
-            is_begun = True
             if isinstance(command, Submit) and command.is_prepared:
                 await breathe()  # It leaves before the next one is reckoned.
                 if self._run is not run:
                     return
-        if is_begun:
+        if self._begun != before:
             await breathe()  # What was just begun leaves before anything else is done.
         await self._look_ahead(run)
         if run.is_ended and self._run is run:
@@ -373,6 +371,7 @@ class ExecutionHandler:
 
     def _own(self, work: Coroutine[Any, Any, None], name: str) -> None:
         assert self._tasks is not None, "run() owns the tasks and has not been started"
+        self._begun += 1
         try:
             self._tasks.create_task(work, name=name)
         except RuntimeError:  # The tasks are being ended and take no more; the next start asks what became of the order.
@@ -496,6 +495,10 @@ class ExecutionHandler:
         else:
             now = self._parts.clock.now()
             await self._parts.publish(AccountObserved(at=now, account=account, positions=positions, reason=LOOK_REASON))
+            if self._run is not None:
+                # Not as a listener: accounts are looked at many times a day for other reasons, of which a run wants to know nothing.
+                self._run.on_account(account)
+                self._alarm.bring_forward(now)
 
     async def _look_up(self, key: str) -> None:
         """Ask about an order of unknown outcome until the venue has answered; only silence from a stopping daemon ends it early."""

@@ -99,30 +99,47 @@ class RebalanceRun(RunState):
         """Lower the cash to what the broker has, when that is less than our own count; never raise it."""
         self.cash = min(self.cash, account.cash, max(account.buying_power, ZERO) + self.reserved_cash())
 
-    def on_fill(self, fill: Fill) -> bool:
+    def on_fill(self, fill: Fill, now: datetime) -> bool:
         """Count a fill of one of this run's orders; others are not its business. Return whether it is worth looking what follows.
 
-        What completes a purchase brings no cash, and that its order has ended is the next thing to be heard: then it is looked.
+        With the fill that completes an order it has ended, as far as that is known: nobody waits for being told so too.
         """
-        work = self._work_of(fill.client_order_id)
+        key = fill.client_order_id
+        work = self._work_of(key)
         if work is None:
             return True
+        value = fill.quantity * fill.price
         work.filled_quantity += fill.quantity
-        work.filled_value += fill.quantity * fill.price
-        live = work.live.get(fill.client_order_id)
+        work.filled_value += value
+        self.cash -= fill.side.sign * value
+        live = work.live.get(key)
         if live is not None:
             live.filled += fill.quantity
         if live is None or live.leaves:
-            work.quiet_until = None  # Of an order that is filled only its end is awaited.
-        self.cash -= fill.side.sign * fill.quantity * fill.price
-        return live is None or live.leaves > 0 or fill.side is Side.SELL
+            work.quiet_until = None
+            return True
+        order = self.order_of(key)
+        if order is not None and order.is_terminal:
+            return self.on_end(order, now)
+        return fill.side is Side.SELL  # What completes a purchase brings no cash: it is looked when it has ended.
 
-    def on_end(self, order: Order, now: datetime) -> None:
-        """Take note that an order of this run has ended."""
+    def on_end(self, order: Order, now: datetime) -> bool:
+        """Take note that an order of this run has ended. Return whether it is worth looking what follows."""
         work = self._work_of(order.client_order_id)
-        ended = work.live.pop(order.client_order_id, None) if work is not None else None
-        if work is None or ended is None or work.stage is Stage.ENDED:
-            return
+        if work is None:
+            return True
+        ended = work.live.pop(order.client_order_id, None)
+        if ended is None:
+            return False  # That is known.
+        if work.stage is Stage.ENDED:
+            return True  # It was given up, and what it might have taken is free now.
+        self._draw_from_end(work, ended, order, now)
+        if work.stage is Stage.WAITING:
+            end_if_over(self, work, now)
+        return work.prepared is not None or self._is_worth_a_look()
+
+    def _draw_from_end(self, work: Work, ended: LiveOrder, order: Order, now: datetime) -> None:
+        """Draw the consequence for an intent of the end of one of its orders."""
         work.quiet_until = None
         if ended.is_replacement and order.state in (OrderState.REJECTED, OrderState.NEVER_SENT):
             work.not_replaceable = True
@@ -137,6 +154,13 @@ class RebalanceRun(RunState):
             work.reason = "the closing auction did not fill it"
         if not ended.is_replacement:
             self._count_refusal(work, order, now)
+
+    def _is_worth_a_look(self) -> bool:
+        """Whether there is anything to do besides what an intent with a live order will say in its own time."""
+        for work in self.under_way.values():
+            if work.stage is not Stage.WORKING or len(work.live) > 1:
+                return True
+        return not self.under_way
 
     def advance(self, now: datetime, gate_reasons: dict[str, str]) -> list[Command]:
         """Return what is to be done now. ``gate_reasons`` is why nothing may be sent; cancels are asked for all the same."""

@@ -73,12 +73,12 @@ def leaked_reservation() -> Iterator[None]:
     """What a buy may still have taken when it was taken back is kept for it after its end."""
     ended, reserved, leaked = RebalanceRun.on_end, RunState.reserved_cash, defaultdict[str, Decimal](Decimal)
 
-    def leaky(run: RebalanceRun, order: Any, now: Any) -> None:
+    def leaky(run: RebalanceRun, order: Any, now: Any) -> bool:
         work = run._work_of(order.client_order_id)
         live = None if work is None else work.live.get(order.client_order_id)
         if live is not None and live.order.side is Side.BUY:
             leaked[run.plan.rebalance_id] += live.may_take
-        ended(run, order, now)
+        return ended(run, order, now)
 
     def all_reserved(run: RunState) -> Decimal:
         return reserved(run) + leaked[run.plan.rebalance_id]

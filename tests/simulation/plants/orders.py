@@ -96,11 +96,11 @@ def half_of_a_cancel() -> Iterator[None]:
     """What an order had filled is forgotten when it is cancelled: its rest is sent as if it were all."""
     ended = RebalanceRun.on_end
 
-    def forgetful(run: RebalanceRun, order: Any, now: Any) -> None:
+    def forgetful(run: RebalanceRun, order: Any, now: Any) -> bool:
         work = run._work_of(order.client_order_id)
         if work is not None and order.state in (OrderState.CANCELLED, OrderState.REPLACED):
             work.filled_quantity -= order.cumulative_quantity
-        ended(run, order, now)
+        return ended(run, order, now)
 
     with patch.object(RebalanceRun, "on_end", forgetful):
         yield

@@ -319,3 +319,24 @@ async def test_a_mailbox_far_beyond_its_bound_stops_the_process(bus: Bus, monkey
 
     with pytest.raises(InvariantBroken, match="stuck"):
         bus.post(tick())
+
+
+@pytest.mark.parametrize(("burst", "turns"), [(1, [0, 1, 2, 3, 4]), (3, [0, 0, 0, 1, 1])])
+async def test_everybody_has_a_turn_between_two_bursts(bus: Bus, burst: int, turns: list[int]) -> None:
+    """Of what waits a mailbox deals with as many events as it may, then lets the loop run everybody else."""
+    seen: list[int] = []
+    turn = 0
+
+    async def handle(envelope: Envelope) -> None:
+        seen.append(turn)
+
+    bus.subscribe("handler", [TimerElapsed], handle, burst=burst)
+    async with running(bus):
+        for _ in range(5):
+            bus.post(tick())
+        while len(seen) < 5:
+            await asyncio.sleep(0)
+            turn += bool(seen)
+
+    first = seen[0]
+    assert turns == [one - first for one in seen]

@@ -80,6 +80,7 @@ class Desk:
         self.bodies: dict[str, NewOrder] = {}
         self.executions = 0
         self.gate: dict[str, str] = {}
+        self.is_ahead = True
 
     def step(self, seconds: float = 0) -> list[Command]:
         """Let time pass and return the commands; submits become live orders."""
@@ -101,12 +102,13 @@ class Desk:
         return commands
 
     def known(self, key: str) -> Order | None:
-        """Return what the order states know of a live order."""
+        """Return what the order states know of a live order: mostly of its end before anybody is told of the last fill."""
         if key not in self.live:
             return None
+        is_filled = self.is_ahead and self.filled[key] == self.live[key].quantity
         return Order(
             request=self.live[key],
-            state=OrderState.WORKING,
+            state=OrderState.FILLED if is_filled else OrderState.WORKING,
             intended_at=START,
             venue_status="new" if key in self.acknowledged and not self.filled[key] else "partially_filled",
             reported_quantity=self.filled[key],
@@ -147,7 +149,8 @@ class Desk:
                 quantity=amount,
                 price=Decimal(price),
                 at=self.now,
-            )
+            ),
+            self.now,
         )
         if self.filled[key] == order.quantity:
             self.end(key, OrderState.FILLED)

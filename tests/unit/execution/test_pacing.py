@@ -33,6 +33,7 @@ def test_a_buy_waits_until_its_cash_has_landed() -> None:
 def test_what_completes_a_purchase_is_looked_at_with_its_end_only() -> None:
     """A sale brings cash and a part is followed by more: both are looked at as soon as they are heard of."""
     desk = Desk(intent("OLD", Side.SELL, "10"), intent("NEW", Side.BUY, "8"), cash="0")
+    desk.is_ahead = False
     desk.step()
     sold = desk.fill(desk.only)
     desk.step()
@@ -387,12 +388,16 @@ NEWS = st.one_of(
 
 @given(news=st.lists(NEWS, max_size=25), name=st.sampled_from(["ladder", "twap"]))
 def test_an_order_that_is_left_alone_would_have_been_left_alone(news: list[tuple[str, float]], name: str) -> None:
-    """A live order of which nothing was heard is not looked at again before its time: looking at each every time decides the same."""
+    """A live order of which nothing was heard is not looked at again before its time: looking at each every time decides the same.
+
+    So does hearing of the end of an order only after its last fill.
+    """
     intents = (intent("OLD", Side.SELL, "30"), intent("WAS", Side.SELL, "7"), intent("NEW", Side.BUY, "25"), intent("ALSO", Side.BUY, "4"))
     desks = [
         Desk(*intents, cash="300", rules=msgspec.structs.replace(RULES, replaces=False), tactics=TacticRules(default=name)) for _ in "12"
     ]
     lazy, eager = desks
+    eager.is_ahead = False
 
     def told() -> None:
         for work in eager.run.works.values():
@@ -420,6 +425,24 @@ def test_an_order_that_is_left_alone_would_have_been_left_alone(news: list[tuple
             assert first == second
         told()
         assert lazy.run.next_due(lazy.now) == eager.run.next_due(eager.now)
+
+
+def test_the_end_of_an_order_is_looked_at_once_and_only_where_something_can_follow() -> None:
+    """The last fill of a sale pays for the buy, and that it has ended is no news then; a filled buy beside a live one needs no look."""
+    desk = Desk(intent("OLD", Side.SELL, "20"), intent("NEW", Side.BUY, "9"), intent("ALSO", Side.BUY, "9"), cash="0")
+    desk.step()
+    sold = desk.only
+    ended = Order(request=desk.live[sold], state=OrderState.FILLED, intended_at=desk.now)
+    assert desk.fill(sold)
+    assert desk.run.stage_of("OLD") is Stage.ENDED
+    assert not desk.run.on_end(ended, desk.now)
+
+    desk.step()
+    first, second = desk.live
+    assert not desk.fill(first)
+    assert desk.run.stage_of("NEW") is Stage.ENDED
+    assert desk.fill(second)
+    assert desk.run.is_ended
 
 
 @pytest.mark.parametrize(("cash", "sent"), [("5000", ["SEEN"]), ("5", [])])
