@@ -234,9 +234,9 @@ class _Run:
             self._show(symbol)
 
     def _show(self, symbol: str) -> None:
-        quote = self.market.quote(symbol, self.clock.now())
-        if isinstance(quote, Quote) and self.market.is_news(symbol):
-            self._exchange.on_quote(quote, self.clock.now())
+        now = self.clock.now()
+        if (quote := self.market.news(symbol, now)) is not None:
+            self._exchange.on_quote(quote, now)
 
 
 def _last_of(intraday: Intraday | None, end: date | None) -> date | None:

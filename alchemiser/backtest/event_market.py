@@ -42,6 +42,7 @@ class EventMarket:
         self._is_held = is_held
         self._marks: dict[str, list[float | None]] = {}
         self._quotes: dict[str, Quote | str] = {}
+        self._mids: dict[str, float] = {}
         self._shown: set[str] = set()
         self._seed = seed
         self._units: dict[str, float] = {}
@@ -56,6 +57,7 @@ class EventMarket:
         self._session, self._is_open, self._at, self._live = place, is_open, at, live
         self._paths = {}
         self._quotes = {}
+        self._mids = {}
         self._shown = set()
 
     def quote(self, symbol: str, now: datetime) -> Quote | str:
@@ -64,23 +66,32 @@ class EventMarket:
         if quote is None or (self._live is not None and isinstance(quote, Quote) and quote.at != now):
             self._shown.discard(symbol)
             quote = self._quotes[symbol] = self._quote(symbol) if self._live is None else self._moving(symbol, now)
+            if isinstance(quote, Quote):
+                self._mids[symbol] = quote.mid
+            else:
+                self._mids.pop(symbol, None)
         return quote
 
-    def is_news(self, symbol: str) -> bool:
-        """Return whether this is the first time that the exchange is to see the present quote of a symbol."""
-        if symbol in self._shown:
-            return False
+    def news(self, symbol: str, now: datetime) -> Quote | None:
+        """Return the quote of a symbol when the exchange is to see it for the first time."""
+        if self._live is None and symbol in self._shown:
+            return None
+        quote = self.quote(symbol, now)
+        if symbol in self._shown or not isinstance(quote, Quote):
+            return None
         self._shown.add(symbol)
-        return True
+        return quote
 
     def mid(self, symbol: str, now: datetime) -> float | None:
         """Return the price of a symbol in this market."""
-        quote = self.quote(symbol, now)
-        return quote.mid if isinstance(quote, Quote) else None
+        if self._live is None and (known := self._mids.get(symbol)) is not None:
+            return known
+        self.quote(symbol, now)
+        return self._mids.get(symbol)
 
     def half_spread(self, symbol: str, now: datetime) -> float | None:
         """Return half the spread as a fraction of the price."""
-        return self._half_spread if isinstance(self.quote(symbol, now), Quote) else None
+        return None if self.mid(symbol, now) is None else self._half_spread
 
     def marks(self, symbol: str) -> list[float | None]:
         """Return the close of every session, the last known one where there is none, ``None`` before the first."""

@@ -31,6 +31,23 @@ class _Earned:
         self.shares[symbol] = self.shares.get(symbol, 0.0) + shares
 
 
+class _Traded:
+    """What the fills of one symbol in one session come to: signed shares, their worth and cost, unsigned shares, the last price."""
+
+    __slots__ = ("cost", "dollars", "price", "shares", "turnover")
+
+    def __init__(self) -> None:
+        self.shares = self.dollars = self.cost = self.turnover = self.price = 0.0
+
+    def add(self, shares: float, price: float, cost: float) -> None:
+        """Count a fill."""
+        self.shares += shares
+        self.dollars += shares * price
+        self.cost += cost
+        self.turnover += abs(shares)
+        self.price = price
+
+
 class Notes:
     """Listens to the bus of a run; everything it keeps is in dollars and floats, for reports."""
 
@@ -50,7 +67,7 @@ class Notes:
         self._equity_planned = terms.cash
         self._earned = {name: _Earned() for name in allocations}
         self._position: dict[str, float] = {}
-        self._fills: dict[str, list[tuple[float, float, float]]] = {}
+        self._traded: dict[str, _Traded] = {}
         self._trades: list[tuple[date, dict[str, float], dict[str, float], dict[str, float], dict[str, float]]] = []
         self.equity: list[float] = []
         self.targets: list[DatedTarget] = []
@@ -74,9 +91,11 @@ class Notes:
 
     def __call__(self, envelope: Envelope) -> None:
         """Write one event down."""
-        match envelope.event:
-            case FillBooked() as booked:
-                self._fill(booked)
+        event = envelope.event
+        if type(event) is FillBooked:  # Most of what it hears.
+            self._fill(event)
+            return
+        match event:
             case RebalancePlanned() as plan:
                 self._plan(plan)
             case StrategyFailed(strategy=name, reason=reason):
@@ -133,33 +152,35 @@ class Notes:
         assert mid is not None, f"{booked.symbol} was filled and has no price"
         unit = self._market.unit(booked.symbol)
         mid /= unit
+        traded = self._traded.get(booked.symbol)
+        if traded is None:
+            traded = self._traded[booked.symbol] = _Traded()
         for entry in booked.entries:
-            shares, price = float(entry.quantity) * unit, float(entry.price) / unit
-            cost = shares * (price - mid) if self._has_spread else 0.0
+            shares = float(entry.quantity) * unit
+            cost = shares * (float(entry.price) / unit - mid) if self._has_spread else 0.0
             self._earned[entry.strategy].trade(booked.symbol, shares, mid, cost)
-            self._fills.setdefault(booked.symbol, []).append((shares, mid, cost))
+            traded.add(shares, mid, cost)
 
     def _end_session(self) -> None:
         """Net the fills of a session into one trade per symbol."""
-        if not self._fills:
+        if not self._traded:
             return
         before = self._position
-        after, prices, costs, traded = dict(before), {}, {}, 0.0
-        for symbol, fills in sorted(self._fills.items()):
-            change = sum(shares for shares, _, _ in fills)
+        after, prices, costs, turned = dict(before), {}, {}, 0.0
+        for symbol, traded in sorted(self._traded.items()):
             # Of several fills the price that gives the same dollars.
-            prices[symbol] = sum(shares * mid for shares, mid, _ in fills) / change if change else fills[-1][1]
-            costs[symbol] = sum(cost for _, _, cost in fills)
-            position = before.get(symbol, 0.0) + change
+            price = prices[symbol] = traded.dollars / traded.shares if traded.shares else traded.price
+            costs[symbol] = traded.cost
+            position = before.get(symbol, 0.0) + traded.shares
             after.pop(symbol, None)
             if abs(position) > _NO_SHARES:
                 after[symbol] = position
-            traded += sum(abs(shares) for shares, _, _ in fills) * prices[symbol]
-        self._fills = {}
+            turned += traded.turnover * price
+        self._traded = {}
         self._trades.append((self._panel.session(self._place), before, after, prices, costs))
         self._position = after
         self._spread_costs += sum(costs.values())
-        self.traded_shares.append(traded / self._equity_planned)
+        self.traded_shares.append(turned / self._equity_planned)
 
     def _fees(self) -> float:
         """Return what the exchange took besides the prices of the fills."""

@@ -9,22 +9,35 @@ from the panel of the run and cannot be had here.
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Final
 
 from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosition
 from alchemiser.domain.activities import AccountActivity
 from alchemiser.domain.errors import NotFoundAtVenue, OrderRejected, VenueUnavailable
 from alchemiser.domain.events import Event, ExecutionReported
 from alchemiser.domain.market import Bar, MarketSnapshot, Session
-from alchemiser.domain.orders import ExecutionReport, NewOrder, Side
+from alchemiser.domain.orders import ExecutionReport, NewOrder, OrderType, Side, TimeInForce
 from alchemiser.domain.runtime import Clock
 from alchemiser.domain.venue import After, WhyNot
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError
-from alchemiser.exchange.orders import OrderStatus, OrderUpdate, VenueOrder
+from alchemiser.exchange.orders import STATUS_NAMES, OrderStatus, OrderUpdate, VenueOrder
+from alchemiser.exchange.orders import OrderType as VenueOrderType
+from alchemiser.exchange.orders import Side as VenueSide
+from alchemiser.exchange.orders import TimeInForce as VenueTimeInForce
 from alchemiser.exchange.requests import OrderFilter, OrderRequest, ReplaceRequest
 
 ACCOUNT_NUMBER = "BACKTEST"
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL}
+# The venue's words in tables: to ask a member of an enumeration for its value takes its time, and every order asks for three.
+_SIDE_WORDS: Final[dict[Side, VenueSide]] = {Side.BUY: "buy", Side.SELL: "sell"}
+_TYPE_WORDS: Final[dict[OrderType, VenueOrderType]] = {OrderType.MARKET: "market", OrderType.LIMIT: "limit"}
+_TIME_WORDS: Final[dict[TimeInForce, VenueTimeInForce]] = {
+    TimeInForce.DAY: "day",
+    TimeInForce.IOC: "ioc",
+    TimeInForce.OPG: "opg",
+    TimeInForce.CLS: "cls",
+}
 _FILLED = OrderStatus.FILLED
 
 
@@ -60,31 +73,19 @@ class MemoryVenue:
 
     async def submit(self, order: NewOrder, *, after: After | None = None) -> ExecutionReport:
         """Enter an order, which trades at once when it can. Raises ``OrderRejected``."""
-        await self._clear(order.symbol, order.side, after)
-        request = OrderRequest(
-            symbol=order.symbol,
-            side=order.side.value,
-            type=order.order_type.value,
-            time_in_force=order.time_in_force.value,
-            qty=order.quantity,
-            limit_price=order.limit_price,
-            client_order_id=order.client_order_id,
-        )
-        try:
-            entered = self._exchange.submit(request, self._clock.now())
-        except ApiError as refusal:
-            raise _rejected(refusal) from refusal
-        return self._answer(entered, "submit")
+        if after is not None:
+            await after()
+        return self._enter(order)
 
     async def submit_now(self, order: NewOrder) -> ExecutionReport | None:
         """Enter an order at once, as :meth:`submit` does."""
-        return await self.submit(order)
+        return self._enter(order)
 
     async def replace(
         self, venue_order_id: str, *, symbol: str, side: Side, client_order_id: str, quantity: Decimal, limit_price: Decimal
     ) -> ExecutionReport:
         """Replace an open order. Raises ``OrderRejected`` and ``NotFoundAtVenue``."""
-        await self._clear(symbol, side, None)
+        self._clear(symbol, side)
         request = ReplaceRequest(qty=quantity, limit_price=limit_price, client_order_id=client_order_id)
         try:
             entered = self._exchange.replace(venue_order_id, request, self._clock.now())
@@ -129,17 +130,17 @@ class MemoryVenue:
 
     async def positions(self) -> tuple[BrokerPosition, ...]:
         """Return all positions, sorted by symbol."""
-        exchange = self._exchange
-        return tuple(
+        held = [
             BrokerPosition(
-                symbol=symbol,
+                symbol=position.symbol,
                 quantity=position.quantity,
-                available_quantity=exchange.free_shares(symbol),
+                available_quantity=free,
                 average_entry_price=position.average_entry_price,
-                current_price=exchange.price_of(symbol),
+                current_price=price,
             )
-            for symbol, position in sorted(exchange.positions.items())
-        )
+            for position, free, price in self._exchange.holdings()
+        ]
+        return tuple(held)
 
     async def fills_since(self, after: datetime | None) -> tuple[BrokerActivity, ...]:
         """Return the fills after that time, oldest first."""
@@ -177,9 +178,24 @@ class MemoryVenue:
 
     # --- private ---
 
-    async def _clear(self, symbol: str, side: Side, after: After | None) -> None:
-        if after is not None:
-            await after()
+    def _enter(self, order: NewOrder) -> ExecutionReport:
+        self._clear(order.symbol, order.side)
+        request = OrderRequest(
+            symbol=order.symbol,
+            side=_SIDE_WORDS[order.side],
+            type=_TYPE_WORDS[order.order_type],
+            time_in_force=_TIME_WORDS[order.time_in_force],
+            qty=order.quantity,
+            limit_price=order.limit_price,
+            client_order_id=order.client_order_id,
+        )
+        try:
+            entered = self._exchange.submit(request, self._clock.now())
+        except ApiError as refusal:
+            raise _rejected(refusal) from refusal
+        return self._answer(entered, "submit")
+
+    def _clear(self, symbol: str, side: Side) -> None:
         if (reason := self._why_not(symbol, side)) is not None:
             raise VenueUnavailable(reason)
         self._show(symbol)
@@ -198,7 +214,8 @@ class MemoryVenue:
     def _answer(self, entered: VenueOrder, source: str) -> ExecutionReport:
         if entered.status is _FILLED:
             *before, execution = self._exchange.drain()
-            self._tell(before)
+            if before:
+                self._tell(before)
             return self._noted(_report_of(execution, source))
         report = _state_of(entered, source, entered.submitted_at)
         self._exchange.advance(self._clock.now())
@@ -219,7 +236,7 @@ def _state_of(order: VenueOrder, source: str, at: datetime) -> ExecutionReport:
         event="query",
         source=source,
         at=at,
-        status=order.status.value,
+        status=STATUS_NAMES[order.status],
         client_order_id=order.client_order_id,
         venue_order_id=order.id,
         symbol=order.symbol,
@@ -240,7 +257,7 @@ def _report_of(update: OrderUpdate, source: str) -> ExecutionReport:
         event=update.event,
         source=source,
         at=update.at,
-        status=order.status.value,
+        status=STATUS_NAMES[order.status],
         client_order_id=order.client_order_id,
         venue_order_id=order.id,
         symbol=order.symbol,

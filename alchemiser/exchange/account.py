@@ -42,13 +42,18 @@ class Position(msgspec.Struct):
 
     def rebase(self) -> None:
         """Make the entry price the average of the lots that are left."""
-        value = sum((lot.quantity * lot.price for lot in self.lots), ZERO)
+        value = ZERO
+        for lot in self.lots:
+            value += lot.quantity * lot.price
         self.average_entry_price = (value / self.quantity).quantize(_ENTRY_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN)
 
     def carry(self) -> None:
         """Make every lot one of an earlier day."""
         self.rebase()
-        self.lots = [lot if lot.is_carried else _carried(lot) for lot in self.lots]
+        lots = self.lots
+        for place, lot in enumerate(lots):
+            if not lot.is_carried:
+                lots[place] = _carried(lot)
 
     def copy(self) -> "Position":
         """Return a position of its own that is the same."""

@@ -13,7 +13,7 @@ from alchemiser.exchange.archive import SEGMENT, seal, unseal
 from alchemiser.exchange.charges import FeesOfDay
 from alchemiser.exchange.errors import invalid
 from alchemiser.exchange.formats import time_text
-from alchemiser.exchange.orders import VenueOrder
+from alchemiser.exchange.orders import STATUS_NAMES, VenueOrder
 from alchemiser.exchange.requests import ActivityFilter
 from alchemiser.exchange.timeline import NEW_YORK
 
@@ -137,7 +137,7 @@ def fill_activity(order: VenueOrder, traded: Traded, at: datetime, *, correction
 
     ``correction`` is what the row of a broken or corrected execution says otherwise.
     """
-    after = AfterFill(order.status.value, order.leaves_quantity, order.filled_qty)
+    after = AfterFill(STATUS_NAMES[order.status], order.leaves_quantity, order.filled_qty)
     return Activity(type="FILL", at=at, order_id=order.id, written=correction or {}, traded=traded, after=after)
 
 

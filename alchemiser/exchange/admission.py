@@ -54,13 +54,12 @@ class Admission:
         asset = self._standing.asset_to_trade(request.symbol)
         rules.check_asset(asset)
         self._check_account()
-        rules.check_ticks(request)
-        rules.check_notional(request, self._settings)
-        rules.check_time_in_force(request.type, request.time_in_force)
-        rules.check_extended_hours(request, gtc_allowed=self._settings.extended_gtc)
-        rules.check_fractional(request, asset, allowed=is_liquidation or self._state.account.configuration.fractional_trading)
-        if request.time_in_force in ("opg", "cls"):
-            self._check_window(request.time_in_force, now)
+        allows_fractions = is_liquidation or self._state.account.configuration.fractional_trading
+        is_plain = rules.is_plain(request)
+        if not is_plain:
+            self._check_terms(request, now)
+        if not (is_plain and allows_fractions and asset.fractionable):
+            rules.check_fractional(request, asset, allowed=allows_fractions)
         order = self._order_of(request, asset, now)
         if request.position_intent not in (None, order.position_intent):
             raise unprocessable(f"position intent mismatch, inferred: {order.position_intent}, specified: {request.position_intent}")
@@ -68,10 +67,11 @@ class Admission:
             check_group(request, request.exits, order.position_intent, self._standing.book(order.symbol).mark)
         price = self._size_up(order)
         if not is_liquidation:
-            worth = order.notional if order.notional is not None else price and order.leaves_quantity * price
+            worth = order.notional if order.notional is not None else price and order.hold_quantity * price
             rules.check_minimum_value(worth, self._settings.smallest_order)
         self._check_standing(order, asset)
-        with_legs(order, request.exits, self._blotter.new_uuid)
+        if request.exits is not None:
+            with_legs(order, request.exits, self._blotter.new_uuid)
         return order
 
     def admit_replacement(self, old: VenueOrder, request: ReplaceRequest, now: datetime, *, is_live: bool) -> VenueOrder:
@@ -108,6 +108,14 @@ class Admission:
             self._blotter.hold_anew(new)
         others = [order for order in self._blotter.group(old) if order is not new]
         return not new.is_closing or self._standing.free_shares(new.symbol, excluding=others) >= 0
+
+    def _check_terms(self, request: OrderRequest, now: datetime) -> None:
+        rules.check_ticks(request)
+        rules.check_notional(request, self._settings)
+        rules.check_time_in_force(request.type, request.time_in_force)
+        rules.check_extended_hours(request, gtc_allowed=self._settings.extended_gtc)
+        if request.time_in_force in ("opg", "cls"):
+            self._check_window(request.time_in_force, now)
 
     def _check_window(self, time_in_force: TimeInForce, now: datetime) -> None:
         today = self._timeline.trading_day(now.astimezone(NEW_YORK).date())
@@ -211,9 +219,9 @@ class Admission:
     def _check_standing(self, order: VenueOrder, asset: AssetRecord, excluding: Collection[VenueOrder] = ()) -> None:
         if order.is_dormant:
             return
-        is_sure = order.is_closing or self._standing.is_paid_in_cash(order)
-        value = None if is_sure else self._standing.valuation()
-        if order.is_closing:
+        is_closing = order.is_closing
+        value = None if is_closing or self._standing.is_paid_in_cash(order) else self._standing.valuation()
+        if is_closing:
             self._check_free_shares(order, excluding)
         else:
             self._check_opening(order, asset, value)
@@ -236,12 +244,12 @@ class Admission:
             raise forbidden("gross position value exceeds 600% of equity: only closing orders are accepted")
 
     def _check_free_shares(self, order: VenueOrder, excluding: Collection[VenueOrder]) -> None:
-        available = self._standing.free_shares(order.symbol, excluding)
-        if order.leaves_quantity > available:
+        available, wanted = self._standing.free_shares(order.symbol, excluding), order.leaves_quantity
+        if wanted > available:
             others = [other for other in self._blotter.open_of(order.symbol) if other not in excluding]
             raise insufficient_quantity(
                 order.symbol,
-                requested=order.leaves_quantity,
+                requested=wanted,
                 available=available,
                 existing=self._state.account.quantity(order.symbol),
                 held=self._standing.held_shares(order.symbol, excluding),

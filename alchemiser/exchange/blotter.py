@@ -20,7 +20,7 @@ from alchemiser.exchange.errors import invalid, not_found
 from alchemiser.exchange.fields import parse_order_id
 from alchemiser.exchange.ids import RANDOM_BITS, ulid, uuid_text
 from alchemiser.exchange.open_orders import OpenOrders
-from alchemiser.exchange.orders import TERMINAL, OrderStatus, OrderUpdate, VenueOrder
+from alchemiser.exchange.orders import STATUS_NAMES, TERMINAL, OrderStatus, OrderUpdate, VenueOrder
 from alchemiser.exchange.requests import OrderFilter
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.snapshot import ExchangeState
@@ -29,7 +29,6 @@ _NO_EXECUTION: Final = ("pending_new", "accepted")
 """Events that have no execution id."""
 
 _ACCEPTED: Final = OrderStatus.ACCEPTED
-_NAMES: Final = {status: status.value for status in OrderStatus}
 
 
 class Blotter:
@@ -41,7 +40,8 @@ class Blotter:
         self._random = random
         self._by_id: dict[str, VenueOrder] = {}
         self._by_client_id: dict[str, VenueOrder] = {}
-        self._open = OpenOrders(assets)
+        self.open = OpenOrders(assets)
+        """What is open and what it holds; only the blotter changes it."""
         self._last_event = int(state.last_event_id)
         self._all: list[VenueOrder] = []
         self._touched: dict[str, None] | None = None
@@ -54,11 +54,6 @@ class Blotter:
     def new_uuid(self) -> str:
         """Return a fresh random id."""
         return uuid_text(self._random.getrandbits(128))
-
-    def next_sequence(self) -> int:
-        """Return the next number of the exchange's one sequence."""
-        self._state.sequence += 1
-        return self._state.sequence
 
     def check_client_id(self, client_order_id: str | None) -> None:
         """Refuse a client order id that was ever used."""
@@ -73,8 +68,10 @@ class Blotter:
         else:
             parent.legs += (order,)
         self.touch(order)
+        state = self._state
         for each in (order, *order.legs):
-            each.sequence = self.next_sequence()
+            state.sequence += 1
+            each.sequence = state.sequence
             self._index(each)
 
     def group(self, order: VenueOrder) -> list[VenueOrder]:
@@ -113,22 +110,13 @@ class Blotter:
             raise not_found(f"order not found for {client_order_id}")
         return order
 
-    @property
-    def open(self) -> OpenOrders:
-        """What is open and what it holds; only the blotter changes it."""
-        return self._open
-
     def open_orders(self) -> list[VenueOrder]:
         """Return every open order, oldest first."""
-        return self._open.all()
+        return self.open.all()
 
     def open_of(self, symbol: str) -> list[VenueOrder]:
         """Return the open orders of a symbol, oldest first."""
-        return self._open.of(symbol)
-
-    def has_open(self, symbol: str) -> bool:
-        """Whether any order of a symbol is open; cheap, because every quote asks."""
-        return self._open.has(symbol)
+        return self.open.of(symbol)
 
     def touch(self, order: VenueOrder) -> None:
         """Note that something of an order may change, so that it is kept with the next change; whoever asks the blotter need not."""
@@ -137,13 +125,13 @@ class Blotter:
 
     def restate(self, order: VenueOrder, at: datetime) -> None:
         """Tell that the amounts or prices of an open order were changed otherwise than by an execution, and count what it holds anew."""
-        self._open.put(order)
+        self.open.put(order)
         self.emit("restated", order, at)
 
     def hold_anew(self, order: VenueOrder) -> None:
         """Count anew what an order holds, of which nothing is told."""
         self.touch(order)
-        self._open.put(order)
+        self.open.put(order)
 
     def transition(self, order: VenueOrder, status: OrderStatus, at: datetime, event: str | None = None, *, told: bool = True) -> None:
         """Change an order's status and, if ``told``, tell it under the status's own name unless ``event`` names another."""
@@ -151,11 +139,11 @@ class Blotter:
         is_sent = order.status is _ACCEPTED or status is _ACCEPTED
         order.move_to(status, at)
         if status in TERMINAL:
-            self._open.discard(order)
+            self.open.discard(order)
         elif is_sent:
-            self._open.note_sent(order)
+            self.open.note_sent(order)
         if told:
-            self.emit(event or _NAMES[status], order, at)
+            self.emit(event or STATUS_NAMES[status], order, at)
 
     def emit(self, event: str, order: VenueOrder, at: datetime) -> None:
         """Tell something of an order that is no execution."""
@@ -180,10 +168,13 @@ class Blotter:
     ) -> None:
         """Tell an execution, or with ``event`` what became of the one that it is ``instead_of``; the order is in the state after it."""
         self.touch(order)
-        self._open.put(order)
+        if is_open := order.is_open:
+            self.open.put(order)
+        else:
+            self.open.discard(order)
         self._state.updates.append(
             OrderUpdate(
-                event=event or ("partial_fill" if order.is_open else "fill"),
+                event=event or ("partial_fill" if is_open else "fill"),
                 number=self._event_number(at),
                 at=at,
                 state=msgspec.structs.replace(order),
@@ -264,7 +255,7 @@ class Blotter:
         # 128 bits do not fit the integers of a snapshot, so the state has the number as text.
         self._state.last_event_id = str(self._last_event)
         # Each open tree has at least one open order, so that at least two segments of trees have ended.
-        while len(self._state.orders) - len(self._open) >= 2 * SEGMENT:
+        while len(self._state.orders) - len(self.open) >= 2 * SEGMENT:
             ended = [tree for tree in self._state.orders if not any(order.is_open for order in (tree, *tree.legs))][:SEGMENT]
             self._state.archive.append(seal(ended))
             last = {tree.id for tree in ended}
@@ -277,7 +268,7 @@ class Blotter:
         self._by_id[order.id] = order
         self._by_client_id[order.client_order_id] = order
         if order.is_open:
-            self._open.put(order)
+            self.open.put(order)
 
     def _event_number(self, at: datetime) -> bytes:
         self._last_event = last = ulid(at, self._last_event, self._random.getrandbits(RANDOM_BITS))

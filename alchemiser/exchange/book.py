@@ -54,6 +54,7 @@ class Book(msgspec.Struct):
     ``close`` ended the latest session, ``previous_close`` the one before today. ``band`` is there while limit-up and limit-down apply,
     ``halted_until`` while a halt has an end that is known,
     ``price_decimals`` is how exactly floats are taken. ``middle`` is that of the quote, once it was asked for: every valuation asks.
+    ``is_closed`` says that nothing was heard since the session was closed: of most symbols nothing is from one close to the next.
     """
 
     symbol: str
@@ -69,15 +70,36 @@ class Book(msgspec.Struct):
     band: Band | None = None
     price_decimals: int = 4
     middle: Decimal | None = None
+    is_closed: bool = False
 
     def take_quote(self, quote: Quote) -> None:
         """Replace the NBBO; sizes are fresh."""
         self.quote = quote
         self.bid = self.ask = self.middle = None
+        self.is_closed = False
+
+    def take_trade(self, price: float, at: datetime | None) -> None:
+        """Remember the last trade of the tape; one without a time is older than all that is known."""
+        self.last_price, self.last_at = price, at
+        self.is_closed = False
+
+    def close_session(self) -> None:
+        """Remember the price of the close; without any price the one before stands."""
+        if not self.is_closed:
+            mark = self.mark
+            self.close = self.close if mark is None else float(mark)
+            self.is_closed = True
+
+    def begin_day(self) -> None:
+        """Make the close that of the day before."""
+        if self.close is not None:
+            self.previous_close = self.close
+        self.band = None
 
     def rescale(self, ratio: Decimal) -> None:
         """Restate what is known after a split of one share into ``ratio``; quotes of the old shares are worth nothing."""
         self.quote = self.bid = self.ask = self.band = self.middle = None
+        self.is_closed = False
         factor = float(ratio)
         self.last_price = None if self.last_price is None else round(self.last_price / factor, 4)
         self.close = None if self.close is None else round(self.close / factor, 4)
@@ -122,7 +144,10 @@ class Book(msgspec.Struct):
     @property
     def mark(self) -> Decimal | None:
         """The price that positions are valued at: the last trade, else the middle of the NBBO."""
-        return self.mid if self.last_price is None else self.last
+        if self.last_price is not None:
+            return self.last
+        # Asked for with every position of every valuation, and hardly ever for the first time.
+        return self.mid if self.middle is None else self.middle
 
 
 def _level(price: float, size: float, decimals: int) -> Level | None:

@@ -103,8 +103,8 @@ class DayShift:
         self._state.account.roll_day(today)
         self._state.history.thin(at)
         for book in self._state.books.values():
-            book.previous_close = book.close if book.close is not None else book.previous_close
-            book.band = None
+            if book.previous_close is not book.close or book.band is not None:
+                book.begin_day()
         self._issuers.begin_day(today, at)
         self._state.account.keep_opening(today)
         self._cancel_shorts(at)
@@ -137,9 +137,10 @@ class DayShift:
             self._end_day_orders(at, extended_hours=False)
         self._enter_phase(Phase.AFTER_HOURS, at)
         for book in self._state.books.values():
-            mark = book.mark
-            book.close = book.close if mark is None else float(mark)
-        today, equity, maintenance = at.astimezone(NEW_YORK).date(), self._standing.equity(), self._standing.maintenance_margin()
+            if not book.is_closed:
+                book.close_session()
+        today = at.astimezone(NEW_YORK).date()
+        equity, maintenance = self._standing.equity_and_maintenance()
         account = self._state.account
         account.close_equity, account.close_maintenance_margin = equity, maintenance
         account.margin.close_day(today, equity=equity, maintenance_margin=maintenance)

@@ -180,9 +180,9 @@ class Exchange:
         """Return the price at which a position is valued."""
         return self._standing.price_of(symbol)
 
-    def free_shares(self, symbol: str) -> Decimal:
-        """Return the shares of a position that no open order holds."""
-        return self._standing.free_shares(symbol)
+    def holdings(self) -> list[tuple[Position, Decimal, Decimal]]:
+        """Return each position, sorted by symbol, with its shares that no open order holds, and the price at which it is valued."""
+        return self._standing.holdings()
 
     def account_json(self) -> dict[str, Any]:
         """Return the account (8.1)."""
@@ -277,14 +277,14 @@ class Exchange:
 
     def on_quote(self, quote: Quote, now: datetime) -> None:
         """Take a new national best bid and offer: displayed sizes are fresh, resting orders are looked at."""
-        at = self._advance_before(now)
+        at = self._advance(now, inclusive=False)
         self._floor.take_quote(quote)
         self._advance(at)
         self._floor.look_at_all(quote.symbol, at)
 
     def on_trade(self, symbol: str, price: float, size: float, now: datetime) -> None:
         """Take a trade of the tape: it marks positions, elects stops and trades through resting limits."""
-        at = self._advance_before(now)
+        at = self._advance(now, inclusive=False)
         self._floor.take_trade(symbol, price, size, at)
         self._advance(at)
 
@@ -360,7 +360,7 @@ class Exchange:
         book = self._standing.book(symbol)
         book.previous_close = price
         if book.last_price is None:
-            book.last_price = price
+            book.take_trade(price, None)
 
     # --- time ---
 
@@ -424,15 +424,11 @@ class Exchange:
 
     # --- private ---
 
-    def _advance(self, now: datetime) -> datetime:
-        """Do what is due until ``now`` and return the exchange's time: ``now``, or later if time was seen to go back."""
-        return self._run(now, inclusive=True)
+    def _advance(self, now: datetime, *, inclusive: bool = True) -> datetime:
+        """Do what is due until ``now`` and return the exchange's time: ``now``, or later if time was seen to go back.
 
-    def _advance_before(self, now: datetime) -> datetime:
-        """Do what is due before ``now``: market data of a moment is seen by what is due at that moment."""
-        return self._run(now, inclusive=False)
-
-    def _run(self, now: datetime, *, inclusive: bool) -> datetime:
+        What is due at that very moment is left undone without ``inclusive``: it sees the market data of the moment.
+        """
         state = self._state
         at = now if now > state.now else state.now
         # Every quote comes through here, and hardly any finds something that is due.

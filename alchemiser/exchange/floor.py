@@ -170,7 +170,7 @@ class Floor:
 
     def look_at_all(self, symbol: str, at: datetime) -> None:
         """Look at every open order of a symbol, oldest first."""
-        if not self._blotter.has_open(symbol):
+        if not self._blotter.open.has(symbol):
             return
         book = self._standing.book(symbol)
         near = {"buy": book.near(1), "sell": book.near(-1)}
@@ -183,8 +183,8 @@ class Floor:
     def take_trade(self, symbol: str, price: float, size: float, at: datetime) -> None:
         """Show the book a trade of the tape: it elects stops and fills resting orders that it reaches."""
         book = self._standing.book(symbol)
-        book.last_price, book.last_at = price, at
-        if book.is_halted or not self._blotter.has_open(symbol):
+        book.take_trade(price, at)
+        if book.is_halted or not self._blotter.open.has(symbol):
             return
         exact, left = from_float(price, decimals=4), from_float(size)
         for order in self._blotter.open_of(symbol):
@@ -276,7 +276,7 @@ class Floor:
 
     def _is_filled_at_once(self, order: VenueOrder, at: datetime) -> bool:
         """Fill an order that has just come in, if that is all that will ever happen to it, and return whether it was so."""
-        if order.order_class or order.hold_price == 0 or order.time_in_force in ("opg", "cls") or not self.is_session_open_for(order):
+        if order.order_class or not order.hold_price or order.time_in_force in ("opg", "cls") or not self.is_session_open_for(order):
             return False
         book = self._standing.book(order.symbol)
         level = book.far(order.sign) if is_triggered(order) and self._is_live(book, at) else None
@@ -411,12 +411,12 @@ class Floor:
             self._book(order, execution, at)
 
     def _book(self, order: VenueOrder, execution: Execution, at: datetime) -> None:
-        quantity, price = execution.quantity, execution.price
+        quantity, price, sign = execution.quantity, execution.price, order.sign
         order.filled_qty += quantity
         order.filled_value += quantity * price
         assert order.qty is None or order.filled_qty <= order.qty, f"order {order.id} is overfilled"
         settles = self._timeline.settlement_date(at)
-        position = self._state.account.book(order.symbol, order.sign, quantity, price, settles)
+        position = self._state.account.book(order.symbol, sign, quantity, price, settles)
         fees = self.charge(order, quantity, price, at) if self._settings.fees else None
         if execution.completes:
             order.move_to(OrderStatus.FILLED, at)
@@ -426,7 +426,7 @@ class Floor:
             order.updated_at = at
         execution_id = self._blotter.new_uuid()
         traded = Traded(
-            execution_id=execution_id, symbol=order.symbol, sign=order.sign, quantity=quantity, price=price, settles=settles, fees=fees
+            execution_id=execution_id, symbol=order.symbol, sign=sign, quantity=quantity, price=price, settles=settles, fees=fees
         )
         self._log.add(fill_activity(order, traded, at))
         self._blotter.executed(
@@ -438,4 +438,5 @@ class Floor:
             position=position,
             settles=settles,
         )
-        self._groups.executed(order, quantity, at)
+        if order.order_class:
+            self._groups.executed(order, quantity, at)

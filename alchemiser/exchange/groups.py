@@ -32,9 +32,7 @@ class Groups:
                     self._plan_match(leg, at)
 
     def executed(self, order: VenueOrder, quantity: Decimal, at: datetime) -> None:
-        """An order was filled, wholly or in part."""
-        if not order.order_class:
-            return
+        """An order of a group was filled, wholly or in part."""
         if not order.is_closing:
             if order.status is OrderStatus.FILLED:
                 self._agenda.plan(at + timedelta(milliseconds=self._settings.acknowledge_ms), "activate", order.id)

@@ -54,10 +54,8 @@ def check_exits(group: list[VenueOrder], market: Decimal | None) -> None:
     check_exit_prices(exits, base=base, market=market, sign=1 if side == "sell" else -1, is_oco=entry is None)
 
 
-def with_legs(order: VenueOrder, exits: Exits | None, fresh: Callable[[], str]) -> None:
+def with_legs(order: VenueOrder, exits: Exits, fresh: Callable[[], str]) -> None:
     """Give a complex order its legs, take-profit first; ``fresh`` makes ids."""
-    if exits is None:
-        return
     is_oco = order.order_class == "oco"
     if exits.take_profit is not None and not is_oco:
         order.legs += (_leg(order, fresh, "limit", limit=exits.take_profit, stop=None),)

@@ -68,7 +68,7 @@ def is_behind(order: VenueOrder, price: Decimal) -> bool:
 
 def is_marketable(order: VenueOrder, price: Decimal) -> bool:
     """Whether the order's limit, if it has one, allows a trade at ``price``."""
-    limit = working_limit(order)
+    limit = working_limit(order) if order.type == "stop" else order.limit_price
     return limit is None or (limit - price) * order.sign >= 0
 
 
@@ -82,7 +82,7 @@ def wanted_quantity(order: VenueOrder, price: Decimal, free: Decimal | None) -> 
 
 def auction_execution(order: VenueOrder, price: Decimal, free: Decimal | None) -> Execution | None:
     """Return the execution of an order in an auction: all of it at the auction's price, if its limit allows."""
-    return _execution(order, wanted_quantity(order, price, free), price, free) if is_marketable(order, price) else None
+    return _whole_execution(order, price, free) if is_marketable(order, price) else None
 
 
 def reopening_price(book: Book, cross: float | None) -> Decimal | None:
@@ -106,10 +106,10 @@ def next_execution(
     order: VenueOrder, level: Level, *, settings: ExchangeSettings, random: Random, free: Decimal | None, band: Band | None = None
 ) -> Execution | None:
     """Return the next execution of a triggered order at a live level and take it from the level; ``None`` when there is none now."""
-    if not is_marketable(order, level.price) or not is_within(band, level.price):
+    if not is_marketable(order, level.price) or (band is not None and not is_within(band, level.price)):
         return None
     if settings.engine == "instant":
-        return _execution(order, wanted_quantity(order, level.price, free), level.price, free)
+        return _whole_execution(order, level.price, free)
     if settings.engine == "paper":
         return _paper_execution(order, level, settings, random, free)
     limit = working_limit(order)
@@ -157,6 +157,14 @@ def join_queue(order: VenueOrder, near: Level | None) -> None:
         order.queue_ahead = ZERO
     elif limit == near.price:
         order.queue_ahead = near.size
+
+
+def _whole_execution(order: VenueOrder, price: Decimal, free: Decimal | None) -> Execution | None:
+    """Return the execution of all that an order wants."""
+    if order.notional is None:
+        quantity = order.leaves_quantity
+        return Execution(quantity, price, completes=True) if quantity > 0 else None
+    return _execution(order, wanted_quantity(order, price, free), price, free)
 
 
 def _execution(order: VenueOrder, quantity: Decimal, price: Decimal, free: Decimal | None) -> Execution | None:

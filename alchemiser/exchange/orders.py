@@ -68,6 +68,9 @@ TRANSITIONS: Final[dict[OrderStatus, frozenset[OrderStatus]]] = {
 """From each status, those that may follow it; nothing follows a terminal one."""
 
 
+STATUS_NAMES: Final = {status: status.value for status in _S}
+"""What the venue calls each status."""
+
 # A member of an enumeration takes its time to be looked up, and these are asked for with every order.
 _REPLACED: Final = _S.REPLACED
 _YOUNG: Final = frozenset({_S.ACCEPTED, _S.PENDING_NEW})

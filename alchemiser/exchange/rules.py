@@ -42,6 +42,11 @@ class Priced(Protocol):
         """The limit, if the type has one."""
 
 
+def is_plain(request: OrderRequest) -> bool:
+    """Whether a request is for shares at the market, in today's session: nothing in its terms can be wrong but a fraction."""
+    return request.type == "market" and request.time_in_force == "day" and request.notional is None and not request.extended_hours
+
+
 def check_asset(asset: AssetRecord) -> None:
     """Refuse an asset that cannot be traded."""
     if asset.status != "active":

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 
 from alchemiser.domain.money import ONE, ZERO
+from alchemiser.exchange.account import Position
 from alchemiser.exchange.assets import AssetChange, AssetRecord
 from alchemiser.exchange.blotter import Blotter
 from alchemiser.exchange.book import Book
@@ -55,8 +56,12 @@ class Standing:
 
     def equity(self) -> Decimal:
         """Return cash and positions at their prices; cheaper than a valuation."""
-        account = self._state.account
-        return account.cash + sum((held.quantity * self.price_of(symbol) for symbol, held in account.positions.items()), ZERO)
+        return self._state.account.cash + _worth(self._holdings())
+
+    def equity_and_maintenance(self) -> tuple[Decimal, Decimal]:
+        """Return what :meth:`equity` and :meth:`maintenance_margin` do, asking for each price once."""
+        cash, holdings = self._state.account.cash, self._holdings()
+        return cash + _worth(holdings), total_maintenance(holdings, cash, assets=self._assets, low_price=self._low_price)
 
     def asset(self, symbol_or_id: str) -> AssetRecord:
         """Return an asset by symbol or asset id. Raises the 404 of an unknown one."""
@@ -81,7 +86,8 @@ class Standing:
 
     def find_asset(self, symbol_or_id: str) -> AssetRecord | None:
         """Return an asset by symbol or asset id, ``None`` for an unknown one."""
-        return self._assets.get(self._symbol_of.get(symbol_or_id, symbol_or_id))
+        found = self._assets.get(symbol_or_id)
+        return self._assets.get(self._symbol_of.get(symbol_or_id, "")) if found is None else found
 
     def book(self, symbol: str) -> Book:
         """Return the book of a symbol, an empty one at first."""
@@ -111,11 +117,16 @@ class Standing:
 
     def maintenance_margin(self) -> Decimal:
         """Return the maintenance margin of the account as it is now."""
-        account = self._state.account
-        return total_maintenance(self._holdings(), account.cash, assets=self._assets, low_price=self._low_price)
+        return self.equity_and_maintenance()[1]
+
+    def holdings(self) -> list[tuple[Position, Decimal, Decimal]]:
+        """Return each position, sorted by symbol, with its shares that no open order holds, and its price."""
+        free_shares, price_of = self.free_shares, self.price_of
+        return [(position, free_shares(symbol), price_of(symbol)) for symbol, position in sorted(self._state.account.positions.items())]
 
     def _holdings(self) -> dict[str, tuple[Decimal, Decimal]]:
-        return {symbol: (position.quantity, self.price_of(symbol)) for symbol, position in self._state.account.positions.items()}
+        price_of = self.price_of
+        return {symbol: (position.quantity, price_of(symbol)) for symbol, position in self._state.account.positions.items()}
 
     def is_paid_in_cash(self, order: VenueOrder) -> bool:
         """Whether an order to buy is within the cash of an account that owes neither money nor shares and has no other order open.
@@ -127,7 +138,7 @@ class Standing:
         if order.side != "buy" or len(self._blotter.open) or settings.intraday_power != "equity":
             return False
         cash = account.settled_cash if settings.settled_cash_only else account.cash
-        return reserved_dollars(order) <= cash and all(position.quantity > 0 for position in account.positions.values())
+        return reserved_dollars(order) <= cash and not [held for held in account.positions.values() if held.quantity < ZERO]
 
     @property
     def is_frozen(self) -> bool:
@@ -182,7 +193,14 @@ class Standing:
 
     def free_shares(self, symbol: str, excluding: Collection[VenueOrder] = ()) -> Decimal:
         """Return the shares of a position, long or short, that no open order holds."""
-        return abs(self._state.account.quantity(symbol)) - self.held_shares(symbol, excluding)
+        return abs(self._state.account.quantity(symbol)) - self._blotter.open.held_shares(symbol, excluding)
+
+
+def _worth(holdings: Mapping[str, tuple[Decimal, Decimal]]) -> Decimal:
+    worth = ZERO
+    for quantity, price in holdings.values():
+        worth += quantity * price
+    return worth
 
 
 def _opened(order: VenueOrder) -> tuple[Decimal, Decimal]:
