@@ -26,7 +26,7 @@ from alchemiser.service.settings import Settings
 from alchemiser.strategies.aside import RunAside
 from alchemiser.strategies.renewal import Roster
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # The daemon makes its adoption, which knows every room of it: at run time only one of them can import the other.
     from alchemiser.service.daemon import Daemon
 
 _log = structlog.get_logger(__name__)

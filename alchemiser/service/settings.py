@@ -194,7 +194,11 @@ class EmbeddedSettings(Section):
     takes_effect: ClassVar[TakesEffect] = at_the_next_start("the exchange is made at the start")
 
     cash: Decimal = Field(default=Decimal(100_000), gt=0, description="Dollars in the account at first.")
-    seed: int = Field(default=1, ge=0, description="Seed of the market's path: the same seed, the same market.")
+    seed: int = Field(
+        default=1,
+        ge=0,
+        description="Seed of the market's path: the same seed, the same market. A state directory keeps the one it began with.",
+    )
     speed: Speed = Field(
         default="leap",
         description="Market seconds per wall second, or `leap`: over quiet stretches, and 20 while anything is in progress.",
