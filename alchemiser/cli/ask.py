@@ -12,7 +12,7 @@ import typer
 
 from alchemiser.cli.daemon_client import ask, refusal_of
 from alchemiser.cli.glance import events_text, orders_text, pnl_text, positions_text
-from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, load
+from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, bounded, load
 from alchemiser.cli.tables import render
 from alchemiser.domain.errors import NoDaemon, UsageError
 from alchemiser.service.deferred import load as load_attribute
@@ -28,7 +28,9 @@ WATCH: Final = "alchemiser.cli.watch:watch_status"
 WatchOption = Annotated[bool, typer.Option("--watch", help="Stay, and draw it anew whenever something happens.")]
 SessionOption = Annotated[str | None, typer.Option("--session", metavar="YYYY-MM-DD", help="The orders of that session, from the journal.")]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many events at most.")]
-AfterOption = Annotated[int | None, typer.Option("--after", min=0, help="Only events with a higher sequence number, oldest first.")]
+AfterOption = Annotated[
+    int | None, typer.Option("--after", min=0, callback=bounded, help="Only events with a higher sequence number, oldest first.")
+]
 
 
 def status_command(

@@ -35,6 +35,7 @@ LOCK_FILE: Final = "exchange.lock"
 FIRST_SEED: Final = 1
 """The seed of a market for which nobody has said one."""
 
+MOST_CASH: Final = Decimal(10**12)
 _EVERY_SECOND_UP_TO: Final = 60.0
 """Up to this speed the market moves every second; faster than that, ten thousands of quotes a second would be nobody's use."""
 
@@ -280,8 +281,8 @@ def _dollars(text: str) -> Decimal:
         cash = Decimal(text)
     except InvalidOperation as error:
         raise UsageError(f"--cash {text}: expected a number of dollars like 100000") from error
-    if not cash.is_finite() or cash <= 0:
-        raise UsageError(f"--cash {text}: must be more than nothing")
+    if not cash.is_finite() or not 0 < cash <= MOST_CASH:
+        raise UsageError(f"--cash {text}: must be more than nothing and at most a trillion")
     return cash
 
 

@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, load
+from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, bounded, load
 from alchemiser.cli.session_bar import session_bar
 from alchemiser.domain.errors import DataError, UsageError, VerificationFailed
 from alchemiser.domain.events import AnyEvent
@@ -27,15 +27,19 @@ from alchemiser.service.verification import verify_journal
 
 _TYPES = frozenset(event_type.__name__ for event_type in AnyEvent.__args__)
 
-LastOption = Annotated[int | None, typer.Option("--last", metavar="N", min=1, help="Only the newest N events. Default: all.")]
+LastOption = Annotated[
+    int | None, typer.Option("--last", metavar="N", callback=bounded, min=1, help="Only the newest N events. Default: all.")
+]
 TypeOption = Annotated[list[str] | None, typer.Option("--type", metavar="EVENT", help="Only events of this type. May be repeated.")]
 RebalanceOption = Annotated[str | None, typer.Option("--rebalance", metavar="ID", help="Only events of this rebalance, as 20250303.1.")]
 ZoneOption = Annotated[
     str, typer.Option("--zone", metavar="ZONE", help="Zone of the times shown: UTC, local or a name as America/New_York.")
 ]
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to standard output.")]
-AfterOption = Annotated[int, typer.Option("--after", metavar="N", min=0, help="Only events after this sequence number.")]
-UntilOption = Annotated[int | None, typer.Option("--until", metavar="N", min=1, help="Only events up to this sequence number.")]
+AfterOption = Annotated[int, typer.Option("--after", metavar="N", callback=bounded, min=0, help="Only events after this sequence number.")]
+UntilOption = Annotated[
+    int | None, typer.Option("--until", metavar="N", callback=bounded, min=1, help="Only events up to this sequence number.")
+]
 
 
 def journal_show(

@@ -20,7 +20,12 @@ from alchemiser.service.verification import verify_journal
 
 DaysOption = Annotated[
     int | None,
-    typer.Option("--days", min=0, help="Move events older than this. Default: journal.retention_days; 0 moves all that a start can spare."),
+    typer.Option(
+        "--days",
+        min=0,
+        max=36_500,
+        help="Move events older than this. Default: journal.retention_days; 0 moves all that a start can spare.",
+    ),
 ]
 
 

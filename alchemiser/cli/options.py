@@ -3,12 +3,21 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from alchemiser.domain.errors import UsageError
 from alchemiser.service.settings_load import LoadedSettings, load_settings
+
+LAST_SEQUENCE: Final = 2**63 - 1
+"""No event has a higher number, and no store of ours could look for one."""
+
+
+def bounded(number: int | None) -> int | None:
+    """Return a number of events as the journal can look for it: what is beyond every event is beyond the last."""
+    return None if number is None else min(number, LAST_SEQUENCE)
+
 
 ConfigOption = Annotated[
     Path | None,

@@ -192,7 +192,7 @@ def _show(signals: Signals, heading: str, *, explain: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(heading, markup=False)
     for signal in signals.strategies:
-        console.print(f"\n{signal.name}: ", end="", style="bold")
+        console.print(f"\n{signal.name}: ", end="", style="bold", markup=False)
         if signal.weights is None:
             console.print(f"failed, {signal.reason}", style="red", markup=False)
             continue

@@ -126,7 +126,7 @@ class ServiceSettings(Section):
     stop_seconds: float = Field(default=10.0, gt=0, le=300, description="How long an orderly stop may take in all.")
     cancel_orders_on_stop: bool = Field(default=True, description="Whether open orders are cancelled when the daemon stops.")
     turn_limit_seconds: float = Field(
-        default=5.0, gt=0, description="Live means: the bus has turned round within this time. Feeds the watchdog too."
+        default=5.0, gt=0, le=3_600, description="Live means: the bus has turned round within this time. Feeds the watchdog too."
     )
 
     @field_validator("token")
@@ -154,12 +154,14 @@ class JournalSettings(Section):
     retention_days: int = Field(
         default=0,
         ge=0,
+        le=36_500,
         description="Events older than this are moved into `journal.archive.sqlite` after each session, where every command still finds "
         "them; 0 keeps them all in the journal. `alchemiser journal compact` does the same by hand.",
     )
     archive_days: int = Field(
         default=0,
         ge=0,
+        le=36_500,
         description="Events of the archive that are older than this are deleted for good after each session; 0 keeps them. Tax returns, "
         "`journal replay` and an upgrade that folds events anew need them.",
     )
@@ -184,7 +186,7 @@ class NotificationSettings(Section):
     )
     level: Literal["info", "warning", "error"] = Field(default="warning", description="The least severe news that is sent.")
     digest: bool = Field(default=True, description="Whether a summary is sent at the end of each session.")
-    repeat_seconds: float = Field(default=3600.0, ge=0, description="The same news is not sent again within this time.")
+    repeat_seconds: float = Field(default=3600.0, ge=0, le=31_536_000, description="The same news is not sent again within this time.")
     at_most_per_hour: int = Field(default=20, ge=1, le=1_000, description="More messages than this are held back and counted.")
 
 
@@ -193,7 +195,7 @@ class EmbeddedSettings(Section):
 
     takes_effect: ClassVar[TakesEffect] = at_the_next_start("the exchange is made at the start")
 
-    cash: Decimal = Field(default=Decimal(100_000), gt=0, description="Dollars in the account at first.")
+    cash: Decimal = Field(default=Decimal(100_000), gt=0, le=10**12, description="Dollars in the account at first.")
     seed: int = Field(
         default=1,
         ge=0,

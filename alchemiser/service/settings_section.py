@@ -96,7 +96,7 @@ class Section(BaseModel):
     takes_effect: ClassVar[TakesEffect]
 
     # The whole tree is compiled once, with the settings; each section for itself would double the time of every start.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod

@@ -69,9 +69,12 @@ class MarketSettings(Section):
     history_sessions: Annotated[int, at_the_next_start("the history is asked for by its length")] = Field(
         default=756, ge=1, le=10_000, description="Daily bars kept per symbol, unless a strategy needs more."
     )
-    quote_max_age_seconds: float = Field(default=30.0, gt=0, description="A quote older than this prices no order.")
+    quote_max_age_seconds: float = Field(default=30.0, gt=0, le=604_800, description="A quote older than this prices no order.")
     silence_seconds: float = Field(
-        default=90.0, gt=0, description="How long the market stream may bring nothing in an open session before it is connected anew."
+        default=90.0,
+        gt=0,
+        le=86_400,
+        description="How long the market stream may bring nothing in an open session before it is connected anew.",
     )
 
 
@@ -146,7 +149,7 @@ class ExecutionSettings(Section):
         description="The share of the spread that each attempt crosses: 0 joins our own side, 0.5 is the mid, 1 takes the other side.",
     )
     repeg_seconds: float = Field(
-        default=5.0, gt=0, description="How long one attempt may stand in quiet times; longer where the spread is wide."
+        default=5.0, gt=0, le=86_400, description="How long one attempt may stand in quiet times; longer where the spread is wide."
     )
     opening_minutes: float = Field(default=15.0, ge=0, le=390, description="So long after the open an attempt may stand twice as long.")
     closing_minutes: float = Field(default=5.0, ge=0, le=390, description="So long before the close an attempt may stand half as long.")
@@ -195,6 +198,7 @@ class ExecutionSettings(Section):
     order_deadline_seconds: float = Field(
         default=180.0,
         gt=0,
+        le=86_400,
         description="How long one intent is worked before the rest of it is parked; buys that wait for sells have twice as long, slices "
         "their window on top.",
     )
@@ -204,11 +208,15 @@ class ExecutionSettings(Section):
     reconcile_seconds: Annotated[float, AT_ONCE] = Field(
         default=1800.0,
         ge=10,
+        le=86_400,
         description="How often orders, positions and cash are compared with the broker's in an open session.",
     )
     reconcile_attempts: Annotated[int, AT_ONCE] = Field(
         default=4, ge=1, le=20, description="How often the broker is asked about a difference before its symbol is parked."
     )
     order_silence_seconds: Annotated[float, AT_ONCE] = Field(
-        default=15.0, gt=0, description="How long the order stream may say nothing of an order before it is connected anew and a gap opens."
+        default=15.0,
+        gt=0,
+        le=86_400,
+        description="How long the order stream may say nothing of an order before it is connected anew and a gap opens.",
     )

@@ -182,6 +182,7 @@ async def test_nobody_else_can_reach_it() -> None:
         ["--cash", "much"],
         ["--cash", "-1"],
         ["--cash", "inf"],
+        ["--cash", "1e400"],
         ["--key-id", "K"],
         ["--port", "70000"],
         ["--set", "colour=blue"],

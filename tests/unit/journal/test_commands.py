@@ -15,6 +15,9 @@ from alchemiser.journal.journal import Journal
 from alchemiser.service.offline import JOURNAL_FILE
 from tests.unit.journal.scenes import a_day, booked, envelopes_of, open_journal
 
+BEYOND = "9" * 25
+"""No store could look for that number."""
+
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -154,3 +157,20 @@ def test_replay_names_what_does_not_add_up(tmp_path: Path, capsys: pytest.Captur
 
     assert 6 == run(["journal", "replay", "--state", str(tmp_path)])
     assert "e9 is booked, but its fill is not in the journal" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("show", "--last", BEYOND), ("export", "--until", BEYOND), ("export", "--after", BEYOND), ("replay", "--until", BEYOND)],
+    ids=" ".join,
+)
+def test_a_number_beyond_every_event_is_beyond_the_last(state: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]) -> None:
+    """However large it is; after it comes nothing."""
+    assert run(["journal", *command, "--state", str(state)]) == 0
+    assert bool(capsys.readouterr().out) == ("--after" not in command)
+
+
+def test_events_are_not_older_than_a_century(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A number of days that no calendar has is wrong usage, not a crash."""
+    assert run(["journal", "compact", "--days", "99999999", "--state", str(state)]) == 2
+    assert "--days" in capsys.readouterr().err

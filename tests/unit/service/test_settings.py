@@ -1,10 +1,13 @@
 """The tree of the settings: types, defaults, shares."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from alchemiser.service.settings import Settings
 
@@ -160,3 +163,33 @@ def test_a_guard_that_cannot_be_is_refused(guards: object, words: str) -> None:
     with pytest.raises(ValidationError) as refused:
         Settings(risk={"guards": guards})  # type: ignore[arg-type]
     assert words in " ".join([".".join(map(str, error["loc"])) + ": " + error["msg"] for error in refused.value.errors()])
+
+
+def numbers_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yield every setting that is one number, by its dotted key."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from numbers_of(field.annotation, f"{prefix}{name}.")
+        elif field.annotation in (int, float, Decimal):
+            yield f"{prefix}{name}", field
+
+
+@pytest.mark.parametrize("key", [key for key, field in numbers_of(Settings) if field.annotation is not int])
+def test_no_number_is_infinite(key: str) -> None:
+    """A wait of an infinite time, or a limit of infinite dollars, would only fail when it is reckoned with: in the middle of a session."""
+    *sections, name = key.split(".")
+    table: Any = {name: float("inf")}
+    for section in reversed(sections):
+        table = {section: table}
+
+    assert any("finite number" in problem or "less than or equal to" in problem for problem in problems_of(**table))
+
+
+def test_every_length_of_time_fits_into_one() -> None:
+    """Whatever is asked for, the moment at which it ends has a date."""
+    lengths = {key: field for key, field in numbers_of(Settings) if key.endswith(("_seconds", "_days", "_minutes"))}
+    assert len(lengths) >= 12
+    for key, field in lengths.items():
+        most = next(float(bound.le) for bound in field.metadata if hasattr(bound, "le"))
+        unit = {"seconds": 1, "minutes": 60, "days": 86_400}[key.rpartition("_")[2]]
+        assert datetime(2027, 12, 31, tzinfo=UTC) + timedelta(seconds=most * unit) < datetime(9999, 1, 1, tzinfo=UTC), key
