@@ -31,6 +31,7 @@ from alchemiser.domain.events import (
     CancelRequested,
     Event,
     ExecutionReported,
+    FillBroken,
     GapClosed,
     OrderClosed,
     OrderFilled,
@@ -117,6 +118,7 @@ class ExecutionHandler:
     listens_to = (
         RebalancePlanned,
         OrderFilled,
+        FillBroken,
         OrderClosed,
         TimerElapsed,
         GapClosed,
@@ -159,8 +161,8 @@ class ExecutionHandler:
         match envelope.event:
             case RebalancePlanned() as plan:
                 await self._begin(plan, now)
-            case OrderFilled(fill=fill) if self._run is not None:
-                if not self._run.on_fill(fill, now):
+            case (OrderFilled() | FillBroken()) as told if self._run is not None:
+                if not _counts(self._run, told, now):
                     return
             case OrderClosed(client_order_id=key) if self._run is not None:
                 order = self._parts.orders.get(key)
@@ -533,6 +535,15 @@ class ExecutionHandler:
 
     async def _ring(self) -> None:
         await self._parts.publish(TimerElapsed(at=self._parts.clock.now(), kind="execution", key=""))
+
+
+def _counts(run: RebalanceRun, told: OrderFilled | FillBroken, now: datetime) -> bool:
+    """Have a run count an execution, or hear of a correction; return whether it is worth looking what follows."""
+    if isinstance(told, OrderFilled):
+        return run.on_fill(told.fill, now)
+    if told.replaced_by is not None:
+        run.on_correction(told.fill, told.replaced_by)
+    return False  # What is taken back for good is for the next plan to buy; what is corrected comes next.
 
 
 def _sells_for_a_kill(order: Order) -> bool:

@@ -99,6 +99,11 @@ class RebalanceRun(RunState):
         """Lower the cash to what the broker has, when that is less than our own count; never raise it."""
         self.cash = min(self.cash, account.cash, max(account.buying_power, ZERO) + self.reserved_cash())
 
+    def on_correction(self, fill: Fill, replaced_by: str) -> None:
+        """Take note that another execution stands in the place of this one, and is to be heard of next: the two count once."""
+        if self._work_of(fill.client_order_id) is not None:
+            self.corrected[replaced_by] = fill
+
     def on_fill(self, fill: Fill, now: datetime) -> bool:
         """Count a fill of one of this run's orders; others are not its business. Return whether it is worth looking what follows.
 
@@ -109,6 +114,8 @@ class RebalanceRun(RunState):
         if work is None:
             return True
         value = fill.quantity * fill.price
+        if self.corrected:
+            self._count_out(work, self.corrected.pop(fill.execution_id, None))
         work.filled_quantity += fill.quantity
         work.filled_value += value
         self.cash -= fill.side.sign * value
@@ -214,6 +221,17 @@ class RebalanceRun(RunState):
         return tuple(work.outcome() for work in self.works.values())
 
     # --- what follows from what happened ---
+
+    def _count_out(self, work: Work, fill: Fill | None) -> None:
+        if fill is None:
+            return
+        value = fill.quantity * fill.price
+        work.filled_quantity -= fill.quantity
+        work.filled_value -= value
+        self.cash += fill.side.sign * value
+        live = work.live.get(fill.client_order_id)
+        if live is not None:
+            live.filled -= fill.quantity
 
     def _count_refusal(self, work: Work, order: Order, now: datetime) -> None:
         """Draw the consequence of an order that did not arrive, or that the venue refused."""

@@ -12,7 +12,7 @@ from alchemiser.domain.events import RebalancePlanned
 from alchemiser.domain.ids import client_order_id
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import ZERO
-from alchemiser.domain.orders import NewOrder, Order, Side
+from alchemiser.domain.orders import Fill, NewOrder, Order, Side
 from alchemiser.execution.bounds import dearest_price
 from alchemiser.execution.decisions import Send, Situation, Standing, Tactic
 from alchemiser.execution.ladder import LadderRules
@@ -38,7 +38,8 @@ class RunState:
 
     ``works`` are its intents by their ids, in the order of the plan, ``under_way`` those of them that have not ended. ``orders_before`` is
     how many orders the session has had already; ``why_parked`` says why nothing of a symbol is sent; ``order_of`` gives what is known of
-    an order, ``None`` for nothing. An order stands at least for ``repeg_time`` before it follows the market.
+    an order, ``None`` for nothing. An order stands at least for ``repeg_time`` before it follows the market. ``corrected`` are executions
+    by the id of the one that stands in the place of each and has not been counted yet.
     """
 
     plan: RebalancePlanned
@@ -58,6 +59,7 @@ class RunState:
     buys: tuple[Work, ...] = field(init=False)
     repeg_time: timedelta = field(init=False)
     orders_left: int = field(init=False)
+    corrected: dict[str, Fill] = field(default_factory=dict)
     stop_reason: str | None = None
     close_reason: str | None = None
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alchemiser.domain.market import Quote
-from alchemiser.domain.orders import Order, OrderState, OrderType, Side
+from alchemiser.domain.orders import Fill, Order, OrderState, OrderType, Side
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.tactics import TacticRules
 from alchemiser.execution.work import Ask, Cancel, Stage, Submit
@@ -299,6 +299,38 @@ def test_a_restart_takes_over_fills_attempts_and_the_live_order() -> None:
     submitted = again.live[again.only]
     assert (submitted.symbol, submitted.quantity) == ("OLD", Decimal(12))
     assert submitted.client_order_id.endswith("-OLD-2")
+
+
+def test_a_corrected_execution_counts_once() -> None:
+    """Its shares are not filled twice, and its cash is spent once: the other buys are not told that there is none left."""
+    desk = Desk(intent("NEW", Side.BUY, "10"), cash="2000")
+    desk.step()
+    key = desk.only
+    desk.fill(key, "4", price="100")
+    was = Fill(
+        execution_id="1",
+        client_order_id=key,
+        venue_order_id="v",
+        symbol="NEW",
+        side=Side.BUY,
+        quantity=Decimal(4),
+        price=Decimal(100),
+        at=desk.now,
+    )
+    stranger = msgspec.structs.replace(was, execution_id="0", client_order_id="somebody-else")
+
+    desk.run.on_correction(stranger, "0b")
+    desk.run.on_correction(was, "1b")
+    assert (desk.run.cash, desk.run.works["NEW"].filled_quantity) == (Decimal(1_600), Decimal(4)), "until the other is heard of"
+    desk.run.on_fill(msgspec.structs.replace(was, execution_id="1b", price=Decimal(90)), desk.now)
+
+    (outcome,) = desk.run.outcomes()
+    assert (desk.run.cash, outcome.filled_quantity, outcome.average_price) == (Decimal(1_640), Decimal(4), Decimal(90))
+    assert desk.run.works["NEW"].live[key].leaves == Decimal(6)
+    desk.end(key, OrderState.CANCELLED)
+    desk.run.on_correction(msgspec.structs.replace(was, execution_id="1b"), "1c")
+    desk.run.on_fill(msgspec.structs.replace(was, execution_id="1c"), desk.now)
+    assert desk.run.works["NEW"].filled_quantity == Decimal(4)
 
 
 @given(st.data())
