@@ -427,11 +427,13 @@ def _every_order_ends(record: Record) -> Iterator[str]:
 def _every_rebalance_ends_in_time(record: Record) -> Iterator[str]:
     ends = {row.event["rebalance_id"]: row for row in record.journal if row.kind in ("RebalanceCompleted", "RebalanceParked")}
     begins = {row.event["rebalance_id"]: row for row in record.of("DecisionDue")}
+    slack = timedelta(seconds=record.clock_error_seconds)
     for key, begin in begins.items():
         close = next(one.closes_at for one in record.sessions if one.opens_at <= begin.at <= one.closes_at)
         end = ends.get(key)
         # Only a daemon that is there can end something: an end is owed while one lives, and by the next one when it starts.
-        present = [life for life in record.lives if life.ended >= begin.at and not life.is_last]
+        # By a clock that is fast a daemon may seem to have begun something after its own death.
+        present = [life for life in record.lives if life.ended >= begin.at - slack and not life.is_last]
         away = any(life.was_killed or life.error or life.ended < close for life in present[:-1] or present)
         if end is None:
             if any(life.began < close for life in present[-1:]) and not away:
