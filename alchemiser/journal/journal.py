@@ -11,14 +11,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.errors import DataError, InvariantBroken
+from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.events import Event
 from alchemiser.journal.committers import Committer, InlineCommitter, OnCommit
 from alchemiser.journal.format import Draft, Snapshot
 from alchemiser.journal.lock import WriterLock
 from alchemiser.journal.migrate import Migration
 from alchemiser.journal.reader import JournalReader, StoredSnapshot, Verification
-from alchemiser.journal.store import Store
+from alchemiser.journal.store import Store, why_not_opened
 from alchemiser.journal.tail import Tail
 from alchemiser.journal.threaded import ThreadedCommitter
 from alchemiser.journal.writer import CommitStatistics
@@ -67,14 +67,14 @@ class Journal:
         ``linger_seconds`` is how long a commit that nobody waits for waits for company; ``backlog`` how many events may be not yet durable
         before publishers are held back; ``on_commit`` is told the seconds and the number of events of every commit.
 
-        Raises ``SafetyRefused`` when another process writes it, ``DataError`` when it cannot be opened, and ``VerificationFailed`` when
-        its end is damaged.
+        Raises ``SafetyRefused`` when another process writes it, ``DataError`` when it cannot be opened, ``JournalFailed`` when there is no
+        room for it, and ``VerificationFailed`` when its end is damaged.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = WriterLock.take(path)
         except OSError as error:
-            raise DataError(f"journal {path} cannot be opened for writing: {error}; nothing was started") from error
+            raise why_not_opened(path, error) from error
         with ExitStack() as unopened:
             unopened.callback(lock.release)
             store = Store.open(path, new_epoch=new_epoch, is_synchronous=threaded)

@@ -4,6 +4,7 @@
 process, and nobody pulls the plug of a simulation. Checkpoints are made when told, not inside a commit, where they would cost latency.
 """
 
+import errno
 import os
 import sqlite3
 import time
@@ -12,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from alchemiser.domain.errors import DataError, VerificationFailed
+from alchemiser.domain.errors import AlchemiserError, DataError, JournalFailed, VerificationFailed
 from alchemiser.journal.format import COLUMNS, FORMAT_VERSION, SCHEMA, Row, Snapshot, first_checksum, snapshot_checksum
 from alchemiser.journal.log import LONG_BYTES, Log
 from alchemiser.journal.migrate import Migration, bring_forward
@@ -23,6 +24,8 @@ BUSY_SECONDS = 5.0
 
 KEPT_SNAPSHOTS = 2
 """Snapshots kept per name: the newest, and the one before in case the newest is damaged."""
+
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _HEAD: Final = "INSERT OR REPLACE INTO meta VALUES ('head_sequence', ?), ('head_checksum', ?)"
 
@@ -51,7 +54,8 @@ class Store:
         """Open or create the file.
 
         A journal of an older format is brought forward first; ``migration`` then says so. Raises ``DataError`` when it cannot be opened
-        or is of a newer version, and ``VerificationFailed`` when its end is not what was last written.
+        or is of a newer version, ``JournalFailed`` when there is no room for it, and ``VerificationFailed`` when its end is not what was
+        last written.
         """
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -78,7 +82,7 @@ class Store:
                 store.checkpoint()
                 _sync_directory(path.parent)
         except (sqlite3.Error, OSError) as error:
-            raise DataError(f"journal {path} cannot be opened for writing: {error}; nothing was started") from error
+            raise why_not_opened(path, error) from error
         store._check()
         return store
 
@@ -198,3 +202,10 @@ def _sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def why_not_opened(path: Path, error: Exception) -> AlchemiserError:
+    """Return what it means that a journal cannot be opened for writing: a full disk passes, anything else is for a person to mend."""
+    is_full = getattr(error, "errno", None) in _NO_ROOM or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    kind = JournalFailed if is_full else DataError
+    return kind(f"journal {path} cannot be opened for writing: {error}; nothing was started")

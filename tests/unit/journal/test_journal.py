@@ -1,5 +1,6 @@
 """What the journal keeps, in both ways of committing, and who may open it."""
 
+import errno
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -7,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.errors import DataError, InvariantBroken, SafetyRefused, VerificationFailed
+from alchemiser.domain.errors import DataError, InvariantBroken, JournalFailed, SafetyRefused, VerificationFailed
 from alchemiser.domain.events import StreamConnected, StreamLost
 from alchemiser.journal.committers import INLINE_BATCH
 from alchemiser.journal.format import decode_row
 from alchemiser.journal.journal import Journal
 from alchemiser.journal.reader import PAGE, JournalReader, StoredSnapshot
+from alchemiser.journal.store import why_not_opened
 from tests.unit.journal.scenes import START, a_day, envelopes_of, filled, lost, open_journal, snapshot
 
 
@@ -223,6 +225,20 @@ def test_a_place_that_cannot_be_written_is_refused_clearly(tmp_path: Path) -> No
         JournalReader.open(tmp_path / "nothing")
     with pytest.raises(DataError, match="cannot be read"):
         JournalReader.open(tmp_path / "text")
+
+
+def test_a_place_without_room_is_no_mistake_of_the_settings(tmp_path: Path) -> None:
+    """A supervisor tries again after the one, and a person has to come for the other."""
+    with closing(sqlite3.connect(tmp_path / "small", isolation_level=None)) as connection:
+        connection.executescript("CREATE TABLE first (a); PRAGMA max_page_count = 2")
+        with pytest.raises(sqlite3.OperationalError) as full:
+            connection.execute("CREATE TABLE second (a)")
+
+    for error in (full.value, OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EDQUOT, "Quota exceeded")):
+        refused = why_not_opened(tmp_path / "journal", error)
+        assert (type(refused), refused.exit_code) == (JournalFailed, 1)
+        assert str(refused).endswith("nothing was started")
+    assert isinstance(why_not_opened(tmp_path / "journal", PermissionError(errno.EACCES, "Permission denied")), DataError)
 
 
 def test_a_journal_of_another_format_is_not_touched(path: Path) -> None:
