@@ -263,6 +263,21 @@ class Floor:
         await self.bus.publish(plan_of(*intents))
 
 
+def activity(order: NewOrder, execution: str, quantity: str, total: str, at: datetime) -> BrokerActivity:
+    """Return an execution as the venue lists it."""
+    return BrokerActivity(
+        activity_id=f"x::{execution}",
+        execution_id=execution,
+        venue_order_id=f"v-{order.client_order_id}",
+        symbol=order.symbol,
+        side=order.side.value,
+        quantity=Decimal(quantity),
+        price=Decimal(100),
+        cumulative_quantity=Decimal(total),
+        at=at,
+    )
+
+
 def plan_of(*intents: Intent) -> RebalancePlanned:
     """Return a plan of these intents."""
     return RebalancePlanned(

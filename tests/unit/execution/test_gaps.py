@@ -41,7 +41,7 @@ from alchemiser.execution.parking import ParkedSymbols
 from alchemiser.execution.reconciler import ATTEMPT_PAUSES_SECONDS, OVERLAP, Reconciler, ReconcilerParts
 from alchemiser.service.clock import VirtualClock
 from tests.solipsism import virtual
-from tests.unit.execution.desk import SESSION, START, ScriptedVenue, buy, order_of, report_of
+from tests.unit.execution.desk import SESSION, START, ScriptedVenue, activity, buy, order_of, report_of
 
 SPY, QQQ = order_of(buy("SPY")), order_of(buy("QQQ"))
 
@@ -189,21 +189,6 @@ def fill_report(order: NewOrder, execution: str, quantity: str, total: str) -> E
     """Return what the stream says of an execution."""
     event, status = ("fill", "filled") if Decimal(total) >= order.quantity else ("partial_fill", "partially_filled")
     return report_of(order, event, status, last=quantity, cumulative=total, execution=execution)
-
-
-def activity(order: NewOrder, execution: str, quantity: str, total: str, at: datetime) -> BrokerActivity:
-    """Return an execution as the venue lists it."""
-    return BrokerActivity(
-        activity_id=f"x::{execution}",
-        execution_id=execution,
-        venue_order_id=f"v-{order.client_order_id}",
-        symbol=order.symbol,
-        side=order.side.value,
-        quantity=Decimal(quantity),
-        price=Decimal(100),
-        cumulative_quantity=Decimal(total),
-        at=at,
-    )
 
 
 def executions(floor: Floor) -> list[str]:

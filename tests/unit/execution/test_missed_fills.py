@@ -15,6 +15,7 @@ from alchemiser.domain.orders import NewOrder, OrderState
 from alchemiser.execution.missed_fills import missed_fills
 from alchemiser.execution.order_states import OrderStates
 from tests.unit.execution.desk import START, buy, order_of, report_of
+from tests.unit.execution.desk import activity as listed
 
 ORDER = order_of(buy())
 
@@ -49,18 +50,8 @@ def working(*orders: NewOrder) -> Book:
 
 
 def activity(execution: str, quantity: str, total: str, order: NewOrder = ORDER) -> BrokerActivity:
-    """Return one execution as the venue lists it."""
-    return BrokerActivity(
-        activity_id=f"2025::{execution}",
-        execution_id=execution,
-        venue_order_id=f"v-{order.client_order_id}",
-        symbol=order.symbol,
-        side=order.side.value,
-        quantity=Decimal(quantity),
-        price=Decimal(100),
-        cumulative_quantity=Decimal(total),
-        at=START + timedelta(seconds=float(total)),
-    )
+    """Return one execution as the venue lists it, at a time of its own."""
+    return listed(order, execution, quantity, total, START + timedelta(seconds=float(total)))
 
 
 def missed(book: Book, *activities: BrokerActivity) -> list[str | None]:
