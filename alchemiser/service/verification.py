@@ -80,8 +80,8 @@ def verify_journal(reader: JournalReader) -> JournalVerification:
             if envelope.sequence in stored:
                 hashes[envelope.sequence] = state.hash()
     except InvariantBroken as error:
-        problem = f"the daemon could not start with it: {error}"
-        return JournalVerification(chain=chain, tail=tail, dropped=tuple(dropped), problems=(*audit.problems, problem))
+        problems = (*audit.problems, _no_start(error))
+        return JournalVerification(chain=chain, tail=tail, dropped=tuple(dropped), problems=problems)
     checks = tuple(_checked(one, hashes.get(sequence)) for sequence, one in sorted(stored.items()))
     return JournalVerification(
         chain=chain, tail=tail, dropped=tuple(dropped), snapshots=checks, problems=tuple(audit.problems), state_hash=state.hash()
@@ -104,12 +104,19 @@ def _without_archive(
         problem = f"the snapshot after event {first.sequence} cannot be used: {error}"
         return JournalVerification(chain=chain, tail=tail, begins_after=begins_after, problems=(problem,))
     hashes = {first.sequence: state.hash()}
-    for envelope in reader.read(first.sequence):
-        state.replay((envelope,))
-        if envelope.sequence in stored:
-            hashes[envelope.sequence] = state.hash()
+    try:
+        for envelope in reader.read(first.sequence):
+            state.replay((envelope,))
+            if envelope.sequence in stored:
+                hashes[envelope.sequence] = state.hash()
+    except InvariantBroken as error:
+        return JournalVerification(chain=chain, tail=tail, begins_after=begins_after, problems=(_no_start(error),))
     checks = tuple(_checked(one, hashes.get(sequence)) for sequence, one in sorted(stored.items()))
     return JournalVerification(chain=chain, tail=tail, begins_after=begins_after, snapshots=checks, state_hash=state.hash())
+
+
+def _no_start(error: InvariantBroken) -> str:
+    return f"the daemon could not start with it: {error}"
 
 
 def _checked(stored: StoredSnapshot, replayed: str | None) -> SnapshotCheck:

@@ -12,6 +12,8 @@ from alchemiser import __version__
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import JournalFailed, VerificationFailed
 from alchemiser.domain.events import Event, FillBooked, RebalanceCompleted, RebalancePlanned, StreamConnected
+from alchemiser.journal.archive import archive_of
+from alchemiser.journal.compaction import compact
 from alchemiser.journal.format import Snapshot
 from alchemiser.journal.journal import Journal
 from alchemiser.journal.reader import JournalReader
@@ -226,6 +228,19 @@ def test_events_that_do_not_add_up_are_a_fault(tmp_path: Path) -> None:
         strange = FillBooked(at=booking.event.at, execution_id="e7", symbol="SPY", entries=booking.event.entries)
         journal.append(Envelope(LAST + 2, strange, 0.0))
     assert "e7 is booked, but its fill is not" in str(verified(path))
+    assert "the daemon could not start with it" in str(verified(path))
+
+
+def test_events_that_do_not_add_up_are_a_fault_also_without_the_archive(path: Path) -> None:
+    """What is left is replayed from the oldest snapshot on, and what a start would trip over is told."""
+    assert compact(path, before=None).moved
+    archive_of(path).unlink()
+    assert verified(path) is None
+    booking = next(envelope.event for envelope in LIFE.envelopes if isinstance(envelope.event, FillBooked))
+    with open_journal(path) as journal:
+        strange = FillBooked(at=booking.at, execution_id="e7", symbol="SPY", entries=booking.entries)
+        journal.append(Envelope(LAST + 1, strange, 0.0))
+
     assert "the daemon could not start with it" in str(verified(path))
 
 
