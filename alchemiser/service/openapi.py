@@ -58,12 +58,16 @@ def document() -> dict[str, Any]:
                 },
                 "Reason": {
                     "type": "object",
-                    "required": ["code", "text", "since", "remedy"],
+                    "required": ["code", "text", "since", "remedy", "severity"],
                     "properties": {
                         "code": {"type": "string"},
                         "text": {"type": "string"},
                         "since": {"type": ["string", "null"], "format": "date-time"},
                         "remedy": {"type": "string"},
+                        "severity": {
+                            "enum": ["stops", "alarm"],
+                            "description": "An alarm keeps the daemon from nothing: somebody should know it.",
+                        },
                     },
                 },
             },
@@ -142,7 +146,7 @@ def _control(name: str) -> dict[str, Any]:
         "requestBody": {"required": False, "content": _json({"type": "object", "properties": properties, "additionalProperties": False})},
         "responses": {
             "200": {"description": "Done, or begun.", "content": _json(accepted)},
-            "400": _error("The body is not what the action takes."),
+            "400": _error("The body is not what the action takes, or names what there is not."),
             "401": _error("The token is missing or wrong."),
             "403": _error("Control is off, because the daemon has no token."),
             "409": _error("It cannot be done now; the message says why, and nothing was done."),

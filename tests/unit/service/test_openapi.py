@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from alchemiser.service.door_limits import Rate
+from alchemiser.service.health import HealthReport, Reason
 from alchemiser.service.http import ACTIONS, open_door
 from alchemiser.service.openapi import document
 from alchemiser.service.settings import Settings
@@ -25,6 +26,15 @@ def test_everything_that_can_be_asked_is_described() -> None:
     assert {path.rpartition("/")[2] for path, item in paths.items() if "post" in item} == set(ACTIONS)
     assert {path.rpartition("/")[2] for path in paths if path.startswith("/api/v1/")} == {*ACTIONS, *RESOURCES, "plan"}
     assert all(operation["summary"] for item in paths.values() for operation in item.values())
+
+
+def test_a_reason_is_described_whole() -> None:
+    """Whatever health says of one has a place in the document."""
+    (told,) = HealthReport(live=True, ready=False, reasons=(Reason(code="starting", text="it starts"),)).document()["reasons"]
+    described = document()["components"]["schemas"]["Reason"]
+
+    assert set(told) == set(described["properties"]) == set(described["required"])
+    assert told["severity"] in described["properties"]["severity"]["enum"]
 
 
 @pytest.mark.slow
