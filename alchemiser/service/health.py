@@ -51,8 +51,3 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
                 for reason in self.reasons
             ],
         }
-
-    def summary(self) -> str:
-        """Return the report in one line."""
-        words = f"{'live' if self.live else 'not live'}, {'ready' if self.ready else 'not ready'}"
-        return "; ".join([words, *(f"{reason.code}: {reason.text}" for reason in self.reasons)])
