@@ -5,16 +5,16 @@ When no daemon answers and the state directory has a journal, the journal answer
 
 import json
 import sys
-from datetime import date
 from typing import Annotated, Any, Final
 
 import typer
 
 from alchemiser.cli.daemon_client import ask, refusal_of
+from alchemiser.cli.day_options import day_named
 from alchemiser.cli.glance import events_text, orders_text, pnl_text, positions_text
 from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, bounded, load
 from alchemiser.cli.tables import render
-from alchemiser.domain.errors import NoDaemon, UsageError
+from alchemiser.domain.errors import NoDaemon
 from alchemiser.service.deferred import load as load_attribute
 from alchemiser.service.settings import Settings
 from alchemiser.service.view import EVENTS_BY_DEFAULT, Resource, StateView, document, to_json
@@ -124,10 +124,7 @@ def _from_journal(resource: Resource, settings: Settings, nobody: NoDaemon, afte
 
 
 def _show_session(text: str, settings: Settings, *, as_json: bool) -> None:
-    try:
-        session = date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"--session {text}: expected a date like 2025-03-03 ({error})") from error
+    session = day_named("--session", text)
     found = json.loads(to_json({"session": session, "orders": load_attribute(SESSION_ORDERS)(settings.service.state, session)}))
     if as_json:
         sys.stdout.buffer.write(to_json(found) + b"\n")

@@ -21,9 +21,10 @@ from alchemiser.backtest.record import Recorder
 from alchemiser.backtest.result import BacktestResult, Charges, FillAt, Opens, Terms
 from alchemiser.backtest.vector import run_vector
 from alchemiser.cli.backtest_text import show
+from alchemiser.cli.day_options import read_day
 from alchemiser.cli.minute_files import MinuteBars, read_along
 from alchemiser.cli.options import ConfigOption, JsonOption, StrategyOption
-from alchemiser.cli.price_files import files_named, levels_of, read_benchmark, read_day, read_history, read_opens, wanted_strategies
+from alchemiser.cli.price_files import files_named, levels_of, read_benchmark, read_history, read_opens, wanted_strategies
 from alchemiser.cli.session_bar import session_bar
 from alchemiser.domain.errors import DataError, UsageError
 from alchemiser.exchange.bars import AdjustedCloses, BarFolder

@@ -3,16 +3,15 @@
 import json
 import sys
 from collections.abc import Mapping
-from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
 
 from alchemiser.cli.ask import answer
+from alchemiser.cli.day_options import day_named
 from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, load
 from alchemiser.cli.tables import table
-from alchemiser.domain.errors import UsageError
 from alchemiser.service.day_view import compared_session
 from alchemiser.service.offline import JOURNAL_FILE
 from alchemiser.service.settings import Settings
@@ -71,10 +70,7 @@ def compare_day_text(day: Document | None) -> str:
 
 
 def _of_session(text: str, settings: Settings) -> Document:
-    try:
-        session = date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"--session {text}: expected a date like 2025-03-03 ({error})") from error
+    session = day_named("--session", text)
     found: Document = json.loads(to_json(compared_session(settings.service.state / JOURNAL_FILE, session)))
     return found
 

@@ -18,8 +18,8 @@ from alchemiser.alpaca.backoff import Backoff
 from alchemiser.alpaca.credentials import Credentials
 from alchemiser.alpaca.history import HistoryReader
 from alchemiser.alpaca.rest import RestClient, RestLimits
+from alchemiser.cli.day_options import read_day
 from alchemiser.cli.options import ConfigOption, JsonOption, StrategyOption, load, read_strategies
-from alchemiser.cli.price_files import read_day
 from alchemiser.domain.errors import ConfigError, UsageError
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.store.series import ADJUSTMENTS, checked_name

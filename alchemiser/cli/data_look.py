@@ -9,8 +9,8 @@ import msgspec
 import typer
 
 from alchemiser.cli.data import StoreOption, store_of
+from alchemiser.cli.day_options import read_day
 from alchemiser.cli.options import ConfigOption, JsonOption, load
-from alchemiser.cli.price_files import read_day
 from alchemiser.cli.tables import table
 from alchemiser.domain.errors import DataError
 from alchemiser.market.calendar import TradingCalendar

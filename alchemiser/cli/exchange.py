@@ -14,6 +14,7 @@ import msgspec
 import typer
 import uvloop
 
+from alchemiser.cli.day_options import read_day
 from alchemiser.cli.exchange_progress import shown_progress
 from alchemiser.cli.exchange_switches import parse_switches, read_switches
 from alchemiser.domain.errors import DataError, UsageError
@@ -117,7 +118,7 @@ def exchange_command(
     options = ExchangeOptions(
         bars=bars,
         recordings=recordings,
-        day=_date(day),
+        day=read_day("--day", day),
         days=days,
         port=port,
         cash=_dollars(cash),
@@ -267,13 +268,6 @@ def read_faults(path: Path | None, listed: Sequence[str]) -> list[AnyFault]:
     except ValueError as error:
         raise DataError(f"{path}: not a list of faults ({error}); nothing was started") from error
     return faults
-
-
-def _date(text: str | None) -> date | None:
-    try:
-        return None if text is None else date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"--day {text}: expected a date like 2025-03-03 ({error})") from error
 
 
 def _dollars(text: str) -> Decimal:

@@ -13,8 +13,9 @@ import msgspec
 import typer
 
 from alchemiser.cli.daemon_client import PLAN_DEADLINE_SECONDS, ask, refusal_of
+from alchemiser.cli.day_options import read_day
 from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, StrategyOption, load, read_strategies
-from alchemiser.cli.price_files import read_day, read_history
+from alchemiser.cli.price_files import read_history
 from alchemiser.cli.tables import table
 from alchemiser.domain.errors import NoDaemon, UsageError
 from alchemiser.service.preview_sources import preview_at_venue, preview_on_bars

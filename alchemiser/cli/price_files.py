@@ -119,13 +119,3 @@ def levels_of(closes: AdjustedCloses, sessions: Sequence[date]) -> list[float]:
         )
     levels: list[float] = closes.closes[places].tolist()
     return levels
-
-
-def read_day(option: str, text: str | None) -> date | None:
-    """Return the date an option gives. Raises ``UsageError`` when it is not one."""
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{option} {text}: expected a date like 2025-03-03 ({error})") from error

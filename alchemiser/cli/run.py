@@ -1,13 +1,13 @@
 """``alchemiser run``: the daemon. Reads the settings, asks whether all agree, and hands over."""
 
 import asyncio
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import uvloop
 
+from alchemiser.cli.day_options import read_day
 from alchemiser.cli.options import ConfigOption, StateOption, StrategyOption, load, read_strategies
 from alchemiser.domain.errors import ConfigError, UsageError
 from alchemiser.service.clock import WallClock
@@ -51,7 +51,7 @@ def run_command(
     loaded = load(config, state=state, overrides=overrides)
     settings = loaded.settings
     _check_whole_key(loaded)
-    options = RunOptions(live_agreed=live, start=_date(start), days=days)
+    options = RunOptions(live_agreed=live, start=read_day("--start", start), days=days)
     _check_agreement(settings, options, {"--bars": bars, "--start": start, "--days": days, "--speed": speed})
 
     masker = SecretMasker(secrets_of(settings))
@@ -95,12 +95,3 @@ def _check_agreement(settings: Settings, options: RunOptions, embedded_options: 
             f"{mode} trading needs credentials: set APCA_API_KEY_ID and APCA_API_SECRET_KEY, or give secret files of those names; "
             "nothing was started"
         )
-
-
-def _date(text: str | None) -> date | None:
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"--start {text}: expected a date like 2025-03-03 ({error})") from error

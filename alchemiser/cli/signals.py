@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
+from alchemiser.cli.day_options import read_day
 from alchemiser.cli.options import ConfigOption, JsonOption, StateOption, StrategyOption, load
-from alchemiser.cli.price_files import read_day, read_panel, wanted_strategies
+from alchemiser.cli.price_files import read_panel, wanted_strategies
 from alchemiser.domain.errors import DataError, UsageError
 from alchemiser.domain.events import DaemonStarted, DecisionDue, SettingsReloaded, StrategyFailed, TargetProposed
 from alchemiser.journal.reader import JournalReader

@@ -7,8 +7,9 @@ from typing import Annotated
 import msgspec
 import typer
 
+from alchemiser.cli.day_options import read_day
 from alchemiser.cli.options import JsonOption
-from alchemiser.cli.price_files import read_day, read_panel
+from alchemiser.cli.price_files import read_panel
 from alchemiser.domain.errors import DataError, StrategyError
 from alchemiser.strategies.outcome import NotComputable
 from alchemiser.strategies.sources import StrategySource, load_strategy

@@ -24,8 +24,9 @@ from alchemiser.backtest.sweep.run import Sweep, Told, WalkForward
 from alchemiser.backtest.sweep.search import Grid, Optuna, Search
 from alchemiser.backtest.sweep.space import dimension_of
 from alchemiser.backtest.sweep.workers import HereAndNow, Workers, processes
+from alchemiser.cli.day_options import read_day
 from alchemiser.cli.options import ConfigOption, JsonOption, StrategyOption
-from alchemiser.cli.price_files import files_named, read_day, read_history, wanted_strategies
+from alchemiser.cli.price_files import files_named, read_history, wanted_strategies
 from alchemiser.cli.sweep_text import ranking_text, walk_text
 from alchemiser.domain.errors import DataError, UsageError
 from alchemiser.service.deferred import load
