@@ -50,9 +50,10 @@ def agree(state: Path) -> None:
 
 
 @needs_bars
+@pytest.mark.timeout(400)
 def test_five_real_sessions_and_one_story(tmp_path: Path) -> None:
     """Five sessions of real data are traded; journal, status, positions, profit and the exchange agree to the cent."""
-    done = run("run", "--embedded", "--bars", str(SHARED_BARS), "--days", "5", "--state", str(tmp_path), seconds=60)
+    done = run("run", "--embedded", "--bars", str(SHARED_BARS), "--days", "5", "--state", str(tmp_path), seconds=300)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
 
