@@ -63,6 +63,7 @@ DANGEROUS: Mapping[str, Sequence[str]] = {
     "risk/readings.py": (f"{UNIT}/risk/test_guards.py",),
     "risk/state.py": (f"{UNIT}/risk/test_state.py",),
     "service/kill_record.py": (f"{UNIT}/service/test_kill_switch.py",),
+    "service/kill_sales.py": (f"{UNIT}/service/test_kill_switch.py",),
     "service/kill_switch.py": (f"{UNIT}/service/test_kill_switch.py",),
     "service/recovery.py": (f"{UNIT}/service/test_recovery.py",),
     "service/staircase.py": (f"{UNIT}/service/test_staircase.py",),

@@ -27,7 +27,6 @@ from alchemiser.domain.events import (
     ExecutionReported,
     KillSwitchPulled,
     KillSwitchReported,
-    OrderIntended,
     RebalanceParked,
     RebalancePlanned,
     ReconciliationDue,
@@ -35,14 +34,10 @@ from alchemiser.domain.events import (
     TradingStateChanged,
 )
 from alchemiser.domain.ids import FIRST_KILL_NUMBER, client_order_id
-from alchemiser.domain.intents import Intent, IntentOutcome, Wish
-from alchemiser.domain.money import ZERO
-from alchemiser.domain.orders import ExecutionReport, NewOrder, Side
+from alchemiser.domain.orders import ExecutionReport, NewOrder
 from alchemiser.domain.runtime import Clock
 from alchemiser.domain.trading import HALTED
 from alchemiser.execution.kill import Kill, KillParts, KillReport, KillVenue
-from alchemiser.market.calendar import new_york_date
-from alchemiser.portfolio.attribution import split_fill
 from alchemiser.service.clock import wait_loop_seconds
 from alchemiser.service.kill_record import (
     DIRECT_FILE,
@@ -56,15 +51,13 @@ from alchemiser.service.kill_record import (
     read_switch,
     write_record,
 )
+from alchemiser.service.kill_sales import Books, intended, outcomes, sales_of, summed
 from alchemiser.service.kill_signal import EARLY
 
 BY: Final = "kill switch"
 """Who halts trading."""
 
 _log = structlog.get_logger(__name__)
-
-Books = Mapping[str, Mapping[str, Decimal]]
-"""Shares by strategy and symbol."""
 
 
 class KillSwitchParts(Struct, frozen=True):
@@ -245,9 +238,10 @@ class KillSwitch:
         missing = [sent for sent in record.orders if self._known(sent.order.client_order_id) is None]
         if missing:
             quantities = {sent.order.symbol: sent.order.quantity for sent in reversed(missing)}
-            self._tell(self._plan(record, quantities, {sent.order.symbol: sent.price for sent in missing}))
+            seen = {sent.order.symbol: sent.price for sent in missing}
+            self._tell(sales_of(record, self._books(), quantities, seen, self._parts.clock.now()))
         for sent in missing:
-            self._tell(_intended(record, sent))
+            self._tell(intended(record, sent))
         if missing:
             self._tell(ReconciliationDue(at=self._parts.clock.now(), reason=BY))
 
@@ -293,14 +287,14 @@ class KillSwitch:
 
         def planned(quantities: Mapping[str, Decimal], seen: Mapping[str, Decimal]) -> None:
             prices.update(seen)
-            plans.append(self._plan(record, quantities, prices))
+            plans.append(sales_of(record, self._books(), quantities, prices, self._parts.clock.now()))
             self._tell(plans[-1])
 
         async def intends(order: NewOrder, attempt: int) -> None:
             sent = SentOrder(order=order, attempt=attempt, price=prices[order.symbol], at=self._parts.clock.now())
             record.orders.append(sent)
             write_record(self._path, record)
-            self._tell(_intended(record, sent))
+            self._tell(intended(record, sent))
 
         async with self._parts.open_venue() as venue:
             kill = Kill(
@@ -309,7 +303,7 @@ class KillSwitch:
                     clock=self._parts.clock,
                     flattens=lambda: record.flattens,
                     may_sell=self._books_are_true.wait,
-                    holdings=lambda: _summed(self._books()),
+                    holdings=lambda: summed(self._books()),
                     order_id=lambda symbol, attempt: client_order_id(record.epoch, record.rebalance_id, symbol, attempt),
                     planned=planned,
                     intends=intends,
@@ -326,7 +320,7 @@ class KillSwitch:
         now = self._parts.clock.now()
         for plan in plans:
             reason = "; ".join(report.could_not) or "everything was sold by the kill switch"
-            self._tell(RebalanceParked(at=now, rebalance_id=plan.rebalance_id, reason=reason, outcomes=_outcomes(plan, report)))
+            self._tell(RebalanceParked(at=now, rebalance_id=plan.rebalance_id, reason=reason, outcomes=outcomes(plan, report)))
         self._tell(KillSwitchReported(at=now, ended=report.ended, sold=report.sold, could_not=tuple(report.could_not)))
         self._tell(ReconciliationDue(at=now, reason=BY))
 
@@ -349,84 +343,7 @@ class KillSwitch:
         except (BusClosed, JournalFailed) as error:
             _log.warning("kill_not_journaled", event_type=type(event).__name__, error=str(error), action="kill.json holds it")
 
-    def _plan(self, record: KillRecord, quantities: Mapping[str, Decimal], prices: Mapping[str, Decimal]) -> RebalancePlanned:
-        """Return the sales as a plan: its wishes say whose shares are sold."""
-        books = self._books()
-        intents = []
-        for symbol, quantity in sorted(quantities.items()):
-            held = {name: book[symbol] for name, book in sorted(books.items()) if book.get(symbol, ZERO) > 0}
-            quantity = min(quantity, sum(held.values(), ZERO))
-            wishes = tuple(Wish(strategy=name, quantity=part) for name, part in split_fill(quantity, held).items())
-            intents.append(
-                Intent(
-                    intent_id=symbol,
-                    symbol=symbol,
-                    side=Side.SELL,
-                    quantity=quantity,
-                    reference_price=prices[symbol],
-                    drift=0.0,
-                    wishes=wishes,
-                )
-            )
-        return RebalancePlanned(
-            at=self._parts.clock.now(),
-            rebalance_id=record.rebalance_id,
-            session=new_york_date(record.pulled_at),
-            equity=ZERO,
-            cash=ZERO,
-            target={},
-            prices=dict(sorted((symbol, prices[symbol]) for symbol in quantities)),
-            capital={},
-            intents=tuple(intents),
-            denials=(),
-            crossings=(),
-            is_flatten=True,
-        )
-
 
 def _log_pulled(by: str, reason: str, **more: Any) -> None:
     """Write the line of a pulled switch, here and not where events are told: it must not wait for a bus that may be stuck."""
     _log.error("kill_switch_pulled", by=by, reason=reason, **more)
-
-
-def _intended(record: KillRecord, sent: SentOrder) -> OrderIntended:
-    return OrderIntended(
-        at=sent.at,
-        rebalance_id=record.rebalance_id,
-        intent_id=sent.order.symbol,
-        attempt=sent.attempt,
-        order=sent.order,
-        tactic="kill",
-        step="market",
-    )
-
-
-def _outcomes(plan: RebalancePlanned, report: KillReport) -> tuple[IntentOutcome, ...]:
-    """Return how each sale of a kill ended."""
-    found = []
-    for intent in plan.intents:
-        sold = report.sold.get(intent.symbol, ZERO)
-        state = "filled" if sold >= intent.quantity else "partial" if sold else "unfilled"
-        found.append(
-            IntentOutcome(
-                intent_id=intent.intent_id,
-                symbol=intent.symbol,
-                side=intent.side,
-                quantity=intent.quantity,
-                filled_quantity=sold,
-                average_price=None,
-                slippage_bps=None,
-                state=state,
-                tactic="kill",
-            )
-        )
-    return tuple(found)
-
-
-def _summed(books: Books) -> dict[str, Decimal]:
-    """Return the shares of every symbol over all strategies, where there are any."""
-    total: dict[str, Decimal] = {}
-    for book in books.values():
-        for symbol, quantity in book.items():
-            total[symbol] = total.get(symbol, ZERO) + quantity
-    return {symbol: quantity for symbol, quantity in sorted(total.items()) if quantity > 0}
