@@ -91,6 +91,8 @@ class EventMarket:
 
     def half_spread(self, symbol: str, now: datetime) -> float | None:
         """Return half the spread as a fraction of the price."""
+        if self._live is None and symbol in self._mids:
+            return self._half_spread
         return None if self.mid(symbol, now) is None else self._half_spread
 
     def marks(self, symbol: str) -> list[float | None]:

@@ -138,7 +138,7 @@ class Notes:
     # --- private ---
 
     def _plan(self, plan: RebalancePlanned) -> None:
-        if any(name not in plan.kept for name in self._earned):
+        if not self._earned.keys() <= plan.kept.keys():
             self.targets.append(DatedTarget(plan.session, plan.target))
         self._equity_planned = float(plan.equity)
         for crossing in plan.crossings:

@@ -20,7 +20,7 @@ from alchemiser.exchange.timeline import NEW_YORK
 _TRADE_TYPES: Final = frozenset({"FILL"})
 
 
-class Traded(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Traded(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """What one execution did to the account. ``instead_of`` is the execution that it corrects, or breaks: then it is of zero shares."""
 
     execution_id: str
@@ -33,7 +33,7 @@ class Traded(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     instead_of: str | None = None
 
 
-class AfterFill(msgspec.Struct, frozen=True, array_like=True):
+class AfterFill(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How an execution left its order: the status, the shares still to be filled, and those that are."""
 
     status: str
@@ -41,8 +41,10 @@ class AfterFill(msgspec.Struct, frozen=True, array_like=True):
     filled: Decimal
 
 
-class Activity(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Activity(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """One row: what it says and what it is filtered by. ``amount`` is what a row without a trade did to the cash.
+
+    A row never leads back to itself, so that the garbage collector need not look at the thousands that are kept.
 
     A row ``written`` in full has its id in ``written_id``. Of an execution, the many that nobody ever reads, id and row are made of
     ``traded`` and ``after`` when they are asked for, and ``written`` is only what the row of a broken or corrected one says otherwise.

@@ -168,7 +168,7 @@ class Blotter:
     ) -> None:
         """Tell an execution, or with ``event`` what became of the one that it is ``instead_of``; the order is in the state after it."""
         self.touch(order)
-        if is_open := order.is_open:
+        if is_open := order.status not in TERMINAL:
             self.open.put(order)
         else:
             self.open.discard(order)
@@ -267,7 +267,7 @@ class Blotter:
         self._all.append(order)
         self._by_id[order.id] = order
         self._by_client_id[order.client_order_id] = order
-        if order.is_open:
+        if order.status not in TERMINAL:
             self.open.put(order)
 
     def _event_number(self, at: datetime) -> bytes:

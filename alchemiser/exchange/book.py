@@ -25,7 +25,7 @@ def is_within(band: Band | None, price: Decimal) -> bool:
     return band is None or band[0] <= price <= band[1]
 
 
-class Level(msgspec.Struct):
+class Level(msgspec.Struct, gc=False):
     """One side of the NBBO: its price, the size displayed there, and what has been taken since the quote, beyond that size too."""
 
     price: Decimal
@@ -124,7 +124,7 @@ class Book(msgspec.Struct):
     def is_live(self, now: datetime, *, since: datetime, life_seconds: int | None) -> bool:
         """Whether orders may trade on the quote: of this phase of the day, young enough, not crossed, and the symbol not halted."""
         quote = self.quote
-        if quote is None or self.is_halted or quote.at < since or quote.fault == "crossed":
+        if quote is None or self.is_halted or quote.at < since or 0 < quote.ask < quote.bid:
             return False
         return life_seconds is None or now - quote.at <= timedelta(seconds=life_seconds)
 

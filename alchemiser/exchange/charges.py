@@ -20,7 +20,7 @@ _TAF_HOLIDAY: Final = (date(2026, 10, 1), date(2026, 12, 31))
 _DAYS_OF_YEAR: Final = 360
 
 
-class FeesOfDay(msgspec.Struct):
+class FeesOfDay(msgspec.Struct, gc=False):
     """Fees of one trading day before they are rounded up and posted."""
 
     sec: Decimal = ZERO
@@ -48,6 +48,8 @@ class FeesOfDay(msgspec.Struct):
 
     def rounded(self) -> dict[str, Decimal]:
         """Return each fee that is due, by name, rounded up to the cent; one that is given back is negative."""
+        if not (self.sec or self.taf or self.cat):
+            return {}
         sums = {"SEC": self.sec, "TAF": self.taf, "CAT": self.cat}
         rounded = {name: amount.quantize(CENT, rounding=ROUND_CEILING) for name, amount in sums.items() if amount}
         return {name: amount for name, amount in rounded.items() if amount}

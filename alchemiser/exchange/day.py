@@ -113,7 +113,7 @@ class DayShift:
     def _release(self, at: datetime) -> None:
         """Send queued orders to the market that has just opened; those that rested since another day begin a new queue."""
         wakes_early = self._settings.queued_orders_start == "pre_market"
-        for order in self._blotter.open_orders():
+        for order in self._blotter.open.all():
             if order.queue_ahead is not None or order.collar_reference is not None:
                 order.queue_ahead = order.collar_reference = None
                 self._blotter.touch(order)
@@ -125,12 +125,12 @@ class DayShift:
 
     def _cancel_shorts(self, at: datetime) -> None:
         """Cancel open short sales of what has become hard to borrow over night (9.2)."""
-        for order in self._blotter.open_orders():
+        for order in self._blotter.open.all():
             if order.is_open and order.position_intent == "sell_to_open" and not self._standing.asset(order.symbol).easy_to_borrow:
                 self._floor.cancel_now(order, at)
 
     def _close(self, at: datetime) -> None:
-        for order in self._blotter.open_orders():
+        for order in self._blotter.open.all():
             if order.time_in_force == "cls" and self._is_of_today(order, at):
                 self._floor.auction(order, at)
         if self._settings.day_orders_end == "close":
@@ -159,7 +159,7 @@ class DayShift:
 
     def _end_day_orders(self, at: datetime, *, extended_hours: bool) -> None:
         """End what lives for one session only: day orders expire, remainders of the other times in force end in their own way."""
-        for order in self._blotter.open_orders():
+        for order in self._blotter.open.all():
             if order.time_in_force == "gtc" or order.extended_hours != extended_hours or not self._is_of_today(order, at):
                 continue
             if not order.is_open:
@@ -171,7 +171,7 @@ class DayShift:
                 self._floor.end_remainder(order, at)
 
     def _sweep_gtc(self, at: datetime) -> None:
-        for order in self._blotter.open_orders():
+        for order in self._blotter.open.all():
             is_over = order.time_in_force == "gtc" and order.expires_at is not None and order.expires_at <= at
             if is_over and order.is_open:
                 self._floor.cancel_now(order, at)

@@ -21,13 +21,13 @@ _CONCENTRATED_DEBIT: Final = Decimal(100_000)
 _CONCENTRATED_PERCENT: Final = Decimal(50)
 
 
-class Valuation(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account is worth at one moment. ``exposure`` counts what cannot be margined ``multiplier`` times.
+class Valuation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an account is worth at one moment; ``unmarginable`` is the value of the positions on which nothing is lent.
 
     What its positions must be backed with is :func:`total_maintenance`, which hardly anybody asks for.
 
     ``equity`` is cash plus the value of all positions, short ones counting negative. ``spendable`` is the cash that an account without
-    margin may spend. ``power_base`` is what the multiplier is taken of.
+    margin may spend. ``power_base`` is what the multiplier is taken of, ``bought_today`` what counts against it under the legacy formula.
     """
 
     cash: Decimal
@@ -35,10 +35,23 @@ class Valuation(msgspec.Struct, frozen=True, kw_only=True):
     spendable: Decimal
     long_value: Decimal
     short_value: Decimal
-    initial_margin: Decimal
+    unmarginable: Decimal
     multiplier: int
-    exposure: Decimal
     power_base: Decimal
+    bought_today: Decimal | None = None
+
+    @property
+    def initial_margin(self) -> Decimal:
+        """What the positions needed when they were opened: half their value, all of it where nothing is lent."""
+        return (self.long_value - self.short_value + self.unmarginable) / 2
+
+    @property
+    def exposure(self) -> Decimal:
+        """What counts against the buying power; what cannot be margined does so ``multiplier`` times."""
+        # The legacy formula counts what was bought today only: carried positions are in the maintenance margin of the last close.
+        if self.bought_today is not None:
+            return self.bought_today
+        return self.long_value - self.short_value + self.unmarginable * (self.multiplier - 1)
 
     @property
     def regt_buying_power(self) -> Decimal:
@@ -118,13 +131,12 @@ def value_account(
     long_value = short_value = unmarginable = ZERO
     for symbol, position in account.positions.items():
         value = position.quantity * price_of(symbol)
-        if value > 0:
+        if value > ZERO:
             long_value += value
         else:
             short_value += value
         if not assets[symbol].marginable:
             unmarginable += abs(value)
-    gross = long_value - short_value
     equity = account.cash + long_value + short_value
     multiplier = effective_multiplier(
         equity,
@@ -140,11 +152,10 @@ def value_account(
         spendable=account.settled_cash if settings.settled_cash_only else account.cash,
         long_value=long_value,
         short_value=short_value,
-        initial_margin=(gross + unmarginable) / 2,
+        unmarginable=unmarginable,
         multiplier=multiplier,
-        # The legacy formula counts what was bought today only: carried positions are in the maintenance margin of the last close.
-        exposure=_bought_today(account, price_of) if is_of_last_equity else gross + unmarginable * (multiplier - 1),
         power_base=account.last_equity - account.last_maintenance_margin if is_of_last_equity else equity,
+        bought_today=_bought_today(account, price_of) if is_of_last_equity else None,
     )
 
 

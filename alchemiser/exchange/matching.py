@@ -22,7 +22,7 @@ _BUY_STOP_ROOM_LOW: Final = Decimal("1.04")
 _BUY_STOP_ROOM: Final = Decimal("1.025")
 
 
-class Execution(msgspec.Struct, frozen=True):
+class Execution(msgspec.Struct, frozen=True, gc=False):
     """One execution; ``completes`` says that the order wants no more after it."""
 
     quantity: Decimal

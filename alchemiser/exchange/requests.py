@@ -41,7 +41,7 @@ class Exits(msgspec.Struct, frozen=True, kw_only=True):
     stop_limit_price: Decimal | None = None
 
 
-class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
+class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An order as a client asks for it; exactly one of ``qty`` and ``notional`` is set, prices as the type needs them."""
 
     symbol: str

@@ -42,7 +42,7 @@ DueKind = Literal[
 ]
 
 
-class Due(msgspec.Struct, frozen=True, order=True):
+class Due(msgspec.Struct, frozen=True, order=True, gc=False):
     """Something to be done at a time; ``sequence`` keeps those of one moment in the order in which they were planned."""
 
     at: datetime

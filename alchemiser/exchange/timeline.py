@@ -18,11 +18,12 @@ from alchemiser.domain.market import Session
 NEW_YORK: Final = ZoneInfo("America/New_York")
 
 _PRE_MARKET_OPENS: Final = time(4)
-_AFTER_HOURS_CLOSE: Final = time(20)
 _OVERNIGHT_OPENS: Final = time(20)
-_AFTER_HOURS_CLOSE_OF_HALF_DAY: Final = time(17)
 _LONGEST_BREAK: Final = timedelta(days=30)
 _DAYS_REMEMBERED: Final = 64
+_EXTENDED_DAY: Final = timedelta(hours=16)
+_EXTENDED_HALF_DAY: Final = timedelta(hours=13)
+"""From the beginning of the pre-market to the end of the evening: clocks are changed in the night, never in between."""
 
 
 class Phase(StrEnum):
@@ -93,13 +94,13 @@ class Timeline:
         session = self._sessions(on)
         if session is None:
             return None
-        evening = _AFTER_HOURS_CLOSE_OF_HALF_DAY if session.is_half_day else _AFTER_HOURS_CLOSE
+        begins = local_time(on, _PRE_MARKET_OPENS)
         return TradingDay(
             on=session.date,
-            pre_market_opens_at=local_time(on, _PRE_MARKET_OPENS),
+            pre_market_opens_at=begins,
             opens_at=session.opens_at.astimezone(UTC),
             closes_at=session.closes_at.astimezone(UTC),
-            after_hours_close_at=local_time(on, evening),
+            after_hours_close_at=begins + (_EXTENDED_HALF_DAY if session.is_half_day else _EXTENDED_DAY),
             overnight_opens_at=local_time(on - timedelta(days=1), _OVERNIGHT_OPENS) if self._overnight else None,
         )
 
