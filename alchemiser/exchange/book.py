@@ -85,10 +85,9 @@ class Book(msgspec.Struct):
 
     def close_session(self) -> None:
         """Remember the price of the close; without any price the one before stands."""
-        if not self.is_closed:
-            mark = self.mark
-            self.close = self.close if mark is None else float(mark)
-            self.is_closed = True
+        mark = self.mark
+        self.close = self.close if mark is None else float(mark)
+        self.is_closed = True
 
     def begin_day(self) -> None:
         """Make the close that of the day before."""
