@@ -27,7 +27,7 @@ from alchemiser.service.state import JournaledState
 from tests.unit.service.trading_day import DAY, DECIDED_AT, DECISION, KEY, MORNING, ORDER, ORDER_ID, SESSION, WHOLE_DAY, Life, report
 
 WIRING = {"_post", "_replaying", "_closing", "_to_book", "_booking", "_parts", "_acts"}
-"""Attributes of the components that are no state: who is told, what each event has done, whether this is a replay, what is between two events."""
+"""Attributes of the components that are no state: who is told, what an event does, whether it is a replay, what is between two events."""
 
 
 def nobody(event: Event) -> None:
