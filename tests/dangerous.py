@@ -35,6 +35,7 @@ DANGEROUS: Mapping[str, Sequence[str]] = {
     "execution/gaps.py": (f"{UNIT}/execution/test_gaps.py",),
     "execution/kill.py": (f"{UNIT}/execution/test_kill.py",),
     "execution/missed_fills.py": (f"{UNIT}/execution/test_missed_fills.py",),
+    "execution/older_copy.py": (f"{UNIT}/execution/test_older_copy.py",),
     "execution/order_states.py": (
         f"{UNIT}/execution/test_order_states.py",
         f"{UNIT}/execution/test_order_state_sequences.py",

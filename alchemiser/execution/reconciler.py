@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from alchemiser.domain.account import BrokerActivity
 from alchemiser.domain.errors import NotFoundAtVenue, VenueError
 from alchemiser.domain.events import (
     AccountObserved,
@@ -21,18 +22,24 @@ from alchemiser.domain.events import (
     LedgerCompared,
     Reconciled,
     ReconciliationStarted,
+    TradingStateChanged,
 )
 from alchemiser.domain.orders import ExecutionReport
 from alchemiser.domain.reconciliation import AT_ODDS, UNRESOLVED, Difference, DifferenceCode, Parking, Remedy
 from alchemiser.domain.runtime import Clock
+from alchemiser.domain.trading import HALTED
 from alchemiser.domain.venue import Venue
 from alchemiser.execution.missed_fills import CLOCK_DOUBT
+from alchemiser.execution.older_copy import orders_not_held, orders_to_ask_for
 from alchemiser.execution.order_states import OrderStates
 from alchemiser.execution.parking import ParkedSymbols
 from alchemiser.execution.reconciliation import Findings, OwnSide, VenueSide, more_to_look_up, reconcile, to_look_up
 
 OVERLAP: Final = timedelta(seconds=2)
 """How much further back than the last known execution the venue is asked: its clocks need not agree to the second."""
+
+AT_START: Final = "start"
+"""The reason of the comparison before which nothing can have been sent."""
 
 ATTEMPT_PAUSES_SECONDS: Final = (1.0, 2.0, 5.0, 10.0)
 """Pauses between attempts whose answers do not fit together; the last repeats."""
@@ -44,8 +51,8 @@ class ReconcilerParts(msgspec.Struct, frozen=True):
     """What the reconciler works with.
 
     ``holdings`` and ``cash`` are the books'; ``catch_up`` has them told what happened to the account without a trade. ``unfinished`` is the
-    id of the rebalance in progress; ``attempts`` is how often a difference is asked about before its symbol is parked. ``publish`` may
-    wait, ``post`` never does.
+    id of the rebalance in progress; ``attempts`` is how often a difference is asked about before its symbol is parked. ``last_compared``
+    is when the last comparison was made, also of an earlier process. ``publish`` may wait, ``post`` never does.
     """
 
     venue: Venue
@@ -61,6 +68,7 @@ class ReconcilerParts(msgspec.Struct, frozen=True):
     epoch: str
     attempts: int = 4
     catch_up: Callable[[], Awaitable[object]] | None = None
+    last_compared: Callable[[], datetime | None] = lambda: None
 
 
 class Reconciler:
@@ -83,11 +91,14 @@ class Reconciler:
         parts = self._parts
         await parts.publish(ReconciliationStarted(at=parts.clock.now(), reason=reason))
         taken_back: dict[tuple[str, str], Difference] = {}
+        not_held: str | None = None
         attempt = 0
         while True:
             attempt += 1
             # What does not fit may be older than what was asked for: an execution taken back long after it was made, for one.
             venue, observed = await self._ask(reason, since if attempt == 1 else None, since_event)
+            if reason == AT_START and attempt == 1:
+                not_held = await self._not_held(venue.executions)
             findings = reconcile(self._own(), venue)
             if findings.is_settled or attempt >= parts.attempts:
                 break
@@ -101,7 +112,8 @@ class Reconciler:
             )
             await parts.clock.sleep(pause)
         # No await between the comparison and its application: the findings are meant for exactly this state.
-        return self._apply(reason, attempt, findings, taken_back, observed)
+        not_held = next(orders_not_held((*findings.differences, *taken_back.values())), not_held)
+        return self._apply(reason, attempt, findings, taken_back, observed, not_held)
 
     async def _ask(self, reason: str, since: datetime | None, since_event: str | None) -> tuple[VenueSide, AccountObserved]:
         """Ask the venue for everything, once."""
@@ -130,6 +142,20 @@ class Reconciler:
             replayed=replayed or (),
         )
         return answers, observed
+
+    async def _not_held(self, executions: Iterable[BrokerActivity]) -> str | None:
+        """Return an order of this journal that the venue has executed since the last comparison, and that the journal does not hold."""
+        orders, last = self._parts.orders, self._parts.last_compared()
+        if last is None:
+            return None  # Nothing was ever compared: there was nothing to be a copy of.
+        if next(iter(orders), None) is None:
+            executions = await self._parts.venue.fills_since(last)
+        known = {order.client_order_id for order in orders}
+        at_venue = {order.venue_order_id for order in orders if order.venue_order_id is not None}
+        for key in orders_to_ask_for(executions, known, at_venue, after=last, epoch=self._parts.epoch):
+            if await self._look_up(key) is not None:
+                return key
+        return None
 
     async def _look_up(self, key: str) -> ExecutionReport | None:
         try:
@@ -179,6 +205,7 @@ class Reconciler:
         findings: Findings,
         taken_back: Mapping[tuple[str, str], Difference],
         observed: AccountObserved,
+        not_held: str | None,
     ) -> Reconciled:
         parts, now = self._parts, self._parts.clock.now()
         remaining = {(difference.code, difference.subject) for difference in findings.differences}
@@ -193,6 +220,9 @@ class Reconciler:
         )
         parts.post(observed)
         parts.post(done)
+        if not_held is not None:
+            text = f"the venue knows order {not_held} of this journal, which does not hold it: the journal is an older copy of itself"
+            parts.post(TradingStateChanged(at=now, state=HALTED, by="recovery", reason=text))
         at_odds = tuple(difference.text for difference in findings.differences if difference.code in AT_ODDS)
         parts.post(LedgerCompared(at=now, session=None, differences=at_odds))
         return done

@@ -246,6 +246,7 @@ class Daemon:
                 epoch=journal.epoch,
                 attempts=settings.execution.reconcile_attempts,
                 catch_up=self.activities.catch_up,
+                last_compared=lambda: None if (last := self.state.overview.reconciled) is None else last.at,
             )
         )
         self.gaps = GapKeeper(
