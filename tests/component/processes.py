@@ -25,9 +25,9 @@ def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def run(
-    *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, seconds: float = 50
+    *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, seconds: float = 300
 ) -> subprocess.CompletedProcess[str]:
-    """Run the program to its end."""
+    """Run the program to its end, however busy the machine is."""
     return subprocess.run(
         [*PROGRAM, *arguments], env=environment(env), cwd=cwd, capture_output=True, text=True, timeout=seconds, check=False
     )

@@ -16,7 +16,7 @@ from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.market.calendar import TradingCalendar
 from tests.component.processes import SHARED_BARS, ask, daemon, needs_bars, run
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(400)
 
 
 def exchange_account(state: Path) -> tuple[Decimal, dict[str, Decimal]]:
@@ -50,10 +50,9 @@ def agree(state: Path) -> None:
 
 
 @needs_bars
-@pytest.mark.timeout(400)
 def test_five_real_sessions_and_one_story(tmp_path: Path) -> None:
     """Five sessions of real data are traded; journal, status, positions, profit and the exchange agree to the cent."""
-    done = run("run", "--embedded", "--bars", str(SHARED_BARS), "--days", "5", "--state", str(tmp_path), seconds=300)
+    done = run("run", "--embedded", "--bars", str(SHARED_BARS), "--days", "5", "--state", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
 
