@@ -170,8 +170,9 @@ class Desk:
         bus.subscribe_inline("trading state", TradingState.listens_to, self.trading)
         bus.subscribe_inline("submit gate", SubmitGate.listens_to, self.gate)
         bus.subscribe_inline("end of a step", (RebalanceCompleted, RebalanceParked, ResultReported, HandlerFailed), self._over)
-        bus.subscribe("strategies", StrategyHandler.listens_to, self.strategies.handle)
-        bus.subscribe("rebalancer", Rebalancer.listens_to, self.rebalancer.handle)
+        # These two hear a few times a session of one thing each: they deal with it where it is published.
+        bus.subscribe("strategies", StrategyHandler.listens_to, self.strategies.handle, promptly=StrategyHandler.listens_to)
+        bus.subscribe("rebalancer", Rebalancer.listens_to, self.rebalancer.handle, promptly=Rebalancer.listens_to)
         bus.subscribe("execution", ExecutionHandler.listens_to, self.execution.handle, capacity=4096, burst=BURST)
 
     @asynccontextmanager

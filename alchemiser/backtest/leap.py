@@ -128,8 +128,8 @@ class LeapLoop(asyncio.BaseEventLoop):
             self._leap(None)
         for _ in range(len(ready)):  # What these add waits for the next turn.
             handle = ready.popleft()
-            if not handle.cancelled():
-                handle._run()  # noqa: SLF001 - a loop runs its handles
+            if not handle._cancelled:  # noqa: SLF001 - a loop knows its handles
+                handle._run()  # noqa: SLF001
 
     def _leap(self, timeout: float | None) -> None:
         if self._clock.leap():

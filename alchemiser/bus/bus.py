@@ -205,13 +205,14 @@ class Bus:
         Raises what :meth:`post` raises.
         """
         route = self._route_of.get(type(event)) or self._routes.open(type(event))
-        by = publisher.get()
-        waited: Mailbox | None = None
-        while (full := _first_full(route, by, waited)) is not None:
-            if waited is not None and waited is not full:
-                waited.admit()  # the room there goes to somebody who can use it now
-            await full.room(by, queued=waited is full)
-            waited = full
+        if route.holding:
+            by = publisher.get()
+            waited: Mailbox | None = None
+            while (full := _first_full(route, by, waited)) is not None:
+                if waited is not None and waited is not full:
+                    waited.admit()  # the room there goes to somebody who can use it now
+                await full.room(by, queued=waited is full)
+                waited = full
         if self._tap is not None and route.append is not None and not self._tap.has_room:
             await self._tap.room()
         return self.post(event, correlation=correlation)

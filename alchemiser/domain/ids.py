@@ -13,11 +13,16 @@ MAX_CLIENT_ORDER_ID_CHARACTERS = 48
 _PATTERN = re.compile(r"(?P<epoch>[0-9a-z]{1,8})-(?P<rebalance>\d{8}\.\d{1,4})-(?P<intent>[A-Za-z0-9./]{1,14})-(?P<attempt>\d{1,4})")
 
 
+def session_id(session: date) -> str:
+    """Return how a session is written in ids, for example ``20250303``."""
+    return session.isoformat().replace("-", "")  # Several times quicker than a format, and asked for with every order.
+
+
 def rebalance_id(session: date, number: int) -> str:
     """Return the id of the ``number``-th rebalance (from 1) of a session, for example ``20250303.1``."""
     if number < 1:
         raise ValueError(f"rebalances of a session are counted from 1, not {number}")
-    return f"{session:%Y%m%d}.{number}"
+    return f"{session_id(session)}.{number}"
 
 
 FIRST_KILL_NUMBER = 9001

@@ -254,22 +254,22 @@ def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | N
     arrives after a cancel is still a fill. A live order whose fills add up to its quantity is filled whatever the report says, and a
     cancel or an expiry of an order that turns out to be all filled was none. A presumed order is from then on what the venue has.
     """
-    order = _as_at_venue(order, report)
+    if order.is_presumed:
+        order = _as_at_venue(order, report)
     known, standing = order.execution_ids, order.executions
+    cumulative, value = order.cumulative_quantity, order.filled_value
     if report.event in CORRECTIONS and report.previous_execution_id is not None:
         # Broken before it was heard of: it must not count when it is.
         known = known if report.previous_execution_id in known else (*known, report.previous_execution_id)
         standing = tuple(one for one in standing if one.execution_id != report.previous_execution_id)
+        cumulative, value = sum([one.quantity for one in standing], ZERO), sum([one.quantity * one.price for one in standing], ZERO)
     fill = fill_of(report) if report.event in _EXECUTIONS else None
     if fill is not None and (fill.execution_id in known or fill.quantity <= 0):
         fill = None
     if fill is not None:
         known = (*known, fill.execution_id)
         standing = (*standing, Execution(fill.execution_id, fill.quantity, fill.price))
-
-    cumulative, value = order.cumulative_quantity, order.filled_value
-    if standing is not order.executions:
-        cumulative, value = sum([one.quantity for one in standing], ZERO), sum([one.quantity * one.price for one in standing], ZERO)
+        cumulative, value = cumulative + fill.quantity, value + fill.quantity * fill.price
     reported, corrected_at = _reported(order, report, cumulative)
     state = _state_after(order, report, cumulative)
     return (
@@ -293,8 +293,8 @@ def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | N
 
 
 def _as_at_venue(order: Order, report: ExecutionReport) -> Order:
-    """Return a presumed order with the body that the venue has under its id; any other as it is."""
-    if not order.is_presumed or report.quantity is None or order.is_altered_by(report.symbol, report.side, report.quantity):
+    """Return a presumed order with the body that the venue has under its id, as it is where the report does not say that."""
+    if report.quantity is None or order.is_altered_by(report.symbol, report.side, report.quantity):
         return order
     limit = report.limit_price
     order_type = OrderType.MARKET if limit is None else OrderType.LIMIT

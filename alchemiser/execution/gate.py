@@ -103,7 +103,8 @@ class SubmitGate:
 
     def why_not(self, symbol: str, side: Side = Side.SELL) -> str | None:
         """Return in words why no order of that side for the symbol may leave now, ``None`` when it may."""
-        return "; ".join(self.reasons.values()) or self._parked(symbol) or (self.reduces if side is Side.BUY else None)
+        reasons = self.reasons
+        return ("; ".join(reasons.values()) if reasons else self._parked(symbol)) or (self.reduces if side is Side.BUY else None)
 
     def why_barred(self, intent: Intent, *, is_flatten: bool) -> str | None:
         """Return why an intent of a plan made earlier may not be worked on, for what has been decided about its side or its strategies."""

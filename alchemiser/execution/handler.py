@@ -332,12 +332,13 @@ class ExecutionHandler:
                 intended = await self._intend(command, rebalance_id)
                 ahead = self._written_ahead.pop(order.client_order_id, None) if command.is_prepared else None
                 name = f"submit {order.client_order_id}"
-                self._begin_now(self._finished(partial(self._submit, order, intended if ahead is None else ahead), name), name)
+                send = partial(self._submit, order, intended if ahead is None else ahead)
+                self._begin_now(self._finished(partial(self._place, order, send), name), name)
                 if ahead is not None:
                     self._spawn(self._flush, "flush behind an order")
             case Replace(client_order_id=key, submit=Submit(order=order) as submit):
                 await self._intend(submit, rebalance_id, replaces=key)
-                self._spawn(partial(self._replace, key, order), f"replace {key} by {order.client_order_id}")
+                self._spawn(partial(self._place, order, partial(self._replace, key, order)), f"replace {key} by {order.client_order_id}")
             case Cancel(client_order_id=key, reason=reason):
                 self._spawn(partial(self._cancel, key, reason), f"cancel {key}")
             case Ask(client_order_id=key):
@@ -387,48 +388,40 @@ class ExecutionHandler:
         except BusClosed:
             _log.warning("answer_after_the_end", request=name)
 
-    async def _submit(self, order: NewOrder, tells: int) -> None:
+    async def _submit(self, order: NewOrder, tells: int) -> ExecutionReport:
         """Send an order when the event of that number is durable, which tells of it, and the one that opened the gate.
 
         What came after them becomes durable while the order travels. Where it was written ahead they have mostly long been, a connection is
         at hand, and the order leaves before this is awaited for the first time.
         """
-
-        async def send() -> ExecutionReport:
-            needed = max(tells, self._parts.gate.opened_by)
-            if self._parts.is_durable(needed):
-                report = await self._parts.venue.submit_now(order)
-                if report is not None:
-                    return report
-            await breathe()  # From here on in a task of its own.
-            return await self._parts.venue.submit(order, after=partial(self._parts.durable, needed))
-
-        await self._place(order, send)
+        needed = max(tells, self._parts.gate.opened_by)
+        if self._parts.is_durable(needed):
+            report = await self._parts.venue.submit_now(order)
+            if report is not None:
+                return report
+        await breathe()  # From here on in a task of its own.
+        return await self._parts.venue.submit(order, after=partial(self._parts.durable, needed))
 
     async def _flush(self) -> None:
         await self._parts.durable()
 
-    async def _replace(self, old_key: str, order: NewOrder) -> None:
+    async def _replace(self, old_key: str, order: NewOrder) -> ExecutionReport:
         """Ask the venue to put the order in the place of a live one. It may fill that one first, and refuses then."""
-
-        async def send() -> ExecutionReport:
-            await self._parts.durable()
-            old = self._parts.orders.get(old_key)
-            if old is None or old.is_terminal or old.venue_order_id is None or order.limit_price is None:
-                raise VenueUnavailable(f"order {old_key} has ended, nothing was asked for in its place")
-            try:
-                return await self._parts.venue.replace(
-                    old.venue_order_id,
-                    symbol=order.symbol,
-                    side=order.side,
-                    client_order_id=order.client_order_id,
-                    quantity=order.quantity,
-                    limit_price=order.limit_price,
-                )
-            except NotFoundAtVenue as error:
-                raise VenueUnavailable(f"the venue does not know order {old_key}, nothing took its place: {error}") from error
-
-        await self._place(order, send)
+        await self._parts.durable()
+        old = self._parts.orders.get(old_key)
+        if old is None or old.is_terminal or old.venue_order_id is None or order.limit_price is None:
+            raise VenueUnavailable(f"order {old_key} has ended, nothing was asked for in its place")
+        try:
+            return await self._parts.venue.replace(
+                old.venue_order_id,
+                symbol=order.symbol,
+                side=order.side,
+                client_order_id=order.client_order_id,
+                quantity=order.quantity,
+                limit_price=order.limit_price,
+            )
+        except NotFoundAtVenue as error:
+            raise VenueUnavailable(f"the venue does not know order {old_key}, nothing took its place: {error}") from error
 
     async def _place(self, order: NewOrder, send: Callable[[], Awaitable[ExecutionReport]]) -> None:
         """Send what makes a new order, with ``send`` seeing to durability, and say which of the four outcomes it had."""

@@ -34,6 +34,7 @@ from alchemiser.domain.events import (
     Reconciled,
     SessionOpened,
 )
+from alchemiser.domain.ids import session_id
 from alchemiser.domain.market import Session
 from alchemiser.domain.memory import Remembering
 from alchemiser.domain.orders import (
@@ -136,7 +137,7 @@ class OrderStates(Remembering):
 
     def count_of_session(self, session: date) -> int:
         """Return how many orders were intended in a session."""
-        return self._of_session.get(f"{session:%Y%m%d}", 0)
+        return self._of_session.get(session_id(session), 0)
 
     def __iter__(self) -> Iterator[Order]:
         """Iterate over all orders, oldest first."""
@@ -177,9 +178,14 @@ class OrderStates(Remembering):
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
-        match envelope.event:  # What there is most of comes first: a case is a comparison of types.
-            case OrderFilled() | FillBroken() | OrderClosed() as announcement:
-                self._announced(announcement)
+        match envelope.event:  # What every order has comes first: a case is a comparison of types.
+            # These two come after a report: they say that what follows from it is in the journal too.
+            case OrderFilled(fill=fill):
+                self._unannounced.pop(fill.execution_id, None)
+            case OrderClosed(client_order_id=key):
+                self._closing.discard(key)
+                if key in self._orders:
+                    self._closed[key] = None
             case OrderIntended() as intended:
                 self._prepared.pop(intended.order.client_order_id, None)
                 self._intend(intended)
@@ -188,6 +194,16 @@ class OrderStates(Remembering):
             case Reconciled(reports=reports):
                 for report in reports:
                     self._report(report)
+            case FillBroken(fill=fill):
+                self._broken.pop(fill.execution_id, None)
+            case SessionOpened(session=session):
+                self._turn_to(session)
+            case event:
+                self._end_or_move(event)
+
+    def _end_or_move(self, event: Event) -> None:
+        """Apply what is known of an order by other ways than a report of the venue."""
+        match event:
             case OrderRejected(client_order_id=key, message=message, at=at):
                 self._end(key, OrderState.REJECTED, message, at)
             case OrderNotFound(client_order_id=key, at=at):
@@ -198,9 +214,7 @@ class OrderStates(Remembering):
                 self._move(key, (OrderState.INTENDED,), OrderState.UNKNOWN, reason, at)
             case CancelRequested(client_order_id=key, reason=reason, at=at):
                 self._move(key, (OrderState.WORKING, OrderState.INTENDED, OrderState.UNKNOWN), OrderState.CANCELLING, reason, at)
-            case SessionOpened(session=session):
-                self._turn_to(session)
-            case event:
+            case _:
                 self._prepare(event)
 
     def _prepare(self, event: Event) -> None:
@@ -249,18 +263,6 @@ class OrderStates(Remembering):
             )
         self._store(order, intended.at)
 
-    def _announced(self, event: OrderFilled | FillBroken | OrderClosed) -> None:
-        """Take note that what follows from a report is in the journal too."""
-        if isinstance(event, OrderFilled):
-            self._unannounced.pop(event.fill.execution_id, None)
-            return
-        if isinstance(event, FillBroken):
-            self._broken.pop(event.fill.execution_id, None)
-            return
-        self._closing.discard(event.client_order_id)
-        if event.client_order_id in self._orders:
-            self._closed[event.client_order_id] = None
-
     def _report(self, report: ExecutionReport) -> None:
         if report.event_id is not None:
             self.last_event_id = max(report.event_id, self.last_event_id or "")
@@ -268,15 +270,16 @@ class OrderStates(Remembering):
         if order is None:
             self.foreign_reports += 1
             return
+        key = order.client_order_id
         broken = broken_by(order, report)
         changed, fill = apply_report(order, report)
-        self._by_venue_id[report.venue_order_id] = order.client_order_id
+        self._by_venue_id[report.venue_order_id] = key
         # The order is stored first: whoever hears of a fill sees the order after it.
-        self._orders[order.client_order_id] = changed
+        self._orders[key] = changed
         if broken is not None:
             was = Fill(
                 execution_id=broken.execution_id,
-                client_order_id=order.client_order_id,
+                client_order_id=key,
                 venue_order_id=report.venue_order_id,
                 symbol=order.request.symbol,
                 side=order.request.side,
@@ -289,8 +292,8 @@ class OrderStates(Remembering):
             self._fills.pop(broken.execution_id, None)
             self._announce(taken)
         if fill is not None:
-            if fill.client_order_id != order.client_order_id:
-                fill = msgspec.structs.replace(fill, client_order_id=order.client_order_id)
+            if fill.client_order_id != key:
+                fill = msgspec.structs.replace(fill, client_order_id=key)
             event = OrderFilled(at=fill.at, fill=fill)
             self._unannounced[fill.execution_id] = event
             self._fills[fill.execution_id] = fill
@@ -334,9 +337,11 @@ class OrderStates(Remembering):
             order = self._orders[key]
             if order.intended_at < before.opens_at and not order.missing_quantity:
                 del self._closed[key], self._orders[key]
+                for execution_id in order.execution_ids:
+                    self._fills.pop(execution_id, None)
         self._by_venue_id = {name: key for name, key in self._by_venue_id.items() if key in self._orders}
-        self._fills = {name: fill for name, fill in self._fills.items() if fill.client_order_id in self._orders}
-        self._of_session = {day: count for day, count in self._of_session.items() if day >= f"{before.date:%Y%m%d}"}
+        first = session_id(before.date)
+        self._of_session = {day: count for day, count in self._of_session.items() if day >= first}
 
     def _announce_end(self, order: Order, at: datetime) -> None:
         self._closing.add(order.client_order_id)

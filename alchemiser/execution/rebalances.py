@@ -89,5 +89,6 @@ class Rebalances(Remembering):
 
     def _forget_before(self, session: date) -> None:
         first = (session - timedelta(days=KEPT_DAYS)).isoformat()
-        self._numbers = {day: number for day, number in self._numbers.items() if day >= first}
-        self._settled = {day: None for day in self._settled if day >= first}
+        for days in (self._numbers, self._settled):
+            for day in [day for day in days if day < first]:
+                del days[day]

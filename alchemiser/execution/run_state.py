@@ -94,7 +94,7 @@ class RunState:
             limit_price=wanted.limit_price,
         )
         seen = quote if isinstance(quote, Quote) else None
-        dearest = dearest_price(wanted.limit_price, work.intent, quote, self.rules)
+        dearest = dearest_price(wanted.limit_price, work.intent, quote, self.rules) if work.intent.side is Side.BUY else ZERO
         return Submit(work.intent.intent_id, work.attempt, order, work.tactic.name, wanted.step, wanted.rung, seen, dearest)
 
     def next_id(self, work: Work) -> str:
@@ -155,11 +155,14 @@ class RunState:
         # Waiting for the cash of the sells is not working: beside them a buy has its full time after theirs.
         has_sells = any(intent.side is Side.SELL for intent in self.plan.intents)
         buying_begins = self.started_at + timedelta(seconds=self.rules.order_deadline_seconds) if has_sells else self.started_at
+        deadlines: dict[tuple[str, Side], datetime] = {}
         works: dict[str, Work] = {}
         for intent in self.plan.intents:
             name = name_for(intent, self.tactics)
             tactic = tactics.get(name) or tactics.setdefault(name, make(name, self.tactics, self.rules))
-            begins = buying_begins if intent.side is Side.BUY else self.started_at
-            deadline = tactic.deadline(self.plan.at, begins, self.cut_off, self.session)
+            deadline = deadlines.get((name, intent.side))
+            if deadline is None:
+                begins = buying_begins if intent.side is Side.BUY else self.started_at
+                deadline = deadlines[name, intent.side] = tactic.deadline(self.plan.at, begins, self.cut_off, self.session)
             works[intent.intent_id] = Work(intent=intent, tactic=tactic, deadline=deadline)
         return works

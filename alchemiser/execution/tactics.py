@@ -53,6 +53,8 @@ def name_for(intent: Intent, rules: TacticRules) -> TacticName:
     """Return the tactic of an intent. Among strategies that want the same number of shares the first in name order counts."""
     if intent.symbol in rules.by_symbol:
         return TacticName(rules.by_symbol[intent.symbol])
+    if not rules.by_strategy:
+        return TacticName(rules.default)
     for wish in sorted(intent.wishes, key=lambda wish: (-wish.quantity, wish.strategy)):
         if wish.strategy in rules.by_strategy:
             return TacticName(rules.by_strategy[wish.strategy])

@@ -27,7 +27,7 @@ class Stage(StrEnum):
 
 
 class Submit(Struct, frozen=True):
-    """Send this order; the rest says why it is as it is, and ``dearest`` how many dollars a share of it may cost.
+    """Send this order; the rest says why it is as it is, and ``dearest`` how many dollars a share of a buy may cost.
 
     One that ``is_prepared`` was written ahead.
     """
