@@ -344,12 +344,13 @@ class OrderStates(Remembering):
         self._of_session = {day: count for day, count in self._of_session.items() if day >= first}
 
     def _announce_end(self, order: Order, at: datetime) -> None:
-        self._closing.add(order.client_order_id)
+        request = order.request
+        self._closing.add(request.client_order_id)
         self._post(
             OrderClosed(
                 at=at,
-                client_order_id=order.client_order_id,
-                symbol=order.request.symbol,
+                client_order_id=request.client_order_id,
+                symbol=request.symbol,
                 state=order.state.value,
                 cumulative_quantity=order.cumulative_quantity,
                 average_price=order.average_price,

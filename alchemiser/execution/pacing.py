@@ -127,14 +127,15 @@ class RebalanceRun(RunState):
             return True
         order = self.order_of(key)
         if order is not None and order.is_terminal:
-            return self.on_end(order, now)
+            return self._take_in_end(work, order, now)
         return fill.side is Side.SELL  # What completes a purchase brings no cash: it is looked when it has ended.
 
     def on_end(self, order: Order, now: datetime) -> bool:
         """Take note that an order of this run has ended. Return whether it is worth looking what follows."""
         work = self._work_of(order.client_order_id)
-        if work is None:
-            return True
+        return True if work is None else self._take_in_end(work, order, now)
+
+    def _take_in_end(self, work: Work, order: Order, now: datetime) -> bool:
         ended = work.live.pop(order.client_order_id, None)
         if ended is None:
             return False  # That is known.
@@ -205,7 +206,8 @@ class RebalanceRun(RunState):
                 break
             if work.stage is Stage.WAITING and waits_for_cash(work):
                 return []  # It stands behind a larger drift that waits for cash, and no quote brings cash.
-        return list(release_one(self, offered, now, "; ".join(gate_reasons.values())))
+        command = release_one(self, offered, now, "; ".join(gate_reasons.values()))
+        return [] if command is None else [command]
 
     def due_of(self, intent_id: str, now: datetime) -> datetime:
         """Return when there is something to do about an intent with a live order even if nothing happens before."""

@@ -32,7 +32,9 @@ def release(run: RunState, now: datetime, gate_reason: str) -> Iterator[Command]
         work.wake = None
         if is_cash_awaited or work.stage is not Stage.WAITING:
             continue
-        yield from release_one(run, work, now, gate_reason)
+        command = release_one(run, work, now, gate_reason)
+        if command is not None:
+            yield command
         # Cash is kept for the largest drift; the smaller ones wait behind it.
         is_cash_awaited = waits_for_cash(work)
 
@@ -42,15 +44,14 @@ def waits_for_cash(work: Work) -> bool:
     return work.stage is Stage.WAITING and work.intent.side is Side.BUY and work.reason == _NO_CASH
 
 
-def release_one(run: RunState, work: Work, now: datetime, gate_reason: str) -> Iterator[Command]:
-    """Send the next order of one intent if it may go now; note why it does not."""
+def release_one(run: RunState, work: Work, now: datetime, gate_reason: str) -> Command | None:
+    """Return the next order of one intent if it may go now; note why it does not."""
     work.wake = None
     if gate_reason:
         work.reason = gate_reason
     elif work.not_before is None or now >= work.not_before:
-        command = _send(run, work, now)
-        if command is not None:
-            yield command
+        return _send(run, work, now)
+    return None
 
 
 def end_if_over(run: RunState, work: Work, now: datetime) -> None:
@@ -72,7 +73,8 @@ def end_if_over(run: RunState, work: Work, now: datetime) -> None:
 def _is_as_good_as_filled(run: RunState, work: Work) -> bool:
     """Whether less than the venue's smallest order is left; reckoned anew when that has changed, because most of a plan only waits."""
     if work.filled_quantity is not work.judged_filled:
-        sendable = truncate_shares(work.leaves_quantity, whole=not work.intent.is_fractionable)
+        leaves = work.leaves_quantity
+        sendable = truncate_shares(leaves, whole=not work.intent.is_fractionable) if leaves else leaves
         work.judged_filled = work.filled_quantity
         work.is_too_small = sendable <= 0 or sendable * work.intent.reference_price < run.rules.smallest_order
     return work.is_too_small
