@@ -67,7 +67,8 @@ class Blotter:
             self._state.orders.append(order)
         else:
             parent.legs += (order,)
-        self.touch(order)
+        if self._touched is not None:
+            self.touch(order)
         state = self._state
         for each in (order, *order.legs):
             state.sequence += 1
@@ -167,7 +168,8 @@ class Blotter:
         reason: str | None = None,
     ) -> None:
         """Tell an execution, or with ``event`` what became of the one that it is ``instead_of``; the order is in the state after it."""
-        self.touch(order)
+        if self._touched is not None:
+            self.touch(order)
         if is_open := order.status not in TERMINAL:
             self.open.put(order)
         else:
@@ -194,11 +196,6 @@ class Blotter:
         tree = order if order.parent_id is None else self._by_id[order.parent_id]
         if all(kept is not tree for kept in self._state.orders):
             self._state.orders.append(tree)
-
-    def drain(self) -> list[OrderUpdate]:
-        """Return and forget the events since the last call."""
-        updates, self._state.updates = self._state.updates, []
-        return updates
 
     def listing(self, wanted: OrderFilter) -> list[VenueOrder]:
         """Return the orders a list is to hold. Raises the 404 of an unknown cursor.

@@ -390,7 +390,8 @@ class Exchange:
 
     def drain(self) -> list[OrderUpdate]:
         """Return the order-stream events since the last call, oldest first."""
-        return self._blotter.drain()
+        updates, self._state.updates = self._state.updates, []
+        return updates
 
     # --- state ---
 

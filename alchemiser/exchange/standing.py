@@ -121,8 +121,11 @@ class Standing:
 
     def holdings(self) -> list[tuple[Position, Decimal, Decimal]]:
         """Return each position, sorted by symbol, with its shares that no open order holds, and its price."""
-        free_shares, price_of = self.free_shares, self.price_of
-        return [(position, free_shares(symbol), price_of(symbol)) for symbol, position in sorted(self._state.account.positions.items())]
+        held_shares, price_of = self._blotter.open.held_shares, self.price_of
+        return [
+            (position, abs(position.quantity) - held_shares(symbol), price_of(symbol))
+            for symbol, position in sorted(self._state.account.positions.items())
+        ]
 
     def _holdings(self) -> dict[str, tuple[Decimal, Decimal]]:
         price_of = self.price_of
