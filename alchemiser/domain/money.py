@@ -18,7 +18,7 @@ _QUANTA = tuple(ONE.scaleb(-decimals) for decimals in range(20))
 
 def from_float(value: float, *, decimals: int = 6) -> Decimal:
     """Return the decimal number that ``value`` prints as, rounded half-even to ``decimals`` places."""
-    return Decimal(repr(value)).quantize(_QUANTA[decimals], rounding=ROUND_HALF_EVEN)
+    return Decimal(repr(value)).quantize(_QUANTA[decimals], ROUND_HALF_EVEN)
 
 
 def tick_of(price: Decimal) -> Decimal:
@@ -38,7 +38,7 @@ def round_price_down(price: Decimal) -> Decimal:
 
 def truncate_shares(quantity: Decimal, *, whole: bool = False) -> Decimal:
     """Cut a share quantity toward zero to the venue's nine decimals, or to whole shares."""
-    return quantity.quantize(ONE if whole else SHARE_QUANTUM, rounding=ROUND_DOWN)
+    return quantity.quantize(ONE if whole else SHARE_QUANTUM, ROUND_DOWN)
 
 
 def to_cents(amount: Decimal) -> Decimal:

@@ -52,10 +52,10 @@ class History(msgspec.Struct, dict=True):
 
     def traded(self, strategy: str, symbol: str, at: datetime, quantity: Decimal, price: Decimal) -> None:
         """Take in a trade: signed shares, dollars per share."""
-        day = day_of(at)
+        day, is_sale = day_of(at), quantity < 0
         self.moved(strategy, symbol, day, quantity)
         dollars = quantity * price
-        self._turned_over(strategy, day, -dollars if quantity < 0 else dollars, is_sale=quantity < 0)
+        self._turned_over(strategy, day, -dollars if is_sale else dollars, is_sale=is_sale)
 
     def undone(self, strategy: str, symbol: str, at: datetime, quantity: Decimal, price: Decimal) -> None:
         """Take a trade back that was taken in as :meth:`traded` with the same arguments."""

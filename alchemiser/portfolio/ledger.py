@@ -317,9 +317,12 @@ class Ledger(Remembering):
         self._unbooked[fill.execution_id] = fill
         if fill.side is Side.SELL and (closing := self._closing_of(fill.symbol)) is not OLDEST_FIRST:
             self._closings[fill.execution_id] = closing
-        if not self._replaying:
+        if self._replaying:
+            return
+        if self._booking is None:  # Then none waits.
+            self._book(fill)
+        else:
             self._to_book.append(fill)
-            self._book_next()
 
     def _book_next(self) -> None:
         while self._to_book and self._booking is None:
@@ -354,27 +357,29 @@ class Ledger(Remembering):
         if self._booking == booked.execution_id:
             self._booking = None
         self._change_once(booked)
-        self._book_next()
+        if self._to_book:
+            self._book_next()
 
     def _change_once(self, booked: FillBooked) -> None:
-        if booked.execution_id in self._booked:
+        key, parts = booked.execution_id, self._parts
+        if key in self._booked:
             return
-        fill = self._unbooked.pop(booked.execution_id, None)
+        fill = self._unbooked.pop(key, None)
         if fill is None:
             raise InvariantBroken(
                 f"execution {booked.execution_id} of {booked.symbol} is booked, but it was never a fill of ours; the daemon stops"
             )
-        self._booked[booked.execution_id] = Booking(order=fill.client_order_id, symbol=booked.symbol, entries=booked.entries)
-        self._instead.pop(booked.execution_id, None)
+        self._booked[key] = Booking(order=fill.client_order_id, symbol=booked.symbol, entries=booked.entries)
+        self._instead.pop(key, None)
         waiting = self._waiting.get(self._orders[fill.client_order_id].intent, {})
         for entry in booked.entries:
             if entry.strategy in waiting:
                 waiting[entry.strategy] -= abs(entry.quantity)
-            part = self._parts.get(entry.strategy)
-            if part is None or part.execution_id != booked.execution_id or part.quantity != entry.quantity:
+            part = parts.get(entry.strategy)
+            if part is None or part.execution_id != key or part.quantity != entry.quantity:
                 part = self._trade_of(fill, entry.quantity)
             self._shelf.trade(entry.strategy, booked.symbol, part)
-        self._closings.pop(booked.execution_id, None)
+        self._closings.pop(key, None)
 
     def _undo(self, told: FillBroken) -> None:
         """Take an execution that the venue took back out of the books: they become what they would be without it.

@@ -87,8 +87,14 @@ class Shelf(msgspec.Struct, kw_only=True, dict=True):
     def earned(self, strategy: str, symbol: str, trade: Trade) -> Decimal:
         """Return what a trade would realise, in dollars. Raises as :meth:`trade`; nothing is changed."""
         symbol = self.name_at(symbol, trade.at) if self.renamed else symbol
-        lots, realised = self._outcome(strategy, symbol, trade)
-        self._foreseen[strategy] = Foreseen(trade, self.lots_of(strategy, symbol), lots, realised)
+        book, trail = self.book_of(strategy), self.trails.get(strategy, {}).get(symbol)
+        if symbol in self.splits or not (trail is None or trail.is_next(trade)):
+            return self._outcome(strategy, symbol, trade)[1]
+        before = book.lots.get(symbol, ())
+        lots, realised = traded(symbol, before, trade)
+        if trade.quantity < 0:
+            self._refuse_short(lots, symbol, trade, book)
+        self._foreseen[strategy] = Foreseen(trade, before, lots, realised)
         return realised
 
     def trade(self, strategy: str, symbol: str, trade: Trade) -> None:
@@ -98,21 +104,21 @@ class Shelf(msgspec.Struct, kw_only=True, dict=True):
         market has taken back what it did own.
         """
         symbol = self.name_at(symbol, trade.at) if self.renamed else symbol
-        book = self.books.get(strategy) or self.book_of(strategy)
-        trails = self.trails.setdefault(strategy, {})
-        trail = trails.get(symbol)
+        book, trails = self.book_of(strategy), self.trails.get(strategy)
+        if trails is None:
+            trails = self.trails[strategy] = {}
+        before, trail = book.lots.get(symbol, ()), trails.get(symbol)
         if trail is None:
-            trail = trails[symbol] = Trail(before=book.lots.get(symbol, ()))
+            trail = trails[symbol] = Trail(before=before)
         # A trade that comes after all others, as nearly every one does, changes the lots there are; any other has them worked out anew.
         if symbol not in self.splits and trail.is_next(trade):
-            before = book.lots.get(symbol, ())
-            foreseen = self._foreseen.pop(strategy, None)
+            foreseen = self._foreseen.get(strategy)
             if foreseen is not None and foreseen.trade is trade and foreseen.before is before:
                 lots, realised = foreseen.lots, foreseen.realised
             else:
                 lots, realised = traded(symbol, before, trade)
-            if trade.quantity < 0:
-                self._refuse_short(lots, symbol, trade, book)
+                if trade.quantity < 0:
+                    self._refuse_short(lots, symbol, trade, book)
             trail.append(trade, lots)
         else:
             lots, realised = self._outcome(strategy, symbol, trade)

@@ -131,13 +131,14 @@ class PreTrade:
         )
 
         checks = checks_for(circumstances, limits)
-        of_equity: dict[Decimal, Circumstances] = {}
+        asked: tuple[Decimal, Circumstances] | None = None  # All intents of a plan are asked about with one equity.
 
         def checked(intent: Intent, equity: Decimal) -> OrderDenied | None:
-            if equity not in of_equity:
+            nonlocal asked
+            if asked is None or asked[0] is not equity:
                 capital = {name: share * equity for name, share in self._allocations.items()}
-                of_equity[equity] = msgspec.structs.replace(circumstances, capital=capital)
-            return check_intent(intent, equity, now=of_equity[equity], limits=limits, checks=checks)
+                asked = equity, msgspec.structs.replace(circumstances, capital=capital)
+            return check_intent(intent, equity, now=asked[1], limits=limits, checks=checks)
 
         return checked
 
