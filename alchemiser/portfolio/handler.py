@@ -143,16 +143,19 @@ class Rebalancer:
         now = self._parts.clock.now()
         await self._parts.publish(LedgerCompared(at=now, session=session, differences=differences))
         marks = {position.symbol: position.current_price for position in positions if position.current_price is not None}
-        books = dict(sorted(self._parts.ledger.books.items()))
+        realised, unrealised, income = {}, {}, {}
+        for name, book in sorted(self._parts.ledger.books.items()):
+            realised[name], income[name] = book.realised, book.income
+            unrealised[name] = book.unrealised(marks) if marks else ZERO
         await self._parts.publish(
             ResultReported(
                 at=now,
                 session=session,
                 equity=account.equity,
                 cash=account.cash,
-                realised={name: book.realised for name, book in books.items()},
-                unrealised={name: book.unrealised(marks) if marks else ZERO for name, book in books.items()},
-                income={name: book.income for name, book in books.items()},
+                realised=realised,
+                unrealised=unrealised,
+                income=income,
                 capital={name: to_cents(account.equity * share) for name, share in self._parts.shares().items()},
                 transferred=self._parts.ledger.paid_in,
             )

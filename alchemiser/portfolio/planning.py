@@ -96,10 +96,10 @@ async def plan_decision(
 ) -> RebalancePlanned:
     """Return the plan that follows from a decision. Raises ``OrderDenied`` and ``VenueError`` when none can be made."""
     books = {name: book.holdings() for name, book in parts.ledger.books.items()}
-    symbols = sorted({symbol for of_one in (*decision.targets.values(), *books.values()) for symbol in of_one or ()})
+    symbols = sorted(set().union(*books.values(), *[weights for weights in decision.targets.values() if weights]))
     assets = await parts.assets(symbols)
     now = parts.clock.now()
-    mids = {symbol: mid for symbol in symbols if (mid := parts.mids(symbol, now)) is not None}
+    mids, half_spreads = _quoted(parts, symbols, now)
     prices = _prices(symbols, mids, decision, positions, parts.price_decimals)
     held_back = _held_back(parts, decision, books, prices)
     request = PlanRequest(
@@ -115,12 +115,24 @@ async def plan_decision(
         rules=parts.rules,
         kept={**decision.failures, **held_back},
         standing={name: standing.weights for name, standing in parts.standing.by_strategy.items()},
-        half_spreads={symbol: half for symbol in symbols if (half := parts.half_spreads(symbol, now)) is not None},
+        half_spreads=half_spreads,
         reducing={name: reason for name in decision.targets if (reason := parts.trading.reduces(name)) is not None},
     )
-    fresh = frozenset([symbol for symbol in symbols if symbol in decision.prices or symbol in mids])
+    fresh = frozenset([*mids, *decision.prices])
     plan = plan_rebalance(request, parts.check(now, account, positions, assets, fresh), parts.volatility)
     return msgspec.structs.replace(plan, is_flatten=True) if decision.is_flatten else plan
+
+
+def _quoted(parts: PortfolioParts, symbols: Sequence[str], now: datetime) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the mids of usable quotes, and half their spreads as fractions, where there are any."""
+    mids: dict[str, float] = {}
+    half_spreads: dict[str, float] = {}
+    for symbol in symbols:
+        if (mid := parts.mids(symbol, now)) is not None:
+            mids[symbol] = mid
+        if (half := parts.half_spreads(symbol, now)) is not None:
+            half_spreads[symbol] = half
+    return mids, half_spreads
 
 
 def _held_back(
@@ -128,7 +140,7 @@ def _held_back(
 ) -> dict[str, str]:
     """Return the strategies that keep what they hold today, each with the reason: they may not trade, or their headers let them."""
     found: dict[str, str] = {}
-    for name in decision.targets if not decision.is_flatten else ():
+    for name in decision.targets if parts.trading.by_scope and not decision.is_flatten else ():
         reason = parts.trading.keeps(name)
         if reason is not None:
             found[name] = reason

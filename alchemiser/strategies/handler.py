@@ -104,7 +104,8 @@ class StrategyHandler:
                 pass
 
     async def _keep_up(self) -> None:
-        await self._renewal.keep_up(self._under_way())
+        if self._renewal.is_behind():
+            await self._renewal.keep_up(self._under_way())
 
     def _under_way(self) -> str | None:
         # From the decision to the end of its rebalance: prices of both versions are needed, and a strategy has one target only.

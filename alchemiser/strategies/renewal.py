@@ -92,10 +92,12 @@ class Renewal:
         """Whether a new version waits for something."""
         return bool(self._waiting)
 
+    def is_behind(self) -> bool:
+        """Whether :meth:`keep_up` has anything to do."""
+        return bool(self._waiting) or self._reloader.is_behind()
+
     async def keep_up(self, under_way: str | None) -> None:
         """Read what has changed, and swap in what can be; ``under_way`` says in words what forbids a swap just now, if anything does."""
-        if not self._waiting and not self._reloader.is_behind():
-            return
         release = self._clock.hold("strategies are read again")
         try:
             await self._read()
