@@ -145,7 +145,7 @@ def _deployable(request: PlanRequest) -> Decimal:
 
 def _owed(books: Mapping[str, Mapping[str, Decimal]]) -> dict[str, Decimal]:
     """Return the shares that the strategies owe together, by symbol; mostly nobody owes any."""
-    if all(min(book.values(), default=ZERO) >= 0 for book in books.values()):
+    if min([min(book.values()) for book in books.values() if book], default=ZERO) >= 0:
         return {}
     held: dict[str, Decimal] = {}
     for book in books.values():
@@ -239,8 +239,7 @@ def _wishes(request: PlanRequest, capital: Mapping[str, Decimal]) -> tuple[dict[
             wish = target - current
             if not wish:
                 continue
-            if target and current:
-                width = band.half_width(float(weight), request.half_spreads.get(symbol))
+            if target and current and (width := band.half_width(float(weight), request.half_spreads.get(symbol))):
                 if width not in widths:
                     widths[width] = from_float(width, decimals=12) * own
                 if abs(wish) * price < widths[width]:
@@ -302,14 +301,14 @@ def _intent(symbol: str, net: Mapping[str, Decimal], equity: Decimal, request: P
     total = sum(net.values(), ZERO)
     if not total:
         return None
-    price = request.prices[symbol]
+    price, quantity = request.prices[symbol], abs(total)
     return Intent(
         intent_id=symbol,
         symbol=symbol,
         side=Side.BUY if total > 0 else Side.SELL,
-        quantity=abs(total),
+        quantity=quantity,
         reference_price=price,
-        drift=float(abs(total) * price / equity) if equity else 0.0,
+        drift=float(quantity * price / equity) if equity else 0.0,
         wishes=tuple([Wish(strategy=name, quantity=abs(net[name])) for name in sorted(net)]),
         is_fractionable=not _is_whole(symbol, request),
     )

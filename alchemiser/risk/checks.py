@@ -351,7 +351,10 @@ ALL_CHECKS: Checks = dict.fromkeys(Side, CHECKS)
 def checks_for(now: Circumstances, limits: RiskLimits) -> Checks:
     """Return the checks that can refuse anything in these circumstances: of a whole plan, most cannot. The capital may not be known yet."""
     asked = [check for check in CHECKS if check.can_refuse is None or check.can_refuse(now, limits)]
-    return {side: [check for check in asked if check.side is None or check.side is side] for side in Side}
+    return {
+        Side.BUY: [check for check in asked if check.side is not Side.SELL],
+        Side.SELL: [check for check in asked if check.side is not Side.BUY],
+    }
 
 
 def check_intent(

@@ -110,10 +110,15 @@ class PreTrade:
         if session is not None and limits.maximum_daily_notional is not None:
             of_today = [order for order in orders if order.intended_at >= session.opens_at]
         is_counted = limits.maximum_orders_per_day is not None
+        free: dict[str, Decimal] = {}
+        power = account.buying_power
+        for position in positions:
+            free[position.symbol] = position.available_quantity
+            power += _worth(position)
         circumstances = Circumstances(
             at=now,
             held=_held(books),
-            free={position.symbol: position.available_quantity for position in positions},
+            free=free,
             assets=assets,
             fresh=fresh,
             mids={symbol: from_float(mid) for symbol in assets if (mid := self._mids(symbol, now)) is not None} if has_collar else {},
@@ -121,7 +126,7 @@ class PreTrade:
             parked={symbol: parking.reason for symbol, parking in self._parked.by_symbol.items()},
             open_sides=open_sides,
             account_blocks=account.blocks,
-            buying_power=account.buying_power + sum([_worth(position) for position in positions], ZERO),
+            buying_power=power,
             traded_today=sum((order.filled_value for order in of_today), ZERO),
             orders_today=orders.count_of_session(session.date) if is_counted and session is not None else 0,
             books=books,
