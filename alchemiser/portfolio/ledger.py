@@ -419,8 +419,7 @@ class Ledger(Remembering):
             key: order for key, order in self._orders.items() if not order.has_ended or order.intended_at >= opened_at or key in unbooked
         }
         booked = self._booked = {execution: booking for execution, booking in self._booked.items() if booking.order in orders}
-        if self._instead:
-            self._instead = {execution: had for execution, had in self._instead.items() if execution in self._unbooked}
+        self._instead = {execution: had for execution, had in self._instead.items() if execution in self._unbooked}
         # What an issuer did may be taken back for as long as its row is known, as an execution may for as long as its order is.
         self._shelf.settle(lambda deed: deed in booked or deed in self._activities, session.date)
         self._forget_activities()

@@ -442,6 +442,27 @@ def test_a_session_that_opens_again_after_a_restart_forgets_nothing() -> None:
     assert tape.ledger.holdings() == {"SPY": 4}
 
 
+def test_the_end_of_an_order_that_is_not_ours_is_left_alone() -> None:
+    """Somebody else trades on the account, too."""
+    tape = Tape()
+    tape.start()
+    before = tape.state()
+
+    tape.feed(
+        OrderClosed(
+            at=AT,
+            client_order_id="theirs",
+            symbol="SPY",
+            state="cancelled",
+            cumulative_quantity=Decimal(0),
+            average_price=None,
+            reason=None,
+        )
+    )
+
+    assert before == tape.state()
+
+
 def test_the_opening_is_known_once_the_account_was_seen() -> None:
     """Before that there is none."""
     tape = Tape()
