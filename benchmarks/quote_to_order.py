@@ -11,9 +11,10 @@ Each client is a process of its own with an account of its own at the same venue
 of forty orders each, and both times of a sample are taken by the venue, on one clock. The first rebalance at a rate warms either client up
 and does not count, so that neither is charged for its first connection and its cold code; of the others every order does. The venue, which
 is part of every time, looks for its own garbage between the rebalances only, and does not sleep between two quotes: the venue of real
-orders is another machine, while one that is asleep beside its client may be woken on the client's processor, where it waits until the client
-rests. That was in the slowest orders of either. After every rebalance the orders are compared with the quotes: each due order arrived once, at the right price, and none besides; one that is missing or late ends the run as lost. The
-quotes come in the order of the plan, which is that in which the daemon writes orders ahead: one that comes out of turn waits for the disk.
+orders is another machine, while one that is asleep beside its client may be woken on the client's processor, where it waits until the
+client rests. That was in the slowest orders. After every rebalance the orders are compared with the quotes: each due order arrived once, at
+the right price, and none besides; one that is missing or late ends the run as lost. The quotes come in the order of the plan, which is that
+in which the daemon writes orders ahead: one that comes out of turn waits for the disk.
 
 At 2,000 a second ours must lose nothing and keep the rate: the last order of a round arrives no later than the slowest of its first half
 or ``LATE_SECONDS`` after its quote. The peer runs there too, for comparison.
@@ -171,7 +172,7 @@ class Client:
         began = time.perf_counter()
         total = EVERY * len(WAITING)
         for number in range(total):
-            while time.perf_counter() < began + number / rate:  # Awake: see above.
+            while time.perf_counter() < began + number / rate:  # noqa: ASYNC110 - it is to stay awake, see above
                 await asyncio.sleep(0)
             if number % EVERY == EVERY - 1:
                 symbol = due.popleft()
