@@ -50,6 +50,7 @@ def agree(state: Path) -> None:
 
 
 @needs_bars
+@pytest.mark.slow
 def test_five_real_sessions_and_one_story(tmp_path: Path) -> None:
     """Five sessions of real data are traded; journal, status, positions, profit and the exchange agree to the cent."""
     done = run("run", "--embedded", "--bars", str(SHARED_BARS), "--days", "5", "--state", str(tmp_path))
@@ -97,10 +98,8 @@ def test_a_running_daemon_answers(tmp_path: Path) -> None:
     assert run("health", "--state", str(tmp_path)).returncode == 7
 
 
-@pytest.mark.parametrize(
-    "moment",
-    ["order_filled", pytest.param("session_opened", marks=pytest.mark.slow), pytest.param("order_intended", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["order_filled", "session_opened", "order_intended"])
 def test_sigterm_in_mid_session_leaves_nothing_open_and_the_next_start_carries_on(tmp_path: Path, moment: str) -> None:
     """Stopped at any moment it exits 0 within ten seconds with no open order; the next start finishes the sessions."""
     arguments = ("--embedded", "--days", "2", "--state", str(tmp_path))

@@ -14,12 +14,14 @@ interrupted (the summary tells how far it came).
 import argparse
 import signal
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 
 import msgspec
 
@@ -103,15 +105,28 @@ def main() -> int:
     chosen = _arguments()
     if not chosen.logs:
         quiet()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stop = _stop_on_signals()
     if chosen.planted:
         return _hunt()
     if chosen.seed is not None:
         return _in_detail(chosen.seed, chosen.keep)
-    return _campaign(chosen)
+    return _campaign(chosen, stop)
 
 
-def _campaign(chosen: argparse.Namespace) -> int:
+def _stop_on_signals() -> threading.Event:
+    """Interrupt what runs at SIGINT and SIGTERM, and return what says so: a run may swallow it, in a finalizer for instance."""
+    stop = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    return stop
+
+
+def _campaign(chosen: argparse.Namespace, stop: threading.Event) -> int:
     """Run many, and say what came of it."""
     scenarios = seeds(chosen.first, chosen.seeds)
     if chosen.kept:
@@ -127,6 +142,8 @@ def _campaign(chosen: argparse.Namespace) -> int:
                     _say(outcome.story)
                     if not chosen.all:
                         break
+                if stop.is_set():
+                    raise KeyboardInterrupt
         except KeyboardInterrupt:
             is_interrupted = True
             _progress("interrupted: what has begun is finished")

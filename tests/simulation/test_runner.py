@@ -63,6 +63,7 @@ def test_a_seed_leaves_the_same_trace_in_two_processes_with_other_hashes(tmp_pat
         process.communicate()
 
 
+@pytest.mark.slow
 def test_another_seed_leaves_another_trace() -> None:
     """The trace says something."""
     first, again, other = (outcome_of("a run", scenario_of(seed)).trace for seed in (16, 16, 32))

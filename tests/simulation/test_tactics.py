@@ -14,7 +14,10 @@ QUIET_SEED = 16
 
 
 @pytest.mark.parametrize("is_fractional", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["fractional", "whole"])
-@pytest.mark.parametrize("tactic", ["ladder", "marketable_limit", "twap", "vwap", "moc", "loc"])
+@pytest.mark.parametrize(
+    "tactic",
+    ["ladder", "twap", "moc", *(pytest.param(name, marks=pytest.mark.slow) for name in ("marketable_limit", "vwap", "loc"))],
+)
 @pytest.mark.parametrize(
     "end",
     [

@@ -115,7 +115,7 @@ def deaf_to_late_fills() -> Iterator[None]:
 def deaf_to_busts() -> Iterator[None]:
     """An execution that is taken back stays in the books."""
 
-    def deaf(ledger: Ledger, fill: Any, replaced_by: Any) -> None:
+    def deaf(ledger: Ledger, told: Any) -> None:
         return
 
     with patch.object(Ledger, "_undo", deaf):
