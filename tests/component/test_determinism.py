@@ -6,9 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import sys
 from pathlib import Path
+
+import pytest
 import msgspec
 from tests.simulation.days import journal_of, simulate
 state = Path(sys.argv[1])
@@ -25,6 +29,7 @@ def digest(state: Path, hash_seed: str) -> tuple[str, int]:
     return hashlib.sha256(b"\n".join(lines)).hexdigest(), len(lines)
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_journal(tmp_path: Path) -> None:
     """Nothing on the way to the journal depends on the order of a set, a memory address or the wall clock."""
     first, second = digest(tmp_path / "first", "1"), digest(tmp_path / "second", "4242")

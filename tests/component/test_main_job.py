@@ -120,10 +120,8 @@ def test_sigterm_in_mid_session_leaves_nothing_open_and_the_next_start_carries_o
     assert len({event["session"] for event in decided}) == len(decided) == 2
 
 
-@pytest.mark.parametrize(
-    "moment",
-    ["order_intended", pytest.param("order_filled", marks=pytest.mark.slow), pytest.param("rebalance_completed", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["order_intended", "order_filled", "rebalance_completed"])
 def test_kill_loses_nothing(tmp_path: Path, moment: str) -> None:
     """Killed without warning, the next start recovers what happened and ends with the books equal to the broker's."""
     arguments = ("--embedded", "--days", "2", "--state", str(tmp_path))
