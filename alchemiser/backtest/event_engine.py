@@ -24,7 +24,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from alchemiser.backtest.event_desk import Desk, DeskParts, DeskRules
-from alchemiser.backtest.event_market import BoundDecider, BoundStrategy, EventMarket
+from alchemiser.backtest.event_market import BoundDecider, EventMarket, bound
 from alchemiser.backtest.event_notes import Notes
 from alchemiser.backtest.intraday import Intraday, session_of
 from alchemiser.backtest.leap import LeapingClock, run_leaping
@@ -94,13 +94,12 @@ def run_event(
     began = timer()
     deciders = {strategy.name: BoundDecider(strategy, panel) for strategy in strategies}
     first, last = run_range(panel, deciders, start, _last_of(intraday, end))
-    bound: Sequence[LoadedStrategy] = strategies
     if intraday is None:
-        bound = [BoundStrategy(strategy, BoundDecider(strategy, panel)) for strategy in strategies]
+        strategies = [bound(strategy, panel) for strategy in strategies]
     elif start is None:
         first = max(first, panel.place_through(intraday.days()[0]))
     with _few_collections():
-        run = _Run(bound, panel, terms, opens or Opens({}), charges or Charges(), first, last, intraday)
+        run = _Run(strategies, panel, terms, opens or Opens({}), charges or Charges(), first, last, intraday)
         run_leaping(run.clock, partial(run.all_sessions, lived))
     notes = run.notes
     if recorder is not None:
@@ -143,14 +142,15 @@ class _Run:
         self._fills_at_close = terms.fill == "close"
         self._moves = terms.fill == "path"
         self.clock = LeapingClock(self._sessions[0].opens_at - MINUTE)
-        self.market = (
-            EventMarket(panel, opens, half_spread=half_spread, is_held=self._is_held)
-            if intraday is None
-            else MinuteMarket(panel, intraday, half_spread=half_spread, is_held=self._is_held)
-        )
         symbols = sorted({symbol for strategy in strategies for symbol in strategy.symbols_held})
         self._exchange = _exchange(terms, charges, symbols, self._sessions, self.clock.now())
-        self._venue = MemoryVenue(self._exchange, self.clock, show=self._show)
+        self._held = held = self._exchange.positions
+        self.market = (
+            EventMarket(panel, opens, half_spread=half_spread, held=held)
+            if intraday is None
+            else MinuteMarket(panel, intraday, half_spread=half_spread, held=held)
+        )
+        self._venue = MemoryVenue(self._exchange, self.clock, news=self.market.news)
         self._desk = Desk(
             DeskParts(
                 strategies=strategies,
@@ -195,9 +195,6 @@ class _Run:
         self._turn(session.closes_at)
         await desk.until_reported(SessionClosed(at=session.closes_at, session=session))
 
-    def _is_held(self, symbol: str) -> bool:
-        return symbol in self._exchange.positions
-
     async def _worked(self, deciding: Coroutine[Any, Any, None]) -> None:
         """Let the market move while a decision is worked, where it does."""
         async with asyncio.TaskGroup() as group:
@@ -215,7 +212,7 @@ class _Run:
             now = self.clock.now()
             self._exchange.advance(now)
             for symbol in dict.fromkeys(order.request.symbol for order in self._desk.orders.open_orders()):
-                self._show(symbol)
+                self._venue.show((symbol,), now)
                 if isinstance(quote := self.market.quote(symbol, now), Quote):
                     sides = {"bid": quote.bid, "bid_size": quote.bid_size, "ask": quote.ask, "ask_size": quote.ask_size}
                     self._desk.bus.post(QuoteUpdated(at=now, symbol=symbol, **sides))
@@ -230,13 +227,7 @@ class _Run:
         """Let the exchange see the prices of a moment of everything that is held."""
         self._turn(at)
         self.market.turn_to(place, at, is_open=is_open, live=live)
-        for symbol in self._exchange.positions:
-            self._show(symbol)
-
-    def _show(self, symbol: str) -> None:
-        now = self.clock.now()
-        if (quote := self.market.news(symbol, now)) is not None:
-            self._exchange.on_quote(quote, now)
+        self._venue.show(self._held, at)
 
 
 def _last_of(intraday: Intraday | None, end: date | None) -> date | None:

@@ -5,7 +5,7 @@ stands a quote whose halves of the spread are the costs of trading. A decision s
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import date, datetime
 
 from msgspec import Struct
@@ -31,16 +31,18 @@ LOWEST_PRICE, USUAL_PRICE, HIGHEST_PRICE = 1.0, 100.0, 1_000.0
 
 
 class EventMarket:
-    """The prices of one run. ``half_spread`` is half the spread as a fraction of the price, ``is_held`` tells of what there are shares."""
+    """The prices of one run. ``half_spread`` is half the spread as a fraction of the price, ``held`` what there are shares of."""
 
-    def __init__(self, panel: PricePanel, opens: Opens, *, half_spread: float, is_held: Callable[[str], bool], seed: int = 0) -> None:
+    def __init__(self, panel: PricePanel, opens: Opens, *, half_spread: float, held: Container[str], seed: int = 0) -> None:
         self.panel = panel
         self.place = 0
         """The place of the session that the next decision is made on."""
+        self.moves = False
+        """Whether prices move along paths, which not every symbol has on every session."""
+        self.marks = _Marks(panel)
         self._opens = opens
         self._half_spread = half_spread
-        self._is_held = is_held
-        self._marks: dict[str, list[float | None]] = {}
+        self._held = held
         self._quotes: dict[str, Quote | str] = {}
         self._mids: dict[str, float] = {}
         self._shown: set[str] = set()
@@ -55,6 +57,7 @@ class EventMarket:
     def turn_to(self, place: int, at: datetime, *, is_open: bool, live: Session | None = None) -> None:
         """Let the prices be those of the open or of the close of a session, or move along the paths of a ``live`` one."""
         self._session, self._is_open, self._at, self._live = place, is_open, at, live
+        self.moves = live is not None
         self._paths = {}
         self._quotes = {}
         self._mids = {}
@@ -63,55 +66,38 @@ class EventMarket:
     def quote(self, symbol: str, now: datetime) -> Quote | str:
         """Return the quote of a symbol, or why there is none."""
         quote = self._quotes.get(symbol)
-        if quote is None or (self._live is not None and isinstance(quote, Quote) and quote.at != now):
+        if quote is None or (self.moves and isinstance(quote, Quote) and quote.at != now):
             self._shown.discard(symbol)
-            quote = self._quotes[symbol] = self._quote(symbol) if self._live is None else self._moving(symbol, now)
+            quote = self._quotes[symbol] = self._moving(symbol, now) if self.moves else self._quote(symbol)
             if isinstance(quote, Quote):
                 self._mids[symbol] = quote.mid
             else:
                 self._mids.pop(symbol, None)
         return quote
 
-    def news(self, symbol: str, now: datetime) -> Quote | None:
-        """Return the quote of a symbol when the exchange is to see it for the first time."""
-        if self._live is None and symbol in self._shown:
-            return None
-        quote = self.quote(symbol, now)
-        if symbol in self._shown or not isinstance(quote, Quote):
-            return None
-        self._shown.add(symbol)
-        return quote
+    def news(self, symbols: Iterable[str], now: datetime) -> list[Quote]:
+        """Return the quotes of these symbols that the exchange has not seen."""
+        found = []
+        for symbol in symbols:
+            if self.moves or symbol not in self._shown:
+                quote = self.quote(symbol, now)
+                if symbol not in self._shown and isinstance(quote, Quote):
+                    self._shown.add(symbol)
+                    found.append(quote)
+        return found
 
     def mid(self, symbol: str, now: datetime) -> float | None:
         """Return the price of a symbol in this market."""
-        if self._live is None and (known := self._mids.get(symbol)) is not None:
+        if not self.moves and (known := self._mids.get(symbol)) is not None:
             return known
         self.quote(symbol, now)
         return self._mids.get(symbol)
 
     def half_spread(self, symbol: str, now: datetime) -> float | None:
         """Return half the spread as a fraction of the price."""
-        if self._live is None and symbol in self._mids:
+        if not self.moves and symbol in self._mids:
             return self._half_spread
         return None if self.mid(symbol, now) is None else self._half_spread
-
-    def marks(self, symbol: str) -> list[float | None]:
-        """Return the close of every session, the last known one where there is none, ``None`` before the first."""
-        marks = self._marks.get(symbol)
-        if marks is None:
-            marks = []
-            latest: float | None = None
-            column = self.panel.column(symbol, PRICE)
-            for close, known in zip(column.values.tolist(), column.known.tolist(), strict=True):
-                latest = close if known else latest
-                marks.append(latest)
-            self._marks[symbol] = marks
-        return marks
-
-    @property
-    def moves(self) -> bool:
-        """Whether prices move along paths, which not every symbol has on every session."""
-        return self._live is not None
 
     async def prepare(self, symbols: Sequence[str], rebalance_id: str) -> Panel:
         """Return the panel as it is seen on the session of the decision."""
@@ -129,9 +115,9 @@ class EventMarket:
         known = self._price(symbol)
         if known is None:
             return "no bar of it is known yet"
-        if not self._is_held(symbol):
+        if symbol not in self._held:
             self._units[symbol] = _unit_of(known)
-        price = known * self.unit(symbol)
+        price = known * self._units.get(symbol, 1.0)
         assert self._at is not None
         if self._half_spread:
             bid, ask = price * (1.0 - self._half_spread), price * (1.0 + self._half_spread)
@@ -153,7 +139,7 @@ class EventMarket:
         if symbol not in self._paths:
             assert self._live is not None
             found = self._opens.ranges.get(symbol, {}).get(self._live.date.toordinal())
-            if found is not None and not self._is_held(symbol):
+            if found is not None and symbol not in self._held:
                 self._units[symbol] = _unit_of(found.open)
             self._paths[symbol] = None if found is None else DayPath(symbol, self._bar(symbol, found), self._live, self._seed)
         return self._paths[symbol]
@@ -174,9 +160,9 @@ class EventMarket:
 
     def _price(self, symbol: str) -> float | None:
         if not self._is_open:
-            return self.marks(symbol)[self._session]
+            return self.marks[symbol][self._session]
         opened = self._opens.by_symbol.get(symbol, {}).get(self.panel.session(self._session).toordinal())
-        return self.marks(symbol)[self._session - 1] if opened is None else opened
+        return self.marks[symbol][self._session - 1] if opened is None else opened
 
 
 def _unit_of(price: float) -> float:
@@ -185,21 +171,34 @@ def _unit_of(price: float) -> float:
     return float(10.0 ** -round(math.log10(price / USUAL_PRICE)))
 
 
+class _Marks(dict[str, list[float | None]]):
+    """Of each symbol the close of every session: the last known one where there is none, ``None`` before the first."""
+
+    def __init__(self, panel: PricePanel) -> None:
+        super().__init__()
+        self._panel = panel
+
+    def __missing__(self, symbol: str) -> list[float | None]:
+        marks = self[symbol] = []
+        latest: float | None = None
+        column = self._panel.column(symbol, PRICE)
+        for close, known in zip(column.values.tolist(), column.known.tolist(), strict=True):
+            latest = close if known else latest
+            marks.append(latest)
+        return marks
+
+
 class Sight:
     """The panel of a market up to a session: whoever decides on it finds nothing behind."""
 
     def __init__(self, market: EventMarket, last: int) -> None:
         self._market = market
         self.panel = market.panel
-        self._last = last
-
-    @property
-    def last(self) -> int:
+        self.last = last
         """The place of the session of the decision."""
-        return self._last
 
     def __len__(self) -> int:
-        return self._last + 1
+        return self.last + 1
 
     def session(self, place: int) -> date:
         """Return the date of the session at a place."""
@@ -218,10 +217,9 @@ class Sight:
 
         At a price of the open or the close it never does: every symbol that has had a close has a quote, which a plan prefers.
         """
-        place = self._seen(place)
         if not self._market.moves:
             return {}
-        found = self.panel.prices(symbols, place)
+        found = self.panel.prices(symbols, self._seen(place))
         return {symbol: price * self._market.unit(symbol) for symbol, price in found.items()}
 
     def version_of(self, symbols: Iterable[str]) -> str:
@@ -229,66 +227,48 @@ class Sight:
         return ""
 
     def _seen(self, place: int) -> int:
-        if place > self._last:
+        if place > self.last:
             raise InvariantBroken(
-                f"a decision of {self.panel.session(self._last)} looked at {self.panel.session(place)}; the run is given up"
+                f"a decision of {self.panel.session(self.last)} looked at {self.panel.session(place)}; the run is given up"
             )
         return place
 
 
 class BoundStrategy(Struct, frozen=True):
-    """A strategy that is bound to the whole panel once and decides session after session.
+    """What :class:`~alchemiser.strategies.base.LoadedStrategy` tells of a strategy that is bound to the whole panel once and for all.
 
     A decision of a session never depends on later ones, which the tests prove by cutting the panel. The words of the path are left out;
-    why there is no target is told of the first session of a stretch.
+    why there is no target is told of the first session of a stretch. Of what it may need, ``symbols``, it names what it may hold: of those
+    its answer tells the prices. A decision never belongs in a thread, for all of them were computed together.
     """
 
-    strategy: LoadedStrategy
+    name: str
+    allocation: float
+    symbols: tuple[str, ...]
+    symbols_held: tuple[str, ...]
+    bars_needed: int
+    bars_settled: int
+    header: Header
     decider: "BoundDecider"
-
-    @property
-    def name(self) -> str:
-        """The name under which it trades."""
-        return self.strategy.name
-
-    @property
-    def allocation(self) -> float:
-        """Its share of the account."""
-        return self.strategy.allocation
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """Every symbol whose prices it may need, sorted: of those its answer tells the prices that it may hold."""
-        return self.strategy.symbols_held
-
-    @property
-    def symbols_held(self) -> tuple[str, ...]:
-        """Those of them that it may hold."""
-        return self.strategy.symbols_held
-
-    @property
-    def bars_needed(self) -> int:
-        """The fewest daily closes per symbol with which every number it uses exists."""
-        return self.strategy.bars_needed
-
-    @property
-    def bars_settled(self) -> int:
-        """The closes per symbol after which more history changes nothing that matters."""
-        return self.strategy.bars_settled
-
-    @property
-    def header(self) -> Header:
-        """When its target is acted upon."""
-        return self.strategy.header
-
-    @property
-    def is_large(self) -> bool:
-        """Whether one decision belongs in a thread: never, all of them were computed together."""
-        return False
+    is_large: bool = False
 
     def on(self, panel: Panel) -> Decider:
         """Return the one decider."""
         return self.decider
+
+
+def bound(strategy: LoadedStrategy, panel: PricePanel) -> BoundStrategy:
+    """Return a strategy that decides on that panel, whichever it is shown."""
+    return BoundStrategy(
+        name=strategy.name,
+        allocation=strategy.allocation,
+        symbols=strategy.symbols_held,
+        symbols_held=strategy.symbols_held,
+        bars_needed=strategy.bars_needed,
+        bars_settled=strategy.bars_settled,
+        header=strategy.header,
+        decider=BoundDecider(strategy, panel),
+    )
 
 
 class BoundDecider:

@@ -131,7 +131,7 @@ class Notes:
             initial=self._terms.cash,
             dates=dates,
             equity=self.equity,
-            closes={symbol: self._market.marks(symbol)[first : last + 1] for symbol in traded},
+            closes={symbol: self._market.marks[symbol][first : last + 1] for symbol in traded},
             strategies=self._contributions(last, fees),
         )
 
@@ -185,7 +185,7 @@ class Notes:
     def _fees(self) -> float:
         """Return what the exchange took besides the prices of the fills."""
         cash = sum(earned.cash for earned in self._earned.values())
-        worth = sum(shares * (self._market.marks(symbol)[self._place] or 0.0) for symbol, shares in self._position.items())
+        worth = sum(shares * (self._market.marks[symbol][self._place] or 0.0) for symbol, shares in self._position.items())
         return max(self._terms.cash + cash + worth - self.equity[-1], 0.0) if self._has_fees else 0.0
 
     def _contributions(self, last: int, fees: float) -> list[Contribution]:
@@ -193,7 +193,7 @@ class Notes:
         found = []
         for name, earned in self._earned.items():
             part = fees * (earned.costs / costs if costs else 1.0 / len(self._earned))
-            worth = sum(shares * (self._market.marks(symbol)[last] or 0.0) for symbol, shares in earned.shares.items())
+            worth = sum(shares * (self._market.marks[symbol][last] or 0.0) for symbol, shares in earned.shares.items())
             profit = earned.cash + worth - part
             found.append(Contribution(name, profit, profit / self._terms.cash, earned.costs + part))
         return found

@@ -6,7 +6,7 @@ with the exchange's own words. Nothing is ever lost on the way, so there is noth
 from the panel of the run and cannot be had here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
@@ -15,7 +15,7 @@ from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosi
 from alchemiser.domain.activities import AccountActivity
 from alchemiser.domain.errors import NotFoundAtVenue, OrderRejected, VenueUnavailable
 from alchemiser.domain.events import Event, ExecutionReported
-from alchemiser.domain.market import Bar, MarketSnapshot, Session
+from alchemiser.domain.market import Bar, MarketSnapshot, Quote, Session
 from alchemiser.domain.orders import ExecutionReport, NewOrder, OrderType, Side, TimeInForce
 from alchemiser.domain.runtime import Clock
 from alchemiser.domain.venue import After, WhyNot
@@ -42,12 +42,12 @@ _FILLED = OrderStatus.FILLED
 
 
 class MemoryVenue:
-    """The venue of one run. ``show`` is called with a symbol whose market the exchange is about to need."""
+    """The venue of one run. ``news`` are the quotes of symbols, which the exchange is about to need, that it has not seen."""
 
-    def __init__(self, exchange: Exchange, clock: Clock, *, show: Callable[[str], None]) -> None:
+    def __init__(self, exchange: Exchange, clock: Clock, *, news: Callable[[Iterable[str], datetime], Sequence[Quote]]) -> None:
         self._exchange = exchange
         self._clock = clock
-        self._show = show
+        self._news = news
         self._why_not: WhyNot = lambda symbol, side: None
         self._post: Callable[[Event], object] = lambda event: None
         self._fills: list[ExecutionReport] = []
@@ -64,6 +64,11 @@ class MemoryVenue:
         """Ask ``why_not`` before anything new enters."""
         self._why_not = why_not
 
+    def show(self, symbols: Iterable[str], now: datetime) -> None:
+        """Let the exchange see what is new of the market in these symbols."""
+        if quotes := self._news(symbols, now):
+            self._exchange.on_quotes(quotes, now)
+
     def tell(self) -> None:
         """Post what has happened to orders since the last time; a state that was left again in between is nothing to be heard of."""
         if updates := self._exchange.drain():
@@ -75,20 +80,36 @@ class MemoryVenue:
         """Enter an order, which trades at once when it can. Raises ``OrderRejected``."""
         if after is not None:
             await after()
-        return self._enter(order)
+        return await self.submit_now(order)
 
-    async def submit_now(self, order: NewOrder) -> ExecutionReport | None:
+    async def submit_now(self, order: NewOrder) -> ExecutionReport:
         """Enter an order at once, as :meth:`submit` does."""
-        return self._enter(order)
+        now = self._clock.now()
+        self._clear(order.symbol, order.side, now)
+        request = OrderRequest(
+            symbol=order.symbol,
+            side=_SIDE_WORDS[order.side],
+            type=_TYPE_WORDS[order.order_type],
+            time_in_force=_TIME_WORDS[order.time_in_force],
+            qty=order.quantity,
+            limit_price=order.limit_price,
+            client_order_id=order.client_order_id,
+        )
+        try:
+            entered = self._exchange.submit(request, now)
+        except ApiError as refusal:
+            raise _rejected(refusal) from refusal
+        return self._answer(entered, "submit")
 
     async def replace(
         self, venue_order_id: str, *, symbol: str, side: Side, client_order_id: str, quantity: Decimal, limit_price: Decimal
     ) -> ExecutionReport:
         """Replace an open order. Raises ``OrderRejected`` and ``NotFoundAtVenue``."""
-        self._clear(symbol, side)
+        now = self._clock.now()
+        self._clear(symbol, side, now)
         request = ReplaceRequest(qty=quantity, limit_price=limit_price, client_order_id=client_order_id)
         try:
-            entered = self._exchange.replace(venue_order_id, request, self._clock.now())
+            entered = self._exchange.replace(venue_order_id, request, now)
         except ApiError as refusal:
             if refusal.status == 404:
                 raise _not_found(refusal) from refusal
@@ -178,27 +199,10 @@ class MemoryVenue:
 
     # --- private ---
 
-    def _enter(self, order: NewOrder) -> ExecutionReport:
-        self._clear(order.symbol, order.side)
-        request = OrderRequest(
-            symbol=order.symbol,
-            side=_SIDE_WORDS[order.side],
-            type=_TYPE_WORDS[order.order_type],
-            time_in_force=_TIME_WORDS[order.time_in_force],
-            qty=order.quantity,
-            limit_price=order.limit_price,
-            client_order_id=order.client_order_id,
-        )
-        try:
-            entered = self._exchange.submit(request, self._clock.now())
-        except ApiError as refusal:
-            raise _rejected(refusal) from refusal
-        return self._answer(entered, "submit")
-
-    def _clear(self, symbol: str, side: Side) -> None:
+    def _clear(self, symbol: str, side: Side, now: datetime) -> None:
         if (reason := self._why_not(symbol, side)) is not None:
             raise VenueUnavailable(reason)
-        self._show(symbol)
+        self.show((symbol,), now)
 
     def _tell(self, updates: Sequence[OrderUpdate]) -> None:
         latest = {update.state.id: number for number, update in enumerate(updates)}
@@ -265,7 +269,7 @@ def _report_of(update: OrderUpdate, source: str) -> ExecutionReport:
         quantity=order.qty,
         cumulative_quantity=order.filled_qty,
         average_price=order.average_price,
-        execution_id=update.execution_id if is_execution else None,
+        execution_id=update.execution if is_execution else None,
         last_quantity=update.qty,
         last_price=update.price,
         position_quantity=update.position_qty,

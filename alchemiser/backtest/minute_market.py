@@ -4,7 +4,7 @@ At the decision a symbol is at the last price of the minutes that have ended; wh
 from there on, with the spread of a fund of that turnover where none was recorded. At the end of a session it is at its daily close.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import date, datetime
 
 from msgspec.structs import replace
@@ -24,8 +24,8 @@ _TOO_OLD = f"it was not traded in the {NEWEST_PRICE_AT_MOST.seconds // 60} minut
 class MinuteMarket(EventMarket):
     """The prices of a run along minutes. What other runs know as the open of a session is the moment of the decision."""
 
-    def __init__(self, panel: PricePanel, intraday: Intraday, *, half_spread: float, is_held: Callable[[str], bool]) -> None:
-        super().__init__(panel, Opens({}), half_spread=half_spread, is_held=is_held)
+    def __init__(self, panel: PricePanel, intraday: Intraday, *, half_spread: float, held: Container[str]) -> None:
+        super().__init__(panel, Opens({}), half_spread=half_spread, held=held)
         self._intraday = intraday
         self._courses: dict[tuple[str, date], tuple[RecordedPath, float] | None] = {}
 
@@ -34,7 +34,7 @@ class MinuteMarket(EventMarket):
         return panel_at_decision(self._intraday, self.panel, self.place, unit=self.unit)
 
     def _price(self, symbol: str) -> float | None:
-        day, marks = self.panel.session(self._session), self.marks(symbol)
+        day, marks = self.panel.session(self._session), self.marks[symbol]
         if not self._is_open or self._intraday.lacking(day):
             return marks[self._session]
         price = self._intraday.price(symbol, day)

@@ -53,7 +53,7 @@ class Position(msgspec.Struct):
         lots = self.lots
         for place, lot in enumerate(lots):
             if not lot.is_carried:
-                lots[place] = _carried(lot)
+                lots[place] = Lot(lot.quantity, lot.price, is_carried=True)
 
     def copy(self) -> "Position":
         """Return a position of its own that is the same."""
@@ -152,7 +152,7 @@ class Account(msgspec.Struct, kw_only=True):
         if after * position.quantity < 0:
             raise InvariantBroken(f"an execution of {change} would take {position.quantity} shares of {symbol} through zero")
         if change * position.quantity > 0:
-            cost = position.cost_basis + change * price
+            cost = position.quantity * position.average_entry_price + change * price
             position.average_entry_price = (cost / after).quantize(_ENTRY_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN)
             position.lots.append(Lot(quantity=change, price=price))
         else:
@@ -176,7 +176,8 @@ class Account(msgspec.Struct, kw_only=True):
         self.cash = cash
         position = self.positions.get(symbol)
         if is_carried and position is not None:
-            position.lots[-1] = _carried(position.lots[-1])
+            lot = position.lots[-1]
+            position.lots[-1] = Lot(lot.quantity, lot.price, is_carried=True)
 
     def exchange_shares(self, symbol: str, change: Decimal, price: Decimal) -> None:
         """Book signed shares without a settlement; they may turn a position around."""
@@ -199,10 +200,6 @@ class Account(msgspec.Struct, kw_only=True):
             self.last_maintenance_margin = self.close_maintenance_margin
         for position in self.positions.values():
             position.carry()
-
-
-def _carried(lot: Lot) -> Lot:
-    return Lot(quantity=lot.quantity, price=lot.price, is_carried=True)
 
 
 def _consume(lots: list[Lot], quantity: Decimal) -> None:

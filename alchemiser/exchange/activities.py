@@ -106,6 +106,16 @@ class ActivityLog:
         self._all.append(activity)
         self._rows.recent.append(activity)
 
+    def add_execution(self, order: VenueOrder, traded: Traded, at: datetime, *, correction: dict[str, Any] | None = None) -> None:
+        """Append the row of one execution; the order is in the state after it.
+
+        ``correction`` is what the row of a broken or corrected execution says otherwise.
+        """
+        after = AfterFill(STATUS_NAMES[order.status], order.leaves_quantity, order.filled_qty)
+        activity = Activity(type="FILL", at=at, order_id=order.id, written=correction or {}, traded=traded, after=after)
+        self._all.append(activity)
+        self._rows.recent.append(activity)
+
     def complete_state(self) -> None:
         """Bring the state up to what a snapshot needs: old rows sealed, a segment at a time. Where nobody saves it, nothing is."""
         rows = self._rows
@@ -132,15 +142,6 @@ class ActivityLog:
     def cash_flows(self) -> Iterator[Activity]:
         """Yield the rows that moved cash without a trade, oldest first."""
         return (activity for activity in self._all if activity.amount)
-
-
-def fill_activity(order: VenueOrder, traded: Traded, at: datetime, *, correction: dict[str, Any] | None = None) -> Activity:
-    """Return the activity of one execution; the order is in the state after it.
-
-    ``correction`` is what the row of a broken or corrected execution says otherwise.
-    """
-    after = AfterFill(STATUS_NAMES[order.status], order.leaves_quantity, order.filled_qty)
-    return Activity(type="FILL", at=at, order_id=order.id, written=correction or {}, traded=traded, after=after)
 
 
 def other_activity(

@@ -5,29 +5,30 @@ matter of ``floor``.
 """
 
 from collections.abc import Collection
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
+from random import Random
 from typing import Final
 
 from alchemiser.domain.money import ZERO, truncate_shares
 from alchemiser.exchange import rules
 from alchemiser.exchange.assets import AssetRecord
 from alchemiser.exchange.blotter import Blotter
-from alchemiser.exchange.errors import forbidden, insufficient_buying_power, insufficient_quantity, unprocessable
+from alchemiser.exchange.errors import forbidden, insufficient_buying_power, insufficient_quantity, invalid, unprocessable
+from alchemiser.exchange.ids import uuid_text
 from alchemiser.exchange.legs import check_exits, check_group, with_legs
 from alchemiser.exchange.margin import Valuation, effective_multiplier
-from alchemiser.exchange.matching import trail, working_limit
-from alchemiser.exchange.orders import OrderStatus, TimeInForce, VenueOrder
+from alchemiser.exchange.matching import trail
+from alchemiser.exchange.open_orders import OpenInSymbol
+from alchemiser.exchange.orders import CLOSING, OrderStatus, TimeInForce, VenueOrder
 from alchemiser.exchange.requests import OrderRequest, ReplaceRequest
-from alchemiser.exchange.reservations import hold_price, inferred_intent, reference_price, reserved_dollars
+from alchemiser.exchange.reservations import inferred_intent, reference_price, reserved_dollars, short_hold_price
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.snapshot import ExchangeState
 from alchemiser.exchange.standing import Standing
-from alchemiser.exchange.timeline import NEW_YORK, Timeline, TradingDay, local_time
+from alchemiser.exchange.timeline import NEW_YORK, Timeline
 
 _ACCEPTED: Final = OrderStatus.ACCEPTED
-_GTC_LIFE: Final = timedelta(days=90)
-_GTC_SWEEP: Final = time(16, 15)
 
 _NOT_REPLACEABLE: Final = {
     OrderStatus.ACCEPTED: "cannot replace order in accepted status",
@@ -41,8 +42,18 @@ _REPLACEABLE: Final = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatu
 class Admission:
     """The door of one exchange. Orders it returns are not yet in the blotter."""
 
-    def __init__(self, state: ExchangeState, blotter: Blotter, standing: Standing, timeline: Timeline, settings: ExchangeSettings) -> None:
+    def __init__(
+        self,
+        state: ExchangeState,
+        *,
+        blotter: Blotter,
+        standing: Standing,
+        timeline: Timeline,
+        settings: ExchangeSettings,
+        random: Random,
+    ) -> None:
         self._state = state
+        self._random = random
         self._blotter = blotter
         self._standing = standing
         self._timeline = timeline
@@ -50,14 +61,15 @@ class Admission:
 
     def admit(self, request: OrderRequest, now: datetime, *, is_liquidation: bool = False) -> VenueOrder:
         """Return the order a request becomes, or raise the venue's refusal. A liquidation may be worth less than a dollar."""
-        self._blotter.check_client_id(request.client_order_id)
+        if request.client_order_id in self._blotter.by_client_id:
+            raise invalid("client_order_id must be unique")
         asset = self._standing.asset_to_trade(request.symbol)
-        rules.check_asset(asset)
         self._check_account()
-        allows_fractions = is_liquidation or self._state.account.configuration.fractional_trading
-        is_plain = rules.is_plain(request)
+        # Of an order for shares at the market, in today's session, nothing in its terms can be wrong but a fraction.
+        is_plain = request.type == "market" and request.time_in_force == "day" and request.notional is None and not request.extended_hours
         if not is_plain:
             self._check_terms(request, now)
+        allows_fractions = is_liquidation or self._state.account.configuration.fractional_trading
         if not (is_plain and allows_fractions and asset.fractionable):
             rules.check_fractional(request, asset, allowed=allows_fractions)
         order = self._order_of(request, asset, now)
@@ -65,11 +77,10 @@ class Admission:
             raise unprocessable(f"position intent mismatch, inferred: {order.position_intent}, specified: {request.position_intent}")
         if request.exits is not None:
             check_group(request, request.exits, order.position_intent, self._standing.book(order.symbol).mark)
-        price = self._size_up(order)
-        if not is_liquidation:
-            worth = order.notional if order.notional is not None else price and order.hold_quantity * price
-            rules.check_minimum_value(worth, self._settings.smallest_order)
-        self._check_standing(order, asset)
+        worth, least = self._size_up(order), self._settings.smallest_order
+        if worth is not None and worth < least and not is_liquidation:
+            raise forbidden(f"cost basis must be >= minimal amount of order {least}")
+        self._check_standing(order, asset, worth)
         if request.exits is not None:
             with_legs(order, request.exits, self._blotter.new_uuid)
         return order
@@ -77,7 +88,8 @@ class Admission:
     def admit_replacement(self, old: VenueOrder, request: ReplaceRequest, now: datetime, *, is_live: bool) -> VenueOrder:
         """Return the order that would take the place of ``old``, or raise the refusal. ``is_live``: the session lets ``old`` trade now."""
         self._check_replaceable(old, request, is_live=is_live)
-        self._blotter.check_client_id(request.client_order_id)
+        if request.client_order_id in self._blotter.by_client_id:
+            raise invalid("client_order_id must be unique")
         new = self._successor(old, request, now)
         changed = [
             name for name in ("time_in_force", "limit_price", "stop_price", "trail_price", "trail_percent") if _differs(old, new, name)
@@ -94,8 +106,7 @@ class Admission:
         group = self._blotter.group(old)
         if old.order_class:
             check_exits([new if order is old else order for order in group], self._standing.book(old.symbol).mark)
-        self._size_up(new)
-        self._check_standing(new, self._standing.asset(new.symbol), excluding=group)
+        self._check_standing(new, self._standing.asset(new.symbol), self._size_up(new), excluding=group)
         return new
 
     def resized(self, old: VenueOrder, new: VenueOrder) -> bool:
@@ -131,17 +142,16 @@ class Admission:
             raise forbidden("new orders are rejected by user request")
 
     def _order_of(self, request: OrderRequest, asset: AssetRecord, now: datetime) -> VenueOrder:
-        order_id = self._blotter.new_uuid()
-        day = self._timeline.day_for_order(request.time_in_force, request.extended_hours, now)
+        good_for, expires_at = self._timeline.life_of_order(request.time_in_force, request.extended_hours, now)
         return VenueOrder(
-            id=order_id,
+            id=uuid_text(self._random.getrandbits(128)),
             client_order_id=request.client_order_id or self._blotter.new_uuid(),
             asset_id=asset.asset_id,
             symbol=asset.symbol,
             side=request.side,
             type=request.type,
             time_in_force=request.time_in_force,
-            position_intent=inferred_intent(request.side, self._state.account.quantity(asset.symbol)),
+            position_intent=inferred_intent(request.side, self._state.account.positions.get(asset.symbol)),
             qty=request.qty,
             notional=request.notional,
             limit_price=request.limit_price,
@@ -153,8 +163,8 @@ class Admission:
             created_at=now,
             submitted_at=now,
             updated_at=now,
-            good_for=None if day is None else day.on,
-            expires_at=_expires_at(request.time_in_force, request.extended_hours, day, now),
+            good_for=good_for,
+            expires_at=expires_at,
             order_class=request.order_class,
         )
 
@@ -162,7 +172,7 @@ class Admission:
         percent = request.trail if old.trail_percent is not None else None
         dollars = request.trail if old.trail_price is not None else None
         time_in_force = request.time_in_force or old.time_in_force
-        day = self._timeline.day_for_order(time_in_force, old.extended_hours, now)
+        good_for, expires_at = self._timeline.life_of_order(time_in_force, old.extended_hours, now)
         # A quantity that is asked for is the new total, so what is filled counts; one that is inherited is not reduced, as recorded
         # from the venue (Alpaca-API#165): whoever replaces a part-filled order without a quantity may buy too much.
         # The exits of one position never sell more than is left of it.
@@ -191,8 +201,8 @@ class Admission:
             created_at=now,
             submitted_at=now,
             updated_at=now,
-            good_for=None if day is None else day.on,
-            expires_at=_expires_at(time_in_force, old.extended_hours, day, now),
+            good_for=good_for,
+            expires_at=expires_at,
             replaces=old.id,
             is_total=is_total,
             filled_before=old.filled_qty,
@@ -202,49 +212,50 @@ class Admission:
         )
 
     def _size_up(self, order: VenueOrder) -> Decimal | None:
-        """Set what the order will hold, and return the price it is expected to trade at."""
+        """Set what the order will hold, and return the dollars it is expected to be worth, ``None`` where nobody knows its price."""
         book = self._standing.book(order.symbol)
         if order.type == "trailing_stop" and book.mark is not None:
             trail(order, book.mark)
-        limit = working_limit(order)
-        price = reference_price(order.type, order.side, limit, order.stop_price, book, self._state.phase)
+        price = reference_price(order, book, self._state.phase)
         if price is None:
             order.hold_price = ZERO
             order.hold_quantity = order.qty if order.qty is not None else max(self._standing.free_shares(order.symbol), ZERO)
-            return None
-        order.hold_price = hold_price(order.side, order.position_intent, price, book, has_limit=limit is not None)
+            return order.notional
+        is_short = order.position_intent == "sell_to_open"
+        order.hold_price = short_hold_price(order.limit_price, price, book) if is_short else price
         order.hold_quantity = order.qty if order.qty is not None else truncate_shares((order.notional or ZERO) / price)
-        return price
+        return order.hold_quantity * price if order.notional is None else order.notional
 
-    def _check_standing(self, order: VenueOrder, asset: AssetRecord, excluding: Collection[VenueOrder] = ()) -> None:
+    def _check_standing(self, order: VenueOrder, asset: AssetRecord, worth: Decimal | None, excluding: Collection[VenueOrder] = ()) -> None:
         if order.is_dormant:
             return
-        is_closing = order.is_closing
-        value = None if is_closing or self._standing.is_paid_in_cash(order) else self._standing.valuation()
-        if is_closing:
+        value, beside = None, self._blotter.open.by_symbol.get(order.symbol)
+        if order.position_intent in CLOSING:
             self._check_free_shares(order, excluding)
         else:
-            self._check_opening(order, asset, value)
+            if not self._standing.is_paid_in_cash(order, worth or ZERO):
+                value = self._standing.valuation()
+            self._check_opening(order, asset, value, beside)
         # Only a refusal walks through the open orders, to name the oldest that stands in the way. Those that are left out are of the
         # same side as the order, or complex, so that none of them can.
-        if self._blotter.open.might_meet(order.symbol, order):
-            rules.check_wash_trade(order, self._blotter.open_of(order.symbol))
+        if beside is not None and beside.wash.might_meet(order):
+            rules.check_wash_trade(order, beside.orders.values())
         lacking = None if value is None else self._standing.lacks_buying_power_for(order, value, excluding)
         if lacking is not None:
             raise insufficient_buying_power(lacking, reserved_dollars(order))
 
-    def _check_opening(self, order: VenueOrder, asset: AssetRecord, value: Valuation | None) -> None:
+    def _check_opening(self, order: VenueOrder, asset: AssetRecord, value: Valuation | None, beside: OpenInSymbol | None) -> None:
         if rules.PTP_NO_EXCEPTION in asset.attributes and not self._state.account.configuration.ptp_no_exception_entry:
             raise forbidden(f'asset "{asset.symbol}" is a publicly traded partnership without exception')
         if order.position_intent == "sell_to_open" and value is not None:
-            self._check_short(order, asset, value)
-        elif self._blotter.open.has_intent(order.symbol, "sell_to_open"):
+            self._check_short(order, asset, value, beside)
+        elif beside is not None and beside.intents.get("sell_to_open"):
             raise forbidden("cannot open a long buy while a short sell order is open")
         if value is not None and value.is_over_gross_cap:
             raise forbidden("gross position value exceeds 600% of equity: only closing orders are accepted")
 
     def _check_free_shares(self, order: VenueOrder, excluding: Collection[VenueOrder]) -> None:
-        available, wanted = self._standing.free_shares(order.symbol, excluding), order.leaves_quantity
+        available, wanted = self._standing.free_shares(order.symbol, excluding), order.hold_quantity
         if wanted > available:
             others = [other for other in self._blotter.open_of(order.symbol) if other not in excluding]
             raise insufficient_quantity(
@@ -256,8 +267,8 @@ class Admission:
                 related_orders=[other.id for other in others if other.is_closing],
             )
 
-    def _check_short(self, order: VenueOrder, asset: AssetRecord, value: Valuation) -> None:
-        if self._blotter.open.has_intent(order.symbol, "buy_to_open"):
+    def _check_short(self, order: VenueOrder, asset: AssetRecord, value: Valuation, beside: OpenInSymbol | None) -> None:
+        if beside is not None and beside.intents.get("buy_to_open"):
             raise forbidden("cannot open a short sell while a long buy order is open")
         if order.qty is None or order.qty != order.qty.to_integral_value():
             raise unprocessable("fractional orders cannot be sold short")
@@ -310,15 +321,3 @@ class Admission:
 
 def _differs(old: VenueOrder, new: VenueOrder, name: str) -> bool:
     return bool(getattr(old, name) != getattr(new, name))
-
-
-def _expires_at(time_in_force: str, extended_hours: bool, day: TradingDay | None, now: datetime) -> datetime | None:
-    """Return when an order ends by itself, ``None`` beyond the end of the calendar."""
-    if time_in_force == "gtc":
-        last_day: date = (now + _GTC_LIFE).astimezone(NEW_YORK).date()
-        return local_time(last_day, _GTC_SWEEP)
-    if day is None:
-        return None
-    if extended_hours:
-        return day.after_hours_close_at
-    return day.opens_at if time_in_force == "opg" else day.closes_at

@@ -1,6 +1,7 @@
 """Everything that waits for its time, in one heap: latencies of orders and the moments of the trading day."""
 
 import heapq
+from collections.abc import Iterable
 from datetime import datetime
 
 from alchemiser.exchange.snapshot import Due, DueKind, ExchangeState
@@ -17,12 +18,13 @@ class Agenda:
         self._state.sequence += 1
         heapq.heappush(self._state.due, Due(at, self._state.sequence, kind, order_id))
 
-    def pop(self, until: datetime, *, inclusive: bool) -> Due | None:
-        """Take the earliest entry before ``until``, with ``inclusive`` also one at that very moment; ``None`` when there is none."""
-        due = self._state.due
-        if due and (due[0].at < until or (inclusive and due[0].at == until)):
-            return heapq.heappop(due)
-        return None
+    def plan_later(self, moments: Iterable[tuple[datetime, DueKind]], after: datetime) -> None:
+        """Remember those moments of a day that are later than ``after``."""
+        state = self._state
+        for at, kind in moments:
+            if at > after:
+                state.sequence += 1
+                heapq.heappush(state.due, Due(at, state.sequence, kind))
 
     def next_due(self) -> datetime | None:
         """Return the time of the earliest entry."""

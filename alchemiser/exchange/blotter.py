@@ -6,17 +6,16 @@ refused for ever, as the venue does.
 
 import math
 from collections.abc import Iterator, Mapping
+from copy import copy
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
 from random import Random
 from typing import Final
 
-import msgspec
-
 from alchemiser.exchange.archive import SEGMENT, seal, unseal
 from alchemiser.exchange.assets import AssetRecord
-from alchemiser.exchange.errors import invalid, not_found
+from alchemiser.exchange.errors import not_found
 from alchemiser.exchange.fields import parse_order_id
 from alchemiser.exchange.ids import RANDOM_BITS, ulid, uuid_text
 from alchemiser.exchange.open_orders import OpenOrders
@@ -38,27 +37,24 @@ class Blotter:
         self._state = state
         self._settings = settings
         self._random = random
-        self._by_id: dict[str, VenueOrder] = {}
-        self._by_client_id: dict[str, VenueOrder] = {}
         self.open = OpenOrders(assets)
         """What is open and what it holds; only the blotter changes it."""
         self._last_event = int(state.last_event_id)
-        self._all: list[VenueOrder] = []
         self._touched: dict[str, None] | None = None
         self._sealed: set[str] = set()
         # An order that was changed after it had been sealed is there twice; the later one counts.
         trees = {tree.id: tree for tree in (*unseal(state.archive, VenueOrder), *state.orders)}
-        for order in sorted((order for tree in trees.values() for order in (tree, *tree.legs)), key=_by_sequence):
-            self._index(order)
+        self._all = sorted((order for tree in trees.values() for order in (tree, *tree.legs)), key=_by_sequence)
+        self._by_id = {order.id: order for order in self._all}
+        self.by_client_id = {order.client_order_id: order for order in self._all}
+        """The orders by client order id, for whoever asks whether one was ever used; only the blotter changes it."""
+        for order in self._all:
+            if order.is_open:
+                self.open.put(order)
 
     def new_uuid(self) -> str:
         """Return a fresh random id."""
         return uuid_text(self._random.getrandbits(128))
-
-    def check_client_id(self, client_order_id: str | None) -> None:
-        """Refuse a client order id that was ever used."""
-        if client_order_id in self._by_client_id:
-            raise invalid("client_order_id must be unique")
 
     def add(self, order: VenueOrder) -> None:
         """Take in a new order with its legs."""
@@ -73,7 +69,10 @@ class Blotter:
         for each in (order, *order.legs):
             state.sequence += 1
             each.sequence = state.sequence
-            self._index(each)
+            self._all.append(each)
+            self._by_id[each.id] = self.by_client_id[each.client_order_id] = each
+            if each.status not in TERMINAL:
+                self.open.put(each)
 
     def group(self, order: VenueOrder) -> list[VenueOrder]:
         """Return the open orders that live and die with an order, the entry first; replacements that are pending belong to them."""
@@ -106,18 +105,19 @@ class Blotter:
 
     def get_by_client_id(self, client_order_id: str) -> VenueOrder:
         """Return an order by its client order id. Raises the 404 of an unknown one."""
-        order = self._by_client_id.get(client_order_id)
+        order = self.by_client_id.get(client_order_id)
         if order is None:
             raise not_found(f"order not found for {client_order_id}")
         return order
 
     def open_orders(self) -> list[VenueOrder]:
         """Return every open order, oldest first."""
-        return self.open.all()
+        return list(self.open.orders.values())
 
     def open_of(self, symbol: str) -> list[VenueOrder]:
         """Return the open orders of a symbol, oldest first."""
-        return self.open.of(symbol)
+        found = self.open.by_symbol.get(symbol)
+        return [] if found is None else list(found.orders.values())
 
     def touch(self, order: VenueOrder) -> None:
         """Note that something of an order may change, so that it is kept with the next change; whoever asks the blotter need not."""
@@ -150,7 +150,8 @@ class Blotter:
         """Tell something of an order that is no execution."""
         self.touch(order)
         bits = None if event in _NO_EXECUTION else self._random.getrandbits(128).to_bytes(16)
-        update = OrderUpdate(event=event, number=self._event_number(at), at=at, state=msgspec.structs.replace(order), execution_bits=bits)
+        self._last_event = number = ulid(at, self._last_event, self._random.getrandbits(RANDOM_BITS))
+        update = OrderUpdate(event=event, number=number.to_bytes(16), at=at, state=copy(order), execution_bits=bits)
         self._state.updates.append(update)
 
     def executed(
@@ -174,12 +175,13 @@ class Blotter:
             self.open.put(order)
         else:
             self.open.discard(order)
+        self._last_event = number = ulid(at, self._last_event, self._random.getrandbits(RANDOM_BITS))
         self._state.updates.append(
             OrderUpdate(
                 event=event or ("partial_fill" if is_open else "fill"),
-                number=self._event_number(at),
+                number=number.to_bytes(16),
                 at=at,
-                state=msgspec.structs.replace(order),
+                state=copy(order),
                 execution=execution_id,
                 price=price,
                 qty=quantity,
@@ -252,24 +254,13 @@ class Blotter:
         # 128 bits do not fit the integers of a snapshot, so the state has the number as text.
         self._state.last_event_id = str(self._last_event)
         # Each open tree has at least one open order, so that at least two segments of trees have ended.
-        while len(self._state.orders) - len(self.open) >= 2 * SEGMENT:
+        while len(self._state.orders) - len(self.open.orders) >= 2 * SEGMENT:
             ended = [tree for tree in self._state.orders if not any(order.is_open for order in (tree, *tree.legs))][:SEGMENT]
             self._state.archive.append(seal(ended))
             last = {tree.id for tree in ended}
             self._state.orders = [tree for tree in self._state.orders if tree.id not in last]
             if self._touched is not None:
                 self._sealed |= last
-
-    def _index(self, order: VenueOrder) -> None:
-        self._all.append(order)
-        self._by_id[order.id] = order
-        self._by_client_id[order.client_order_id] = order
-        if order.status not in TERMINAL:
-            self.open.put(order)
-
-    def _event_number(self, at: datetime) -> bytes:
-        self._last_event = last = ulid(at, self._last_event, self._random.getrandbits(RANDOM_BITS))
-        return last.to_bytes(16)
 
 
 def _by_sequence(order: VenueOrder) -> int:

@@ -4,7 +4,7 @@ Quotes come in as floats by the thousand and are kept as they came; exact levels
 A level remembers how much of it our orders have taken; the next quote brings fresh levels.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 
@@ -12,6 +12,7 @@ import msgspec
 
 from alchemiser.domain.market import Quote
 from alchemiser.domain.money import ZERO, from_float, tick_of
+from alchemiser.exchange.orders import Side
 
 BASIS_POINT = Decimal("0.0001")
 
@@ -53,7 +54,7 @@ class Book(msgspec.Struct):
 
     ``close`` ended the latest session, ``previous_close`` the one before today. ``band`` is there while limit-up and limit-down apply,
     ``halted_until`` while a halt has an end that is known,
-    ``price_decimals`` is how exactly floats are taken. ``middle`` is that of the quote, once it was asked for: every valuation asks.
+    ``price_decimals`` is how exactly floats are taken. ``worth`` is what :attr:`mark` says, once it was asked for: every valuation asks.
     ``is_closed`` says that nothing was heard since the session was closed: of most symbols nothing is from one close to the next.
     """
 
@@ -69,18 +70,18 @@ class Book(msgspec.Struct):
     halted_until: datetime | None = None
     band: Band | None = None
     price_decimals: int = 4
-    middle: Decimal | None = None
+    worth: Decimal | None = None
     is_closed: bool = False
 
     def take_quote(self, quote: Quote) -> None:
         """Replace the NBBO; sizes are fresh."""
         self.quote = quote
-        self.bid = self.ask = self.middle = None
+        self.bid = self.ask = self.worth = None
         self.is_closed = False
 
     def take_trade(self, price: float, at: datetime | None) -> None:
         """Remember the last trade of the tape; one without a time is older than all that is known."""
-        self.last_price, self.last_at = price, at
+        self.last_price, self.last_at, self.worth = price, at, None
         self.is_closed = False
 
     def close_session(self) -> None:
@@ -97,35 +98,27 @@ class Book(msgspec.Struct):
 
     def rescale(self, ratio: Decimal) -> None:
         """Restate what is known after a split of one share into ``ratio``; quotes of the old shares are worth nothing."""
-        self.quote = self.bid = self.ask = self.band = self.middle = None
+        self.quote = self.bid = self.ask = self.band = self.worth = None
         self.is_closed = False
         factor = float(ratio)
         self.last_price = None if self.last_price is None else round(self.last_price / factor, 4)
         self.close = None if self.close is None else round(self.close / factor, 4)
         self.previous_close = None if self.previous_close is None else round(self.previous_close / factor, 4)
 
-    def far(self, sign: int) -> Level | None:
-        """Return the side that an order of that sign trades with, ``None`` when there is no price or no size."""
-        if self.quote is None:
-            return None
-        if sign > 0:
-            if self.ask is None:
-                self.ask = _level(self.quote.ask, self.quote.ask_size, self.price_decimals)
+    def far(self, side: Side) -> Level | None:
+        """Return what an order of that side trades with, ``None`` when there is no price or no size."""
+        quote = self.quote
+        if side == "buy":
+            if self.ask is None and quote is not None and quote.ask > 0 and quote.ask_size > 0:
+                self.ask = Level(from_float(quote.ask, decimals=self.price_decimals), _shares(quote.ask_size))
             return self.ask
-        if self.bid is None:
-            self.bid = _level(self.quote.bid, self.quote.bid_size, self.price_decimals)
+        if self.bid is None and quote is not None and quote.bid > 0 and quote.bid_size > 0:
+            self.bid = Level(from_float(quote.bid, decimals=self.price_decimals), _shares(quote.bid_size))
         return self.bid
 
-    def near(self, sign: int) -> Level | None:
-        """Return the side that an order of that sign would rest on."""
-        return self.far(-sign)
-
-    def is_live(self, now: datetime, *, since: datetime, life_seconds: int | None) -> bool:
-        """Whether orders may trade on the quote: of this phase of the day, young enough, not crossed, and the symbol not halted."""
-        quote = self.quote
-        if quote is None or self.is_halted or quote.at < since or 0 < quote.ask < quote.bid:
-            return False
-        return life_seconds is None or now - quote.at <= timedelta(seconds=life_seconds)
+    def near(self, side: Side) -> Level | None:
+        """Return what an order of that side would rest on."""
+        return self.far("sell" if side == "buy" else "buy")
 
     @property
     def last(self) -> Decimal | None:
@@ -135,24 +128,15 @@ class Book(msgspec.Struct):
     @property
     def mid(self) -> Decimal | None:
         """The middle of the NBBO, ``None`` without both sides."""
-        if self.middle is None:
-            bid, ask = self.far(-1), self.far(1)
-            self.middle = None if bid is None or ask is None else (bid.price + ask.price) / 2
-        return self.middle
+        bid, ask = self.far("sell"), self.far("buy")
+        return None if bid is None or ask is None else (bid.price + ask.price) / 2
 
     @property
     def mark(self) -> Decimal | None:
         """The price that positions are valued at: the last trade, else the middle of the NBBO."""
-        if self.last_price is not None:
-            return self.last
-        # Asked for with every position of every valuation, and hardly ever for the first time.
-        return self.mid if self.middle is None else self.middle
-
-
-def _level(price: float, size: float, decimals: int) -> Level | None:
-    if not price > 0 or not size > 0:
-        return None
-    return Level(price=from_float(price, decimals=decimals), size=_shares(size))
+        if self.worth is None:
+            self.worth = self.mid if self.last_price is None else self.last
+        return self.worth
 
 
 @lru_cache(maxsize=1_024)

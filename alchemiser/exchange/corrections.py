@@ -18,7 +18,7 @@ import msgspec
 
 from alchemiser.domain.money import ZERO, number_string
 from alchemiser.exchange.account import Account, Position
-from alchemiser.exchange.activities import Activity, ActivityLog, Traded, fill_activity
+from alchemiser.exchange.activities import Activity, ActivityLog, Traded
 from alchemiser.exchange.blotter import Blotter
 from alchemiser.exchange.errors import invalid, not_found, unprocessable
 from alchemiser.exchange.floor import Floor
@@ -125,7 +125,7 @@ class Corrections:
         event = "trade_bust" if is_bust else "trade_correct"
         quantity = -before.quantity if is_bust else after.quantity
         row = {"type": event, "qty": number_string(quantity), "previous_id": found.id}
-        self._log.add(fill_activity(order, after, at, correction=row))
+        self._log.add_execution(order, after, at, correction=row)
         _put(self._state.account.positions, order.symbol, self._worked_out(order.symbol, since))
         self._blotter.executed(
             order,

@@ -41,6 +41,7 @@ class DayShift:
         self._state = state
         self._agenda = agenda
         self._blotter = blotter
+        self._open = blotter.open.orders
         self._standing = standing
         self._floor = floor
         self._issuers = issuers
@@ -64,9 +65,7 @@ class DayShift:
             (day.closes_at + _GTC_SWEEP_AFTER_CLOSE, "gtc_sweep"),
             (day.after_hours_close_at, "after_hours_close"),
         )
-        for at, kind in moments:
-            if at > after:
-                self._agenda.plan(at, kind)
+        self._agenda.plan_later(moments, after)
         return day
 
     def perform(self, due: Due) -> None:
@@ -77,7 +76,7 @@ class DayShift:
             case "pre_market_open":
                 self._begin_day(due.at)
             case "open":
-                self._enter_phase(Phase.REGULAR, due.at)
+                self._state.phase, self._state.phase_since = Phase.REGULAR, due.at
                 self._release(due.at)
             case "close":
                 self._close(due.at)
@@ -88,18 +87,14 @@ class DayShift:
             case _:
                 raise AssertionError(f"{due.kind} is not a moment of the day")
 
-    def _enter_phase(self, phase: Phase, at: datetime) -> None:
-        self._state.phase, self._state.phase_since = phase, at
-
     def _begin_night(self, at: datetime) -> None:
-        self._enter_phase(Phase.OVERNIGHT, at)
+        self._state.phase, self._state.phase_since = Phase.OVERNIGHT, at
         self._release(at)
 
     def _begin_day(self, at: datetime) -> None:
-        self._enter_phase(Phase.PRE_MARKET, at)
+        self._state.phase, self._state.phase_since = Phase.PRE_MARKET, at
         today = at.astimezone(NEW_YORK).date()
-        self._post_fees(today, at)
-        self._post_interest(today, at)
+        self._post_charges(today, at)
         self._state.account.roll_day(today)
         self._state.history.thin(at)
         for book in self._state.books.values():
@@ -113,7 +108,7 @@ class DayShift:
     def _release(self, at: datetime) -> None:
         """Send queued orders to the market that has just opened; those that rested since another day begin a new queue."""
         wakes_early = self._settings.queued_orders_start == "pre_market"
-        for order in self._blotter.open.all():
+        for order in list(self._open.values()):
             if order.queue_ahead is not None or order.collar_reference is not None:
                 order.queue_ahead = order.collar_reference = None
                 self._blotter.touch(order)
@@ -125,17 +120,17 @@ class DayShift:
 
     def _cancel_shorts(self, at: datetime) -> None:
         """Cancel open short sales of what has become hard to borrow over night (9.2)."""
-        for order in self._blotter.open.all():
+        for order in list(self._open.values()):
             if order.is_open and order.position_intent == "sell_to_open" and not self._standing.asset(order.symbol).easy_to_borrow:
                 self._floor.cancel_now(order, at)
 
     def _close(self, at: datetime) -> None:
-        for order in self._blotter.open.all():
+        for order in list(self._open.values()):
             if order.time_in_force == "cls" and self._is_of_today(order, at):
                 self._floor.auction(order, at)
         if self._settings.day_orders_end == "close":
             self._end_day_orders(at, extended_hours=False)
-        self._enter_phase(Phase.AFTER_HOURS, at)
+        self._state.phase, self._state.phase_since = Phase.AFTER_HOURS, at
         for book in self._state.books.values():
             if not book.is_closed:
                 book.close_session()
@@ -149,7 +144,7 @@ class DayShift:
             account.interest.borrow(account.cash, on=today, until=tomorrow)
 
     def _end_evening(self, at: datetime) -> None:
-        self._enter_phase(Phase.CLOSED, at)
+        self._state.phase, self._state.phase_since = Phase.CLOSED, at
         if self._settings.day_orders_end == "evening":
             self._end_day_orders(at, extended_hours=False)
         self._end_day_orders(at, extended_hours=True)
@@ -159,7 +154,7 @@ class DayShift:
 
     def _end_day_orders(self, at: datetime, *, extended_hours: bool) -> None:
         """End what lives for one session only: day orders expire, remainders of the other times in force end in their own way."""
-        for order in self._blotter.open.all():
+        for order in list(self._open.values()):
             if order.time_in_force == "gtc" or order.extended_hours != extended_hours or not self._is_of_today(order, at):
                 continue
             if not order.is_open:
@@ -171,7 +166,7 @@ class DayShift:
                 self._floor.end_remainder(order, at)
 
     def _sweep_gtc(self, at: datetime) -> None:
-        for order in self._blotter.open.all():
+        for order in list(self._open.values()):
             is_over = order.time_in_force == "gtc" and order.expires_at is not None and order.expires_at <= at
             if is_over and order.is_open:
                 self._floor.cancel_now(order, at)
@@ -179,16 +174,12 @@ class DayShift:
     def _is_of_today(self, order: VenueOrder, at: datetime) -> bool:
         return order.good_for is not None and order.good_for <= at.astimezone(NEW_YORK).date()
 
-    def _post_fees(self, on: date, at: datetime) -> None:
-        """Take the fees of the trading day before from the cash, each rounded up to the cent."""
+    def _post_charges(self, on: date, at: datetime) -> None:
+        """Take from the cash the fees of the trading day before, each rounded up to the cent, and of a month that is over the interest."""
         account = self._state.account
         for name, amount in account.fees.rounded().items():
             self._charge("FEE", amount, on, at, f"{name} fee for proceeds of the previous trading day", sub_type=name)
         account.fees = FeesOfDay()
-
-    def _post_interest(self, on: date, at: datetime) -> None:
-        """Take the margin interest of a month from the cash when the next one begins."""
-        account = self._state.account
         if not account.interest.month or account.interest.month == f"{on:%Y-%m}":
             return
         amount = account.interest.due(self._settings.interest_rate)

@@ -6,9 +6,10 @@ Every method that takes ``now`` (UTC) first does whatever was due until then; ti
 client, credential, stream or fault: those are the matter of the faces around it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from heapq import heappop
 from random import Random
 from typing import Any, Final
 
@@ -72,7 +73,7 @@ class Exchange:
         listed = dict(assets)  # One for all who look things up in it: more may be listed later.
         self._blotter = Blotter(state, random, settings, listed)
         self._standing = Standing(state, self._blotter, listed, settings)
-        admission = Admission(state, self._blotter, self._standing, timeline, settings)
+        admission = Admission(state, blotter=self._blotter, standing=self._standing, timeline=timeline, settings=settings, random=random)
         self._floor = Floor(
             state,
             agenda=agenda,
@@ -119,19 +120,19 @@ class Exchange:
 
     def submit(self, request: OrderRequest, now: datetime) -> VenueOrder:
         """Accept an order or raise ``ApiError``; ``order_text`` makes the answer."""
-        return self._desk.submit(request, self._advance(now))
+        return self._desk.submit(request, self.advance(now))
 
     def replace(self, order_id: str, request: ReplaceRequest, now: datetime) -> VenueOrder:
         """Replace a working order and return the new one; until that is done the old one may still be filled."""
-        return self._desk.replace(order_id, request, self._advance(now))
+        return self._desk.replace(order_id, request, self.advance(now))
 
     def cancel(self, order_id: str, now: datetime) -> None:
         """Ask for a cancel (204); the cancel itself follows on the order stream. Asking again meanwhile is harmless unless switched."""
-        self._desk.cancel(order_id, self._advance(now))
+        self._desk.cancel(order_id, self.advance(now))
 
     def cancel_all(self, now: datetime) -> list[dict[str, Any]]:
         """Ask for the cancel of every open order; return the rows of the 207 answer, with the error of those that are refused."""
-        return self._desk.cancel_all(self._advance(now))
+        return self._desk.cancel_all(self.advance(now))
 
     def order(self, order_id: str) -> VenueOrder:
         """Return the order with that id, dashed or not. Raises the 404 of an unknown one."""
@@ -161,11 +162,11 @@ class Exchange:
 
         Raises the 404 of an unknown symbol and of a position that does not exist, and the 403 of shares that open orders hold.
         """
-        return self._desk.close(symbol, self._advance(now), qty, percentage)
+        return self._desk.close(symbol, self.advance(now), qty, percentage)
 
     def close_all_positions(self, now: datetime, cancel_orders: bool) -> list[dict[str, Any]]:
         """Close every position, with ``cancel_orders`` after cancelling every open order; return the rows of the 207 answer."""
-        return self._desk.close_all(self._advance(now), cancel_orders=cancel_orders)
+        return self._desk.close_all(self.advance(now), cancel_orders=cancel_orders)
 
     def valuation(self) -> Valuation:
         """Return what the account is worth now."""
@@ -265,7 +266,7 @@ class Exchange:
 
     def history_work(self, now: datetime, wanted: HistoryFilter | None = None) -> Work[dict[str, Any]]:
         """Make the answer of :meth:`portfolio_history` in turns: what happens meanwhile to minutes that are over changes nothing."""
-        at = self._advance(now)
+        at = self.advance(now)
         return self._history.json(wanted or HistoryFilter(), now=at, equity=self._standing.equity(), flows=self._log.cash_flows())
 
     @property
@@ -275,18 +276,20 @@ class Exchange:
 
     # --- the market ---
 
-    def on_quote(self, quote: Quote, now: datetime) -> None:
-        """Take a new national best bid and offer: displayed sizes are fresh, resting orders are looked at."""
-        at = self._advance(now, inclusive=False)
-        self._floor.take_quote(quote)
-        self._advance(at)
-        self._floor.look_at_all(quote.symbol, at)
+    def on_quotes(self, quotes: Sequence[Quote], now: datetime) -> None:
+        """Take the new national best bids and offers of one moment: displayed sizes are fresh, resting orders are looked at."""
+        at = self.advance(now, inclusive=False)
+        for quote in quotes:
+            self._standing.book(quote.symbol).take_quote(quote)
+        self.advance(at)
+        for quote in quotes:
+            self._floor.look_at_all(quote.symbol, at)
 
     def on_trade(self, symbol: str, price: float, size: float, now: datetime) -> None:
         """Take a trade of the tape: it marks positions, elects stops and trades through resting limits."""
-        at = self._advance(now, inclusive=False)
+        at = self.advance(now, inclusive=False)
         self._floor.take_trade(symbol, price, size, at)
-        self._advance(at)
+        self.advance(at)
 
     def on_halt(self, symbol: str, halted: bool, now: datetime, *, until: datetime | None = None, cross: float | None = None) -> None:
         """Halt or resume trading of a symbol: orders are accepted and not filled while it is halted, and meet in an auction afterwards.
@@ -294,7 +297,7 @@ class Exchange:
         ``until`` is when the halt ends, where that is known; somebody has to end it all the same. ``cross`` is the price that the auction
         printed, where the tape has it.
         """
-        at = self._advance(now)
+        at = self.advance(now)
         book = self._standing.book(symbol)
         was_halted, book.is_halted, book.halted_until = book.is_halted, halted, until if halted else None
         if was_halted and not halted:
@@ -312,7 +315,7 @@ class Exchange:
 
     def on_bands(self, symbol: str, band: tuple[float, float] | None, now: datetime) -> None:
         """Set the limit-down and limit-up prices of a symbol, outside of which nothing trades; ``None`` lifts them, as every night does."""
-        at = self._advance(now)
+        at = self.advance(now)
         exact = None if band is None else (from_float(band[0], decimals=4), from_float(band[1], decimals=4))
         self._standing.book(symbol).band = exact
         self._floor.look_at_all(symbol, at)
@@ -322,7 +325,7 @@ class Exchange:
 
         Raises the 404 of an unknown one.
         """
-        self._advance(now)
+        self.advance(now)
         self._standing.change_asset(symbol, change)
 
     def last_execution(self, symbol: str | None = None) -> str | None:
@@ -331,7 +334,7 @@ class Exchange:
 
     def bust(self, execution_id: str, now: datetime) -> VenueOrder:
         """Break an execution of the account, as if it had never been; return its order. Raises ``ApiError`` where that is not possible."""
-        return self._corrections.bust(execution_id, self._advance(now))
+        return self._corrections.bust(execution_id, self.advance(now))
 
     def correct(
         self, execution_id: str, now: datetime, *, price: Decimal | None = None, by: Decimal | None = None, quantity: Decimal | None = None
@@ -340,7 +343,7 @@ class Exchange:
 
         Raises ``ApiError`` where that is not possible.
         """
-        return self._corrections.correct(execution_id, self._advance(now), price=price, by=by, quantity=quantity)
+        return self._corrections.correct(execution_id, self.advance(now), price=price, by=by, quantity=quantity)
 
     def announce(self, actions: Iterable[CorporateAction], now: datetime) -> None:
         """Schedule corporate actions; ``issuer_actions.actions_of`` reads them from rows of section 7.4.
@@ -348,7 +351,7 @@ class Exchange:
         Each takes effect when its ex-date begins. What is scheduled already and what is past is left out, so a whole history may be given
         at every start. Raises ``DataError`` for a symbol that is not listed.
         """
-        at = self._advance(now)
+        at = self.advance(now)
         actions = list(actions)
         check_listed(actions, self._standing.assets)
         today = self._timeline.trading_day(at.astimezone(NEW_YORK).date())
@@ -364,9 +367,28 @@ class Exchange:
 
     # --- time ---
 
-    def advance(self, now: datetime) -> None:
-        """Do everything that is due until ``now``, in order of time."""
-        self._advance(now)
+    def advance(self, now: datetime, *, inclusive: bool = True) -> datetime:
+        """Do what is due until ``now``, in order of time, and return the exchange's time: ``now``, or later if time was seen to go back.
+
+        What is due at that very moment is left undone without ``inclusive``: it sees the market data of the moment.
+        """
+        state = self._state
+        at = now if now > state.now else state.now
+        waiting = state.due
+        # Every quote comes through here, and hardly any finds something that is due.
+        while waiting and (waiting[0].at < at or (inclusive and waiting[0].at == at)):
+            due = heappop(waiting)
+            state.now = max(due.at, state.now)
+            if due.at >= state.sample_at:
+                self._sample(due.at)
+            if due.order_id:
+                self._floor.perform(due)
+            else:
+                self._day.perform(due)
+        state.now = at
+        if at >= state.sample_at:
+            self._sample(at)
+        return at
 
     def next_due(self) -> datetime | None:
         """Return the earliest time at which :meth:`advance` has something to do, ``None`` at the end of the calendar."""
@@ -380,7 +402,7 @@ class Exchange:
     @property
     def open_orders(self) -> int:
         """How many orders are open."""
-        return len(self._blotter.open)
+        return len(self._blotter.open.orders)
 
     @property
     def has_working_orders(self) -> bool:
@@ -424,32 +446,6 @@ class Exchange:
         return cls(settings=settings, assets=assets, sessions=sessions, random=random, opened_at=state.opened_at, state=state)
 
     # --- private ---
-
-    def _advance(self, now: datetime, *, inclusive: bool = True) -> datetime:
-        """Do what is due until ``now`` and return the exchange's time: ``now``, or later if time was seen to go back.
-
-        What is due at that very moment is left undone without ``inclusive``: it sees the market data of the moment.
-        """
-        state = self._state
-        at = now if now > state.now else state.now
-        # Every quote comes through here, and hardly any finds something that is due.
-        if (waiting := state.due) and waiting[0].at <= at:
-            self._catch_up(at, inclusive=inclusive)
-        state.now = at
-        if at >= state.sample_at:
-            self._sample(at)
-        return at
-
-    def _catch_up(self, at: datetime, *, inclusive: bool) -> None:
-        state = self._state
-        while (due := self._agenda.pop(at, inclusive=inclusive)) is not None:
-            state.now = max(due.at, state.now)
-            if due.at >= state.sample_at:
-                self._sample(due.at)
-            if due.order_id:
-                self._floor.perform(due)
-            else:
-                self._day.perform(due)
 
     def _sample(self, at: datetime) -> None:
         # Nothing has happened since the mark, or it would have been sampled then: the equity of now is that of the mark.

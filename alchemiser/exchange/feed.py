@@ -311,7 +311,7 @@ class MarketFeed:
 
     def _take_quote(self, quote: Quote, now: datetime) -> list[MarketMessage]:
         self._quotes[quote.symbol] = quote
-        self._core.on_quote(quote, now)
+        self._core.on_quotes((quote,), now)
         return [quote_message(quote)] if self._stream.is_wanted("quotes", quote.symbol) else []
 
     def _take_trade(self, trade: TapePrint, now: datetime) -> list[MarketMessage]:

@@ -10,19 +10,18 @@ from decimal import Decimal
 from random import Random
 from typing import Final
 
-from alchemiser.domain.market import Quote
 from alchemiser.domain.money import ZERO, from_float, truncate_shares
-from alchemiser.exchange.activities import ActivityLog, Traded, fill_activity
+from alchemiser.exchange.activities import ActivityLog, Traded
 from alchemiser.exchange.admission import Admission
 from alchemiser.exchange.agenda import Agenda
 from alchemiser.exchange.assets import OVERNIGHT_HALTED, OVERNIGHT_TRADABLE
 from alchemiser.exchange.blotter import Blotter
-from alchemiser.exchange.book import Book, is_within
+from alchemiser.exchange.book import Book, Level, is_within
 from alchemiser.exchange.charges import FeesOfDay
 from alchemiser.exchange.groups import Groups
+from alchemiser.exchange.ids import uuid_text
 from alchemiser.exchange.matching import (
     Execution,
-    auction_execution,
     elects,
     is_behind,
     is_marketable,
@@ -33,6 +32,7 @@ from alchemiser.exchange.matching import (
     tape_execution,
     trade_through_quantity,
     trail,
+    whole_execution,
 )
 from alchemiser.exchange.orders import OrderStatus, VenueOrder
 from alchemiser.exchange.settings import ExchangeSettings
@@ -80,15 +80,17 @@ class Floor:
         self._acknowledge_after = timedelta(milliseconds=settings.acknowledge_ms)
         self._match_after = timedelta(milliseconds=settings.match_ms)
         self._is_instant = settings.engine == "instant"
+        self._quote_life = None if settings.quote_life_seconds is None else timedelta(seconds=settings.quote_life_seconds)
 
     # --- what orders go through ---
 
     def enter(self, order: VenueOrder, at: datetime) -> None:
         """Take in an admitted order: on its way to the market while its session is open, queued otherwise."""
-        if self._is_instant and self._is_filled_at_once(order, at):
+        is_sent = self.is_session_open_for(order)
+        if is_sent and self._is_instant and self._is_filled_at_once(order, at):
             return
         self._blotter.add(order)
-        if self.is_session_open_for(order):
+        if is_sent:
             self.route(order, at)
         else:
             self._blotter.emit("accepted", order, at)
@@ -164,16 +166,12 @@ class Floor:
 
     # --- what the market does ---
 
-    def take_quote(self, quote: Quote) -> None:
-        """Show the book a new NBBO."""
-        self._standing.book(quote.symbol).take_quote(quote)
-
     def look_at_all(self, symbol: str, at: datetime) -> None:
         """Look at every open order of a symbol, oldest first."""
-        if not self._blotter.open.has(symbol):
+        if symbol not in self._blotter.open.by_symbol:
             return
         book = self._standing.book(symbol)
-        near = {"buy": book.near(1), "sell": book.near(-1)}
+        near = {"buy": book.near("buy"), "sell": book.near("sell")}
         for order in self._blotter.open_of(symbol):
             level = near[order.side]
             # Thousands may rest behind the best price of their own side: none of them trades, and none has a queue to join.
@@ -184,7 +182,7 @@ class Floor:
         """Show the book a trade of the tape: it elects stops and fills resting orders that it reaches."""
         book = self._standing.book(symbol)
         book.take_trade(price, at)
-        if book.is_halted or not self._blotter.open.has(symbol):
+        if book.is_halted or symbol not in self._blotter.open.by_symbol:
             return
         exact, left = from_float(price, decimals=4), from_float(size)
         for order in self._blotter.open_of(symbol):
@@ -203,7 +201,7 @@ class Floor:
         if not order.is_matchable or order.time_in_force == "cls" or not self.is_session_open_for(order):
             return
         book = self._standing.book(order.symbol)
-        level = book.far(order.sign) if self._is_live(book, at) else None
+        level = book.far(order.side) if self._is_live(book, at) else None
         if level is None:
             if order.time_in_force in _IMMEDIATE:
                 self.end_remainder(order, at)
@@ -216,14 +214,14 @@ class Floor:
         if order.hold_price == 0 and not self._can_pay(order, level.price, at):
             return
         self._blotter.touch(order)
-        self._execute_at(order, book, at)
+        self._execute_at(order, book, level, at)
 
     def auction(self, order: VenueOrder, at: datetime) -> None:
         """Let an auction order trade at the quote and cancel what is left of it."""
         book = self._standing.book(order.symbol)
-        level = book.far(order.sign) if self._is_live(book, at) else None
+        level = book.far(order.side) if self._is_live(book, at) else None
         if order.is_matchable and level is not None:
-            execution = auction_execution(order, level.price, self._free(order))
+            execution = whole_execution(order, level.price, self._free(order))
             if execution is not None:
                 self._execute(order, execution, at)
         if order.is_open:
@@ -242,7 +240,7 @@ class Floor:
                 continue
             if order.hold_price == 0 and not self._can_pay(order, price, at):
                 continue
-            execution = auction_execution(order, price, self._free(order))
+            execution = whole_execution(order, price, self._free(order))
             if execution is not None:
                 self._execute(order, execution, at)
 
@@ -272,14 +270,18 @@ class Floor:
     # --- private ---
 
     def _is_live(self, book: Book, at: datetime) -> bool:
-        return book.is_live(at, since=self._state.phase_since, life_seconds=self._settings.quote_life_seconds)
+        """Whether orders may trade on the quote: of this phase of the day, young enough, not crossed, and the symbol not halted."""
+        quote, life = book.quote, self._quote_life
+        if quote is None or book.is_halted or quote.at < self._state.phase_since or 0 < quote.ask < quote.bid:
+            return False
+        return life is None or at - quote.at <= life
 
     def _is_filled_at_once(self, order: VenueOrder, at: datetime) -> bool:
         """Fill an order that has just come in, if that is all that will ever happen to it, and return whether it was so."""
-        if order.order_class or not order.hold_price or order.time_in_force in ("opg", "cls") or not self.is_session_open_for(order):
+        if order.order_class or not order.hold_price or order.time_in_force in ("opg", "cls"):
             return False
         book = self._standing.book(order.symbol)
-        level = book.far(order.sign) if is_triggered(order) and self._is_live(book, at) else None
+        level = book.far(order.side) if is_triggered(order) and self._is_live(book, at) else None
         if level is None:
             return False
         execution = next_execution(order, level, settings=self._settings, random=self._random, free=self._free(order), band=book.band)
@@ -348,7 +350,7 @@ class Floor:
 
     def _follow(self, order: VenueOrder, book: Book, price: Decimal, at: datetime) -> None:
         """Elect or trail a stop after a trade; a print outside the NBBO is no evidence."""
-        bid, ask = book.far(-1), book.far(1)
+        bid, ask = book.far("sell"), book.far("buy")
         if self._is_live(book, at) and ((bid is not None and price < bid.price) or (ask is not None and price > ask.price)):
             return
         if elects(order, price):
@@ -379,9 +381,7 @@ class Floor:
         self.end(order, OrderStatus.REJECTED, at)
         return False
 
-    def _execute_at(self, order: VenueOrder, book: Book, at: datetime) -> None:
-        level = book.far(order.sign)
-        assert level is not None, f"no far side for order {order.id}"
+    def _execute_at(self, order: VenueOrder, book: Book, level: Level, at: datetime) -> None:
         while order.is_open:
             execution = next_execution(order, level, settings=self._settings, random=self._random, free=self._free(order), band=book.band)
             if execution is None:
@@ -392,7 +392,7 @@ class Floor:
         if order.is_open and order.time_in_force in _IMMEDIATE:
             self.end_remainder(order, at)
         elif order.is_open and not is_marketable(order, level.price):
-            join_queue(order, book.near(order.sign))
+            join_queue(order, book.near(order.side))
 
     def _free(self, order: VenueOrder) -> Decimal | None:
         """Return how many shares may still go to a notional order that closes a position; others have their bound in their quantity."""
@@ -424,11 +424,11 @@ class Floor:
             order.move_to(OrderStatus.PARTIALLY_FILLED, at)
         else:
             order.updated_at = at
-        execution_id = self._blotter.new_uuid()
+        execution_id = uuid_text(self._random.getrandbits(128))
         traded = Traded(
             execution_id=execution_id, symbol=order.symbol, sign=sign, quantity=quantity, price=price, settles=settles, fees=fees
         )
-        self._log.add(fill_activity(order, traded, at))
+        self._log.add_execution(order, traded, at)
         self._blotter.executed(
             order,
             at,

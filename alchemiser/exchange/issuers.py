@@ -39,13 +39,13 @@ class Issuers:
 
     def begin_day(self, on: date, at: datetime) -> None:
         """Carry out what takes effect on that day, then pay what is payable."""
-        due = [action for action in self._state.actions if action.ex_date <= on]
-        self._state.actions = [action for action in self._state.actions if action.ex_date > on]
-        for action in due:
-            self._carry_out(action, on, at)
-        for owed in [owed for owed in self._state.entitlements if owed.payable <= on]:
-            self._state.entitlements.remove(owed)
-            self._pay(owed, on, at)
+        state = self._state
+        while state.actions and state.actions[0].ex_date <= on:
+            self._carry_out(state.actions.pop(0), on, at)
+        for owed in list(state.entitlements):
+            if owed.payable <= on:
+                state.entitlements.remove(owed)
+                self._pay(owed, on, at)
 
     def _carry_out(self, action: CorporateAction, on: date, at: datetime) -> None:
         match action.kind:

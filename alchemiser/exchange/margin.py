@@ -1,6 +1,6 @@
 """What the account is worth, what its positions must be backed with, and what it may therefore spend (sections 8.1 and 9.2). Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -26,19 +26,17 @@ class Valuation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     What its positions must be backed with is :func:`total_maintenance`, which hardly anybody asks for.
 
-    ``equity`` is cash plus the value of all positions, short ones counting negative. ``spendable`` is the cash that an account without
-    margin may spend. ``power_base`` is what the multiplier is taken of, ``bought_today`` what counts against it under the legacy formula.
+    ``equity`` is cash plus the value of all positions, short ones counting negative. ``buying_power`` is what may be spent before open
+    orders are counted: cash without a loan, else a multiple of the equity less the exposure.
     """
 
     cash: Decimal
     equity: Decimal
-    spendable: Decimal
     long_value: Decimal
     short_value: Decimal
     unmarginable: Decimal
     multiplier: int
-    power_base: Decimal
-    bought_today: Decimal | None = None
+    buying_power: Decimal
 
     @property
     def initial_margin(self) -> Decimal:
@@ -46,22 +44,9 @@ class Valuation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return (self.long_value - self.short_value + self.unmarginable) / 2
 
     @property
-    def exposure(self) -> Decimal:
-        """What counts against the buying power; what cannot be margined does so ``multiplier`` times."""
-        # The legacy formula counts what was bought today only: carried positions are in the maintenance margin of the last close.
-        if self.bought_today is not None:
-            return self.bought_today
-        return self.long_value - self.short_value + self.unmarginable * (self.multiplier - 1)
-
-    @property
     def regt_buying_power(self) -> Decimal:
         """Buying power under Regulation T."""
         return max(self.equity - self.initial_margin, ZERO) * 2
-
-    @property
-    def buying_power(self) -> Decimal:
-        """What may be spent before open orders are counted: cash without a loan, else a multiple of the equity less the exposure."""
-        return max(self.spendable if self.multiplier == 1 else self.multiplier * self.power_base - self.exposure, ZERO)
 
     @property
     def is_over_gross_cap(self) -> bool:
@@ -122,15 +107,15 @@ def value_account(
     account: Account,
     *,
     assets: Mapping[str, AssetRecord],
-    price_of: Callable[[str], Decimal],
+    prices: Mapping[str, Decimal],
     settings: ExchangeSettings,
     is_regular_session: bool,
     is_frozen: bool = False,
 ) -> Valuation:
-    """Value the account at the prices that ``price_of`` gives."""
+    """Value the account at these prices of its positions."""
     long_value = short_value = unmarginable = ZERO
     for symbol, position in account.positions.items():
-        value = position.quantity * price_of(symbol)
+        value = position.quantity * prices[symbol]
         if value > ZERO:
             long_value += value
         else:
@@ -145,24 +130,29 @@ def value_account(
         is_regular_session=is_regular_session,
         is_frozen=is_frozen,
     )
-    is_of_last_equity = multiplier == 4 and settings.intraday_power == "last_equity"
+    if multiplier == 1:
+        power = account.settled_cash if settings.settled_cash_only else account.cash
+    elif multiplier == 4 and settings.intraday_power == "last_equity":
+        # The legacy formula counts what was bought today only: carried positions are in the maintenance margin of the last close.
+        power = 4 * (account.last_equity - account.last_maintenance_margin) - _bought_today(account, prices)
+    else:
+        # What cannot be margined counts ``multiplier`` times.
+        power = multiplier * equity - (long_value - short_value + unmarginable * (multiplier - 1))
     return Valuation(
         cash=account.cash,
         equity=equity,
-        spendable=account.settled_cash if settings.settled_cash_only else account.cash,
         long_value=long_value,
         short_value=short_value,
         unmarginable=unmarginable,
         multiplier=multiplier,
-        power_base=account.last_equity - account.last_maintenance_margin if is_of_last_equity else equity,
-        bought_today=_bought_today(account, price_of) if is_of_last_equity else None,
+        buying_power=max(power, ZERO),
     )
 
 
-def _bought_today(account: Account, price_of: Callable[[str], Decimal]) -> Decimal:
+def _bought_today(account: Account, prices: Mapping[str, Decimal]) -> Decimal:
     return sum(
         (
-            abs(lot.quantity) * price_of(symbol)
+            abs(lot.quantity) * prices[symbol]
             for symbol, position in account.positions.items()
             for lot in position.lots
             if not lot.is_carried

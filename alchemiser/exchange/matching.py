@@ -80,9 +80,14 @@ def wanted_quantity(order: VenueOrder, price: Decimal, free: Decimal | None) -> 
     return wanted if free is None else min(wanted, free)
 
 
-def auction_execution(order: VenueOrder, price: Decimal, free: Decimal | None) -> Execution | None:
-    """Return the execution of an order in an auction: all of it at the auction's price, if its limit allows."""
-    return _whole_execution(order, price, free) if is_marketable(order, price) else None
+def whole_execution(order: VenueOrder, price: Decimal, free: Decimal | None) -> Execution | None:
+    """Return the execution of all that an order wants at one price, as in an auction, if its limit allows."""
+    if not is_marketable(order, price):
+        return None
+    if order.notional is None:
+        quantity = order.leaves_quantity
+        return Execution(quantity, price, completes=True) if quantity > 0 else None
+    return _execution(order, wanted_quantity(order, price, free), price, free)
 
 
 def reopening_price(book: Book, cross: float | None) -> Decimal | None:
@@ -91,7 +96,7 @@ def reopening_price(book: Book, cross: float | None) -> Decimal | None:
     It is what the tape says that the auction printed, where that lies within the reopening quote; else the middle of the quote, in whole
     ticks, and of a quote of one side that side.
     """
-    bid, ask = book.far(-1), book.far(1)
+    bid, ask = book.far("sell"), book.far("buy")
     if bid is None or ask is None:
         level = bid or ask
         return None if level is None else level.price
@@ -106,10 +111,12 @@ def next_execution(
     order: VenueOrder, level: Level, *, settings: ExchangeSettings, random: Random, free: Decimal | None, band: Band | None = None
 ) -> Execution | None:
     """Return the next execution of a triggered order at a live level and take it from the level; ``None`` when there is none now."""
-    if not is_marketable(order, level.price) or (band is not None and not is_within(band, level.price)):
+    if band is not None and not is_within(band, level.price):
         return None
     if settings.engine == "instant":
-        return _whole_execution(order, level.price, free)
+        return whole_execution(order, level.price, free)
+    if not is_marketable(order, level.price):
+        return None
     if settings.engine == "paper":
         return _paper_execution(order, level, settings, random, free)
     limit = working_limit(order)
@@ -157,14 +164,6 @@ def join_queue(order: VenueOrder, near: Level | None) -> None:
         order.queue_ahead = ZERO
     elif limit == near.price:
         order.queue_ahead = near.size
-
-
-def _whole_execution(order: VenueOrder, price: Decimal, free: Decimal | None) -> Execution | None:
-    """Return the execution of all that an order wants."""
-    if order.notional is None:
-        quantity = order.leaves_quantity
-        return Execution(quantity, price, completes=True) if quantity > 0 else None
-    return _execution(order, wanted_quantity(order, price, free), price, free)
 
 
 def _execution(order: VenueOrder, quantity: Decimal, price: Decimal, free: Decimal | None) -> Execution | None:

@@ -16,7 +16,6 @@ from alchemiser.domain.money import ZERO
 from alchemiser.exchange.assets import AssetRecord
 from alchemiser.exchange.orders import OrderStatus, PositionIntent, VenueOrder
 from alchemiser.exchange.reservations import held_by, held_shares_of, reserved_dollars_of
-from alchemiser.exchange.rules import Priced
 from alchemiser.exchange.wash import WashTable
 
 _EXACT: Final = Context(prec=200, traps=[Inexact])
@@ -43,8 +42,8 @@ class _Family:
         self.shares = ZERO
 
 
-class _Symbol:
-    """The open orders of one symbol, oldest first, how many have which intent, and the shares they hold."""
+class OpenInSymbol:
+    """The open orders of one symbol, oldest first, how many have which intent, the shares they hold, and what they might trade with."""
 
     __slots__ = ("intents", "orders", "shares", "wash")
 
@@ -56,43 +55,19 @@ class _Symbol:
 
 
 class OpenOrders:
-    """The open orders of one exchange, in the order in which they came."""
+    """The open orders of one exchange: ``orders`` by id, oldest first, and ``by_symbol`` those of each symbol that has any.
+
+    Everybody may look at both; who changes an order calls :meth:`put`, :meth:`note_sent` and :meth:`discard`.
+    """
 
     def __init__(self, assets: Mapping[str, AssetRecord]) -> None:
         """``assets`` are asked for what may be bought on margin."""
         self._assets = assets
-        self._orders: dict[str, VenueOrder] = {}
-        self._symbols: dict[str, _Symbol] = {}
+        self.orders: dict[str, VenueOrder] = {}
+        self.by_symbol: dict[str, OpenInSymbol] = {}
         self._families: dict[str, _Family] = {}
         self._dollars = {True: ZERO, False: ZERO}
         self._sent: dict[bool, set[str]] = {True: set(), False: set()}
-
-    def __len__(self) -> int:
-        return len(self._orders)
-
-    def all(self) -> list[VenueOrder]:
-        """Return every open order, oldest first."""
-        return list(self._orders.values())
-
-    def of(self, symbol: str) -> list[VenueOrder]:
-        """Return the open orders of a symbol, oldest first."""
-        found = self._symbols.get(symbol)
-        return [] if found is None else list(found.orders.values())
-
-    def has(self, symbol: str) -> bool:
-        """Whether any order of a symbol is open."""
-        found = self._symbols.get(symbol)
-        return found is not None and bool(found.orders)
-
-    def has_intent(self, symbol: str, intent: PositionIntent) -> bool:
-        """Whether any open order of a symbol has that intent."""
-        found = self._symbols.get(symbol)
-        return found is not None and found.intents.get(intent, 0) > 0
-
-    def might_meet(self, symbol: str, new: Priced) -> bool:
-        """Whether a new order of a symbol might trade with an open one: then, and only then, ``rules.check_wash_trade`` refuses it."""
-        found = self._symbols.get(symbol)
-        return found is not None and found.wash.might_meet(new)
 
     def any_sent(self, *, extended_hours_only: bool) -> bool:
         """Whether an order has been sent to the market and does not wait there for the closing auction."""
@@ -111,7 +86,7 @@ class OpenOrders:
 
     def held_shares(self, symbol: str, excluding: Collection[VenueOrder] = ()) -> Decimal:
         """Return the shares of a position that open orders hold, but for those that ``excluding`` names; never negative."""
-        found = self._symbols.get(symbol)
+        found = self.by_symbol.get(symbol)
         if found is None:
             return ZERO
         total = found.shares
@@ -127,11 +102,11 @@ class OpenOrders:
         if not order.is_open:
             self.discard(order)
             return
-        symbol = self._symbols.get(order.symbol)
+        symbol = self.by_symbol.get(order.symbol)
         if symbol is None:
-            symbol = self._symbols[order.symbol] = _Symbol()
-        if order.id not in self._orders:
-            self._orders[order.id] = symbol.orders[order.id] = order
+            symbol = self.by_symbol[order.symbol] = OpenInSymbol()
+        if order.id not in self.orders:
+            self.orders[order.id] = symbol.orders[order.id] = order
             symbol.intents[order.position_intent] = symbol.intents.get(order.position_intent, 0) + 1
             self._join_family(order)
             self.note_sent(order)
@@ -147,9 +122,9 @@ class OpenOrders:
 
     def discard(self, order: VenueOrder) -> None:
         """Let an order go, if it is here."""
-        if self._orders.pop(order.id, None) is None:
+        if self.orders.pop(order.id, None) is None:
             return
-        symbol, family = self._symbols[order.symbol], self._families[order.id]
+        symbol, family = self.by_symbol[order.symbol], self._families[order.id]
         del symbol.orders[order.id], family.members[order.id]
         symbol.intents[order.position_intent] -= 1
         symbol.wash.discard(order)
@@ -158,7 +133,9 @@ class OpenOrders:
         if not family.members:
             for name in family.names:
                 del self._families[name]
-        assert symbol.orders or symbol.shares == 0, f"{symbol.shares} shares of {order.symbol} are held by nobody"
+        if not symbol.orders:
+            assert symbol.shares == 0, f"{symbol.shares} shares of {order.symbol} are held by nobody"
+            del self.by_symbol[order.symbol]
 
     def _join_family(self, order: VenueOrder) -> None:
         parent, replaces = order.parent_id, order.replaces
@@ -175,7 +152,7 @@ class OpenOrders:
 
     def _families_without(self, excluding: Collection[VenueOrder]) -> Iterator[tuple[_Family, list[VenueOrder]]]:
         """Yield each family that one of these orders belongs to, with those of its members that are left without them."""
-        names = dict.fromkeys(order.id for order in excluding if order.id in self._orders)
+        names = dict.fromkeys(order.id for order in excluding if order.id in self.orders)
         seen: list[_Family] = []
         for name in names:
             family = self._families[name]
@@ -183,7 +160,7 @@ class OpenOrders:
                 seen.append(family)
                 yield family, [member for member in family.members.values() if member.id not in names]
 
-    def _recount(self, family: _Family, symbol: _Symbol) -> None:
+    def _recount(self, family: _Family, symbol: OpenInSymbol) -> None:
         """Bring the sums up to what the members of a family hold now."""
         dollars, shares = held_by(family.members.values()) if family.members else (ZERO, ZERO)
         if dollars != family.dollars:

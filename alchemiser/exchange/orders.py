@@ -22,6 +22,9 @@ TimeInForce = Literal["day", "gtc", "opg", "cls", "ioc", "fok"]
 OrderClass = Literal["", "bracket", "oco", "oto"]
 PositionIntent = Literal["buy_to_open", "buy_to_close", "sell_to_open", "sell_to_close"]
 
+CLOSING: Final = ("sell_to_close", "buy_to_close")
+"""The intents of orders that reduce a position."""
+
 
 class OrderStatus(StrEnum):
     """The states an order of this exchange can be in."""
@@ -163,7 +166,7 @@ class VenueOrder(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     @property
     def is_closing(self) -> bool:
         """Whether the order reduces a position."""
-        return self.position_intent in ("sell_to_close", "buy_to_close")
+        return self.position_intent in CLOSING
 
     @property
     def leaves_quantity(self) -> Decimal:

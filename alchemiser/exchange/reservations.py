@@ -9,17 +9,18 @@ from decimal import Decimal
 from typing import Final
 
 from alchemiser.domain.money import ZERO
+from alchemiser.exchange.account import Position
 from alchemiser.exchange.book import Book
-from alchemiser.exchange.orders import OrderType, PositionIntent, Side, VenueOrder
+from alchemiser.exchange.matching import working_limit
+from alchemiser.exchange.orders import CLOSING, PositionIntent, Side, VenueOrder
 from alchemiser.exchange.timeline import CLOSED, REGULAR, Phase
 
-_CLOSING: Final = ("sell_to_close", "buy_to_close")
 _SHORT_ROOM: Final = Decimal("1.03")
 
 
 def reserved_dollars(order: VenueOrder) -> Decimal:
     """Return the dollars an order holds: what its leaves may cost, nothing for an order that closes a position."""
-    if order.position_intent in _CLOSING:
+    if order.position_intent in CLOSING:
         return ZERO
     if order.notional is None:
         return order.leaves_quantity * order.hold_price
@@ -42,42 +43,40 @@ def held_by(orders: Collection[VenueOrder]) -> tuple[Decimal, Decimal]:
         return reserved_dollars_of(orders), held_shares_of(orders)
     # Nearly every order stands alone.
     (order,) = orders
-    if order.position_intent in _CLOSING:
+    if order.position_intent in CLOSING:
         return ZERO, ZERO if order.is_dormant else order.leaves_quantity
     return reserved_dollars(order), ZERO
 
 
-def inferred_intent(side: Side, position: Decimal) -> PositionIntent:
-    """Return what an order does to a position of that many signed shares."""
+def inferred_intent(side: Side, position: Position | None) -> PositionIntent:
+    """Return what an order does to a position."""
     if side == "buy":
-        return "buy_to_close" if position < 0 else "buy_to_open"
-    return "sell_to_close" if position > 0 else "sell_to_open"
+        return "buy_to_open" if position is None or position.quantity > 0 else "buy_to_close"
+    return "sell_to_open" if position is None or position.quantity < 0 else "sell_to_close"
 
 
-def reference_price(kind: OrderType, side: Side, limit: Decimal | None, stop: Decimal | None, book: Book, phase: Phase) -> Decimal | None:
+def reference_price(order: VenueOrder, book: Book, phase: Phase) -> Decimal | None:
     """Return the price per share at which an order is expected to trade, before it does (section 9.2); ``None`` when nobody knows.
 
     Orders with a price: that price. Others: the far side of the NBBO in the regular session, the middle in extended hours,
     the last trade while the market is closed.
     """
-    if limit is not None:
-        return limit
-    if kind in ("stop", "trailing_stop") and stop is not None:
-        return stop
+    if order.limit_price is not None:
+        return order.limit_price
+    if order.stop_price is not None:
+        return working_limit(order) or order.stop_price
     if phase is REGULAR:
-        far = book.far(1 if side == "buy" else -1)
+        far = book.far(order.side)
         return book.last if far is None else far.price
     first, second = (book.last, book.mid) if phase is CLOSED else (book.mid, book.last)
     return second if first is None else first
 
 
-def hold_price(side: Side, intent: PositionIntent, price: Decimal, book: Book, *, has_limit: bool) -> Decimal:
-    """Return the dollars per share to reserve: for a short sale the larger of its limit and three percent above the ask."""
-    if intent != "sell_to_open":
-        return price
-    ask = book.far(1)
+def short_hold_price(limit: Decimal | None, price: Decimal, book: Book) -> Decimal:
+    """Return the dollars per share that a short sale reserves: the larger of its limit and three percent above the ask."""
+    ask = book.far("buy")
     room = (price if ask is None else ask.price) * _SHORT_ROOM
-    return max(price, room) if has_limit else room
+    return room if limit is None else max(price, room)
 
 
 def _leaves(order: VenueOrder) -> Decimal:

@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Final, Protocol
 
-from alchemiser.domain.money import ONE, tick_of
+from alchemiser.domain.money import tick_of
 from alchemiser.exchange.assets import FRACTIONAL_EXTENDED_HOURS, AssetRecord
 from alchemiser.exchange.errors import forbidden, unprocessable, wash_trade
 from alchemiser.exchange.orders import OrderClass, OrderType, Side, TimeInForce, VenueOrder
@@ -40,19 +40,6 @@ class Priced(Protocol):
     @property
     def limit_price(self) -> Decimal | None:
         """The limit, if the type has one."""
-
-
-def is_plain(request: OrderRequest) -> bool:
-    """Whether a request is for shares at the market, in today's session: nothing in its terms can be wrong but a fraction."""
-    return request.type == "market" and request.time_in_force == "day" and request.notional is None and not request.extended_hours
-
-
-def check_asset(asset: AssetRecord) -> None:
-    """Refuse an asset that cannot be traded."""
-    if asset.status != "active":
-        raise unprocessable(f'asset "{asset.symbol}" is not active')
-    if not asset.tradable:
-        raise unprocessable(f'asset "{asset.symbol}" is not tradable')
 
 
 def check_tick(name: str, price: Decimal | None) -> None:
@@ -130,12 +117,6 @@ def check_window(time_in_force: TimeInForce, today: TradingDay | None, now: date
         at = cut_off.astimezone(NEW_YORK)
         clock = f"{(at.hour - 1) % 12 + 1}:{at.minute:02d}{'am' if at.hour < 12 else 'pm'}"
         raise forbidden(f"{time_in_force} orders must be submitted after 7:00pm and before {clock}")
-
-
-def check_minimum_value(value: Decimal | None, least: Decimal = ONE) -> None:
-    """Refuse an order worth less than a dollar; ``None`` stands for a value that nobody knows yet."""
-    if value is not None and value < least:
-        raise forbidden(f"cost basis must be >= minimal amount of order {least}")
 
 
 def check_wash_trade(new: Priced, others: Iterable[VenueOrder]) -> None:

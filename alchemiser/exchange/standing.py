@@ -3,7 +3,7 @@
 Reads the state; what the broker changes of an asset is the only thing that is changed here.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 
 from alchemiser.domain.money import ONE, ZERO
@@ -35,7 +35,9 @@ class Standing:
         assets.update({symbol: change.of(assets[symbol]) for symbol, change in changes.items() if symbol in assets})
         self._settings = settings
         self._low_price = Decimal(settings.low_price)
-        self._symbol_of = {asset.asset_id: symbol for symbol, asset in assets.items()}
+        self._named = {asset.asset_id: asset for asset in assets.values()} | assets
+        self.find_asset: Callable[[str], AssetRecord | None] = self._named.get
+        """An asset by symbol or asset id, ``None`` for an unknown one."""
 
     @property
     def assets(self) -> Mapping[str, AssetRecord]:
@@ -45,12 +47,11 @@ class Standing:
     def list_asset(self, asset: AssetRecord) -> None:
         """List one more symbol; one that is listed already stays as it is."""
         if asset.symbol not in self._assets:
-            self._assets[asset.symbol] = asset
-            self._symbol_of[asset.asset_id] = asset.symbol
+            self._list(asset)
 
     def change_asset(self, symbol: str, change: AssetChange) -> None:
         """Change what may be done with a symbol. Raises the 404 of an unknown one."""
-        self._assets[symbol] = change.of(self.asset(symbol))
+        self._list(change.of(self.asset(symbol)))
         earlier = self._state.asset_changes.get(symbol) or AssetChange(easy_to_borrow=self._state.borrow.pop(symbol, None))
         self._state.asset_changes[symbol] = change.after(earlier)
 
@@ -71,10 +72,14 @@ class Standing:
         return found
 
     def asset_to_trade(self, symbol_or_id: str) -> AssetRecord:
-        """Return the asset an order names. Raises the 422 of an unknown one."""
+        """Return the asset an order names. Raises the 422 of an unknown one and of one that cannot be traded."""
         found = self.find_asset(symbol_or_id)
         if found is None:
             raise unprocessable(f'asset "{symbol_or_id[:40]}" not found')
+        if found.status != "active":
+            raise unprocessable(f'asset "{found.symbol}" is not active')
+        if not found.tradable:
+            raise unprocessable(f'asset "{found.symbol}" is not tradable')
         return found
 
     def asset_to_hold(self, symbol_or_id: str) -> AssetRecord:
@@ -84,10 +89,8 @@ class Standing:
             raise not_found(f"symbol not found: {symbol_or_id[:40]}")
         return found
 
-    def find_asset(self, symbol_or_id: str) -> AssetRecord | None:
-        """Return an asset by symbol or asset id, ``None`` for an unknown one."""
-        found = self._assets.get(symbol_or_id)
-        return self._assets.get(self._symbol_of.get(symbol_or_id, "")) if found is None else found
+    def _list(self, asset: AssetRecord) -> None:
+        self._assets[asset.symbol] = self._named[asset.symbol] = self._named[asset.asset_id] = asset
 
     def book(self, symbol: str) -> Book:
         """Return the book of a symbol, an empty one at first."""
@@ -104,12 +107,21 @@ class Standing:
         position = self._state.account.positions.get(symbol)
         return ZERO if position is None else position.average_entry_price
 
+    def prices(self) -> dict[str, Decimal]:
+        """Return the price that each position is valued at."""
+        prices, books = {}, self._state.books
+        for symbol in self._state.account.positions:
+            # Asked for with every valuation, and hardly ever for the first time since the market said something.
+            book = books.get(symbol)
+            prices[symbol] = self.price_of(symbol) if book is None or book.worth is None else book.worth
+        return prices
+
     def valuation(self) -> Valuation:
         """Return what the account is worth now."""
         return value_account(
             self._state.account,
             assets=self._assets,
-            price_of=self.price_of,
+            prices=self.prices(),
             settings=self._settings,
             is_regular_session=self._state.phase is REGULAR,
             is_frozen=self.is_frozen,
@@ -121,27 +133,29 @@ class Standing:
 
     def holdings(self) -> list[tuple[Position, Decimal, Decimal]]:
         """Return each position, sorted by symbol, with its shares that no open order holds, and its price."""
-        held_shares, price_of = self._blotter.open.held_shares, self.price_of
-        return [
-            (position, abs(position.quantity) - held_shares(symbol), price_of(symbol))
-            for symbol, position in sorted(self._state.account.positions.items())
-        ]
+        open_in, prices, holdings = self._blotter.open.by_symbol, self.prices(), []
+        for symbol, position in sorted(self._state.account.positions.items()):
+            free = abs(position.quantity)
+            holdings.append((position, free - open_in[symbol].shares if symbol in open_in else free, prices[symbol]))
+        return holdings
 
     def _holdings(self) -> dict[str, tuple[Decimal, Decimal]]:
-        price_of = self.price_of
-        return {symbol: (position.quantity, price_of(symbol)) for symbol, position in self._state.account.positions.items()}
+        positions = self._state.account.positions
+        return {symbol: (positions[symbol].quantity, price) for symbol, price in self.prices().items()}
 
-    def is_paid_in_cash(self, order: VenueOrder) -> bool:
-        """Whether an order to buy is within the cash of an account that owes neither money nor shares and has no other order open.
+    def is_paid_in_cash(self, order: VenueOrder, dollars: Decimal) -> bool:
+        """Whether a new order to buy is within the cash of an account that owes neither money nor shares and has no other order open.
 
         Then no valuation would stand in its way: with a multiplier the buying power is at least that of the cash, and shares that are paid
-        for never need more margin than they are worth.
+        for never need more margin than they are worth. ``dollars`` are what the order would hold.
         """
         account, settings = self._state.account, self._settings
-        if order.side != "buy" or len(self._blotter.open) or settings.intraday_power != "equity":
+        if order.side != "buy" or self._blotter.open.orders or settings.intraday_power != "equity":
             return False
-        cash = account.settled_cash if settings.settled_cash_only else account.cash
-        return reserved_dollars(order) <= cash and not [held for held in account.positions.values() if held.quantity < ZERO]
+        for position in account.positions.values():
+            if position.quantity < ZERO:
+                return False
+        return dollars <= (account.settled_cash if settings.settled_cash_only else account.cash)
 
     @property
     def is_frozen(self) -> bool:

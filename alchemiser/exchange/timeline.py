@@ -19,6 +19,8 @@ NEW_YORK: Final = ZoneInfo("America/New_York")
 
 _PRE_MARKET_OPENS: Final = time(4)
 _OVERNIGHT_OPENS: Final = time(20)
+_GTC_LIFE: Final = timedelta(days=90)
+_GTC_SWEEP: Final = time(16, 15)
 _LONGEST_BREAK: Final = timedelta(days=30)
 _DAYS_REMEMBERED: Final = 64
 _EXTENDED_DAY: Final = timedelta(hours=16)
@@ -61,6 +63,12 @@ class TradingDay(msgspec.Struct, frozen=True):
             return Phase.PRE_MARKET
         return Phase.REGULAR if at < self.closes_at else Phase.AFTER_HOURS
 
+    def end_of(self, is_for_open: bool, extended_hours: bool) -> datetime:
+        """Return when an order of the day ends: one for the opening auction when it is over, others with their session."""
+        if extended_hours:
+            return self.after_hours_close_at
+        return self.opens_at if is_for_open else self.closes_at
+
     def phase_began(self, at: datetime) -> datetime:
         """Return when the phase of that time began; for a closed market the time itself."""
         begins = {Phase.PRE_MARKET: self.pre_market_opens_at, Phase.REGULAR: self.opens_at, Phase.AFTER_HOURS: self.closes_at}
@@ -81,14 +89,11 @@ class Timeline:
         """With ``overnight`` the night before each trading day is a session of its own."""
         self._sessions = sessions
         self._overnight = overnight
-        self._days = lru_cache(maxsize=_DAYS_REMEMBERED)(self._trading_day)
+        self.trading_day: Callable[[date], TradingDay | None] = lru_cache(maxsize=_DAYS_REMEMBERED)(self._trading_day)
+        """The trading day of a date, ``None`` when the exchange is closed that day."""
         self._days_after = lru_cache(maxsize=_DAYS_REMEMBERED)(self._day_after)
         self._settles: tuple[datetime, date | None] | None = None
-        self._for_orders: dict[tuple[bool, bool], tuple[datetime, datetime, TradingDay]] = {}
-
-    def trading_day(self, on: date) -> TradingDay | None:
-        """Return the trading day of a date, ``None`` when the exchange is closed that day."""
-        return self._days(on)
+        self._for_orders: dict[tuple[bool, bool], tuple[datetime, datetime, date] | None] = {}
 
     def _trading_day(self, on: date) -> TradingDay | None:
         session = self._sessions(on)
@@ -115,25 +120,24 @@ class Timeline:
         day = self.day_ending_after(at)
         return Phase.CLOSED if day is None else day.phase(at)
 
-    def day_for_order(self, time_in_force: str, extended_hours: bool, at: datetime) -> TradingDay | None:
-        """Return the first trading day in which an order of that kind, received at ``at``, can still live."""
+    def life_of_order(self, time_in_force: str, extended_hours: bool, at: datetime) -> tuple[date | None, datetime | None]:
+        """Return the first trading day in which an order of that kind, received at ``at``, can still live, and when it ends by itself.
+
+        Beyond the end of the calendar there is neither; what is good till cancelled ends after ninety days anyway.
+        """
         kind = (time_in_force == "opg", extended_hours)
         known = self._for_orders.get(kind)
-        if known is not None and known[0] <= at < known[1]:
-            return known[2]
-
-        def ends_at(day: TradingDay) -> datetime:
-            if extended_hours:
-                return day.after_hours_close_at
-            return day.opens_at if time_in_force == "opg" else day.closes_at
-
-        today = at.astimezone(NEW_YORK).date()
-        found = self.trading_day(today)
-        if found is None or ends_at(found) <= at:
-            found = self._days_after(today)
-        if found is not None:
-            self._for_orders[kind] = at, ends_at(found), found
-        return found
+        if known is None or not known[0] <= at < known[1]:
+            today = at.astimezone(NEW_YORK).date()
+            found = self.trading_day(today)
+            if found is None or found.end_of(*kind) <= at:
+                found = self._days_after(today)
+            known = None if found is None else (at, found.end_of(*kind), found.on)
+            self._for_orders[kind] = known
+        ends_at, on = (None, None) if known is None else known[1:]
+        if time_in_force == "gtc":
+            ends_at = local_time((at + _GTC_LIFE).astimezone(NEW_YORK).date(), _GTC_SWEEP)
+        return on, ends_at
 
     def _trade_date(self, at: datetime) -> date:
         day = self.day_ending_after(at)

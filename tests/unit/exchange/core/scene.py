@@ -80,7 +80,7 @@ class Scene:
     ) -> None:
         """Show a quote now."""
         quote = Quote(symbol=symbol, bid=bid, ask=ask, bid_size=float(size), ask_size=float(ask_size or size), at=self.now)
-        self.exchange.on_quote(quote, self.now)
+        self.exchange.on_quotes((quote,), self.now)
         self.check_kept()
 
     def trade(self, price: float, size: float = 100, symbol: str = "TECL") -> None:

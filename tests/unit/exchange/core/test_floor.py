@@ -600,7 +600,7 @@ def test_a_quote_of_the_same_moment_is_seen_by_what_is_due_then(scene: Scene) ->
     """Market data goes first: the order that arrives in this millisecond trades on this millisecond's quote."""
     order = scene.submit()
     scene.now += timedelta(milliseconds=26)
-    scene.exchange.on_quote(Quote(symbol="TECL", bid=90, ask=91, bid_size=100, ask_size=100, at=scene.now), scene.now)
+    scene.exchange.on_quotes((Quote(symbol="TECL", bid=90, ask=91, bid_size=100, ask_size=100, at=scene.now),), scene.now)
     assert Decimal(91) == order.average_price
 
 

@@ -184,7 +184,7 @@ def test_whoever_holds_shares_is_paid(calendar: TradingCalendar) -> None:
     tape = MarketTape(SyntheticMarket(calendar, 7, last_day=date(2025, 3, 31), dividends=True), calendar, ("BIL",), 7)
     friday, monday = (datetime(2025, 3, day, 15, tzinfo=UTC) for day in (14, 17))
     core = open_core(settings=ExchangeSettings(dividends=True), tape=tape, seed=7, opened_at=friday)
-    core.on_quote(Quote(symbol="BIL", bid=90.0, ask=90.0, bid_size=5_000, ask_size=5_000, at=friday), friday)
+    core.on_quotes((Quote(symbol="BIL", bid=90.0, ask=90.0, bid_size=5_000, ask_size=5_000, at=friday),), friday)
     core.submit(parse_order({"symbol": "BIL", "qty": "100", "side": "buy", "type": "market", "time_in_force": "day"}), friday)
     core.advance(monday)
     (row,) = core.activities(ActivityFilter(types=("DIV",)))

@@ -91,7 +91,7 @@ def test_a_position_and_its_orders_go_through_the_night(tape: MarketTape) -> Non
     core = open_core(settings=ExchangeSettings(), tape=tape, seed=1, opened_at=evening)
     quote = tape.quote_at("SPY", evening)
     assert quote is not None
-    core.on_quote(quote, evening)
+    core.on_quotes((quote,), evening)
     core.submit(parse_order({"symbol": "SPY", "qty": "10", "side": "buy", "type": "market", "time_in_force": "day"}), evening)
     core.advance(evening + timedelta(seconds=1))
     core.submit(
@@ -126,7 +126,7 @@ def test_an_exchange_that_begins_on_the_ex_day_has_split_already(tape: MarketTap
         previous = tape.previous_bar("SPY", opening, seen_at=begins_at)
         assert previous is not None
         assert previous.close == before
-        core.on_quote(quote, opening)
+        core.on_quotes((quote,), opening)
         core.submit(parse_order({"symbol": "SPY", "qty": "10", "side": "buy", "type": "market", "time_in_force": "day"}), opening)
         core.advance(opening + HOUR)
         assert (core.position_json("SPY")["qty"], core.position_json("SPY")["lastday_price"]) == ("10", "102")
