@@ -72,7 +72,8 @@ def whole_curve(
     if terms.fill == "next-open":
         fills = acted[acted < len(dates) - 1] + 1
         opened = _opened(symbols, opens, dates)
-        if np.isnan(_at(opened, fills)[_at(weights, fills - 1) > 0.0]).any():
+        wanted = np.flatnonzero(has_target[:-1])
+        if np.isnan(_at(opened, wanted + 1)[_at(weights, wanted) > 0.0]).any():
             return None
         prices = [np.where(np.isnan(own), np.concatenate((mark[:1], mark[:-1])), own) for own, mark in zip(opened, marks, strict=True)]
     filled = _at(weights, acted[: len(fills)])

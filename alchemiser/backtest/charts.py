@@ -25,32 +25,41 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 
 def charts_of(analysis: Analysis, book: Book) -> dict[str, go.Figure]:
-    """Return the figures of a run by the name of their place in the page."""
+    """Return the figures of a run by the name of their place in the page; those that would be empty are left out."""
     figures = {
         "equity": equity_chart(analysis, book),
         "months": month_chart(analysis.months, analysis.years),
-        "rolling": rolling_chart(book.dates, analysis.rolling),
-        "allocation": allocation_chart(book.dates, book.weights()),
-        "symbols": contribution_chart(analysis.contributions),
     }
+    if any(value is not None for value in analysis.rolling.volatility):
+        figures["rolling"] = rolling_chart(book.dates, analysis.rolling)
+    figures["allocation"] = allocation_chart(book.dates, book.weights())
+    if analysis.contributions:
+        figures["symbols"] = contribution_chart(analysis.contributions)
     if len(analysis.strategies) > 1:
         figures["strategies"] = contribution_chart(analysis.strategies)
     return figures
 
 
 def equity_chart(analysis: Analysis, book: Book) -> go.Figure:
-    """Return the curve, the benchmark's beside it, and below it how far it is under its peak."""
+    """Return the curve, the benchmark's beside it, and below it how far it is under its peak.
+
+    Where money came and went, the performance without it is drawn too, and the falls are those of the performance.
+    """
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.72, 0.28], vertical_spacing=0.04)
     days = _days(book.dates)
     hover = "%{y:$,.2f}"
     figure.add_trace(
         go.Scatter(x=days, y=list(book.equity), name="equity", hovertemplate=hover, line={"color": INK[0], "width": 1.8}), 1, 1
     )
+    if book.performance is not None:
+        line = {"color": INK[0], "width": 1.3, "dash": "dot"}
+        drawn = go.Scatter(x=days, y=list(book.performance), name="without deposits and withdrawals", hovertemplate=hover, line=line)
+        figure.add_trace(drawn, 1, 1)
     if analysis.benchmark is not None:
         other = analysis.benchmark
         line = {"color": INK[6], "width": 1.3}
         figure.add_trace(go.Scatter(x=days, y=other.equity, name=other.symbol, hovertemplate=hover, line=line), 1, 1)
-    below = (-underwater(book.equity, book.initial)).tolist()
+    below = (-underwater(book.curve, book.initial)).tolist()
     fall = go.Scatter(x=days, y=below, name="drawdown", hovertemplate="%{y:.2%}", fill="tozeroy", line={"color": FALL, "width": 1})
     figure.add_trace(fall, 2, 1)
     figure.update_yaxes(tickprefix="$", tickformat="~s", row=1, col=1)

@@ -26,6 +26,15 @@ class StoredResult(msgspec.Struct, frozen=True, kw_only=True):
     equity: list[float]
     digest: str | None = None
     data: dict[str, Any] | None = None
+    terms: dict[str, Any] | None = None
+
+
+class TermChange(msgspec.Struct, frozen=True):
+    """A term of trade on which the two runs differ, as each has it."""
+
+    name: str
+    first: Any
+    second: Any
 
 
 class FigureChange(msgspec.Struct, frozen=True):
@@ -48,12 +57,16 @@ class DayChange(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole comparison; ``first_difference`` is the first day whose equities differ by more than rounding."""
+    """The whole comparison.
+
+    ``terms`` are those that differ; ``first_difference`` is the first day whose equities differ by more than rounding.
+    """
 
     first: str
     second: str
     is_same: bool
     same_data: bool | None
+    terms: list[TermChange]
     figures: list[FigureChange]
     sessions: int
     only_first: int
@@ -103,6 +116,7 @@ def compare(first: tuple[str, StoredResult], second: tuple[str, StoredResult]) -
         second=second_name,
         is_same=(one.dates, one.equity, one.metrics) == (other.dates, other.equity, other.metrics),
         same_data=versions[0] == versions[1] if all(versions) else None,
+        terms=_terms(one.terms or {}, other.terms or {}),
         figures=figures,
         sessions=len(days),
         only_first=len(mine) - len(days),
@@ -112,6 +126,11 @@ def compare(first: tuple[str, StoredResult], second: tuple[str, StoredResult]) -
         first_difference=next((change.date for change in changes if abs(change.difference) > SAME * change.first), None),
         equity=changes,
     )
+
+
+def _terms(one: dict[str, Any], other: dict[str, Any]) -> list[TermChange]:
+    """Return the terms that both tell and that differ."""
+    return [TermChange(name, one[name], other[name]) for name in one if name in other and one[name] != other[name]]
 
 
 def _figure(name: str, first: float | None, second: float | None) -> FigureChange:

@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 
 from alchemiser.backtest.analysis import Analysis
-from alchemiser.backtest.result import BacktestResult
+from alchemiser.backtest.result import BacktestResult, Charges, Terms
 
 
-def document_of(result: BacktestResult, analysis: Analysis) -> dict[str, Any]:
-    """Return the document: the fields of the result, then those of the analysis, then the digest."""
+def document_of(result: BacktestResult, analysis: Analysis, terms: Terms, charges: Charges) -> dict[str, Any]:
+    """Return the document: the fields of the result, those of the analysis, the terms of the run, then the digest."""
     document: dict[str, Any] = {**msgspec.to_builtins(result, enc_hook=list), **msgspec.to_builtins(analysis)}
+    document["terms"] = {**msgspec.to_builtins(terms), **msgspec.to_builtins(charges)}
     return {**document, "digest": digest_of(document)}
 
 

@@ -95,7 +95,8 @@ def run_event(
     deciders = {strategy.name: BoundDecider(strategy, panel) for strategy in strategies}
     first, last = run_range(panel, deciders, start, _last_of(intraday, end))
     if intraday is None:
-        strategies = [bound(strategy, panel) for strategy in strategies]
+        unopened = opens or Opens({}) if terms.fill == "next-open" else None
+        strategies = [bound(strategy, panel, opens=unopened) for strategy in strategies]
     elif start is None:
         first = max(first, panel.place_through(intraday.days()[0]))
     with _few_collections():
@@ -146,9 +147,9 @@ class _Run:
         self._exchange = _exchange(terms, charges, symbols, self._sessions, self.clock.now())
         self._held = held = self._exchange.positions
         self.market = (
-            EventMarket(panel, opens, half_spread=half_spread, held=held)
+            EventMarket(panel, opens, half_spread=half_spread, held=held, in_whole=terms.whole_shares)
             if intraday is None
-            else MinuteMarket(panel, intraday, half_spread=half_spread, held=held)
+            else MinuteMarket(panel, intraday, half_spread=half_spread, held=held, in_whole=terms.whole_shares)
         )
         self._venue = MemoryVenue(self._exchange, self.clock, news=self.market.news)
         self._desk = Desk(

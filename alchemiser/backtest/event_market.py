@@ -11,6 +11,7 @@ from datetime import date, datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
+from alchemiser.backtest.fillable import Fillable
 from alchemiser.backtest.result import DayRange, Opens
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.market import Bar, Quote, Session
@@ -31,9 +32,14 @@ LOWEST_PRICE, USUAL_PRICE, HIGHEST_PRICE = 1.0, 100.0, 1_000.0
 
 
 class EventMarket:
-    """The prices of one run. ``half_spread`` is half the spread as a fraction of the price, ``held`` what there are shares of."""
+    """The prices of one run. ``half_spread`` is half the spread as a fraction of the price, ``held`` what there are shares of.
 
-    def __init__(self, panel: PricePanel, opens: Opens, *, half_spread: float, held: Container[str], seed: int = 0) -> None:
+    Where shares are traded ``in_whole``, a unit is never a part of one.
+    """
+
+    def __init__(
+        self, panel: PricePanel, opens: Opens, *, half_spread: float, held: Container[str], in_whole: bool = False, seed: int = 0
+    ) -> None:
         self.panel = panel
         self.place = 0
         """The place of the session that the next decision is made on."""
@@ -43,6 +49,7 @@ class EventMarket:
         self._opens = opens
         self._half_spread = half_spread
         self._held = held
+        self._in_whole = in_whole
         self._quotes: dict[str, Quote | str] = {}
         self._mids: dict[str, float] = {}
         self._shown: set[str] = set()
@@ -116,7 +123,7 @@ class EventMarket:
         if known is None:
             return "no bar of it is known yet"
         if symbol not in self._held:
-            self._units[symbol] = _unit_of(known)
+            self._units[symbol] = self._unit_of(known)
         price = known * self._units.get(symbol, 1.0)
         assert self._at is not None
         if self._half_spread:
@@ -140,7 +147,7 @@ class EventMarket:
             assert self._live is not None
             found = self._opens.ranges.get(symbol, {}).get(self._live.date.toordinal())
             if found is not None and symbol not in self._held:
-                self._units[symbol] = _unit_of(found.open)
+                self._units[symbol] = self._unit_of(found.open)
             self._paths[symbol] = None if found is None else DayPath(symbol, self._bar(symbol, found), self._live, self._seed)
         return self._paths[symbol]
 
@@ -164,11 +171,11 @@ class EventMarket:
         opened = self._opens.by_symbol.get(symbol, {}).get(self.panel.session(self._session).toordinal())
         return self.marks[symbol][self._session - 1] if opened is None else opened
 
-
-def _unit_of(price: float) -> float:
-    if LOWEST_PRICE <= price <= HIGHEST_PRICE:
-        return 1.0
-    return float(10.0 ** -round(math.log10(price / USUAL_PRICE)))
+    def _unit_of(self, price: float) -> float:
+        if LOWEST_PRICE <= price <= HIGHEST_PRICE or (self._in_whole and not self.moves):
+            return 1.0
+        unit = float(10.0 ** -round(math.log10(price / USUAL_PRICE)))
+        return max(unit, 1.0) if self._in_whole else unit
 
 
 class _Marks(dict[str, list[float | None]]):
@@ -257,8 +264,8 @@ class BoundStrategy(Struct, frozen=True):
         return self.decider
 
 
-def bound(strategy: LoadedStrategy, panel: PricePanel) -> BoundStrategy:
-    """Return a strategy that decides on that panel, whichever it is shown."""
+def bound(strategy: LoadedStrategy, panel: PricePanel, *, opens: Opens | None = None) -> BoundStrategy:
+    """Return a strategy that decides on that panel, whichever it is shown; with ``opens``, what can be filled at the next of them."""
     return BoundStrategy(
         name=strategy.name,
         allocation=strategy.allocation,
@@ -267,15 +274,16 @@ def bound(strategy: LoadedStrategy, panel: PricePanel) -> BoundStrategy:
         bars_needed=strategy.bars_needed,
         bars_settled=strategy.bars_settled,
         header=strategy.header,
-        decider=BoundDecider(strategy, panel),
+        decider=BoundDecider(strategy, panel, opens=opens),
     )
 
 
 class BoundDecider:
-    """Decides without the words of the path."""
+    """Decides without the words of the path; with ``opens``, what can be filled at the next of them."""
 
-    def __init__(self, strategy: LoadedStrategy, panel: PricePanel) -> None:
-        self._decider = strategy.on(panel)
+    def __init__(self, strategy: LoadedStrategy, panel: PricePanel, *, opens: Opens | None = None) -> None:
+        decider = strategy.on(panel)
+        self._decider = decider if opens is None else Fillable(decider, panel, opens)
         self._failed_at = -2
 
     def decide(self, place: int, *, explain: bool = True) -> Proposal | NotComputable:

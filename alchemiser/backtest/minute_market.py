@@ -24,8 +24,8 @@ _TOO_OLD = f"it was not traded in the {NEWEST_PRICE_AT_MOST.seconds // 60} minut
 class MinuteMarket(EventMarket):
     """The prices of a run along minutes. What other runs know as the open of a session is the moment of the decision."""
 
-    def __init__(self, panel: PricePanel, intraday: Intraday, *, half_spread: float, held: Container[str]) -> None:
-        super().__init__(panel, Opens({}), half_spread=half_spread, held=held)
+    def __init__(self, panel: PricePanel, intraday: Intraday, *, half_spread: float, held: Container[str], in_whole: bool = False) -> None:
+        super().__init__(panel, Opens({}), half_spread=half_spread, held=held, in_whole=in_whole)
         self._intraday = intraday
         self._courses: dict[tuple[str, date], tuple[RecordedPath, float] | None] = {}
 

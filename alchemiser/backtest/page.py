@@ -176,7 +176,7 @@ unpack(document.getElementById('decisions').textContent).then(found => {
   dayInput.addEventListener('change', () => { if (dayInput.value) chooseDay(dayInput.value); });
   document.getElementById('before').addEventListener('click', () => choose(chosen - 1));
   document.getElementById('after').addEventListener('click', () => choose(chosen + 1));
-  for (const name of ['equity', 'rolling', 'allocation']) {
+  for (const name of ['equity', 'rolling', 'allocation'].filter(name => name in specs)) {
     document.getElementById(name).on('plotly_click', event => chooseDay(String(event.points[0].x).slice(0, 10)));
   }
   document.addEventListener('click', event => {

@@ -4,6 +4,7 @@ Charts are drawn by Plotly, whose code is in the file; the tables are plain HTML
 dark as the reader's system is, and light on paper. It has no wall time in it: the same run gives the same bytes.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -14,8 +15,9 @@ from alchemiser.backtest.analysis import Analysis
 from alchemiser.backtest.charts import charts_of
 from alchemiser.backtest.decisions import Decided, packed
 from alchemiser.backtest.page import DECISION, DECISION_SCRIPT, PAGE, SCRIPT, STYLE
+from alchemiser.backtest.provenance import Provenance
 from alchemiser.backtest.record import Book
-from alchemiser.backtest.result import BacktestResult, Terms
+from alchemiser.backtest.result import BacktestResult, Charges, Terms
 
 TRADES_SHOWN = 250
 
@@ -27,10 +29,6 @@ _HEADINGS = {
     "symbols": "Profit by symbol",
     "strategies": "Profit by strategy",
 }
-_CAVEAT = (
-    "Symbols are those that the strategies name today: what was closed or renamed since is in the figures only where its bars are. "
-    "Closes are those of one feed, adjusted as of the end."
-)
 _LOG_SWITCH = '<button type="button" id="log" aria-pressed="false">logarithmic</button>'
 
 
@@ -40,6 +38,7 @@ def tear_sheet(
     analysis: Analysis,
     book: Book,
     terms: Terms,
+    charges: Charges,
     decisions: Sequence[Sequence[Decided]] = (),
 ) -> str:
     """Return the page of a run; with the decisions of each of its sessions, it shows those of any day."""
@@ -55,7 +54,7 @@ def tear_sheet(
     return PAGE.format(
         title=escape(title),
         style=STYLE,
-        summary=escape(_summary(result, terms)),
+        summary=escape(_summary(result, terms, charges)),
         tiles=_tiles(result, analysis),
         charts="\n".join(sections),
         tables="\n".join(_tables(result, analysis, book)),
@@ -66,12 +65,26 @@ def tear_sheet(
     )
 
 
-def _summary(result: BacktestResult, terms: Terms) -> str:
+def _summary(result: BacktestResult, terms: Terms, charges: Charges) -> str:
     fill = {"close": "at the close of the decision", "next-open": "at the next open", "path": "along the next session"}[terms.fill]
+    costs = [
+        f"{terms.slippage_bps:g} basis points of what is traded",
+        *([f"a spread of {charges.spread_bps:g} basis points"] if charges.spread_bps else []),
+        *(["the fees of the regulators"] if charges.fees else []),
+        *([f"{charges.margin_rate:.2%} a year on debts"] if charges.margin_rate else []),
+    ]
+    counted = (", in whole shares" if terms.whole_shares else "") + (", with cash in cents" if charges.in_cents else "")
     return (
-        f"{result.start} to {result.end}, {result.sessions} sessions, {result.engine} engine. From ${terms.cash:,.2f}, filled {fill}, "
-        f"{terms.slippage_bps:g} basis points of what is traded, risk-free rate {terms.risk_free:.2%}."
+        f"{result.start} to {result.end}, {result.sessions} sessions, {result.engine} engine. "
+        f"From ${terms.cash:,.2f}, filled {fill}{counted}. Costs: {', '.join(costs)}. Risk-free rate {terms.risk_free:.2%}.{_flows(result)}"
     )
+
+
+def _flows(result: BacktestResult) -> str:
+    if not result.flows:
+        return ""
+    came, went = (math.fsum(flow.amount for flow in result.flows if sign * flow.amount > 0) for sign in (1, -1))
+    return f" ${came:,.2f} came and ${-went:,.2f} went on the way; the figures are of the performance, in which they have no part."
 
 
 def _tiles(result: BacktestResult, analysis: Analysis) -> str:
@@ -150,8 +163,27 @@ def _tables(result: BacktestResult, analysis: Analysis, book: Book) -> Iterable[
         stretches = [(each.strategy, str(each.first), str(each.last), str(each.sessions), each.reason) for each in result.failures]
         yield _table("Without a target", ("strategy", "first", "last", "sessions", "reason of the first"), stretches, is_folded=True)
     data = [(entry.symbol, str(entry.bars), str(entry.first), str(entry.last), entry.sha256[:16]) for entry in analysis.data.symbols]
+    if analysis.provenance is not None:
+        yield from _origin(analysis.provenance)
     yield _table("Bars", ("symbol", "bars", "first", "last", "SHA-256"), data, is_folded=True)
-    yield f"<footer><p>Bars <code>{escape(analysis.data.version)}</code>.</p><p>{_CAVEAT}</p></footer>"
+    yield f"<footer><p>Bars <code>{escape(analysis.data.version)}</code>.</p></footer>"
+
+
+def _origin(known: Provenance) -> Iterable[str]:
+    """Return what should be known before the figures are believed: the warm-up, the feed, what is missing."""
+    warm_up = [
+        (each.strategy, str(each.first_target or "never"), str(each.closes), str(each.bars_needed), str(each.bars_settled))
+        for each in known.warm_up
+    ]
+    yield _table("Warm-up", ("strategy", "first target", "closes until then", "needed", "settled after"), warm_up)
+    said = [f"Feed: {known.feed}.", f"Survivorship: {known.survivorship}."]
+    if known.intraday is not None:
+        along, daily = known.intraday.sessions_of_minutes, len(known.intraday.sessions_of_daily_bars)
+        said.append(f"Decided at {known.intraday.decision}: {along} sessions along their minutes, {daily} as daily bars.")
+    yield f"<section><h2>Where the bars come from</h2>{''.join(f'<p>{escape(text)}</p>' for text in said)}</section>"
+    gaps = [(gap.symbol, str(gap.first), str(gap.last), str(gap.sessions)) for gap in known.gaps]
+    if gaps:
+        yield _table(f"Gaps, lived through at the last close: {len(gaps)}", ("symbol", "first", "last", "sessions"), gaps, is_folded=True)
 
 
 def _luck(analysis: Analysis) -> list[tuple[str, str, str]]:

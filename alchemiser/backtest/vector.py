@@ -20,11 +20,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import partial
 
 import numpy as np
 
 from alchemiser.backtest.at_once import Curve, Filled, closes_of, whole_curve
+from alchemiser.backtest.fillable import Fillable
 from alchemiser.backtest.flows import DatedFlow, flows_of, performance_of
 from alchemiser.backtest.metrics import metrics_of
 from alchemiser.backtest.record import Contribution, Recorder
@@ -38,6 +38,8 @@ from alchemiser.strategies.panel import PricePanel
 _BASIS_POINTS = 10_000.0
 _NO_SHARES = 1e-12
 """What is left of a sold position by the sums of floats."""
+_NO_ORDER = 1e-6
+"""Dollars. So little is not bought with cash that does not reach, as the event engine sends no such order: nothing is held then."""
 _WHOLE = 1e-9
 """So little is lacking in a whole number of shares that only the sums of floats are to blame."""
 
@@ -71,6 +73,9 @@ def run_vector(
         for place in curve.without_target:
             log.note(strategies[0].name, place, lambda at=place: str(deciders[0].decide(at)))  # type: ignore[misc]
         return _result_of(curve, log.failures, dates, terms, lambda: timer() - began)
+    if terms.fill == "next-open":
+        for sleeve in sleeves:
+            sleeve.decider = Fillable(sleeve.decider, panel, opens or Opens({}))
     flows = flows_of(terms.flows, dates)
     run = _Run(sleeves, panel, terms, opens or Opens({}), recorder, flows)
     for place in range(first, last + 1):
@@ -254,14 +259,7 @@ class _Run:
         acting: list[tuple[_Sleeve, Mapping[str, float]]] = []
         for sleeve in self._sleeves:
             target, sleeve.pending = sleeve.pending, None
-            if target is None:
-                continue
-            unpriced = [symbol for symbol in target if self._has_no_price(symbol, place)]
-            if unpriced:
-                reason = f"{', '.join(unpriced)} cannot be bought on {self._panel.session(place)}: no price to fill at"
-                self._log.note(sleeve.strategy.name, place, partial(str, reason))
-                sleeve.acted_on = None
-            else:
+            if target is not None:
                 acting.append((sleeve, target))
         if not acting:
             return
@@ -278,7 +276,7 @@ class _Run:
                 wishes.setdefault(symbol, {})[sleeve.strategy.name] = wanted - sleeve.shares.get(symbol, 0.0)
         cash = sum(sleeve.cash for sleeve in self._sleeves)
         if len(acting) < len(self._sleeves):
-            wishes = within_cash(wishes, prices, cash)
+            wishes = within_cash(wishes, prices, cash, whole=self._terms.whole_shares)
         changes = {symbol: sum(by_name.values()) for symbol, by_name in wishes.items()}
         traded = sum(abs(change) * prices[symbol] for symbol, change in changes.items())
         cost = traded * self._rate
@@ -319,7 +317,7 @@ class _Run:
             self._recorder.filled(day, before=before, after=self._shares(), prices=prices, costs=costs)
 
     def _bought(self, shares: float) -> float:
-        return math.floor(shares + _WHOLE) if self._terms.whole_shares else shares
+        return float(math.floor(shares + _WHOLE)) if self._terms.whole_shares else shares
 
     def _shares(self) -> dict[str, float]:
         """Return the shares of the account, summed over the strategies."""
@@ -376,14 +374,11 @@ class _Run:
                 prices[symbol] = price
         return prices
 
-    def _has_no_price(self, symbol: str, place: int) -> bool:
-        if self._terms.fill == "close":
-            return False  # a target names only what has a close when it is decided
-        return self._panel.session(place).toordinal() not in self._opens.by_symbol.get(symbol, {})
 
-
-def within_cash(wishes: Mapping[str, Mapping[str, float]], prices: Mapping[str, float], cash: float) -> dict[str, dict[str, float]]:
-    """Return the changes by symbol and strategy with the purchases scaled to what cash and sales can pay.
+def within_cash(
+    wishes: Mapping[str, Mapping[str, float]], prices: Mapping[str, float], cash: float, *, whole: bool = False
+) -> dict[str, dict[str, float]]:
+    """Return the changes by symbol and strategy with the purchases scaled to what cash and sales can pay, to ``whole`` shares if asked.
 
     What one strategy sells and another one buys is crossed between them first, in the order of their names, and is never scaled.
     """
@@ -401,8 +396,17 @@ def within_cash(wishes: Mapping[str, Mapping[str, float]], prices: Mapping[str, 
     net = {symbol: sum(by_name.values()) for symbol, by_name in left.items()}
     cost = sum(change * prices[symbol] for symbol, change in net.items() if change > 0.0)
     paid = cash - sum(change * prices[symbol] for symbol, change in net.items() if change < 0.0)
-    factor = max(paid, 0.0) / cost if cost > max(paid, 0.0) else 1.0
+    if cost <= max(paid, 0.0):
+        return {symbol: {name: done + left[symbol][name] for name, done in by_name.items()} for symbol, by_name in crossed.items()}
+    factor = max(paid, 0.0) / cost
+
+    def bought(symbol: str, wish: float) -> float:
+        count = math.floor(wish * factor + _WHOLE) if whole else wish * factor
+        return count if count * prices[symbol] >= _NO_ORDER else 0.0
+
     return {
-        symbol: {name: done + left[symbol][name] * (factor if net[symbol] > 0.0 else 1.0) for name, done in by_name.items()}
+        symbol: {
+            name: done + (bought(symbol, left[symbol][name]) if net[symbol] > 0.0 else left[symbol][name]) for name, done in by_name.items()
+        }
         for symbol, by_name in crossed.items()
     }

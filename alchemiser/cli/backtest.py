@@ -125,9 +125,9 @@ def backtest_command(
     analysis = msgspec.structs.replace(analysis, provenance=provenance)
     if draw is not None and report is not None:
         title = ", ".join(f"{one.name} {one.allocation:.0%}" if len(loaded) > 1 else one.name for one in loaded)
-        _write(report, draw(title, result, analysis, book, terms, _decided(loaded, panel, result, along)))
+        _write(report, draw(title, result, analysis, book, terms, charges, _decided(loaded, panel, result, along)))
     if json:
-        typer.echo(msgspec.json.encode(document_of(result, analysis)))
+        typer.echo(msgspec.json.encode(document_of(result, analysis, terms, charges)))
     else:
         show(result, analysis)
 

@@ -47,6 +47,9 @@ def _show(comparison: Comparison) -> None:
         console.print(f"the first day that differs is {comparison.first_difference}")
     if comparison.same_data is not None:
         console.print("both were made of the same bars" if comparison.same_data else "they were made of different bars")
+    for term in comparison.terms:
+        told = f"{term.name.replace('_', ' ')}: {term.first} in A, {term.second} in B"
+        console.print(told, markup=False, soft_wrap=True)
     if len(comparison.equity) > 1:
         apart = [1.0 + change.relative for change in comparison.equity]
         console.print(line_chart(apart, label="{:.4f}", is_plain=not console.encoding.startswith("utf")), markup=False)

@@ -59,7 +59,8 @@ def data_pull(
 ) -> None:
     """Bring the store up to date with Alpaca: daily bars, raw and adjusted, and corporate actions. Call it again to go on.
 
-    Only what is missing is asked for, with the last ten stored bars: where these have been adjusted anew, the series is asked for again.
+    Only what is missing is asked for, with the last ten stored bars: where these have been adjusted anew, the series is asked for again;
+    so is one whose file is damaged.
 
     Example: alchemiser data pull SPY TLT --store bars --start 2020-01-02 --feed sip
     """
@@ -89,6 +90,7 @@ def data_pull(
                 end=through,
                 anew=anew,
                 reaches_back=begins is not None,
+                mends=True,
             )
             with _progress(len(wanted) * len(adjustments)) as told:
                 running = BarPull(bar_store, HistoryReader(rest, data_url), clock, named=data_url, told=told.series)

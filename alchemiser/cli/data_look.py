@@ -14,11 +14,13 @@ from alchemiser.cli.options import ConfigOption, JsonOption, load
 from alchemiser.cli.tables import table
 from alchemiser.domain.errors import DataError
 from alchemiser.market.calendar import TradingCalendar
+from alchemiser.market.store.actions import Actions
 from alchemiser.market.store.integrity import Finding, adjustment_findings, findings_of, gaps_of
 from alchemiser.market.store.series import Series, SeriesKey
 from alchemiser.market.store.store import BarStore
 
 FAILED = 6
+MENDING = "to mend one: alchemiser data pull SYMBOL, or data import FILE --replace"
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,17 +58,28 @@ def data_ls(
 ) -> None:
     """List the series of the store: symbol, feed, adjustment, range, rows, gaps against the calendar, and corporate actions.
 
+    One whose file is damaged is named below the others, and the exit code is 3.
+
     Example: alchemiser data ls --store bars
     """
     bar_store = BarStore(store_of(store, load(config).settings))
     calendar = TradingCalendar.new_york()
-    rows = [_listed(bar_store, key, calendar) for key in _keys(bar_store, symbols)]
+    rows: list[Listed] = []
+    damaged: list[Damage] = []
+    for key in _keys(bar_store, symbols):
+        try:
+            rows.append(_listed(bar_store, key, calendar))
+        except DataError as error:
+            damaged.append(_damage(key, error))
     if json:
-        typer.echo(msgspec.json.encode({"store": str(bar_store.path), "feeds": bar_store.feeds, "series": rows}))
-    elif rows:
-        typer.echo(table([msgspec.to_builtins(row) for row in rows]), nl=False)
+        document = {"store": str(bar_store.path), "feeds": bar_store.feeds, "series": rows, "unreadable": damaged}
+        typer.echo(msgspec.json.encode(document))
     else:
-        typer.echo(f"{bar_store.path}: the store is empty")
+        listing = table([msgspec.to_builtins(row) for row in rows]) if rows else ""
+        listing += "".join(f"{_line(damage)}\n" for damage in damaged)
+        typer.echo(listing or f"{bar_store.path}: the store is empty\n", nl=False)
+    if damaged:
+        raise DataError(f"{bar_store.path}: {len(damaged)} of {len(rows) + len(damaged)} series cannot be read; {MENDING}")
 
 
 def data_check(
@@ -130,17 +143,22 @@ def _listed(store: BarStore, key: SeriesKey, calendar: TradingCalendar) -> Liste
 def _findings(store: BarStore, keys: list[SeriesKey], through: date | None) -> Iterator[Finding | Damage]:
     calendar = TradingCalendar.new_york()
     read: dict[SeriesKey, Series] = {}
+    actions: dict[str, Actions | None] = {}
     for key in keys:
         try:
-            read[key] = store.read(key)
+            read[key], actions[key.symbol] = store.read(key), store.actions(key.symbol)
         except DataError as error:
-            yield Damage(symbol=key.symbol, feed=key.feed, adjustment=key.adjustment, text=str(error))
+            yield _damage(key, error)
             continue
         yield from findings_of(read[key], calendar, through=through)
     for key, split in read.items():
         raw = read.get(SeriesKey(key.symbol, key.feed, "raw"))
         if key.adjustment == "split" and raw is not None:
-            yield from adjustment_findings(raw, split, store.actions(key.symbol))
+            yield from adjustment_findings(raw, split, actions[key.symbol])
+
+
+def _damage(key: SeriesKey, error: DataError) -> Damage:
+    return Damage(symbol=key.symbol, feed=key.feed, adjustment=key.adjustment, text=str(error))
 
 
 def _line(finding: Finding | Damage) -> str:

@@ -33,7 +33,7 @@ from alchemiser.service.deferred import load
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.catalog import shipped_symphony
 from alchemiser.strategies.panel import PricePanel
-from alchemiser.strategies.sources import StrategySource, class_of, file_of, load_strategy
+from alchemiser.strategies.sources import StrategySource, class_of, file_of, load_strategy, version_of
 from alchemiser.strategies.symphony.printer import print_symphony
 from alchemiser.strategies.symphony.strategy import SymphonyStrategy
 from alchemiser.strategies.symphony.variants import knobs_of, read_again
@@ -199,7 +199,7 @@ def _travelling(source: StrategySource) -> JobStrategy:
     """Return a strategy as it travels to a worker; a file is read now, so that all workers have the same."""
     file = file_of(source.source)
     if file is None and (named := class_of(source.source)) is not None:
-        return JobStrategy(source.name, source.allocation, source.rules, source=named)
+        return JobStrategy(source.name, source.allocation, source.rules, source=named, version=version_of(named))
     text = shipped_symphony(source.source) if file is None else file.read_bytes()
     return JobStrategy(source.name, source.allocation, source.rules, symphony=text)
 

@@ -3,8 +3,9 @@
 A bar store (:mod:`alchemiser.market.store`) is such a folder too, and so is the folder of one of its feeds.
 
 Columns: ``date,open,high,low,close,volume`` and optionally ``adj_close,dividend,split``; ``date,close`` is enough. ``close`` is
-split-adjusted, ``adj_close`` also dividend-adjusted. A row whose ``close`` is empty cannot be traded and is left out of the series; its
-``adj_close`` still counts for signals (:meth:`BarFolder.adjusted_closes`). A row with a close and without a complete range is close-only.
+split-adjusted, ``adj_close`` also dividend-adjusted. A row with an ``adj_close`` and no ``close`` cannot be traded and is left out of the
+series; its ``adj_close`` still counts for signals (:meth:`BarFolder.adjusted_closes`). A row with a close and without a complete range is
+close-only.
 
 Promises: a file is read whole or refused with ``DataError`` naming file, line, what was found and what was expected; nothing is
 guessed, but for a high or low that misses its own body by no more than a vendor's rounding, which is widened to it.
@@ -211,10 +212,10 @@ def bars_of(symbol: str, columns: Columns) -> tuple[DailySeries | None, Adjusted
     has_close, has_adjusted = ~np.isnan(close), ~np.isnan(adjusted)
     if "adj_close" in columns.names:
         columns.refuse_where(has_close & ~has_adjusted, "adj_close", "a number, because the row has a close")
-        signal = has_adjusted
     else:
-        adjusted, signal = close, has_close
-    closes = AdjustedCloses(symbol, days[signal], adjusted[signal])
+        adjusted, has_adjusted = close, has_close
+    columns.refuse_where(~has_adjusted, "close", "a positive number, or no row of this day")
+    closes = AdjustedCloses(symbol, days, adjusted)
     if not has_close.any():
         return None, closes
 

@@ -20,8 +20,11 @@ def read_parquet(path: Path) -> Columns:
         table = parquet.read_table(path)
     except (OSError, arrow.ArrowException) as error:
         raise DataError(f"{path}: the file cannot be read as Parquet: {error}") from error
+    names = [str(name).lower() for name in table.column_names]
+    if len(set(names)) != len(names):
+        raise DataError(f"{path}: a column name is there twice: {', '.join(names)}")
     cells: dict[str, Sequence[str]] = {
-        str(name).lower(): [_text(value) for value in table.column(name).to_pylist()] for name in table.column_names
+        name: [_text(value) for value in column.to_pylist()] for name, column in zip(names, table.columns, strict=True)
     }
     return Columns(path, cells, range(1, table.num_rows + 1), line_word="row")
 

@@ -56,7 +56,7 @@ def files_of(paths: Sequence[Path], symbol: str | None) -> dict[str, Path]:
     """Return the files that were named, those of folders included, by symbol. Raises ``DataError`` where two have the same."""
     files: dict[str, Path] = {}
     for path in paths:
-        found = bar_files(path) if path.is_dir() else {symbol or path.stem.upper(): path}
+        found = {name.upper(): file for name, file in bar_files(path).items()} if path.is_dir() else {symbol or path.stem.upper(): path}
         if symbol is not None and (path.is_dir() or len(paths) > 1):
             raise UsageError("--symbol names the symbol of one file; of several, each is named by its file")
         for name, file in found.items():
@@ -159,7 +159,12 @@ def _together(store: BarStore, file: _File, adjustment: Adjusting, fresh: BarCol
     key = SeriesKey(file.symbol, wish.feed, adjustment)
     if not store.has(key):
         return fresh, 0
-    known = store.read(key).bars
+    try:
+        known = store.read(key).bars
+    except DataError:
+        if wish.replace:
+            return fresh, 0
+        raise
     if wish.replace or not len(known):
         return fresh, len(known)
     shared = np.intersect1d(known.days, fresh.days)

@@ -2,7 +2,8 @@
 
 Promises: a pull that was killed goes on where it was, because every series is written as soon as it is whole, and a first one also after
 each page; bars of two adjustments are never joined: where the days that both have do not agree, the whole series is asked for again, and
-said so; only sessions that have ended are asked for. What is asked for and how the answers are joined is decided by functions that wait for
+said so; a file that cannot be read is replaced by a fresh answer, and said so, where the wish mends; only sessions that have ended are
+asked for. What is asked for and how the answers are joined is decided by functions that wait for
 nothing; one source and one store are used at a time.
 """
 
@@ -13,6 +14,7 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from alchemiser.domain.errors import DataError
 from alchemiser.domain.market import Bar
 from alchemiser.domain.runtime import Clock
 from alchemiser.market.calendar import new_york_date
@@ -57,6 +59,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What a store shall have: these series, from ``start`` to ``end``, both included.
 
     ``anew`` asks for all of it again. Unless the wish ``reaches_back``, ``start`` is for what is not stored yet, and the rest is extended.
+    A wish that ``mends`` takes what is stored and cannot be read as if it was not there.
     """
 
     symbols: tuple[str, ...]
@@ -66,6 +69,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     end: date
     anew: bool = False
     reaches_back: bool = True
+    mends: bool = False
 
 
 class Pulled(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +131,7 @@ def columns_of(bars: Sequence[Bar]) -> BarColumns:
 
 
 Remarks = dict[str, tuple[date, int, str]]
-"""Of series that turned out to have been adjusted anew: since when they are stored, how many bars they have, and what was found."""
+"""Of series that are asked for as a whole, for they were adjusted anew or cannot be read: since when, how many bars, and what was found."""
 
 OnSeries = Callable[[Pulled], object]
 
@@ -159,8 +163,8 @@ class BarPull:
         return done
 
     async def _adjustment(self, wish: Wish, adjustment: Adjusting) -> list[Pulled]:
-        needs, done = await self._aside(partial(self._needs, wish, adjustment))
         remarks: Remarks = {}
+        needs, done = await self._aside(partial(self._needs, wish, adjustment, remarks))
         while needs:
             for group in groups_of(needs):
                 done += await self._fetch(wish, adjustment, group, remarks)
@@ -168,13 +172,18 @@ class BarPull:
             needs = [Need(symbol, start, True, known) for symbol, (start, known, _) in remarks.items()]
         return done
 
-    def _needs(self, wish: Wish, adjustment: Adjusting) -> tuple[list[Need], list[Pulled]]:
-        """Return what is to be asked for, and what is up to date."""
+    def _needs(self, wish: Wish, adjustment: Adjusting, remarks: Remarks) -> tuple[list[Need], list[Pulled]]:
+        """Return what is to be asked for, and what is up to date; remark what cannot be read."""
         needs: list[Need] = []
         done: list[Pulled] = []
         for symbol in wish.symbols:
             key = SeriesKey(symbol, wish.feed, adjustment)
-            stored = self._stored(key)
+            try:
+                stored = self._stored(key)
+            except DataError as error:
+                if not wish.mends:
+                    raise
+                stored, remarks[symbol] = None, (wish.start, 0, f"{error}; its whole history was asked for again")
             need = need_of(key, stored, wish)
             if need is not None:
                 needs.append(need)
@@ -213,11 +222,11 @@ class BarPull:
         """Write a series whose answer is complete; ``None`` when it has to be asked for as a whole."""
         key = SeriesKey(need.symbol, wish.feed, adjustment)
         with self._store.changing():
-            stored = self._stored(key)
-            if need.is_whole or stored is None:
+            stored = None if need.is_whole else self._stored(key)
+            if stored is None:
                 *_, remark = remarks.pop(need.symbol, (need.start, need.known, ""))
                 series = Series(self._info(key, need.start, wish.end), fresh)
-                outcome = "pulled again" if need.known else "pulled"
+                outcome = "pulled again" if need.known or remark else "pulled"
             else:
                 info = self._info(key, stored.info.asked_from, max(wish.end, stored.info.asked_through))
                 together, comparison = joined(stored, fresh, info)
@@ -234,7 +243,7 @@ class BarPull:
         key = SeriesKey(need.symbol, wish.feed, adjustment)
         fresh = columns_of(bars)
         with self._store.changing():
-            info = self._store.info(key)
+            info = _readable(partial(self._store.info, key), wish)
             is_ours = info is None or (info.asked_from == need.start and info.asked_through <= new_york_date(bars[-1].start))
             if need.is_whole and is_ours and not wish.anew and len(fresh):
                 self._store.write(Series(self._info(key, need.start, date.fromordinal(int(fresh.days[-1]))), fresh))
@@ -242,7 +251,7 @@ class BarPull:
     async def _actions(self, wish: Wish) -> None:
         starts: dict[date, list[str]] = {}
         for symbol in wish.symbols:
-            known = None if wish.anew else self._store.actions(symbol)
+            known = None if wish.anew else _readable(partial(self._store.actions, symbol), wish)
             if known is None or (wish.reaches_back and known.info.asked_from > wish.start):
                 starts.setdefault(wish.start, []).append(symbol)
             elif known.info.asked_through < wish.end:
@@ -259,7 +268,7 @@ class BarPull:
         info = ActionsInfo(symbol=symbol, asked_from=start, asked_through=wish.end, source=self._named, written_at=self._clock.now())
         fresh = Actions(info, in_order(tuple(rows)))
         with self._store.changing():
-            known = self._store.actions(symbol)
+            known = _readable(partial(self._store.actions, symbol), wish)
             self._store.write_actions(fresh if known is None else known.joined(fresh))
 
     def _stored(self, key: SeriesKey) -> Series | None:
@@ -289,6 +298,16 @@ class BarPull:
         )
         self._told(pulled)
         return pulled
+
+
+def _readable(read: Callable[[], Done | None], wish: Wish) -> Done | None:
+    """Return what is stored, ``None`` also for what cannot be read where the wish mends it."""
+    try:
+        return read()
+    except DataError:
+        if not wish.mends:
+            raise
+        return None
 
 
 def groups_of(needs: Sequence[Need]) -> list[list[Need]]:

@@ -6,6 +6,7 @@ Loading refuses what is wrong with one strategy and leaves the others alone: :fu
 and the reasons of those that could not.
 """
 
+import hashlib
 import importlib
 import re
 import sys
@@ -27,6 +28,9 @@ from alchemiser.strategies.symphony.strategy import SymphonyStrategy
 
 FOLDER = Path("strategies")
 """The folder of symphony files, in the working directory: ``strategies/mine.clj`` is the strategy ``mine``."""
+
+_versions: dict[str, str] = {}
+"""The hash of every module that was loaded for a strategy: a process keeps the module, whatever becomes of its file."""
 
 _CLASS = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*)")
 
@@ -62,6 +66,11 @@ def class_of(source: str) -> str | None:
     return source if ":" in source else SHIPPED_CLASSES.get(source)
 
 
+def version_of(source: str) -> str:
+    """Return the hash of the file of a ``module:Class`` as it was when this process loaded it, empty where there was none to read."""
+    return _versions.get(source.partition(":")[0], "")
+
+
 def watched_file(source: str) -> Path | None:
     """Return the symphony file that a source means or would mean if it were there, ``None`` for a class."""
     if source.endswith(".clj"):
@@ -90,6 +99,7 @@ def _instance(source: str) -> Strategy:
         module = _module(match["module"])
     except (Exception, SystemExit) as error:
         raise StrategyError(f"{source}: importing {match['module']} raised {type(error).__name__}: {error}") from error
+    _versions.setdefault(match["module"], _hash_of(module))
     made = getattr(module, match["name"], None)
     if not isinstance(made, type) or not issubclass(made, Strategy):
         raise StrategyError(f"{source}: {match['name']} is not a subclass of alchemiser.strategies.python.Strategy")
@@ -117,6 +127,13 @@ def _module(name: str) -> ModuleType:
         spec.loader.exec_module(module)
         unread.pop_all()
     return module
+
+
+def _hash_of(module: ModuleType) -> str:
+    try:
+        return hashlib.sha256(Path(module.__file__ or "").read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _check_declared(source: str, strategy: Strategy) -> None:

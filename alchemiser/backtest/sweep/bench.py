@@ -17,14 +17,14 @@ from alchemiser.backtest.sweep.job import Job, JobStrategy, unpacked
 from alchemiser.backtest.sweep.objective import score_of
 from alchemiser.backtest.sweep.space import Values
 from alchemiser.backtest.vector import run_vector
-from alchemiser.domain.errors import AlchemiserError, UsageError
+from alchemiser.domain.errors import AlchemiserError, DataError, UsageError
 from alchemiser.domain.rebalancing import Header
 from alchemiser.market.arrays import Floats, Places
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.outcome import NotComputable
 from alchemiser.strategies.panel import PricePanel
 from alchemiser.strategies.python import PythonStrategy
-from alchemiser.strategies.sources import StrategySource, load_strategy
+from alchemiser.strategies.sources import StrategySource, load_strategy, version_of
 from alchemiser.strategies.symphony.check import check_bytes
 from alchemiser.strategies.symphony.strategy import SymphonyStrategy
 from alchemiser.strategies.symphony.variants import Knob, Targets, VariantHistory, knobs_of, varied
@@ -181,6 +181,8 @@ class _Part:
             self._base: LoadedStrategy = SymphonyStrategy(wanted.name, wanted.allocation, check_bytes(wanted.symphony), wanted.rules)
         else:
             self._base = load_strategy(StrategySource(wanted.name, wanted.source, wanted.allocation, wanted.rules))
+            if wanted.version and wanted.version != version_of(wanted.source):
+                raise DataError(f"{wanted.source}: a worker has loaded another version of its file; give it this one, and start it anew")
         if isinstance(self._base, SymphonyStrategy):
             self._history = VariantHistory(self._base.symphony, panel, wanted.rules)
             self._knobs = {knob.key: knob for knob in knobs_of(self._base.symphony)}

@@ -19,13 +19,17 @@ History = Mapping[str, tuple[Days, Floats]]
 
 
 class JobStrategy(msgspec.Struct, frozen=True):
-    """A strategy as it travels: the text of a symphony, or the ``module:Class`` of one in Python, which the worker can import."""
+    """A strategy as it travels: the text of a symphony, or the ``module:Class`` of one in Python, which the worker can import.
+
+    ``version`` is that of the file of the class, where it has one.
+    """
 
     name: str
     allocation: float
     rules: Rules
     symphony: bytes | None = None
     source: str = ""
+    version: str = ""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

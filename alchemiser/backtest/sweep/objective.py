@@ -5,7 +5,7 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 
-from alchemiser.backtest.metrics import SESSIONS_PER_YEAR
+from alchemiser.backtest.metrics import SESSIONS_PER_YEAR, ratio, returns_of, volatility_of, yearly
 from alchemiser.market.arrays import Floats
 
 Objective = Literal["sharpe", "sortino", "cagr", "calmar", "total_return", "volatility", "max_drawdown"]
@@ -23,25 +23,26 @@ def score_of(equity: Floats, objective: Objective, risk_free: float = 0.0) -> fl
     """
     if len(equity) < 2:
         return WORST
-    if objective in ("total_return", "cagr"):
-        growth = float(equity[-1] / equity[0])
-        return growth - 1.0 if objective == "total_return" else _yearly(growth, len(equity) - 1)
+    growth = float(equity[-1] / equity[0])
+    if objective == "total_return":
+        return growth - 1.0
+    if objective == "cagr":
+        return _or_worst(yearly(growth, len(equity) - 1))
     if objective in ("max_drawdown", "calmar"):
         drawdown = float(np.max(1.0 - equity / np.maximum.accumulate(equity)))
         if objective == "max_drawdown":
             return -drawdown
-        return _yearly(float(equity[-1] / equity[0]), len(equity) - 1) / drawdown if drawdown > 0.0 else WORST
-    returns = equity[1:] / equity[:-1] - 1.0
+        cagr = yearly(growth, len(equity) - 1)
+        return WORST if cagr is None else _or_worst(ratio(cagr, drawdown))
+    returns = returns_of(equity)
     if objective == "volatility":
-        return -_deviation(returns)
+        return -volatility_of(returns)
     excess = returns - risk_free / SESSIONS_PER_YEAR
-    spread = _deviation(returns) if objective == "sharpe" else math.sqrt(float(np.mean(np.minimum(excess, 0.0) ** 2)) * SESSIONS_PER_YEAR)
-    return float(np.mean(excess)) * SESSIONS_PER_YEAR / spread if spread > 0.0 else WORST
+    spread = volatility_of(returns)
+    if objective == "sortino":
+        spread = math.sqrt(float(np.mean(np.minimum(excess, 0.0) ** 2)) * SESSIONS_PER_YEAR)
+    return _or_worst(ratio(float(np.mean(excess)) * SESSIONS_PER_YEAR, spread))
 
 
-def _yearly(growth: float, returns: int) -> float:
-    return float(growth ** (SESSIONS_PER_YEAR / returns)) - 1.0
-
-
-def _deviation(returns: Floats) -> float:
-    return float(np.std(returns, ddof=1)) * math.sqrt(SESSIONS_PER_YEAR) if len(returns) > 1 else 0.0
+def _or_worst(figure: float | None) -> float:
+    return WORST if figure is None else figure

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from alchemiser.backtest.compare import compare, read_result
+from alchemiser.backtest.compare import TermChange, compare, read_result
 from alchemiser.backtest.document import digest_of
 from alchemiser.domain.errors import DataError
 
@@ -39,6 +39,15 @@ def test_figures_and_days(tmp_path: Path) -> None:
     assert [day.difference for day in found.equity] == [110.0, 110.0]
     assert [day.relative for day in found.equity] == pytest.approx([0.0, 1.05 / 1.1 - 1])
     assert (found.largest_on, found.first_difference) == ("2025-03-05", "2025-03-04")
+
+
+def test_terms_that_differ(tmp_path: Path) -> None:
+    """Those that both results tell are compared; an older result tells none."""
+    one = read_result(stored(tmp_path, "a.json", terms={"cash": 1.0, "fill": "close", "fees": False}))
+    other = read_result(stored(tmp_path, "b.json", terms={"cash": 1.0, "fill": "next-open", "more": 3}))
+
+    assert compare(("a", one), ("b", other)).terms == [TermChange("fill", "close", "next-open")]
+    assert compare(("a", one), ("b", read_result(stored(tmp_path, "c.json")))).terms == []
 
 
 def test_the_same_result(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from alchemiser.backtest.analysis import Questions, analyse, exposure_of
 from alchemiser.backtest.data_version import data_version
 from alchemiser.backtest.document import digest_of, document_of
 from alchemiser.backtest.record import Recorder
-from alchemiser.backtest.result import BacktestResult, FillAt, Opens, Terms
+from alchemiser.backtest.result import BacktestResult, Charges, FillAt, Opens, Terms
 from alchemiser.backtest.vector import run_vector
 from tests.unit.backtest.test_vector import DAYS, FIRST, HALVES, SWITCH, panel, strategy
 
@@ -102,8 +102,8 @@ def test_the_digest_is_of_everything_but_the_time_it_took() -> None:
     """The same inputs give the same document but for the seconds; another figure gives another digest."""
     result, recorder = record(A=[10.0, 20.0], B=[10.0, 10.0], S=[101.0, 99.0])
     data = data_version({"A": (np.array([FIRST.toordinal()]), np.array([10.0]))})
-    one = document_of(result, analyse(recorder.book, data, Questions(bootstrap=10)))
-    other = document_of(result, analyse(recorder.book, data, Questions(bootstrap=10, seed=1)))
+    one = document_of(result, analyse(recorder.book, data, Questions(bootstrap=10)), Terms(), Charges())
+    other = document_of(result, analyse(recorder.book, data, Questions(bootstrap=10, seed=1)), Terms(), Charges())
 
     assert one["digest"] == digest_of({**one, "seconds": 99.0})
     assert one["digest"] != other["digest"]

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import pytest
 from alchemiser.backtest.analysis import Questions, analyse
 from alchemiser.backtest.data_version import data_version
 from alchemiser.backtest.decisions import Decided
-from alchemiser.backtest.result import Failure, Terms
+from alchemiser.backtest.flows import CashFlow, performance_of
+from alchemiser.backtest.provenance import Gap, IntradayReport, Provenance, WarmUp
+from alchemiser.backtest.result import Charges, Failure, Terms
 from alchemiser.backtest.tear_sheet import tear_sheet
 from alchemiser.cli.app import run
 from tests.unit.backtest.test_record import record
@@ -31,7 +34,7 @@ def page(title: str = "mix", reason: str = "no bar") -> str:
     result = msgspec.structs.replace(result, failures=[Failure("switch", FIRST, FIRST, 1, reason)])
     data = data_version({"A": (np.array([FIRST.toordinal()]), np.array([10.0]))})
     analysis = analyse(recorder.book, data, Questions(bootstrap=20, window=3, trials=7), ("S", SIGNAL))
-    return tear_sheet(title, result, analysis, recorder.book, Terms(cash=1_000.0, slippage_bps=5.0))
+    return tear_sheet(title, result, analysis, recorder.book, Terms(cash=1_000.0, slippage_bps=5.0), Charges())
 
 
 class Elements(HTMLParser):
@@ -99,12 +102,49 @@ def test_the_tables_are_there_without_a_script() -> None:
     assert {"correlation", "and above the best of 7 tries without skill (deflated)", "2025", "no bar", "A", "2025-03-03"} <= set(cells)
 
 
+def test_the_terms_and_what_is_behind_the_figures_are_told() -> None:
+    """Every cost that was charged, the feed, survivorship, the gaps, and how each strategy warmed up."""
+    result, recorder = record(terms=Terms(cash=1_000.0), A=CLOSES["a"], B=CLOSES["b"], S=SIGNAL)
+    data = data_version({"A": (np.array([FIRST.toordinal()]), np.array([10.0]))})
+    known = Provenance(
+        feed="a vendor of ours",
+        survivorship="closed funds are lacking",
+        warm_up=[WarmUp("switch", 21, 90, FIRST, 33), WarmUp("idle", 5, 5, None, 0)],
+        gaps=[Gap("B", FIRST, FIRST, 1)],
+        intraday=IntradayReport(decision="close - 10m", sessions_of_minutes=7, sessions_of_daily_bars=[FIRST]),
+    )
+    analysis = msgspec.structs.replace(analyse(recorder.book, data, Questions(bootstrap=0, window=3)), provenance=known)
+    charges = Charges(spread_bps=4.0, fees=True, in_cents=True, margin_rate=0.06)
+    text = tear_sheet("mix", result, analysis, recorder.book, Terms(cash=1_000.0, whole_shares=True), charges)
+
+    costs = "0 basis points of what is traded, a spread of 4 basis points, the fees of the regulators, 6.00% a year on debts"
+    assert f"in whole shares, with cash in cents. Costs: {costs}. Risk-free" in text
+    assert {"switch", "33", "21", "90", "idle", "never"} <= set(Elements(text).cells)
+    for said in ("a vendor of ours", "closed funds are lacking", "7 sessions along their minutes, 1 as daily bars", "Gaps, lived through"):
+        assert said in text
+
+
+def test_money_that_came_and_went_is_no_fall_and_no_gain() -> None:
+    """It is told, the performance without it is drawn beside the equity, and the falls are those of the performance."""
+    terms = Terms(cash=1_000.0, flows=(CashFlow(-300.0, FIRST + timedelta(days=1)), CashFlow(50.0, FIRST + timedelta(days=2))))
+    result, recorder = record(terms=terms, A=CLOSES["a"], B=CLOSES["b"], S=SIGNAL)
+    performance = performance_of(result.equity, result.dates, result.flows)
+    book = msgspec.structs.replace(recorder.book, performance=performance)
+    analysis = analyse(book, data_version({"A": (np.array([FIRST.toordinal()]), np.array([10.0]))}), Questions(bootstrap=0, window=3))
+    text = tear_sheet("mix", result, analysis, book, terms, Charges())
+    equity, without, fall = specs_of(text)["equity"]["data"]
+
+    assert (equity["y"], without["y"], without["name"]) == (result.equity, performance, "without deposits and withdrawals")
+    assert -min(fall["y"]) == pytest.approx(result.metrics.max_drawdown)
+    assert "$50.00 came and $300.00 went on the way" in text
+
+
 def test_the_decisions_are_in_the_page_when_they_are_given() -> None:
     """Behind the first chart, with a place for the path; without them there is neither place nor script."""
     result, recorder = record(terms=Terms(cash=1_000.0), A=CLOSES["a"], B=CLOSES["b"], S=SIGNAL)
     analysis = analyse(recorder.book, data_version({"A": (np.array([FIRST.toordinal()]), np.array([10.0]))}), Questions(window=3))
     evil = "</script><script>alert(1)</script>"
-    text = tear_sheet("mix", result, analysis, recorder.book, Terms(cash=1_000.0), [[Decided("one", reason=evil)]] * 10)
+    text = tear_sheet("mix", result, analysis, recorder.book, Terms(cash=1_000.0), Charges(), [[Decided("one", reason=evil)]] * 10)
     places = [attributes["id"] for tag, attributes in Elements(text).elements if tag in ("div", "section") and "id" in attributes]
 
     assert places[:3] == ["equity", "decision", "tree"]

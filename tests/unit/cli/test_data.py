@@ -153,6 +153,15 @@ def test_import_list_and_check(bars: Path, alchemiser: Command) -> None:
     (Path("bars") / "mine" / "split" / "SPY.parquet").write_bytes(b"?")
     ended = alchemiser("data", "check", "SPY", "--store", "bars")
     assert (ended.code, "unreadable" in ended.out) == (6, True)
+    ended = alchemiser("data", "ls", "--store", "bars")
+    assert (ended.code, "GAP     mine  split" in ended.out, "SPY mine split: unreadable, bars/mine/split/SPY.parquet" in ended.out) == (
+        3,
+        True,
+        True,
+    )
+    assert "1 of 2 series cannot be read; to mend one: alchemiser data pull SYMBOL, or data import FILE --replace" in ended.err
+    document = json.loads(alchemiser("data", "ls", "--store", "bars", "--json").out)
+    assert [[row["symbol"] for row in document[kind]] for kind in ("series", "unreadable")] == [["GAP"], ["SPY"]]
     assert alchemiser("data", "ls", "QQQ", "--store", "bars").code == 3
 
 

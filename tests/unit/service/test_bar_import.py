@@ -117,10 +117,20 @@ def test_files_are_named_by_their_symbols(tmp_path: Path) -> None:
     file = write(tmp_path, "2025-03-27,10", symbol="spy")
     assert files_of([file], None) == {"SPY": file}
     assert files_of([file], "QQQ") == {"QQQ": file}
-    assert files_of([tmp_path], None) == {"spy": file}
+    assert files_of([tmp_path], None) == {"SPY": file}
     with pytest.raises(DataError, match="is there already"):
         files_of([file, file], None)
     with pytest.raises(UsageError, match="one file"):
         files_of([tmp_path], "QQQ")
     with pytest.raises(DataError, match=r"SPY\.txt: expected a file that ends with"):
         files_of([tmp_path / "SPY.txt"], None)
+
+
+def test_a_damaged_series_is_replaced_by_a_file(store: BarStore, tmp_path: Path) -> None:
+    """Whoever says that the file takes its place need not read it; who does not is told that it cannot be read."""
+    brought(store, write(tmp_path, "2025-03-27,10"))
+    (store.path / "mine" / "split" / "SPY.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(DataError, match=r"SPY\.parquet: the file cannot be read as Parquet"):
+        brought(store, write(tmp_path, "2025-03-28,11"))
+    brought(store, write(tmp_path, "2025-03-28,11"), replace=True)
+    assert closes(store) == [11]

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from alchemiser.domain.errors import VenueUnavailable
+from alchemiser.domain.errors import DataError, VenueUnavailable
 from alchemiser.domain.market import Bar
 from alchemiser.market.calendar import TradingCalendar, midnight
 from alchemiser.market.store.actions import Action
@@ -228,6 +228,26 @@ async def test_corporate_actions_are_asked_for_again_around_their_date(store: Ba
     assert vendor.asked_actions[-1] == (("SPY",), DAYS[39] - timedelta(days=60))
     assert actions is not None
     assert [row.id for row in actions.rows] == ["old", "right"]
+
+
+@pytest.mark.parametrize(("anew", "rows_per_page"), [(False, 40), (True, 10_000)])
+async def test_what_cannot_be_read_is_asked_for_again(store: BarStore, anew: bool, rows_per_page: int) -> None:
+    """A damaged series, and damaged corporate actions, are whole afterwards and said so; the other symbols are extended as ever."""
+    vendor = Vendor(rows_per_page=rows_per_page)
+    vendor.rows["SPY"] = [Action(ex_date=DAYS[0], kind="cash_dividends", id="paid", cash=1.0)]
+    await pulled(store, vendor, wish("SPY", "TLT", end=DAYS[39]))
+    for damaged in ("sip/all/SPY.parquet", "actions/SPY.parquet"):
+        (store.path / damaged).write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(DataError, match="SPY"):
+        await pulled(store, vendor, wish("SPY", "TLT"))
+    done = {entry.symbol: entry for entry in await pulled(store, vendor, wish("SPY", "TLT", mends=True, anew=anew))}
+    actions = store.actions("SPY")
+
+    assert (done["SPY"].outcome, "its whole history was asked for again" in done["SPY"].remark) == ("pulled again", True)
+    assert done["TLT"].outcome == ("pulled again" if anew else "extended")
+    assert closes(store) == [100.0 + place for place in range(len(DAYS))]
+    assert actions is not None
+    assert [row.id for row in actions.rows] == ["paid"]
 
 
 def test_requests_are_bounded() -> None:

@@ -33,6 +33,19 @@ def test_a_figure_that_does_not_exist_is_the_worst(objective: Objective) -> None
     assert score_of(np.array([7.0]), objective) == WORST
 
 
+@pytest.mark.parametrize("objective", ["cagr", "calmar"])
+def test_a_yearly_return_too_large_for_a_number_is_the_worst(objective: Objective) -> None:
+    """Of few and wild sessions there is no yearly return, in the report and here; the sweep goes on."""
+    assert score_of(np.array([1.0, 0.9, 3_000.0]), objective) == WORST
+
+
+def test_last_digits_do_not_make_a_ratio() -> None:
+    """A curve that only the sums of floats move has no Sharpe ratio to be chosen by."""
+    curve: Floats = np.array([100.0, 100.00000000000001, 100.00000000000003] * 9)
+    assert len(set(curve.tolist())) == 3
+    assert score_of(curve, "sharpe") == WORST
+
+
 @given(st.sampled_from(["rolling", "anchored"]), st.integers(0, 50), st.integers(40, 400), st.integers(2, 30), st.integers(1, 30))
 def test_the_tests_of_a_walk_join_and_lie_behind_their_training(walk: str, first: int, length: int, train: int, test: int) -> None:
     """Every session after the first choice is tried once, by a choice that has not seen it."""

@@ -1,5 +1,6 @@
 """A sweep: each variant has the figures of its own back-test, nothing is evaluated twice, and a walk forward has seen nothing ahead."""
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -17,12 +18,14 @@ from alchemiser.backtest.sweep import run
 from alchemiser.backtest.sweep.bench import Bench, Scored
 from alchemiser.backtest.sweep.folds import folds_of
 from alchemiser.backtest.sweep.job import Job, JobStrategy
-from alchemiser.backtest.sweep.results import Results
+from alchemiser.backtest.sweep.results import Results, question_of
 from alchemiser.backtest.sweep.search import Grid
 from alchemiser.backtest.sweep.space import Values
 from alchemiser.backtest.sweep.workers import HereAndNow
 from alchemiser.backtest.vector import run_vector
 from alchemiser.domain.errors import DataError, UsageError
+from alchemiser.strategies.catalog import dual_momentum
+from alchemiser.strategies.sources import StrategySource, load_strategy, version_of
 from alchemiser.strategies.symphony.evaluate import STOP
 from tests.unit.backtest.sweep.harness import OWN, job_of, opened, sweep_of
 from tests.unit.strategies.test_variants import ALL_FORMS, panel
@@ -75,6 +78,24 @@ def test_a_python_strategy_is_varied_by_its_attributes() -> None:
     assert bench.scored((20.5,)).error == "lookback_sessions = 20.5: expected a whole number"
     with pytest.raises(UsageError, match="no such number to vary"):
         Bench(*job_of(strategies=(strategy,), vary=("nothing=1",), symbols=symbols))
+
+
+def test_an_edited_class_is_another_question() -> None:
+    """What was swept with the file of yesterday is not the result of today's, and no worker that keeps yesterday's is asked."""
+    symbols = ("AGG", "BIL", "EFA", "SPY")
+    source = "alchemiser.strategies.catalog.dual_momentum:DualMomentum"
+    load_strategy(StrategySource("dual", source, 1.0))
+    loaded = JobStrategy("dual", 1.0, STOP, source=source, version=version_of(source))
+    (job, block), (other, _) = (
+        job_of(strategies=(strategy,), vary=("lookback_sessions=20",), symbols=symbols)
+        for strategy in (loaded, msgspec.structs.replace(loaded, version="of another file"))
+    )
+
+    assert loaded.version == hashlib.sha256(Path(dual_momentum.__file__).read_bytes()).hexdigest()
+    assert Bench(job, block).scored((20.0,)).error is None
+    assert question_of(job, block) != question_of(other, block)
+    with pytest.raises(DataError, match="a worker has loaded another version of its file"):
+        Bench(other, block)
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,7 @@ def test_a_vendors_rounding_is_widened_and_no_more(write_bars: WriteBars) -> Non
         (["2025-03-31,1,1,1,1,-5,1,,"], 'line 2: volume is "-5", expected zero or a positive number'),
         (["2025-03-31,1,1,1,1,1,1,,0"], 'line 2: split is "0", expected a positive number'),
         (["2025-03-31,1,1,1,1,1,,,"], 'line 2: adj_close is "", expected a number, because the row has a close'),
+        (["2025-03-28,1,1,1,1,1,1,,", "2025-03-31,1,1,1,,1,,,"], 'line 3: close is "", expected a positive number, or no row of this day'),
         (["2025-03-31,1,1,1,1"], "line 2: 5 cells, expected 9"),
         (["2025-03-31," + "9" * 50 + "x,1,1,1,1,1,,"], r'line 2: open is "9{40}\.\.\."'),
         ([], "there is no row of data below the header"),
@@ -286,6 +287,20 @@ def test_a_wrong_parquet_file_is_refused(tmp_path: Path) -> None:
     parquet.write_table(arrow.table({"date": ["2025-03-28", "2025-03-31"], "close": [1.0, -1.0]}), tmp_path / "QQQ.parquet")
     with pytest.raises(DataError, match=r'QQQ\.parquet, row 2: close is "-1.0", expected a positive number'):
         BarFolder(tmp_path).series("QQQ")
+    parquet.write_table(arrow.table({"date": ["2025-03-28", "2025-03-31"], "close": [1.0, float("nan")]}), tmp_path / "NAN.parquet")
+    with pytest.raises(DataError, match=r'NAN\.parquet, row 2: close is "", expected a positive number'):
+        BarFolder(tmp_path).series("NAN")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"), [(["date", "close", "close"], "Multiple matches"), (["date", "Close", "close"], "is there twice")]
+)
+def test_a_parquet_column_that_is_there_twice_is_refused(tmp_path: Path, names: list[str], said: str) -> None:
+    """Which of the two is meant is not guessed, however they are written."""
+    columns = [arrow.array(["2025-03-28"]), arrow.array([1.0]), arrow.array([2.0])]
+    parquet.write_table(arrow.Table.from_arrays(columns, names=names), tmp_path / "SPY.parquet")
+    with pytest.raises(DataError, match=rf"SPY\.parquet: .*{said}.*close"):
+        BarFolder(tmp_path).series("SPY")
 
 
 def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
