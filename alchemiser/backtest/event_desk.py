@@ -173,7 +173,8 @@ class Desk:
         # These two hear a few times a session of one thing each: they deal with it where it is published.
         bus.subscribe("strategies", StrategyHandler.listens_to, self.strategies.handle, promptly=StrategyHandler.listens_to)
         bus.subscribe("rebalancer", Rebalancer.listens_to, self.rebalancer.handle, promptly=Rebalancer.listens_to)
-        bus.subscribe("execution", ExecutionHandler.listens_to, self.execution.handle, capacity=4096, burst=BURST)
+        execution = self.execution
+        bus.subscribe("execution", ExecutionHandler.listens_to, execution.handle, capacity=4096, wants=execution.wants, burst=BURST)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

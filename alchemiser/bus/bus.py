@@ -109,14 +109,17 @@ class Bus:
         on_failure: OnFailure = RESTART,
         limit_seconds: float = 30.0,
         promptly: Iterable[type[Event]] = (),
+        wants: Callable[[Envelope], bool] | None = None,
         burst: int = 1,
     ) -> Unsubscribe:
         """Give ``handle`` a mailbox for events of these types: its own task, one event at a time, in order.
 
         ``capacity`` bounds what waits, ``limit_seconds`` is how long the handler may be at one event before it counts as stuck
         (nothing is interrupted; :meth:`turn` names it). With an event of a type in ``promptly`` an idle handler begins at once, in its
-        place among the inline handlers. Of what waits it deals with ``burst`` events before everybody else has a turn: where something
-        outside of the process may be waiting that is one. Raises ``ValueError`` when the name is taken or the capacity is not positive.
+        place among the inline handlers. ``wants`` is called as an inline handler is, and only the events of which it says so are delivered:
+        it may take in what they say, so that the handler is woken only for what follows. Of what waits the handler deals with ``burst``
+        events before everybody else has a turn: where something outside of the process may be waiting that is one.
+        Raises ``ValueError`` when the name is taken or the capacity is not positive.
         """
         if capacity < 1:
             raise ValueError(f"mailbox {name} needs a capacity of at least 1, not {capacity}")
@@ -131,7 +134,7 @@ class Bus:
             supervisor=self._supervisor,
             on_filled=self._mailbox_filled,
         )
-        remove = self._routes.add_mailbox(mailbox, policy, types, frozenset(promptly))
+        remove = self._routes.add_mailbox(mailbox, policy, types, frozenset(promptly), wants)
         self._mailboxes.append(mailbox)
         if self._group is not None:
             self._start(self._group, mailbox)

@@ -15,6 +15,9 @@ from alchemiser.domain.ids import split_client_order_id
 
 Append = Callable[[Envelope], None]
 
+Wants = Callable[[Envelope], bool]
+"""Takes in what an event says, at once, and says whether it is to be delivered."""
+
 CorrelationOf = Callable[[Any], str | None]
 """Returns the rebalance that an event names, if it does."""
 
@@ -94,6 +97,19 @@ class Prompt:
             self._queue(envelope)
 
 
+class Choice:
+    """The end of a route in a mailbox whose subscriber looks at each event first."""
+
+    def __init__(self, wants: Wants, deliver: Append) -> None:
+        self._wants = wants
+        self._deliver = deliver
+
+    def __call__(self, envelope: Envelope) -> None:
+        """Deliver the event if it is wanted."""
+        if self._wants(envelope):
+            self._deliver(envelope)
+
+
 class _Inlined(NamedTuple):
     """An inline subscription, the ``place``-th of all subscriptions."""
 
@@ -110,6 +126,7 @@ class _Mailed(NamedTuple):
     delivery: Delivery
     types: tuple[type[Event], ...]
     promptly: frozenset[type[Event]]
+    wants: Wants | None
 
 
 class Routes:
@@ -150,10 +167,10 @@ class Routes:
         return remove
 
     def add_mailbox(
-        self, mailbox: Mailbox, delivery: Delivery, types: Iterable[type[Event]], promptly: frozenset[type[Event]]
+        self, mailbox: Mailbox, delivery: Delivery, types: Iterable[type[Event]], promptly: frozenset[type[Event]], wants: Wants | None
     ) -> Callable[[], None]:
         """Add a subscription and return what removes it. Raises ``ValueError`` when its name is taken."""
-        entry = _Mailed(next(self._places), mailbox, delivery, self._checked(mailbox.name, types), promptly)
+        entry = _Mailed(next(self._places), mailbox, delivery, self._checked(mailbox.name, types), promptly, wants)
         self._mailboxes.append(entry)
         self._lay_all()
 
@@ -187,17 +204,21 @@ class Routes:
         ]
         queued: list[tuple[Append, Sink]] = []
         holding: list[Mailbox] = []
-        for place, mailbox, delivery, types, promptly in self._mailboxes:
+        for place, mailbox, delivery, types, promptly, wants in self._mailboxes:
             if not issubclass(event_type, types):
                 continue
             key_of = delivery.key_for(event_type)
-            queue: Append = mailbox.put if key_of is None else Letterbox(mailbox, event_type, key_of)
+            deliver: Append = mailbox.put if key_of is None else Letterbox(mailbox, event_type, key_of)
             if key_of is None:
                 holding.append(mailbox)
             if event_type in promptly:
-                at_once.append((place, Prompt(mailbox, queue), mailbox))
+                deliver = Prompt(mailbox, deliver)
+            if wants is not None:
+                deliver = Choice(wants, deliver)
+            if event_type in promptly:
+                at_once.append((place, deliver, mailbox))
             else:
-                queued.append((queue, mailbox))
+                queued.append((deliver, mailbox))
         at_once.sort(key=itemgetter(0))
         route.sinks = (*((call, sink) for _, call, sink in at_once), *queued)
         route.holding = tuple(holding)

@@ -41,7 +41,7 @@ def client_order_id(epoch: str, rebalance: str, intent: str, attempt: int) -> st
     Raises ``ValueError`` when a part would make the id ambiguous or too long.
     """
     text = f"{epoch}-{rebalance}-{intent}-{attempt}"
-    if attempt < 1 or len(text) > MAX_CLIENT_ORDER_ID_CHARACTERS or not _PATTERN.fullmatch(text):
+    if attempt < 1 or len(text) > MAX_CLIENT_ORDER_ID_CHARACTERS or split_client_order_id(text) != (epoch, rebalance, intent, attempt):
         raise ValueError(f"{text!r} is not a usable client order id")
     return text
 

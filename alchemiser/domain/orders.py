@@ -22,10 +22,9 @@ class Side(StrEnum):
     BUY = "buy"
     SELL = "sell"
 
-    @property
-    def sign(self) -> int:
+    def __init__(self, word: str) -> None:
+        self.sign: Final = 1 if word == "buy" else -1
         """Plus one for a buy, minus one for a sell."""
-        return 1 if self is Side.BUY else -1
 
 
 class OrderType(StrEnum):
@@ -240,13 +239,6 @@ def broken_by(order: Order, report: ExecutionReport) -> Execution | None:
     return next((one for one in order.executions if one.execution_id == report.previous_execution_id), None)
 
 
-def _status_after(order: Order, report: ExecutionReport) -> str | None:
-    """Return the venue's word for the order after a report; the late answer to a submit is not news of an order that is at work."""
-    is_answer = report.source in ("submit", "replace") and report.status in _BEFORE_THE_MARKET
-    is_late = is_answer and order.venue_status not in (None, *_BEFORE_THE_MARKET)
-    return order.venue_status if order.is_terminal or is_late else report.status
-
-
 def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | None]:
     """Return the order after ``report`` and the fill that is new in it, if any; what it takes back is told by :func:`broken_by`.
 
@@ -271,13 +263,13 @@ def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | N
         standing = (*standing, Execution(fill.execution_id, fill.quantity, fill.price))
         cumulative, value = cumulative + fill.quantity, value + fill.quantity * fill.price
     reported, corrected_at = _reported(order, report, cumulative)
-    state = _state_after(order, report, cumulative)
+    state, status = _standing_after(order, report, cumulative)
     return (
         msgspec.structs.replace(
             order,
             state=state,
             venue_order_id=order.venue_order_id or report.venue_order_id,
-            venue_status=_status_after(order, report),
+            venue_status=status,
             cumulative_quantity=cumulative,
             filled_value=value,
             execution_ids=known,
@@ -312,13 +304,20 @@ def _reported(order: Order, report: ExecutionReport, cumulative: Decimal) -> tup
     return max(order.reported_quantity, report.cumulative_quantity, cumulative), since
 
 
-def _state_after(order: Order, report: ExecutionReport, cumulative: Decimal) -> OrderState:
-    """Return the state that a report leads to: never out of a last state but into that of an order which is all filled."""
+def _standing_after(order: Order, report: ExecutionReport, cumulative: Decimal) -> tuple[OrderState, str | None]:
+    """Return the state that a report leads to, and the venue's word for it.
+
+    Never out of a last state but into that of an order which is all filled. The late answer to a submit is no news of an order at work.
+    """
+    has_ended = order.state in TERMINAL
+    is_answer = report.source in ("submit", "replace") and report.status in _BEFORE_THE_MARKET
+    is_late = is_answer and order.venue_status not in (None, *_BEFORE_THE_MARKET)
+    status = order.venue_status if has_ended or is_late else report.status
     if cumulative >= order.request.quantity:
-        return OrderState.FILLED
-    if order.is_terminal:
-        return order.state
+        return OrderState.FILLED, status
+    if has_ended:
+        return order.state, status
     state = _VENUE_STATES.get(report.status, OrderState.WORKING)
     if state is OrderState.WORKING and order.state is OrderState.CANCELLING and report.event != "order_cancel_rejected":
-        return OrderState.CANCELLING  # Only the venue's refusal takes it back.
-    return state
+        return OrderState.CANCELLING, status  # Only the venue's refusal takes it back.
+    return state, status

@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from alchemiser.domain.intents import Intent
 from alchemiser.domain.market import Quote
 from alchemiser.domain.money import truncate_shares
@@ -12,24 +14,20 @@ from alchemiser.execution.pricing import is_outside_collar, takes_liquidity, wit
 from alchemiser.execution.work import LiveOrder
 
 
-def is_beyond_collar(wanted: Send, intent: Intent, quote: Quote, rules: LadderRules) -> bool:
-    """Whether a limit would pay more beyond the mid than the collar allows.
+def bounded(wanted: Send, intent: Intent, quote: Quote, rules: LadderRules) -> Send | None:
+    """Return an order without more shares than the settings let it take of the far side; ``None`` for a limit outside the price collar.
 
-    An auction order's limit is reckoned from the arrival price, and the auction has its own price.
+    An auction order's limit is reckoned from the arrival price, and the auction has its own price and its own sizes.
     """
     if wanted.time_in_force is TimeInForce.CLS:
-        return False
-    return is_outside_collar(intent.side, wanted.limit_price, quote, rules.price_collar_bps)
-
-
-def bounded_quantity(wanted: Send, intent: Intent, quote: Quote, rules: LadderRules) -> Decimal:
-    """Return the shares that an order may ask for without taking more of the far side than the settings allow."""
+        return wanted
+    if is_outside_collar(intent.side, wanted.limit_price, quote, rules.price_collar_bps):
+        return None
     share = rules.max_displayed_share
-    if share is None or wanted.time_in_force is TimeInForce.CLS:
-        return wanted.quantity
-    if not takes_liquidity(intent.side, wanted.limit_price, quote):
-        return wanted.quantity
-    return within_displayed(intent.side, wanted.quantity, quote, share, whole=not intent.is_fractionable)
+    if share is None or not takes_liquidity(intent.side, wanted.limit_price, quote):
+        return wanted
+    quantity = within_displayed(intent.side, wanted.quantity, quote, share, whole=not intent.is_fractionable)
+    return wanted if quantity == wanted.quantity else replace(wanted, quantity=quantity)
 
 
 def dearest_price(limit_price: Decimal | None, intent: Intent, quote: Quote | str, rules: LadderRules) -> Decimal:

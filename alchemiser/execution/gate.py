@@ -6,7 +6,7 @@ reconciled with, while trading is paused or halted, outside the session and from
 sends asks twice: before a request is begun, and, through :meth:`SubmitGate.why_not`, when its bytes are about to leave.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from alchemiser.bus.envelope import Envelope
@@ -15,6 +15,7 @@ from alchemiser.domain.events import (
     Event,
     GapClosed,
     GapOpened,
+    RebalancePlanned,
     Reconciled,
     ReconciliationFailed,
     ReconciliationStarted,
@@ -26,7 +27,6 @@ from alchemiser.domain.events import (
     StreamLost,
     TradingStateChanged,
 )
-from alchemiser.domain.intents import Intent
 from alchemiser.domain.market import Session
 from alchemiser.domain.orders import Side
 from alchemiser.domain.trading import ACTIVE, GUARD, HALTED, REDUCING, TradingScopes
@@ -64,10 +64,15 @@ class SubmitGate:
     ) -> None:
         self._now = now
         self._cut_off = cut_off
-        self._parked = parked
+        self.why_parked = parked
+        """Says why nothing of one symbol is sent even while the gate is open."""
         self._session: Session | None = None
         self._cut_off_at: datetime | None = None
         self._trading = TradingScopes()
+        self.is_halted = False
+        """Whether trading is halted, by whomever."""
+        self.reduces: str | None = None
+        """Why nothing may be bought while the gate is open to sales, ``None`` when it may."""
         self.opened_by = 0
         """The number of the event that opened the gate last: no order leaves before it is durable, whatever was written ahead."""
         self._reasons: dict[str, str] = {
@@ -89,34 +94,21 @@ class SubmitGate:
         """Whether orders may be sent."""
         return not self.reasons
 
-    @property
-    def is_halted(self) -> bool:
-        """Whether trading is halted, by whomever."""
-        restriction = self._trading.account
-        return restriction is not None and restriction.state == HALTED
-
-    @property
-    def reduces(self) -> str | None:
-        """Why nothing may be bought while the gate is open to sales, ``None`` when it may."""
-        restriction = self._trading.account
-        return restriction.words() if restriction is not None and restriction.state == REDUCING else None
-
     def why_not(self, symbol: str, side: Side = Side.SELL) -> str | None:
         """Return in words why no order of that side for the symbol may leave now, ``None`` when it may."""
         reasons = self.reasons
-        return ("; ".join(reasons.values()) if reasons else self._parked(symbol)) or (self.reduces if side is Side.BUY else None)
+        return ("; ".join(reasons.values()) if reasons else self.why_parked(symbol)) or (self.reduces if side is Side.BUY else None)
 
-    def why_barred(self, intent: Intent, *, is_flatten: bool) -> str | None:
-        """Return why an intent of a plan made earlier may not be worked on, for what has been decided about its side or its strategies."""
-        return self._trading.ends(intent.side, (wish.strategy for wish in intent.wishes), is_flatten=is_flatten)
+    def barred(self, plan: RebalancePlanned) -> Iterator[tuple[str, str]]:
+        """Yield the intents of a plan that may not be worked on any more, with what has been decided about their sides or strategies."""
+        for intent in plan.intents if self._trading.by_scope else ():
+            strategies = [wish.strategy for wish in intent.wishes]
+            if (reason := self._trading.ends(intent.side, strategies, is_flatten=plan.is_flatten)) is not None:
+                yield intent.intent_id, reason
 
     def kill(self, reason: str) -> None:
         """Close at once, without any event, until somebody resumes trading."""
         self._reasons["killed"] = reason
-
-    def why_parked(self, symbol: str) -> str | None:
-        """Return why nothing of one symbol is sent even while the gate is open."""
-        return self._parked(symbol)
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
@@ -141,6 +133,8 @@ class SubmitGate:
                 if change.state == ACTIVE and change.strategy is None and not change.by.startswith(GUARD):
                     self._reasons.pop("killed", None)
                 restriction = self._trading.account
+                self.is_halted = restriction is not None and restriction.state == HALTED
+                self.reduces = restriction.words() if restriction is not None and restriction.state == REDUCING else None
                 if restriction is not None and restriction.state != REDUCING:
                     self._reasons["trading"] = restriction.words()
             case SessionOpened(session=session):

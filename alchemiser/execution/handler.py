@@ -82,7 +82,7 @@ LOOK_REASON = "a buy was refused"
 """The reason of a look at the account that lowers the cash of the rebalance in progress."""
 
 SENDERS = 8
-"""How many requests about orders may be under way at once."""
+"""How many requests about orders may be under way at once, beside those for which a connection was at hand."""
 
 
 class ExecutionParts(Struct, frozen=True):
@@ -113,7 +113,7 @@ class ExecutionParts(Struct, frozen=True):
 
 
 class ExecutionHandler:
-    """Works one rebalance at a time. ``run`` owns its tasks, ``handle`` is its mailbox; of quotes it needs only the latest."""
+    """Works one rebalance at a time. ``run`` owns its tasks; ``handle`` is its mailbox, whose events ``wants`` looks at first."""
 
     listens_to = (
         RebalancePlanned,
@@ -135,6 +135,7 @@ class ExecutionHandler:
         self._senders = asyncio.Semaphore(SENDERS)
         self._alarm = Alarm(parts.clock, self._ring)
         self._is_stopping = False
+        self._is_looking = self._has_news = False
         self._begun = 0
         """How many requests had to wait for something, and were given tasks."""
         self._written_ahead: dict[str, int] = {}
@@ -150,26 +151,45 @@ class ExecutionHandler:
         async with asyncio.TaskGroup() as self._tasks:
             self._tasks.create_task(self._alarm.run(), name="execution deadlines")
 
-    async def handle(self, envelope: Envelope) -> None:
-        """Deal with a plan, a fill, the end of an order, a deadline, a quote, or a change of what is allowed."""
-        if isinstance(envelope.event, QuoteUpdated):  # First of all, for they are many.
-            symbol = envelope.event.symbol
-            if self._run is not None and symbol in self._run.works:
-                await self._follow(self._run, symbol)
-            return
-        now = self._parts.clock.now()
+    def wants(self, envelope: Envelope) -> bool:
+        """Take in what is told of the orders of the rebalance in progress; return whether it is worth looking what follows from it.
+
+        To be called where the event is dispatched: whatever the handler is at, the cash of a fill counts from then on.
+        """
+        run = self._run
         match envelope.event:
+            case OrderFilled(fill=fill):
+                return run is not None and self._is_news(run.on_fill(fill, self._parts.clock.now()))
+            case OrderClosed(client_order_id=key):
+                order = self._parts.orders.get(key) if run is not None and run.is_live(key) else None
+                return run is not None and order is not None and self._is_news(run.on_end(order, self._parts.clock.now()))
+            case QuoteUpdated(symbol=symbol):
+                return run is not None and symbol in run.works
+            case FillBroken(fill=fill, replaced_by=replaced_by):
+                if run is not None and replaced_by is not None:
+                    run.on_correction(fill, replaced_by)
+                return False  # What is taken back for good is for the next plan to buy; what is corrected comes next.
+            case RebalancePlanned() | RecoveryCompleted():
+                return True
+            case _:
+                return run is not None
+
+    def _is_news(self, is_worth_a_look: bool) -> bool:
+        """Return whether the handler has to be woken for a look; where it is looking already it looks once more."""
+        self._has_news |= is_worth_a_look
+        return is_worth_a_look and not self._is_looking
+
+    async def handle(self, envelope: Envelope) -> None:
+        """Deal with a plan, a deadline, a quote, a change of what is allowed, or what was told of an order."""
+        match envelope.event:
+            case QuoteUpdated(symbol=symbol):
+                if self._run is not None and symbol in self._run.works:
+                    await self._follow(self._run, symbol)
+                return
             case RebalancePlanned() as plan:
-                await self._begin(plan, now)
-            case (OrderFilled() | FillBroken()) as told if self._run is not None:
-                if not _counts(self._run, told, now):
-                    return
-            case OrderClosed(client_order_id=key) if self._run is not None:
-                order = self._parts.orders.get(key)
-                if order is not None and order.is_terminal and not self._run.on_end(order, now):
-                    return
+                await self._begin(plan, self._parts.clock.now())
             case RecoveryCompleted():
-                await self._resume(now)
+                await self._resume(self._parts.clock.now())
             case TradingStateChanged() if self._run is not None:
                 self._bar(self._run)
             case SessionClosed() if self._run is not None:
@@ -205,10 +225,8 @@ class ExecutionHandler:
         gate = self._parts.gate
         if gate.is_halted:
             run.stop(gate.reasons["trading"])
-        for intent_id, work in run.works.items():
-            reason = gate.why_barred(work.intent, is_flatten=run.plan.is_flatten)
-            if reason is not None:
-                run.bar(intent_id, reason)
+        for intent_id, reason in gate.barred(run.plan):
+            run.bar(intent_id, reason)
 
     async def _resume(self, now: datetime) -> None:
         """Take up what an earlier process left: orders of unknown outcome, the unfinished rebalance, orders that no rebalance owns."""
@@ -272,18 +290,28 @@ class ExecutionHandler:
         if run is None or self._is_stopping:
             return
         before = self._begun
-        for command in run.steps(self._parts.clock.now(), self._parts.gate.reasons):
-            await self._carry_out(command, run.plan.rebalance_id)
-            if isinstance(command, Submit) and command.is_prepared:
-                await breathe()  # It leaves before the next one is reckoned.
-                if self._run is not run:
-                    return
+        self._has_news = self._is_looking = True
+        try:
+            while self._has_news and self._run is run and run.under_way:
+                self._has_news = False
+                await self._look(run)
+        finally:
+            self._is_looking = False
         if self._begun != before:
             await breathe()  # What was just begun leaves before anything else is done.
         await self._look_ahead(run)
         if run.is_ended and self._run is run:
             await self._end(run, None)
         self._alarm.set(None if self._run is None else self._run.next_due(self._parts.clock.now()))
+
+    async def _look(self, run: RebalanceRun) -> None:
+        now = self._parts.clock.now()
+        for command in run.steps(now, self._parts.gate.reasons):
+            await self._carry_out(command, run.plan.rebalance_id)
+            if isinstance(command, Submit) and command.is_prepared:
+                await breathe()  # It leaves before the next one is reckoned.
+                if self._run is not run:
+                    return
 
     async def _look_ahead(self, run: RebalanceRun) -> None:
         """Write down what comes next, so that it need not wait for the disk then."""
@@ -331,14 +359,15 @@ class ExecutionHandler:
             case Submit(order=order):
                 intended = await self._intend(command, rebalance_id)
                 ahead = self._written_ahead.pop(order.client_order_id, None) if command.is_prepared else None
-                name = f"submit {order.client_order_id}"
-                send = partial(self._submit, order, intended if ahead is None else ahead)
-                self._begin_now(self._finished(partial(self._place, order, send), name), name)
+                # What can be done at once is done, and the rest left to a task.
+                left = begin(self._place(order, partial(self._submit, order, intended if ahead is None else ahead)))
+                if left is not None:
+                    self._own(left, f"submit {order.client_order_id}")
                 if ahead is not None:
                     self._spawn(self._flush, "flush behind an order")
             case Replace(client_order_id=key, submit=Submit(order=order) as submit):
                 await self._intend(submit, rebalance_id, replaces=key)
-                self._spawn(partial(self._place, order, partial(self._replace, key, order)), f"replace {key} by {order.client_order_id}")
+                self._own(self._place(order, partial(self._replace, key, order)), f"replace {key} by {order.client_order_id}")
             case Cancel(client_order_id=key, reason=reason):
                 self._spawn(partial(self._cancel, key, reason), f"cancel {key}")
             case Ask(client_order_id=key):
@@ -366,12 +395,6 @@ class ExecutionHandler:
     def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         self._own(self._finished(work, name), name)
 
-    def _begin_now(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Do what can be done at once, and leave the rest to a task."""
-        left = begin(work)
-        if left is not None:
-            self._own(left, name)
-
     def _own(self, work: Coroutine[Any, Any, None], name: str) -> None:
         assert self._tasks is not None, "run() owns the tasks and has not been started"
         self._begun += 1
@@ -386,7 +409,7 @@ class ExecutionHandler:
         try:
             await work()
         except BusClosed:
-            _log.warning("answer_after_the_end", request=name)
+            _answered_late(name)
 
     async def _submit(self, order: NewOrder, tells: int) -> ExecutionReport:
         """Send an order when the event of that number is durable, which tells of it, and the one that opened the gate.
@@ -400,37 +423,43 @@ class ExecutionHandler:
             if report is not None:
                 return report
         await breathe()  # From here on in a task of its own.
-        return await self._parts.venue.submit(order, after=partial(self._parts.durable, needed))
+        async with self._senders:
+            self._check_gate(order)
+            return await self._parts.venue.submit(order, after=partial(self._parts.durable, needed))
+
+    def _check_gate(self, order: NewOrder) -> None:
+        """Raise ``VenueUnavailable`` where the gate is closed; the venue asks again when the bytes are about to leave."""
+        why_not = self._parts.gate.why_not(order.symbol, order.side)
+        if why_not is not None:
+            raise VenueUnavailable(why_not)
 
     async def _flush(self) -> None:
         await self._parts.durable()
 
     async def _replace(self, old_key: str, order: NewOrder) -> ExecutionReport:
         """Ask the venue to put the order in the place of a live one. It may fill that one first, and refuses then."""
-        await self._parts.durable()
-        old = self._parts.orders.get(old_key)
-        if old is None or old.is_terminal or old.venue_order_id is None or order.limit_price is None:
-            raise VenueUnavailable(f"order {old_key} has ended, nothing was asked for in its place")
-        try:
-            return await self._parts.venue.replace(
-                old.venue_order_id,
-                symbol=order.symbol,
-                side=order.side,
-                client_order_id=order.client_order_id,
-                quantity=order.quantity,
-                limit_price=order.limit_price,
-            )
-        except NotFoundAtVenue as error:
-            raise VenueUnavailable(f"the venue does not know order {old_key}, nothing took its place: {error}") from error
+        async with self._senders:
+            self._check_gate(order)
+            await self._parts.durable()
+            old = self._parts.orders.get(old_key)
+            if old is None or old.is_terminal or old.venue_order_id is None or order.limit_price is None:
+                raise VenueUnavailable(f"order {old_key} has ended, nothing was asked for in its place")
+            try:
+                return await self._parts.venue.replace(
+                    old.venue_order_id,
+                    symbol=order.symbol,
+                    side=order.side,
+                    client_order_id=order.client_order_id,
+                    quantity=order.quantity,
+                    limit_price=order.limit_price,
+                )
+            except NotFoundAtVenue as error:
+                raise VenueUnavailable(f"the venue does not know order {old_key}, nothing took its place: {error}") from error
 
     async def _place(self, order: NewOrder, send: Callable[[], Awaitable[ExecutionReport]]) -> None:
         """Send what makes a new order, with ``send`` seeing to durability, and say which of the four outcomes it had."""
         key = order.client_order_id
-        async with self._senders:
-            why_not = self._parts.gate.why_not(order.symbol, order.side)
-            if why_not is not None:
-                await self._publish(OrderWithheld, key, reason=why_not)
-                return
+        try:
             try:
                 report = await send()
             except RejectedByVenue as error:
@@ -445,9 +474,11 @@ class ExecutionHandler:
                 await self._look_up(key)
             else:
                 known = self._parts.orders.get(key)
-                if known is None or not known.is_terminal or report.cumulative_quantity > known.cumulative_quantity:
+                if known is None or report.cumulative_quantity > known.cumulative_quantity or not known.is_terminal:
                     # Otherwise the stream has told of its end already.
                     await self._parts.publish(ExecutionReported(at=self._parts.clock.now(), report=report))
+        except BusClosed:
+            _answered_late(key)
 
     async def _cancel(self, key: str, reason: str) -> None:
         order = self._parts.orders.get(key)
@@ -530,13 +561,8 @@ class ExecutionHandler:
         await self._parts.publish(TimerElapsed(at=self._parts.clock.now(), kind="execution", key=""))
 
 
-def _counts(run: RebalanceRun, told: OrderFilled | FillBroken, now: datetime) -> bool:
-    """Have a run count an execution, or hear of a correction; return whether it is worth looking what follows."""
-    if isinstance(told, OrderFilled):
-        return run.on_fill(told.fill, now)
-    if told.replaced_by is not None:
-        run.on_correction(told.fill, told.replaced_by)
-    return False  # What is taken back for good is for the next plan to buy; what is corrected comes next.
+def _answered_late(request: str) -> None:
+    _log.warning("answer_after_the_end", request=request)
 
 
 def _sells_for_a_kill(order: Order) -> bool:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from alchemiser.domain.market import Quote
+from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import Side
-from alchemiser.execution.bounds import bounded_quantity, dearest_price, is_beyond_collar, stands_as_wanted, venue_replaces
+from alchemiser.execution.bounds import bounded, dearest_price, stands_as_wanted, venue_replaces
 from alchemiser.execution.decisions import Keep, Move, Send
 from alchemiser.execution.run_state import CANCEL_REPEAT_SECONDS, DEADLINE, RunState
 from alchemiser.execution.work import Ask, Cancel, Command, LiveOrder, Replace, Stage, Work
@@ -90,7 +91,10 @@ def _move(run: RunState, work: Work, move: Move, now: datetime, *, is_open: bool
         return
     if is_open and isinstance(wanted, Send) and _may_replace(run, work, current, wanted, now):
         work.stage_since = now
-        submit = run.next_submit(work, wanted, run.quote_of(work, now))
+        quote = run.quote_of(work, now)
+        dearest = dearest_price(wanted.limit_price, work.intent, quote, run.rules) if work.intent.side is Side.BUY else ZERO
+        submit = run.next_submit(work, wanted, quote, dearest)
+        run.sent[submit.order.client_order_id] = work
         work.live[submit.order.client_order_id] = LiveOrder(submit.order, submit.dearest, submit.rung, is_replacement=True)
         yield Replace(current.order.client_order_id, submit, move.reason)
         return
@@ -103,9 +107,7 @@ def _may_replace(run: RunState, work: Work, current: LiveOrder, wanted: Send, no
     if not run.rules.replaces or work.not_replaceable or run.orders_left <= 0 or known is None or not isinstance(quote, Quote):
         return False
     intent = work.intent
-    if not venue_replaces(known, current, wanted) or is_beyond_collar(wanted, intent, quote, run.rules):
-        return False
-    if bounded_quantity(wanted, intent, quote, run.rules) != wanted.quantity:
+    if not venue_replaces(known, current, wanted) or bounded(wanted, intent, quote, run.rules) is not wanted:
         return False
     cost = wanted.quantity * dearest_price(wanted.limit_price, intent, quote, run.rules)
     return intent.side is Side.SELL or cost <= run.free_cash() + work.reserved

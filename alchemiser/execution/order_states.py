@@ -38,6 +38,8 @@ from alchemiser.domain.ids import session_id
 from alchemiser.domain.market import Session
 from alchemiser.domain.memory import Remembering
 from alchemiser.domain.orders import (
+    CORRECTIONS,
+    TERMINAL,
     ExecutionReport,
     Fill,
     NewOrder,
@@ -129,7 +131,7 @@ class OrderStates(Remembering):
 
     def open_orders(self) -> tuple[Order, ...]:
         """Return the orders that have not ended, oldest first."""
-        return tuple(self._orders[client_order_id] for client_order_id in self._open)
+        return tuple(map(self._orders.__getitem__, self._open))
 
     def incomplete(self) -> tuple[Order, ...]:
         """Return the orders of which the venue reported more filled than the executions seen."""
@@ -270,8 +272,8 @@ class OrderStates(Remembering):
         if order is None:
             self.foreign_reports += 1
             return
-        key = order.client_order_id
-        broken = broken_by(order, report)
+        key = order.request.client_order_id
+        broken = broken_by(order, report) if report.event in CORRECTIONS else None
         changed, fill = apply_report(order, report)
         self._by_venue_id[report.venue_order_id] = key
         # The order is stored first: whoever hears of a fill sees the order after it.
@@ -290,7 +292,8 @@ class OrderStates(Remembering):
             taken = FillBroken(at=report.at, fill=was, replaced_by=fill.execution_id if fill else None, reason=report.event)
             self._broken[broken.execution_id] = taken
             self._fills.pop(broken.execution_id, None)
-            self._announce(taken)
+            if not self._replaying:
+                self._post(taken)
         if fill is not None:
             if fill.client_order_id != key:
                 fill = msgspec.structs.replace(fill, client_order_id=key)
@@ -298,12 +301,9 @@ class OrderStates(Remembering):
             self._unannounced[fill.execution_id] = event
             self._fills[fill.execution_id] = fill
             self._last_fill_at = event.at if self._last_fill_at is None else max(self._last_fill_at, event.at)
-            self._announce(event)
+            if not self._replaying:
+                self._post(event)
         self._store(changed, report.at)
-
-    def _announce(self, event: Event) -> None:
-        if not self._replaying:
-            self._post(event)
 
     def _end(self, key: str, state: OrderState, reason: str, at: datetime) -> None:
         order = self._orders.get(key)
@@ -316,9 +316,9 @@ class OrderStates(Remembering):
             self._store(msgspec.structs.replace(order, state=after, reason=reason), at)
 
     def _store(self, order: Order, at: datetime) -> None:
-        key = order.client_order_id
+        key = order.request.client_order_id
         self._orders[key] = order
-        if not order.is_terminal:
+        if order.state not in TERMINAL:
             self._open[key] = None
             return
         self._open.pop(key, None)
@@ -351,7 +351,7 @@ class OrderStates(Remembering):
                 at=at,
                 client_order_id=request.client_order_id,
                 symbol=request.symbol,
-                state=order.state.value,
+                state=str(order.state),
                 cumulative_quantity=order.cumulative_quantity,
                 average_price=order.average_price,
                 reason=order.reason,

@@ -57,6 +57,7 @@ class RebalanceRun(RunState):
             work = self._work_of(order.client_order_id)
             if work is None:
                 continue
+            self.sent[order.client_order_id] = work
             work.filled_quantity += order.cumulative_quantity
             work.filled_value += order.filled_value
             self.cash -= order.request.side.sign * order.filled_value
@@ -101,7 +102,7 @@ class RebalanceRun(RunState):
 
     def on_correction(self, fill: Fill, replaced_by: str) -> None:
         """Take note that another execution stands in the place of this one, and is to be heard of next: the two count once."""
-        if self._work_of(fill.client_order_id) is not None:
+        if fill.client_order_id in self.sent:
             self.corrected[replaced_by] = fill
 
     def on_fill(self, fill: Fill, now: datetime) -> bool:
@@ -110,9 +111,9 @@ class RebalanceRun(RunState):
         With the fill that completes an order it has ended, as far as that is known: nobody waits for being told so too.
         """
         key = fill.client_order_id
-        work = self._work_of(key)
+        work = self.sent.get(key)
         if work is None:
-            return True
+            return False
         value = fill.quantity * fill.price
         if self.corrected:
             self._count_out(work, self.corrected.pop(fill.execution_id, None))
@@ -122,46 +123,45 @@ class RebalanceRun(RunState):
         live = work.live.get(key)
         if live is not None:
             live.filled += fill.quantity
-        if live is None or live.leaves:
+        if live is None or live.filled != live.order.quantity:
             work.quiet_until = None
             return True
         order = self.order_of(key)
         if order is not None and order.is_terminal:
-            return self._take_in_end(work, order, now)
+            return self.on_end(order, now)
         return fill.side is Side.SELL  # What completes a purchase brings no cash: it is looked when it has ended.
 
-    def on_end(self, order: Order, now: datetime) -> bool:
-        """Take note that an order of this run has ended. Return whether it is worth looking what follows."""
-        work = self._work_of(order.client_order_id)
-        return True if work is None else self._take_in_end(work, order, now)
+    def is_live(self, key: str) -> bool:
+        """Whether an order is one of this run's of which it does not know the end yet."""
+        work = self.sent.get(key)
+        return work is not None and key in work.live
 
-    def _take_in_end(self, work: Work, order: Order, now: datetime) -> bool:
-        ended = work.live.pop(order.client_order_id, None)
-        if ended is None:
+    def on_end(self, order: Order, now: datetime) -> bool:
+        """Draw the consequence of the end of one of this run's orders. Return whether it is worth looking what follows."""
+        key = order.request.client_order_id
+        work = self.sent.get(key)
+        ended = None if work is None else work.live.pop(key, None)
+        if work is None or ended is None:
             return False  # That is known.
         if work.stage is Stage.ENDED:
             return True  # It was given up, and what it might have taken is free now.
-        self._draw_from_end(work, ended, order, now)
-        if work.stage is Stage.WAITING:
-            end_if_over(self, work, now)
-        return work.prepared is not None or self._is_worth_a_look()
-
-    def _draw_from_end(self, work: Work, ended: LiveOrder, order: Order, now: datetime) -> None:
-        """Draw the consequence for an intent of the end of one of its orders."""
         work.quiet_until = None
-        if ended.is_replacement and order.state in (OrderState.REJECTED, OrderState.NEVER_SENT):
+        if ended.is_replacement and order.state in _REFUSED:
             work.not_replaceable = True
         if work.live:
             # The other one of a replacement goes on: the new order, or the old one where the venue refused.
             current = work.current
             assert current is not None
             work.rung = max(work.rung, current.rung)
-            return
-        work.stage, work.stage_since = Stage.WAITING, now
-        if ended.order.time_in_force is TimeInForce.CLS and order.state in (OrderState.CANCELLED, OrderState.EXPIRED):
-            work.reason = "the closing auction did not fill it"
-        if not ended.is_replacement:
-            self._count_refusal(work, order, now)
+        else:
+            work.stage, work.stage_since = Stage.WAITING, now
+            if ended.order.time_in_force is TimeInForce.CLS and order.state in (OrderState.CANCELLED, OrderState.EXPIRED):
+                work.reason = "the closing auction did not fill it"
+            if order.state in _REFUSED and not ended.is_replacement:
+                self._count_refusal(work, order, now)
+        if work.stage is Stage.WAITING:
+            end_if_over(self, work, now)
+        return work.prepared is not None or self._is_worth_a_look()
 
     def _is_worth_a_look(self) -> bool:
         """Whether there is anything to do besides what an intent with a live order will say in its own time."""
@@ -220,7 +220,7 @@ class RebalanceRun(RunState):
 
     def outcomes(self) -> tuple[IntentOutcome, ...]:
         """Return how each intent stands or ended, in the order of the plan."""
-        return tuple(work.outcome() for work in self.works.values())
+        return tuple([work.outcome() for work in self.works.values()])
 
     # --- what follows from what happened ---
 
@@ -237,8 +237,6 @@ class RebalanceRun(RunState):
 
     def _count_refusal(self, work: Work, order: Order, now: datetime) -> None:
         """Draw the consequence of an order that did not arrive, or that the venue refused."""
-        if order.state not in (OrderState.NEVER_SENT, OrderState.REJECTED):
-            return
         work.reason = order.reason
         work.not_before = now + timedelta(seconds=min(RETRY_SECONDS * 2**work.setbacks, 60.0))
         work.setbacks += 1
@@ -273,3 +271,4 @@ class RebalanceRun(RunState):
 
 
 _LIVE_STAGES = (Stage.WORKING, Stage.CANCELLING)
+_REFUSED = (OrderState.NEVER_SENT, OrderState.REJECTED)

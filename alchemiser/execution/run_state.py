@@ -13,7 +13,6 @@ from alchemiser.domain.ids import client_order_id
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import Fill, NewOrder, Order, Side
-from alchemiser.execution.bounds import dearest_price
 from alchemiser.execution.decisions import Send, Situation, Standing, Tactic
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.tactics import AUCTIONS, TacticRules, alternative, make, name_for
@@ -39,7 +38,8 @@ class RunState:
     ``works`` are its intents by their ids, in the order of the plan, ``under_way`` those of them that have not ended. ``orders_before`` is
     how many orders the session has had already; ``why_parked`` says why nothing of a symbol is sent; ``order_of`` gives what is known of
     an order, ``None`` for nothing. An order stands at least for ``repeg_time`` before it follows the market. ``corrected`` are executions
-    by the id of the one that stands in the place of each and has not been counted yet.
+    by the id of the one that stands in the place of each and has not been counted yet. ``sent`` are the intents of all orders so far, by
+    client order id.
     """
 
     plan: RebalancePlanned
@@ -60,6 +60,7 @@ class RunState:
     repeg_time: timedelta = field(init=False)
     orders_left: int = field(init=False)
     corrected: dict[str, Fill] = field(default_factory=dict)
+    sent: dict[str, Work] = field(default_factory=dict)
     stop_reason: str | None = None
     close_reason: str | None = None
 
@@ -68,34 +69,50 @@ class RunState:
         self.cash = self.plan.cash
         self.orders_left = self.rules.max_orders_per_session - self.orders_before
         self.repeg_time = timedelta(seconds=self.rules.minimum_repeg_seconds)
-        self.works = self._new_works()
+        self.works = {}
+        has_sells = Side.SELL in [intent.side for intent in self.plan.intents]
+        # Waiting for the cash of the sells is not working: beside them a buy has its full time after theirs.
+        later = self.started_at + timedelta(seconds=self.rules.order_deadline_seconds) if has_sells else self.started_at
+        tactics: dict[tuple[str, Side], tuple[Tactic, datetime]] = {}
+        missing = -self.cash
+        buys: list[Work] = []
+        at_the_close: list[Work] = []
+        for intent in self.plan.intents:
+            is_buy, key = intent.side is Side.BUY, (name_for(intent, self.tactics), intent.side)
+            if key not in tactics:
+                tactic = make(key[0], self.tactics, self.rules)
+                begins = later if is_buy else self.started_at
+                tactics[key] = tactic, tactic.deadline(self.plan.at, begins, self.cut_off, self.session)
+            tactic, deadline = tactics[key]
+            work = self.works[intent.intent_id] = Work(intent=intent, tactic=tactic, deadline=deadline)
+            if is_buy:
+                missing += intent.quantity * intent.reference_price
+                buys.append(work)
+            elif tactic.name in AUCTIONS:
+                at_the_close.append(work)
+        self.buys = tuple(buys)
         self.under_way = dict(self.works)
-        self.buys = tuple(work for work in self.works.values() if work.intent.side is Side.BUY)
-        if sum((work.intent.quantity * work.intent.reference_price for work in self.buys), ZERO) <= self.cash:
-            return
-        for work in self.works.values():
-            if work.intent.side is Side.SELL and work.tactic.name in AUCTIONS:
-                # An auction pays at the close, when no buy can be sent any more.
-                self.fall(work, "the buys need its cash before the close", self.started_at)
+        for work in at_the_close if missing > 0 else ():
+            # An auction pays at the close, when no buy can be sent any more.
+            self.fall(work, "the buys need its cash before the close", self.started_at)
 
-    def next_submit(self, work: Work, wanted: Send, quote: Quote | str) -> Submit:
+    def next_submit(self, work: Work, wanted: Send, quote: Quote | str, dearest: Decimal) -> Submit:
         """Give an order its id, which uses up one attempt and one order of the session."""
-        key = self.next_id(work)
+        intent, key = work.intent, self.next_id(work)
         work.attempt += 1
         work.prepared = None
         self.orders_left -= 1
         order = NewOrder(
             client_order_id=key,
-            symbol=work.intent.symbol,
-            side=work.intent.side,
+            symbol=intent.symbol,
+            side=intent.side,
             quantity=wanted.quantity,
             order_type=wanted.order_type,
             time_in_force=wanted.time_in_force,
             limit_price=wanted.limit_price,
         )
         seen = quote if isinstance(quote, Quote) else None
-        dearest = dearest_price(wanted.limit_price, work.intent, quote, self.rules) if work.intent.side is Side.BUY else ZERO
-        return Submit(work.intent.intent_id, work.attempt, order, work.tactic.name, wanted.step, wanted.rung, seen, dearest)
+        return Submit(intent.intent_id, work.attempt, order, work.tactic.name, wanted.step, wanted.rung, seen, dearest)
 
     def next_id(self, work: Work) -> str:
         """Return the client order id of the next attempt of an intent."""
@@ -134,11 +151,11 @@ class RunState:
 
     def situation(self, work: Work, now: datetime, quote: Quote | str | None = None, *, has_live: bool = True) -> Situation:
         """Return what a tactic is shown of an intent."""
-        current = work.current if has_live else None
+        current = work.current if has_live and work.live else None
         assert current is None or work.stage_since is not None
         return Situation(
             intent=work.intent,
-            leaves=work.leaves_quantity,
+            leaves=work.intent.quantity - work.filled_quantity,
             filled=work.filled_quantity,
             rung=work.rung,
             quote=self.quote_of(work, now) if quote is None else quote,
@@ -149,20 +166,3 @@ class RunState:
             session=self.session,
             live=None if current is None else Standing(current.order, work.stage_since or now, current.rung, work.rung_since or now),
         )
-
-    def _new_works(self) -> dict[str, Work]:
-        tactics: dict[str, Tactic] = {}
-        # Waiting for the cash of the sells is not working: beside them a buy has its full time after theirs.
-        has_sells = any(intent.side is Side.SELL for intent in self.plan.intents)
-        buying_begins = self.started_at + timedelta(seconds=self.rules.order_deadline_seconds) if has_sells else self.started_at
-        deadlines: dict[tuple[str, Side], datetime] = {}
-        works: dict[str, Work] = {}
-        for intent in self.plan.intents:
-            name = name_for(intent, self.tactics)
-            tactic = tactics.get(name) or tactics.setdefault(name, make(name, self.tactics, self.rules))
-            deadline = deadlines.get((name, intent.side))
-            if deadline is None:
-                begins = buying_begins if intent.side is Side.BUY else self.started_at
-                deadline = deadlines[name, intent.side] = tactic.deadline(self.plan.at, begins, self.cut_off, self.session)
-            works[intent.intent_id] = Work(intent=intent, tactic=tactic, deadline=deadline)
-        return works

@@ -49,16 +49,16 @@ class TacticRules(msgspec.Struct, frozen=True, kw_only=True):
     auction_fallback: str = TacticName.LADDER
 
 
-def name_for(intent: Intent, rules: TacticRules) -> TacticName:
+def name_for(intent: Intent, rules: TacticRules) -> str:
     """Return the tactic of an intent. Among strategies that want the same number of shares the first in name order counts."""
     if intent.symbol in rules.by_symbol:
-        return TacticName(rules.by_symbol[intent.symbol])
+        return rules.by_symbol[intent.symbol]
     if not rules.by_strategy:
-        return TacticName(rules.default)
+        return rules.default
     for wish in sorted(intent.wishes, key=lambda wish: (-wish.quantity, wish.strategy)):
         if wish.strategy in rules.by_strategy:
-            return TacticName(rules.by_strategy[wish.strategy])
-    return TacticName(rules.default)
+            return rules.by_strategy[wish.strategy]
+    return rules.default
 
 
 def make(name: str, rules: TacticRules, ladder_rules: LadderRules) -> Tactic:

@@ -371,6 +371,7 @@ class Daemon:
             capacity=4096,
             policy=by_symbol,
             promptly=(OrderFilled, QuoteUpdated),
+            wants=self.execution.wants,
         )
         bus.subscribe_inline("parked symbols", state.parked.listens_to, state.parked)
         bus.subscribe_inline("ledger", state.ledger.listens_to, state.ledger)

@@ -94,6 +94,44 @@ async def test_the_newest_quotes_wait_for_a_busy_handler(bus: Bus) -> None:
     assert [quote("BUSY"), quote("SPY", 2.0), quote("TQQQ")] == [envelope.event for envelope in gate.seen]
 
 
+@pytest.mark.parametrize("promptly", [[], [TimerElapsed]])
+async def test_only_what_a_handler_wants_is_delivered_and_it_is_asked_at_once(bus: Bus, promptly: list[type[Event]]) -> None:
+    """It may take in what an event says while it is busy, and is woken only for what follows; a key function decides about wanted ones."""
+    gate, asked = Gate(), list[Event]()
+
+    def wants(envelope: Envelope) -> bool:
+        asked.append(envelope.event)
+        return envelope.event not in (tick("b"), quote("SPY", 3.0))
+
+    types: list[type[Event]] = [TimerElapsed, QuoteUpdated]
+    bus.subscribe("execution", types, gate.handle, policy=latest_per(symbol_of, only=[QuoteUpdated]), promptly=promptly, wants=wants)
+    events = [tick("a"), tick("b"), quote("SPY", 1.0), quote("SPY", 2.0), quote("SPY", 3.0), tick("c")]
+    async with running(bus):
+        for event in events:
+            bus.post(event)
+        assert events == asked, "nobody waits for the handler to be asked"
+        gate.open()
+    assert [tick("a"), quote("SPY", 2.0), tick("c")] == [envelope.event for envelope in gate.seen]
+
+
+async def test_a_wish_that_raises_is_a_failure_of_its_handler(bus: Bus) -> None:
+    """The event is not delivered, everybody else hears of it, and the next one is asked about again."""
+    witness, failures = Witness(), Witness()
+
+    def wants(envelope: Envelope) -> bool:
+        if envelope.event == tick("bad"):
+            raise ValueError("no")
+        return True
+
+    bus.subscribe("execution", [TimerElapsed], witness.handle, wants=wants)
+    bus.subscribe_inline("failures", [HandlerFailed], failures)
+    async with running(bus):
+        bus.post(tick("bad"))
+        bus.post(tick("good"))
+    assert [tick("good")] == witness.events
+    assert ["execution"] == [event.handler for event in failures.events if isinstance(event, HandlerFailed)]
+
+
 async def test_what_it_publishes_to_itself_waits_for_its_end(bus: Bus) -> None:
     """A handler is never entered twice."""
     depth, deepest = 0, 0

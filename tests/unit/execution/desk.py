@@ -13,7 +13,7 @@ from alchemiser.bus.bus import Bus
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosition
 from alchemiser.domain.activities import AccountActivity
-from alchemiser.domain.errors import NotFoundAtVenue, VenueError
+from alchemiser.domain.errors import NotFoundAtVenue, VenueError, VenueUnavailable
 from alchemiser.domain.events import (
     Event,
     ExecutionReported,
@@ -81,18 +81,22 @@ class ScriptedVenue:
     listed: list[ExecutionReport] = field(default_factory=list)
     failing: deque[VenueError] = field(default_factory=deque)
     is_at_hand: bool = False
+    why_not: WhyNot = lambda symbol, side: None
     sent: list[NewOrder] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     on_replace: Callable[[NewOrder, NewOrder], None] = lambda old, new: None
     on_cancel: Callable[[str], None] = lambda venue_order_id: None
 
     def guard(self, why_not: WhyNot) -> None:
-        """Leave the gate to the handler: this venue answers at once."""
+        """Ask before an order leaves."""
+        self.why_not = why_not
 
     async def submit(self, order: NewOrder, *, after: After | None = None) -> ExecutionReport:
         """Do what the script says, by default accept."""
         if after is not None:
             await after()
+        if (reason := self.why_not(order.symbol, order.side)) is not None:
+            raise VenueUnavailable(reason)
         self.sent.append(order)
         step = self.submits.popleft() if self.submits else None
         if isinstance(step, VenueError):
@@ -193,6 +197,7 @@ class Floor:
         self.events: list[Event] = []
         self.orders = OrderStates(self.bus.post)
         self.gate = SubmitGate(now=self.clock.now, cut_off=lambda session: START + timedelta(minutes=9))
+        venue.guard(self.gate.why_not)
         self.rebalances = Rebalances()
         self.ended = asyncio.Event()
         self.handler = ExecutionHandler(
@@ -215,7 +220,8 @@ class Floor:
         )
         for name, part in (("orders", self.orders), ("gate", self.gate), ("rebalances", self.rebalances)):
             self.bus.subscribe_inline(name, part.listens_to, part)
-        self.bus.subscribe("execution", self.handler.listens_to, self.handler.handle, promptly=(OrderFilled, QuoteUpdated))
+        handler = self.handler
+        self.bus.subscribe("execution", handler.listens_to, handler.handle, promptly=(OrderFilled, QuoteUpdated), wants=handler.wants)
         self.bus.subscribe_inline("memory", (Event,), self._remember)
 
     def _remember(self, envelope: Envelope) -> None:
@@ -308,12 +314,12 @@ def order_of(intent: Intent) -> NewOrder:
     )
 
 
-def buy(symbol: str = "SPY", quantity: str = "10") -> Intent:
-    """Return an intent to buy."""
+def buy(symbol: str = "SPY", quantity: str = "10", side: Side = Side.BUY) -> Intent:
+    """Return an intent to buy, or to sell."""
     return Intent(
         intent_id=symbol,
         symbol=symbol,
-        side=Side.BUY,
+        side=side,
         quantity=Decimal(quantity),
         reference_price=Decimal(100),
         drift=0.1,

@@ -24,7 +24,7 @@ from alchemiser.domain.events import (
 )
 from alchemiser.domain.orders import Side
 from alchemiser.execution.gate import SubmitGate
-from tests.unit.execution.desk import SESSION, START
+from tests.unit.execution.desk import SESSION, START, plan_of
 from tests.unit.execution.pacing_desk import intent
 
 CONNECTED = StreamConnected(at=START, stream="orders")
@@ -192,8 +192,8 @@ def test_each_trading_state_lets_through_what_it_says(state: str, *, is_open: bo
     assert (gate.why_not("SPY", Side.BUY) is None) is may_buy
     assert (gate.why_not("SPY", Side.SELL) is None) is is_open
     # A pause or a halt ends no plan; what is decided about purchases does.
-    assert gate.why_barred(intent("SPY", Side.SELL, "1"), is_flatten=False) is None
-    assert (gate.why_barred(intent("SPY", Side.BUY, "1"), is_flatten=False) is None) is (state != "reducing")
+    barred = dict(gate.barred(plan_of(intent("SPY", Side.SELL, "1"), intent("QQQ", Side.BUY, "1"))))
+    assert barred == ({"QQQ": gate.reduces} if state == "reducing" else {})
 
 
 def test_a_parked_symbol_is_told_whatever_the_gate_says() -> None:

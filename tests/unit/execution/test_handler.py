@@ -249,6 +249,49 @@ def test_a_fill_that_the_stream_lost_is_found_when_the_cancel_comes_too_late() -
     assert len(floor.of(RebalanceCompleted)) == 1
 
 
+@pytest.mark.parametrize("is_at_hand", [True, False])
+def test_the_gate_is_asked_when_an_order_is_about_to_leave(is_at_hand: bool) -> None:
+    """Whoever kills while the intention is written down is heard, over a connection at hand and on the ordinary road."""
+    venue = ScriptedVenue(is_at_hand=is_at_hand)
+
+    async def main() -> Floor:
+        floor = Floor(venue)
+        floor.bus.subscribe_inline("killer", (OrderIntended,), lambda envelope: floor.gate.kill("killed by the test"))
+
+        async def play() -> None:
+            await floor.plan(buy())
+            await floor.ended.wait()
+
+        await floor.run(play)
+        return floor
+
+    floor = virtual(main)
+    assert not venue.sent
+    assert ["killed by the test"] == [event.reason for event in floor.of(OrderWithheld) if isinstance(event, OrderWithheld)]
+    assert len(floor.of(RebalanceParked)) == 1
+
+
+def test_what_is_filled_as_it_leaves_releases_the_next_order_in_the_same_look() -> None:
+    """The cash of a fill counts from when it is told of: the handler need not be woken for what it would look at anyway."""
+    venue = ScriptedVenue(is_at_hand=True)
+
+    async def main() -> tuple[Floor, int]:
+        floor = Floor(venue)
+        venue.submits = deque([floor.fill] * 3)
+
+        async def play() -> None:
+            await floor.plan(buy("OLD", "10", Side.SELL), buy("NEW", "105"), buy("TOO", "5"))
+            await floor.ended.wait()
+
+        await floor.run(play)
+        return floor, next(one.handled for one in floor.bus.statistics() if one.name == "execution")
+
+    floor, handled = virtual(main)
+    assert ["OLD", "NEW", "TOO"] == [order.symbol for order in venue.sent]
+    assert len(floor.of(RebalanceCompleted)) == 1
+    assert handled == 2, "the end of recovery and the plan"
+
+
 def test_an_order_whose_gate_closed_before_it_left_is_withheld() -> None:
     """Between the intention and the request a gap may open: then nothing leaves."""
     venue = ScriptedVenue()
