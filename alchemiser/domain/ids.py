@@ -52,4 +52,5 @@ def split_client_order_id(text: str) -> tuple[str, str, str, int] | None:
     match = _PATTERN.fullmatch(text)
     if match is None:
         return None
-    return match["epoch"], match["rebalance"], match["intent"], int(match["attempt"])
+    epoch, rebalance, intent, attempt = match.groups()
+    return epoch, rebalance, intent, int(attempt)

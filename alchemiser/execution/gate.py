@@ -3,7 +3,7 @@
 While trading is reducing it is open to sales only.
 An inline component. It is closed until recovery has finished, while a stream is not listened to or has a gap, while the venue is being
 reconciled with, while trading is paused or halted, outside the session and from its cut-off on, and when the daemon stops. Whoever
-sends asks twice: before a request is begun, and, through :meth:`SubmitGate.why_not`, when its bytes are about to leave.
+sends asks :meth:`SubmitGate.why_not` when the bytes are about to leave, and before that where a request has to wait for anything.
 """
 
 from collections.abc import Callable, Iterator
