@@ -1,12 +1,11 @@
 """Who held what at the end of which day, and who traded for how many dollars on it: what dividends and fees are divided by.
 
-It is kept as changes by day, so that a fact that is heard of late, or taken back, finds its place. Days are those of New York.
+It is kept as changes by day, so that a fact that is heard of late, or taken back, finds its place. Days are those of New York. What is too
+old to be asked for is forgotten now and then, not day by day.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from functools import cached_property
-from itertools import takewhile
 from typing import Final
 
 import msgspec
@@ -14,7 +13,7 @@ import msgspec
 from alchemiser.domain.money import ZERO
 
 KEPT_DAYS: Final = 120
-"""How long changes are kept by day: a dividend is paid within weeks of its ex-date. What is older is one sum."""
+"""How long changes are kept by day at least: a dividend is paid within weeks of its ex-date. What is older becomes one sum."""
 
 FEES_WITHIN_DAYS: Final = 10
 """How long before the day of a fee the trades may be that it is for."""
@@ -33,35 +32,23 @@ class Dollars(msgspec.Struct):
     sold: Decimal = ZERO
 
 
-class History(msgspec.Struct, dict=True):
+class History(msgspec.Struct):
     """``moves`` are changes of shares by symbol, strategy and day, oldest first; ``trades`` the dollars traded by day and strategy."""
 
     moves: dict[str, dict[str, dict[str, Decimal]]] = {}
     trades: dict[str, dict[str, Dollars]] = {}
 
-    @cached_property
-    def _movers(self) -> dict[str, list[tuple[str, str]]]:
-        """The symbols and strategies whose shares changed by day: few have, on a day that becomes old. Follows from the moves."""
-        found: dict[str, list[tuple[str, str]]] = {}
-        for symbol, strategies in self.moves.items():
-            for strategy, days in strategies.items():
-                for day in days:
-                    if day != _BEFORE_ALL:
-                        found.setdefault(day, []).append((symbol, strategy))
-        return dict(sorted(found.items()))
-
-    def traded(self, strategy: str, symbol: str, at: datetime, quantity: Decimal, price: Decimal) -> None:
-        """Take in a trade: signed shares, dollars per share."""
+    def traded(self, strategy: str, symbol: str, at: datetime, quantity: Decimal, value: Decimal) -> None:
+        """Take in a trade: signed shares, and what they were worth, in dollars of the same sign."""
         day, is_sale = day_of(at), quantity < 0
         self.moved(strategy, symbol, day, quantity)
-        dollars = quantity * price
-        self._turned_over(strategy, day, -dollars if is_sale else dollars, is_sale=is_sale)
+        self._turned_over(strategy, day, -value if is_sale else value, is_sale=is_sale)
 
-    def undone(self, strategy: str, symbol: str, at: datetime, quantity: Decimal, price: Decimal) -> None:
+    def undone(self, strategy: str, symbol: str, at: datetime, quantity: Decimal, value: Decimal) -> None:
         """Take a trade back that was taken in as :meth:`traded` with the same arguments."""
-        day = day_of(at)
+        day, is_sale = day_of(at), quantity < 0
         self.moved(strategy, symbol, day, -quantity)
-        self._turned_over(strategy, day, -abs(quantity) * price, is_sale=quantity < 0)
+        self._turned_over(strategy, day, value if is_sale else -value, is_sale=is_sale)
 
     def moved(self, strategy: str, symbol: str, day: str, quantity: Decimal) -> None:
         """Take in that a strategy's shares changed on a day."""
@@ -69,16 +56,14 @@ class History(msgspec.Struct, dict=True):
         if by_strategy is None:
             by_strategy = self.moves[symbol] = {}
         days = by_strategy.get(strategy)
-        if days is not None and day in days:
-            days[day] += quantity
-            return
         if days is None:
             by_strategy[strategy] = {day: quantity}
+        elif day in days:
+            days[day] += quantity
         elif day > next(reversed(days)):
             days[day] = quantity
         else:  # It was heard of late. The oldest stand first.
             by_strategy[strategy] = dict(sorted({**days, day: quantity}.items()))
-        self._note(day, symbol, strategy)
 
     def renamed(self, old: str, new: str) -> None:
         """Keep what is known of a symbol under its new name."""
@@ -111,47 +96,14 @@ class History(msgspec.Struct, dict=True):
         return sold or {name: dollars.traded for name, dollars in sorted(found.items()) if dollars.traded > 0}
 
     def forget(self, today: date) -> None:
-        """Make one sum of what is older than is ever asked for."""
-        oldest = (today - _KEPT).isoformat()
-        while self._movers and (day := next(iter(self._movers))) < oldest:
-            for symbol, strategy in self._movers.pop(day):
-                self._sum_up(symbol, strategy, oldest)
-        recent = (today - _FEES_KEPT).isoformat()
-        for day in [day for day in self.trades if day < recent]:
-            del self.trades[day]
-
-    def _note(self, day: str, symbol: str, strategy: str) -> None:
-        """Take note of whose shares changed on a day. The oldest days stand first."""
-        if day == _BEFORE_ALL:
-            return  # It came with another symbol's past, and is a sum already.
-        movers = self._movers
-        if day in movers:
-            movers[day].append((symbol, strategy))
-            return
-        is_late = bool(movers) and day < next(reversed(movers))
-        movers[day] = [(symbol, strategy)]
-        if is_late:
-            self._movers = dict(sorted(movers.items()))
-
-    def _sum_up(self, symbol: str, strategy: str, oldest: str) -> None:
-        """Make one sum of the changes before a day; those that add up to nothing are forgotten."""
-        strategies = self.moves.get(symbol, {})
-        days = strategies.get(strategy, {})
-        old = list(takewhile(oldest.__gt__, days))
-        if old in ([], [_BEFORE_ALL]):
-            return  # They were summed up for an older day, or the symbol has another name since.
-        before = sum([days[day] for day in old], ZERO)
-        has_place = bool(before) and old[0] == _BEFORE_ALL
-        for day in old[1:] if has_place else old:
-            del days[day]
-        if has_place:
-            days[_BEFORE_ALL] = before
-        elif before:
-            strategies[strategy] = {_BEFORE_ALL: before, **days}
-        elif not days:
-            del strategies[strategy]
-            if not strategies:
-                del self.moves[symbol]
+        """Make one sum of what is older than is ever asked for; what adds up to nothing is forgotten."""
+        oldest, recent = (today - _KEPT).isoformat(), (today - _FEES_KEPT).isoformat()
+        summed_up = {
+            symbol: {strategy: kept for strategy, days in by_strategy.items() if (kept := _summed_up(days, oldest))}
+            for symbol, by_strategy in self.moves.items()
+        }
+        self.moves = {symbol: by_strategy for symbol, by_strategy in summed_up.items() if by_strategy}
+        self.trades = {day: by_name for day, by_name in self.trades.items() if day >= recent}
 
     def _turned_over(self, strategy: str, day: str, dollars: Decimal, *, is_sale: bool) -> None:
         by_name = self.trades.get(day)
@@ -163,6 +115,13 @@ class History(msgspec.Struct, dict=True):
         found.traded += dollars
         if is_sale:
             found.sold += dollars
+
+
+def _summed_up(days: dict[str, Decimal], oldest: str) -> dict[str, Decimal]:
+    """Return changes by day with one sum of those before a day, first."""
+    before = sum([quantity for day, quantity in days.items() if day < oldest], ZERO)
+    recent = {day: quantity for day, quantity in days.items() if day >= oldest}
+    return {_BEFORE_ALL: before, **recent} if before else recent
 
 
 def day_of(at: datetime) -> str:

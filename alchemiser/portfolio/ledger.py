@@ -32,6 +32,7 @@ from alchemiser.domain.events import (
     RebalancePlanned,
     SessionOpened,
 )
+from alchemiser.domain.ids import session_id
 from alchemiser.domain.intents import Crossing
 from alchemiser.domain.market import Session
 from alchemiser.domain.memory import Remembering
@@ -50,8 +51,9 @@ CORRECTED: Final = "correct"
 
 
 class OwnOrder(msgspec.Struct, kw_only=True):
-    """An order of ours: the plan's intent that it works for, when it was intended, and whether its end was announced."""
+    """An order of ours: the intent of which rebalance it works for, when it was intended, and whether its end was announced."""
 
+    rebalance: str
     intent: str
     intended_at: datetime
     has_ended: bool = False
@@ -78,11 +80,11 @@ OLDEST_FIRST: Final = Closing()
 class LedgerMemory(msgspec.Struct, kw_only=True):
     """What the ledger remembers.
 
-    ``waiting`` is what each strategy still waits for, by intent; ``orders`` are ours, ``booked`` is how each of their executions was
-    booked; ``unbooked`` are fills whose booking has not come yet, by execution, ``closings`` which lots those of them close that do not
-    close the oldest: as it held when they were heard of, whatever is said until they are booked. ``instead`` is who had what of an
-    execution that was corrected, by the execution that stands in its place. ``activities`` are the newest rows without a trade as they
-    were booked, by id.
+    ``waiting`` is what each strategy still waits for, by rebalance and intent; ``orders`` are ours, ``booked`` is how each of their
+    executions was booked; ``unbooked`` are fills whose booking has not come yet, by execution, ``closings`` which lots those of them
+    close that do not close the oldest: as it held when they were heard of, whatever is said until they are booked. ``instead`` is who
+    had what of an execution that was corrected, by the execution that stands in its place. ``activities`` are the newest rows without a
+    trade as they were booked, by id.
     ``account_cash`` is the profit that is no strategy's, ``transferred`` what came in and went out, ``in_kind`` the same in shares,
     ``at_broker`` the broker's shares when they were last seen. ``lot_method`` says which lots a sale closes, ``specific`` those that a
     person named in the settings, ``named`` while the daemon ran, by symbol.
@@ -99,7 +101,7 @@ class LedgerMemory(msgspec.Struct, kw_only=True):
     at_broker: dict[str, Decimal]
     lot_method: LotMethod
     specific: dict[str, tuple[str, ...]]
-    waiting: dict[str, dict[str, Decimal]]
+    waiting: dict[str, dict[str, dict[str, Decimal]]]
     orders: dict[str, OwnOrder]
     booked: dict[str, Booking]
     unbooked: dict[str, Fill]
@@ -144,7 +146,7 @@ class Ledger(Remembering):
         self._at_broker: dict[str, Decimal] = {}
         self._lot_method = LotMethod.FIFO
         self._specific: dict[str, tuple[str, ...]] = {}
-        self._waiting: dict[str, dict[str, Decimal]] = {}
+        self._waiting: dict[str, dict[str, dict[str, Decimal]]] = {}
         self._orders: dict[str, OwnOrder] = {}
         self._booked: dict[str, Booking] = {}
         self._unbooked: dict[str, Fill] = {}
@@ -258,8 +260,9 @@ class Ledger(Remembering):
             act(envelope.event)
 
     def _intend(self, intended: OrderIntended) -> None:
-        key = _waiting_key(intended.rebalance_id, intended.intent_id)
-        self._orders[intended.order.client_order_id] = OwnOrder(intent=key, intended_at=intended.at)
+        self._orders[intended.order.client_order_id] = OwnOrder(
+            rebalance=intended.rebalance_id, intent=intended.intent_id, intended_at=intended.at
+        )
 
     def _end(self, closed: OrderClosed) -> None:
         order = self._orders.get(closed.client_order_id)
@@ -294,10 +297,9 @@ class Ledger(Remembering):
 
     def _plan(self, plan: RebalancePlanned) -> None:
         # Earlier ones are kept: a fill that the venue was late to tell of may belong to a rebalance that has been parked.
-        self._waiting |= {
-            _waiting_key(plan.rebalance_id, intent.intent_id): {wish.strategy: wish.quantity for wish in intent.wishes}
-            for intent in plan.intents
-        }
+        self._waiting.setdefault(plan.rebalance_id, {}).update(
+            {intent.intent_id: {wish.strategy: wish.quantity for wish in intent.wishes} for intent in plan.intents}
+        )
         for number, crossing in enumerate(plan.crossings, start=1):
             self._cross(plan, crossing, number)
 
@@ -311,12 +313,12 @@ class Ledger(Remembering):
             self._shelf.trade(strategy, crossing.symbol, trade)
 
     def _hear(self, filled: OrderFilled) -> None:
-        fill = filled.fill
-        if fill.client_order_id not in self._orders or fill.execution_id in self._booked or fill.execution_id in self._unbooked:
+        fill, key = filled.fill, filled.fill.execution_id
+        if fill.client_order_id not in self._orders or key in self._booked or key in self._unbooked:
             return
-        self._unbooked[fill.execution_id] = fill
+        self._unbooked[key] = fill
         if fill.side is Side.SELL and (closing := self._closing_of(fill.symbol)) is not OLDEST_FIRST:
-            self._closings[fill.execution_id] = closing
+            self._closings[key] = closing
         if self._replaying:
             return
         if self._booking is None:  # Then none waits.
@@ -332,19 +334,18 @@ class Ledger(Remembering):
         """Say who gets which part of a fill. The books change when that comes back as an event."""
         entries = []
         self._parts = {}
-        for strategy, quantity in self._split(fill).items():
-            signed = fill.side.sign * quantity
+        waiting, is_sale = self._waiting_for(fill.client_order_id), fill.side is Side.SELL
+        parts = self._split_again(fill, waiting) if fill.execution_id in self._instead else split_fill(fill.quantity, waiting)
+        for strategy, quantity in parts.items():
+            signed = -quantity if is_sale else quantity
             part = self._parts[strategy] = self._trade_of(fill, signed)
             earned = self._shelf.earned(strategy, fill.symbol, part)
             entries.append(BookEntry(strategy=strategy, quantity=signed, price=fill.price, cash=-signed * fill.price, realised=earned))
         self._booking = fill.execution_id
         self._post(FillBooked(at=fill.at, execution_id=fill.execution_id, symbol=fill.symbol, entries=tuple(entries)))
 
-    def _split(self, fill: Fill) -> dict[str, Decimal]:
-        """Return who gets how much: what stands in the place of a corrected execution goes first to who had that."""
-        waiting = self._waiting.get(self._orders[fill.client_order_id].intent, {})
-        if fill.execution_id not in self._instead:
-            return split_fill(fill.quantity, waiting)
+    def _split_again(self, fill: Fill, waiting: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        """Return who gets how much of what stands in the place of a corrected execution: it goes first to who had that."""
         had = {name: min(quantity, waiting.get(name, ZERO)) for name, quantity in self._instead[fill.execution_id].items()}
         again = min(fill.quantity, sum(had.values(), ZERO))
         parts = split_fill(again, had)
@@ -354,32 +355,31 @@ class Ledger(Remembering):
 
     def _apply(self, booked: FillBooked) -> None:
         """Change the books, once per execution, and let the next booking be made."""
-        if self._booking == booked.execution_id:
+        key, parts = booked.execution_id, self._parts
+        if key not in self._booked:
+            fill = self._unbooked.pop(key, None)
+            if fill is None:
+                raise InvariantBroken(f"execution {key} of {booked.symbol} is booked, but it was never a fill of ours; the daemon stops")
+            self._booked[key] = Booking(order=fill.client_order_id, symbol=booked.symbol, entries=booked.entries)
+            self._instead.pop(key, None)
+            waiting = self._waiting_for(fill.client_order_id)
+            for entry in booked.entries:
+                if entry.strategy in waiting:
+                    waiting[entry.strategy] -= abs(entry.quantity)
+                part = parts.get(entry.strategy)
+                if part is None or part.execution_id != key or part.quantity != entry.quantity:
+                    part = self._trade_of(fill, entry.quantity)
+                self._shelf.trade(entry.strategy, booked.symbol, part)
+            self._closings.pop(key, None)
+        if self._booking == key:
             self._booking = None
-        self._change_once(booked)
         if self._to_book:
             self._book_next()
 
-    def _change_once(self, booked: FillBooked) -> None:
-        key, parts = booked.execution_id, self._parts
-        if key in self._booked:
-            return
-        fill = self._unbooked.pop(key, None)
-        if fill is None:
-            raise InvariantBroken(
-                f"execution {booked.execution_id} of {booked.symbol} is booked, but it was never a fill of ours; the daemon stops"
-            )
-        self._booked[key] = Booking(order=fill.client_order_id, symbol=booked.symbol, entries=booked.entries)
-        self._instead.pop(key, None)
-        waiting = self._waiting.get(self._orders[fill.client_order_id].intent, {})
-        for entry in booked.entries:
-            if entry.strategy in waiting:
-                waiting[entry.strategy] -= abs(entry.quantity)
-            part = parts.get(entry.strategy)
-            if part is None or part.execution_id != key or part.quantity != entry.quantity:
-                part = self._trade_of(fill, entry.quantity)
-            self._shelf.trade(entry.strategy, booked.symbol, part)
-        self._closings.pop(key, None)
+    def _waiting_for(self, client_order_id: str) -> dict[str, Decimal]:
+        """Return what each strategy still waits for of the intent that an order of ours works for."""
+        order = self._orders[client_order_id]
+        return self._waiting.get(order.rebalance, {}).get(order.intent, {})
 
     def _undo(self, told: FillBroken) -> None:
         """Take an execution that the venue took back out of the books: they become what they would be without it.
@@ -396,7 +396,7 @@ class Ledger(Remembering):
         if booking is None or not booking.entries:
             return  # Not ours, or taken back already.
         self._booked[key] = msgspec.structs.replace(booking, entries=())
-        waiting = self._waiting.get(self._orders[booking.order].intent, {})
+        waiting = self._waiting_for(booking.order)
         for entry in booking.entries:
             symbol = self._shelf.name_at(booking.symbol, broken.at)
             taken = Trade(execution_id=key, quantity=entry.quantity, price=entry.price, at=broken.at)
@@ -421,11 +421,13 @@ class Ledger(Remembering):
         booked = self._booked = {execution: booking for execution, booking in self._booked.items() if booking.order in orders}
         self._instead = {execution: had for execution, had in self._instead.items() if execution in self._unbooked}
         # What an issuer did may be taken back for as long as its row is known, as an execution may for as long as its order is.
-        self._shelf.settle(lambda deed: deed in booked or deed in self._activities, session.date)
-        self._forget_activities()
-        in_use = {order.intent for order in orders.values()}
-        first = before.date.isoformat().replace("-", "")
-        self._waiting = {intent: left for intent, left in self._waiting.items() if intent in in_use or intent >= first}
+        self._shelf.settle(booked.keys() | self._activities.keys())
+        in_use, first = {order.rebalance for order in orders.values()}, session_id(before.date)
+        self._waiting = {rebalance: left for rebalance, left in self._waiting.items() if rebalance in in_use or rebalance >= first}
+        if self._activities:
+            self._forget_activities()
+        if session.date.month != before.date.month:
+            self._shelf.forget(session.date)
 
     def _closing_of(self, symbol: str) -> Closing:
         """Return which lots a sale of a symbol closes that is heard of now."""
@@ -488,13 +490,8 @@ class Ledger(Remembering):
         carry_out(booked, self._shelf)
 
     def _forget_activities(self) -> None:
-        newest = max((booked.activity.at for booked in self._activities.values()), default=None)
-        if newest is not None:
-            self._activities = {key: booked for key, booked in self._activities.items() if booked.activity.at >= newest - ACTIVITIES_KEPT}
-
-
-def _waiting_key(rebalance_id: str, intent_id: str) -> str:
-    return f"{rebalance_id}/{intent_id}"
+        newest = max(booked.activity.at for booked in self._activities.values())
+        self._activities = {key: booked for key, booked in self._activities.items() if booked.activity.at >= newest - ACTIVITIES_KEPT}
 
 
 def _row_key(row: AccountActivity) -> str:

@@ -4,11 +4,11 @@ A struct that changes in place: the ledger decides what is booked, this books it
 they were done; deeds that may still be taken back are kept in trails.
 """
 
-from collections.abc import Callable
+from collections.abc import Container
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -19,7 +19,7 @@ from alchemiser.portfolio.lots import Book, Deed, Lots, Reshaping, Trade, done, 
 from alchemiser.portfolio.trails import Trail
 
 SPLITS_KEPT: Final = timedelta(days=30)
-"""How long after a split a trade from before it may be heard of."""
+"""How long after a split, at least, a trade from before it may be heard of."""
 
 
 class Renaming(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class Renaming(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-class Foreseen(NamedTuple):
+class Foreseen(msgspec.Struct, frozen=True):
     """What a trade was found to make of some lots before it was booked: the lots after it, and what it realises in dollars."""
 
     trade: Trade
@@ -87,13 +87,13 @@ class Shelf(msgspec.Struct, kw_only=True, dict=True):
     def earned(self, strategy: str, symbol: str, trade: Trade) -> Decimal:
         """Return what a trade would realise, in dollars. Raises as :meth:`trade`; nothing is changed."""
         symbol = self.name_at(symbol, trade.at) if self.renamed else symbol
-        book, trail = self.book_of(strategy), self.trails.get(strategy, {}).get(symbol)
+        book, trail = self.books.get(strategy), self.trails.get(strategy, {}).get(symbol)
         if symbol in self.splits or not (trail is None or trail.is_next(trade)):
             return self._outcome(strategy, symbol, trade)[1]
-        before = book.lots.get(symbol, ())
+        before = () if book is None else book.lots.get(symbol, ())
         lots, realised = traded(symbol, before, trade)
-        if trade.quantity < 0:
-            self._refuse_short(lots, symbol, trade, book)
+        if trade.quantity < 0 and lots and lots[0].quantity < 0:  # All lots of a symbol have one sign.
+            raise _oversold(symbol, before, trade)
         self._foreseen[strategy] = Foreseen(trade, before, lots, realised)
         return realised
 
@@ -104,9 +104,7 @@ class Shelf(msgspec.Struct, kw_only=True, dict=True):
         market has taken back what it did own.
         """
         symbol = self.name_at(symbol, trade.at) if self.renamed else symbol
-        book, trails = self.book_of(strategy), self.trails.get(strategy)
-        if trails is None:
-            trails = self.trails[strategy] = {}
+        book, trails = self.books.get(strategy) or self.book_of(strategy), self.trails.setdefault(strategy, {})
         before, trail = book.lots.get(symbol, ()), trails.get(symbol)
         if trail is None:
             trail = trails[symbol] = Trail(before=before)
@@ -117,14 +115,15 @@ class Shelf(msgspec.Struct, kw_only=True, dict=True):
                 lots, realised = foreseen.lots, foreseen.realised
             else:
                 lots, realised = traded(symbol, before, trade)
-                if trade.quantity < 0:
-                    self._refuse_short(lots, symbol, trade, book)
+                if trade.quantity < 0 and lots and lots[0].quantity < 0:
+                    raise _oversold(symbol, before, trade)
             trail.append(trade, lots)
         else:
             lots, realised = self._outcome(strategy, symbol, trade)
             self._keep(strategy, symbol, trade)
-        book.change(symbol, lots, realised=realised, cash=-trade.quantity * trade.price)
-        self.history.traded(strategy, symbol, trade.at, trade.quantity, trade.price)
+        value = trade.quantity * trade.price
+        book.change(symbol, lots, realised=realised, cash=-value)
+        self.history.traded(strategy, symbol, trade.at, trade.quantity, value)
 
     def reshape(self, strategy: str, symbol: str, deed: Reshaping, *, on: date, cash: Decimal = ZERO) -> None:
         """Change a strategy's lots of a symbol by what an issuer did on a day; ``cash`` is what it brought to the book, in dollars."""
@@ -167,7 +166,7 @@ class Shelf(msgspec.Struct, kw_only=True, dict=True):
             lots, realised = self._reworked(symbol, trail, shorter)
             self.trails.setdefault(strategy, {})[symbol] = shorter
         self.book_of(strategy).change(symbol, lots, realised=realised, cash=cash)
-        self.history.undone(strategy, symbol, (broken or trade).at, trade.quantity, trade.price)
+        self.history.undone(strategy, symbol, (broken or trade).at, trade.quantity, cash)
 
     def rename(self, old: str, new: str, at: datetime) -> None:
         """Keep all that is known of the shares of one symbol, lots and trails, under another."""
@@ -188,16 +187,16 @@ class Shelf(msgspec.Struct, kw_only=True, dict=True):
         if later is not None and later.symbol == old:
             del self.renamed[new]  # It is called what it was called before.
 
-    def settle(self, may_change: Callable[[str], bool], today: date) -> None:
+    def settle(self, may_change: Container[str]) -> None:
         """Forget the deeds that cannot turn out otherwise any more; the books stay."""
-        self.trails = {
-            strategy: {symbol: trail for symbol, trail in trails.items() if trail.settle(symbol, may_change)}
-            for strategy, trails in self.trails.items()
-        }
-        if self.splits:
-            recent = begins(today - SPLITS_KEPT)
-            kept = {symbol: [split for split in splits if split.at >= recent] for symbol, splits in self.splits.items()}
-            self.splits = {symbol: splits for symbol, splits in kept.items() if splits}
+        for strategy, trails in self.trails.items():
+            self.trails[strategy] = {symbol: trail for symbol, trail in trails.items() if trail.settle(symbol, may_change)}
+
+    def forget(self, today: date) -> None:
+        """Forget what is older than is ever asked for: the splits and the days of the history."""
+        recent = begins(today - SPLITS_KEPT)
+        kept = {symbol: [split for split in splits if split.at >= recent] for symbol, splits in self.splits.items()}
+        self.splits = {symbol: splits for symbol, splits in kept.items() if splits}
         self.history.forget(today)
 
     def _trail_of(self, strategy: str, symbol: str) -> Trail:
@@ -226,20 +225,20 @@ class Shelf(msgspec.Struct, kw_only=True, dict=True):
             lots, realised = done(symbol, before, deed)
         else:
             lots, realised = self._reworked(symbol, self._trail_of(strategy, symbol), trail.with_trade(deed))
-        if isinstance(deed, Trade) and deed.quantity < 0 and not trail.has_broken:
-            self._refuse_short(lots, symbol, deed, self.book_of(strategy))
+        if isinstance(deed, Trade) and deed.quantity < 0 and not trail.has_broken and lots and lots[0].quantity < 0:
+            raise _oversold(symbol, before, deed)
         return lots, realised
-
-    def _refuse_short(self, lots: Lots, symbol: str, trade: Trade, book: Book) -> None:
-        if lots and lots[0].quantity < 0:  # All lots of a symbol have one sign.
-            held = book.quantity(symbol)
-            raise InvariantBroken(f"a sale of {-trade.quantity} {symbol} was to be booked where only {held} are held; the daemon stops")
 
     def _reworked(self, symbol: str, before: Trail, after: Trail) -> tuple[Lots, Decimal]:
         """Return the lots when the deeds are ``after`` and no longer ``before``, and how much more they realise."""
         _, realised_before = before.worked_out(symbol)
         lots, realised = after.worked_out(symbol)
         return lots, realised - realised_before
+
+
+def _oversold(symbol: str, before: Lots, trade: Trade) -> InvariantBroken:
+    held = quantity_of(before)
+    return InvariantBroken(f"a sale of {-trade.quantity} {symbol} was to be booked where only {held} are held; the daemon stops")
 
 
 def _under(symbol: str, trail: Trail) -> Trail:

@@ -7,7 +7,7 @@ right at once. So it does not matter which of two facts is heard of first.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Container
 from decimal import Decimal
 from functools import cached_property
 
@@ -72,26 +72,27 @@ class Trail(msgspec.Struct, kw_only=True, dict=True):
         """Return the lots that the trades leave, and what they have realised, in dollars."""
         return done_all(symbol, self.before, self.trades)
 
-    def settle(self, symbol: str, may_change: Callable[[str], bool]) -> bool:
+    def settle(self, symbol: str, may_change: Container[str]) -> bool:
         """Forget the oldest trades, that cannot change any more: they are in the lots before. Return whether any is left."""
-        for first, trade in enumerate(self.trades):
-            if may_change(trade.execution_id):
-                self._settle_first(first, symbol)
-                return True
-        return False  # The lots are in the book.
+        count = 0
+        for trade in self.trades:
+            if trade.execution_id in may_change:
+                break
+            count += 1
+        else:
+            return False  # The lots are in the book.
+        self.has_broken = False
+        if count:
+            known = self._lots_after
+            self.before = known[count - 1] if len(known) >= count else done_all(symbol, self.before, self.trades[:count])[0]
+            del self.trades[:count], known[:count]
+        return True
 
     def named(self, execution_id: str) -> Trade | None:
         """Return a trade by its execution, ``None`` when it is not among those that may be taken back."""
         place = self._place_of(execution_id)
         found = None if place is None else self.trades[place]
         return found if isinstance(found, Trade) else None
-
-    def _settle_first(self, count: int, symbol: str) -> None:
-        self.has_broken = False
-        if count:
-            known = self._lots_after
-            self.before = known[count - 1] if len(known) >= count else done_all(symbol, self.before, self.trades[:count])[0]
-            del self.trades[:count], known[:count]
 
     def _place_of(self, execution_id: str) -> int | None:
         return next((place for place, trade in enumerate(self.trades) if trade.execution_id == execution_id), None)

@@ -7,8 +7,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alchemiser.domain.money import ZERO
-from alchemiser.portfolio.history import FEES_WITHIN_DAYS, KEPT_DAYS, History, day_of
+from alchemiser.portfolio.history import KEPT_DAYS, History, day_of
 
 BEGAN = date(2025, 1, 6)
 SHARES = st.sampled_from([Decimal(-2), Decimal(-1), Decimal(1), Decimal("2.5")])
@@ -18,45 +17,38 @@ TRADE = st.tuples(
 RENAMING = st.tuples(st.just("renamed"), st.sampled_from(["AB", "BA", "CA"]))
 NEXT_SESSION = st.tuples(st.just("forget"), st.sampled_from([1, 3, 60]))
 RESTART = st.tuples(st.just("restart"))
-
-
-def gone_through(history: History, today: date) -> None:
-    """Forget as it is meant: every symbol of every strategy is gone through, day by day."""
-    oldest = (today - timedelta(days=KEPT_DAYS)).isoformat()
-    for symbol, strategies in list(history.moves.items()):
-        for strategy, days in list(strategies.items()):
-            old = [day for day in days if day < oldest]
-            if old not in ([], ["0001-01-01"]):
-                before = sum([days.pop(day) for day in old], ZERO)
-                strategies[strategy] = {"0001-01-01": before, **days} if before else days
-            if not strategies[strategy]:
-                del strategies[strategy]
-        if not strategies:
-            del history.moves[symbol]
-    recent = (today - timedelta(days=2 * FEES_WITHIN_DAYS)).isoformat()
-    history.trades = {day: by_name for day, by_name in history.trades.items() if day >= recent}
+BEFORE_ALL = "0001-01-01"
 
 
 @given(st.lists(st.one_of(TRADE, NEXT_SESSION, TRADE, RENAMING, RESTART), max_size=60))
-def test_what_is_old_is_summed_up_as_if_everything_were_gone_through(steps: list[tuple[str | int | Decimal, ...]]) -> None:
-    """Only what changed on a day that becomes old is looked at; the result is that of looking at everything, in the same order."""
-    expected, found, today = History(), History(), BEGAN
+def test_forgetting_changes_no_answer_that_is_asked_for(steps: list[tuple[str | int | Decimal, ...]]) -> None:
+    """Whatever was heard of late, renamed or taken back: of the days that are kept, who remembers everything says the same."""
+    everything, found, today = History(), History(), BEGAN
     for step in steps:
         match step:
             case ("forget", int(days)):
                 today += timedelta(days=days)
-                gone_through(expected, today)
                 found.forget(today)
+                oldest = (today - timedelta(days=KEPT_DAYS)).isoformat()
+                kept = [list(days) for by_strategy in found.moves.values() for days in by_strategy.values()]
+                assert all(days and all(day >= oldest for day in days if day != BEFORE_ALL) for days in kept)
+                assert all(BEFORE_ALL not in days[1:] for days in kept)
             case ("renamed", str(names)):
-                expected.renamed(names[0], names[1])
+                everything.renamed(names[0], names[1])
                 found.renamed(names[0], names[1])
             case (str(what), str(strategy), str(symbol), int(late), Decimal() as shares):
                 at = datetime(today.year, today.month, today.day, 15, tzinfo=UTC) - timedelta(days=late)
-                for history in (expected, found):
-                    getattr(history, what)(strategy, symbol, at, shares, Decimal(3))
+                for history in (everything, found):
+                    getattr(history, what)(strategy, symbol, at, shares, 3 * shares)
             case _:
                 found = msgspec.json.decode(msgspec.json.encode(found), type=History)
-        assert msgspec.json.encode(expected) == msgspec.json.encode(found)
+        for symbol in "ABC":
+            for age in (-1, 0, 1, 60, KEPT_DAYS):
+                day = today - timedelta(days=age)
+                assert everything.held_before(symbol, day) == found.held_before(symbol, day)
+            since = today - timedelta(days=KEPT_DAYS)
+            assert [day for day in everything.days_of(symbol) if day >= since] == [day for day in found.days_of(symbol) if day >= since]
+        assert everything.traded_before(today) == found.traded_before(today)
 
 
 def test_a_sum_keeps_what_is_held() -> None:
