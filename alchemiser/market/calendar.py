@@ -94,8 +94,9 @@ class TradingCalendar:
 
     def session(self, day: date) -> Session | None:
         """Return the session of that day, ``None`` when the exchange is closed all day."""
-        self._require(day)
-        return self._year(day.year)[1].get(day)
+        if not self.first_day <= day <= self.last_day:
+            raise self._out_of_range(day)
+        return (self._years.get(day.year) or self._year(day.year))[1].get(day)
 
     def session_at(self, at: datetime) -> Session | None:
         """Return the session whose regular hours hold that moment; its open belongs to it, its close does not."""
@@ -130,8 +131,9 @@ class TradingCalendar:
         """Return the sessions from ``start`` to ``end``, both included, in order."""
         if start > end:
             return ()
-        self._require(start)
-        self._require(end)
+        for day in (start, end):
+            if not self.first_day <= day <= self.last_day:
+                raise self._out_of_range(day)
         found: list[Session] = []
         for year in range(start.year, end.year + 1):
             members = self._year(year)[0]
@@ -151,9 +153,8 @@ class TradingCalendar:
             if ours.get(day) != theirs.get(day)
         )
 
-    def _require(self, day: date) -> None:
-        if not self.first_day <= day <= self.last_day:
-            raise DataError(f"the calendar knows the sessions from {self.first_day} to {self.last_day}; it cannot say anything of {day}")
+    def _out_of_range(self, day: date) -> DataError:
+        return DataError(f"the calendar knows the sessions from {self.first_day} to {self.last_day}; it cannot say anything of {day}")
 
     def _year(self, year: int) -> tuple[tuple[Session, ...], Mapping[date, Session]]:
         found = self._years.get(year)
