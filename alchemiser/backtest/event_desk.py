@@ -109,7 +109,6 @@ class Desk:
         )
         check = PreTrade(
             orders=self.orders,
-            ledger=self.ledger,
             parked=self.parked,
             trading=self.trading,
             quotes=QuoteBook(),

@@ -23,7 +23,7 @@ class Band(msgspec.Struct, frozen=True, kw_only=True):
 
         ``half_spread`` is half the quoted spread as a fraction of the mid, ``None`` when there is no usable quote.
         """
-        widths = [self.absolute, self.relative * weight]
+        width = max(self.absolute, self.relative * weight)
         if self.is_cost_aware and half_spread is not None and 0 < weight < 1:
-            widths.append((1.5 / self.risk_aversion * weight**2 * (1 - weight) ** 2 * half_spread) ** (1 / 3))
-        return max(widths)
+            width = max(width, (1.5 / self.risk_aversion * weight**2 * (1 - weight) ** 2 * half_spread) ** (1 / 3))
+        return width

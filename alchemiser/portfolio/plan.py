@@ -75,7 +75,7 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
 
     Raises ``OrderDenied`` with code ``no_price`` when a position cannot be valued, which makes any plan a guess.
     """
-    equity = _deployable(request)
+    equity, owed = _valued(request)
     invested = request.rules.deployment * (1 - request.rules.cash_reserve)
     capital = {name: share * equity * invested for name, share in sorted(request.allocations.items())}
     adjusted: tuple[Adjustment, ...] = ()
@@ -92,7 +92,6 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
     wishes, reduced = _reduced(wishes, equity, request)
     wishes, slowed = _slowed(wishes, equity, request)
 
-    owed = _owed(request.books)
     symbols = sorted(wishes)
     intents: list[Intent] = []
     crossings: list[Crossing] = []
@@ -133,25 +132,17 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
     )
 
 
-def _deployable(request: PlanRequest) -> Decimal:
-    total = request.cash
-    for name in sorted(request.books):
-        for symbol, quantity in sorted(request.books[name].items()):
-            if symbol not in request.prices:
-                raise OrderDenied("no_price", f"{quantity} {symbol} of strategy {name} cannot be valued; no plan is made")
-            total += quantity * request.prices[symbol]
-    return max(total, ZERO)
-
-
-def _owed(books: Mapping[str, Mapping[str, Decimal]]) -> dict[str, Decimal]:
-    """Return the shares that the strategies owe together, by symbol; mostly nobody owes any."""
-    if min([min(book.values()) for book in books.values() if book], default=ZERO) >= 0:
-        return {}
+def _valued(request: PlanRequest) -> tuple[Decimal, dict[str, Decimal]]:
+    """Return what there is to deploy, in dollars, and the shares that the strategies owe together, by symbol; mostly nobody owes any."""
+    total, prices = request.cash, request.prices
     held: dict[str, Decimal] = {}
-    for book in books.values():
+    for name, book in sorted(request.books.items()):
         for symbol, quantity in book.items():
+            if symbol not in prices:
+                raise OrderDenied("no_price", f"{quantity} {symbol} of strategy {name} cannot be valued; no plan is made")
+            total += quantity * prices[symbol]
             held[symbol] = held.get(symbol, ZERO) + quantity
-    return {symbol: -quantity for symbol, quantity in held.items() if quantity < 0}
+    return max(total, ZERO), {symbol: -quantity for symbol, quantity in held.items() if quantity < 0}
 
 
 def _kept_weights(request: PlanRequest, equity: Decimal) -> dict[str, float]:
@@ -204,7 +195,7 @@ def _slowed(
     factor = from_float(at_most) * equity / traded
     slower: dict[str, dict[str, Decimal]] = {}
     for symbol, by in wishes.items():
-        whole = _is_whole(symbol, request)
+        whole = not (request.rules.fractional and request.assets[symbol].is_fractionable)
         parts = {name: truncate_shares(wish * factor, whole=whole) for name, wish in by.items()}
         slower[symbol] = {name: part for name, part in parts.items() if part}
     text = f"{traded / equity:.2%} of the equity would be traded, the cap is {at_most:.2%}; every change is multiplied by {factor:.4f}"
@@ -216,10 +207,8 @@ def _wishes(request: PlanRequest, capital: Mapping[str, Decimal]) -> tuple[dict[
     """Return per symbol the signed shares each strategy wants, and the denials of what cannot even be wished for."""
     wishes: dict[str, dict[str, Decimal]] = {}
     denials: list[Denial] = []
-    obstacles: dict[str, OrderDenied | None] = {}
-    prices, band = request.prices, request.rules.band
-    for name in sorted(request.targets):
-        weights = request.targets[name]
+    assets, prices, band = request.assets, request.prices, request.rules.band
+    for name, weights in sorted(request.targets.items()):
         if weights is None:
             continue
         held, own = request.books.get(name, {}), capital[name]
@@ -227,15 +216,12 @@ def _wishes(request: PlanRequest, capital: Mapping[str, Decimal]) -> tuple[dict[
         for symbol in sorted({*weights, *held}):
             weight = from_float(weights[symbol], decimals=12) if symbol in weights else ZERO
             current = held.get(symbol, ZERO)
-            if symbol not in obstacles:
-                obstacles[symbol] = _unplannable(symbol, request)
-            obstacle = obstacles[symbol]
-            if obstacle is not None:
+            asset, price = assets.get(symbol), prices.get(symbol)
+            if asset is None or not asset.is_tradable or price is None:
                 if weight or current:
-                    denials.append(_denial(symbol, Side.BUY if weight else Side.SELL, current, obstacle))
+                    denials.append(_denial(symbol, Side.BUY if weight else Side.SELL, current, _obstacle(symbol, asset)))
                 continue
-            price = prices[symbol]
-            target = truncate_shares(own * weight / price, whole=_is_whole(symbol, request))
+            target = truncate_shares(own * weight / price, whole=not (request.rules.fractional and asset.is_fractionable))
             wish = target - current
             if not wish:
                 continue
@@ -251,19 +237,13 @@ def _wishes(request: PlanRequest, capital: Mapping[str, Decimal]) -> tuple[dict[
     return wishes, denials
 
 
-def _is_whole(symbol: str, request: PlanRequest) -> bool:
-    return not (request.rules.fractional and request.assets[symbol].is_fractionable)
-
-
-def _unplannable(symbol: str, request: PlanRequest) -> OrderDenied | None:
-    asset = request.assets.get(symbol)
+def _obstacle(symbol: str, asset: Asset | None) -> OrderDenied:
+    """Return why a symbol cannot be traded whatever the wishes are."""
     if asset is None:
         return OrderDenied("unknown_symbol", f"the broker does not know {symbol}; what is held of it stays")
     if not asset.is_tradable:
         return OrderDenied("not_tradable", f"the broker does not trade {symbol}; what is held of it stays")
-    if symbol not in request.prices:
-        return OrderDenied("no_price", f"there is no usable price of {symbol}; what is held of it stays")
-    return None
+    return OrderDenied("no_price", f"there is no usable price of {symbol}; what is held of it stays")
 
 
 def _cross(symbol: str, wishes: Mapping[str, Decimal], request: PlanRequest) -> tuple[list[Crossing], dict[str, Decimal]]:
@@ -309,8 +289,8 @@ def _intent(symbol: str, net: Mapping[str, Decimal], equity: Decimal, request: P
         quantity=quantity,
         reference_price=price,
         drift=float(quantity * price / equity) if equity else 0.0,
-        wishes=tuple([Wish(strategy=name, quantity=abs(net[name])) for name in sorted(net)]),
-        is_fractionable=not _is_whole(symbol, request),
+        wishes=tuple([Wish(strategy=name, quantity=abs(wish)) for name, wish in sorted(net.items())]),
+        is_fractionable=request.rules.fractional and request.assets[symbol].is_fractionable,
     )
 
 
@@ -346,16 +326,12 @@ def _within_cash(intents: list[Intent], request: PlanRequest) -> list[Intent]:
 def _account_target(request: PlanRequest) -> dict[str, float]:
     """Return the weights of the account: each strategy's target, or the one it still follows, times its allocation, summed."""
     target: dict[str, float] = {}
-    for name in sorted(request.targets):
+    for name, weights in sorted(request.targets.items()):
         share = float(request.allocations[name])
-        for symbol, weight in (_followed(request, name) or {}).items():
+        followed = request.standing.get(name, {}) if weights is None else weights
+        for symbol, weight in followed.items():
             target[symbol] = target.get(symbol, 0.0) + share * weight
     return dict(sorted(target.items()))
-
-
-def _followed(request: PlanRequest, name: str) -> dict[str, float] | None:
-    target = request.targets[name]
-    return request.standing.get(name) if target is None else target
 
 
 def _denial(symbol: str, side: Side, quantity: Decimal, error: OrderDenied) -> Denial:

@@ -22,8 +22,11 @@ from alchemiser.portfolio.ledger import Ledger
 from alchemiser.portfolio.plan import Check, PlanRequest, PlanRules, plan_rebalance
 from alchemiser.portfolio.standing import StandingTargets
 
-MakeCheck = Callable[[datetime, Account, Sequence[BrokerPosition], Mapping[str, Asset], frozenset[str]], Check]
-"""Makes the pre-trade check of a moment from the account, its positions, the assets and the symbols that have a fresh price."""
+Books = Mapping[str, Mapping[str, Decimal]]
+"""The shares that each strategy holds of each symbol."""
+
+MakeCheck = Callable[[datetime, Books, Account, Sequence[BrokerPosition], Mapping[str, Asset], frozenset[str]], Check]
+"""Makes the pre-trade check of a moment from the books, the account, its positions, the assets and the symbols with a fresh price."""
 
 
 class PortfolioParts(Struct, frozen=True):
@@ -86,7 +89,7 @@ class Decision(Struct):
 
     def why_no_plan(self) -> str | None:
         """Return why no plan can be made of the answers, ``None`` when at least one strategy has a target."""
-        if any(weights is not None for weights in self.targets.values()):
+        if len(self.failures) < len(self.targets):
             return None
         return "no strategy computed a target: " + "; ".join(f"{name}: {reason}" for name, reason in self.failures.items())
 
@@ -99,8 +102,7 @@ async def plan_decision(
     symbols = sorted(set().union(*books.values(), *[weights for weights in decision.targets.values() if weights]))
     assets = await parts.assets(symbols)
     now = parts.clock.now()
-    mids, half_spreads = _quoted(parts, symbols, now)
-    prices = _prices(symbols, mids, decision, positions, parts.price_decimals)
+    prices, half_spreads, fresh = _priced(parts, symbols, decision, positions, now)
     held_back = _held_back(parts, decision, books, prices)
     request = PlanRequest(
         at=now,
@@ -118,26 +120,34 @@ async def plan_decision(
         half_spreads=half_spreads,
         reducing={name: reason for name in decision.targets if (reason := parts.trading.reduces(name)) is not None},
     )
-    fresh = frozenset([*mids, *decision.prices])
-    plan = plan_rebalance(request, parts.check(now, account, positions, assets, fresh), parts.volatility)
+    plan = plan_rebalance(request, parts.check(now, books, account, positions, assets, fresh), parts.volatility)
     return msgspec.structs.replace(plan, is_flatten=True) if decision.is_flatten else plan
 
 
-def _quoted(parts: PortfolioParts, symbols: Sequence[str], now: datetime) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the mids of usable quotes, and half their spreads as fractions, where there are any."""
-    mids: dict[str, float] = {}
+def _priced(
+    parts: PortfolioParts, symbols: Sequence[str], decision: Decision, positions: Sequence[BrokerPosition], now: datetime
+) -> tuple[dict[str, Decimal], dict[str, float], frozenset[str]]:
+    """Return the mid of each symbol; where no quote is usable, the price of the decision, then the broker's.
+
+    And half the spread of usable quotes as a fraction, and the symbols that have a price of this moment.
+    """
+    prices: dict[str, Decimal] = {}
     half_spreads: dict[str, float] = {}
+    fresh = set(decision.prices)
     for symbol in symbols:
-        if (mid := parts.mids(symbol, now)) is not None:
-            mids[symbol] = mid
-        if (half := parts.half_spreads(symbol, now)) is not None:
+        mid, half = parts.mids(symbol, now), parts.half_spreads(symbol, now)
+        if mid is not None:
+            fresh.add(symbol)
+        if half is not None:
             half_spreads[symbol] = half
-    return mids, half_spreads
+        if mid := mid or decision.prices.get(symbol):
+            prices[symbol] = from_float(mid, decimals=parts.price_decimals)
+        elif at_broker := next((position.current_price for position in positions if position.symbol == symbol), None):
+            prices[symbol] = at_broker
+    return prices, half_spreads, frozenset(fresh)
 
 
-def _held_back(
-    parts: PortfolioParts, decision: Decision, books: Mapping[str, Mapping[str, Decimal]], prices: Mapping[str, Decimal]
-) -> dict[str, str]:
+def _held_back(parts: PortfolioParts, decision: Decision, books: Books, prices: Mapping[str, Decimal]) -> dict[str, str]:
     """Return the strategies that keep what they hold today, each with the reason: they may not trade, or their headers let them."""
     found: dict[str, str] = {}
     for name in decision.targets if parts.trading.by_scope and not decision.is_flatten else ():
@@ -158,20 +168,6 @@ def _held_back(
         if reason is not None:
             found.setdefault(name, reason)
     return found
-
-
-def _prices(
-    symbols: Sequence[str], mids: Mapping[str, float], decision: Decision, positions: Sequence[BrokerPosition], decimals: int
-) -> dict[str, Decimal]:
-    """Return the mid of each symbol; where no quote is usable, the price of the decision, then the broker's."""
-    at_broker = {position.symbol: position.current_price for position in positions}
-    prices: dict[str, Decimal] = {}
-    for symbol in symbols:
-        mid = mids.get(symbol) or decision.prices.get(symbol)
-        price = from_float(mid, decimals=decimals) if mid else at_broker.get(symbol)
-        if price:
-            prices[symbol] = price
-    return prices
 
 
 def _weights_held(book: Mapping[str, Decimal], prices: Mapping[str, Decimal]) -> dict[str, float]:

@@ -73,7 +73,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     ``held`` are the shares of our ledger, ``free`` what the broker would let us sell; ``fresh`` the symbols whose price is of this moment,
     ``mids`` the mids of usable quotes; ``parked`` the symbols of which nothing may be sent, with the reason; ``open_sides`` the sides of
     orders that are open; ``traded_today`` dollars bought and sold in the session. ``buying_power`` counts what could be sold first.
-    ``capital`` are the dollars of each strategy, ``books`` the shares it holds. ``closes_at`` is the cut-off of the running session.
+    ``shares`` are the strategies' shares of the equity, ``books`` what each holds. ``closes_at`` is the cut-off of the running session.
     ``trading`` are the restrictions of the account and of strategies.
     """
 
@@ -90,15 +90,17 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     buying_power: Decimal | None = None
     traded_today: Decimal = ZERO
     orders_today: int = 0
-    capital: Mapping[str, Decimal] | None = None
+    shares: Mapping[str, Decimal] | None = None
     books: Mapping[str, Mapping[str, Decimal]] = {}
     is_in_session: bool = True
     closes_at: datetime | None = None
     trading: TradingScopes = msgspec.field(default_factory=TradingScopes)
 
-    def holding(self, symbol: str) -> Decimal:
-        """Return the shares our ledger holds of a symbol."""
-        return self.held.get(symbol, ZERO)
+    @property
+    def is_calm(self) -> bool:
+        """Whether nothing is the matter: the session runs, nothing is restricted, parked or halted, and no order is open."""
+        unrest = self.account_blocks or self.trading.by_scope or self.halted or self.parked or self.open_sides
+        return not unrest and self.is_in_session and (self.closes_at is None or self.at < self.closes_at)
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -121,15 +123,16 @@ class Question(msgspec.Struct, frozen=True):
 class PreTradeCheck(msgspec.Struct, frozen=True):
     """One check: its code, what it is about, and the function that returns the refusal in words or ``None``.
 
-    ``can_refuse`` says whether it can refuse anything at all in some circumstances by some limits, ``None`` that it always can; ``side``
-    is the only one of which it refuses anything.
+    ``side`` is the only one of which it refuses anything, ``limit`` the one of the limits without which it refuses nothing; nor does it in
+    calm circumstances when it is ``of_unrest``.
     """
 
     code: DenialCode
     about: str
     refuses: Callable[[Question], str | None]
-    can_refuse: Callable[[Circumstances, RiskLimits], object] | None = None
     side: Side | None = None
+    limit: str | None = None
+    of_unrest: bool = False
 
 
 def _account_blocked(ask: Question) -> str | None:
@@ -199,7 +202,7 @@ def _wash_trade(ask: Question) -> str | None:
 
 
 def _exceeds_holdings(ask: Question) -> str | None:
-    held = ask.now.holding(ask.symbol)
+    held = ask.now.held.get(ask.symbol, ZERO)
     if ask.is_buy or ask.intent.quantity <= held:
         return None
     return f"{ask.intent.quantity} {ask.symbol} were to be sold, {held} are held"
@@ -216,8 +219,10 @@ def _held_for_orders(ask: Question) -> str | None:
 
 def _below_minimum(ask: Question) -> str | None:
     least = ask.limits.minimum_notional
-    closes = not ask.is_buy and ask.intent.quantity == ask.now.holding(ask.symbol)
-    if ask.notional >= least or (closes and ask.notional >= CLOSING_MINIMUM):
+    if ask.notional >= least:
+        return None
+    closes = not ask.is_buy and ask.intent.quantity == ask.now.held.get(ask.symbol, ZERO)
+    if closes and ask.notional >= CLOSING_MINIMUM:
         return None
     return f"{ask.symbol} for {ask.notional:.2f} is below the smallest trade of {least}"
 
@@ -241,7 +246,7 @@ def _position_weight(ask: Question) -> str | None:
     most = ask.limits.maximum_position_weight
     if not ask.is_buy or most is None:
         return None
-    value = (ask.now.holding(ask.symbol) + ask.intent.quantity) * ask.intent.reference_price
+    value = (ask.now.held.get(ask.symbol, ZERO) + ask.intent.quantity) * ask.intent.reference_price
     if value <= most * ask.equity:
         return None
     return f"{ask.symbol} would be worth {value:.2f}, above {most} of the equity of {ask.equity:.2f}"
@@ -255,11 +260,11 @@ def _buying_power(ask: Question) -> str | None:
 
 
 def _strategy_allowance(ask: Question) -> str | None:
-    if not ask.is_buy or ask.now.capital is None:
+    if not ask.is_buy or ask.now.shares is None:
         return None
     for wish in ask.intent.wishes:
         held = ask.now.books.get(wish.strategy, {}).get(ask.symbol, ZERO)
-        capital, value = ask.now.capital.get(wish.strategy, ZERO), (held + wish.quantity) * ask.intent.reference_price
+        capital, value = ask.now.shares.get(wish.strategy, ZERO) * ask.equity, (held + wish.quantity) * ask.intent.reference_price
         if value > capital * (1 + ALLOWANCE_TOLERANCE):
             return f"{wish.strategy} would hold {ask.symbol} for {value:.2f}, its capital is {capital:.2f}"
     return None
@@ -273,71 +278,50 @@ def _orders_per_day(ask: Question) -> str | None:
 
 
 CHECKS: tuple[PreTradeCheck, ...] = (
-    PreTradeCheck(
-        DenialCode.ACCOUNT_BLOCKED, "No flag of the account forbids trading.", _account_blocked, lambda now, limits: now.account_blocks
-    ),
+    PreTradeCheck(DenialCode.ACCOUNT_BLOCKED, "No flag of the account forbids trading.", _account_blocked, of_unrest=True),
     PreTradeCheck(
         DenialCode.TRADING_STATE,
         "Trading is not halted; nothing is bought while it is reducing, nor for a strategy that may not trade.",
         _trading_state,
-        lambda now, limits: now.trading.by_scope,
+        of_unrest=True,
     ),
-    PreTradeCheck(DenialCode.OUTSIDE_SESSION, "The exchange is open.", _outside_session, lambda now, limits: not now.is_in_session),
-    PreTradeCheck(
-        DenialCode.AFTER_CUT_OFF,
-        "The cut-off of the session has not passed.",
-        _after_cut_off,
-        lambda now, limits: now.closes_at is not None,
-    ),
+    PreTradeCheck(DenialCode.OUTSIDE_SESSION, "The exchange is open.", _outside_session, of_unrest=True),
+    PreTradeCheck(DenialCode.AFTER_CUT_OFF, "The cut-off of the session has not passed.", _after_cut_off, of_unrest=True),
     PreTradeCheck(DenialCode.UNKNOWN_SYMBOL, "The broker knows the symbol.", _unknown_symbol),
     PreTradeCheck(DenialCode.NOT_TRADABLE, "The broker trades the symbol.", _not_tradable),
     PreTradeCheck(DenialCode.NOT_FRACTIONABLE, "Fractions are wanted only where the broker trades them.", _not_fractionable),
-    PreTradeCheck(DenialCode.STALE_DATA, "What is bought has a price of this moment.", _stale_data, side=Side.BUY),
-    PreTradeCheck(DenialCode.PRICE_COLLAR, "The price of the decision is near the quote.", _price_collar, lambda now, limits: now.mids),
-    PreTradeCheck(DenialCode.HALTED, "The symbol is not halted.", _halted, lambda now, limits: now.halted),
-    PreTradeCheck(DenialCode.PARKED, "The symbol is not parked by a reconciliation.", _parked, lambda now, limits: now.parked),
-    PreTradeCheck(
-        DenialCode.DUPLICATE_INTENT,
-        "No order on the same side of the symbol is open.",
-        _duplicate_intent,
-        lambda now, limits: now.open_sides,
-    ),
-    PreTradeCheck(
-        DenialCode.WASH_TRADE, "No order on the other side of the symbol is open.", _wash_trade, lambda now, limits: now.open_sides
-    ),
-    PreTradeCheck(DenialCode.EXCEEDS_HOLDINGS, "Only what the ledger holds is sold.", _exceeds_holdings, side=Side.SELL),
-    PreTradeCheck(DenialCode.HELD_FOR_ORDERS, "Only what the broker has free of other orders is sold.", _held_for_orders, side=Side.SELL),
+    PreTradeCheck(DenialCode.STALE_DATA, "What is bought has a price of this moment.", _stale_data, Side.BUY),
+    PreTradeCheck(DenialCode.PRICE_COLLAR, "The price of the decision is near the quote.", _price_collar, limit="price_collar_bps"),
+    PreTradeCheck(DenialCode.HALTED, "The symbol is not halted.", _halted, of_unrest=True),
+    PreTradeCheck(DenialCode.PARKED, "The symbol is not parked by a reconciliation.", _parked, of_unrest=True),
+    PreTradeCheck(DenialCode.DUPLICATE_INTENT, "No order on the same side of the symbol is open.", _duplicate_intent, of_unrest=True),
+    PreTradeCheck(DenialCode.WASH_TRADE, "No order on the other side of the symbol is open.", _wash_trade, of_unrest=True),
+    PreTradeCheck(DenialCode.EXCEEDS_HOLDINGS, "Only what the ledger holds is sold.", _exceeds_holdings, Side.SELL),
+    PreTradeCheck(DenialCode.HELD_FOR_ORDERS, "Only what the broker has free of other orders is sold.", _held_for_orders, Side.SELL),
     PreTradeCheck(DenialCode.BELOW_MINIMUM, "The trade is not too small; a whole position may be closed from a dollar.", _below_minimum),
-    PreTradeCheck(
-        DenialCode.ORDER_NOTIONAL,
-        "The order is not too large.",
-        _order_notional,
-        lambda now, limits: limits.maximum_order_notional is not None,
-    ),
+    PreTradeCheck(DenialCode.ORDER_NOTIONAL, "The order is not too large.", _order_notional, limit="maximum_order_notional"),
     PreTradeCheck(
         DenialCode.DAILY_NOTIONAL,
         "The session has not traded too much for another buy.",
         _daily_notional,
-        lambda now, limits: limits.maximum_daily_notional is not None,
         Side.BUY,
+        limit="maximum_daily_notional",
     ),
     PreTradeCheck(
         DenialCode.POSITION_WEIGHT,
         "The position does not become too large a share of the equity.",
         _position_weight,
-        lambda now, limits: limits.maximum_position_weight is not None,
         Side.BUY,
+        limit="maximum_position_weight",
     ),
-    PreTradeCheck(DenialCode.BUYING_POWER, "The broker would let the account buy this much.", _buying_power, side=Side.BUY),
-    PreTradeCheck(
-        DenialCode.STRATEGY_ALLOWANCE, "No strategy puts more than its capital into a symbol.", _strategy_allowance, side=Side.BUY
-    ),
+    PreTradeCheck(DenialCode.BUYING_POWER, "The broker would let the account buy this much.", _buying_power, Side.BUY),
+    PreTradeCheck(DenialCode.STRATEGY_ALLOWANCE, "No strategy puts more than its capital into a symbol.", _strategy_allowance, Side.BUY),
     PreTradeCheck(
         DenialCode.ORDERS_PER_DAY,
         "The session has not seen too many orders for another buy.",
         _orders_per_day,
-        lambda now, limits: limits.maximum_orders_per_day is not None,
         Side.BUY,
+        limit="maximum_orders_per_day",
     ),
 )
 """Every check that runs on an intent, in this order. ``no_price`` is found earlier: without a price there is no intent."""
@@ -348,12 +332,12 @@ Checks = Mapping[Side, Sequence[PreTradeCheck]]
 ALL_CHECKS: Checks = dict.fromkeys(Side, CHECKS)
 
 
-def checks_for(now: Circumstances, limits: RiskLimits) -> Checks:
-    """Return the checks that can refuse anything in these circumstances: of a whole plan, most cannot. The capital may not be known yet."""
-    asked = [check for check in CHECKS if check.can_refuse is None or check.can_refuse(now, limits)]
+def checks_by(limits: RiskLimits) -> dict[bool, Checks]:
+    """Return the checks that can refuse anything by these limits: in calm circumstances, when most cannot, and in others."""
+    asked = [check for check in CHECKS if check.limit is None or getattr(limits, check.limit) is not None]
     return {
-        Side.BUY: [check for check in asked if check.side is not Side.SELL],
-        Side.SELL: [check for check in asked if check.side is not Side.BUY],
+        is_calm: {side: [check for check in asked if check.side in (None, side) and not (is_calm and check.of_unrest)] for side in Side}
+        for is_calm in (True, False)
     }
 
 
@@ -362,7 +346,7 @@ def check_intent(
 ) -> OrderDenied | None:
     """Return why an intent may not be sent, by the first check that refuses it, or ``None``.
 
-    ``checks`` are those of :func:`checks_for`, where many intents are asked about in the same circumstances.
+    ``checks`` are those of :func:`checks_by` for such circumstances, where many intents are asked about in the same ones.
     """
     symbol, notional = intent.symbol, intent.quantity * intent.reference_price
     asset = None if now.assets is None else now.assets.get(symbol)

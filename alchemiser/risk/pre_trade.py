@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Protocol
-
-import msgspec
 
 from alchemiser.domain.account import Account, Asset, BrokerPosition
 from alchemiser.domain.errors import OrderDenied
@@ -16,7 +15,7 @@ from alchemiser.domain.orders import Order, Side
 from alchemiser.domain.reconciliation import Parking
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.quotes import QuoteBook
-from alchemiser.risk.checks import Circumstances, RiskLimits, check_intent, checks_for
+from alchemiser.risk.checks import Circumstances, RiskLimits, check_intent, checks_by
 from alchemiser.risk.state import TradingState
 
 Check = Callable[[Intent, Decimal], OrderDenied | None]
@@ -34,21 +33,6 @@ class Orders(Protocol):
 
     def __iter__(self) -> Iterator[Order]:
         """Iterate over the orders of the last sessions, oldest first."""
-
-
-class Book(Protocol):
-    """What is asked of the book of a strategy."""
-
-    def holdings(self) -> dict[str, Decimal]:
-        """Return the shares of every symbol."""
-
-
-class Books(Protocol):
-    """What is asked of the ledger."""
-
-    @property
-    def books(self) -> Mapping[str, Book]:
-        """The book of each strategy, by name."""
 
 
 class Parked(Protocol):
@@ -69,7 +53,6 @@ class PreTrade:
         self,
         *,
         orders: Orders,
-        ledger: Books,
         parked: Parked,
         trading: TradingState,
         quotes: QuoteBook,
@@ -80,26 +63,33 @@ class PreTrade:
         allocations: Mapping[str, Decimal],
     ) -> None:
         self._orders = orders
-        self._ledger = ledger
         self._parked = parked
         self._trading = trading
         self._quotes = quotes
         self._calendar = calendar
         self._cut_off = cut_off
-        self._limits = limits
         self._mids = mids
-        self._allocations = allocations
+        self.check_by(limits, allocations)
 
     def check_by(self, limits: RiskLimits, allocations: Mapping[str, Decimal]) -> None:
         """Check the next plan by these limits and shares."""
         self._limits, self._allocations = limits, allocations
+        self._checks = checks_by(limits)
 
     def check(
-        self, now: datetime, account: Account, positions: Sequence[BrokerPosition], assets: Mapping[str, Asset], fresh: frozenset[str]
+        self,
+        now: datetime,
+        books: Mapping[str, Mapping[str, Decimal]],
+        account: Account,
+        positions: Sequence[BrokerPosition],
+        assets: Mapping[str, Asset],
+        fresh: frozenset[str],
     ) -> Check:
-        """Return the check of intents of this moment; ``fresh`` are the symbols that were priced for this decision."""
+        """Return the check of intents of this moment.
+
+        ``books`` are the shares of each strategy, ``fresh`` the symbols that were priced for this decision.
+        """
         session, limits, orders = self._calendar.session_at(now), self._limits, self._orders
-        books = {name: book.holdings() for name, book in self._ledger.books.items()}
         open_sides: dict[str, frozenset[Side]] = {}
         for order in orders.open_orders():
             wanted = order.request
@@ -114,7 +104,8 @@ class PreTrade:
         power = account.buying_power
         for position in positions:
             free[position.symbol] = position.available_quantity
-            power += _worth(position)
+            # What of it is free could be sold first, at the broker's own price.
+            power += max(position.available_quantity, ZERO) * (position.current_price or ZERO)
         circumstances = Circumstances(
             at=now,
             held=_held(books),
@@ -127,25 +118,15 @@ class PreTrade:
             open_sides=open_sides,
             account_blocks=account.blocks,
             buying_power=power,
-            traded_today=sum((order.filled_value for order in of_today), ZERO),
+            traded_today=sum([order.filled_value for order in of_today], ZERO),
             orders_today=orders.count_of_session(session.date) if is_counted and session is not None else 0,
+            shares=self._allocations,
             books=books,
             is_in_session=session is not None,
             closes_at=self._cut_off(session) if session else None,
             trading=self._trading.scopes,
         )
-
-        checks = checks_for(circumstances, limits)
-        asked: tuple[Decimal, Circumstances] | None = None  # All intents of a plan are asked about with one equity.
-
-        def checked(intent: Intent, equity: Decimal) -> OrderDenied | None:
-            nonlocal asked
-            if asked is None or asked[0] is not equity:
-                capital = {name: share * equity for name, share in self._allocations.items()}
-                asked = equity, msgspec.structs.replace(circumstances, capital=capital)
-            return check_intent(intent, equity, now=asked[1], limits=limits, checks=checks)
-
-        return checked
+        return partial(check_intent, now=circumstances, limits=limits, checks=self._checks[circumstances.is_calm])
 
 
 def _held(books: Mapping[str, Mapping[str, Decimal]]) -> Mapping[str, Decimal]:
@@ -157,8 +138,3 @@ def _held(books: Mapping[str, Mapping[str, Decimal]]) -> Mapping[str, Decimal]:
         for symbol, quantity in book.items():
             held[symbol] = held.get(symbol, ZERO) + quantity
     return held
-
-
-def _worth(position: BrokerPosition) -> Decimal:
-    """Return what the free shares of a position could be sold for, at the broker's own price of them."""
-    return max(position.available_quantity, ZERO) * (position.current_price or ZERO)

@@ -165,7 +165,6 @@ class Daemon:
         self.assets = AssetList(parts.venue.assets, clock=clock, wanted=lambda: self.universe.symbols)
         self.pre_trade = PreTrade(
             orders=self.state.orders,
-            ledger=self.state.ledger,
             parked=self.state.parked,
             trading=self.state.trading,
             quotes=self.quotes,
@@ -306,7 +305,7 @@ class Daemon:
             journal=journal,
             calendar=parts.calendar,
             clock=clock,
-            preview=lambda: preview_now(self.planning, self.strategies.answers(PREVIEW), parts.calendar),
+            preview=lambda: preview_now(self.planning, partial(self.strategies.answer, PREVIEW), parts.calendar),
             cut_off=times.cut_off,
             reconciliations=self.reconciliations,
             stop=self.stopping.told,

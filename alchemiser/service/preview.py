@@ -3,14 +3,14 @@
 The running daemon makes it of its own parts; without one it is made as ``preview_sources`` says.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
 from alchemiser.domain.errors import OrderDenied, VenueError
-from alchemiser.domain.events import RebalancePlanned, StrategyFailed, TargetProposed
+from alchemiser.domain.events import RebalancePlanned, StrategyFailed
 from alchemiser.domain.intents import Adjustment, Crossing, Denial, Intent
 from alchemiser.domain.market import Session
 from alchemiser.domain.money import CENT, ZERO, from_float
@@ -18,11 +18,10 @@ from alchemiser.domain.orders import Side
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.portfolio.planning import Decision, PortfolioParts, plan_decision
 from alchemiser.risk.checks import CHECKS
+from alchemiser.strategies.answers import Answer, Tell
 
 PREVIEW = "preview"
 """Stands for the id of the rebalance, which there is none of."""
-
-Answer = TargetProposed | StrategyFailed
 
 
 class PlannedOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,11 +65,16 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     cost: Decimal | None = None
 
 
-async def preview_now(parts: PortfolioParts, answers: AsyncIterator[Answer], calendar: TradingCalendar) -> Preview:
-    """Return what would be traded if a decision were due now, in this session or for the next one."""
+async def preview_now(parts: PortfolioParts, answer: Callable[[Tell], Awaitable[object]], calendar: TradingCalendar) -> Preview:
+    """Return what would be traded if a decision were due now, in this session or for the next one; ``answer`` asks the strategies."""
+    given: list[Answer] = []
+
+    async def take(answered: Answer) -> None:
+        given.append(answered)
+
+    await answer(take)
     now = parts.clock.now()
-    session = calendar.session_at(now) or calendar.next_session(now)
-    return await preview(parts, [answer async for answer in answers], session)
+    return await preview(parts, given, calendar.session_at(now) or calendar.next_session(now))
 
 
 async def preview(parts: PortfolioParts, given: Sequence[Answer], session: Session) -> Preview:

@@ -7,7 +7,7 @@ from functools import partial
 from alchemiser.domain.account import Asset
 from alchemiser.domain.errors import ConfigError, DataError, OrderDenied
 from alchemiser.domain.events import Event
-from alchemiser.domain.market import Quote, Session
+from alchemiser.domain.market import Quote
 from alchemiser.domain.money import from_float
 from alchemiser.journal.reader import JournalReader
 from alchemiser.market.calendar import TradingCalendar
@@ -22,13 +22,13 @@ from alchemiser.service.broker import names_broker, open_broker
 from alchemiser.service.decision_market import DecisionMarket
 from alchemiser.service.history_source import daily_bars_of
 from alchemiser.service.offline import JOURNAL_FILE
-from alchemiser.service.preview import PREVIEW, Preview, preview, shown, without_plan
+from alchemiser.service.preview import PREVIEW, Preview, preview_now, shown, without_plan
 from alchemiser.service.recovery import recover
 from alchemiser.service.roster import load_roster
 from alchemiser.service.rules import plan_rules, risk_limits
 from alchemiser.service.settings import Settings
 from alchemiser.service.state import JournaledState
-from alchemiser.strategies.answers import answer_of, answers
+from alchemiser.strategies.answers import answer_all, answer_of
 from alchemiser.strategies.aside import in_thread
 from alchemiser.strategies.panel import PricePanel
 
@@ -80,7 +80,6 @@ async def preview_at_venue(settings: Settings) -> Preview:
             assets=venue.assets,
             check=PreTrade(
                 orders=state.orders,
-                ledger=state.ledger,
                 parked=state.parked,
                 trading=state.trading,
                 quotes=quotes,
@@ -98,8 +97,7 @@ async def preview_at_venue(settings: Settings) -> Preview:
             volatility=partial(market.volatility, sessions=settings.portfolio.volatility_sessions),
             trading=state.trading.scopes,
         )
-        given = [answer async for answer in answers(roster, market, PREVIEW, clock=clock)]
-        return await preview(parts, given, _session(calendar, clock.now()))
+        return await preview_now(parts, partial(answer_all, roster, market, PREVIEW, clock=clock), calendar)
 
 
 def preview_on_bars(settings: Settings, history: DailyHistory, panel: PricePanel, cash: Decimal) -> Preview:
@@ -155,10 +153,6 @@ def _state(settings: Settings) -> JournaledState:
         with JournalReader.open(path) as reader:
             recover(state, reader)
     return state
-
-
-def _session(calendar: TradingCalendar, now: datetime) -> Session:
-    return calendar.session_at(now) or calendar.next_session(now)
 
 
 def _nobody_listens(event: Event) -> None:

@@ -4,7 +4,7 @@ One failing strategy never touches another: each ends in its own ``TargetPropose
 all strategies together. A strategy that may take long is decided in a thread, so that quotes and fills keep flowing meanwhile.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
@@ -34,27 +34,40 @@ class DecisionMarket(Protocol):
         """
 
 
-async def answers(
-    strategies: Sequence[LoadedStrategy], market: DecisionMarket, rebalance_id: str, *, clock: Clock, run_aside: RunAside = in_thread
-) -> AsyncIterator[TargetProposed | StrategyFailed]:
-    """Yield the answer of each strategy, in their order, as soon as it is there."""
+Answer = TargetProposed | StrategyFailed
+
+Tell = Callable[[Answer], Awaitable[object]]
+"""Takes an answer as soon as it is there."""
+
+
+async def answer_all(
+    strategies: Sequence[LoadedStrategy],
+    market: DecisionMarket,
+    rebalance_id: str,
+    tell: Tell,
+    *,
+    clock: Clock,
+    run_aside: RunAside = in_thread,
+) -> None:
+    """Tell the answer of each strategy, in their order."""
     try:
         panel = await market.prepare(sorted({symbol for strategy in strategies for symbol in strategy.symbols}), rebalance_id)
         place = panel.last
     except (VenueError, DataError) as error:
         for strategy in strategies:
             reason = f"the prices for the decision could not be had: {error}"
-            yield StrategyFailed(at=clock.now(), rebalance_id=rebalance_id, strategy=strategy.name, reason=reason)
+            await tell(StrategyFailed(at=clock.now(), rebalance_id=rebalance_id, strategy=strategy.name, reason=reason))
         return
     for strategy in strategies:
         deciding = partial(answer_of, strategy, panel, place, at=clock.now(), rebalance_id=rebalance_id)
-        yield await run_aside(deciding) if strategy.is_large else deciding()
+        await tell(await run_aside(deciding) if strategy.is_large else deciding())
 
 
-def answer_of(strategy: LoadedStrategy, panel: Panel, place: int, *, at: datetime, rebalance_id: str) -> TargetProposed | StrategyFailed:
+def answer_of(strategy: LoadedStrategy, panel: Panel, place: int, *, at: datetime, rebalance_id: str) -> Answer:
     """Return what one strategy answers on a session of a panel."""
     outcome = strategy.on(panel).decide(place)
-    prices, bars = panel.prices(strategy.symbols, place), panel.version_of(strategy.symbols)
+    symbols = strategy.symbols
+    prices, bars = panel.prices(symbols, place), panel.version_of(symbols)
     if isinstance(outcome, NotComputable):
         return StrategyFailed(at=at, rebalance_id=rebalance_id, strategy=strategy.name, reason=str(outcome), prices=prices, bars=bars)
     return TargetProposed(

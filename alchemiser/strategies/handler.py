@@ -3,7 +3,7 @@
 Files that have changed are read again first, and whenever else there is time.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
@@ -12,13 +12,11 @@ from alchemiser.domain.events import (
     Event,
     RebalanceCompleted,
     RebalanceParked,
-    StrategyFailed,
     StrategyFilesChanged,
     StreamConnected,
-    TargetProposed,
 )
 from alchemiser.domain.runtime import Clock
-from alchemiser.strategies.answers import DecisionMarket, answers
+from alchemiser.strategies.answers import DecisionMarket, Tell, answer_all
 from alchemiser.strategies.aside import RunAside, in_thread
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.renewal import Renewal, Roster
@@ -62,10 +60,10 @@ class StrategyHandler:
         """The strategies as they run now."""
         return self._renewal.strategies
 
-    def answers(self, rebalance_id: str) -> AsyncIterator[TargetProposed | StrategyFailed]:
-        """Return what every strategy answers now, one after the other; nothing is published."""
+    async def answer(self, rebalance_id: str, tell: Tell) -> None:
+        """Tell what every strategy answers now, one after the other; nothing else is published."""
         strategies = self._renewal.strategies
-        return answers(strategies, self._market, rebalance_id, clock=self._clock, run_aside=self._run_aside)
+        await answer_all(strategies, self._market, rebalance_id, tell, clock=self._clock, run_aside=self._run_aside)
 
     async def prepare(self, sources: Sequence[StrategySource], *, admits: bool) -> Roster:
         """Load what new settings change; see :meth:`Renewal.prepare`."""
@@ -90,8 +88,7 @@ class StrategyHandler:
             case DecisionDue() as due:
                 await self._keep_up()
                 self._deciding = due.rebalance_id
-                async for answer in self.answers(due.rebalance_id):
-                    await self._publish(answer)
+                await self.answer(due.rebalance_id, self._publish)
             case RebalanceCompleted(rebalance_id=key) | RebalanceParked(rebalance_id=key):
                 if self._deciding == key:
                     self._deciding = None

@@ -14,7 +14,7 @@ from alchemiser.domain.errors import OrderDenied
 from alchemiser.domain.intents import Intent, Wish
 from alchemiser.domain.orders import Side
 from alchemiser.domain.trading import ACCOUNT, HALTED, Restriction, TradingScopes
-from alchemiser.risk.checks import CHECKS, Circumstances, DenialCode, RiskLimits, check_intent, checks_as_markdown, checks_for
+from alchemiser.risk.checks import CHECKS, Circumstances, DenialCode, RiskLimits, check_intent, checks_as_markdown, checks_by
 
 NOON = datetime(2025, 3, 3, 17, 0, tzinfo=UTC)
 EQUITY = Decimal(10_000)
@@ -132,7 +132,7 @@ CALM = Circumstances(
     fresh=frozenset({"SPY"}),
     mids={"SPY": Decimal(100)},
     buying_power=Decimal(10_000),
-    capital={"s": Decimal(10_000)},
+    shares={"s": Decimal(1)},
     books={"s": {"SPY": Decimal(10)}},
     closes_at=NOON + timedelta(hours=3),
 )
@@ -182,9 +182,9 @@ EVERY_LIMIT = RiskLimits(
         ({"held": {"SPY": Decimal(85)}}, intent(Side.BUY, "10"), DenialCode.POSITION_WEIGHT, ("9500.00", "0.9")),
         ({"buying_power": Decimal(999)}, intent(Side.BUY, "10"), DenialCode.BUYING_POWER, ("1000.00", "999.00")),
         ({"buying_power": Decimal(0)}, intent(Side.SELL, "10"), None, ()),
-        ({"capital": {"s": Decimal(1_500)}}, intent(Side.BUY, "10"), DenialCode.STRATEGY_ALLOWANCE, ("s would", "2000.00", "1500.00")),
-        ({"capital": {"s": Decimal(1_999)}}, intent(Side.BUY, "10"), None, ()),
-        ({"capital": {}}, intent(Side.BUY, "1"), DenialCode.STRATEGY_ALLOWANCE, ("0.00",)),
+        ({"shares": {"s": Decimal("0.15")}}, intent(Side.BUY, "10"), DenialCode.STRATEGY_ALLOWANCE, ("s would", "2000.00", "1500.00")),
+        ({"shares": {"s": Decimal("0.1999")}}, intent(Side.BUY, "10"), None, ()),
+        ({"shares": {}}, intent(Side.BUY, "1"), DenialCode.STRATEGY_ALLOWANCE, ("0.00",)),
         ({"orders_today": 10}, intent(Side.BUY, "1"), DenialCode.ORDERS_PER_DAY, ("10",)),
         ({"orders_today": 10}, intent(Side.SELL, "1"), None, ()),
         ({"orders_today": 9}, intent(Side.BUY, "1"), None, ()),
@@ -214,7 +214,7 @@ CHANGES: dict[str, tuple[object, ...]] = {
     "free": (None, {"SPY": Decimal(3)}),
     "traded_today": (Decimal(19_500),),
     "buying_power": (None, Decimal(999)),
-    "capital": (None, {"s": Decimal(1_500)}),
+    "shares": (None, {"s": Decimal("0.15")}),
     "orders_today": (10,),
     "trading": (TradingScopes({ACCOUNT: {"": Restriction(state=HALTED, by="operator", reason="lunch", since=NOON)}}),),
 }
@@ -236,8 +236,7 @@ def test_checks_that_are_left_out_could_not_have_refused(
     limits = msgspec.structs.replace(EVERY_LIMIT, **none)
 
     expected = check_intent(wanted, EQUITY, now=now, limits=limits)
-    before_capital_is_known = msgspec.structs.replace(now, capital=None)
-    found = check_intent(wanted, EQUITY, now=now, limits=limits, checks=checks_for(before_capital_is_known, limits))
+    found = check_intent(wanted, EQUITY, now=now, limits=limits, checks=checks_by(limits)[now.is_calm])
 
     assert str(expected) == str(found)
 

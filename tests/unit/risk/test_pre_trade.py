@@ -41,20 +41,6 @@ POSITIONS = [
 ]
 
 
-class Book(dict[str, Decimal]):
-    """The book of a strategy."""
-
-    def holdings(self) -> dict[str, Decimal]:
-        """Return the shares of every symbol."""
-        return dict(self)
-
-
-class Books(msgspec.Struct):
-    """The books of the strategies."""
-
-    books: dict[str, Book]
-
-
 class Orders(msgspec.Struct):
     """The orders of a session."""
 
@@ -96,8 +82,8 @@ def order(symbol: str, side: Side, state: OrderState, at: datetime, value: int =
 YESTERDAY = order("SPY", Side.BUY, OrderState.FILLED, OPENS - timedelta(days=3), value=5_000)
 THIS_MORNING = order("SPY", Side.BUY, OrderState.FILLED, OPENS + timedelta(hours=1), value=700)
 STILL_OPEN = order("GLD", Side.SELL, OrderState.WORKING, OPENS + timedelta(hours=2))
-ONE = {"a": Book(SPY=Decimal(10))}
-TWO = {"a": Book(SPY=Decimal(6)), "b": Book(SPY=Decimal(2), GLD=Decimal(1))}
+ONE = {"a": {"SPY": Decimal(10)}}
+TWO = {"a": {"SPY": Decimal(6)}, "b": {"SPY": Decimal(2), "GLD": Decimal(1)}}
 
 
 @pytest.mark.parametrize(
@@ -122,13 +108,12 @@ TWO = {"a": Book(SPY=Decimal(6)), "b": Book(SPY=Decimal(2), GLD=Decimal(1))}
     ],
 )
 def test_a_plan_is_checked_against_orders_books_and_account(
-    books: dict[str, Book], limits: dict[str, Decimal | int], wanted: tuple[Side, str, int], expected: DenialCode | None
+    books: dict[str, dict[str, Decimal]], limits: dict[str, Decimal | int], wanted: tuple[Side, str, int], expected: DenialCode | None
 ) -> None:
     """What is held counts over all strategies, what was traded since the session opened, and only under a limit that is set."""
     side, symbol, shares = wanted
     checks = PreTrade(
         orders=Orders([YESTERDAY, THIS_MORNING, STILL_OPEN]),
-        ledger=Books(books),
         parked=Parked(),
         trading=TradingState(),
         quotes=QuoteBook(),
@@ -139,7 +124,7 @@ def test_a_plan_is_checked_against_orders_books_and_account(
         allocations={"a": Decimal("0.18")},
     )
     assets = {name: Asset(symbol=name, is_tradable=True, is_fractionable=True) for name in ("SPY", "GLD")}
-    check = checks.check(NOON, ACCOUNT, POSITIONS, assets, frozenset({"SPY", "GLD"}))
+    check = checks.check(NOON, books, ACCOUNT, POSITIONS, assets, frozenset({"SPY", "GLD"}))
     intent = Intent(
         intent_id=symbol,
         symbol=symbol,
