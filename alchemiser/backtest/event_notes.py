@@ -1,7 +1,10 @@
 """What an event-driven run has done, written down for its result: equity, targets, trades, costs and stretches without a target."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
+
+from msgspec import Struct
 
 from alchemiser.backtest.event_desk import Desk
 from alchemiser.backtest.event_market import EventMarket
@@ -31,27 +34,20 @@ class _Earned:
         self.shares[symbol] = self.shares.get(symbol, 0.0) + shares
 
 
-class _Traded:
+class _Traded(Struct):
     """What the fills of one symbol in one session come to: signed shares, their worth and cost, unsigned shares, the last price."""
 
-    __slots__ = ("cost", "dollars", "price", "shares", "turnover")
-
-    def __init__(self) -> None:
-        self.shares = self.dollars = self.cost = self.turnover = self.price = 0.0
-
-    def add(self, shares: float, price: float, cost: float) -> None:
-        """Count a fill."""
-        self.shares += shares
-        self.dollars += shares * price
-        self.cost += cost
-        self.turnover += abs(shares)
-        self.price = price
+    shares: float = 0.0
+    dollars: float = 0.0
+    cost: float = 0.0
+    turnover: float = 0.0
+    price: float = 0.0
 
 
 class Notes:
     """Listens to the bus of a run; everything it keeps is in dollars and floats, for reports."""
 
-    listens_to = (RebalancePlanned, RebalanceParked, StrategyFailed, FillBooked, LedgerCompared, ResultReported)
+    listens_to = (RebalancePlanned, RebalanceParked, StrategyFailed, LedgerCompared, ResultReported)
 
     def __init__(
         self, panel: PricePanel, terms: Terms, charges: Charges, allocations: Mapping[str, float], desk: Desk, market: EventMarket
@@ -67,13 +63,14 @@ class Notes:
         self._equity_planned = terms.cash
         self._earned = {name: _Earned() for name in allocations}
         self._position: dict[str, float] = {}
-        self._traded: dict[str, _Traded] = {}
+        self._traded: defaultdict[str, _Traded] = defaultdict(_Traded)
         self._trades: list[tuple[date, dict[str, float], dict[str, float], dict[str, float], dict[str, float]]] = []
         self.equity: list[float] = []
         self.targets: list[DatedTarget] = []
         self.traded_shares: list[float] = []
         self._spread_costs = 0.0
         desk.bus.subscribe_inline("notes", Notes.listens_to, self)
+        desk.bus.subscribe_inline("notes of fills", (FillBooked,), self._fill)  # Most of what it hears.
 
     @property
     def failures(self) -> list[Failure]:
@@ -91,11 +88,7 @@ class Notes:
 
     def __call__(self, envelope: Envelope) -> None:
         """Write one event down."""
-        event = envelope.event
-        if type(event) is FillBooked:  # Most of what it hears.
-            self._fill(event)
-            return
-        match event:
+        match envelope.event:
             case RebalancePlanned() as plan:
                 self._plan(plan)
             case StrategyFailed(strategy=name, reason=reason):
@@ -147,19 +140,23 @@ class Notes:
             for name, change in ((crossing.seller, -shares), (crossing.buyer, shares)):
                 self._earned[name].trade(crossing.symbol, change, price, 0.0)
 
-    def _fill(self, booked: FillBooked) -> None:
+    def _fill(self, envelope: Envelope) -> None:
+        booked = envelope.event
+        assert isinstance(booked, FillBooked)
         mid = self._market.mid(booked.symbol, booked.at)
         assert mid is not None, f"{booked.symbol} was filled and has no price"
         unit = self._market.unit(booked.symbol)
         mid /= unit
-        traded = self._traded.get(booked.symbol)
-        if traded is None:
-            traded = self._traded[booked.symbol] = _Traded()
+        traded = self._traded[booked.symbol]
         for entry in booked.entries:
             shares = float(entry.quantity) * unit
             cost = shares * (float(entry.price) / unit - mid) if self._has_spread else 0.0
             self._earned[entry.strategy].trade(booked.symbol, shares, mid, cost)
-            traded.add(shares, mid, cost)
+            traded.shares += shares
+            traded.dollars += shares * mid
+            traded.cost += cost
+            traded.turnover += abs(shares)
+        traded.price = mid
 
     def _end_session(self) -> None:
         """Net the fills of a session into one trade per symbol."""
@@ -176,7 +173,7 @@ class Notes:
             if abs(position) > _NO_SHARES:
                 after[symbol] = position
             turned += traded.turnover * price
-        self._traded = {}
+        self._traded.clear()
         self._trades.append((self._panel.session(self._place), before, after, prices, costs))
         self._position = after
         self._spread_costs += sum(costs.values())

@@ -6,10 +6,11 @@ with the exchange's own words. Nothing is ever lost on the way, so there is noth
 from the panel of the run and cannot be had here.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from alchemiser.domain.account import Account, Asset, BrokerActivity, BrokerPosition
 from alchemiser.domain.activities import AccountActivity
@@ -25,7 +26,7 @@ from alchemiser.exchange.orders import STATUS_NAMES, OrderStatus, OrderUpdate, V
 from alchemiser.exchange.orders import OrderType as VenueOrderType
 from alchemiser.exchange.orders import Side as VenueSide
 from alchemiser.exchange.orders import TimeInForce as VenueTimeInForce
-from alchemiser.exchange.requests import OrderFilter, OrderRequest, ReplaceRequest
+from alchemiser.exchange.requests import ActivityFilter, OrderFilter, OrderRequest, ReplaceRequest
 
 ACCOUNT_NUMBER = "BACKTEST"
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL}
@@ -50,7 +51,6 @@ class MemoryVenue:
         self._news = news
         self._why_not: WhyNot = lambda symbol, side: None
         self._post: Callable[[Event], object] = lambda event: None
-        self._fills: list[ExecutionReport] = []
         self._assets = {
             symbol: Asset(symbol=symbol, is_tradable=asset.tradable, is_fractionable=asset.fractionable, is_shortable=asset.shortable)
             for symbol, asset in exchange.assets.items()
@@ -85,7 +85,9 @@ class MemoryVenue:
     async def submit_now(self, order: NewOrder) -> ExecutionReport:
         """Enter an order at once, as :meth:`submit` does."""
         now = self._clock.now()
-        self._clear(order.symbol, order.side, now)
+        if (reason := self._why_not(order.symbol, order.side)) is not None:
+            raise VenueUnavailable(reason)
+        self.show((order.symbol,), now)
         request = OrderRequest(
             symbol=order.symbol,
             side=_SIDE_WORDS[order.side],
@@ -99,14 +101,21 @@ class MemoryVenue:
             entered = self._exchange.submit(request, now)
         except ApiError as refusal:
             raise _rejected(refusal) from refusal
-        return self._answer(entered, "submit")
+        if entered.status is not _FILLED:
+            return self._answer(entered, "submit")
+        *before, execution = self._exchange.drain()
+        if before:
+            self._tell(before)
+        return _report_of(execution, "submit")
 
     async def replace(
         self, venue_order_id: str, *, symbol: str, side: Side, client_order_id: str, quantity: Decimal, limit_price: Decimal
     ) -> ExecutionReport:
         """Replace an open order. Raises ``OrderRejected`` and ``NotFoundAtVenue``."""
         now = self._clock.now()
-        self._clear(symbol, side, now)
+        if (reason := self._why_not(symbol, side)) is not None:
+            raise VenueUnavailable(reason)
+        self.show((symbol,), now)
         request = ReplaceRequest(qty=quantity, limit_price=limit_price, client_order_id=client_order_id)
         try:
             entered = self._exchange.replace(venue_order_id, request, now)
@@ -140,7 +149,7 @@ class MemoryVenue:
 
     async def account(self) -> Account:
         """Return the account."""
-        value = self._exchange.valuation()
+        value = self._exchange.standing.valuation()
         return Account(
             account_number=ACCOUNT_NUMBER,
             cash=value.cash,
@@ -159,13 +168,14 @@ class MemoryVenue:
                 average_entry_price=position.average_entry_price,
                 current_price=price,
             )
-            for position, free, price in self._exchange.holdings()
+            for position, free, price in self._exchange.standing.holdings()
         ]
         return tuple(held)
 
     async def fills_since(self, after: datetime | None) -> tuple[BrokerActivity, ...]:
         """Return the fills after that time, oldest first."""
-        return tuple(_activity_of(fill) for fill in self._fills if after is None or fill.at > after)
+        wanted = ActivityFilter(types=("FILL",), after=after, direction="asc", page_size=sys.maxsize)
+        return tuple(_fill_of(row) for row in self._exchange.activities(wanted))
 
     async def activities_since(self, after: datetime) -> tuple[AccountActivity, ...]:
         """Return nothing: the prices of a backtest are adjusted, so that nothing happens to shares without a trade."""
@@ -199,28 +209,13 @@ class MemoryVenue:
 
     # --- private ---
 
-    def _clear(self, symbol: str, side: Side, now: datetime) -> None:
-        if (reason := self._why_not(symbol, side)) is not None:
-            raise VenueUnavailable(reason)
-        self.show((symbol,), now)
-
     def _tell(self, updates: Sequence[OrderUpdate]) -> None:
         latest = {update.state.id: number for number, update in enumerate(updates)}
         for number, update in enumerate(updates):
             if update.qty is not None or latest[update.state.id] == number:
-                self._post(ExecutionReported(at=update.at, report=self._noted(_report_of(update, "stream"))))
-
-    def _noted(self, report: ExecutionReport) -> ExecutionReport:
-        if report.execution_id is not None:
-            self._fills.append(report)
-        return report
+                self._post(ExecutionReported(at=update.at, report=_report_of(update, "stream")))
 
     def _answer(self, entered: VenueOrder, source: str) -> ExecutionReport:
-        if entered.status is _FILLED:
-            *before, execution = self._exchange.drain()
-            if before:
-                self._tell(before)
-            return self._noted(_report_of(execution, source))
         report = _state_of(entered, source, entered.submitted_at)
         self._exchange.advance(self._clock.now())
         self.tell()
@@ -280,18 +275,15 @@ def _report_of(update: OrderUpdate, source: str) -> ExecutionReport:
     )
 
 
-def _activity_of(report: ExecutionReport) -> BrokerActivity:
-    assert report.execution_id is not None
-    assert report.last_quantity is not None
-    assert report.last_price is not None
+def _fill_of(row: Mapping[str, Any]) -> BrokerActivity:
     return BrokerActivity(
-        activity_id=report.execution_id,
-        execution_id=report.execution_id,
-        venue_order_id=report.venue_order_id,
-        symbol=report.symbol,
-        side=report.side.value,
-        quantity=report.last_quantity,
-        price=report.last_price,
-        cumulative_quantity=report.cumulative_quantity,
-        at=report.at,
+        activity_id=row["id"],
+        execution_id=row["id"].rpartition("::")[2],
+        venue_order_id=row["order_id"],
+        symbol=row["symbol"],
+        side=row["side"],
+        quantity=Decimal(row["qty"]),
+        price=Decimal(row["price"]),
+        cumulative_quantity=Decimal(row["cum_qty"]),
+        at=datetime.fromisoformat(row["transaction_time"]),
     )

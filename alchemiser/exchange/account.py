@@ -40,27 +40,20 @@ class Position(msgspec.Struct):
         """Signed shares times entry price."""
         return self.quantity * self.average_entry_price
 
-    def rebase(self) -> None:
-        """Make the entry price the average of the lots that are left."""
-        value = ZERO
-        for lot in self.lots:
-            value += lot.quantity * lot.price
-        self.average_entry_price = (value / self.quantity).quantize(_ENTRY_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN)
-
     def carry(self) -> None:
-        """Make every lot one of an earlier day."""
-        self.rebase()
-        lots = self.lots
+        """Begin a day: every lot is one of an earlier day, and the entry price the average of those that are left."""
+        value, lots = ZERO, self.lots
         for place, lot in enumerate(lots):
+            value += lot.quantity * lot.price
             if not lot.is_carried:
                 lots[place] = Lot(lot.quantity, lot.price, is_carried=True)
-
-    def copy(self) -> "Position":
-        """Return a position of its own that is the same."""
-        return msgspec.structs.replace(self, lots=list(self.lots))
+        self.average_entry_price = (value / self.quantity).quantize(_ENTRY_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN)
 
     def split(self, new: Decimal, old: Decimal, *, is_whole: bool) -> Decimal:
-        """Turn every ``old`` shares into ``new`` ones at the same cost; return the signed fraction of a share that cannot be held."""
+        """Turn every ``old`` shares into ``new`` ones at the same cost, when a day begins.
+
+        Return the signed fraction of a share that cannot be held.
+        """
         exact = self.quantity * new / old
         after = truncate_shares(exact, whole=is_whole)
         left, lots = after, []
@@ -74,7 +67,7 @@ class Position(msgspec.Struct):
         self.lots = [lot for lot in reversed(lots) if lot.quantity]
         self.quantity = after
         if after:
-            self.rebase()
+            self.carry()
         return exact - after
 
 
@@ -190,7 +183,8 @@ class Account(msgspec.Struct, kw_only=True):
 
     def keep_opening(self, on: date) -> None:
         """Remember with which positions a trading day begins; call it when issuers are done."""
-        self.openings = [*self.openings[-1:], Opening(on=on, positions={name: held.copy() for name, held in self.positions.items()})]
+        positions = {symbol: msgspec.structs.replace(held, lots=list(held.lots)) for symbol, held in self.positions.items()}
+        self.openings = [*self.openings[-1:], Opening(on=on, positions=positions)]
 
     def roll_day(self, on: date) -> None:
         """Begin a trading day: proceeds settle, the close becomes yesterday's, all lots are carried, entry prices first in first out."""

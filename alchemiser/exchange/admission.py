@@ -12,6 +12,7 @@ from typing import Final
 
 from alchemiser.domain.money import ZERO, truncate_shares
 from alchemiser.exchange import rules
+from alchemiser.exchange.account import Account
 from alchemiser.exchange.assets import AssetRecord
 from alchemiser.exchange.blotter import Blotter
 from alchemiser.exchange.errors import forbidden, insufficient_buying_power, insufficient_quantity, invalid, unprocessable
@@ -64,19 +65,21 @@ class Admission:
         if request.client_order_id in self._blotter.by_client_id:
             raise invalid("client_order_id must be unique")
         asset = self._standing.asset_to_trade(request.symbol)
-        self._check_account()
+        account = self._state.account
+        if account.is_blocked or account.is_trading_blocked or account.configuration.suspend_trade:
+            raise forbidden(_why_blocked(account))
         # Of an order for shares at the market, in today's session, nothing in its terms can be wrong but a fraction.
         is_plain = request.type == "market" and request.time_in_force == "day" and request.notional is None and not request.extended_hours
         if not is_plain:
             self._check_terms(request, now)
-        allows_fractions = is_liquidation or self._state.account.configuration.fractional_trading
+        allows_fractions = is_liquidation or account.configuration.fractional_trading
         if not (is_plain and allows_fractions and asset.fractionable):
             rules.check_fractional(request, asset, allowed=allows_fractions)
         order = self._order_of(request, asset, now)
         if request.position_intent not in (None, order.position_intent):
             raise unprocessable(f"position intent mismatch, inferred: {order.position_intent}, specified: {request.position_intent}")
         if request.exits is not None:
-            check_group(request, request.exits, order.position_intent, self._standing.book(order.symbol).mark)
+            check_group(request, request.exits, order.position_intent, self._state.books[order.symbol].mark)
         worth, least = self._size_up(order), self._settings.smallest_order
         if worth is not None and worth < least and not is_liquidation:
             raise forbidden(f"cost basis must be >= minimal amount of order {least}")
@@ -105,7 +108,7 @@ class Admission:
             raise unprocessable("fractional orders must be DAY orders")
         group = self._blotter.group(old)
         if old.order_class:
-            check_exits([new if order is old else order for order in group], self._standing.book(old.symbol).mark)
+            check_exits([new if order is old else order for order in group], self._state.books[old.symbol].mark)
         self._check_standing(new, self._standing.asset(new.symbol), self._size_up(new), excluding=group)
         return new
 
@@ -131,15 +134,6 @@ class Admission:
     def _check_window(self, time_in_force: TimeInForce, now: datetime) -> None:
         today = self._timeline.trading_day(now.astimezone(NEW_YORK).date())
         rules.check_window(time_in_force, today, now, cls_cut_off=timedelta(minutes=self._settings.cls_cut_off_minutes))
-
-    def _check_account(self) -> None:
-        account = self._state.account
-        if account.is_blocked:
-            raise forbidden("account is blocked")
-        if account.is_trading_blocked:
-            raise forbidden("trading is blocked for this account")
-        if account.configuration.suspend_trade:
-            raise forbidden("new orders are rejected by user request")
 
     def _order_of(self, request: OrderRequest, asset: AssetRecord, now: datetime) -> VenueOrder:
         good_for, expires_at = self._timeline.life_of_order(request.time_in_force, request.extended_hours, now)
@@ -213,7 +207,7 @@ class Admission:
 
     def _size_up(self, order: VenueOrder) -> Decimal | None:
         """Set what the order will hold, and return the dollars it is expected to be worth, ``None`` where nobody knows its price."""
-        book = self._standing.book(order.symbol)
+        book = self._state.books[order.symbol]
         if order.type == "trailing_stop" and book.mark is not None:
             trail(order, book.mark)
         price = reference_price(order, book, self._state.phase)
@@ -317,6 +311,12 @@ class Admission:
         for name in ("qty", "time_in_force"):
             if getattr(request, name) not in (None, getattr(old, name)):
                 raise unprocessable(f"{name} of {old.order_class} orders cannot be replaced")
+
+
+def _why_blocked(account: Account) -> str:
+    if account.is_blocked:
+        return "account is blocked"
+    return "trading is blocked for this account" if account.is_trading_blocked else "new orders are rejected by user request"
 
 
 def _differs(old: VenueOrder, new: VenueOrder, name: str) -> bool:

@@ -4,6 +4,7 @@ Quotes come in as floats by the thousand and are kept as they came; exact levels
 A level remembers how much of it our orders have taken; the next quote brings fresh levels.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
@@ -137,6 +138,18 @@ class Book(msgspec.Struct):
         if self.worth is None:
             self.worth = self.mid if self.last_price is None else self.last
         return self.worth
+
+
+class Books(dict[str, Book]):
+    """The books of all symbols; that of one whose market was never heard of is empty, and made when it is asked for."""
+
+    def __init__(self, books: Mapping[str, Book], *, price_decimals: int) -> None:
+        super().__init__(books)
+        self._price_decimals = price_decimals
+
+    def __missing__(self, symbol: str) -> Book:
+        book = self[symbol] = Book(symbol=symbol, price_decimals=self._price_decimals)
+        return book
 
 
 @lru_cache(maxsize=1_024)

@@ -196,7 +196,7 @@ class Corrections:
 
 
 def _copied(held: Position | None) -> Position | None:
-    return None if held is None else held.copy()
+    return None if held is None else msgspec.structs.replace(held, lots=list(held.lots))
 
 
 def _put(positions: dict[str, Position], symbol: str, held: Position | None) -> None:

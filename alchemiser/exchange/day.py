@@ -3,6 +3,7 @@
 The moments of the coming trading day are planned when the one before is over, in the same heap as everything else that waits.
 """
 
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -15,9 +16,9 @@ from alchemiser.exchange.floor import Floor
 from alchemiser.exchange.issuers import Issuers
 from alchemiser.exchange.orders import OrderStatus, VenueOrder
 from alchemiser.exchange.settings import ExchangeSettings
-from alchemiser.exchange.snapshot import Due, DueKind, ExchangeState
+from alchemiser.exchange.snapshot import DueKind, ExchangeState
 from alchemiser.exchange.standing import Standing
-from alchemiser.exchange.timeline import NEW_YORK, Phase, Timeline, TradingDay
+from alchemiser.exchange.timeline import NEW_YORK, REGULAR, Phase, Timeline, TradingDay
 
 _GTC_SWEEP_AFTER_CLOSE: Final = timedelta(minutes=15)
 
@@ -41,13 +42,22 @@ class DayShift:
         self._state = state
         self._agenda = agenda
         self._blotter = blotter
-        self._open = blotter.open.orders
+        self._orders = blotter.open.orders
         self._standing = standing
         self._floor = floor
         self._issuers = issuers
         self._log = log
         self._timeline = timeline
         self._settings = settings
+        self.perform: Mapping[DueKind, Callable[[datetime], None]] = {
+            "overnight_open": self._begin_night,
+            "pre_market_open": self._begin_day,
+            "open": self._open,
+            "close": self._close,
+            "gtc_sweep": self._sweep_gtc,
+            "after_hours_close": self._end_evening,
+        }
+        """What begins or ends at each moment of a day."""
 
     def plan_day(self, after: datetime) -> TradingDay | None:
         """Plan the moments later than ``after`` of the trading day that is running or comes next, and return that day.
@@ -68,24 +78,9 @@ class DayShift:
         self._agenda.plan_later(moments, after)
         return day
 
-    def perform(self, due: Due) -> None:
-        """Do what begins or ends at that moment."""
-        match due.kind:
-            case "overnight_open":
-                self._begin_night(due.at)
-            case "pre_market_open":
-                self._begin_day(due.at)
-            case "open":
-                self._state.phase, self._state.phase_since = Phase.REGULAR, due.at
-                self._release(due.at)
-            case "close":
-                self._close(due.at)
-            case "gtc_sweep":
-                self._sweep_gtc(due.at)
-            case "after_hours_close":
-                self._end_evening(due.at)
-            case _:
-                raise AssertionError(f"{due.kind} is not a moment of the day")
+    def _open(self, at: datetime) -> None:
+        self._state.phase, self._state.phase_since = REGULAR, at
+        self._release(at)
 
     def _begin_night(self, at: datetime) -> None:
         self._state.phase, self._state.phase_since = Phase.OVERNIGHT, at
@@ -108,7 +103,7 @@ class DayShift:
     def _release(self, at: datetime) -> None:
         """Send queued orders to the market that has just opened; those that rested since another day begin a new queue."""
         wakes_early = self._settings.queued_orders_start == "pre_market"
-        for order in list(self._open.values()):
+        for order in list(self._orders.values()):
             if order.queue_ahead is not None or order.collar_reference is not None:
                 order.queue_ahead = order.collar_reference = None
                 self._blotter.touch(order)
@@ -120,12 +115,12 @@ class DayShift:
 
     def _cancel_shorts(self, at: datetime) -> None:
         """Cancel open short sales of what has become hard to borrow over night (9.2)."""
-        for order in list(self._open.values()):
+        for order in list(self._orders.values()):
             if order.is_open and order.position_intent == "sell_to_open" and not self._standing.asset(order.symbol).easy_to_borrow:
                 self._floor.cancel_now(order, at)
 
     def _close(self, at: datetime) -> None:
-        for order in list(self._open.values()):
+        for order in list(self._orders.values()):
             if order.time_in_force == "cls" and self._is_of_today(order, at):
                 self._floor.auction(order, at)
         if self._settings.day_orders_end == "close":
@@ -154,7 +149,7 @@ class DayShift:
 
     def _end_day_orders(self, at: datetime, *, extended_hours: bool) -> None:
         """End what lives for one session only: day orders expire, remainders of the other times in force end in their own way."""
-        for order in list(self._open.values()):
+        for order in list(self._orders.values()):
             if order.time_in_force == "gtc" or order.extended_hours != extended_hours or not self._is_of_today(order, at):
                 continue
             if not order.is_open:
@@ -166,7 +161,7 @@ class DayShift:
                 self._floor.end_remainder(order, at)
 
     def _sweep_gtc(self, at: datetime) -> None:
-        for order in list(self._open.values()):
+        for order in list(self._orders.values()):
             is_over = order.time_in_force == "gtc" and order.expires_at is not None and order.expires_at <= at
             if is_over and order.is_open:
                 self._floor.cancel_now(order, at)

@@ -21,6 +21,7 @@ from alchemiser.exchange.admission import Admission
 from alchemiser.exchange.agenda import Agenda
 from alchemiser.exchange.assets import AssetChange, AssetRecord
 from alchemiser.exchange.blotter import Blotter
+from alchemiser.exchange.book import Books
 from alchemiser.exchange.corrections import Corrections
 from alchemiser.exchange.day import DayShift
 from alchemiser.exchange.errors import ApiError, not_found
@@ -28,7 +29,6 @@ from alchemiser.exchange.floor import Floor
 from alchemiser.exchange.groups import Groups
 from alchemiser.exchange.issuer_actions import CorporateAction, check_listed
 from alchemiser.exchange.issuers import Issuers
-from alchemiser.exchange.margin import Valuation
 from alchemiser.exchange.margin_calls import MarginRecord
 from alchemiser.exchange.order_desk import OrderDesk
 from alchemiser.exchange.orders import OrderUpdate, VenueOrder
@@ -63,6 +63,7 @@ class Exchange:
         timeline = Timeline(sessions, overnight=settings.overnight)
         if state is None:
             state = fresh_state(settings, timeline, random, opened_at)
+        state.books = Books(state.books, price_decimals=settings.price_decimals)
         self._state = state
         self._parts = StateParts(state, random)
         self._settings = settings
@@ -72,27 +73,30 @@ class Exchange:
         self._log = log = ActivityLog(state.activities)
         listed = dict(assets)  # One for all who look things up in it: more may be listed later.
         self._blotter = Blotter(state, random, settings, listed)
-        self._standing = Standing(state, self._blotter, listed, settings)
-        admission = Admission(state, blotter=self._blotter, standing=self._standing, timeline=timeline, settings=settings, random=random)
+        self.standing = Standing(state, self._blotter, listed, settings)
+        """How the account stands; to be asked only."""
+        self._admission = admission = Admission(
+            state, blotter=self._blotter, standing=self.standing, timeline=timeline, settings=settings, random=random
+        )
         self._floor = Floor(
             state,
             agenda=agenda,
             blotter=self._blotter,
-            groups=Groups(self._blotter, agenda, self._standing, settings),
+            groups=Groups(self._blotter, agenda, self.standing, settings),
             log=log,
-            standing=self._standing,
+            standing=self.standing,
             admission=admission,
             timeline=timeline,
             settings=settings,
             random=random,
         )
         self._corrections = Corrections(state, blotter=self._blotter, floor=self._floor, log=log, settings=settings)
-        self._issuers = Issuers(state, blotter=self._blotter, standing=self._standing, floor=self._floor, log=log, settings=settings)
+        self._issuers = Issuers(state, blotter=self._blotter, standing=self.standing, floor=self._floor, log=log, settings=settings)
         self._day = DayShift(
             state,
             agenda=agenda,
             blotter=self._blotter,
-            standing=self._standing,
+            standing=self.standing,
             floor=self._floor,
             issuers=self._issuers,
             log=log,
@@ -100,13 +104,13 @@ class Exchange:
             settings=settings,
         )
         self._watchlists = Watchlists(
-            state.watchlists, account_id=state.account.id, asset_of=self._standing.asset, new_uuid=self._blotter.new_uuid
+            state.watchlists, account_id=state.account.id, asset_of=self.standing.asset, new_uuid=self._blotter.new_uuid
         )
         self._history = HistoryReport(state.history, timeline, (state.opened_at.astimezone(NEW_YORK).date(), state.starting_cash))
         self._desk = OrderDesk(
             state,
             blotter=self._blotter,
-            standing=self._standing,
+            standing=self.standing,
             admission=admission,
             floor=self._floor,
             settings=settings,
@@ -120,7 +124,10 @@ class Exchange:
 
     def submit(self, request: OrderRequest, now: datetime) -> VenueOrder:
         """Accept an order or raise ``ApiError``; ``order_text`` makes the answer."""
-        return self._desk.submit(request, self.advance(now))
+        at = self.advance(now)
+        order = self._admission.admit(request, at)
+        self._floor.enter(order, at)
+        return order
 
     def replace(self, order_id: str, request: ReplaceRequest, now: datetime) -> VenueOrder:
         """Replace a working order and return the new one; until that is done the old one may still be filled."""
@@ -168,31 +175,19 @@ class Exchange:
         """Close every position, with ``cancel_orders`` after cancelling every open order; return the rows of the 207 answer."""
         return self._desk.close_all(self.advance(now), cancel_orders=cancel_orders)
 
-    def valuation(self) -> Valuation:
-        """Return what the account is worth now."""
-        return self._standing.valuation()
-
     @property
     def positions(self) -> Mapping[str, Position]:
         """The positions by symbol; only the exchange changes them."""
         return self._state.account.positions
 
-    def price_of(self, symbol: str) -> Decimal:
-        """Return the price at which a position is valued."""
-        return self._standing.price_of(symbol)
-
-    def holdings(self) -> list[tuple[Position, Decimal, Decimal]]:
-        """Return each position, sorted by symbol, with its shares that no open order holds, and the price at which it is valued."""
-        return self._standing.holdings()
-
     def account_json(self) -> dict[str, Any]:
         """Return the account (8.1)."""
-        value = self._standing.valuation()
+        value = self.standing.valuation()
         return account_json(
             self._state.account,
             value,
-            maintenance=self._standing.maintenance_margin(),
-            reserved=self._standing.reserved_buying_power(value.multiplier),
+            maintenance=self.standing.maintenance_margin(),
+            reserved=self.standing.reserved_buying_power(value.multiplier),
             opened_at=self._state.opened_at,
             now=self._state.now,
             settings=self._settings,
@@ -204,34 +199,34 @@ class Exchange:
 
     def position_json(self, symbol: str) -> dict[str, Any]:
         """Return one position; ``symbol`` may be an asset id. Raises the 404 of an unknown symbol and of a position that does not exist."""
-        asset = self._standing.asset_to_hold(symbol)
+        asset = self.standing.asset_to_hold(symbol)
         position = self._state.account.positions.get(asset.symbol)
         if position is None:
             raise not_found("position does not exist")
-        price = self._standing.price_of(asset.symbol)
-        before = self._standing.book(asset.symbol).previous_close
+        price = self.standing.price_of(asset.symbol)
+        before = self._state.books[asset.symbol].previous_close
         return position_json(
             position,
             asset,
-            held=self._standing.held_shares(asset.symbol),
+            held=self.standing.held_shares(asset.symbol),
             price=price,
             previous_close=price if before is None else from_float(before, decimals=4),
         )
 
     def asset(self, symbol_or_id: str) -> AssetRecord:
         """Return one asset. Raises the 404 of an unknown one."""
-        return self._standing.asset(symbol_or_id)
+        return self.standing.asset(symbol_or_id)
 
     @property
     def assets(self) -> Mapping[str, AssetRecord]:
         """All assets by symbol; ``assets.asset_json`` describes one."""
-        return self._standing.assets
+        return self.standing.assets
 
     def list_asset(self, asset: AssetRecord, previous_close: float | None) -> None:
         """List one more symbol, whose last close is given when it has one; one that is listed already stays as it is."""
-        if asset.symbol in self._standing.assets:
+        if asset.symbol in self.standing.assets:
             return
-        self._standing.list_asset(asset)
+        self.standing.list_asset(asset)
         if previous_close is not None:
             self.on_previous_close(asset.symbol, previous_close)
 
@@ -267,7 +262,7 @@ class Exchange:
     def history_work(self, now: datetime, wanted: HistoryFilter | None = None) -> Work[dict[str, Any]]:
         """Make the answer of :meth:`portfolio_history` in turns: what happens meanwhile to minutes that are over changes nothing."""
         at = self.advance(now)
-        return self._history.json(wanted or HistoryFilter(), now=at, equity=self._standing.equity(), flows=self._log.cash_flows())
+        return self._history.json(wanted or HistoryFilter(), now=at, equity=self.standing.equity(), flows=self._log.cash_flows())
 
     @property
     def watchlists(self) -> Watchlists:
@@ -280,10 +275,11 @@ class Exchange:
         """Take the new national best bids and offers of one moment: displayed sizes are fresh, resting orders are looked at."""
         at = self.advance(now, inclusive=False)
         for quote in quotes:
-            self._standing.book(quote.symbol).take_quote(quote)
+            self._state.books[quote.symbol].take_quote(quote)
         self.advance(at)
         for quote in quotes:
-            self._floor.look_at_all(quote.symbol, at)
+            if quote.symbol in self._blotter.open.by_symbol:
+                self._floor.look_at_all(quote.symbol, at)
 
     def on_trade(self, symbol: str, price: float, size: float, now: datetime) -> None:
         """Take a trade of the tape: it marks positions, elects stops and trades through resting limits."""
@@ -298,7 +294,7 @@ class Exchange:
         printed, where the tape has it.
         """
         at = self.advance(now)
-        book = self._standing.book(symbol)
+        book = self._state.books[symbol]
         was_halted, book.is_halted, book.halted_until = book.is_halted, halted, until if halted else None
         if was_halted and not halted:
             self._floor.reopen(symbol, at, cross)
@@ -317,7 +313,7 @@ class Exchange:
         """Set the limit-down and limit-up prices of a symbol, outside of which nothing trades; ``None`` lifts them, as every night does."""
         at = self.advance(now)
         exact = None if band is None else (from_float(band[0], decimals=4), from_float(band[1], decimals=4))
-        self._standing.book(symbol).band = exact
+        self._state.books[symbol].band = exact
         self._floor.look_at_all(symbol, at)
 
     def on_asset(self, symbol: str, change: AssetChange, now: datetime) -> None:
@@ -326,7 +322,7 @@ class Exchange:
         Raises the 404 of an unknown one.
         """
         self.advance(now)
-        self._standing.change_asset(symbol, change)
+        self.standing.change_asset(symbol, change)
 
     def last_execution(self, symbol: str | None = None) -> str | None:
         """Return the id of the last execution that stands, of a symbol or of any; ``None`` when there is none."""
@@ -353,14 +349,14 @@ class Exchange:
         """
         at = self.advance(now)
         actions = list(actions)
-        check_listed(actions, self._standing.assets)
+        check_listed(actions, self.standing.assets)
         today = self._timeline.trading_day(at.astimezone(NEW_YORK).date())
         has_begun = today is None or at >= today.pre_market_opens_at
         self._issuers.announce(actions, at.astimezone(NEW_YORK).date() - timedelta(days=0 if has_begun else 1))
 
     def on_previous_close(self, symbol: str, price: float) -> None:
         """Tell what the symbol closed at before this exchange's first day: day gains count from it, and it is the first mark."""
-        book = self._standing.book(symbol)
+        book = self._state.books[symbol]
         book.previous_close = price
         if book.last_price is None:
             book.take_trade(price, None)
@@ -384,7 +380,7 @@ class Exchange:
             if due.order_id:
                 self._floor.perform(due)
             else:
-                self._day.perform(due)
+                self._day.perform[due.kind](due.at)
         state.now = at
         if at >= state.sample_at:
             self._sample(at)
@@ -449,5 +445,5 @@ class Exchange:
 
     def _sample(self, at: datetime) -> None:
         # Nothing has happened since the mark, or it would have been sampled then: the equity of now is that of the mark.
-        self._state.history.sample(self._state.sample_at, self._standing.equity())
+        self._state.history.sample(self._state.sample_at, self.standing.equity())
         self._state.sample_at = mark_after(at)

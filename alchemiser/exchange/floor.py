@@ -168,9 +168,7 @@ class Floor:
 
     def look_at_all(self, symbol: str, at: datetime) -> None:
         """Look at every open order of a symbol, oldest first."""
-        if symbol not in self._blotter.open.by_symbol:
-            return
-        book = self._standing.book(symbol)
+        book = self._state.books[symbol]
         near = {"buy": book.near("buy"), "sell": book.near("sell")}
         for order in self._blotter.open_of(symbol):
             level = near[order.side]
@@ -180,7 +178,7 @@ class Floor:
 
     def take_trade(self, symbol: str, price: float, size: float, at: datetime) -> None:
         """Show the book a trade of the tape: it elects stops and fills resting orders that it reaches."""
-        book = self._standing.book(symbol)
+        book = self._state.books[symbol]
         book.take_trade(price, at)
         if book.is_halted or symbol not in self._blotter.open.by_symbol:
             return
@@ -200,7 +198,7 @@ class Floor:
         """Let an order trade with the book as it stands."""
         if not order.is_matchable or order.time_in_force == "cls" or not self.is_session_open_for(order):
             return
-        book = self._standing.book(order.symbol)
+        book = self._state.books[order.symbol]
         level = book.far(order.side) if self._is_live(book, at) else None
         if level is None:
             if order.time_in_force in _IMMEDIATE:
@@ -218,10 +216,10 @@ class Floor:
 
     def auction(self, order: VenueOrder, at: datetime) -> None:
         """Let an auction order trade at the quote and cancel what is left of it."""
-        book = self._standing.book(order.symbol)
+        book = self._state.books[order.symbol]
         level = book.far(order.side) if self._is_live(book, at) else None
         if order.is_matchable and level is not None:
-            execution = whole_execution(order, level.price, self._free(order))
+            execution = whole_execution(order, level.price, self._free)
             if execution is not None:
                 self._execute(order, execution, at)
         if order.is_open:
@@ -229,7 +227,7 @@ class Floor:
 
     def reopen(self, symbol: str, at: datetime, cross: float | None) -> None:
         """Let the auction after a halt trade: every order that its one price satisfies, at that price and whatever its size."""
-        book = self._standing.book(symbol)
+        book = self._state.books[symbol]
         if self._state.phase is not REGULAR or not self._is_live(book, at):
             return
         price = reopening_price(book, cross)
@@ -240,7 +238,7 @@ class Floor:
                 continue
             if order.hold_price == 0 and not self._can_pay(order, price, at):
                 continue
-            execution = whole_execution(order, price, self._free(order))
+            execution = whole_execution(order, price, self._free)
             if execution is not None:
                 self._execute(order, execution, at)
 
@@ -280,11 +278,11 @@ class Floor:
         """Fill an order that has just come in, if that is all that will ever happen to it, and return whether it was so."""
         if order.order_class or not order.hold_price or order.time_in_force in ("opg", "cls"):
             return False
-        book = self._standing.book(order.symbol)
+        book = self._state.books[order.symbol]
         level = book.far(order.side) if is_triggered(order) and self._is_live(book, at) else None
         if level is None:
             return False
-        execution = next_execution(order, level, settings=self._settings, random=self._random, free=self._free(order), band=book.band)
+        execution = whole_execution(order, level.price, self._free) if is_within(book.band, level.price) else None
         if execution is None or not execution.completes:
             return False
         order.status = _NEW  # For no time at all: it is filled before anybody can hear that it works.
@@ -320,7 +318,7 @@ class Floor:
     def _arrive(self, order: VenueOrder, at: datetime) -> None:
         order.is_matchable = True
         self._blotter.touch(order)
-        book = self._standing.book(order.symbol)
+        book = self._state.books[order.symbol]
         if not is_triggered(order) and book.last is not None and book.last_at is not None and book.last_at >= self._state.phase_since:
             self._follow(order, book, book.last, at)
         self.look(order, at)
@@ -366,7 +364,7 @@ class Floor:
         reached = trade_through_quantity(order, price, size)
         if reached <= 0:
             return ZERO
-        execution = tape_execution(order, reached, self._free(order))
+        execution = tape_execution(order, reached, self._free)
         if execution is None or not is_within(book.band, execution.price):
             return ZERO
         self._execute(order, execution, at)
@@ -383,7 +381,7 @@ class Floor:
 
     def _execute_at(self, order: VenueOrder, book: Book, level: Level, at: datetime) -> None:
         while order.is_open:
-            execution = next_execution(order, level, settings=self._settings, random=self._random, free=self._free(order), band=book.band)
+            execution = next_execution(order, level, settings=self._settings, random=self._random, free=self._free, band=book.band)
             if execution is None:
                 break
             self._execute(order, execution, at)
@@ -395,8 +393,8 @@ class Floor:
             join_queue(order, book.near(order.side))
 
     def _free(self, order: VenueOrder) -> Decimal | None:
-        """Return how many shares may still go to a notional order that closes a position; others have their bound in their quantity."""
-        if order.notional is None or not order.is_closing:
+        """Return how many shares may still go to a notional order that closes a position; one that opens has its bound in its dollars."""
+        if not order.is_closing:
             return None
         return self._standing.free_shares(order.symbol, excluding=[order])
 
@@ -411,7 +409,7 @@ class Floor:
             self._book(order, execution, at)
 
     def _book(self, order: VenueOrder, execution: Execution, at: datetime) -> None:
-        quantity, price, sign = execution.quantity, execution.price, order.sign
+        quantity, price, sign = execution.quantity, execution.price, 1 if order.side == "buy" else -1
         order.filled_qty += quantity
         order.filled_value += quantity * price
         assert order.qty is None or order.filled_qty <= order.qty, f"order {order.id} is overfilled"

@@ -63,7 +63,7 @@ class Issuers:
 
     def _split(self, action: CorporateAction, on: date, at: datetime) -> None:
         symbol, ratio = action.symbol, action.ratio
-        book = self._standing.book(symbol)
+        book = self._state.books[symbol]
         book.rescale(ratio)
         for order in self._blotter.open_of(symbol):
             if ratio < 1:
@@ -139,7 +139,7 @@ class Issuers:
         group = None if action.new_symbol is None else action.id
         self._row(_ROW_OF[action.kind], on, at, text, symbol=symbol, quantity=-quantity, amount=cash, group_id=group)
         if action.new_symbol is not None:
-            book, old_book = self._standing.book(action.new_symbol), self._standing.book(symbol)
+            book, old_book = self._state.books[action.new_symbol], self._state.books[symbol]
             if book.last_price is None:
                 book.last_price, book.close, book.previous_close = old_book.last_price, old_book.close, old_book.previous_close
             for lot in position.lots:

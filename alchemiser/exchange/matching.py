@@ -6,6 +6,7 @@ NBBO, one look in ten for a random part only. Engine ``instant``: all of it at t
 limit.
 """
 
+from collections.abc import Callable
 from decimal import Decimal
 from random import Random
 from typing import Final
@@ -20,6 +21,10 @@ from alchemiser.exchange.settings import ExchangeSettings
 _BUY_STOP_LOW_PRICE: Final = Decimal(50)
 _BUY_STOP_ROOM_LOW: Final = Decimal("1.04")
 _BUY_STOP_ROOM: Final = Decimal("1.025")
+
+
+Free = Callable[[VenueOrder], Decimal | None]
+"""How many shares may go to a notional order, ``None`` for as many as its dollars buy; of other orders it is never asked."""
 
 
 class Execution(msgspec.Struct, frozen=True, gc=False):
@@ -72,15 +77,15 @@ def is_marketable(order: VenueOrder, price: Decimal) -> bool:
     return limit is None or (limit - price) * order.sign >= 0
 
 
-def wanted_quantity(order: VenueOrder, price: Decimal, free: Decimal | None) -> Decimal:
-    """Return how many shares the order would take at ``price``; ``free`` caps a notional order that closes a position."""
+def wanted_quantity(order: VenueOrder, price: Decimal, free: Free) -> Decimal:
+    """Return how many shares the order would take at ``price``."""
     if order.notional is None:
         return order.leaves_quantity
-    wanted = truncate_shares(order.leaves_notional / price)
-    return wanted if free is None else min(wanted, free)
+    wanted, most = truncate_shares(order.leaves_notional / price), free(order)
+    return wanted if most is None else min(wanted, most)
 
 
-def whole_execution(order: VenueOrder, price: Decimal, free: Decimal | None) -> Execution | None:
+def whole_execution(order: VenueOrder, price: Decimal, free: Free) -> Execution | None:
     """Return the execution of all that an order wants at one price, as in an auction, if its limit allows."""
     if not is_marketable(order, price):
         return None
@@ -108,7 +113,7 @@ def reopening_price(book: Book, cross: float | None) -> Decimal | None:
 
 
 def next_execution(
-    order: VenueOrder, level: Level, *, settings: ExchangeSettings, random: Random, free: Decimal | None, band: Band | None = None
+    order: VenueOrder, level: Level, *, settings: ExchangeSettings, random: Random, free: Free, band: Band | None = None
 ) -> Execution | None:
     """Return the next execution of a triggered order at a live level and take it from the level; ``None`` when there is none now."""
     if band is not None and not is_within(band, level.price):
@@ -147,7 +152,7 @@ def trade_through_quantity(order: VenueOrder, price: Decimal, size: Decimal) -> 
     return size - served
 
 
-def tape_execution(order: VenueOrder, size: Decimal, free: Decimal | None) -> Execution | None:
+def tape_execution(order: VenueOrder, size: Decimal, free: Free) -> Execution | None:
     """Return the execution of a resting order by a trade of the tape that reaches ``size`` shares of it."""
     limit = working_limit(order)
     assert limit is not None, f"order {order.id} rests without a limit"
@@ -166,20 +171,18 @@ def join_queue(order: VenueOrder, near: Level | None) -> None:
         order.queue_ahead = near.size
 
 
-def _execution(order: VenueOrder, quantity: Decimal, price: Decimal, free: Decimal | None) -> Execution | None:
+def _execution(order: VenueOrder, quantity: Decimal, price: Decimal, free: Free) -> Execution | None:
     if quantity <= 0:
         return None
     if order.notional is None:
         completes = quantity == order.leaves_quantity
     else:
-        left = order.leaves_notional - quantity * price
-        completes = truncate_shares(left / price) <= 0 or (free is not None and quantity >= free)
+        left, most = order.leaves_notional - quantity * price, free(order)
+        completes = truncate_shares(left / price) <= 0 or (most is not None and quantity >= most)
     return Execution(quantity, price, completes)
 
 
-def _walking_execution(
-    order: VenueOrder, level: Level, settings: ExchangeSettings, free: Decimal | None, band: Band | None
-) -> Execution | None:
+def _walking_execution(order: VenueOrder, level: Level, settings: ExchangeSettings, free: Free, band: Band | None) -> Execution | None:
     if order.collar_reference is None:
         order.collar_reference = level.price
     worst = order.collar_reference * (ONE + order.sign * settings.collar)
@@ -197,7 +200,7 @@ def _walking_execution(
     return _execution(order, quantity, price, free)
 
 
-def _paper_execution(order: VenueOrder, level: Level, settings: ExchangeSettings, random: Random, free: Decimal | None) -> Execution | None:
+def _paper_execution(order: VenueOrder, level: Level, settings: ExchangeSettings, random: Random, free: Free) -> Execution | None:
     wanted = wanted_quantity(order, level.price, free)
     if order.time_in_force != "fok" and wanted > 0 and random.random() < settings.partial_fill_probability:
         whole = wanted == wanted.to_integral_value()

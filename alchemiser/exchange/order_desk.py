@@ -1,4 +1,4 @@
-"""The order desk: what clients may do with orders and positions, once the exchange has caught up with the time (sections 3.6 to 3.8, 8.4).
+"""The order desk: what clients may do with open orders and positions, once the exchange has caught up (sections 3.6 to 3.8, 8.4).
 
 Every method is told the exchange's time; a refusal raises ``ApiError`` and changes nothing. Lists of orders are worked off row by row, as
 the 207 answers show them: a row that is refused does not keep the others back.
@@ -39,12 +39,6 @@ class OrderDesk:
         self._admission = admission
         self._floor = floor
         self._settings = settings
-
-    def submit(self, request: OrderRequest, at: datetime, *, is_liquidation: bool = False) -> VenueOrder:
-        """Accept an order."""
-        order = self._admission.admit(request, at, is_liquidation=is_liquidation)
-        self._floor.enter(order, at)
-        return order
 
     def replace(self, order_id: str, request: ReplaceRequest, at: datetime) -> VenueOrder:
         """Replace a working order and return the new one; until that is done the old one may still be filled."""
@@ -89,7 +83,9 @@ class OrderDesk:
             raise invalid("qty must be > 0")
         side: Side = "sell" if held > 0 else "buy"
         request = OrderRequest(symbol=asset.symbol, side=side, type="market", time_in_force="day", qty=quantity)
-        return self.submit(request, at, is_liquidation=True)
+        order = self._admission.admit(request, at, is_liquidation=True)
+        self._floor.enter(order, at)
+        return order
 
     def close_all(self, at: datetime, *, cancel_orders: bool) -> list[dict[str, Any]]:
         """Close every position, with ``cancel_orders`` after cancelling every open order; return the rows of the answer."""

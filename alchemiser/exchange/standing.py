@@ -10,7 +10,6 @@ from alchemiser.domain.money import ONE, ZERO
 from alchemiser.exchange.account import Position
 from alchemiser.exchange.assets import AssetChange, AssetRecord
 from alchemiser.exchange.blotter import Blotter
-from alchemiser.exchange.book import Book
 from alchemiser.exchange.errors import not_found, unprocessable
 from alchemiser.exchange.margin import Valuation, maintenance_margin, margin_weight, may_concentrate, total_maintenance, value_account
 from alchemiser.exchange.orders import VenueOrder
@@ -92,13 +91,6 @@ class Standing:
     def _list(self, asset: AssetRecord) -> None:
         self._assets[asset.symbol] = self._named[asset.symbol] = self._named[asset.asset_id] = asset
 
-    def book(self, symbol: str) -> Book:
-        """Return the book of a symbol, an empty one at first."""
-        book = self._state.books.get(symbol)
-        if book is None:
-            book = self._state.books[symbol] = Book(symbol=symbol, price_decimals=self._settings.price_decimals)
-        return book
-
     def price_of(self, symbol: str) -> Decimal:
         """Return the price a position is valued at; its entry price until the market has said anything."""
         book = self._state.books.get(symbol)
@@ -110,10 +102,11 @@ class Standing:
     def prices(self) -> dict[str, Decimal]:
         """Return the price that each position is valued at."""
         prices, books = {}, self._state.books
-        for symbol in self._state.account.positions:
-            # Asked for with every valuation, and hardly ever for the first time since the market said something.
+        for symbol, position in self._state.account.positions.items():
             book = books.get(symbol)
-            prices[symbol] = self.price_of(symbol) if book is None or book.worth is None else book.worth
+            # Asked for with every valuation, and hardly ever for the first time since the market said something.
+            mark = None if book is None else book.mark if book.worth is None else book.worth
+            prices[symbol] = position.average_entry_price if mark is None else mark
         return prices
 
     def valuation(self) -> Valuation:

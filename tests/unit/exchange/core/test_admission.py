@@ -129,7 +129,7 @@ def test_what_the_cash_pays_for_is_within_every_buying_power(symbol: str, cash: 
     for price in (100.0, 1.5, 40.0, 90.0):
         for each in ("TECL", "WHOLE"):
             scene.quote(each, bid=price - 0.02, ask=price, size=10**6)
-        value = scene.exchange.valuation()
+        value = scene.exchange.standing.valuation()
         shares = int(value.cash / Decimal(str(price)) / 2)
         dollars = shares * Decimal(str(price))
         weight = 1 if symbol == "TECL" else value.multiplier
