@@ -153,12 +153,12 @@ class RebalanceRun(RunState):
             current = work.current
             assert current is not None
             work.rung = max(work.rung, current.rung)
-        else:
-            work.stage, work.stage_since = Stage.WAITING, now
-            if ended.order.time_in_force is TimeInForce.CLS and order.state in (OrderState.CANCELLED, OrderState.EXPIRED):
-                work.reason = "the closing auction did not fill it"
-            if order.state in _REFUSED and not ended.is_replacement:
-                self._count_refusal(work, order, now)
+            return True  # It may ask for more than is left.
+        work.stage, work.stage_since = Stage.WAITING, now
+        if ended.order.time_in_force is TimeInForce.CLS and order.state in (OrderState.CANCELLED, OrderState.EXPIRED):
+            work.reason = "the closing auction did not fill it"
+        if order.state in _REFUSED and not ended.is_replacement:
+            self._count_refusal(work, order, now)
         if work.stage is Stage.WAITING:
             end_if_over(self, work, now)
         return work.prepared is not None or self._is_worth_a_look()

@@ -12,7 +12,7 @@ from alchemiser.domain.orders import Fill, NewOrder, Order, OrderState, Side
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.pacing import RebalanceRun
 from alchemiser.execution.tactics import TacticRules
-from alchemiser.execution.work import Command, Replace, Submit
+from alchemiser.execution.work import Command, Replace, Stage, Submit
 
 START = datetime(2025, 3, 3, 20, 50, tzinfo=UTC)
 CUT_OFF = START + timedelta(minutes=9)
@@ -81,10 +81,12 @@ class Desk:
         self.executions = 0
         self.gate: dict[str, str] = {}
         self.is_ahead = True
+        self.looked_at: datetime | None = None
 
     def step(self, seconds: float = 0) -> list[Command]:
         """Let time pass and return the commands; submits become live orders."""
         self.now += timedelta(seconds=seconds)
+        self.looked_at = self.now
         commands = self.run.advance(self.now, self.gate)
         for command in commands:
             if isinstance(command, Submit):
@@ -152,14 +154,25 @@ class Desk:
             ),
             self.now,
         )
+        is_noticed = is_worth_a_look
         if self.filled[key] == order.quantity:
-            self.end(key, OrderState.FILLED)
+            is_noticed = self._ended(key, OrderState.FILLED) or is_worth_a_look
+        self._check_that_nothing_is_missed(order.symbol, is_noticed=is_noticed)
         return is_worth_a_look
 
     def end(self, key: str, state: OrderState, reason: str | None = None) -> None:
         """End an order."""
+        symbol = self.live[key].symbol
+        self._check_that_nothing_is_missed(symbol, is_noticed=self._ended(key, state, reason))
+
+    def _ended(self, key: str, state: OrderState, reason: str | None = None) -> bool:
         order = Order(request=self.live.pop(key), state=state, intended_at=self.now, reason=reason)
-        self.run.on_end(order, self.now)
+        return self.run.on_end(order, self.now)
+
+    def _check_that_nothing_is_missed(self, symbol: str, *, is_noticed: bool) -> None:
+        """Where the run says that nothing follows from news nobody looks, and so nothing may follow for the symbol that they are of."""
+        if not is_noticed and self.now == self.looked_at:
+            assert self.run.stage_of(symbol) is Stage.ENDED or self.run.watch(symbol, self.now, self.gate) == []
 
     @property
     def only(self) -> str:

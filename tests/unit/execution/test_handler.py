@@ -488,6 +488,38 @@ def test_a_restart_takes_up_the_unfinished_rebalance() -> None:
     assert completed.outcomes[0].filled_quantity == 10
 
 
+def test_what_is_told_while_recovery_ends_counts_once() -> None:
+    """The order states know of a fill, and of its correction, before the end of recovery is dealt with, behind which they are told."""
+
+    async def main() -> Floor:
+        floor = Floor(ScriptedVenue())
+        filling(floor)
+        first = order_of(buy())
+        intended = OrderIntended(at=START, rebalance_id="20250303.1", intent_id="SPY", attempt=1, order=first)
+        floor.rebalances(Envelope(1, plan_of(buy()), 0.0))
+        for number, event in enumerate((intended, ExecutionReported(at=START, report=report_of(first, "new", "new")))):
+            floor.orders.replay(Envelope(2 + number, event, 0.0))
+        floor.venue.on_cancel = lambda key: floor.report(first, "canceled", "canceled", cumulative="4")
+        corrected = report_of(first, "trade_correct", "partially_filled", last="4", cumulative="4", execution="corrected")
+
+        async def play() -> None:
+            floor.bus.post(StreamConnected(at=START, stream="orders"))
+            floor.bus.post(SessionOpened(at=START, session=SESSION))
+            floor.bus.post(RecoveryCompleted(at=START, events_replayed=0, fills_recovered=0, open_orders=1))
+            floor.report(first, "partial_fill", "partially_filled", last="4", cumulative="4", execution="late")
+            floor.bus.post(ExecutionReported(at=START, report=msgspec.structs.replace(corrected, previous_execution_id="late")))
+            await floor.ended.wait()
+
+        await floor.run(play, open_gate=False)
+        return floor
+
+    floor = virtual(main)
+    assert [("e-20250303.1-SPY-2", Decimal(6))] == [(order.client_order_id, order.quantity) for order in floor.venue.sent]
+    (completed,) = floor.of(RebalanceCompleted)
+    assert isinstance(completed, RebalanceCompleted)
+    assert completed.outcomes[0].filled_quantity == 10
+
+
 def test_at_a_restart_unknown_orders_are_looked_up_and_orphans_cancelled() -> None:
     """What an earlier process sent and never heard of is asked about; an open order that no rebalance owns is taken back."""
     venue = ScriptedVenue()
@@ -664,6 +696,35 @@ def test_a_replacement_that_fails_falls_back_to_cancel_and_submit(error: VenueEr
     assert ["e-20250303.1-SPY-1", "e-20250303.1-SPY-3"] == [order.client_order_id for order in venue.sent]
     assert len(floor.of(OrderFilled)) == 1
     assert len(floor.of(RebalanceCompleted)) == 1
+
+
+def test_a_replacement_that_asks_for_more_than_is_left_is_taken_back_at_once() -> None:
+    """The old order was filled in part on the way: the new one may trade at any moment, and no quote or timer is waited for."""
+    venue = ScriptedVenue()
+
+    async def main() -> None:
+        floor = Floor(venue, LadderRules(rungs=(Decimal(0), Decimal("0.5"), Decimal(1))))
+        loop = asyncio.get_running_loop()
+        being_replaced: asyncio.Future[NewOrder] = loop.create_future()
+        taken_back: asyncio.Future[datetime] = loop.create_future()
+        venue.submits.append(lambda order: floor.report(order, "new", "new"))
+        venue.on_replace = lambda old, new: being_replaced.set_result(old)
+        venue.on_cancel = lambda key: taken_back.set_result(floor.clock.now())
+
+        async def play() -> None:
+            await floor.plan(buy())
+            old = await being_replaced
+            floor.report(old, "partial_fill", "partially_filled", last="3", cumulative="3", execution="x-1")
+            await floor.clock.sleep(0.01)
+            replaced_at = floor.clock.now()
+            floor.report(old, "replaced", "replaced", cumulative="3")
+            assert await taken_back == replaced_at
+            await floor.handler.stop("the test is over", cancel_orders=False)
+
+        await floor.run(play)
+        assert venue.cancelled == ["v-e-20250303.1-SPY-2"]
+
+    virtual(main)
 
 
 def test_the_end_of_a_rebalance_states_its_cost() -> None:
