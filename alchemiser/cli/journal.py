@@ -76,7 +76,8 @@ def journal_show(
 def journal_verify(*, state: StateOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Prove that every event is there as it was written, that snapshots hold what a replay gives, and that orders and money add up.
 
-    It also looks at the end of the log: a commit that was cut off is told, durable events that are gone are a failure.
+    It also looks at the end of the log: a commit that was cut off is told, durable events that are gone are a failure. Orders that are open
+    there, as after a stop in a hurry, are named.
 
     Exit 6 names what does not.
 
@@ -97,6 +98,7 @@ def journal_verify(*, state: StateOption = None, config: ConfigOption = None, as
             "snapshots": msgspec.to_builtins(found.snapshots),
             "problems": list(found.problems),
             "state_hash": found.state_hash,
+            "open_orders": list(found.open_orders),
         }
     if as_json:
         _write_json(document)
@@ -114,6 +116,9 @@ def journal_verify(*, state: StateOption = None, config: ConfigOption = None, as
             )
         else:
             sys.stdout.write("  orders, executions, money: no rule is broken\n")
+        if found.open_orders:
+            left = "left open by a stop, the next start asks the venue about them" if found.has_stopped else "open at its end"
+            sys.stdout.write(f"  {left}: {', '.join(found.open_orders)}\n")
         sys.stdout.write(f"  state hash: {found.state_hash}\n")
     if not found.is_intact:
         raise VerificationFailed(f"journal {document['journal']}: {found.first_problem}")

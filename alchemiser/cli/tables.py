@@ -8,12 +8,12 @@ from alchemiser.service.settings_sources import flatten
 
 
 def render(document: Mapping[str, Any]) -> str:
-    """Return the document as lines: simple values as pairs, lists of objects as tables under their key."""
-    pairs = {key: value for key, value in document.items() if not _is_table(value)}
+    """Return the document as lines: simple values as pairs, lists of objects as tables. The keys of what is nested are dotted."""
+    leaves = dict(flatten(document))
+    tables = {key: value for key, value in leaves.items() if _is_table(value) and (value or key in document)}
+    pairs = {key: value for key, value in leaves.items() if key not in tables}
     parts = [_pairs(pairs)] if pairs else []
-    for key, value in document.items():
-        if _is_table(value):
-            parts.append(f"{key}\n{table(value)}" if value else f"{key}: none\n")
+    parts += [f"{key}\n{table(value)}" if value else f"{key}: none\n" for key, value in tables.items()]
     return "\n".join(parts)
 
 
@@ -34,9 +34,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
-    flat = dict(flatten(values))
-    width = max(map(len, flat))
-    return "".join(f"{key.ljust(width)}  {_text(value)}".rstrip() + "\n" for key, value in flat.items())
+    width = max(map(len, values))
+    return "".join(f"{key.ljust(width)}  {_text(value)}".rstrip() + "\n" for key, value in values.items())
 
 
 def _is_table(value: Any) -> bool:

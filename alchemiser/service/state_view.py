@@ -256,7 +256,10 @@ class JournaledView:
         stopped = self._state.overview.stopped
         if stopped is None:
             return None
-        stages = [msgspec.structs.asdict(stage) for stage in stopped.stages]
+        stages = [
+            msgspec.structs.asdict(stage) | {"seconds": round(stage.seconds, 3), "limit_seconds": round(stage.limit_seconds, 3)}
+            for stage in stopped.stages
+        ]
         return {"stages": stages, "open_orders": list(stopped.open_orders), "unconfirmed": list(stopped.unconfirmed)}
 
     def _mark(self, symbol: str) -> Decimal | None:

@@ -32,7 +32,7 @@ class JournalVerification(msgspec.Struct, frozen=True, kw_only=True):
 
     ``tail`` is how the journal ends; ``dropped`` are the ends that earlier starts found torn, as they wrote it down. ``begins_after`` is
     the event up to which all is in an archive that is not there: the state then begins with a snapshot, and orders and money are not added
-    up.
+    up. ``open_orders`` are those that have not ended at its end, by their ids, ``has_stopped`` whether that is the end of an orderly stop.
     """
 
     chain: Verification
@@ -42,6 +42,8 @@ class JournalVerification(msgspec.Struct, frozen=True, kw_only=True):
     snapshots: tuple[SnapshotCheck, ...] = ()
     problems: tuple[str, ...] = ()
     state_hash: str | None = None
+    open_orders: tuple[str, ...] = ()
+    has_stopped: bool = False
 
     @property
     def is_intact(self) -> bool:
@@ -82,10 +84,8 @@ def verify_journal(reader: JournalReader) -> JournalVerification:
     except InvariantBroken as error:
         problems = (*audit.problems, _no_start(error))
         return JournalVerification(chain=chain, tail=tail, dropped=tuple(dropped), problems=problems)
-    checks = tuple(_checked(one, hashes.get(sequence)) for sequence, one in sorted(stored.items()))
-    return JournalVerification(
-        chain=chain, tail=tail, dropped=tuple(dropped), snapshots=checks, problems=tuple(audit.problems), state_hash=state.hash()
-    )
+    found = JournalVerification(chain=chain, tail=tail, dropped=tuple(dropped), problems=tuple(audit.problems))
+    return _at_its_end(found, state, stored, hashes)
 
 
 def _without_archive(
@@ -111,8 +111,20 @@ def _without_archive(
                 hashes[envelope.sequence] = state.hash()
     except InvariantBroken as error:
         return JournalVerification(chain=chain, tail=tail, begins_after=begins_after, problems=(_no_start(error),))
-    checks = tuple(_checked(one, hashes.get(sequence)) for sequence, one in sorted(stored.items()))
-    return JournalVerification(chain=chain, tail=tail, begins_after=begins_after, snapshots=checks, state_hash=state.hash())
+    return _at_its_end(JournalVerification(chain=chain, tail=tail, begins_after=begins_after), state, stored, hashes)
+
+
+def _at_its_end(
+    found: JournalVerification, state: JournaledState, stored: Mapping[int, StoredSnapshot], hashes: Mapping[int, str]
+) -> JournalVerification:
+    """Add what follows from the whole of it: whether each snapshot is that of a replay, and what is left at its end."""
+    return msgspec.structs.replace(
+        found,
+        snapshots=tuple(_checked(one, hashes.get(sequence)) for sequence, one in sorted(stored.items())),
+        state_hash=state.hash(),
+        open_orders=tuple(order.client_order_id for order in state.orders.open_orders()),
+        has_stopped=state.overview.stopped is not None,
+    )
 
 
 def _no_start(error: InvariantBroken) -> str:

@@ -39,6 +39,20 @@ NOT_READY = """(() => {
   window.fetch = async (path, options) => path !== "/healthz" ? ask(path, options)
     : new Response(JSON.stringify({ live: true, ready: false, reasons: [reason, reason] }), { status: 503 });
 })()"""
+ANOTHER_JOURNAL = """(() => {
+  const ask = window.fetch;
+  const event = { sequence: 3, at: "2025-03-03T16:00:00Z", type: "DaemonStarted" };
+  const reason = { code: "clock_off", text: "The clock is off.", since: event.at, remedy: "Look at chronyd.", severity: "alarm" };
+  window.isAnother = false;
+  window.asked = [];
+  window.fetch = async (path, options) => {
+    if (path === "/healthz") return new Response(JSON.stringify({ live: true, ready: !window.isAnother, reasons: [reason] }));
+    if (path.startsWith("/api/v1/events") && window.isAnother) return new Response(JSON.stringify({ events: [event] }));
+    if (!path.startsWith("/api/v1/stream")) return ask(path, options);
+    window.asked.push(Number(new URLSearchParams(path.split("?")[1]).get("after")));
+    return new Response(new ReadableStream({ start: (stream) => { window.end = () => stream.close(); } }));
+  };
+})()"""
 WATCH_HEALTH = """(() => {
   const badge = document.getElementById("health");
   window.shown = [badge.textContent];
@@ -205,6 +219,27 @@ async def test_old_figures_are_never_shown_as_live(tmp_path: Path) -> None:
             await page.run("window.held.forEach(release => release()); new Promise(done => setTimeout(done, 100))")
             assert await page.run("[...new Set(window.shown)]") == ["no answer"]
             assert (await page.run("document.title")).startswith("no answer")
+
+
+async def test_a_daemon_with_another_journal_is_listened_to_from_its_own_events_on(url: str) -> None:
+    """Their numbers may be lower: after the old journal's newest the stream would bring none. What alarms and what stops are told apart."""
+    numbers = "[...document.querySelectorAll('#events td:first-child')].map(cell => cell.textContent)"
+    told = "[document.title, document.getElementById('reasons-title').textContent]"
+    async with new_page() as page:
+        await page.call("Page.addScriptToEvaluateOnNewDocument", source=ANOTHER_JOURNAL)
+        await open_dashboard(page, url)
+        await page.until("window.asked.length === 1")
+        newest = await page.run("window.asked[0]")
+        assert newest == await page.run(f"Math.max(...{numbers})")
+        assert newest > 3
+        await page.until("!document.getElementById('reasons').hidden")
+        assert await page.run(told) == ["ready: The Alchemiser", "Alarms"]
+
+        await page.run("window.isAnother = true; window.end()")
+        await page.until("window.asked.length === 2")
+        assert await page.run("window.asked[1]") == 3
+        assert await page.run(numbers) == ["3"]
+        assert await page.run(told) == ["not ready: The Alchemiser", "Why it is not ready"]
 
 
 @pytest.fixture(scope="module")

@@ -139,7 +139,8 @@ def test_a_venue_that_hangs_delays_no_more_than_the_limits_and_the_order_is_name
         assert {"snapshot": "done"} == {name: outcome for name, outcome in stages(running).items() if name == "snapshot"}
         assert ("timed out" if signals == 1 else "skipped") == stages(running)["final states"]
         assert [key] == last_stop(tmp_path)["unconfirmed"]
-        assert ask("journal", "verify", "--state", str(tmp_path))["intact"]
+        verified = ask("journal", "verify", "--state", str(tmp_path))
+        assert (verified["intact"], verified["open_orders"]) == (True, [key])
 
         forgiven = urllib.request.Request(f"{place['rest']}/_exchange/faults", method="DELETE")  # noqa: S310 - our own, on loopback
         with urllib.request.urlopen(forgiven, timeout=5):  # noqa: S310

@@ -11,9 +11,10 @@ import pytest
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.cli.app import run
+from alchemiser.domain.events import DaemonStopped, Event
 from alchemiser.journal.journal import Journal
 from alchemiser.service.offline import JOURNAL_FILE
-from tests.unit.journal.scenes import a_day, booked, envelopes_of, open_journal
+from tests.unit.journal.scenes import ORDER, START, a_day, booked, envelopes_of, open_journal
 
 BEYOND = "9" * 25
 """No store could look for that number."""
@@ -108,6 +109,32 @@ def test_verify_proves_or_names_the_first_bad_event(state: Path, capsys: pytest.
     document = json.loads(capsys.readouterr().out)
     assert (False, 4, 3) == (document["intact"], document["first_bad"], document["events"])
     assert 6 == run(["journal", "replay", "--state", str(state)])
+
+
+@pytest.mark.parametrize(
+    ("rest", "told"),
+    [
+        ([DaemonStopped(at=START, open_orders=(ORDER,))], "left open by a stop, the next start asks the venue about them"),
+        ([], "open at its end"),
+    ],
+)
+def test_verify_names_the_orders_that_are_open_at_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rest: list[Event], told: str
+) -> None:
+    """They are no damage, but whoever verifies after a stop in a hurry wants to know of them; without any nothing is said."""
+    state = tmp_path / "state"
+    with open_journal(state / JOURNAL_FILE) as journal:
+        keep(journal, [*a_day()[:3], *rest])
+
+    assert run(["journal", "verify", "--state", str(state)]) == 0
+    assert f"  {told}: {ORDER}\n" in capsys.readouterr().out
+    assert run(["journal", "verify", "--state", str(state), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["open_orders"] == [ORDER]
+
+    with open_journal(state / JOURNAL_FILE) as journal:
+        keep(journal, a_day()[3:])
+    assert run(["journal", "verify", "--state", str(state)]) == 0
+    assert "open" not in capsys.readouterr().out
 
 
 def damage(state: Path) -> None:

@@ -11,12 +11,14 @@ import pytest
 from alchemiser import __version__
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
+    DaemonStopped,
     Event,
     FillBroken,
     OrderFilled,
     OrderIntended,
     RebalanceParked,
     RebalancePlanned,
+    StopStage,
     StreamLost,
     TradingStateChanged,
 )
@@ -114,6 +116,24 @@ def test_status_after_the_day() -> None:
         status["handler_failures"],
     )
     assert {"compared_at": SESSION.closes_at, "differences": []} == status["ledger"]
+
+
+def test_status_after_a_stop_in_a_hurry() -> None:
+    """What became of each stage, in milliseconds at most: a clock of the loop has more digits than anybody reads. What is left is named."""
+    stages = (
+        StopStage(name="drain", outcome="done", seconds=0.30000000000000004, limit_seconds=1.0499999999999998),
+        StopStage(name="cancel", outcome="skipped", seconds=0.0, limit_seconds=0.7000000000000001, left=f"{ORDER_ID} is working"),
+    )
+    stopped = DaemonStopped(at=DECIDED_AT, open_orders=(ORDER_ID,), unconfirmed=(ORDER_ID,), stages=stages)
+
+    assert view_of(*MORNING, *DECISION, stopped).status()["stop"] == {
+        "stages": [
+            {"name": "drain", "outcome": "done", "seconds": 0.3, "limit_seconds": 1.05, "left": ""},
+            {"name": "cancel", "outcome": "skipped", "seconds": 0.0, "limit_seconds": 0.7, "left": f"{ORDER_ID} is working"},
+        ],
+        "open_orders": [ORDER_ID],
+        "unconfirmed": [ORDER_ID],
+    }
 
 
 def test_status_of_what_did_not_go_well() -> None:
