@@ -82,7 +82,7 @@ def whole_curve(
 
     return Curve(
         equity=life.equity,
-        targets=DatedTargets(lambda: _targets(acted, symbols, weights * allocation, dates)),
+        targets=DatedTargets(lambda: _targets(acted[: len(fills)], symbols, weights * allocation, dates)),
         traded_shares=life.traded,
         costs=life.costs,
         without_target=(np.flatnonzero(~has_target) + first).tolist(),

@@ -88,8 +88,8 @@ def read_result(path: Path) -> StoredResult:
         raise DataError(f"{path}: not a result of backtest --json ({error}); nothing is compared") from error
     if len(result.dates) != len(result.equity) or not result.dates:
         raise DataError(f"{path}: {len(result.dates)} dates and {len(result.equity)} equities; nothing is compared")
-    if not all(math.isfinite(value) and value > 0.0 for value in result.equity):
-        raise DataError(f"{path}: an equity that is not a positive number; nothing is compared")
+    if not all(math.isfinite(value) and value >= 0.0 for value in result.equity):
+        raise DataError(f"{path}: an equity that is not a number or negative; nothing is compared")
     if result.digest is not None and result.digest != digest_of(msgspec.json.decode(text)):
         raise DataError(f"{path}: its content is not what its digest says; it was changed after it was written")
     return result
@@ -102,9 +102,9 @@ def compare(first: tuple[str, StoredResult], second: tuple[str, StoredResult]) -
     days = [day for day in one.dates if day in theirs]
     if not days:
         raise DataError(f"{first_name} and {second_name} have no day in common")
-    start = mine[days[0]], theirs[days[0]]
+    start = mine[days[0]] or 1.0, theirs[days[0]] or 1.0
     changes = [
-        DayChange(day, mine[day], theirs[day], theirs[day] - mine[day], (theirs[day] / start[1]) / (mine[day] / start[0]) - 1.0)
+        DayChange(day, mine[day], theirs[day], theirs[day] - mine[day], _apart(mine[day] / start[0], theirs[day] / start[1]))
         for day in days
     ]
     largest = max(changes, key=lambda change: abs(change.relative))
@@ -126,6 +126,13 @@ def compare(first: tuple[str, StoredResult], second: tuple[str, StoredResult]) -
         first_difference=next((change.date for change in changes if abs(change.difference) > SAME * change.first), None),
         equity=changes,
     )
+
+
+def _apart(one: float, other: float) -> float:
+    """Return how much more the second has become than the first: without bound where only the first has lost everything."""
+    if one:
+        return other / one - 1.0
+    return math.inf if other else 0.0
 
 
 def _terms(one: dict[str, Any], other: dict[str, Any]) -> list[TermChange]:

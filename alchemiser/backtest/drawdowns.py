@@ -12,6 +12,9 @@ import numpy as np
 
 from alchemiser.market.arrays import Floats
 
+_NO_FALL = 1e-12
+"""A fall by less than this part of the peak is none."""
+
 
 class Drawdown(msgspec.Struct, frozen=True, kw_only=True):
     """One fall: ``depth`` is positive, ``peak`` the session before it (``None`` for the cash at the start), ``sessions`` its length."""
@@ -25,10 +28,14 @@ class Drawdown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def underwater(equity: Sequence[float] | Floats, initial: float) -> Floats:
-    """Return, per session, how far the curve is below its highest value so far: 0 at a peak, 0.2 at a fifth below."""
+    """Return, per session, how far the curve is below its highest value so far: 0 at a peak, 0.2 at a fifth below.
+
+    What only the last digits of floats make is no fall.
+    """
     curve = np.concatenate(([initial], np.asarray(equity, dtype=np.float64)))
     peaks = np.maximum.accumulate(curve)
     below: Floats = ((peaks - curve) / peaks)[1:]
+    below[below < _NO_FALL] = 0.0
     return below
 
 

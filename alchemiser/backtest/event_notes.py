@@ -1,5 +1,6 @@
 """What an event-driven run has done, written down for its result: equity, targets, trades, costs and stretches without a target."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -177,7 +178,7 @@ class Notes:
         self._trades.append((self._panel.session(self._place), before, after, prices, costs))
         self._position = after
         self._spread_costs += sum(costs.values())
-        self.traded_shares.append(turned / self._equity_planned)
+        self.traded_shares.append(turned / (self._equity_planned or math.inf))
 
     def _fees(self) -> float:
         """Return what the exchange took besides the prices of the fills."""

@@ -102,11 +102,19 @@ def metrics_of(
 
 
 def returns_of(equity: Sequence[float] | Floats) -> Floats:
-    """Return the return of every session but the first; one that only the last digits of floats make is none."""
+    """Return the return of every session but the first; one that only the last digits of floats make is none, nor is one of nothing."""
     curve = np.asarray(equity, dtype=np.float64)
-    returns: Floats = curve[1:] / curve[:-1] - 1.0
+    returns = quotients(curve[1:], curve[:-1]) - 1.0
     returns[np.abs(returns) < STILL] = 0.0
     return returns
+
+
+def quotients(after: Floats, before: Floats) -> Floats:
+    """Return what each value became of the one before: 1 where there was nothing left to become anything."""
+    if before.all():
+        grown: Floats = after / before
+        return grown
+    return np.divide(after, before, out=np.ones(len(after)), where=before != 0.0)
 
 
 def yearly(growth: float, returns: int) -> float | None:
@@ -143,9 +151,9 @@ def _value_at_risk(ranked: Floats) -> float:
     place = TAIL * (len(ranked) - 1)
     below = int(place)
     above = min(below + 1, len(ranked) - 1)
-    return -float(ranked[below] + (place - below) * (ranked[above] - ranked[below]))
+    return 0.0 - float(ranked[below] + (place - below) * (ranked[above] - ranked[below]))
 
 
 def _expected_shortfall(ranked: Floats) -> float:
     count = int(TAIL * (len(ranked) - 1)) + 1
-    return -float(np.mean(ranked[:count]))
+    return 0.0 - float(np.mean(ranked[:count]))

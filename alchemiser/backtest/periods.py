@@ -7,7 +7,7 @@ from datetime import date
 import msgspec
 import numpy as np
 
-from alchemiser.backtest.metrics import SESSIONS_PER_YEAR, returns_of
+from alchemiser.backtest.metrics import SESSIONS_PER_YEAR, quotients, returns_of
 from alchemiser.market.arrays import Floats
 
 ROLLING_SESSIONS = 126
@@ -56,7 +56,7 @@ def rolling_of(
     excess = slices.mean(axis=1) * SESSIONS_PER_YEAR - risk_free
     return Rolling(
         window=window,
-        total_return=blank + (curve[window:] / curve[:-window] - 1.0).tolist(),
+        total_return=blank + (quotients(curve[window:], curve[:-window]) - 1.0).tolist(),
         volatility=blank + deviation.tolist(),
         sharpe=blank + _quotients(excess, deviation),
         beta=None if benchmark is None else blank + _betas(slices, returns_of(benchmark), window),
@@ -80,6 +80,6 @@ def _by(labels: Sequence[str], equity: Sequence[float], initial: float) -> list[
     before = initial
     for place, (label, value) in enumerate(zip(labels, equity, strict=True)):
         if place + 1 == len(labels) or labels[place + 1] != label:
-            periods.append(Period(label, value / before - 1.0))
+            periods.append(Period(label, value / before - 1.0 if before else 0.0))
             before = value
     return periods

@@ -72,7 +72,8 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     def weights(self) -> dict[str, Floats]:
         """Return each symbol's share of the equity at every close, after that session's trades, sorted by symbol."""
         equity = np.asarray(self.equity, dtype=np.float64)
-        return {symbol: values / equity for symbol, values in self._values().items()}
+        divisor = np.where(equity == 0.0, np.inf, equity)  # Of an account that has lost everything nothing is any part.
+        return {symbol: values / divisor for symbol, values in self._values().items()}
 
     def contributions(self) -> list[Contribution]:
         """Return what each symbol earned, the largest profit first."""
@@ -94,7 +95,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
             trades = [trade for trade in self.trades if trade.date.year == year]
             bought = math.fsum(trade.shares * trade.price for trade in trades if trade.shares > 0)
             sold = math.fsum(-trade.shares * trade.price for trade in trades if trade.shares < 0)
-            turnover = math.fsum(abs(trade.shares) * trade.price / equity_on[trade.date] for trade in trades) / 2.0
+            turnover = math.fsum(abs(trade.shares) * trade.price / (equity_on[trade.date] or math.inf) for trade in trades) / 2.0
             days = len({trade.date for trade in trades})
             rows.append(Activity(year, days, len(trades), bought, sold, turnover, math.fsum(trade.cost for trade in trades)))
         return rows

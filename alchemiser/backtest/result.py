@@ -155,6 +155,8 @@ def run_range(panel: PricePanel, deciders: Mapping[str, Decider], start: date | 
     when none of them ever has a target.
     """
     if not len(panel):
+        if not panel.symbols and (absent := panel.reasons_absent):
+            raise DataError(f"there are no bars of any of {', '.join(sorted(absent))}: {absent[min(absent)]}")
         raise DataError(f"there is no session from {start or 'the first'} to {end or 'the last'}; there are no bars until then")
     last = panel.last if end is None else panel.place_through(end)
     if last < 0:

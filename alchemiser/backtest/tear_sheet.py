@@ -216,11 +216,11 @@ def _table(heading: str, columns: Sequence[str], rows: Iterable[Sequence[str]], 
 
 
 def _percent(value: float | None) -> str:
-    return "none" if value is None else f"{value:,.2%}"
+    return "none" if value is None else f"{value:z,.2%}"
 
 
 def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:,.2f}"
+    return "none" if value is None else f"{value:z,.2f}"
 
 
 def _dollars(*values: float) -> list[str]:

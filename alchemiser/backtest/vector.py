@@ -80,6 +80,8 @@ def run_vector(
     run = _Run(sleeves, panel, terms, opens or Opens({}), recorder, flows)
     for place in range(first, last + 1):
         run.session(place)
+    if terms.fill == "next-open" and run.targets and run.targets[-1].date == dates[-1]:
+        run.targets.pop()  # There is no open any more at which it could be acted upon.
     if recorder is not None:
         run.hand_over(recorder, dates, first)
     lived = Curve(np.array(run.equity), run.targets, np.array(run.traded_shares), run.costs)

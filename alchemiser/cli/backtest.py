@@ -23,7 +23,7 @@ from alchemiser.backtest.vector import run_vector
 from alchemiser.cli.backtest_text import show
 from alchemiser.cli.day_options import read_day
 from alchemiser.cli.minute_files import MinuteBars, read_along
-from alchemiser.cli.options import ConfigOption, JsonOption, StrategyOption
+from alchemiser.cli.options import MOST_CASH, ConfigOption, JsonOption, StrategyOption
 from alchemiser.cli.price_files import files_named, levels_of, read_benchmark, read_history, read_opens, wanted_strategies
 from alchemiser.cli.session_bar import session_bar
 from alchemiser.domain.errors import DataError, UsageError
@@ -51,7 +51,7 @@ def backtest_command(
     start: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Default: the first session with a target.")] = None,
     end: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Default: the last session with a bar.")] = None,
     engine: Annotated[Literal["vector", "event"], typer.Option(help="How the days are run.")] = "vector",
-    cash: Annotated[float, typer.Option(min=1.0, help="Dollars at the start.")] = 100_000.0,
+    cash: Annotated[float, typer.Option(min=1.0, max=MOST_CASH, help="Dollars at the start.")] = 100_000.0,
     slippage_bps: Annotated[float, typer.Option(min=0.0, max=1_000.0, help="Cost of what is traded, in basis points.")] = 0.0,
     spread_bps: Annotated[float, typer.Option(min=0.0, max=1_000.0, help="Quoted spread, in basis points; event engine.")] = 0.0,
     fees: Annotated[bool, typer.Option("--fees", help="Charge the regulators' fees on sales; event engine.")] = False,

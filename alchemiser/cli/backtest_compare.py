@@ -1,5 +1,6 @@
 """``alchemiser backtest compare``: two results of ``backtest --json`` side by side."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -50,8 +51,8 @@ def _show(comparison: Comparison) -> None:
     for term in comparison.terms:
         told = f"{term.name.replace('_', ' ')}: {term.first} in A, {term.second} in B"
         console.print(told, markup=False, soft_wrap=True)
-    if len(comparison.equity) > 1:
-        apart = [1.0 + change.relative for change in comparison.equity]
+    apart = [1.0 + change.relative for change in comparison.equity]
+    if len(apart) > 1 and max(apart) < math.inf:
         console.print(line_chart(apart, label="{:.4f}", is_plain=not console.encoding.startswith("utf")), markup=False)
 
 

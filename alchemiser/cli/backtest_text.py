@@ -16,7 +16,7 @@ SYMBOLS_SHOWN = 6
 def show(result: BacktestResult, analysis: Analysis) -> None:
     """Print a run."""
     console = Console(highlight=False)
-    console.print(f"{result.start} to {result.end}, {result.sessions} sessions, {result.seconds:.2f} s")
+    console.print(f"{result.start} to {result.end}, {_sessions(result.sessions)}, {result.seconds:.2f} s")
     if len(result.equity) > 1:
         console.print(line_chart(result.equity, is_plain=not console.encoding.startswith("utf")), markup=False)
     table = Table(show_header=False, box=None)
@@ -26,7 +26,7 @@ def show(result: BacktestResult, analysis: Analysis) -> None:
     for fall in analysis.drawdowns[:FALLS_SHOWN]:
         since = f"after {fall.peak}" if fall.peak else "from the start"
         end = f"recovered {fall.recovered}" if fall.recovered else "not recovered"
-        console.print(f"fell {fall.depth:.2%} {since} to {fall.trough}, {end} ({fall.sessions} sessions)", soft_wrap=True)
+        console.print(f"fell {fall.depth:.2%} {since} to {fall.trough}, {end} ({_sessions(fall.sessions)})", soft_wrap=True)
     if analysis.contributions:
         console.print(f"earned by symbol: {_earned(analysis.contributions)}", markup=False, soft_wrap=True)
     if len(analysis.strategies) > 1:
@@ -41,6 +41,9 @@ def _show_provenance(console: Console, analysis: Analysis) -> None:
     if known is None:
         return
     for one in known.warm_up:
+        if one.first_target is None:
+            console.print(f"{one.strategy} needs {one.bars_needed} closes; no target of it was acted upon", markup=False, soft_wrap=True)
+            continue
         settled = "" if one.closes >= one.bars_settled else f"; it settles after {one.bars_settled}"
         text = f"{one.strategy} warmed up on {one.closes} closes, it needs {one.bars_needed}{settled}"
         console.print(f"{text}; its first target is of {one.first_target}", markup=False, soft_wrap=True)
@@ -64,7 +67,7 @@ def _figures(result: BacktestResult) -> list[tuple[str, str]]:
     figures = result.metrics
     return [
         ("final equity", f"{result.equity[-1]:,.2f}"),
-        ("total return", f"{figures.total_return:.2%}"),
+        ("total return", share_text(figures.total_return)),
         ("yearly return", share_text(figures.cagr)),
         ("volatility", f"{figures.volatility:.2%}"),
         ("sharpe", ratio_text(figures.sharpe)),
@@ -112,18 +115,22 @@ def _earned(contributions: list[Contribution]) -> str:
 
 def _show_failures(console: Console, result: BacktestResult) -> None:
     for failure in result.failures[:STRETCHES_SHOWN]:
-        stretch = f"{failure.first} to {failure.last} ({failure.sessions} sessions)"
+        stretch = f"{failure.first} to {failure.last} ({_sessions(failure.sessions)})"
         console.print(f"{failure.strategy} had no target {stretch}: {failure.reason}", style="yellow", markup=False, soft_wrap=True)
     if len(result.failures) > STRETCHES_SHOWN:
         sessions = sum(failure.sessions for failure in result.failures[STRETCHES_SHOWN:])
         console.print(f"and {len(result.failures) - STRETCHES_SHOWN} more such stretches, {sessions} sessions in all; --json has them")
 
 
+def _sessions(count: int) -> str:
+    return f"{count} session" if count == 1 else f"{count} sessions"
+
+
 def ratio_text(value: float | None) -> str:
     """Return a ratio with two decimals, ``none`` where there is none."""
-    return "none" if value is None else f"{value:.2f}"
+    return "none" if value is None else f"{value:z.2f}"
 
 
 def share_text(value: float | None) -> str:
     """Return a fraction in percent, ``none`` where there is none."""
-    return "none" if value is None else f"{value:.2%}"
+    return "none" if value is None else f"{value:z.2%}"

@@ -8,14 +8,16 @@ _BARS = " ▏▎▍▌▋▊▉"
 
 
 def line_chart(values: Sequence[float], *, label: str = "{:,.0f}", width: int = 64, height: int = 7, is_plain: bool = False) -> str:
-    """Return the area under a curve of positive values, the last of each column, between its lowest and highest.
+    """Return the area under a curve of values that are not negative, the last of each column, between its lowest and highest.
 
-    A curve that grows more than fivefold is drawn on a logarithmic scale, and says so. ``is_plain`` uses ASCII alone.
+    A curve that grows more than fivefold is drawn on a logarithmic scale, and says so; one that does not move is one line. ``is_plain``
+    uses ASCII alone.
     """
     columns = min(width, len(values))
     shown = [values[(place + 1) * len(values) // columns - 1] for place in range(columns)]
     low, high = min(shown), max(shown)
-    is_log = high > 5.0 * low
+    height = height if high > low else 1
+    is_log = high > 5.0 * low > 0.0
     rise = math.log(high / low) if is_log else high - low
     scale = (height * 8 - 1) / rise if rise > 0.0 else 0.0
     levels = [1 + round((math.log(value / low) if is_log else value - low) * scale) for value in shown]

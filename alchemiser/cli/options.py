@@ -14,6 +14,10 @@ LAST_SEQUENCE: Final = 2**63 - 1
 """No event has a higher number, and no store of ours could look for one."""
 
 
+MOST_CASH: Final = 1e12
+"""Dollars. No account has more, and what is far beyond has no cents in a float."""
+
+
 def bounded(number: int | None) -> int | None:
     """Return a number of events as the journal can look for it: what is beyond every event is beyond the last."""
     return None if number is None else min(number, LAST_SEQUENCE)

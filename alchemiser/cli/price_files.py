@@ -16,7 +16,7 @@ from alchemiser.market.history import DailyHistory
 from alchemiser.service.settings import Settings
 from alchemiser.strategies.base import LoadedStrategy
 from alchemiser.strategies.panel import PricePanel
-from alchemiser.strategies.sources import StrategySource, file_of
+from alchemiser.strategies.sources import StrategySource, place_of
 from alchemiser.strategies.symphony.evaluate import rules_of
 
 
@@ -39,12 +39,12 @@ def wanted_strategies(strategy: list[str] | None, bars: Path | None, config: Pat
 
 @contextmanager
 def files_named(wanted: Iterable[StrategySource]) -> Iterator[None]:
-    """Name the file of each strategy beside it when none of them ever has a target."""
+    """Name the file of each strategy beside it, and the line where one decides in Python, when none of them ever has a target."""
     try:
         yield
     except NeverComputable as error:
-        files = {one.name: file_of(one.source) for one in wanted}
-        named = {name: f"{name} ({file})" if (file := files.get(name)) is not None else name for name in error.reasons}
+        places = {one.name: place_of(one.source) for one in wanted}
+        named = {name: f"{name} ({place})" if (place := places.get(name)) is not None else name for name in error.reasons}
         raise NeverComputable(error.told, {named[name]: reason for name, reason in error.reasons.items()}) from error
 
 

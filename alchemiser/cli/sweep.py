@@ -25,7 +25,7 @@ from alchemiser.backtest.sweep.search import Grid, Optuna, Search
 from alchemiser.backtest.sweep.space import dimension_of
 from alchemiser.backtest.sweep.workers import HereAndNow, Workers, processes
 from alchemiser.cli.day_options import read_day
-from alchemiser.cli.options import ConfigOption, JsonOption, StrategyOption
+from alchemiser.cli.options import MOST_CASH, ConfigOption, JsonOption, StrategyOption
 from alchemiser.cli.price_files import files_named, read_history, wanted_strategies
 from alchemiser.cli.sweep_text import ranking_text, walk_text
 from alchemiser.domain.errors import DataError, UsageError
@@ -66,7 +66,7 @@ def sweep_command(
     test: Annotated[int, typer.Option(metavar="SESSIONS", help="How long a choice is tried on.")] = 126,
     start: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Default: the first target of what is varied.")] = None,
     end: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Default: the last session with a bar.")] = None,
-    cash: Annotated[float, typer.Option(min=1.0, help="Dollars at the start.")] = 100_000.0,
+    cash: Annotated[float, typer.Option(min=1.0, max=MOST_CASH, help="Dollars at the start.")] = 100_000.0,
     slippage_bps: Annotated[float, typer.Option(min=0.0, max=1_000.0, help="Cost of what is traded, in basis points.")] = 0.0,
     risk_free: Annotated[float, typer.Option(min=0.0, max=1.0, help="Yearly risk-free rate for the ratios, as a fraction.")] = 0.0,
     workers: Annotated[int | None, typer.Option(min=1, max=1_024, help="Processes. Default: one per core.")] = None,

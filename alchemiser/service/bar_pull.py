@@ -19,7 +19,7 @@ from alchemiser.domain.market import Bar
 from alchemiser.domain.runtime import Clock
 from alchemiser.market.calendar import new_york_date
 from alchemiser.market.store.actions import Action, Actions, ActionsInfo, in_order
-from alchemiser.market.store.series import Adjusting, BarColumns, Comparison, Series, SeriesInfo, SeriesKey, compare
+from alchemiser.market.store.series import ADJUSTMENTS, Adjusting, BarColumns, Comparison, Series, SeriesInfo, SeriesKey, compare
 from alchemiser.market.store.store import BarStore
 from alchemiser.strategies.aside import RunAside, at_once
 
@@ -183,7 +183,9 @@ class BarPull:
             except DataError as error:
                 if not wish.mends:
                     raise
-                stored, remarks[symbol] = None, (wish.start, 0, f"{error}; its whole history was asked for again")
+                remarks[symbol] = self._known_from(key, wish), 0, f"{error}; its whole history was asked for again"
+                needs.append(Need(symbol, remarks[symbol][0], True))
+                continue
             need = need_of(key, stored, wish)
             if need is not None:
                 needs.append(need)
@@ -270,6 +272,12 @@ class BarPull:
         with self._store.changing():
             known = _readable(partial(self._store.actions, symbol), wish)
             self._store.write_actions(fresh if known is None else known.joined(fresh))
+
+    def _known_from(self, key: SeriesKey, wish: Wish) -> date:
+        """Return since when the same bars with another adjustment are stored, so that what is mended reaches back as far."""
+        others = (msgspec.structs.replace(key, adjustment=adjustment) for adjustment in ADJUSTMENTS if adjustment != key.adjustment)
+        found = [_readable(partial(self._store.info, other), wish) for other in others]
+        return min([wish.start, *(info.asked_from for info in found if info is not None)])
 
     def _stored(self, key: SeriesKey) -> Series | None:
         return self._store.read(key) if self._store.has(key) else None

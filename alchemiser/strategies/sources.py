@@ -8,6 +8,7 @@ and the reasons of those that could not.
 
 import hashlib
 import importlib
+import inspect
 import re
 import sys
 from collections.abc import Iterable
@@ -64,6 +65,18 @@ def file_of(source: str) -> Path | None:
 def class_of(source: str) -> str | None:
     """Return the ``module:Class`` that a source means, also by a shipped name, ``None`` for a symphony."""
     return source if ":" in source else SHIPPED_CLASSES.get(source)
+
+
+def place_of(source: str) -> str | None:
+    """Return the file of a symphony, or file and line of a loaded ``module:Class``; ``None`` for what is shipped, or cannot be read."""
+    if (file := file_of(source)) is not None:
+        return str(file)
+    module, _, name = source.partition(":")
+    try:
+        made = getattr(sys.modules[module], name)
+        return f"{Path(inspect.getfile(made)).name}, line {inspect.getsourcelines(made.decide)[1]}"
+    except (KeyError, AttributeError, OSError, TypeError):
+        return None
 
 
 def version_of(source: str) -> str:

@@ -88,6 +88,8 @@ def _read(path: Path, columns: list[str] | None) -> tuple[Any, bytes]:
 
 def _write(path: Path, table: Any, told: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*{_PARTIAL}"):
+        left.unlink(missing_ok=True)  # Of a process that was killed: whoever writes holds the lock of the store.
     partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
     try:
         with partial.open("wb") as file:

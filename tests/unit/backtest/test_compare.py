@@ -1,5 +1,6 @@
 """Two results side by side."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,15 @@ def test_terms_that_differ(tmp_path: Path) -> None:
     assert compare(("a", one), ("b", read_result(stored(tmp_path, "c.json")))).terms == []
 
 
+def test_an_account_that_lost_everything(tmp_path: Path) -> None:
+    """It is compared like any other: both with nothing are alike, and against nothing the other one is without bound."""
+    one = read_result(stored(tmp_path, "a.json", equity=[100.0, 0.0, 0.0]))
+    other = read_result(stored(tmp_path, "b.json", equity=[100.0, 50.0, 0.0]))
+
+    assert [day.relative for day in compare(("a", one), ("b", other)).equity] == [0.0, math.inf, 0.0]
+    assert [day.relative for day in compare(("b", other), ("a", one)).equity] == [0.0, -1.0, 0.0]
+
+
 def test_the_same_result(tmp_path: Path) -> None:
     """The same figures and curve are the same; without a version of the data nothing is said of it."""
     one, other = read_result(stored(tmp_path, "a.json")), read_result(stored(tmp_path, "b.json", data=None))
@@ -63,7 +73,7 @@ def test_the_same_result(tmp_path: Path) -> None:
     [
         ({"equity": [1.0]}, "3 dates and 1 equities"),
         ({"equity": []}, "3 dates and 0 equities"),
-        ({"equity": [1.0, 0.0, 1.0]}, "not a positive number"),
+        ({"equity": [1.0, -1.0, 1.0]}, "not a number or negative"),
         ({"equity": "many"}, "not a result of backtest --json"),
         ({"digest": "sha256:0"}, "changed after it was written"),
     ],

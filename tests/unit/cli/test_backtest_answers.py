@@ -97,4 +97,6 @@ def test_a_chart_of_text() -> None:
     assert line_chart([1.0, 2.0, 3.0], height=3).splitlines()[-1].startswith("1 \u2524\u2581\u2588\u2588")
     assert line_chart([1.0, 10.0]).splitlines()[-1].strip() == "log"
     assert line_chart([1.0, 2.0], is_plain=True).isascii()
+    assert line_chart([1.0, 2.0, 0.0]).splitlines()[-1].startswith("0 ")
+    assert line_chart([5.0, 5.0]) == "5 \u2524\u2581\u2581"
     assert max(map(len, line_chart([1.0] * 1_000, width=20).splitlines())) == 23

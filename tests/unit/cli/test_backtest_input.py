@@ -98,6 +98,36 @@ def test_a_strategy_that_never_has_a_target_is_named(
     assert why in capsys.readouterr().err
 
 
+def test_a_class_that_never_has_a_target_is_named_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line is that of its decide."""
+    write(tmp_path, rows())
+    monkeypatch.chdir(tmp_path)
+    text = "from alchemiser.strategies.python import Strategy\nclass Idle(Strategy):\n    symbols = ('A',)\n    def decide(self, market):\n"
+    (tmp_path / "never_at_all.py").write_text(text + "        return {}\n")
+
+    assert run(["backtest", "--strategy", "never_at_all:Idle", "--bars", "."]) == 3
+    assert "on the last session idle (never_at_all.py, line 4): Idle.decide returned weights" in capsys.readouterr().err
+
+
+def test_bars_of_nothing_that_is_needed_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The symbols, and what there is instead."""
+    write(tmp_path, rows())
+
+    assert run(["backtest", "--strategy", "dual_momentum", "--bars", str(tmp_path)]) == 3
+    said = capsys.readouterr().err
+    assert "there are no bars of any of " in said
+    assert "there are A, B" in said
+
+
+@pytest.mark.parametrize("cash", ["inf", "nan", "0", "1e300"])
+def test_cash_is_a_number_of_dollars(cash: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Which one can count."""
+    assert run(["backtest", "--strategy", "tecl", "--bars", ".", "--cash", cash]) == 2
+    assert "--cash" in capsys.readouterr().err
+
+
 def test_where_the_bars_come_from_is_told(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     """Feed, survivorship, short gaps and the warm-up of each strategy are in the document and on the terminal."""
     write(tmp_path, spoiled(lambda found: found.pop(20)))

@@ -284,7 +284,7 @@ def test_backtest_in_words(bars: Path, command: Command) -> None:
     assert code == 0
     assert "2025-03-03 to 2025-03-20, 14 sessions" in text
     assert "largest drawdown" in text
-    assert "switch had no target 2025-03-05 to 2025-03-05 (1 sessions): line 2: BIL would be held" in text
+    assert "switch had no target 2025-03-05 to 2025-03-05 (1 session): line 2: BIL would be held" in text
     assert "and 2 more such stretches, 2 sessions in all" in text
 
 
@@ -295,3 +295,46 @@ def test_backtest_of_a_curve_that_never_moves(bars: Path, command: Command) -> N
 
     assert command("backtest", "--strategy", "flat.clj", "--bars", "bars", "--json")[1]["metrics"]["sharpe"] is None
     assert "none" in command("backtest", "--strategy", "flat.clj", "--bars", "bars")[1]
+
+
+def test_backtest_of_a_single_session(bars: Path, command: Command) -> None:
+    """What was bought at its close has earned nothing: no fall, no ratio and no minus sign before a zero, on the page neither."""
+    options = ("backtest", "--strategy", "switch.clj", "--bars", "bars", "--start", "2025-03-06", "--cash", "99999.97")
+    answer = command(*options, "--json")[1]
+    code, text, _ = command(*options, "--report", "one.html")
+    page = (bars.parent / "one.html").read_text()
+
+    assert (answer["drawdowns"], answer["metrics"]["max_drawdown"], answer["metrics"]["calmar"]) == ([], 0.0, None)
+    assert code == 0
+    assert "2025-03-06 to 2025-03-06, 1 session," in text
+    assert "-0.00" not in text + page.partition("<script>")[0]
+    assert 'id="rolling"' not in page
+
+
+@pytest.mark.parametrize("engine", ["vector", "event"])
+def test_backtest_of_a_strategy_that_loses_everything(bars: Path, command: Command, engine: str) -> None:
+    """An account without a cent has figures, months, a chart and a page like any other."""
+    write_bars(bars, "SPY", [100.0 + place % 2 for place in range(260)])
+    write_bars(bars, "BIL", [1.0] * 260)
+    (bars.parent / "flip.clj").write_text(
+        '(defsymphony "F" {:rebalance-frequency :daily} (if (> (current-price "SPY") 100) [(asset "SPY")] [(asset "BIL")]))'
+    )
+    costly = ("--cash", "1", "--slippage-bps", "1000", "--engine", engine, *(("--cents",) if engine == "event" else ()))
+    options = ("backtest", "--strategy", "flip.clj", "--bars", "bars", *costly)
+    answer = command(*options, "--json")[1]
+    code, text, _ = command(*options, "--report", "ruin.html")
+
+    assert answer["metrics"]["total_return"] == pytest.approx(-1.0)
+    assert (code, "-100.00%" in text) == (0, True)
+    assert (bars.parent / "ruin.html").exists()
+
+
+def test_the_last_decision_of_a_run_has_no_next_open(bars: Path, command: Command) -> None:
+    """What could only be filled behind the last session is no target that was acted upon, in neither engine."""
+    days = sessions(4)
+    rows = [f"{day},{close},{close},{close},{close},1000" for day, close in zip(days, (100, 101, 102, 103), strict=True)]
+    (bars / "SPY.csv").write_text("\n".join(["date,open,high,low,close,volume", *rows, ""]))
+    (bars.parent / "spy.clj").write_text('(defsymphony "S" {:rebalance-frequency :daily} (asset "SPY"))')
+    for engine in ("vector", "event"):
+        options = ("--strategy", "spy.clj", "--bars", "bars", "--fill", "next-open", "--engine", engine, "--json")
+        assert [target["date"] for target in command("backtest", *options)[1]["targets"]] == [str(day) for day in days[:3]], engine

@@ -250,6 +250,26 @@ async def test_what_cannot_be_read_is_asked_for_again(store: BarStore, anew: boo
     assert [row.id for row in actions.rows] == ["paid"]
 
 
+async def test_what_is_mended_reaches_back_as_far_as_its_other_adjustments(store: BarStore) -> None:
+    """A pull that names no start mends a series from where the same bars are stored with another adjustment."""
+    vendor = Vendor()
+    await pulled(store, vendor, wish("SPY", adjustments=("raw", "all")))
+    (store.path / "sip/all/SPY.parquet").write_bytes(b"")
+    (entry,) = await pulled(store, vendor, wish("SPY", start=DAYS[30], mends=True, reaches_back=False))
+
+    assert (vendor.asked[-1][2], entry.rows) == (START, len(DAYS))
+
+
+async def test_a_killed_writer_leaves_nothing_for_long(store: BarStore) -> None:
+    """The part of a file that was being written is gone with the next one of that name."""
+    await pulled(store, Vendor(), wish("SPY", end=DAYS[39]))
+    (store.path / "sip/all/.SPY.parquet.4711.part").write_bytes(b"half")
+    (store.path / "sip/all/.SPYG.parquet.4711.part").write_bytes(b"of another one")
+    await pulled(store, Vendor(), wish("SPY"))
+
+    assert [path.name for path in (store.path / "sip/all").iterdir() if path.name.endswith(".part")] == [".SPYG.parquet.4711.part"]
+
+
 def test_requests_are_bounded() -> None:
     """One request asks for symbols of one start, and for not more than a hundred."""
     needs = [Need(f"S{place}", START, True) for place in range(SYMBOLS_PER_REQUEST + 1)] + [Need("TLT", END, False)]
