@@ -55,6 +55,11 @@ DANGEROUS: Mapping[str, Sequence[str]] = {
     ),
     "journal/replay.py": (f"{UNIT}/journal/test_replay.py",),
     "journal/tail.py": (f"{UNIT}/journal/test_tail.py",),
+    "journal/threaded.py": (
+        f"{UNIT}/journal/test_threaded.py",
+        f"{UNIT}/journal/test_threaded_by_steps.py",
+        f"{UNIT}/journal/test_promptness.py",
+    ),
     "portfolio/ledger.py": (f"{UNIT}/portfolio",),
     "portfolio/lots.py": (f"{UNIT}/portfolio",),
     "risk/checks.py": (f"{UNIT}/risk/test_checks.py",),
