@@ -106,6 +106,12 @@ class Book(msgspec.Struct):
         self.close = None if self.close is None else round(self.close / factor, 4)
         self.previous_close = None if self.previous_close is None else round(self.previous_close / factor, 4)
 
+    def go_on_from(self, former: "Book") -> None:
+        """Take over the prices of the symbol whose shares are of this one from now on, unless something was traded under this one."""
+        if self.last_price is None:
+            self.last_price, self.close, self.previous_close = former.last_price, former.close, former.previous_close
+            self.worth, self.is_closed = None, False
+
     def far(self, side: Side) -> Level | None:
         """Return what an order of that side trades with, ``None`` when there is no price or no size."""
         quote = self.quote

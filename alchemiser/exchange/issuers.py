@@ -139,9 +139,7 @@ class Issuers:
         group = None if action.new_symbol is None else action.id
         self._row(_ROW_OF[action.kind], on, at, text, symbol=symbol, quantity=-quantity, amount=cash, group_id=group)
         if action.new_symbol is not None:
-            book, old_book = self._state.books[action.new_symbol], self._state.books[symbol]
-            if book.last_price is None:
-                book.last_price, book.close, book.previous_close = old_book.last_price, old_book.close, old_book.previous_close
+            self._state.books[action.new_symbol].go_on_from(self._state.books[symbol])
             for lot in position.lots:
                 account.deliver(action.new_symbol, lot.quantity, lot.price, is_carried=True)
             self._row(_ROW_OF[action.kind], on, at, text, symbol=action.new_symbol, quantity=quantity, group_id=group)

@@ -237,6 +237,16 @@ def test_a_new_name_meets_a_position_that_is_there_already(scene: Scene) -> None
     assert (Decimal(6), Decimal(0), cash) == (scene.holding("BIL"), scene.holding(), scene.cash)
 
 
+def test_a_new_name_takes_the_last_price_along(scene: Scene) -> None:
+    """Under the new name nothing was traded: a quote of it, and what was reckoned of that, is no trade."""
+    scene.quote("BIL", 91, 91.02)
+    scene.buy("10")
+    scene.trade(100)
+    assert Decimal("91.01") == scene.exchange.standing.price_of("BIL")
+    go_to_tuesday(scene, CorporateAction(id="n", kind="name_change", symbol="TECL", ex_date=TUESDAY, new_symbol="BIL"))
+    assert "100" == scene.exchange.position_json("BIL")["current_price"]
+
+
 def test_a_whole_history_may_be_announced_again(scene: Scene) -> None:
     """What is past or known is left out; today's counts only before the day has begun."""
     scene.buy("10")
