@@ -17,7 +17,7 @@ from alchemiser.alpaca.credentials import RenewableCredentials
 from alchemiser.alpaca.feed import FeedLimits
 from alchemiser.alpaca.market_stream import MarketStream
 from alchemiser.alpaca.order_stream import OrderStream
-from alchemiser.alpaca.rest import RestLimits
+from alchemiser.alpaca.rest import OnRequest, RestLimits
 from alchemiser.alpaca.venue import AlpacaVenue
 from alchemiser.domain.errors import AlchemiserError, BusClosed, ConfigError
 from alchemiser.domain.events import FillBooked
@@ -149,28 +149,13 @@ async def _trade(
     if market is None:  # The key of our own exchange never changes.
         connection = renewable(connection, clock, surroundings.read_settings, surroundings.masker)
     runtime = SeededRuntime(clock, surroundings.seed)
-    venue = await stack.enter_async_context(
-        AlpacaVenue(
-            connection.credentials,
-            trading_url=connection.trading_url,
-            data_url=connection.data_url,
-            clock=clock,
-            random=runtime.random,
-            feed=settings.alpaca.feed,
-            limits=RestLimits(deadline_seconds=settings.alpaca.request_deadline_seconds),
-            make_connector=surroundings.connector,
-            on_request=metrics.on_request,
-        )
-    )
+    venue = await stack.enter_async_context(_venue(settings, connection, runtime, surroundings, on_request=metrics.on_request))
     metrics.requests_left = lambda: venue.requests_left
     kill_switch = await stack.enter_async_context(_kill_switch(settings, connection, clock, journal, surroundings))
-    account = await venue.account()
-    require_live_agreement(settings, live_agreed=options.live_agreed, account_number=account.account_number)
+    account_number = (await venue.account()).account_number
+    require_live_agreement(settings, live_agreed=options.live_agreed, account_number=account_number)
     if market is None:
-        directory = surroundings.lock_directory or lock_directory(os.environ)
-        lock = take_account_lock(directory, connection.trading_url, account.account_number)
-        if lock is not None:
-            stack.callback(lock.release)
+        _lock_account(stack, connection, account_number, surroundings)
     calendar = TradingCalendar.new_york()
     await _compare_calendars(venue, calendar, clock)
     warnings: dict[str, list[str]] = {}
@@ -188,7 +173,7 @@ async def _trade(
             calendar=calendar,
             roster=roster,
             reloader=reloader,
-            account_number=account.account_number,
+            account_number=account_number,
             metrics=metrics,
             addresses=addresses(settings.notifications),
             warnings=warnings,
@@ -209,42 +194,8 @@ async def _trade(
     ) as address:
         if surroundings.is_threaded:
             spare_the_living()
-        _log.info("listening", url=address.url, mode=settings.alpaca.mode, account=account.account_number, epoch=journal.epoch)
-        orders = OrderStream(
-            connection.trading_stream_url,
-            connection.credentials,
-            publish=daemon.bus.publish,
-            clock=clock,
-            random=runtime.random,
-            limits=FeedLimits(ping_seconds=surroundings.ping_seconds),
-        )
-        quotes = MarketStream(
-            connection.data_stream_url,
-            connection.credentials,
-            symbols=daemon.universe.symbols,
-            post=daemon.bus.post,
-            publish=daemon.bus.publish,
-            clock=clock,
-            random=runtime.random,
-            limits=FeedLimits(ping_seconds=surroundings.ping_seconds),
-        )
-        daemon.universe.stream = quotes
-        watch = StreamWatch(
-            orders=orders,
-            market=quotes,
-            owed=lambda: daemon.gaps.owed,
-            clock=clock,
-            publish=daemon.bus.publish,
-            order_seconds=settings.execution.order_silence_seconds,
-            market_seconds=settings.market.silence_seconds,
-        )
-        daemon.bus.subscribe_inline("stream watch", StreamWatch.listens_to, watch)
-        daemon.adoption.beside.append(
-            Beside(settings, credentials=connection.credentials, watch=watch, feed=daemon.answers.feed, log_by=surroundings.log_by)
-        )
-        streams: list[Stream] = [orders.run, quotes.run, watch.run]
-        if isinstance(connection.credentials, RenewableCredentials):
-            streams.append(partial(_follow_key, connection.credentials, (orders, quotes)))
+        _log.info("listening", url=address.url, mode=settings.alpaca.mode, account=account_number, epoch=journal.epoch)
+        streams = _streams(daemon, settings, connection, runtime, surroundings)
         stack.enter_context(reloading_on_hangup(partial(daemon.reload.ask, "SIGHUP"), enabled=surroundings.takes_signals))
         if market is not None:
             streams.append(market.run)
@@ -255,19 +206,70 @@ async def _trade(
         )
 
 
+def _lock_account(stack: AsyncExitStack, connection: Connection, account_number: str, surroundings: Surroundings) -> None:
+    """Keep other daemons of this machine from the account until the stack is left."""
+    directory = surroundings.lock_directory or lock_directory(os.environ)
+    lock = take_account_lock(directory, connection.trading_url, account_number)
+    if lock is not None:
+        stack.callback(lock.release)
+
+
+def _venue(
+    settings: Settings, connection: Connection, runtime: SeededRuntime, surroundings: Surroundings, *, on_request: OnRequest | None = None
+) -> AlpacaVenue:
+    return AlpacaVenue(
+        connection.credentials,
+        trading_url=connection.trading_url,
+        data_url=connection.data_url,
+        clock=runtime.clock,
+        random=runtime.random,
+        feed=settings.alpaca.feed,
+        limits=RestLimits(deadline_seconds=settings.alpaca.request_deadline_seconds),
+        make_connector=surroundings.connector,
+        on_request=on_request,
+    )
+
+
+def _streams(
+    daemon: Daemon, settings: Settings, connection: Connection, runtime: SeededRuntime, surroundings: Surroundings
+) -> list[Stream]:
+    """Return what listens to both streams, watches over them and follows a renewed key; what else works with them is told of them."""
+    clock, bus, limits = runtime.clock, daemon.bus, FeedLimits(ping_seconds=surroundings.ping_seconds)
+    orders = OrderStream(
+        connection.trading_stream_url, connection.credentials, publish=bus.publish, clock=clock, random=runtime.random, limits=limits
+    )
+    quotes = MarketStream(
+        connection.data_stream_url,
+        connection.credentials,
+        symbols=daemon.universe.symbols,
+        post=bus.post,
+        publish=bus.publish,
+        clock=clock,
+        random=runtime.random,
+        limits=limits,
+    )
+    daemon.universe.stream = quotes
+    watch = StreamWatch(
+        orders=orders,
+        market=quotes,
+        owed=lambda: daemon.gaps.owed,
+        clock=clock,
+        publish=bus.publish,
+        order_seconds=settings.execution.order_silence_seconds,
+        market_seconds=settings.market.silence_seconds,
+    )
+    bus.subscribe_inline("stream watch", StreamWatch.listens_to, watch)
+    daemon.adoption.beside.append(
+        Beside(settings, credentials=connection.credentials, watch=watch, feed=daemon.answers.feed, log_by=surroundings.log_by)
+    )
+    streams: list[Stream] = [orders.run, quotes.run, watch.run]
+    if isinstance(connection.credentials, RenewableCredentials):
+        streams.append(partial(_follow_key, connection.credentials, (orders, quotes)))
+    return streams
+
+
 def _kill_switch(settings: Settings, connection: Connection, clock: Clock, journal: Journal, surroundings: Surroundings) -> KillSwitch:
     """Return the kill switch, which works from here on whatever becomes of the start; it has a connection of its own."""
-
-    def open_venue() -> AlpacaVenue:
-        return AlpacaVenue(
-            connection.credentials,
-            trading_url=connection.trading_url,
-            data_url=connection.data_url,
-            clock=clock,
-            random=SeededRuntime(clock, surroundings.seed).random,
-            limits=RestLimits(deadline_seconds=settings.alpaca.request_deadline_seconds),
-            make_connector=surroundings.connector,
-        )
 
     def books() -> dict[str, dict[str, Decimal]]:
         state = JournaledState(lambda event: None)
@@ -279,7 +281,7 @@ def _kill_switch(settings: Settings, connection: Connection, clock: Clock, journ
             state=settings.service.state,
             clock=clock,
             epoch=journal.epoch,
-            open_venue=open_venue,
+            open_venue=lambda: _venue(settings, connection, SeededRuntime(clock, surroundings.seed), surroundings),
             books=books,
             poll_seconds=surroundings.turn_seconds or KILL_POLL_SECONDS,
             end_seconds=settings.service.stop_seconds,
