@@ -21,6 +21,7 @@ INK = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c8c8
 
 FALL = "#d55e00"
 SYMBOLS_DRAWN = 11
+FEW_DAYS = 6
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -48,9 +49,9 @@ def equity_chart(analysis: Analysis, book: Book) -> go.Figure:
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.72, 0.28], vertical_spacing=0.04)
     days = _days(book.dates)
     hover = "%{y:$,.2f}"
-    figure.add_trace(
-        go.Scatter(x=days, y=list(book.equity), name="equity", hovertemplate=hover, line={"color": INK[0], "width": 1.8}), 1, 1
-    )
+    line = {"color": INK[0], "width": 1.8}
+    mode = "lines" if len(days) > 1 else "markers"
+    figure.add_trace(go.Scatter(x=days, y=list(book.equity), name="equity", mode=mode, hovertemplate=hover, line=line), 1, 1)
     if book.performance is not None:
         line = {"color": INK[0], "width": 1.3, "dash": "dot"}
         drawn = go.Scatter(x=days, y=list(book.performance), name="without deposits and withdrawals", hovertemplate=hover, line=line)
@@ -63,8 +64,8 @@ def equity_chart(analysis: Analysis, book: Book) -> go.Figure:
     fall = go.Scatter(x=days, y=below, name="drawdown", hovertemplate="%{y:.2%}", fill="tozeroy", line={"color": FALL, "width": 1})
     figure.add_trace(fall, 2, 1)
     figure.update_yaxes(tickprefix="$", tickformat="~s", row=1, col=1)
-    figure.update_yaxes(tickformat=".0%", row=2, col=1)
-    return _laid_out(figure, height=520)
+    figure.update_yaxes(tickformat=".0%", row=2, col=1, range=None if min(below) < 0.0 else [-0.01, 0.0])
+    return _named_days(_laid_out(figure, height=520), days)
 
 
 def month_chart(months: Sequence[Period], years: Sequence[Period]) -> go.Figure:
@@ -74,7 +75,7 @@ def month_chart(months: Sequence[Period], years: Sequence[Period]) -> go.Figure:
     cells = [
         [values.get(f"{label}-{month:02}") for month in range(1, 13)] + [year.value] for label, year in zip(labels, years, strict=True)
     ]
-    texts = [["" if value is None else f"{value:.1%}" for value in row] for row in cells]
+    texts = [["" if value is None else f"{value:z.1%}" for value in row] for row in cells]
     bound = float(np.quantile(np.abs([month.value for month in months]), 0.9)) or 0.01
     heat = go.Heatmap(
         x=[*MONTHS, "Year"],
@@ -139,7 +140,7 @@ def allocation_chart(dates: Sequence[date], weights: dict[str, Floats]) -> go.Fi
         )
     figure = _laid_out(figure, height=380)
     figure.update_yaxes(tickformat=".0%", range=[0.0, 1.0])
-    return figure
+    return _named_days(figure, _days(dates))
 
 
 def contribution_chart(contributions: Sequence[Contribution]) -> go.Figure:
@@ -162,6 +163,13 @@ def contribution_chart(contributions: Sequence[Contribution]) -> go.Figure:
 
 def _days(dates: Sequence[date]) -> list[str]:
     return [day.isoformat() for day in dates]
+
+
+def _named_days(figure: go.Figure, days: Sequence[str]) -> go.Figure:
+    """Return the figure with a name for each day of a few, which Plotly would divide into hours."""
+    if len(days) <= FEW_DAYS:
+        figure.update_xaxes(tickvals=list(days), ticktext=list(days))
+    return figure
 
 
 def _laid_out(figure: go.Figure, *, height: int) -> go.Figure:

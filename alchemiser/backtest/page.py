@@ -42,13 +42,14 @@ STYLE = """
 body { margin: 0 auto; padding: 1.5rem; max-width: 72rem; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, sans-serif; }
 h1 { margin: 0; font-size: 1.6rem; }
-h2 { margin: 2rem 0 .5rem; font-size: 1.1rem; display: flex; gap: .75rem; align-items: center; }
+h2 { margin: 2rem 0 .5rem; font-size: 1.1rem; display: flex; flex-wrap: wrap; gap: .25rem .75rem; align-items: center; }
 header p, small, footer { color: var(--faint); }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .5rem; margin: 1rem 0; }
 dl div { background: var(--tile); border-radius: 6px; padding: .5rem .75rem; overflow: hidden; }
 dt { color: var(--faint); font-size: .8rem; }
 dd { margin: 0; font-size: 1.1rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 section { overflow-x: auto; }
+#months { min-width: 38rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; }
 th:first-child, td:first-child { text-align: left; }
@@ -71,7 +72,7 @@ input { font: inherit; font-size: .9rem; color: inherit; background: var(--tile)
 @media print {
   body { padding: 0; max-width: 700px; font-size: 12px; }
   dl { grid-template-columns: repeat(4, 1fr); }
-  .chart { overflow: hidden; }
+  .chart { overflow: hidden; min-width: 0; }
   section, dl { break-inside: avoid; overflow: visible; }
   section#decision { break-inside: auto; }
   button, .hint, details:not([open]) { display: none; }

@@ -7,7 +7,7 @@ from datetime import date
 import msgspec
 import numpy as np
 
-from alchemiser.backtest.metrics import SESSIONS_PER_YEAR, quotients, returns_of
+from alchemiser.backtest.metrics import SESSIONS_PER_YEAR, STILL, quotients, returns_of
 from alchemiser.market.arrays import Floats
 
 ROLLING_SESSIONS = 126
@@ -80,6 +80,7 @@ def _by(labels: Sequence[str], equity: Sequence[float], initial: float) -> list[
     before = initial
     for place, (label, value) in enumerate(zip(labels, equity, strict=True)):
         if place + 1 == len(labels) or labels[place + 1] != label:
-            periods.append(Period(label, value / before - 1.0 if before else 0.0))
+            gained = value / before - 1.0 if before else 0.0
+            periods.append(Period(label, gained if abs(gained) >= STILL else 0.0))
             before = value
     return periods

@@ -10,7 +10,7 @@ from datetime import date
 import msgspec
 import numpy as np
 
-from alchemiser.backtest.result import DatedTarget
+from alchemiser.backtest.result import DatedTarget, Failure
 from alchemiser.domain.errors import DataError
 from alchemiser.market.arrays import Days
 from alchemiser.strategies.base import LoadedStrategy
@@ -88,13 +88,24 @@ def gaps_of(days_of: Mapping[str, Days], places: Mapping[str, str]) -> list[Gap]
 
 
 def provenance_of(
-    strategies: Sequence[LoadedStrategy], targets: Sequence[DatedTarget], days_of: Mapping[str, Days], *, feed: str | None, gaps: list[Gap]
+    strategies: Sequence[LoadedStrategy],
+    targets: Sequence[DatedTarget],
+    failures: Sequence[Failure],
+    days_of: Mapping[str, Days],
+    *,
+    feed: str | None,
+    gaps: list[Gap],
 ) -> Provenance:
-    """Return what is known of a run's bars; a strategy's first target is the first of the run that holds any of its symbols."""
+    """Return what is known of a run's bars.
+
+    A strategy's first target is the first of the run that holds any of its symbols, of a day on which it did not fail.
+    """
     warm_up = []
     for strategy in strategies:
         own = set(strategy.symbols_held)
-        first = next((target for target in targets if own & target.weights.keys()), None)
+        failed = [each for each in failures if each.strategy == strategy.name]
+        mine = (target for target in targets if own & target.weights.keys())
+        first = next((target for target in mine if not any(each.first <= target.date <= each.last for each in failed)), None)
         held = sorted(own & first.weights.keys()) if first else ()
         warm_up.append(warm_up_of(strategy, first.date if first else None, held, days_of))
     return Provenance(feed=feed or UNNAMED_FEED, survivorship=SURVIVORSHIP, warm_up=warm_up, gaps=gaps)

@@ -139,7 +139,8 @@ def _tables(result: BacktestResult, analysis: Analysis, book: Book) -> Iterable[
         )
         for fall in analysis.drawdowns
     ]
-    yield _table("Largest falls", ("depth", "after", "trough", "recovered", "sessions"), falls)
+    if falls:
+        yield _table("Largest falls", ("depth", "after", "trough", "recovered", "sessions"), falls)
     years = [
         (
             str(year.year),
@@ -158,7 +159,8 @@ def _tables(result: BacktestResult, analysis: Analysis, book: Book) -> Iterable[
         for trade in reversed(last)
     ]
     heading = f"Trades: the last {len(last)} of {len(book.trades)}" if len(last) < len(book.trades) else f"Trades: {len(last)}"
-    yield _table(heading, ("day", "symbol", "shares", "held after", "price", "cost"), trades, is_folded=True)
+    if trades:
+        yield _table(heading, ("day", "symbol", "shares", "held after", "price", "cost"), trades, is_folded=True)
     if result.failures:
         stretches = [(each.strategy, str(each.first), str(each.last), str(each.sessions), each.reason) for each in result.failures]
         yield _table("Without a target", ("strategy", "first", "last", "sessions", "reason of the first"), stretches, is_folded=True)

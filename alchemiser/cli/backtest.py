@@ -119,7 +119,7 @@ def backtest_command(
     questions = Questions(bootstrap=bootstrap, seed=seed, trials=trials, window=window, risk_free=risk_free)
     held = None if benchmark is None else (benchmark.upper(), _benchmark(folder, along, benchmark.upper(), result.dates))
     analysis = analyse(book, _version(closes, opens, along), questions, held)
-    provenance = provenance_of(loaded, result.targets, days_of, feed=files.feed if files else None, gaps=gaps)
+    provenance = provenance_of(loaded, result.targets, result.failures, days_of, feed=files.feed if files else None, gaps=gaps)
     if along is not None:
         provenance = msgspec.structs.replace(provenance, intraday=along.intraday.report(result.dates))
     analysis = msgspec.structs.replace(analysis, provenance=provenance)

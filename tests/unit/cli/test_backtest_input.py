@@ -121,6 +121,20 @@ def test_bars_of_nothing_that_is_needed_are_named(tmp_path: Path, capsys: pytest
     assert "there are A, B" in said
 
 
+def test_strategies_of_the_same_symbols_warm_up_each_for_itself(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """What another one already holds is no target of a strategy that has none yet."""
+    write(tmp_path, rows())
+    (tmp_path / "hold.clj").write_text('(defsymphony "H" {:rebalance-frequency :daily} (weight-equal [(asset "A") (asset "B")]))')
+    strategies = [word for name in ("hold", "s") for word in ("--strategy", f"{tmp_path}/{name}.clj")]
+    assert run(["backtest", *strategies, "--bars", str(tmp_path), "--bootstrap", "0", "--json"]) == 0
+    warm_up = json.loads(capsysbinary.readouterr().out)["provenance"]["warm_up"]
+
+    assert [(each["strategy"], each["first_target"], each["closes"]) for each in warm_up] == [
+        ("hold", "2024-01-02", 1),
+        ("s", "2024-01-16", 11),
+    ]
+
+
 @pytest.mark.parametrize("cash", ["inf", "nan", "0", "1e300"])
 def test_cash_is_a_number_of_dollars(cash: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Which one can count."""
