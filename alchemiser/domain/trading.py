@@ -64,7 +64,7 @@ class TradingScopes(msgspec.Struct):
     @property
     def account(self) -> Restriction | None:
         """The strictest restriction of the account, ``None`` when it has none."""
-        return self.own(ACCOUNT)
+        return self.own(ACCOUNT) if self.by_scope else None
 
     def own(self, scope: str) -> Restriction | None:
         """Return the strictest restriction of the account or a strategy by itself."""

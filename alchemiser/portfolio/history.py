@@ -6,6 +6,7 @@ old to be asked for is forgotten now and then, not day by day.
 
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import takewhile
 from typing import Final
 
 import msgspec
@@ -118,10 +119,9 @@ class History(msgspec.Struct):
 
 
 def _summed_up(days: dict[str, Decimal], oldest: str) -> dict[str, Decimal]:
-    """Return changes by day with one sum of those before a day, first."""
-    before = sum([quantity for day, quantity in days.items() if day < oldest], ZERO)
-    recent = {day: quantity for day, quantity in days.items() if day >= oldest}
-    return {_BEFORE_ALL: before, **recent} if before else recent
+    """Return changes by day, of which those before a day have become one sum, the first."""
+    before = sum([days.pop(day) for day in [*takewhile(oldest.__gt__, days)]], ZERO)
+    return {_BEFORE_ALL: before, **days} if before else days
 
 
 def day_of(at: datetime) -> str:

@@ -230,21 +230,23 @@ class Book(msgspec.Struct, kw_only=True, dict=True):
     income: Decimal = ZERO
 
     @cached_property
-    def _counted(self) -> dict[str, Decimal]:
-        """The shares by symbol that were asked for since they changed last: much more often than they change. Not remembered."""
+    def _totals(self) -> dict[str, tuple[Decimal, Decimal]]:
+        """The shares and their cost of the symbols that were asked for: a position may have dozens of lots. Not remembered."""
         return {}
+
+    def _total(self, symbol: str) -> tuple[Decimal, Decimal]:
+        lots = self.lots.get(symbol, ())
+        total = self._totals[symbol] = quantity_of(lots), cost_of(lots)
+        return total
 
     def quantity(self, symbol: str) -> Decimal:
         """Return the shares of a symbol in this book."""
-        counted = self._counted.get(symbol)
-        if counted is None:
-            counted = self._counted[symbol] = quantity_of(self.lots.get(symbol, ()))
-        return counted
+        return (self._totals.get(symbol) or self._total(symbol))[0]
 
     def holdings(self) -> dict[str, Decimal]:
         """Return the shares of every symbol in this book, by symbol in order."""
-        counted = self._counted
-        return {symbol: counted.get(symbol) or self.quantity(symbol) for symbol in sorted(self.lots)}
+        totals = self._totals
+        return {symbol: (totals.get(symbol) or self._total(symbol))[0] for symbol in sorted(self.lots)}
 
     def cost(self, symbol: str) -> Decimal:
         """Return what the shares of a symbol cost, in dollars."""
@@ -254,23 +256,29 @@ class Book(msgspec.Struct, kw_only=True, dict=True):
         """Return the book after a trade; this one stays as it is."""
         lots, realised = traded(symbol, self.lots.get(symbol, ()), trade)
         book = msgspec.structs.replace(self, lots=dict(self.lots))
-        book.change(symbol, lots, realised=realised, cash=-trade.quantity * trade.price)
+        book.change(symbol, lots, realised=realised, cash=-trade.quantity * trade.price, moved=trade.quantity)
         return book
 
-    def change(self, symbol: str, lots: Lots, *, realised: Decimal = ZERO, cash: Decimal = ZERO) -> None:
-        """Make these the lots of a symbol, with so much more realised and flowed, in dollars."""
+    def change(self, symbol: str, lots: Lots, *, realised: Decimal = ZERO, cash: Decimal = ZERO, moved: Decimal | None = None) -> None:
+        """Make these the lots of a symbol, with so much more realised and flowed, in dollars.
+
+        ``moved`` are the signed shares of a trade, if one trade of the lots there were has made them: then nothing is added up anew.
+        """
+        total = self._totals.pop(symbol, None)
         if lots:
             self.lots[symbol] = lots
+            if total is not None and moved is not None:  # What was paid and is not lost is what the shares cost.
+                self._totals[symbol] = total[0] + moved, total[1] + realised - cash
         else:
             self.lots.pop(symbol, None)
-        self._counted.pop(symbol, None)
         self.cash_flow += cash
         self.realised += realised
 
     def unrealised(self, prices: Mapping[str, Decimal]) -> Decimal:
         """Return the profit not yet realised at these prices; a symbol without a price counts at cost."""
-        total = ZERO
-        for symbol, lots in self.lots.items():
+        unrealised = ZERO
+        for symbol in self.lots:
             if symbol in prices:
-                total += self.quantity(symbol) * prices[symbol] - cost_of(lots)
-        return total
+                quantity, cost = self._totals.get(symbol) or self._total(symbol)
+                unrealised += quantity * prices[symbol] - cost
+        return unrealised

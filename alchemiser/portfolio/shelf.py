@@ -118,11 +118,13 @@ class Shelf(msgspec.Struct, kw_only=True, dict=True):
                 if trade.quantity < 0 and lots and lots[0].quantity < 0:
                     raise _oversold(symbol, before, trade)
             trail.append(trade, lots)
+            moved: Decimal | None = trade.quantity
         else:
             lots, realised = self._outcome(strategy, symbol, trade)
             self._keep(strategy, symbol, trade)
+            moved = None
         value = trade.quantity * trade.price
-        book.change(symbol, lots, realised=realised, cash=-value)
+        book.change(symbol, lots, realised=realised, cash=-value, moved=moved)
         self.history.traded(strategy, symbol, trade.at, trade.quantity, value)
 
     def reshape(self, strategy: str, symbol: str, deed: Reshaping, *, on: date, cash: Decimal = ZERO) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.portfolio.attribution import split_fill
-from alchemiser.portfolio.lots import Book, Reshaping, Trade, reshaped
+from alchemiser.portfolio.lots import Book, Reshaping, Trade, reshaped, traded
 
 AT = datetime(2025, 3, 3, 20, 50, tzinfo=UTC)
 SHARES = st.decimals(min_value="0.000000001", max_value="100000", places=9)
@@ -41,6 +41,19 @@ def test_profit_is_cash_plus_what_is_held(trades: list[tuple[bool, Decimal, Deci
         value = book.quantity("A") * mark["A"]
         assert book.realised + book.unrealised(mark) == book.cash_flow + value
         assert len({lot.quantity > 0 for lot in book.lots.get("A", ())}) <= 1
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), SHARES, PRICES), max_size=20))
+def test_what_is_added_up_with_every_trade_is_what_the_lots_add_up_to(trades: list[tuple[bool, bool, Decimal, Decimal]]) -> None:
+    """Whether somebody asked between two trades or not: the shares and the profit are those of the lots."""
+    book, mark = Book(), {"A": Decimal("123.45")}
+    for is_asked, is_buy, quantity, price in trades:
+        one = trade(quantity if is_buy else -quantity, price)
+        lots, realised = traded("A", book.lots.get("A", ()), one)
+        book.change("A", lots, realised=realised, cash=-one.quantity * price, moved=one.quantity)
+        if is_asked:
+            assert book.quantity("A") == sum(lot.quantity for lot in lots)
+            assert book.unrealised(mark) == sum(lot.quantity * mark["A"] - lot.cost for lot in lots)
 
 
 @given(st.dictionaries(st.sampled_from("abcdefg"), SHARES, min_size=1), st.integers(min_value=1, max_value=10_000))
