@@ -5,6 +5,7 @@ Prices of orders, quantities and cash are ``Decimal``; quotes and indicators are
 """
 
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -19,6 +20,12 @@ _QUANTA = tuple(ONE.scaleb(-decimals) for decimals in range(20))
 def from_float(value: float, *, decimals: int = 6) -> Decimal:
     """Return the decimal number that ``value`` prints as, rounded half-even to ``decimals`` places."""
     return Decimal(repr(value)).quantize(_QUANTA[decimals], ROUND_HALF_EVEN)
+
+
+@lru_cache(maxsize=1_024)
+def fraction(value: float) -> Decimal:
+    """Return a weight, or another fraction, to twelve decimals. The same few come again with every decision."""
+    return from_float(value, decimals=12)
 
 
 def tick_of(price: Decimal) -> Decimal:

@@ -20,7 +20,7 @@ from alchemiser.domain.account import Asset
 from alchemiser.domain.errors import OrderDenied
 from alchemiser.domain.events import RebalancePlanned
 from alchemiser.domain.intents import Adjustment, Crossing, Denial, Intent, Wish
-from alchemiser.domain.money import ZERO, from_float, truncate_shares
+from alchemiser.domain.money import ZERO, fraction, from_float, truncate_shares
 from alchemiser.domain.orders import Side
 from alchemiser.portfolio.attribution import split_fill
 from alchemiser.portfolio.band import Band
@@ -212,9 +212,8 @@ def _wishes(request: PlanRequest, capital: Mapping[str, Decimal]) -> tuple[dict[
         if weights is None:
             continue
         held, own = request.books.get(name, {}), capital[name]
-        widths: dict[float, Decimal] = {}
         for symbol in sorted({*weights, *held}):
-            weight = from_float(weights[symbol], decimals=12) if symbol in weights else ZERO
+            weight = fraction(weights[symbol]) if symbol in weights else ZERO
             current = held.get(symbol, ZERO)
             asset, price = assets.get(symbol), prices.get(symbol)
             if asset is None or not asset.is_tradable or price is None:
@@ -225,10 +224,9 @@ def _wishes(request: PlanRequest, capital: Mapping[str, Decimal]) -> tuple[dict[
             wish = target - current
             if not wish:
                 continue
-            if target and current and (width := band.half_width(float(weight), request.half_spreads.get(symbol))):
-                if width not in widths:
-                    widths[width] = from_float(width, decimals=12) * own
-                if abs(wish) * price < widths[width]:
+            if target and current:
+                width = band.half_width(weights[symbol], request.half_spreads.get(symbol))
+                if abs(wish) * price < fraction(width) * own:
                     continue
             if symbol in wishes:
                 wishes[symbol][name] = wish
