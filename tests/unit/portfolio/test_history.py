@@ -17,7 +17,6 @@ TRADE = st.tuples(
 RENAMING = st.tuples(st.just("renamed"), st.sampled_from(["AB", "BA", "CA"]))
 NEXT_SESSION = st.tuples(st.just("forget"), st.sampled_from([1, 3, 60]))
 RESTART = st.tuples(st.just("restart"))
-BEFORE_ALL = "0001-01-01"
 
 
 @given(st.lists(st.one_of(TRADE, NEXT_SESSION, TRADE, RENAMING, RESTART), max_size=60))
@@ -29,10 +28,9 @@ def test_forgetting_changes_no_answer_that_is_asked_for(steps: list[tuple[str | 
             case ("forget", int(days)):
                 today += timedelta(days=days)
                 found.forget(today)
-                oldest = (today - timedelta(days=KEPT_DAYS)).isoformat()
-                kept = [list(days) for by_strategy in found.moves.values() for days in by_strategy.values()]
-                assert all(days and all(day >= oldest for day in days if day != BEFORE_ALL) for days in kept)
-                assert all(BEFORE_ALL not in days[1:] for days in kept)
+                assert list(found.days) == sorted(found.days)
+                assert all(day >= (today - timedelta(days=KEPT_DAYS)).isoformat() for day in found.days)
+                assert all(held and all(held.values()) for held in found.before.values())
             case ("renamed", str(names)):
                 everything.renamed(names[0], names[1])
                 found.renamed(names[0], names[1])
@@ -64,4 +62,21 @@ def test_a_sum_keeps_what_is_held() -> None:
 
     assert {"s": Decimal(200)} == before == history.held_before("SPY", today)
     assert KEPT_DAYS == len(history.days_of("SPY"))
-    assert {day_of(first + timedelta(days=number)) for number in range(180, 200)} == set(history.trades)
+    assert {day_of(first + timedelta(days=number)) for number in range(200 - KEPT_DAYS, 200)} == set(history.days)
+
+
+def test_a_day_whose_trades_were_taken_back_had_none() -> None:
+    """A fee is for the last day on which something was sold, or else traded, and stayed so."""
+    history = History()
+    monday, tuesday = datetime(2025, 1, 6, 15, tzinfo=UTC), datetime(2025, 1, 7, 15, tzinfo=UTC)
+    history.traded("a", "SPY", monday, Decimal(2), Decimal(20))
+    history.traded("b", "SPY", monday, Decimal(-1), Decimal(-10))
+    for name, shares in (("a", Decimal(-1)), ("b", Decimal(3))):
+        history.traded(name, "SPY", tuesday, shares, 10 * shares)
+
+    assert {"a": Decimal(10)} == history.traded_before(date(2025, 1, 8))
+    history.undone("a", "SPY", tuesday, Decimal(-1), Decimal(-10))
+    assert {"b": Decimal(30)} == history.traded_before(date(2025, 1, 8))
+    history.undone("b", "SPY", tuesday, Decimal(3), Decimal(30))
+    assert {"b": Decimal(10)} == history.traded_before(date(2025, 1, 8))
+    assert {} == history.traded_before(date(2025, 1, 6))
