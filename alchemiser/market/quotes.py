@@ -99,7 +99,7 @@ class QuoteBook:
     @property
     def halted_symbols(self) -> tuple[str, ...]:
         """The symbols that are halted now, in alphabetical order."""
-        return tuple(sorted(symbol for symbol, status in self._statuses.items() if status.is_halted))
+        return tuple(sorted([symbol for symbol, status in self._statuses.items() if status.is_halted]))
 
     @property
     def symbols(self) -> tuple[str, ...]:

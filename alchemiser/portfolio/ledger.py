@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from alchemiser.bus.envelope import Envelope
+from alchemiser.domain.account import BrokerPosition
 from alchemiser.domain.activities import AccountActivity, LotMethod, SpinOff, Treatment
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.events import (
@@ -86,7 +87,7 @@ class LedgerMemory(msgspec.Struct, kw_only=True):
     had what of an execution that was corrected, by the execution that stands in its place. ``activities`` are the newest rows without a
     trade as they were booked, by id.
     ``account_cash`` is the profit that is no strategy's, ``transferred`` what came in and went out, ``in_kind`` the same in shares,
-    ``at_broker`` the broker's shares when they were last seen. ``lot_method`` says which lots a sale closes, ``specific`` those that a
+    ``at_broker`` the broker's positions when they were last seen. ``lot_method`` says which lots a sale closes, ``specific`` those that a
     person named in the settings, ``named`` while the daemon ran, by symbol.
     """
 
@@ -98,7 +99,7 @@ class LedgerMemory(msgspec.Struct, kw_only=True):
     activities: dict[str, ActivityBooked]
     account_cash: Decimal
     transferred: Decimal
-    at_broker: dict[str, Decimal]
+    at_broker: tuple[BrokerPosition, ...]
     lot_method: LotMethod
     specific: dict[str, tuple[str, ...]]
     waiting: dict[str, dict[str, dict[str, Decimal]]]
@@ -143,7 +144,7 @@ class Ledger(Remembering):
         self._activities: dict[str, ActivityBooked] = {}
         self._account_cash = ZERO
         self._transferred = ZERO
-        self._at_broker: dict[str, Decimal] = {}
+        self._at_broker: tuple[BrokerPosition, ...] = ()
         self._lot_method = LotMethod.FIFO
         self._specific: dict[str, tuple[str, ...]] = {}
         self._waiting: dict[str, dict[str, dict[str, Decimal]]] = {}
@@ -455,11 +456,12 @@ class Ledger(Remembering):
         if self._opening_cash is None:
             self._opening_cash, self._opening_equity = observed.account.cash, observed.account.equity
             self._opened_at = observed.at
-        self._at_broker = {position.symbol: position.quantity for position in observed.positions}
+        self._at_broker = observed.positions
 
     def _activity_booking(self, row: AccountActivity, partner: AccountActivity | None, spin_offs: Mapping[str, SpinOff]) -> ActivityBooked:
         """Say who gets which part of a row. The books change when that comes back as an event."""
-        facts = Facts(self._shelf, self._at_broker, spin_offs, tuple(self._activities.values()))
+        at_broker = {position.symbol: position.quantity for position in self._at_broker}
+        facts = Facts(self._shelf, at_broker, spin_offs, tuple(self._activities.values()))
         if row.status not in (CANCELLED, CORRECTED):
             return booking_of(row, partner, facts)
         wrong = self._activities.get(row.previous_id or row.activity_id)

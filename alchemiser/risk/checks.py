@@ -67,7 +67,7 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     price_collar_bps: Decimal | None = None
 
 
-class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
+class Circumstances(msgspec.Struct, frozen=True):
     """What an intent is checked against. A part that is ``None`` is not known, and its checks are passed.
 
     ``held`` are the shares of our ledger, ``free`` what the broker would let us sell; ``fresh`` the symbols whose price is of this moment,

@@ -106,13 +106,14 @@ class PreTrade:
             free[position.symbol] = position.available_quantity
             # What of it is free could be sold first, at the broker's own price.
             power += max(position.available_quantity, ZERO) * (position.current_price or ZERO)
-        circumstances = Circumstances(
-            at=now,
-            held=_held(books),
-            free=free,
-            assets=assets,
-            fresh=fresh,
-            mids={symbol: from_float(mid) for symbol in assets if (mid := self._mids(symbol, now)) is not None} if has_collar else {},
+        mids = {symbol: from_float(mid) for symbol in assets if (mid := self._mids(symbol, now)) is not None} if has_collar else {}
+        circumstances = Circumstances(  # A call with more than fifteen names is a slow one.
+            now,
+            _held(books),
+            free,
+            assets,
+            fresh,
+            mids,
             halted=frozenset(self._quotes.halted_symbols),
             parked={symbol: parking.reason for symbol, parking in self._parked.by_symbol.items()},
             open_sides=open_sides,
