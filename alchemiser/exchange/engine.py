@@ -278,8 +278,7 @@ class Exchange:
             self._state.books[quote.symbol].take_quote(quote)
         self.advance(at)
         for quote in quotes:
-            if quote.symbol in self._blotter.open.by_symbol:
-                self._floor.look_at_all(quote.symbol, at)
+            self._floor.look_at_all(quote.symbol, at)
 
     def on_trade(self, symbol: str, price: float, size: float, now: datetime) -> None:
         """Take a trade of the tape: it marks positions, elects stops and trades through resting limits."""

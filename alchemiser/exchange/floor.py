@@ -168,9 +168,12 @@ class Floor:
 
     def look_at_all(self, symbol: str, at: datetime) -> None:
         """Look at every open order of a symbol, oldest first."""
+        found = self._blotter.open.by_symbol.get(symbol)
+        if found is None:
+            return
         book = self._state.books[symbol]
         near = {"buy": book.near("buy"), "sell": book.near("sell")}
-        for order in self._blotter.open_of(symbol):
+        for order in list(found.orders.values()):
             level = near[order.side]
             # Thousands may rest behind the best price of their own side: none of them trades, and none has a queue to join.
             if not (order.is_resting and level is not None and is_behind(order, level.price)):
