@@ -1,10 +1,17 @@
-"""What every test gets: the process's logging as it was before, whatever a command under test did to it."""
+"""What every test gets: the process's logging as it was before, whatever a command under test did to it.
+
+And no bound on how long an example of a property may take: a slow machine is no counterexample.
+"""
 
 import logging
 from collections.abc import Iterator
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)

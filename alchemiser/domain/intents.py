@@ -65,7 +65,7 @@ class Crossing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IntentOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How one intent ended: ``state`` is ``filled``, ``partial``, ``unfilled`` or ``parked``; slippage is against the arrival price.
+    """How one intent ended: ``state`` is ``filled``, ``partial`` or ``unfilled``; slippage is against the arrival price.
 
     ``tactic`` is the one that worked it last; ``fell_because`` says why that is not the one that the settings name.
     """
