@@ -44,7 +44,7 @@ from alchemiser.domain.events import (
 )
 from alchemiser.domain.intents import Intent, Wish
 from alchemiser.domain.market import Quote
-from alchemiser.domain.orders import NewOrder, Side
+from alchemiser.domain.orders import ExecutionReport, NewOrder, Side
 from alchemiser.domain.venue import After
 from alchemiser.execution.handler import LOOK_REASON, NOT_FOUND_ANSWERS
 from alchemiser.execution.ladder import LadderRules
@@ -465,40 +465,44 @@ def filling(floor: Floor) -> None:
     floor.venue.submit = submit  # type: ignore[method-assign, assignment]
 
 
-def test_a_restart_takes_up_the_unfinished_rebalance() -> None:
-    """The orders of the process before count; what they left is worked by this one, under the next attempt's id."""
+def restarted(*reports: ExecutionReport) -> Floor:
+    """Return a floor that fills whatever arrives, after a process that sent the order of one buy and heard these reports of it."""
+    floor = Floor(ScriptedVenue())
+    filling(floor)
+    intended = OrderIntended(at=START, rebalance_id="20250303.1", intent_id="SPY", attempt=1, order=order_of(buy()))
+    floor.rebalances(Envelope(1, plan_of(buy()), 0.0))
+    for number, event in enumerate((intended, *(ExecutionReported(at=START, report=report) for report in reports)), start=2):
+        floor.orders.replay(Envelope(number, event, 0.0))
+    return floor
 
-    async def main() -> Floor:
-        floor = Floor(ScriptedVenue())
-        filling(floor)
-        first = order_of(buy())
-        intended = OrderIntended(at=START, rebalance_id="20250303.1", intent_id="SPY", attempt=1, order=first)
-        part = report_of(first, "partial_fill", "partially_filled", last="4", cumulative="4", execution="before")
-        gone = report_of(first, "canceled", "canceled", cumulative="4")
-        floor.rebalances(Envelope(1, plan_of(buy()), 0.0))
-        for number, event in enumerate((intended, ExecutionReported(at=START, report=part), ExecutionReported(at=START, report=gone))):
-            floor.orders.replay(Envelope(2 + number, event, 0.0))
-        await floor.run(floor.ended.wait)
-        return floor
 
-    floor = virtual(main)
+def check_that_the_rest_was_bought(floor: Floor) -> None:
+    """Four of the ten shares were bought before the restart: six are left, and then it is done."""
     assert [("e-20250303.1-SPY-2", Decimal(6))] == [(order.client_order_id, order.quantity) for order in floor.venue.sent]
     (completed,) = floor.of(RebalanceCompleted)
     assert isinstance(completed, RebalanceCompleted)
     assert completed.outcomes[0].filled_quantity == 10
 
 
+def test_a_restart_takes_up_the_unfinished_rebalance() -> None:
+    """The orders of the process before count; what they left is worked by this one, under the next attempt's id."""
+
+    async def main() -> Floor:
+        first = order_of(buy())
+        part = report_of(first, "partial_fill", "partially_filled", last="4", cumulative="4", execution="before")
+        floor = restarted(part, report_of(first, "canceled", "canceled", cumulative="4"))
+        await floor.run(floor.ended.wait)
+        return floor
+
+    check_that_the_rest_was_bought(virtual(main))
+
+
 def test_what_is_told_while_recovery_ends_counts_once() -> None:
     """The order states know of a fill, and of its correction, before the end of recovery is dealt with, behind which they are told."""
 
     async def main() -> Floor:
-        floor = Floor(ScriptedVenue())
-        filling(floor)
         first = order_of(buy())
-        intended = OrderIntended(at=START, rebalance_id="20250303.1", intent_id="SPY", attempt=1, order=first)
-        floor.rebalances(Envelope(1, plan_of(buy()), 0.0))
-        for number, event in enumerate((intended, ExecutionReported(at=START, report=report_of(first, "new", "new")))):
-            floor.orders.replay(Envelope(2 + number, event, 0.0))
+        floor = restarted(report_of(first, "new", "new"))
         floor.venue.on_cancel = lambda key: floor.report(first, "canceled", "canceled", cumulative="4")
         corrected = report_of(first, "trade_correct", "partially_filled", last="4", cumulative="4", execution="corrected")
 
@@ -513,11 +517,7 @@ def test_what_is_told_while_recovery_ends_counts_once() -> None:
         await floor.run(play, open_gate=False)
         return floor
 
-    floor = virtual(main)
-    assert [("e-20250303.1-SPY-2", Decimal(6))] == [(order.client_order_id, order.quantity) for order in floor.venue.sent]
-    (completed,) = floor.of(RebalanceCompleted)
-    assert isinstance(completed, RebalanceCompleted)
-    assert completed.outcomes[0].filled_quantity == 10
+    check_that_the_rest_was_bought(virtual(main))
 
 
 def test_at_a_restart_unknown_orders_are_looked_up_and_orphans_cancelled() -> None:
