@@ -161,9 +161,9 @@ class Desk:
 
     def _wire(self) -> None:
         bus = self.bus
-        bus.subscribe_inline("order states", OrderStates.listens_to, self.orders)
+        bus.subscribe_acts("order states", self.orders.acts)
         bus.subscribe_inline("parked symbols", ParkedSymbols.listens_to, self.parked)
-        bus.subscribe_inline("ledger", Ledger.listens_to, self.ledger)
+        bus.subscribe_acts("ledger", self.ledger.acts)
         bus.subscribe_inline("standing targets", StandingTargets.listens_to, self.standing)
         bus.subscribe_inline("rebalances", Rebalances.listens_to, self.rebalances)
         bus.subscribe_inline("trading state", TradingState.listens_to, self.trading)

@@ -33,6 +33,7 @@ from alchemiser.backtest.metrics import metrics_of
 from alchemiser.backtest.minute_market import MinuteMarket
 from alchemiser.backtest.record import Recorder
 from alchemiser.backtest.result import BacktestResult, Charges, Opens, Terms, run_range
+from alchemiser.bus.begun import breathe
 from alchemiser.domain.errors import UsageError
 from alchemiser.domain.events import QuoteUpdated, SessionClosed, SessionOpened
 from alchemiser.domain.market import Quote, Session
@@ -217,6 +218,7 @@ class _Run:
                 if isinstance(quote := self.market.quote(symbol, now), Quote):
                     sides = {"bid": quote.bid, "bid_size": quote.bid_size, "ask": quote.ask, "ask_size": quote.ask_size}
                     self._desk.bus.post(QuoteUpdated(at=now, symbol=symbol, **sides))
+            await breathe()  # What a quote leads to is decided before the orders are heard of, as they come to the daemon.
             self._venue.tell()
 
     def _turn(self, at: datetime) -> None:

@@ -15,14 +15,15 @@ It does not retry, does not route by content, and does not cross processes.
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
 
 from alchemiser.bus.afterwards import Afterwards
 from alchemiser.bus.delivery import EVERY, RESTART, Delivery, OnFailure
 from alchemiser.bus.envelope import Envelope
 from alchemiser.bus.mailbox import Mailbox, cause, publisher
 from alchemiser.bus.reports import DrainReport, HandlerStatistics, TurnReport
-from alchemiser.bus.routes import Append, Inline, Route, Routes, Sink
+from alchemiser.bus.routes import Act, Append, Inline, Route, Routes, Sink
 from alchemiser.bus.supervision import Supervisor, is_fatal
 from alchemiser.bus.tap import Tap
 from alchemiser.domain.errors import BusClosed, InvariantBroken, JournalFailed
@@ -78,7 +79,16 @@ class Bus:
         """
         if inspect.iscoroutinefunction(call):
             raise ValueError(f"{name} is a coroutine function and would never run inline; subscribe it as a mailbox")
-        return self._routes.add_inline(Inline(name, call, on_failure), types)
+        return self._routes.add_inline(Inline(name, on_failure), dict.fromkeys(types, Act(call, takes_event=False)))
+
+    def subscribe_acts(
+        self, name: str, acts: Mapping[type[Event], Callable[[Any], None]], *, on_failure: OnFailure = RESTART
+    ) -> Unsubscribe:
+        """Have for each of these types its own function called, with the event alone; in all else as :meth:`subscribe_inline` does it.
+
+        For whoever would only look for that function: an order has five events, and each of them is heard of by several.
+        """
+        return self._routes.add_inline(Inline(name, on_failure), {kind: Act(act, takes_event=True) for kind, act in acts.items()})
 
     def subscribe_afterwards(self, name: str, types: Iterable[type[Event]], call: Callable[[Envelope], None]) -> Unsubscribe:
         """Have ``call`` called for events of these types as an inline handler is, but some milliseconds later.
@@ -94,9 +104,9 @@ class Bus:
                 self._failed_afterwards(inline, envelope, error)
 
         later = Afterwards(guarded)
-        inline = Inline(name, later.put, RESTART)
+        inline = Inline(name, RESTART)
         self._afterwards.append(later)
-        return self._routes.add_inline(inline, types)
+        return self._routes.add_inline(inline, dict.fromkeys(types, Act(later.put, takes_event=False)))
 
     def subscribe(
         self,
@@ -109,16 +119,17 @@ class Bus:
         on_failure: OnFailure = RESTART,
         limit_seconds: float = 30.0,
         promptly: Iterable[type[Event]] = (),
-        wants: Callable[[Envelope], bool] | None = None,
+        wants: Mapping[type[Event], Callable[[Any], bool]] | None = None,
         burst: int = 1,
     ) -> Unsubscribe:
         """Give ``handle`` a mailbox for events of these types: its own task, one event at a time, in order.
 
         ``capacity`` bounds what waits, ``limit_seconds`` is how long the handler may be at one event before it counts as stuck
         (nothing is interrupted; :meth:`turn` names it). With an event of a type in ``promptly`` an idle handler begins at once, in its
-        place among the inline handlers. ``wants`` is called as an inline handler is, and only the events of which it says so are delivered:
-        it may take in what they say, so that the handler is woken only for what follows. Of what waits the handler deals with ``burst``
-        events before everybody else has a turn: where something outside of the process may be waiting that is one.
+        place among the inline handlers. A function in ``wants`` is called with each event of its very type, at once as an inline handler
+        is, and only those of which it says so are delivered: it may take in what they say, so that the handler is woken only for what
+        follows. Of what waits the handler deals with ``burst`` events before everybody else has a turn: where something outside of the
+        process may be waiting that is one.
         Raises ``ValueError`` when the name is taken or the capacity is not positive.
         """
         if capacity < 1:
@@ -134,7 +145,7 @@ class Bus:
             supervisor=self._supervisor,
             on_filled=self._mailbox_filled,
         )
-        remove = self._routes.add_mailbox(mailbox, policy, types, frozenset(promptly), wants)
+        remove = self._routes.add_mailbox(mailbox, policy, types, frozenset(promptly), wants or {})
         self._mailboxes.append(mailbox)
         if self._group is not None:
             self._start(self._group, mailbox)
@@ -189,9 +200,9 @@ class Bus:
         route.dispatched += 1
         try:
             # The loop of _dispatch_nested, once more: a call saved on every event.
-            for call, sink in route.sinks:
+            for call, takes_event, sink in route.sinks:
                 try:
-                    call(envelope)
+                    call(event if takes_event else envelope)
                 except Exception as error:  # noqa: BLE001 - this is the supervisor
                     self._failed(sink, envelope, error)
             if self._nested:
@@ -208,17 +219,23 @@ class Bus:
         Raises what :meth:`post` raises.
         """
         route = self._route_of.get(type(event)) or self._routes.open(type(event))
-        if route.holding:
-            by = publisher.get()
-            waited: Mailbox | None = None
-            while (full := _first_full(route, by, waited)) is not None:
-                if waited is not None and waited is not full:
-                    waited.admit()  # the room there goes to somebody who can use it now
-                await full.room(by, queued=waited is full)
-                waited = full
+        for mailbox in route.holding:
+            if mailbox.is_full(queued=False):
+                await self._room(route)
+                break
         if self._tap is not None and route.append is not None and not self._tap.has_room:
             await self._tap.room()
         return self.post(event, correlation=correlation)
+
+    async def _room(self, route: Route) -> None:
+        """Wait while a mailbox that must get every event of this route is full."""
+        by = publisher.get()
+        waited: Mailbox | None = None
+        while (full := _first_full(route, by, waited)) is not None:
+            if waited is not None and waited is not full:
+                waited.admit()  # the room there goes to somebody who can use it now
+            await full.room(by, queued=waited is full)
+            waited = full
 
     async def durable(self, sequence: int | None = None) -> None:
         """Return when everything published so far, or up to that sequence number, would survive a crash.
@@ -250,11 +267,11 @@ class Bus:
                     f"one event led to more than {MAX_CASCADE} others, the last a {type(envelope.event).__name__} "
                     f"(sequence {envelope.sequence}): handlers answer each other for ever; the process stops"
                 )
-            self._current = envelope
+            self._current, event = envelope, envelope.event
             route.dispatched += 1
-            for call, sink in route.sinks:
+            for call, takes_event, sink in route.sinks:
                 try:
-                    call(envelope)
+                    call(event if takes_event else envelope)
                 except Exception as error:  # noqa: BLE001 - this is the supervisor
                     self._failed(sink, envelope, error)
 

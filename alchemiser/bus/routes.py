@@ -1,6 +1,6 @@
 """The routing table: which subscriptions an event of a type reaches, worked out when subscribing, not when publishing."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, Protocol
@@ -15,11 +15,18 @@ from alchemiser.domain.ids import split_client_order_id
 
 Append = Callable[[Envelope], None]
 
-Wants = Callable[[Envelope], bool]
+Wish = Callable[[Any], bool]
 """Takes in what an event says, at once, and says whether it is to be delivered."""
 
 CorrelationOf = Callable[[Any], str | None]
 """Returns the rebalance that an event names, if it does."""
+
+
+class Act(NamedTuple):
+    """What is called for an event: with its envelope, or where that ``takes_event`` with the event alone."""
+
+    call: Callable[[Any], None]
+    takes_event: bool
 
 
 class Sink(Protocol):
@@ -42,16 +49,15 @@ class Route:
         self.append = append
         self.correlation_of = correlation_of
         self.dispatched = 0
-        self.sinks: tuple[tuple[Append, Sink], ...] = ()
+        self.sinks: tuple[tuple[Callable[[Any], None], bool, Sink], ...] = ()
         self.holding: tuple[Mailbox, ...] = ()
 
 
 class Inline:
     """A subscription that is called directly. What it handled follows from the counts of its routes, so that counting costs nothing."""
 
-    def __init__(self, name: str, call: Append, on_failure: OnFailure) -> None:
+    def __init__(self, name: str, on_failure: OnFailure) -> None:
         self.name = name
-        self.call = call
         self._on_failure = on_failure
         self._failed = 0
         self._since: list[tuple[Route, int]] = []
@@ -100,13 +106,13 @@ class Prompt:
 class Choice:
     """The end of a route in a mailbox whose subscriber looks at each event first."""
 
-    def __init__(self, wants: Wants, deliver: Append) -> None:
-        self._wants = wants
+    def __init__(self, wish: Wish, deliver: Append) -> None:
+        self._wish = wish
         self._deliver = deliver
 
     def __call__(self, envelope: Envelope) -> None:
         """Deliver the event if it is wanted."""
-        if self._wants(envelope):
+        if self._wish(envelope.event):
             self._deliver(envelope)
 
 
@@ -115,7 +121,11 @@ class _Inlined(NamedTuple):
 
     place: int
     inline: Inline
-    types: tuple[type[Event], ...]
+    acts: Mapping[type[Event], Act]
+
+    def act_for(self, event_type: type[Event]) -> Act | None:
+        """Return what is called for events of a type, those of its nearest ancestor where it has nothing of its own."""
+        return next((self.acts[kind] for kind in event_type.__mro__ if kind in self.acts), None)
 
 
 class _Mailed(NamedTuple):
@@ -126,7 +136,7 @@ class _Mailed(NamedTuple):
     delivery: Delivery
     types: tuple[type[Event], ...]
     promptly: frozenset[type[Event]]
-    wants: Wants | None
+    wants: Mapping[type[Event], Wish]
 
 
 class Routes:
@@ -145,17 +155,18 @@ class Routes:
         route = Route(append, _correlation_of(event_type))
         self.by_type[event_type] = route
         self._lay(event_type, route)
-        for _, inline, types in self._inline:
-            if issubclass(event_type, types):
-                inline.joined(route)
+        for entry in self._inline:
+            if entry.act_for(event_type) is not None:
+                entry.inline.joined(route)
         return route
 
-    def add_inline(self, inline: Inline, types: Iterable[type[Event]]) -> Callable[[], None]:
+    def add_inline(self, inline: Inline, acts: Mapping[type[Event], Act]) -> Callable[[], None]:
         """Add a subscription and return what removes it. Raises ``ValueError`` when its name is taken."""
-        entry = _Inlined(next(self._places), inline, self._checked(inline.name, types))
+        self._checked(inline.name, acts)
+        entry = _Inlined(next(self._places), inline, acts)
         self._inline.append(entry)
         for event_type, route in self.by_type.items():
-            if issubclass(event_type, entry.types):
+            if entry.act_for(event_type) is not None:
                 inline.joined(route)
         self._lay_all()
 
@@ -167,7 +178,12 @@ class Routes:
         return remove
 
     def add_mailbox(
-        self, mailbox: Mailbox, delivery: Delivery, types: Iterable[type[Event]], promptly: frozenset[type[Event]], wants: Wants | None
+        self,
+        mailbox: Mailbox,
+        delivery: Delivery,
+        types: Iterable[type[Event]],
+        promptly: frozenset[type[Event]],
+        wants: Mapping[type[Event], Wish],
     ) -> Callable[[], None]:
         """Add a subscription and return what removes it. Raises ``ValueError`` when its name is taken."""
         entry = _Mailed(next(self._places), mailbox, delivery, self._checked(mailbox.name, types), promptly, wants)
@@ -199,10 +215,10 @@ class Routes:
             self._lay(event_type, route)
 
     def _lay(self, event_type: type[Event], route: Route) -> None:
-        at_once: list[tuple[int, Append, Sink]] = [
-            (place, inline.call, inline) for place, inline, types in self._inline if issubclass(event_type, types)
+        at_once: list[tuple[int, Act, Sink]] = [
+            (entry.place, act, entry.inline) for entry in self._inline if (act := entry.act_for(event_type)) is not None
         ]
-        queued: list[tuple[Append, Sink]] = []
+        queued: list[tuple[Append, bool, Sink]] = []
         holding: list[Mailbox] = []
         for place, mailbox, delivery, types, promptly, wants in self._mailboxes:
             if not issubclass(event_type, types):
@@ -213,14 +229,14 @@ class Routes:
                 holding.append(mailbox)
             if event_type in promptly:
                 deliver = Prompt(mailbox, deliver)
-            if wants is not None:
-                deliver = Choice(wants, deliver)
+            if event_type in wants:
+                deliver = Choice(wants[event_type], deliver)
             if event_type in promptly:
-                at_once.append((place, deliver, mailbox))
+                at_once.append((place, Act(deliver, takes_event=False), mailbox))
             else:
-                queued.append((deliver, mailbox))
+                queued.append((deliver, False, mailbox))
         at_once.sort(key=itemgetter(0))
-        route.sinks = (*((call, sink) for _, call, sink in at_once), *queued)
+        route.sinks = (*((*act, sink) for _, act, sink in at_once), *queued)
         route.holding = tuple(holding)
 
 

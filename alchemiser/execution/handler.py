@@ -5,7 +5,7 @@ ever repeated blindly; an answer that cannot be read is looked up by client orde
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import date, datetime
 from functools import partial
 from typing import Any
@@ -151,28 +151,33 @@ class ExecutionHandler:
         async with asyncio.TaskGroup() as self._tasks:
             self._tasks.create_task(self._alarm.run(), name="execution deadlines")
 
-    def wants(self, envelope: Envelope) -> bool:
-        """Take in what is told of the orders of the rebalance in progress; return whether it is worth looking what follows from it.
+    @property
+    def wants(self) -> Mapping[type[Event], Callable[[Any], bool]]:
+        """What takes in, where events of a type are dispatched, what they say; it says whether it is worth looking what follows from it.
 
-        To be called where the event is dispatched: whatever the handler is at, the cash of a fill counts from then on.
+        So the cash of a fill counts from then on, whatever the handler is at.
         """
+        return {
+            OrderFilled: self._has_filled,
+            OrderClosed: self._has_ended,
+            FillBroken: self._has_broken,
+            QuoteUpdated: lambda quote: self._run is not None and quote.symbol in self._run.works,
+        }
+
+    def _has_filled(self, told: OrderFilled) -> bool:
         run = self._run
-        match envelope.event:
-            case OrderFilled(fill=fill):
-                return run is not None and self._is_news(run.on_fill(fill, self._parts.clock.now()))
-            case OrderClosed(client_order_id=key):
-                order = self._parts.orders.get(key) if run is not None and run.is_live(key) else None
-                return run is not None and order is not None and self._is_news(run.on_end(order, self._parts.clock.now()))
-            case QuoteUpdated(symbol=symbol):
-                return run is not None and symbol in run.works
-            case FillBroken(fill=fill, replaced_by=replaced_by):
-                if run is not None and replaced_by is not None:
-                    run.on_correction(fill, replaced_by)
-                return False  # What is taken back for good is for the next plan to buy; what is corrected comes next.
-            case RebalancePlanned() | RecoveryCompleted():
-                return True
-            case _:
-                return run is not None
+        return run is not None and self._is_news(run.on_fill(told.fill, self._parts.clock.now()))
+
+    def _has_ended(self, told: OrderClosed) -> bool:
+        run, key = self._run, told.client_order_id
+        order = self._parts.orders.get(key) if run is not None and run.is_live(key) else None
+        return run is not None and order is not None and self._is_news(run.on_end(order, self._parts.clock.now()))
+
+    def _has_broken(self, told: FillBroken) -> bool:
+        """What is taken back for good is for the next plan to buy; what is corrected comes next."""
+        if self._run is not None and told.replaced_by is not None:
+            self._run.on_correction(told.fill, told.replaced_by)
+        return False
 
     def _is_news(self, is_worth_a_look: bool) -> bool:
         """Return whether the handler has to be woken for a look; where it is looking already it looks once more."""

@@ -10,6 +10,7 @@ is over; from then on the journal alone tells of them.
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
+from typing import Any, Final
 
 import msgspec
 
@@ -117,6 +118,16 @@ class OrderStates(Remembering):
         self.last_event_id: str | None = None
         """The newest event of the order stream that was heard of, by its id; ``None`` before the first that has one."""
         self._prepared: dict[str, OrderPrepared] = {}
+        self.acts: Final[Mapping[type[Event], Callable[[Any], None]]] = {
+            **dict.fromkeys(OrderStates.listens_to, self._end_or_move),
+            OrderIntended: self._intend,
+            ExecutionReported: self._reported,
+            OrderFilled: self._filled,
+            OrderClosed: self._ended,
+            FillBroken: self._broken_told,
+            Reconciled: self._compared,
+            SessionOpened: self._turn_to,
+        }
         # Ends that were posted and have not come back yet; between events it is empty.
         self._closing: set[str] = set()
 
@@ -180,28 +191,29 @@ class OrderStates(Remembering):
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
-        match envelope.event:  # What every order has comes first: a case is a comparison of types.
-            # These two come after a report: they say that what follows from it is in the journal too.
-            case OrderFilled(fill=fill):
-                self._unannounced.pop(fill.execution_id, None)
-            case OrderClosed(client_order_id=key):
-                self._closing.discard(key)
-                if key in self._orders:
-                    self._closed[key] = None
-            case OrderIntended() as intended:
-                self._prepared.pop(intended.order.client_order_id, None)
-                self._intend(intended)
-            case ExecutionReported(report=report):
-                self._report(report)
-            case Reconciled(reports=reports):
-                for report in reports:
-                    self._report(report)
-            case FillBroken(fill=fill):
-                self._broken.pop(fill.execution_id, None)
-            case SessionOpened(session=session):
-                self._turn_to(session)
-            case event:
-                self._end_or_move(event)
+        act = self.acts.get(type(envelope.event))
+        if act is not None:
+            act(envelope.event)
+
+    def _filled(self, told: OrderFilled) -> None:
+        """Take note that what follows from a report is in the journal too, which this and the next one say."""
+        self._unannounced.pop(told.fill.execution_id, None)
+
+    def _ended(self, told: OrderClosed) -> None:
+        key = told.client_order_id
+        self._closing.discard(key)
+        if key in self._orders:
+            self._closed[key] = None
+
+    def _broken_told(self, told: FillBroken) -> None:
+        self._broken.pop(told.fill.execution_id, None)
+
+    def _reported(self, reported: ExecutionReported) -> None:
+        self._report(reported.report)
+
+    def _compared(self, reconciled: Reconciled) -> None:
+        for report in reconciled.reports:
+            self._report(report)
 
     def _end_or_move(self, event: Event) -> None:
         """Apply what is known of an order by other ways than a report of the venue."""
@@ -235,6 +247,7 @@ class OrderStates(Remembering):
 
     def _intend(self, intended: OrderIntended) -> None:
         key = intended.order.client_order_id
+        self._prepared.pop(key, None)
         if key not in self._orders:
             day = intended.rebalance_id.split(".")[0]
             self._of_session[day] = self._of_session.get(day, 0) + 1
@@ -325,9 +338,9 @@ class OrderStates(Remembering):
         if not self._replaying and key not in self._closed and key not in self._closing and not order.missing_quantity:
             self._announce_end(order, at)
 
-    def _turn_to(self, session: Session) -> None:
+    def _turn_to(self, opened: SessionOpened) -> None:
         """Forget, at the first opening of a session, the orders that had ended before the session before it."""
-        before = self._session
+        session, before = opened.session, self._session
         if before is not None and session.date <= before.date:
             return  # Opened again after a restart.
         self._session = session

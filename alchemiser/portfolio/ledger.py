@@ -160,7 +160,7 @@ class Ledger(Remembering):
         self._to_book: deque[Fill] = deque()
         self._booking: str | None = None
         self._parts: dict[str, Trade] = {}
-        self._acts: Final[Mapping[type[Event], Callable[[Any], None]]] = {
+        self.acts: Final[Mapping[type[Event], Callable[[Any], None]]] = {
             FillBooked: self._apply,
             OrderFilled: self._hear,
             OrderIntended: self._intend,
@@ -256,7 +256,7 @@ class Ledger(Remembering):
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
-        act = self._acts.get(type(envelope.event))
+        act = self.acts.get(type(envelope.event))
         if act is not None:
             act(envelope.event)
 

@@ -360,7 +360,7 @@ class Daemon:
         bus.subscribe_inline("clock hold", ClockHold.listens_to, self._hold)
         bus.subscribe_inline("settings", Reload.listens_to, self.reload)
         bus.subscribe_inline("quote book", quotes, self.quotes)
-        bus.subscribe_inline("order states", state.orders.listens_to, state.orders)
+        bus.subscribe_acts("order states", state.orders.acts)
         # What a fill or a quote leads to leaves before anything else is done about it: the books can wait.
         by_symbol = latest_per(lambda event: event.symbol, only=(QuoteUpdated,))
         bus.subscribe(
@@ -373,7 +373,7 @@ class Daemon:
             wants=self.execution.wants,
         )
         bus.subscribe_inline("parked symbols", state.parked.listens_to, state.parked)
-        bus.subscribe_inline("ledger", state.ledger.listens_to, state.ledger)
+        bus.subscribe_acts("ledger", state.ledger.acts)
         bus.subscribe_inline("standing targets", state.standing.listens_to, state.standing)
         bus.subscribe_inline("rebalances", state.rebalances.listens_to, state.rebalances)
         bus.subscribe_inline("trading state", state.trading.listens_to, state.trading)

@@ -99,12 +99,13 @@ async def test_only_what_a_handler_wants_is_delivered_and_it_is_asked_at_once(bu
     """It may take in what an event says while it is busy, and is woken only for what follows; a key function decides about wanted ones."""
     gate, asked = Gate(), list[Event]()
 
-    def wants(envelope: Envelope) -> bool:
-        asked.append(envelope.event)
-        return envelope.event not in (tick("b"), quote("SPY", 3.0))
+    def wish(event: Event) -> bool:
+        asked.append(event)
+        return event not in (tick("b"), quote("SPY", 3.0))
 
     types: list[type[Event]] = [TimerElapsed, QuoteUpdated]
-    bus.subscribe("execution", types, gate.handle, policy=latest_per(symbol_of, only=[QuoteUpdated]), promptly=promptly, wants=wants)
+    newest = latest_per(symbol_of, only=[QuoteUpdated])
+    bus.subscribe("execution", types, gate.handle, policy=newest, promptly=promptly, wants=dict.fromkeys(types, wish))
     events = [tick("a"), tick("b"), quote("SPY", 1.0), quote("SPY", 2.0), quote("SPY", 3.0), tick("c")]
     async with running(bus):
         for event in events:
@@ -118,12 +119,12 @@ async def test_a_wish_that_raises_is_a_failure_of_its_handler(bus: Bus) -> None:
     """The event is not delivered, everybody else hears of it, and the next one is asked about again."""
     witness, failures = Witness(), Witness()
 
-    def wants(envelope: Envelope) -> bool:
-        if envelope.event == tick("bad"):
+    def wish(event: Event) -> bool:
+        if event == tick("bad"):
             raise ValueError("no")
         return True
 
-    bus.subscribe("execution", [TimerElapsed], witness.handle, wants=wants)
+    bus.subscribe("execution", [TimerElapsed], witness.handle, wants={TimerElapsed: wish})
     bus.subscribe_inline("failures", [HandlerFailed], failures)
     async with running(bus):
         bus.post(tick("bad"))
