@@ -293,13 +293,17 @@ def _intent(symbol: str, net: Mapping[str, Decimal], equity: Decimal, request: P
 
 
 def _within_cash(intents: list[Intent], request: PlanRequest) -> list[Intent]:
-    """Scale the buys down to what the cash and the sells can pay, so that a plan never spends more than there is."""
+    """Scale the buys down to what the cash and the sells can pay, so that a plan never spends more than there is.
+
+    Each pays half of its spread: a plan that counted on the mids alone would end with a buy that lacks them.
+    """
     proceeds, cost = ZERO, ZERO
     for intent in intents:
+        spread = from_float(request.half_spreads.get(intent.symbol, 0.0), decimals=12)
         if intent.side is Side.BUY:
-            cost += intent.quantity * intent.reference_price
+            cost += intent.quantity * intent.reference_price * (1 + spread)
         else:
-            proceeds += intent.quantity * intent.reference_price
+            proceeds += intent.quantity * intent.reference_price * (1 - spread)
     available = max(request.cash + proceeds, ZERO)
     if cost <= available:
         return intents

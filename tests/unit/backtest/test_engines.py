@@ -190,6 +190,17 @@ def test_costs_are_close_to_those_of_the_vector_engine() -> None:
     assert results[1].equity[-1] < free.equity[-1]
 
 
+def test_a_spread_is_no_reason_to_trade_on_other_days() -> None:
+    """Where another strategy keeps more than its part, what a weekly one buys the cash pays, spread and all: it waits for its week."""
+    panel, _ = walks(43, holes=0.05)
+    mixed = [strategy(SWITCH, HEADERS[0], "daily", 0.5), strategy(SPREAD, HEADERS[1], "weekly", 0.5)]
+    results = both(*mixed, panel=panel, terms=Terms(slippage_bps=0.001))
+
+    assert apart(results) < 1e-5
+    assert [target.date for target in results[1].targets] == [target.date for target in results[0].targets]
+    assert "rebalance" not in {each.strategy for each in results[1].failures}
+
+
 def test_fees_come_out_of_the_profit() -> None:
     """The regulators' fees lower the equity, are in the costs, and the contributions still add up to the profit."""
     panel, _ = walks(23)

@@ -52,6 +52,25 @@ def test_cash_becomes_the_target() -> None:
     assert (intent.symbol, intent.side, intent.quantity) == ("AAA", Side.BUY, Decimal(100))
 
 
+def test_buys_are_scaled_to_what_is_left_behind_the_spreads() -> None:
+    """Sells bring their bid and buys cost their ask: where another strategy keeps more than its part, the last cent is counted on.
+
+    1,000 in cash and 2,000 of BBB sold at 1 % below the mid are 2,980; so much buys 29.50495 AAA at 1 % above it.
+    """
+    plan = planned(
+        cash=Decimal(1_000),
+        books={"s": {"BBB": Decimal(20)}, "kept": {"CCC": Decimal(70)}},
+        targets={"s": {"AAA": 1.0}, "kept": None},
+        allocations={"s": Decimal("0.5"), "kept": Decimal("0.5")},
+        half_spreads={"AAA": 0.01, "BBB": 0.01, "CCC": 0.01},
+    )
+    sell, buy = plan.intents
+
+    assert (sell.symbol, sell.quantity, buy.symbol) == ("BBB", Decimal(20), "AAA")
+    assert buy.quantity == Decimal("29.504950495")
+    assert buy.quantity * 101 <= 1_000 + 20 * 99
+
+
 def test_sells_come_first_and_buys_by_drift() -> None:
     """The order of the intents is the order in which they are released."""
     plan = planned(
