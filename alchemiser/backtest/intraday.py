@@ -80,7 +80,8 @@ class Intraday:
         if found:
             return found
         if not recorded:
-            raise DataError(f"there are no minute bars of {', '.join(self._symbols)}; recorded are {', '.join(self.recordings.symbols)}")
+            there = ", ".join(self.recordings.symbols) or "no symbols at all"
+            raise DataError(f"there are no minute bars of {', '.join(self._symbols)}; recorded are {there}")
         day = recorded[-1]
         raise DataError(
             f"no day can be lived along its minutes: on {day}, for one, {', '.join(self.lacking(day))} had no trade in the "

@@ -204,12 +204,26 @@ def _times(columns: Columns) -> Counts:
     cells = columns.cells["ts"]
     for row, cell in enumerate(cells):
         if not cell.endswith("Z"):
-            raise DataError(f'{columns.place(row)}: ts is "{cell[:40]}", expected a time in UTC such as 2013-10-07T13:30:00.250Z')
+            raise _no_time(columns, row)
     try:
         times: Counts = np.array([cell[:-1] for cell in cells], "datetime64[us]").astype(np.int64)
-    except ValueError as error:
-        raise DataError(f"{columns.path}: a ts cannot be read: {error}") from error
+    except ValueError:
+        row = next(row for row, cell in enumerate(cells) if not _is_time(cell[:-1]))
+        raise _no_time(columns, row) from None
     return times
+
+
+def _no_time(columns: Columns, row: int) -> DataError:
+    found = columns.cells["ts"][row][:40]
+    return DataError(f'{columns.place(row)}: ts is "{found}", expected a time in UTC such as 2013-10-07T13:30:00.250Z')
+
+
+def _is_time(text: str) -> bool:
+    try:
+        np.datetime64(text, "us")
+    except ValueError:
+        return False
+    return True
 
 
 def _trades(table: _Table) -> tuple[int, Prints]:
@@ -221,6 +235,9 @@ def _trades(table: _Table) -> tuple[int, Prints]:
 
 def _bars(table: _Table) -> tuple[int, Prints]:
     opens, high, low, close = (table.numbers(name) for name in ("open", "high", "low", "close"))
+    twice = np.flatnonzero(np.diff(table.times) == 0)
+    if twice.size:
+        raise DataError(f"{table.place(int(twice[0]) + 1)}: the bar of this ts is there twice")
     wrong = np.flatnonzero((low <= 0) | (high < np.maximum(opens, close)) | (low > np.minimum(opens, close)))
     if wrong.size:
         raise DataError(f"{table.place(int(wrong[0]))}: open, high, low and close are no bar")

@@ -152,7 +152,11 @@ def test_recordings_replace_days_of_the_daily_bars(tmp_path: Path) -> None:
         ("symbol,ts,colour\nXYZ,2025-03-03T14:30:00Z,red\n", "neither trades, nor bars, nor quotes"),
         ("symbol,price,size\n", "expected the column ts"),
         ("symbol,ts,price,size\nXYZ,2025-03-03T14:30:00,1,1\n", "line 2: ts is"),
-        ("symbol,ts,price,size\nXYZ,noonZ,1,1\n", "a ts cannot be read"),
+        ("symbol,ts,price,size\nXYZ,2025-03-03T14:30:00Z,1,1\nXYZ,noonZ,1,1\n", 'line 3: ts is "noonZ", expected a time in UTC'),
+        (
+            "symbol,ts,open,high,low,close,volume\n" + 2 * "XYZ,2025-03-03T14:30:00Z,4,5,3,4,1\n",
+            "line 3: the bar of this ts is there twice",
+        ),
         ("symbol,ts,price,size\nXYZ,2025-03-03T14:30:00Z,dear,1\n", "line 2: price is"),
         ("symbol,ts,price,size\nXYZ,2025-03-03T14:30:00Z,-1,1\n", "line 2: price is"),
         ("symbol,ts,price,size\nXYZ,2025-03-03T14:31:00Z,1,1\nXYZ,2025-03-03T14:30:00Z,1,1\n", "line 3: ts goes back"),
