@@ -119,20 +119,31 @@ class Daemon:
         recovered.tell(self.state)
         self.snapshots = SnapshotKeeper(self.state, journal, every_events=settings.journal.snapshot_events, since=recovered.events)
         self.quotes = QuoteBook()
-        usable = UsableQuotes(self.quotes, lambda: self.settings.market.quote_max_age_seconds)
-        times = SessionTimes(parts.calendar, lambda: self.settings)
-        self.gate = SubmitGate(now=clock.now, cut_off=times.cut_off, parked=self.state.parked.why)
+        self._usable = UsableQuotes(self.quotes, lambda: self.settings.market.quote_max_age_seconds)
+        self._times = SessionTimes(parts.calendar, lambda: self.settings)
+        self._run_aside = in_thread if parts.is_threaded else at_once
+        self.gate = SubmitGate(now=clock.now, cut_off=self._times.cut_off, parked=self.state.parked.why)
         parts.venue.guard(self.gate.why_not)
         self.notifier = SystemdNotifier()
         loop_time = asyncio.get_running_loop().time
         self.vitals = Vitals(loop_time=loop_time, now=clock.now, limit_seconds=settings.service.turn_limit_seconds)
-        unfinished, result = self.state.rebalances.unfinished, self.state.overview.result
-        self._hold = ClockHold(clock, unfinished.rebalance_id if unfinished else None)
+        self._hold = ClockHold(clock, self.state.rebalances.unfinished_id())
+        # Each is made of those before it.
+        self._make_strategies()
+        self._make_planning()
+        self._make_execution()
+        self._make_comparisons(replayed=recovered.events)
+        self._make_schedule()
+        self._make_answers()
+        self._make_news()
+        self.wire()
 
+    def _make_strategies(self) -> None:
+        """Make what hears of the market, and the strategies that decide by it."""
+        parts, settings, clock = self.parts, self.parts.settings, self.parts.runtime.clock
         # What the ledger holds is watched too, whoever bought it.
         symbols = sorted({symbol for strategy in parts.roster for symbol in strategy.symbols} | set(self.state.ledger.holdings()))
         sessions_needed = max(settings.market.history_sessions, *(strategy.bars_needed for strategy in parts.roster), 1)
-        run_aside = in_thread if parts.is_threaded else at_once
         self.market = DecisionMarket(
             venue=parts.venue,
             quotes=self.quotes,
@@ -141,7 +152,7 @@ class Daemon:
             symbols=symbols,
             sessions_needed=sessions_needed,
             max_age_seconds=settings.market.quote_max_age_seconds,
-            daily_bars=daily_bars_of(settings, parts.venue, clock, run_aside),
+            daily_bars=daily_bars_of(settings, parts.venue, clock, self._run_aside),
         )
         self.universe = Universe(
             symbols, venue=parts.venue, market=self.market, held=self.state.ledger.holdings, list_symbols=parts.list_symbols
@@ -154,14 +165,18 @@ class Daemon:
                 supply=self.universe,
                 publish=self.bus.publish,
                 clock=clock,
-                run_aside=run_aside,
+                run_aside=self._run_aside,
             ),
             self.market,
             self.bus.publish,
             clock,
-            run_aside=run_aside,
+            run_aside=self._run_aside,
             unfinished=self.state.rebalances.unfinished_id,
         )
+
+    def _make_planning(self) -> None:
+        """Make what turns decisions into plans, and checks them."""
+        parts, settings, clock = self.parts, self.parts.settings, self.parts.runtime.clock
         self.assets = AssetList(parts.venue.assets, clock=clock, wanted=lambda: self.universe.symbols)
         self.pre_trade = PreTrade(
             orders=self.state.orders,
@@ -169,9 +184,9 @@ class Daemon:
             trading=self.state.trading,
             quotes=self.quotes,
             calendar=parts.calendar,
-            cut_off=times.cut_off,
+            cut_off=self._times.cut_off,
             limits=risk_limits(settings),
-            mids=usable.mid,
+            mids=self._usable.mid,
             allocations=settings.allocations(),
         )
         self.planning = PortfolioParts(
@@ -179,36 +194,40 @@ class Daemon:
             ledger=self.state.ledger,
             clock=clock,
             publish=self.bus.publish,
-            mids=usable.mid,
+            mids=self._usable.mid,
             assets=self.assets.of,
             check=self.pre_trade.check,
             rules=plan_rules(settings),
             allocations=settings.allocations(),
             unfinished=self.state.rebalances.unfinished_id,
             standing=self.state.standing,
-            half_spreads=usable.half_spread,
+            half_spreads=self._usable.half_spread,
             volatility=partial(self.market.volatility, sessions=settings.portfolio.volatility_sessions),
             trading=self.state.trading.scopes,
             catch_up=self.activities.catch_up,
             hear_of_the_night=self.activities.hear_of_the_night,
         )
         self.rebalancer = Rebalancer(self.planning)
+
+    def _make_execution(self) -> None:
+        """Make what works the orders of a plan, and reckons what they cost."""
+        parts, settings, clock = self.parts, self.parts.settings, self.parts.runtime.clock
         self.execution = ExecutionHandler(
             ExecutionParts(
                 venue=parts.venue,
                 orders=self.state.orders,
                 gate=self.gate,
                 rebalances=self.state.rebalances,
-                quotes=usable.quote,
+                quotes=self._usable.quote,
                 clock=clock,
                 publish=self.bus.publish,
                 durable=self.bus.durable,
                 is_durable=self.bus.is_durable,
-                session=times.session_of,
-                cut_off=times.cut_off_on,
+                session=self._times.session_of,
+                cut_off=self._times.cut_off_on,
                 rules=ladder_rules(settings),
                 tactics=tactic_rules(settings),
-                epoch=journal.epoch,
+                epoch=parts.journal.epoch,
             )
         )
         self.shortfall = ShortfallReporter(
@@ -216,7 +235,7 @@ class Daemon:
             clock=clock,
             publish=self.bus.publish,
             owed=self.state.overview.owed_shortfalls,
-            is_over=lambda day: clock.now() >= times.session_of(day).closes_at,
+            is_over=lambda day: clock.now() >= self._times.session_of(day).closes_at,
         )
         self.day_comparison = DayComparison(
             ComparisonParts(
@@ -226,10 +245,14 @@ class Daemon:
                 clock=clock,
                 publish=self.bus.publish,
                 strategies=lambda: self.strategies.strategies,
-                run_aside=run_aside,
+                run_aside=self._run_aside,
                 limit_bps=settings.risk.live_backtest_limit_bps,
             )
         )
+
+    def _make_comparisons(self, *, replayed: int) -> None:
+        """Make what compares our state with the venue's, at the start and later."""
+        parts, settings, clock = self.parts, self.parts.settings, self.parts.runtime.clock
         self.reconciler = Reconciler(
             ReconcilerParts(
                 venue=parts.venue,
@@ -242,7 +265,7 @@ class Daemon:
                 publish=self.bus.publish,
                 post=self.bus.post,
                 durable=self.bus.durable,
-                epoch=journal.epoch,
+                epoch=parts.journal.epoch,
                 attempts=settings.execution.reconcile_attempts,
                 catch_up=self.activities.catch_up,
                 last_compared=lambda: None if (last := self.state.overview.reconciled) is None else last.at,
@@ -254,9 +277,13 @@ class Daemon:
             clock=clock,
             publish=self.bus.publish,
             post=self.bus.post,
-            replayed=recovered.events,
+            replayed=replayed,
         )
         self.reconciliations = Reconciliations(every_seconds=settings.execution.reconcile_seconds, clock=clock, publish=self.bus.publish)
+
+    def _make_schedule(self) -> None:
+        """Make what says when: the stop, the timetable, new settings, old events."""
+        parts, settings, clock = self.parts, self.parts.settings, self.parts.runtime.clock
         self.stopping = Stopping(
             StopParts(
                 bus=self.bus,
@@ -270,11 +297,12 @@ class Daemon:
                 tell_repeats=parts.tell_repeats,
             )
         )
+        result = self.state.overview.result
         self.scheduler = Scheduler(
             timetable=Timetable(
                 calendar=parts.calendar,
-                decide=times.decision,
-                cut_off=times.cut_off,
+                decide=self._times.decision,
+                cut_off=self._times.cut_off,
                 last=parts.last_session,
             ),
             clock=clock,
@@ -282,8 +310,7 @@ class Daemon:
             rebalances=self.state.rebalances,
             reported=result.session if result else None,
         )
-        kept = settings.journal
-        self.adoption = Adoption(self, run_aside=run_aside)
+        self.adoption = Adoption(self, run_aside=self._run_aside)
         self.reload = Reload(
             settings,
             read=parts.read_settings,
@@ -291,10 +318,15 @@ class Daemon:
             publish=self.bus.publish,
             durable=self.bus.durable,
             clock=clock,
-            run_aside=run_aside,
-            unfinished=unfinished.rebalance_id if unfinished else None,
+            run_aside=self._run_aside,
+            unfinished=self.state.rebalances.unfinished_id(),
         )
-        self.retention = Retention(journal.path, retention_days=kept.retention_days, archive_days=kept.archive_days, run_aside=run_aside)
+        kept, path = settings.journal, parts.journal.path
+        self.retention = Retention(path, retention_days=kept.retention_days, archive_days=kept.archive_days, run_aside=self._run_aside)
+
+    def _make_answers(self) -> None:
+        """Make what answers questions, and the guards that ask them."""
+        parts, settings, clock = self.parts, self.parts.settings, self.parts.runtime.clock
         self.host = HostWatch(order=self.state.orders.get, clock=clock, state=settings.service.state)
         self.answers = Answers(
             state=self.state,
@@ -302,11 +334,11 @@ class Daemon:
             gate=self.gate,
             quotes=self.quotes,
             vitals=self.vitals,
-            journal=journal,
+            journal=parts.journal,
             calendar=parts.calendar,
             clock=clock,
             preview=lambda: preview_now(self.planning, partial(self.strategies.answer, PREVIEW), parts.calendar),
-            cut_off=times.cut_off,
+            cut_off=self._times.cut_off,
             reconciliations=self.reconciliations,
             stop=self.stopping.told,
             rearm=self.rearm,
@@ -326,6 +358,10 @@ class Daemon:
                 ages=self.answers.quote_ages,
             )
         )
+
+    def _make_news(self) -> None:
+        """Make what counts, tells people, and proves that the bus turns."""
+        parts, settings, clock = self.parts, self.parts.settings, self.parts.runtime.clock
         self.collector = Collector(lambda: self.state.rebalances.unfinished is None)
         self.metrics = parts.metrics
         self.metrics.read_from(self.answers.gauges)
@@ -350,7 +386,6 @@ class Daemon:
                 tidy=self.collector.tidy if parts.is_threaded else lambda: None,
             )
         )
-        self.wire()
 
     def wire(self) -> None:
         """Say who listens to what. Inline listeners run in this order within an event; mailboxes have tasks of their own."""
