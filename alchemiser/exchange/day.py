@@ -18,7 +18,7 @@ from alchemiser.exchange.orders import OrderStatus, VenueOrder
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.snapshot import DueKind, ExchangeState
 from alchemiser.exchange.standing import Standing
-from alchemiser.exchange.timeline import NEW_YORK, REGULAR, Phase, Timeline, TradingDay
+from alchemiser.exchange.timeline import REGULAR, Phase, Timeline, TradingDay
 
 _GTC_SWEEP_AFTER_CLOSE: Final = timedelta(minutes=15)
 
@@ -88,7 +88,7 @@ class DayShift:
 
     def _begin_day(self, at: datetime) -> None:
         self._state.phase, self._state.phase_since = Phase.PRE_MARKET, at
-        today = at.astimezone(NEW_YORK).date()
+        today = self._timeline.date_of(at)
         self._post_charges(today, at)
         self._state.account.roll_day(today)
         self._state.history.thin(at)
@@ -129,7 +129,7 @@ class DayShift:
         for book in self._state.books.values():
             if not book.is_closed:
                 book.close_session()
-        today = at.astimezone(NEW_YORK).date()
+        today = self._timeline.date_of(at)
         equity, maintenance = self._standing.equity_and_maintenance()
         account = self._state.account
         account.close_equity, account.close_maintenance_margin = equity, maintenance
@@ -167,7 +167,7 @@ class DayShift:
                 self._floor.cancel_now(order, at)
 
     def _is_of_today(self, order: VenueOrder, at: datetime) -> bool:
-        return order.good_for is not None and order.good_for <= at.astimezone(NEW_YORK).date()
+        return order.good_for is not None and order.good_for <= self._timeline.date_of(at)
 
     def _post_charges(self, on: date, at: datetime) -> None:
         """Take from the cash the fees of the trading day before, each rounded up to the cent, and of a month that is over the interest."""

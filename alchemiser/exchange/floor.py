@@ -38,7 +38,7 @@ from alchemiser.exchange.orders import OrderStatus, VenueOrder
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.snapshot import Due, ExchangeState
 from alchemiser.exchange.standing import Standing
-from alchemiser.exchange.timeline import CLOSED, NEW_YORK, OVERNIGHT, REGULAR, Timeline
+from alchemiser.exchange.timeline import CLOSED, OVERNIGHT, REGULAR, Timeline
 from alchemiser.exchange.whims import PARKED, NoWhims, Whims
 
 _IMMEDIATE: Final = ("ioc", "fok")
@@ -253,7 +253,7 @@ class Floor:
     def charge(self, order: VenueOrder, quantity: Decimal, price: Decimal, at: datetime) -> FeesOfDay:
         """Add the fees of an execution that is part of what the order has filled to those of the day; return them."""
         fees = FeesOfDay()
-        day, before = at.astimezone(NEW_YORK).date(), order.filled_qty - quantity
+        day, before = self._timeline.date_of(at), order.filled_qty - quantity
         fees.add(order.sign, quantity, price, filled_before=before, on=day, settings=self._settings)
         self._state.account.fees.include(fees)
         return fees

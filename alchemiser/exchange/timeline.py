@@ -92,6 +92,7 @@ class Timeline:
         self.trading_day: Callable[[date], TradingDay | None] = lru_cache(maxsize=_DAYS_REMEMBERED)(self._trading_day)
         """The trading day of a date, ``None`` when the exchange is closed that day."""
         self._days_after = lru_cache(maxsize=_DAYS_REMEMBERED)(self._day_after)
+        self._running: TradingDay | None = None
         self._settles: tuple[datetime, date | None] | None = None
         self._for_orders: dict[tuple[bool, bool], tuple[datetime, datetime, date] | None] = {}
 
@@ -111,9 +112,17 @@ class Timeline:
 
     def day_ending_after(self, at: datetime) -> TradingDay | None:
         """Return the trading day whose after-hours session is not over, or ``None`` when the calendar ends."""
-        today = at.astimezone(NEW_YORK).date()
+        today = self.date_of(at)
         day = self.trading_day(today)
-        return day if day is not None and day.after_hours_close_at > at else self._days_after(today)
+        self._running = found = day if day is not None and day.after_hours_close_at > at else self._days_after(today)
+        return found
+
+    def date_of(self, at: datetime) -> date:
+        """Return the date in New York; while a trading day runs it is known without asking the time zone."""
+        day = self._running
+        if day is not None and day.pre_market_opens_at <= at <= day.after_hours_close_at:
+            return day.on
+        return at.astimezone(NEW_YORK).date()
 
     def phase(self, at: datetime) -> Phase:
         """Return the phase of the market at a time."""
@@ -128,7 +137,7 @@ class Timeline:
         kind = (time_in_force == "opg", extended_hours)
         known = self._for_orders.get(kind)
         if known is None or not known[0] <= at < known[1]:
-            today = at.astimezone(NEW_YORK).date()
+            today = self.date_of(at)
             found = self.trading_day(today)
             if found is None or found.end_of(*kind) <= at:
                 found = self._days_after(today)
@@ -139,17 +148,12 @@ class Timeline:
             ends_at = local_time((at + _GTC_LIFE).astimezone(NEW_YORK).date(), _GTC_SWEEP)
         return on, ends_at
 
-    def _trade_date(self, at: datetime) -> date:
-        day = self.day_ending_after(at)
-        return at.astimezone(NEW_YORK).date() if day is None else day.on
-
     def settlement_date(self, at: datetime) -> date | None:
         """Return when a trade of that moment settles: on the next trading day (T+1); a trade of the night is of the day it precedes."""
         known = self._settles
         if known is None or known[0] != at:
-            local = at.astimezone(NEW_YORK)
-            today = local.date() if local.time() < _OVERNIGHT_OPENS else self._trade_date(at)
-            settles = self._days_after(today)
+            day = self.day_ending_after(at)
+            settles = self._days_after(self.date_of(at) if day is None else day.on)
             known = self._settles = at, None if settles is None else settles.on
         return known[1]
 
