@@ -124,7 +124,7 @@ class PreTradeCheck(msgspec.Struct, frozen=True):
     """One check: its code, what it is about, and the function that returns the refusal in words or ``None``.
 
     ``side`` is the only one of which it refuses anything, ``limit`` the one of the limits without which it refuses nothing; nor does it in
-    calm circumstances when it is ``of_unrest``.
+    calm circumstances when it is ``of_unrest``, nor of a symbol that the broker trades in fractions when it is ``of_asset``.
     """
 
     code: DenialCode
@@ -133,6 +133,7 @@ class PreTradeCheck(msgspec.Struct, frozen=True):
     side: Side | None = None
     limit: str | None = None
     of_unrest: bool = False
+    of_asset: bool = False
 
 
 def _account_blocked(ask: Question) -> str | None:
@@ -287,9 +288,9 @@ CHECKS: tuple[PreTradeCheck, ...] = (
     ),
     PreTradeCheck(DenialCode.OUTSIDE_SESSION, "The exchange is open.", _outside_session, of_unrest=True),
     PreTradeCheck(DenialCode.AFTER_CUT_OFF, "The cut-off of the session has not passed.", _after_cut_off, of_unrest=True),
-    PreTradeCheck(DenialCode.UNKNOWN_SYMBOL, "The broker knows the symbol.", _unknown_symbol),
-    PreTradeCheck(DenialCode.NOT_TRADABLE, "The broker trades the symbol.", _not_tradable),
-    PreTradeCheck(DenialCode.NOT_FRACTIONABLE, "Fractions are wanted only where the broker trades them.", _not_fractionable),
+    PreTradeCheck(DenialCode.UNKNOWN_SYMBOL, "The broker knows the symbol.", _unknown_symbol, of_asset=True),
+    PreTradeCheck(DenialCode.NOT_TRADABLE, "The broker trades the symbol.", _not_tradable, of_asset=True),
+    PreTradeCheck(DenialCode.NOT_FRACTIONABLE, "Fractions are wanted only where the broker trades them.", _not_fractionable, of_asset=True),
     PreTradeCheck(DenialCode.STALE_DATA, "What is bought has a price of this moment.", _stale_data, Side.BUY),
     PreTradeCheck(DenialCode.PRICE_COLLAR, "The price of the decision is near the quote.", _price_collar, limit="price_collar_bps"),
     PreTradeCheck(DenialCode.HALTED, "The symbol is not halted.", _halted, of_unrest=True),
@@ -326,18 +327,23 @@ CHECKS: tuple[PreTradeCheck, ...] = (
 )
 """Every check that runs on an intent, in this order. ``no_price`` is found earlier: without a price there is no intent."""
 
-Checks = Mapping[Side, Sequence[PreTradeCheck]]
-"""The checks of buys and of sells, each in their order."""
+Checks = Mapping[tuple[Side, bool], Sequence[PreTradeCheck]]
+"""The checks by side, and by whether the broker trades fractions of the symbol, each in their order."""
 
-ALL_CHECKS: Checks = dict.fromkeys(Side, CHECKS)
+ALL_CHECKS: Checks = {(side, is_plain): CHECKS for side in Side for is_plain in (False, True)}
 
 
 def checks_by(limits: RiskLimits) -> dict[bool, Checks]:
     """Return the checks that can refuse anything by these limits: in calm circumstances, when most cannot, and in others."""
     asked = [check for check in CHECKS if check.limit is None or getattr(limits, check.limit) is not None]
+
+    def chosen(*, side: Side, is_plain: bool, is_calm: bool) -> list[PreTradeCheck]:
+        kept = [check for check in asked if check.side in (None, side)]
+        return [check for check in kept if not (is_calm and check.of_unrest) and not (is_plain and check.of_asset)]
+
     return {
-        is_calm: {side: [check for check in asked if check.side in (None, side) and not (is_calm and check.of_unrest)] for side in Side}
-        for is_calm in (True, False)
+        is_calm: {(side, is_plain): chosen(side=side, is_plain=is_plain, is_calm=is_calm) for side, is_plain in ALL_CHECKS}
+        for is_calm in (False, True)
     }
 
 
@@ -351,7 +357,8 @@ def check_intent(
     symbol, notional = intent.symbol, intent.quantity * intent.reference_price
     asset = None if now.assets is None else now.assets.get(symbol)
     asked = Question(intent, now, limits, equity, symbol, intent.side is Side.BUY, notional, asset)
-    for check in checks[intent.side]:
+    is_plain = asset is not None and asset.is_tradable and asset.is_fractionable
+    for check in checks[intent.side, is_plain]:
         refusal = check.refuses(asked)
         if refusal is not None:
             return OrderDenied(check.code, f"{refusal}; nothing of it is sent")

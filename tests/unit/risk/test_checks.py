@@ -204,7 +204,12 @@ CHANGES: dict[str, tuple[object, ...]] = {
     "account_blocks": (("trading_blocked",),),
     "is_in_session": (False,),
     "closes_at": (None, NOON),
-    "assets": (None, {}, {"SPY": msgspec.structs.replace(SPY, is_fractionable=False)}),
+    "assets": (
+        None,
+        {},
+        {"SPY": msgspec.structs.replace(SPY, is_fractionable=False)},
+        {"SPY": msgspec.structs.replace(SPY, is_tradable=False)},
+    ),
     "fresh": (None, frozenset()),
     "mids": ({}, {"SPY": Decimal(95)}),
     "halted": (frozenset({"SPY"}),),
