@@ -43,7 +43,7 @@ from alchemiser.portfolio.activities import CANCELLED, Facts, booking_of, in_ord
 from alchemiser.portfolio.attribution import split_fill
 from alchemiser.portfolio.issuers import carry_out
 from alchemiser.portfolio.lots import Book, Trade
-from alchemiser.portfolio.shelf import Shelf
+from alchemiser.portfolio.shelf import Foreseen, Shelf
 
 ACTIVITIES_KEPT: Final = timedelta(days=21)
 """How much older than the newest row of the broker's activities a row may be and still be known again; they are asked for since less."""
@@ -156,10 +156,10 @@ class Ledger(Remembering):
         self._instead: dict[str, dict[str, Decimal]] = {}
         self._named: dict[str, tuple[str, ...]] = {}
         # Fills that wait until the booking before theirs has come back: it decides what is still waited for. Between events it is empty.
-        # The parts are those of the booking that is on its way, by strategy.
+        # What is foreseen is what the booking that is on its way will do, by strategy.
         self._to_book: deque[Fill] = deque()
         self._booking: str | None = None
-        self._parts: dict[str, Trade] = {}
+        self._foreseen: dict[str, Foreseen] = {}
         self.acts: Final[Mapping[type[Event], Callable[[Any], None]]] = {
             FillBooked: self._apply,
             OrderFilled: self._hear,
@@ -334,14 +334,14 @@ class Ledger(Remembering):
     def _book(self, fill: Fill) -> None:
         """Say who gets which part of a fill. The books change when that comes back as an event."""
         entries = []
-        self._parts = {}
+        self._foreseen = {}
         waiting, is_sale = self._waiting_for(fill.client_order_id), fill.side is Side.SELL
         parts = self._split_again(fill, waiting) if fill.execution_id in self._instead else split_fill(fill.quantity, waiting)
         for strategy, quantity in parts.items():
             signed = -quantity if is_sale else quantity
-            part = self._parts[strategy] = self._trade_of(fill, signed)
-            earned = self._shelf.earned(strategy, fill.symbol, part)
-            entries.append(BookEntry(strategy=strategy, quantity=signed, price=fill.price, cash=-signed * fill.price, realised=earned))
+            foreseen = self._foreseen[strategy] = self._shelf.foreseen(strategy, fill.symbol, self._trade_of(fill, signed))
+            cash, realised = -signed * fill.price, foreseen.realised
+            entries.append(BookEntry(strategy=strategy, quantity=signed, price=fill.price, cash=cash, realised=realised))
         self._booking = fill.execution_id
         self._post(FillBooked(at=fill.at, execution_id=fill.execution_id, symbol=fill.symbol, entries=tuple(entries)))
 
@@ -356,7 +356,7 @@ class Ledger(Remembering):
 
     def _apply(self, booked: FillBooked) -> None:
         """Change the books, once per execution, and let the next booking be made."""
-        key, parts = booked.execution_id, self._parts
+        key = booked.execution_id
         if key not in self._booked:
             fill = self._unbooked.pop(key, None)
             if fill is None:
@@ -367,10 +367,11 @@ class Ledger(Remembering):
             for entry in booked.entries:
                 if entry.strategy in waiting:
                     waiting[entry.strategy] -= abs(entry.quantity)
-                part = parts.get(entry.strategy)
-                if part is None or part.execution_id != key or part.quantity != entry.quantity:
-                    part = self._trade_of(fill, entry.quantity)
-                self._shelf.trade(entry.strategy, booked.symbol, part)
+                foreseen = self._foreseen.get(entry.strategy)
+                if foreseen is not None and foreseen.trade.execution_id == key and foreseen.trade.quantity == entry.quantity:
+                    self._shelf.trade(entry.strategy, booked.symbol, foreseen.trade, foreseen)
+                else:
+                    self._shelf.trade(entry.strategy, booked.symbol, self._trade_of(fill, entry.quantity))
             self._closings.pop(key, None)
         if self._booking == key:
             self._booking = None

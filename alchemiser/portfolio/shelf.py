@@ -7,7 +7,6 @@ they were done; deeds that may still be taken back are kept in trails.
 from collections.abc import Container
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -30,15 +29,18 @@ class Renaming(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Foreseen(msgspec.Struct, frozen=True):
-    """What a trade was found to make of some lots before it was booked: the lots after it, and what it realises in dollars."""
+    """What a trade was found to make of some lots before it was booked: the lots after it, and what it realises in dollars.
+
+    Without lots ``before`` it is worked out anew when it is booked.
+    """
 
     trade: Trade
-    before: Lots
+    before: Lots | None
     lots: Lots
     realised: Decimal
 
 
-class Shelf(msgspec.Struct, kw_only=True, dict=True):
+class Shelf(msgspec.Struct, kw_only=True):
     """The ``books`` by strategy; ``trails`` are the deeds that may still be taken back, by strategy and symbol.
 
     ``renamed`` maps a symbol to the one its shares became last: a trade from before that which is heard of later belongs there.
@@ -50,11 +52,6 @@ class Shelf(msgspec.Struct, kw_only=True, dict=True):
     history: History = msgspec.field(default_factory=History)
     renamed: dict[str, Renaming] = {}
     splits: dict[str, list[Reshaping]] = {}
-
-    @cached_property
-    def _foreseen(self) -> dict[str, Foreseen]:
-        """What the last trade that was asked about would do, by strategy: most are booked next as they were foreseen. Not remembered."""
-        return {}
 
     def book_of(self, strategy: str) -> Book:
         """Return the book of a strategy, a new one if it has none."""
@@ -84,22 +81,22 @@ class Shelf(msgspec.Struct, kw_only=True, dict=True):
             seen.add(symbol)
         return symbol
 
-    def earned(self, strategy: str, symbol: str, trade: Trade) -> Decimal:
-        """Return what a trade would realise, in dollars. Raises as :meth:`trade`; nothing is changed."""
+    def foreseen(self, strategy: str, symbol: str, trade: Trade) -> Foreseen:
+        """Return what a trade would do. Raises as :meth:`trade`; nothing is changed."""
         symbol = self.name_at(symbol, trade.at) if self.renamed else symbol
         book, trail = self.books.get(strategy), self.trails.get(strategy, {}).get(symbol)
         if symbol in self.splits or not (trail is None or trail.is_next(trade)):
-            return self._outcome(strategy, symbol, trade)[1]
+            return Foreseen(trade, None, *self._outcome(strategy, symbol, trade))
         before = () if book is None else book.lots.get(symbol, ())
         lots, realised = traded(symbol, before, trade)
         if trade.quantity < 0 and lots and lots[0].quantity < 0:  # All lots of a symbol have one sign.
             raise _oversold(symbol, before, trade)
-        self._foreseen[strategy] = Foreseen(trade, before, lots, realised)
-        return realised
+        return Foreseen(trade, before, lots, realised)
 
-    def trade(self, strategy: str, symbol: str, trade: Trade) -> None:
+    def trade(self, strategy: str, symbol: str, trade: Trade, foreseen: Foreseen | None = None) -> None:
         """Change a strategy's book by a trade, and keep the trade for as long as it may be taken back.
 
+        What was ``foreseen`` of it holds if the lots are still those from before.
         Raises ``InvariantBroken`` when it does not hold what is sold: selling what a strategy does not own is never booked, but where the
         market has taken back what it did own.
         """
@@ -110,8 +107,7 @@ class Shelf(msgspec.Struct, kw_only=True, dict=True):
             trail = trails[symbol] = Trail(before=before)
         # A trade that comes after all others, as nearly every one does, changes the lots there are; any other has them worked out anew.
         if symbol not in self.splits and trail.is_next(trade):
-            foreseen = self._foreseen.get(strategy)
-            if foreseen is not None and foreseen.trade is trade and foreseen.before is before:
+            if foreseen is not None and foreseen.before is before:
                 lots, realised = foreseen.lots, foreseen.realised
             else:
                 lots, realised = traded(symbol, before, trade)
