@@ -171,7 +171,8 @@ class Desk:
         bus.subscribe_inline("end of a step", (RebalanceCompleted, RebalanceParked, ResultReported, HandlerFailed), self._over)
         # These two hear a few times a session of one thing each: they deal with it where it is published.
         bus.subscribe("strategies", StrategyHandler.listens_to, self.strategies.handle, promptly=StrategyHandler.listens_to)
-        bus.subscribe("rebalancer", Rebalancer.listens_to, self.rebalancer.handle, promptly=Rebalancer.listens_to)
+        rebalancer = self.rebalancer
+        bus.subscribe("rebalancer", Rebalancer.listens_to, rebalancer.handle, wants=rebalancer.wants, promptly=Rebalancer.listens_to)
         execution = self.execution
         bus.subscribe("execution", ExecutionHandler.listens_to, execution.handle, capacity=4096, wants=execution.wants, burst=BURST)
 

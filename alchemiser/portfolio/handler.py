@@ -4,7 +4,9 @@ At the end of a session it compares the ledger with the broker and reports the r
 ``planning``, ``plan`` and ``ledger``.
 """
 
+from collections.abc import Callable, Mapping
 from datetime import date
+from typing import Any
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.account import Account, BrokerPosition
@@ -12,6 +14,7 @@ from alchemiser.domain.errors import OrderDenied, VenueError
 from alchemiser.domain.events import (
     AccountObserved,
     DecisionDue,
+    Event,
     FlattenOrdered,
     LedgerCompared,
     RebalanceCompleted,
@@ -47,10 +50,9 @@ class Rebalancer:
     async def handle(self, envelope: Envelope) -> None:
         """Deal with a decision, a strategy's answer, or the end of a session."""
         match envelope.event:
-            case DecisionDue(rebalance_id=rebalance_id, session=session, reason=reason):
-                if self._deciding is not None:
-                    await self._give_up(f"{rebalance_id} took its place before every strategy had answered")
-                self._deciding = Decision(rebalance_id, session, is_scheduled=reason == ON_SCHEDULE)
+            case DecisionDue() as due:
+                await self._give_up(f"{due.rebalance_id} took its place before every strategy had answered")
+                self._begin(due)
             case FlattenOrdered(rebalance_id=rebalance_id, session=session):
                 await self._give_up(f"{rebalance_id} took its place before every strategy had answered")
                 # Nothing wanted by anybody: the plan sells whatever the books hold, also of strategies that are no longer in the settings.
@@ -71,9 +73,25 @@ class Rebalancer:
             case _:
                 pass
 
+    @property
+    def wants(self) -> Mapping[type[Event], Callable[[Any], bool]]:
+        """What takes in, where events of a type are dispatched, what they say; it says whether anything has to be done about it."""
+        return {DecisionDue: self._begin, RebalanceCompleted: self._is_awaited, RebalanceParked: self._is_awaited}
+
     def work_with(self, parts: PortfolioParts) -> None:
         """Make plans with these from now on; whoever calls it sees to it that none is being made."""
         self._parts = parts
+
+    def _begin(self, due: DecisionDue) -> bool:
+        """Wait for the answers to a decision; return whether an earlier one has to be given up first."""
+        if self._deciding is not None:
+            return True
+        self._deciding = Decision(due.rebalance_id, due.session, is_scheduled=due.reason == ON_SCHEDULE)
+        return False
+
+    def _is_awaited(self, end: RebalanceCompleted | RebalanceParked) -> bool:
+        """Return whether the books of a session are to be closed when a rebalance has ended."""
+        return self._closing is not None
 
     async def _collect(self, answer: TargetProposed | StrategyFailed) -> None:
         decision = self._deciding

@@ -436,7 +436,8 @@ class Daemon:
         bus.subscribe("asset list", self.assets.listens_to, self.assets.handle, limit_seconds=60.0)
         bus.subscribe("activities", self.activities.listens_to, self.activities.handle, limit_seconds=60.0)
         bus.subscribe("strategies", self.strategies.listens_to, self.strategies.handle, limit_seconds=120.0)
-        bus.subscribe("rebalancer", self.rebalancer.listens_to, self.rebalancer.handle, limit_seconds=60.0)
+        rebalancer = self.rebalancer
+        bus.subscribe("rebalancer", rebalancer.listens_to, rebalancer.handle, wants=rebalancer.wants, limit_seconds=60.0)
         bus.subscribe("gap keeper", self.gaps.listens_to, self.gaps.handle, limit_seconds=120.0)
         newest = latest_per(type, only=(BarClosed, TimerElapsed))
         bus.subscribe("guards", GuardKeeper.listens_to, self.guards.handle, policy=newest)

@@ -119,7 +119,7 @@ class Desk:
         )
         self.bus.subscribe_inline("ledger", self.ledger.listens_to, self.ledger)
         self.bus.subscribe_inline("memory", (Event,), lambda envelope: self.events.append(envelope.event))
-        self.bus.subscribe("rebalancer", self.rebalancer.listens_to, self.rebalancer.handle)
+        self.bus.subscribe("rebalancer", self.rebalancer.listens_to, self.rebalancer.handle, wants=self.rebalancer.wants)
 
     async def _hear_of_the_night(self) -> None:
         if self.night_untold is not None:

@@ -26,7 +26,7 @@ from alchemiser.domain.reconciliation import Parking
 from alchemiser.service.state import JournaledState
 from tests.unit.service.trading_day import DAY, DECIDED_AT, DECISION, KEY, MORNING, ORDER, ORDER_ID, SESSION, WHOLE_DAY, Life, report
 
-WIRING = {"_post", "_replaying", "_closing", "_to_book", "_booking", "_parts", "acts"}
+WIRING = {"_post", "_replaying", "_closing", "_to_book", "_booking", "_foreseen", "acts"}
 """Attributes of the components that are no state: who is told, what an event does, whether it is a replay, what is between two events."""
 
 
