@@ -265,6 +265,8 @@ class Book(msgspec.Struct, kw_only=True, dict=True):
         ``moved`` are the signed shares of a trade, if one trade of the lots there were has made them: then nothing is added up anew.
         """
         total = self._totals.pop(symbol, None)
+        if symbol not in self.lots:
+            total = ZERO, ZERO
         if lots:
             self.lots[symbol] = lots
             if total is not None and moved is not None:  # What was paid and is not lost is what the shares cost.
