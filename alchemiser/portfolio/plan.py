@@ -299,7 +299,7 @@ def _within_cash(intents: list[Intent], request: PlanRequest) -> list[Intent]:
     """
     proceeds, cost = ZERO, ZERO
     for intent in intents:
-        spread = from_float(request.half_spreads.get(intent.symbol, 0.0), decimals=12)
+        spread = fraction(request.half_spreads.get(intent.symbol, 0.0))
         if intent.side is Side.BUY:
             cost += intent.quantity * intent.reference_price * (1 + spread)
         else:
