@@ -140,8 +140,20 @@ def _all_fills_of_the_exchange_are_known(record: Record) -> Iterator[str]:
         fill = row.event["fill"]
         ours[fill["client_order_id"]].append((-Decimal(fill["quantity"]), Decimal(fill["price"])))
     for key in sorted({*theirs, *ours}):
-        if sorted(theirs.get(key, [])) != sorted(ours.get(key, [])):
+        # One that was corrected before anybody heard of it, for its message was lost, was never there.
+        if _standing(theirs.get(key, [])) != _standing(ours.get(key, [])):
             yield f"order {key}: the exchange executed {_words(theirs.get(key, []))}, the daemon knows {_words(ours.get(key, []))}"
+
+
+def _standing(fills: list[tuple[Decimal, Decimal]]) -> list[tuple[Decimal, Decimal]]:
+    """Return the executions without those that were taken back, and what was taken back of others."""
+    left = sorted(fill for fill in fills if fill[0] > 0)
+    for quantity, price in sorted(fill for fill in fills if fill[0] <= 0):
+        if (-quantity, price) in left:
+            left.remove((-quantity, price))
+        else:
+            left.append((quantity, price))
+    return left
 
 
 def _words(fills: list[tuple[Decimal, Decimal]]) -> str:
