@@ -82,7 +82,7 @@ class Bus:
         return self._routes.add_inline(Inline(name, on_failure), dict.fromkeys(types, Act(call, takes_event=False)))
 
     def subscribe_acts(
-        self, name: str, acts: Mapping[type[Event], Callable[[Any], None]], *, on_failure: OnFailure = RESTART
+        self, name: str, acts: Mapping[type[Event], Callable[[Any], object]], *, on_failure: OnFailure = RESTART
     ) -> Unsubscribe:
         """Have for each of these types its own function called, with the event alone; in all else as :meth:`subscribe_inline` does it.
 

@@ -25,7 +25,7 @@ CorrelationOf = Callable[[Any], str | None]
 class Act(NamedTuple):
     """What is called for an event: with its envelope, or where that ``takes_event`` with the event alone."""
 
-    call: Callable[[Any], None]
+    call: Callable[[Any], object]
     takes_event: bool
 
 
@@ -49,7 +49,7 @@ class Route:
         self.append = append
         self.correlation_of = correlation_of
         self.dispatched = 0
-        self.sinks: tuple[tuple[Callable[[Any], None], bool, Sink], ...] = ()
+        self.sinks: tuple[tuple[Callable[[Any], object], bool, Sink], ...] = ()
         self.holding: tuple[Mailbox, ...] = ()
 
 

@@ -52,6 +52,8 @@ from alchemiser.domain.orders import (
     broken_by,
 )
 
+_CANCELLABLE: Final = (OrderState.WORKING, OrderState.INTENDED, OrderState.UNKNOWN)
+
 
 class OrdersMemory(msgspec.Struct, kw_only=True):
     """What the order states remember.
@@ -118,15 +120,21 @@ class OrderStates(Remembering):
         self.last_event_id: str | None = None
         """The newest event of the order stream that was heard of, by its id; ``None`` before the first that has one."""
         self._prepared: dict[str, OrderPrepared] = {}
-        self.acts: Final[Mapping[type[Event], Callable[[Any], None]]] = {
-            **dict.fromkeys(OrderStates.listens_to, self._end_or_move),
+        self.acts: Final[Mapping[type[Event], Callable[[Any], object]]] = {
             OrderIntended: self._intend,
-            ExecutionReported: self._reported,
-            OrderFilled: self._filled,
-            OrderClosed: self._ended,
-            FillBroken: self._broken_told,
-            Reconciled: self._compared,
+            ExecutionReported: self._hear,
+            Reconciled: self._compare,
+            OrderRejected: lambda told: self._end(told, OrderState.REJECTED, told.message),
+            OrderNotFound: lambda told: self._end(told, OrderState.NEVER_SENT, "the venue does not know the order"),
+            OrderWithheld: lambda told: self._end(told, OrderState.NEVER_SENT, told.reason),
+            OrderOutcomeUnknown: lambda told: self._move(told, (OrderState.INTENDED,), OrderState.UNKNOWN),
+            CancelRequested: lambda told: self._move(told, _CANCELLABLE, OrderState.CANCELLING),
+            # These three come after a report: they say that what follows from it is in the journal too.
+            OrderFilled: lambda told: self._unannounced.pop(told.fill.execution_id, None),
+            FillBroken: lambda told: self._broken.pop(told.fill.execution_id, None),
+            OrderClosed: self._close,
             SessionOpened: self._turn_to,
+            **dict.fromkeys((OrderPrepared, OrderUnprepared, RebalanceCompleted, RebalanceParked, DaemonStopped), self._prepare),
         }
         # Ends that were posted and have not come back yet; between events it is empty.
         self._closing: set[str] = set()
@@ -195,41 +203,18 @@ class OrderStates(Remembering):
         if act is not None:
             act(envelope.event)
 
-    def _filled(self, told: OrderFilled) -> None:
-        """Take note that what follows from a report is in the journal too, which this and the next one say."""
-        self._unannounced.pop(told.fill.execution_id, None)
-
-    def _ended(self, told: OrderClosed) -> None:
+    def _close(self, told: OrderClosed) -> None:
         key = told.client_order_id
         self._closing.discard(key)
         if key in self._orders:
             self._closed[key] = None
 
-    def _broken_told(self, told: FillBroken) -> None:
-        self._broken.pop(told.fill.execution_id, None)
+    def _hear(self, told: ExecutionReported) -> None:
+        self._report(told.report)
 
-    def _reported(self, reported: ExecutionReported) -> None:
-        self._report(reported.report)
-
-    def _compared(self, reconciled: Reconciled) -> None:
+    def _compare(self, reconciled: Reconciled) -> None:
         for report in reconciled.reports:
             self._report(report)
-
-    def _end_or_move(self, event: Event) -> None:
-        """Apply what is known of an order by other ways than a report of the venue."""
-        match event:
-            case OrderRejected(client_order_id=key, message=message, at=at):
-                self._end(key, OrderState.REJECTED, message, at)
-            case OrderNotFound(client_order_id=key, at=at):
-                self._end(key, OrderState.NEVER_SENT, "the venue does not know the order", at)
-            case OrderWithheld(client_order_id=key, reason=reason, at=at):
-                self._end(key, OrderState.NEVER_SENT, reason, at)
-            case OrderOutcomeUnknown(client_order_id=key, reason=reason, at=at):
-                self._move(key, (OrderState.INTENDED,), OrderState.UNKNOWN, reason, at)
-            case CancelRequested(client_order_id=key, reason=reason, at=at):
-                self._move(key, (OrderState.WORKING, OrderState.INTENDED, OrderState.UNKNOWN), OrderState.CANCELLING, reason, at)
-            case _:
-                self._prepare(event)
 
     def _prepare(self, event: Event) -> None:
         """Take note of what may leave, and of what can no longer do so without being intended."""
@@ -318,15 +303,15 @@ class OrderStates(Remembering):
                 self._post(event)
         self._store(changed, report.at)
 
-    def _end(self, key: str, state: OrderState, reason: str, at: datetime) -> None:
-        order = self._orders.get(key)
+    def _end(self, told: OrderRejected | OrderNotFound | OrderWithheld, state: OrderState, reason: str) -> None:
+        order = self._orders.get(told.client_order_id)
         if order is not None and not order.is_terminal:
-            self._store(msgspec.structs.replace(order, state=state, reason=reason), at)
+            self._store(msgspec.structs.replace(order, state=state, reason=reason), told.at)
 
-    def _move(self, key: str, before: tuple[OrderState, ...], after: OrderState, reason: str, at: datetime) -> None:
-        order = self._orders.get(key)
+    def _move(self, told: OrderOutcomeUnknown | CancelRequested, before: tuple[OrderState, ...], after: OrderState) -> None:
+        order = self._orders.get(told.client_order_id)
         if order is not None and order.state in before:
-            self._store(msgspec.structs.replace(order, state=after, reason=reason), at)
+            self._store(msgspec.structs.replace(order, state=after, reason=told.reason), told.at)
 
     def _store(self, order: Order, at: datetime) -> None:
         key = order.request.client_order_id

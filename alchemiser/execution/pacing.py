@@ -16,7 +16,7 @@ from alchemiser.domain.account import Account
 from alchemiser.domain.ids import split_client_order_id
 from alchemiser.domain.intents import IntentOutcome
 from alchemiser.domain.money import ZERO
-from alchemiser.domain.orders import Fill, Order, OrderState, Side, TimeInForce
+from alchemiser.domain.orders import TERMINAL, Fill, Order, OrderState, Side, TimeInForce
 from alchemiser.execution.ahead import look_ahead
 from alchemiser.execution.bounds import dearest_price
 from alchemiser.execution.live_orders import watch
@@ -127,7 +127,7 @@ class RebalanceRun(RunState):
             work.quiet_until = None
             return True
         order = self.order_of(key)
-        if order is not None and order.is_terminal:
+        if order is not None and order.state in TERMINAL:
             return self.on_end(order, now)
         return fill.side is Side.SELL  # What completes a purchase brings no cash: it is looked when it has ended.
 
