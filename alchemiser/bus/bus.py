@@ -220,7 +220,7 @@ class Bus:
         """
         route = self._route_of.get(type(event)) or self._routes.open(type(event))
         for mailbox in route.holding:
-            if mailbox.is_full(queued=False):
+            if mailbox.is_crowded and mailbox.is_full(queued=False):
                 await self._room(route)
                 break
         if self._tap is not None and route.append is not None and not self._tap.has_room:

@@ -82,7 +82,8 @@ class Mailbox:
         self._pause: asyncio.Timeout | None = None
         self._busy_with: Envelope | None = None
         self._busy_since = 0.0
-        self._is_crowded = False
+        self.is_crowded = False
+        """Whether its bound has been reached, and what waits was not down to half of it since: else it has room for every publisher."""
         self._is_leaving = False
         self._is_hasty = False
         self._failures_in_a_row = 0
@@ -150,8 +151,8 @@ class Mailbox:
             raise InvariantBroken(
                 f"mailbox {self.name} holds {depth} events, {HARD_FACTOR} times its bound: its handler is stuck; the process stops"
             )
-        if not self._is_crowded:
-            self._is_crowded = True
+        if not self.is_crowded:
+            self.is_crowded = True
             self._on_filled(self.name, depth)
 
     def _wake(self) -> None:
@@ -258,9 +259,9 @@ class Mailbox:
             envelope = events.popleft()
             # At half the bound, not at each place: a publisher that is let in can publish many, which is most of the cost of waiting.
             if len(events) <= self.capacity // 2:
-                self._is_crowded = False
                 while self._rooms and len(events) + self._admitted < self.capacity:
                     self.admit()
+                self.is_crowded = bool(self._rooms or self._admitted)
             return envelope
         if latest:
             return latest.popitem(last=False)[1]

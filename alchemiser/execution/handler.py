@@ -214,10 +214,8 @@ class ExecutionHandler:
 
     async def _begin(self, plan: RebalancePlanned, now: datetime) -> None:
         unfinished = self._parts.rebalances.unfinished
-        if is_of_a_kill(plan.rebalance_id):
-            return
         if unfinished is None or unfinished.rebalance_id != plan.rebalance_id:
-            return  # Taken up and ended already, when the end of recovery was handled after the plan was made.
+            return  # The kill switch carries it out; or it was taken up and ended, when recovery ended after the plan was made.
         if self._run is not None:
             if self._run.plan.rebalance_id == plan.rebalance_id:
                 return
@@ -365,14 +363,15 @@ class ExecutionHandler:
                 intended = await self._intend(command, rebalance_id)
                 ahead = self._written_ahead.pop(order.client_order_id, None) if command.is_prepared else None
                 # What can be done at once is done, and the rest left to a task.
-                left = begin(self._place(order, partial(self._submit, order, intended if ahead is None else ahead)))
+                send = partial(self._submit, order, intended if ahead is None else ahead)
+                left = begin(self._place(order, rebalance_id, send))
                 if left is not None:
                     self._own(left, f"submit {order.client_order_id}")
                 if ahead is not None:
                     self._spawn(self._flush, "flush behind an order")
             case Replace(client_order_id=key, submit=Submit(order=order) as submit):
                 await self._intend(submit, rebalance_id, replaces=key)
-                self._own(self._place(order, partial(self._replace, key, order)), f"replace {key} by {order.client_order_id}")
+                self._own(self._place(order, rebalance_id, partial(self._replace, key, order)), f"replace {key} by {order.client_order_id}")
             case Cancel(client_order_id=key, reason=reason):
                 self._spawn(partial(self._cancel, key, reason), f"cancel {key}")
             case Ask(client_order_id=key):
@@ -461,7 +460,7 @@ class ExecutionHandler:
             except NotFoundAtVenue as error:
                 raise VenueUnavailable(f"the venue does not know order {old_key}, nothing took its place: {error}") from error
 
-    async def _place(self, order: NewOrder, send: Callable[[], Awaitable[ExecutionReport]]) -> None:
+    async def _place(self, order: NewOrder, rebalance_id: str, send: Callable[[], Awaitable[ExecutionReport]]) -> None:
         """Send what makes a new order, with ``send`` seeing to durability, and say which of the four outcomes it had."""
         key = order.client_order_id
         try:
@@ -481,7 +480,7 @@ class ExecutionHandler:
                 known = self._parts.orders.get(key)
                 if known is None or report.cumulative_quantity > known.cumulative_quantity or not known.is_terminal:
                     # Otherwise the stream has told of its end already.
-                    await self._parts.publish(ExecutionReported(at=self._parts.clock.now(), report=report))
+                    await self._parts.publish(ExecutionReported(at=self._parts.clock.now(), report=report), correlation=rebalance_id)
         except BusClosed:
             _answered_late(key)
 

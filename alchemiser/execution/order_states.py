@@ -320,7 +320,8 @@ class OrderStates(Remembering):
             self._open[key] = None
             return
         self._open.pop(key, None)
-        if not self._replaying and key not in self._closed and key not in self._closing and not order.missing_quantity:
+        is_known = key in self._closed or key in self._closing
+        if not self._replaying and not is_known and order.reported_quantity <= order.cumulative_quantity:
             self._announce_end(order, at)
 
     def _turn_to(self, opened: SessionOpened) -> None:
@@ -333,7 +334,7 @@ class OrderStates(Remembering):
             return
         for key in list(self._closed):
             order = self._orders[key]
-            if order.intended_at < before.opens_at and not order.missing_quantity:
+            if order.intended_at < before.opens_at and order.reported_quantity <= order.cumulative_quantity:
                 del self._closed[key], self._orders[key]
                 for execution_id in order.execution_ids:
                     self._fills.pop(execution_id, None)

@@ -67,7 +67,8 @@ class Rebalances(Remembering):
         """Apply one event."""
         match envelope.event:
             case DecisionDue(session=session) | FlattenOrdered(session=session) as due:
-                self._numbers[session.isoformat()] = self.next_number(session)
+                day = session.isoformat()
+                self._numbers[day] = self._numbers.get(day, 0) + 1
                 self._forget_before(session)
                 self._due = due
             case DecisionMissed(session=session):
@@ -90,5 +91,6 @@ class Rebalances(Remembering):
     def _forget_before(self, session: date) -> None:
         first = (session - timedelta(days=KEPT_DAYS)).isoformat()
         for days in (self._numbers, self._settled):
-            for day in [day for day in days if day < first]:
-                del days[day]
+            for day in list(days):
+                if day < first:
+                    del days[day]
