@@ -21,7 +21,7 @@ def bounded(wanted: Send, intent: Intent, quote: Quote, rules: LadderRules) -> S
     """
     if wanted.time_in_force is TimeInForce.CLS:
         return wanted
-    if is_outside_collar(intent.side, wanted.limit_price, quote, rules.price_collar_bps):
+    if wanted.limit_price is not None and is_outside_collar(intent.side, wanted.limit_price, quote, rules.price_collar_bps):
         return None
     share = rules.max_displayed_share
     if share is None or not takes_liquidity(intent.side, wanted.limit_price, quote):

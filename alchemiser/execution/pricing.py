@@ -62,9 +62,7 @@ def within_displayed(side: Side, quantity: Decimal, quote: Quote, share: Decimal
     return min(quantity, max(truncate_shares(displayed * share, whole=whole), ONE))
 
 
-def is_outside_collar(side: Side, limit: Decimal | None, quote: Quote, collar_bps: Decimal) -> bool:
+def is_outside_collar(side: Side, limit: Decimal, quote: Quote, collar_bps: Decimal) -> bool:
     """Whether a limit would pay more beyond the mid than the collar allows: the quote's spread is then too wide to be believed."""
-    if limit is None:
-        return False
     mid = from_float(quote.mid)
     return (limit - mid) * side.sign > mid * collar_bps * BASIS_POINT

@@ -130,12 +130,11 @@ def test_when_the_market_has_moved_away(side: Side, limit: str | None, rung: str
         (Side.SELL, "95", False),
         (Side.SELL, "94.99", True),
         (Side.SELL, "120", False),
-        (Side.BUY, None, False),
     ],
 )
-def test_a_limit_that_would_pay_far_beyond_the_mid_is_outside_the_collar(side: Side, limit: str | None, outside: bool) -> None:
-    """Five percent: a spread that puts a limit there is not to be believed. A market order has no limit."""
-    assert outside is is_outside_collar(side, None if limit is None else Decimal(limit), quote(90.0, 110.0), Decimal(500))
+def test_a_limit_that_would_pay_far_beyond_the_mid_is_outside_the_collar(side: Side, limit: str, outside: bool) -> None:
+    """Five percent: a spread that puts a limit there is not to be believed."""
+    assert outside is is_outside_collar(side, Decimal(limit), quote(90.0, 110.0), Decimal(500))
 
 
 @pytest.mark.parametrize(
