@@ -174,7 +174,7 @@ class Blotter:
             self.touch(order)
         if is_open := order.status not in TERMINAL:
             self.open.put(order)
-        else:
+        elif order.id in self.open.orders:  # One that was filled as it came never was there.
             self.open.discard(order)
         self._last_event = number = ulid(at, self._last_event, self._random.getrandbits(RANDOM_BITS))
         self._state.updates.append(

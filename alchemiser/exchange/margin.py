@@ -107,15 +107,15 @@ def value_account(
     account: Account,
     *,
     assets: Mapping[str, AssetRecord],
-    prices: Mapping[str, Decimal],
+    holdings: Mapping[str, tuple[Decimal, Decimal]],
     settings: ExchangeSettings,
     is_regular_session: bool,
     is_frozen: bool = False,
 ) -> Valuation:
-    """Value the account at these prices of its positions."""
+    """Value the account with its ``holdings``: of each position the signed shares and a price."""
     long_value = short_value = unmarginable = ZERO
-    for symbol, position in account.positions.items():
-        value = position.quantity * prices[symbol]
+    for symbol, (quantity, price) in holdings.items():
+        value = quantity * price
         if value > ZERO:
             long_value += value
         else:
@@ -134,7 +134,7 @@ def value_account(
         power = account.settled_cash if settings.settled_cash_only else account.cash
     elif multiplier == 4 and settings.intraday_power == "last_equity":
         # The legacy formula counts what was bought today only: carried positions are in the maintenance margin of the last close.
-        power = 4 * (account.last_equity - account.last_maintenance_margin) - _bought_today(account, prices)
+        power = 4 * (account.last_equity - account.last_maintenance_margin) - _bought_today(account, holdings)
     else:
         # What cannot be margined counts ``multiplier`` times.
         power = multiplier * equity - (long_value - short_value + unmarginable * (multiplier - 1))
@@ -149,10 +149,10 @@ def value_account(
     )
 
 
-def _bought_today(account: Account, prices: Mapping[str, Decimal]) -> Decimal:
+def _bought_today(account: Account, holdings: Mapping[str, tuple[Decimal, Decimal]]) -> Decimal:
     return sum(
         (
-            abs(lot.quantity) * prices[symbol]
+            abs(lot.quantity) * holdings[symbol][1]
             for symbol, position in account.positions.items()
             for lot in position.lots
             if not lot.is_carried

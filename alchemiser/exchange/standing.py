@@ -56,11 +56,11 @@ class Standing:
 
     def equity(self) -> Decimal:
         """Return cash and positions at their prices; cheaper than a valuation."""
-        return self._state.account.cash + _worth(self._holdings())
+        return self._state.account.cash + _worth(self._priced())
 
     def equity_and_maintenance(self) -> tuple[Decimal, Decimal]:
         """Return what :meth:`equity` and :meth:`maintenance_margin` do, asking for each price once."""
-        cash, holdings = self._state.account.cash, self._holdings()
+        cash, holdings = self._state.account.cash, self._priced()
         return cash + _worth(holdings), total_maintenance(holdings, cash, assets=self._assets, low_price=self._low_price)
 
     def asset(self, symbol_or_id: str) -> AssetRecord:
@@ -99,22 +99,12 @@ class Standing:
         position = self._state.account.positions.get(symbol)
         return ZERO if position is None else position.average_entry_price
 
-    def prices(self) -> dict[str, Decimal]:
-        """Return the price that each position is valued at."""
-        prices, books = {}, self._state.books
-        for symbol, position in self._state.account.positions.items():
-            book = books.get(symbol)
-            # Asked for with every valuation, and hardly ever for the first time since the market said something.
-            mark = None if book is None else book.mark if book.worth is None else book.worth
-            prices[symbol] = position.average_entry_price if mark is None else mark
-        return prices
-
     def valuation(self) -> Valuation:
         """Return what the account is worth now."""
         return value_account(
             self._state.account,
             assets=self._assets,
-            prices=self.prices(),
+            holdings=self._priced(),
             settings=self._settings,
             is_regular_session=self._state.phase is REGULAR,
             is_frozen=self.is_frozen,
@@ -126,15 +116,21 @@ class Standing:
 
     def holdings(self) -> list[tuple[Position, Decimal, Decimal]]:
         """Return each position, sorted by symbol, with its shares that no open order holds, and its price."""
-        open_in, prices, holdings = self._blotter.open.by_symbol, self.prices(), []
+        open_in, priced, holdings = self._blotter.open.by_symbol, self._priced(), []
         for symbol, position in sorted(self._state.account.positions.items()):
             free = abs(position.quantity)
-            holdings.append((position, free - open_in[symbol].shares if symbol in open_in else free, prices[symbol]))
+            holdings.append((position, free - open_in[symbol].shares if symbol in open_in else free, priced[symbol][1]))
         return holdings
 
-    def _holdings(self) -> dict[str, tuple[Decimal, Decimal]]:
-        positions = self._state.account.positions
-        return {symbol: (positions[symbol].quantity, price) for symbol, price in self.prices().items()}
+    def _priced(self) -> dict[str, tuple[Decimal, Decimal]]:
+        """Return of each position the signed shares and the price that they are valued at."""
+        priced, books = {}, self._state.books
+        for symbol, position in self._state.account.positions.items():
+            book = books.get(symbol)
+            # Asked for with every valuation, and hardly ever for the first time since the market said something.
+            mark = None if book is None else book.mark if book.worth is None else book.worth
+            priced[symbol] = position.quantity, position.average_entry_price if mark is None else mark
+        return priced
 
     def is_paid_in_cash(self, order: VenueOrder, dollars: Decimal) -> bool:
         """Whether a new order to buy is within the cash of an account that owes neither money nor shares and has no other order open.
@@ -186,7 +182,7 @@ class Standing:
     def _maintenance_with(self, order: VenueOrder, excluding: Collection[VenueOrder]) -> Decimal:
         """Return the maintenance margin that the account would need if an order and all other open ones were filled."""
         account = self._state.account
-        holdings = self._holdings()
+        holdings = self._priced()
         cash = account.cash
         others = (other for other in self._blotter.open_orders() if other is not order and other not in excluding and not other.is_closing)
         for each in (order, *others):
