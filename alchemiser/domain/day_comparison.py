@@ -61,10 +61,6 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
         """What live earned more than the backtest, in dollars."""
         return self.live - self.backtest
 
-    def dollars_of(self, part: Part) -> Decimal:
-        """Return one part of the difference in dollars."""
-        return next((one.dollars for one in self.parts if one.part is part), ZERO)
-
 
 class StrategyDay(msgspec.Struct, frozen=True, kw_only=True):
     """One strategy's session: its numbers, or the ``reason`` why there are none. Never both, and never neither.

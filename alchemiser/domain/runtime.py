@@ -1,4 +1,4 @@
-"""What every room may ask of the world: the time, a wait, a random number, an id.
+"""What every room may ask of the world: the time, and a wait. Random numbers are taken from a ``random.Random`` that is handed in.
 
 Only types are here. The implementations are made in ``service`` (wall, accelerated) and in the tests (virtual), and are
 handed to whoever needs them, which is what makes a run repeatable.
@@ -6,7 +6,6 @@ handed to whoever needs them, which is what makes a run repeatable.
 
 from collections.abc import Callable
 from datetime import datetime
-from random import Random
 from typing import Protocol
 
 Release = Callable[[], None]
@@ -36,18 +35,3 @@ class Clock(Protocol):
 
         While any hold is out, an accelerated clock runs at its bounded speed instead of leaping. Other clocks ignore it.
         """
-
-
-class Runtime(Protocol):
-    """The clock, the randomness and the ids of one run."""
-
-    @property
-    def clock(self) -> Clock:
-        """The clock of this run."""
-
-    @property
-    def random(self) -> Random:
-        """The seeded source of jitter; never used for ids."""
-
-    def new_id(self) -> str:
-        """Return a fresh id of 26 characters that sorts by market time."""

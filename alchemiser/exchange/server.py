@@ -133,7 +133,6 @@ class ExchangeServer:
         self._core = core
         self._clock = clock
         chosen = settings or ServerSettings()
-        self._clock = clock
         self.credentials = credentials or Credentials.generate()
         self.faults = FaultBook(Random(seed))  # noqa: S311 - faults of a simulation
         core.obey(self.faults)

@@ -1,13 +1,11 @@
 """A preview without a running daemon: asked of the venue, with the books of the journal; or made of a folder's closes, from cash."""
 
-from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
 from alchemiser.domain.account import Asset
 from alchemiser.domain.errors import ConfigError, DataError, OrderDenied
 from alchemiser.domain.events import Event
-from alchemiser.domain.market import Quote
 from alchemiser.domain.money import from_float
 from alchemiser.journal.reader import JournalReader
 from alchemiser.market.calendar import TradingCalendar
@@ -28,6 +26,7 @@ from alchemiser.service.roster import load_roster
 from alchemiser.service.rules import plan_rules, risk_limits
 from alchemiser.service.settings import Settings
 from alchemiser.service.state import JournaledState
+from alchemiser.service.usable_quotes import UsableQuotes
 from alchemiser.strategies.answers import answer_all, answer_of
 from alchemiser.strategies.aside import in_thread
 from alchemiser.strategies.panel import PricePanel
@@ -59,24 +58,13 @@ async def preview_at_venue(settings: Settings) -> Preview:
             if snapshot.quote is not None:
                 quotes.observe(snapshot.quote)
 
-        def usable(symbol: str, now: datetime) -> Quote | None:
-            quote = quotes.usable(symbol, now, settings.market.quote_max_age_seconds)
-            return quote if isinstance(quote, Quote) else None
-
-        def mid(symbol: str, now: datetime) -> float | None:
-            quote = usable(symbol, now)
-            return quote.mid if quote else None
-
-        def half_spread(symbol: str, now: datetime) -> float | None:
-            quote = usable(symbol, now)
-            return quote.half_spread if quote else None
-
+        usable = UsableQuotes(quotes, lambda: settings.market.quote_max_age_seconds)
         parts = PortfolioParts(
             venue=venue,
             ledger=state.ledger,
             clock=clock,
             publish=_published,
-            mids=mid,
+            mids=usable.mid,
             assets=venue.assets,
             check=PreTrade(
                 orders=state.orders,
@@ -86,14 +74,14 @@ async def preview_at_venue(settings: Settings) -> Preview:
                 calendar=calendar,
                 cut_off=settings.execution.cutoff.at,
                 limits=risk_limits(settings),
-                mids=mid,
+                mids=usable.mid,
                 allocations=settings.allocations(),
             ).check,
             rules=plan_rules(settings),
             allocations=settings.allocations(),
             unfinished=state.rebalances.unfinished_id,
             standing=state.standing,
-            half_spreads=half_spread,
+            half_spreads=usable.half_spread,
             volatility=partial(market.volatility, sessions=settings.portfolio.volatility_sessions),
             trading=state.trading.scopes,
         )
