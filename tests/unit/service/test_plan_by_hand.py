@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 import pytest
@@ -136,10 +136,11 @@ def test_what_one_sells_and_another_buys_is_crossed() -> None:
     # a wants 1050 / 100 = 10.5 BBB and no AAA; b wants 0.4 x 1050 / 60 = 7 AAA and 0.6 x 1050 / 100 = 6.3 BBB, 1.7 fewer than it has.
     crossed = [(one.symbol, one.seller, one.buyer, one.quantity, one.price) for one in plan.crossings]
     assert crossed == [("AAA", "a", "b", D(7), D(60)), ("BBB", "b", "a", D("1.7"), D(100))]
-    # Left: 10 - 7 = 3 AAA to sell, 10.5 - 1.7 = 8.8 BBB to buy. 700 + 180 dollars pay for 880.
-    assert orders_of(plan) == [("sell", "AAA", D(3), D("180.00")), ("buy", "BBB", D("8.8"), D("880.00"))]
-    assert [order.strategies for order in plan.orders] == [{"a": D(3)}, {"a": D("8.8")}]
-    # 180 / 2100 and 880 / 2100 of the equity; half of each spread: 180 x 0.0005 = 0.09 and 880 x 0.0002 = 0.176
+    # Left: 10 - 7 = 3 AAA to sell, 10.5 - 1.7 = 8.8 BBB to buy. Both pay half of their spreads: 700 + 180 x 0.9995 = 879.91 dollars are
+    # there for 880 x 1.0002 = 880.176, and 8.8 x 879.91 / 880.176 = 8.797340531 can be paid.
+    assert orders_of(plan) == [("sell", "AAA", D(3), D("180.00")), ("buy", "BBB", D("8.797340531"), D("879.73"))]
+    assert [order.strategies for order in plan.orders] == [{"a": D(3)}, {"a": D("8.797340531")}]
+    # 180 / 2100 and 880 / 2100 of the equity were wanted; half of each spread: 180 x 0.0005 = 0.09 and 879.734 x 0.0002 = 0.176
     assert [order.drift for order in plan.orders] == [pytest.approx(0.0857142857), pytest.approx(0.4190476190)]
     assert ([order.cost for order in plan.orders], plan.cost) == ([D("0.09"), D("0.18")], D("0.27"))
     # 0.5 x 0.4 = 0.2 and 0.5 x 1 + 0.5 x 0.6 = 0.8
@@ -164,7 +165,7 @@ def test_the_plan_is_printed_with_its_numbers() -> None:
     assert "crossed inside: 1.7 BBB from b to a at 100" in text
     assert [line.split() for line in text.splitlines() if line.startswith(("sell", "buy"))] == [
         ["sell", "AAA", "3", "60", "180.00", "0.09", "a", "3"],
-        ["buy", "BBB", "8.8", "100", "880.00", "0.18", "a", "8.8"],
+        ["buy", "BBB", "8.797340531", "100", "879.73", "0.18", "a", "8.797340531"],
     ]
     assert "cost: about 0.27 dollars" in text
 
@@ -211,8 +212,13 @@ def test_the_band_leaves_alone_what_is_not_worth_a_trade(name: str) -> None:
     )
 
     assert (plan.equity, plan.cash) == (D(1000), D(0))
-    dollars = D(traded or 0) * 50
-    assert orders_of(plan) == ([] if traded is None else [("sell", "AAA", D(traded), dollars), ("buy", "BBB", D(traded), dollars)])
+    if traded is None:
+        assert orders_of(plan) == []
+        return
+    # Of each dollar sold 0.999 arrive, and what a dollar buys costs 1.001: a tenth of a percent of 50 dollars a share each way.
+    paid_for = (D(traded) * 999 / 1001).quantize(D("0.000000001"), ROUND_DOWN)
+    bought = ("buy", "BBB", paid_for, (paid_for * 50).quantize(D("0.01")))
+    assert orders_of(plan) == [("sell", "AAA", D(traded), D(traded) * 50), bought]
 
 
 def test_a_position_that_goes_or_comes_altogether_has_no_band() -> None:
