@@ -95,6 +95,8 @@ def sweep_command(
         objective=by,
         folds=() if walk_forward is None else folds_of(walk_forward, job.first, job.last, train=train, test=test),
     )
+    if write is not None and (len(job.strategies) != 1 or job.strategies[0].symphony is None):
+        raise UsageError(f"--write {write}: only the variant of a single symphony can be written as a file")
     bench = Bench(job, block)
 
     def make(number: int) -> Search:
@@ -251,11 +253,10 @@ def _progress(total: int) -> Iterator[Told]:
 
 
 def _write(path: Path, bench: Bench, values: tuple[float, ...]) -> None:
-    strategies = bench.strategies(values)
-    if len(strategies) != 1 or not isinstance(strategies[0], SymphonyStrategy):
-        raise UsageError(f"--write {path}: only the variant of a single symphony can be written as a file")
+    (strategy,) = bench.strategies(values)
+    assert isinstance(strategy, SymphonyStrategy), "a single symphony is varied"
     try:
-        path.write_text(print_symphony(read_again(strategies[0].symphony)), encoding="utf-8")
+        path.write_text(print_symphony(read_again(strategy.symphony)), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"--write {path}: cannot be written ({error.strerror})") from error
 

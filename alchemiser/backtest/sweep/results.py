@@ -23,6 +23,7 @@ from alchemiser.domain.errors import DataError
 from alchemiser.market.arrays import Floats
 
 FORMAT: Final = 1
+_SQLITE: Final = b"SQLite format 3\0"
 FIGURES: Final = tuple(field.name for field in msgspec.structs.fields(Metrics))
 
 _SCHEMA: Final = (
@@ -57,6 +58,7 @@ class Results:
         """
         if question is None and not path.is_file():
             raise DataError(f"{path}: there are no results; alchemiser sweep --results {path} makes them")
+        _refuse_stranger(path)
         try:
             connection = sqlite3.connect(path, isolation_level=None)
         except sqlite3.Error as error:
@@ -149,6 +151,17 @@ def question_of(job: Job, block: bytes) -> str:
     """Return the hash of everything that a variant's figures depend on but its own parameters."""
     asked = msgspec.structs.replace(job, dimensions=())
     return hashlib.sha256(msgspec.json.encode(asked, order="deterministic") + hashlib.sha256(block).digest()).hexdigest()
+
+
+def _refuse_stranger(path: Path) -> None:
+    """Raise ``DataError`` for a file that is no database: SQLite would take a short one for an empty database, and write over it."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_SQLITE))
+    except OSError:
+        return  # There is none, or SQLite says why it cannot be opened.
+    if head and head != _SQLITE:
+        raise DataError(f"{path}: not the results of a sweep; it is left as it is")
 
 
 def _row(names: Sequence[str], scored: Scored) -> tuple[object, ...]:

@@ -126,7 +126,7 @@ def test_knobs(alchemiser: Command) -> None:
         ((*VARY, "--walk-forward", "rolling", "--train", "1000"), 2, "nothing is left to test on"),
         (("--vary", "5:count=4"), 3, "cannot keep 4 of its 3 children"),
         ((*VARY, "--start", "2040-01-02"), 3, "there is no session"),
-        ((*VARY, "--results", "own.clj"), 3, "cannot be read"),
+        ((*VARY, "--results", "own.clj"), 3, "not the results of a sweep; it is left as it is"),
         ((*VARY, "--write", "nowhere/best.clj"), 2, "cannot be written"),
         ((*VARY, "--bars", "nowhere"), 3, "nowhere"),
     ],
@@ -142,8 +142,16 @@ def test_only_one_symphony_can_be_written(alchemiser: Command, tmp_path: Path) -
     (tmp_path / "hold.clj").write_text('(defsymphony "Hold" {:rebalance-frequency :daily} (asset "AAA"))')
     both = (*SWEEP, "--strategy", "hold.clj", "--vary", "own/allocation=0.2,0.8")
     assert alchemiser(*both, "--results", "mix.db").code == 0
-    ended = alchemiser(*both, "--write", "best.clj", "--results", "mix.db")
+    ended = alchemiser(*both, "--write", "best.clj", "--results", "new.db")
     assert (ended.code, "single symphony" in ended.err) == (2, True)
+    assert not (tmp_path / "new.db").exists(), "it is said before the work, not after it"
+
+
+def test_a_short_file_is_not_written_over(alchemiser: Command, tmp_path: Path) -> None:
+    """SQLite takes a file of a few bytes for an empty database."""
+    (tmp_path / "notes").write_text("x")
+    ended = alchemiser(*SWEEP, *VARY, "--results", "notes")
+    assert (ended.code, "left as it is" in ended.err, (tmp_path / "notes").read_text()) == (3, True, "x")
 
 
 @pytest.mark.slow

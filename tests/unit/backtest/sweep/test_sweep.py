@@ -202,7 +202,10 @@ def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there are no results"), Results.opened(tmp_path / "none.db"):
         pass
     (tmp_path / "text.db").write_text("not a database, but long enough to be taken for one by its size" * 20)
-    with pytest.raises(DataError, match="cannot be read"), Results.opened(tmp_path / "text.db"):
+    with pytest.raises(DataError, match="left as it is"), Results.opened(tmp_path / "text.db"):
+        pass
+    (tmp_path / "damaged.db").write_bytes(b"SQLite format 3\0" + b"?" * 4096)
+    with pytest.raises(DataError, match="cannot be read"), Results.opened(tmp_path / "damaged.db"):
         pass
     (tmp_path / "empty.db").touch()
     with pytest.raises(DataError, match="not the results of a sweep"), Results.opened(tmp_path / "empty.db"):
