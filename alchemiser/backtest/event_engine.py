@@ -58,6 +58,9 @@ PRICE_DECIMALS = 15
 SMALLEST_ORDER = Decimal("0.000001")
 """Dollars. The last share fractions of a plan, which rounding leaves, are not worth an order."""
 
+ROUNDING_LEAVES = 1e-13
+"""So much of the cash at the start may be left by rounding: of billions that is more than the smallest order."""
+
 _BASIS_POINTS = 10_000.0
 _LONGEST_BREAK = timedelta(days=25)
 _TURN = 2
@@ -246,6 +249,10 @@ def _windows(sessions: Sequence[Session], *, is_next: bool) -> dict[date, Sessio
     return {session.date: window for session, window in zip(sessions, worked, strict=False)}
 
 
+def _smallest_order(terms: Terms) -> Decimal:
+    return max(SMALLEST_ORDER, from_float(terms.cash * ROUNDING_LEAVES))
+
+
 def _rules(half_spread: float, terms: Terms) -> DeskRules:
     if terms.fill == "path":  # As the daemon trades unless its settings say otherwise.
         plan = PlanRules(fractional=not terms.whole_shares)
@@ -255,10 +262,10 @@ def _rules(half_spread: float, terms: Terms) -> DeskRules:
         plan=PlanRules(
             band=Band(absolute=0.0, relative=0.0, is_cost_aware=False),
             cash_reserve=kept_back,
-            minimum_notional=SMALLEST_ORDER,
+            minimum_notional=_smallest_order(terms),
             fractional=not terms.whole_shares,
         ),
-        ladder=LadderRules(rungs=(), max_orders_per_session=1_000_000, market_cushion=ONE, smallest_order=SMALLEST_ORDER),
+        ladder=LadderRules(rungs=(), max_orders_per_session=1_000_000, market_cushion=ONE, smallest_order=_smallest_order(terms)),
         limits=RiskLimits(minimum_notional=ZERO),
         price_decimals=PRICE_DECIMALS,
     )
@@ -275,11 +282,11 @@ def _exchange(terms: Terms, charges: Charges, symbols: Sequence[str], sessions: 
         equity_by_minute=False,
     )
     if terms.fill != "path":
-        settings = _at_one_price(settings)
+        settings = _at_one_price(settings, _smallest_order(terms))
     return Exchange(settings=settings, assets=listing(symbols), sessions=known.get, random=Random(0), opened_at=opened_at)  # noqa: S311
 
 
-def _at_one_price(settings: ExchangeSettings) -> ExchangeSettings:
+def _at_one_price(settings: ExchangeSettings, smallest_order: Decimal) -> ExchangeSettings:
     """Return the settings of a market that has one price at a moment, fills everything at it, and answers at once."""
     return replace(
         settings,
@@ -290,7 +297,7 @@ def _at_one_price(settings: ExchangeSettings) -> ExchangeSettings:
         cancel_ms=0,
         replace_ms=0,
         price_decimals=PRICE_DECIMALS,
-        smallest_order=SMALLEST_ORDER / 2,
+        smallest_order=smallest_order / 2,
         refuse_margin_deficits=False,
     )
 
