@@ -373,7 +373,8 @@ class Exchange:
         # Every quote comes through here, and hardly any finds something that is due.
         while waiting and (waiting[0].at < at or (inclusive and waiting[0].at == at)):
             due = heappop(waiting)
-            state.now = max(due.at, state.now)
+            if due.at > state.now:
+                state.now = due.at
             if due.at >= state.sample_at:
                 self._sample(due.at)
             if due.order_id:

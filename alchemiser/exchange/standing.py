@@ -88,9 +88,6 @@ class Standing:
             raise not_found(f"symbol not found: {symbol_or_id[:40]}")
         return found
 
-    def _list(self, asset: AssetRecord) -> None:
-        self._assets[asset.symbol] = self._named[asset.symbol] = self._named[asset.asset_id] = asset
-
     def price_of(self, symbol: str) -> Decimal:
         """Return the price a position is valued at; its entry price until the market has said anything."""
         book = self._state.books.get(symbol)
@@ -121,6 +118,9 @@ class Standing:
             free = abs(position.quantity)
             holdings.append((position, free - open_in[symbol].shares if symbol in open_in else free, priced[symbol][1]))
         return holdings
+
+    def _list(self, asset: AssetRecord) -> None:
+        self._assets[asset.symbol] = self._named[asset.symbol] = self._named[asset.asset_id] = asset
 
     def _priced(self) -> dict[str, tuple[Decimal, Decimal]]:
         """Return of each position the signed shares and the price that they are valued at."""
