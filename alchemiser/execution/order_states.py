@@ -134,7 +134,12 @@ class OrderStates(Remembering):
             FillBroken: lambda told: self._broken.pop(told.fill.execution_id, None),
             OrderClosed: self._close,
             SessionOpened: self._turn_to,
-            **dict.fromkeys((OrderPrepared, OrderUnprepared, RebalanceCompleted, RebalanceParked, DaemonStopped), self._prepare),
+            # What may leave without having been intended here, and what no longer can.
+            OrderPrepared: self._prepare,
+            OrderUnprepared: lambda told: self._prepared.pop(told.client_order_id, None),
+            RebalanceCompleted: self._unprepare,
+            RebalanceParked: self._unprepare,
+            DaemonStopped: lambda told: self._prepared.clear(),
         }
         # Ends that were posted and have not come back yet; between events it is empty.
         self._closing: set[str] = set()
@@ -216,19 +221,11 @@ class OrderStates(Remembering):
         for report in reconciled.reports:
             self._report(report)
 
-    def _prepare(self, event: Event) -> None:
-        """Take note of what may leave, and of what can no longer do so without being intended."""
-        match event:
-            case OrderPrepared(client_order_id=key):
-                self._prepared[key] = event
-            case OrderUnprepared(client_order_id=key):
-                self._prepared.pop(key, None)
-            case RebalanceCompleted(rebalance_id=ended) | RebalanceParked(rebalance_id=ended):
-                self._prepared = {key: one for key, one in self._prepared.items() if one.rebalance_id != ended}
-            case DaemonStopped():
-                self._prepared.clear()
-            case _:
-                pass
+    def _prepare(self, told: OrderPrepared) -> None:
+        self._prepared[told.client_order_id] = told
+
+    def _unprepare(self, ended: RebalanceCompleted | RebalanceParked) -> None:
+        self._prepared = {key: one for key, one in self._prepared.items() if one.rebalance_id != ended.rebalance_id}
 
     def _intend(self, intended: OrderIntended) -> None:
         key = intended.order.client_order_id
