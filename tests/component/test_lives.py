@@ -171,12 +171,7 @@ def test_a_request_becomes_what_the_page_says(row: tuple[str, ...]) -> None:
             return report
 
         venue.submit = submit  # type: ignore[method-assign]
-
-        async def play() -> None:
-            await floor.plan(buy())
-            await floor.ended.wait()
-
-        await floor.run(play)
+        await floor.work(buy())
         return floor
 
     floor = virtual(main)

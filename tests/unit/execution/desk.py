@@ -268,6 +268,15 @@ class Floor:
         """Publish a plan."""
         await self.bus.publish(plan_of(*intents))
 
+    async def work(self, *intents: Intent) -> None:
+        """Run the floor until a plan of these intents has ended."""
+
+        async def play() -> None:
+            await self.plan(*intents)
+            await self.ended.wait()
+
+        await self.run(play)
+
 
 def activity(order: NewOrder, execution: str, quantity: str, total: str, at: datetime) -> BrokerActivity:
     """Return an execution as the venue lists it."""

@@ -257,12 +257,7 @@ def test_the_gate_is_asked_when_an_order_is_about_to_leave(is_at_hand: bool) -> 
     async def main() -> Floor:
         floor = Floor(venue)
         floor.bus.subscribe_inline("killer", (OrderIntended,), lambda envelope: floor.gate.kill("killed by the test"))
-
-        async def play() -> None:
-            await floor.plan(buy())
-            await floor.ended.wait()
-
-        await floor.run(play)
+        await floor.work(buy())
         return floor
 
     floor = virtual(main)
@@ -278,12 +273,7 @@ def test_what_is_filled_as_it_leaves_releases_the_next_order_in_the_same_look() 
     async def main() -> tuple[Floor, int]:
         floor = Floor(venue)
         venue.submits = deque([floor.fill] * 3)
-
-        async def play() -> None:
-            await floor.plan(buy("OLD", "10", Side.SELL), buy("NEW", "105"), buy("TOO", "5"))
-            await floor.ended.wait()
-
-        await floor.run(play)
+        await floor.work(buy("OLD", "10", Side.SELL), buy("NEW", "105"), buy("TOO", "5"))
         return floor, next(one.handled for one in floor.bus.statistics() if one.name == "execution")
 
     floor, handled = virtual(main)
