@@ -246,6 +246,18 @@ def test_what_was_withdrawn_may_be_written_ahead_anew(sound: Record) -> None:
         assert is_fine is not any("what_arrives_is_on_the_disk" in found for found in broken_rules(arrived))
 
 
+def test_an_execution_that_was_taken_back_unheard_need_not_be_known(sound: Record) -> None:
+    """Of one that was corrected before anybody heard of it only what stands in its place is told; a bust of a known one must be known."""
+    known = sound.activities[-1]
+    unheard = {**known, "price": "1.23"}
+    for taken_back, is_fine in (
+        (({**unheard}, {**unheard, "qty": "-" + known["qty"]}), True),
+        (({**known, "qty": "-" + known["qty"]},), False),
+    ):
+        broken = broken_rules(replace(sound, activities=[*sound.activities, *taken_back]))
+        assert is_fine is not any("all_fills_of_the_exchange_are_known" in one for one in broken)
+
+
 def test_a_gate_that_seems_to_open_before_a_death_by_a_wrong_clock_is_open(sound: Record) -> None:
     """Deaths are told in true time: one just after an opening by a clock that is late was that of the daemon before."""
     opened = next(row.at for row in sound.journal if row.kind == "SessionOpened")
