@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from alchemiser.domain.market import Quote
 from alchemiser.exchange.book import Book
@@ -15,6 +16,7 @@ HAPPENINGS = st.one_of(
     st.tuples(st.just("quote"), PRICES, PRICES),
     st.tuples(st.just("trade"), PRICES.filter(bool)),
     st.tuples(st.just("split")),
+    st.tuples(st.just("name"), PRICES.filter(bool)),
     st.tuples(st.just("close")),
     st.tuples(st.just("morning")),
 )
@@ -22,7 +24,10 @@ HAPPENINGS = st.one_of(
 
 @given(st.lists(HAPPENINGS, max_size=12))
 def test_a_close_is_the_mark_of_its_moment(happenings: list[tuple[object, ...]]) -> None:
-    """Whatever was heard or not heard since the close before: what a session closes at is the price at which positions stand."""
+    """Whatever was heard or not heard since the close before: what a session closes at is the price at which positions stand.
+
+    That price is always the one of the moment, however often it was asked for before.
+    """
     book, previous = Book(symbol="TECL"), None
     for kind, *prices in happenings:
         match kind, prices:
@@ -33,6 +38,10 @@ def test_a_close_is_the_mark_of_its_moment(happenings: list[tuple[object, ...]])
             case "split", _:
                 book.rescale(Decimal(2))
                 previous = None if previous is None else round(previous / 2, 4)
+            case "name", [float(price)]:
+                if book.last_price is None:
+                    previous = price
+                book.go_on_from(Book(symbol="OLD", last_price=price, close=price, previous_close=price))
             case "close", _:
                 if not book.is_closed:
                     book.close_session()
@@ -41,4 +50,5 @@ def test_a_close_is_the_mark_of_its_moment(happenings: list[tuple[object, ...]])
                 previous = book.close if book.close is not None else previous
                 book.begin_day()
         assert book.previous_close == previous
+        assert book.mark == replace(book, worth=None).mark
     assert book.is_closed <= (book.mark is None or book.close == float(book.mark))
