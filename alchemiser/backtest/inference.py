@@ -13,7 +13,7 @@ from statistics import NormalDist
 import msgspec
 import numpy as np
 
-from alchemiser.backtest.metrics import SESSIONS_PER_YEAR, moments_of, returns_of
+from alchemiser.backtest.metrics import SESSIONS_PER_YEAR, STILL, moments_of, returns_of
 from alchemiser.market.arrays import Floats
 
 BLOCK_SESSIONS = 21
@@ -123,7 +123,9 @@ def _drawn(returns: Floats, samples: int, seed: int, block_sessions: int, risk_f
             growth = np.cumprod(1.0 + rows, axis=1)
             drawn["cagr"] += (growth[:, -1] ** (SESSIONS_PER_YEAR / len(returns)) - 1.0).tolist()
         peaks = np.maximum(np.maximum.accumulate(growth, axis=1), 1.0)
-        deviation = rows.std(axis=1, ddof=1) * math.sqrt(SESSIONS_PER_YEAR)
+        deviation = rows.std(axis=1, ddof=1)
+        deviation[deviation < STILL] = 0.0
+        deviation *= math.sqrt(SESSIONS_PER_YEAR)
         excess = rows.mean(axis=1) * SESSIONS_PER_YEAR - risk_free
         drawn["volatility"] += deviation.tolist()
         drawn["sharpe"] += (excess[deviation > 0.0] / deviation[deviation > 0.0]).tolist()

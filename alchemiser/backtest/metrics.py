@@ -126,8 +126,9 @@ def yearly(growth: float, returns: int) -> float | None:
 
 
 def volatility_of(returns: Floats) -> float:
-    """Return the yearly deviation of session returns, 0 for fewer than two."""
-    return float(np.std(returns, ddof=1)) * math.sqrt(SESSIONS_PER_YEAR) if len(returns) > 1 else 0.0
+    """Return the yearly deviation of session returns, 0 for fewer than two, and where only the last digits of floats differ."""
+    deviation = float(np.std(returns, ddof=1)) if len(returns) > 1 else 0.0
+    return deviation * math.sqrt(SESSIONS_PER_YEAR) if deviation >= STILL else 0.0
 
 
 def moments_of(returns: Floats) -> tuple[float | None, float | None]:
@@ -137,7 +138,7 @@ def moments_of(returns: Floats) -> tuple[float | None, float | None]:
     deviations = returns - np.mean(returns)
     squares = deviations * deviations  # products: a power of an array costs ten times as much
     variance = float(np.mean(squares))
-    if variance <= 0.0:
+    if variance < STILL**2:
         return None, None
     return float(np.mean(squares * deviations)) / variance**1.5, float(np.mean(squares * squares)) / variance**2
 

@@ -52,7 +52,9 @@ def rolling_of(
     blank: list[float | None] = [None] * window
     slices = np.lib.stride_tricks.sliding_window_view(returns, window)
     curve = np.asarray(equity, dtype=np.float64)
-    deviation = slices.std(axis=1, ddof=1) * math.sqrt(SESSIONS_PER_YEAR)
+    deviation = slices.std(axis=1, ddof=1)
+    deviation[deviation < STILL] = 0.0
+    deviation *= math.sqrt(SESSIONS_PER_YEAR)
     excess = slices.mean(axis=1) * SESSIONS_PER_YEAR - risk_free
     return Rolling(
         window=window,

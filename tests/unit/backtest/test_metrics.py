@@ -4,7 +4,9 @@ import math
 
 import pytest
 
+from alchemiser.backtest.inference import intervals_of, sharpe_test
 from alchemiser.backtest.metrics import metrics_of
+from alchemiser.backtest.periods import rolling_of
 
 
 def test_a_curve_whose_figures_are_known() -> None:
@@ -48,6 +50,18 @@ def test_a_flat_curve_has_no_ratios() -> None:
     assert single.total_return == pytest.approx(-0.01)
     assert (single.cagr, single.turnover) == (0.0, 0.0)
     assert single.max_drawdown == pytest.approx(0.01)
+
+
+def test_a_curve_that_grows_evenly_has_no_sharpe_ratio() -> None:
+    """Only the last digits of its returns differ: that is no deviation to divide by, nowhere."""
+    curve = [100.0 * 1.0001**place for place in range(300)]
+    found, tested = metrics_of(curve, initial=100.0), sharpe_test(curve, trials=5)
+
+    assert (found.volatility, found.sharpe, found.skewness) == (0.0, None, None)
+    assert found.win_rate == 1.0
+    assert set(rolling_of(curve, window=20).sharpe) == {None}
+    assert intervals_of(curve, samples=20).sharpe is None
+    assert (tested.probabilistic, tested.deflated) == (None, None)
 
 
 def test_a_yearly_return_too_large_for_a_number() -> None:
