@@ -58,6 +58,9 @@ PRICE_DECIMALS = 15
 SMALLEST_ORDER = Decimal("0.000001")
 """Dollars. The last share fractions of a plan, which rounding leaves, are not worth an order."""
 
+SMALLEST_IN_CENTS = Decimal("0.02")
+"""Dollars. What a purchase lacks because cash moves by whole cents counts as bought."""
+
 ROUNDING_LEAVES = 1e-13
 """So much of the cash at the start may be left by rounding: of billions that is more than the smallest order."""
 
@@ -164,7 +167,7 @@ class _Run:
                 clock=self.clock,
                 calendar=TradingCalendar.from_sessions(self._sessions),
                 windows=_windows(self._sessions, is_next=not self._fills_at_close and intraday is None),
-                rules=_rules(half_spread, terms),
+                rules=_rules(half_spread, terms, charges),
             )
         )
         self.notes = Notes(panel, terms, charges, {strategy.name: strategy.allocation for strategy in strategies}, self._desk, self.market)
@@ -253,10 +256,11 @@ def _smallest_order(terms: Terms) -> Decimal:
     return max(SMALLEST_ORDER, from_float(terms.cash * ROUNDING_LEAVES))
 
 
-def _rules(half_spread: float, terms: Terms) -> DeskRules:
+def _rules(half_spread: float, terms: Terms, charges: Charges) -> DeskRules:
     if terms.fill == "path":  # As the daemon trades unless its settings say otherwise.
         plan = PlanRules(fractional=not terms.whole_shares)
         return DeskRules(plan=plan, ladder=LadderRules(), limits=RiskLimits(), price_decimals=6)
+    smallest = max(_smallest_order(terms), SMALLEST_IN_CENTS if charges.in_cents else ZERO)
     kept_back = from_float(min(_TURN * half_spread, 0.5), decimals=12)
     return DeskRules(
         plan=PlanRules(
@@ -265,7 +269,7 @@ def _rules(half_spread: float, terms: Terms) -> DeskRules:
             minimum_notional=_smallest_order(terms),
             fractional=not terms.whole_shares,
         ),
-        ladder=LadderRules(rungs=(), max_orders_per_session=1_000_000, market_cushion=ONE, smallest_order=_smallest_order(terms)),
+        ladder=LadderRules(rungs=(), max_orders_per_session=1_000_000, market_cushion=ONE, smallest_order=smallest),
         limits=RiskLimits(minimum_notional=ZERO),
         price_decimals=PRICE_DECIMALS,
     )

@@ -190,6 +190,18 @@ def test_the_rounding_of_a_real_account_is_a_millionth() -> None:
     assert 0.0 < apart([exact, rounded]) < 1e-6
 
 
+def test_the_cent_that_a_small_account_lacks_is_no_reason_to_trade_again() -> None:
+    """Of 900 dollars, which buy nothing on margin, half a cent is missing now and then: a weekly strategy waits for its week."""
+    panel, _ = walks(17)
+    weekly = strategy(SPREAD, HEADERS[1])
+    exact = run_vector([weekly], panel, Terms(cash=900.0), timer=lambda: 0.0)
+    rounded = run_event([weekly], panel, Terms(cash=900.0), timer=lambda: 0.0, charges=Charges(in_cents=True))
+
+    assert apart([exact, rounded]) < 1e-4
+    assert [target.date for target in rounded.targets] == [target.date for target in exact.targets]
+    assert rounded.failures == exact.failures
+
+
 def test_costs_are_close_to_those_of_the_vector_engine() -> None:
     """The event engine pays half a spread on each order and keeps a reserve for it: about the same costs, and never more money."""
     panel, _ = walks(19)
