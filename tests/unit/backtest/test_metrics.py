@@ -1,12 +1,14 @@
 """The figures of an equity curve."""
 
 import math
+from datetime import date
 
 import pytest
 
 from alchemiser.backtest.inference import intervals_of, sharpe_test
 from alchemiser.backtest.metrics import metrics_of
-from alchemiser.backtest.periods import rolling_of
+from alchemiser.backtest.periods import months_of, rolling_of
+from alchemiser.backtest.record import Book, Trade
 
 
 def test_a_curve_whose_figures_are_known() -> None:
@@ -50,6 +52,22 @@ def test_a_flat_curve_has_no_ratios() -> None:
     assert single.total_return == pytest.approx(-0.01)
     assert (single.cagr, single.turnover) == (0.0, 0.0)
     assert single.max_drawdown == pytest.approx(0.01)
+
+
+def test_an_account_that_has_lost_everything() -> None:
+    """It has lost everything once, and nothing of nothing from then on; no part of it is in any symbol."""
+    days = [date(2025, 3, 3), date(2025, 3, 31), date(2025, 4, 1), date(2025, 4, 30)]
+    curve = [100.0, 50.0, 0.0, 0.0]
+    found = metrics_of(curve, initial=100.0)
+    trades = [Trade(days[0], "A", 2.0, 50.0, 0.0, 2.0), Trade(days[2], "A", -1.0, 25.0, 25.0, 1.0)]
+    book = Book(initial=100.0, dates=days, equity=curve, trades=trades, closes={"A": [50.0, 25.0, 25.0, 1.0]}, strategies=[])
+
+    assert (found.total_return, found.cagr, found.max_drawdown, found.worst_session) == (-1.0, -1.0, 1.0, -1.0)
+    assert [(month.period, month.value) for month in months_of(days, curve, initial=100.0)] == [("2025-03", -0.5), ("2025-04", -1.0)]
+    assert [month.value for month in months_of(days, [0.0] * 4, initial=100.0)] == [-1.0, 0.0]
+    assert rolling_of(curve, window=2).total_return == [None, None, -1.0, -1.0]
+    assert book.weights()["A"].tolist() == [1.0, 1.0, 0.0, 0.0]
+    assert book.activity()[0].turnover == pytest.approx(0.5)
 
 
 def test_a_curve_that_grows_evenly_has_no_sharpe_ratio() -> None:
