@@ -24,7 +24,7 @@ import uvloop
 from measure import environment, spread_of
 
 from alchemiser.domain.events import DecisionDue, LedgerCompared, OrderFilled, RebalanceCompleted
-from alchemiser.execution.handler import SENDERS
+from alchemiser.execution.requests import SENDERS
 from alchemiser.journal.reader import JournalReader
 from alchemiser.service.clock import LeapClock
 from alchemiser.service.embedded import BEFORE_OPEN, daily_source, embedded_market

@@ -33,10 +33,11 @@ from alchemiser.domain.events import (
 from alchemiser.domain.ids import rebalance_id
 from alchemiser.domain.market import Session
 from alchemiser.execution.gate import SubmitGate
-from alchemiser.execution.handler import ExecutionHandler, ExecutionParts
+from alchemiser.execution.handler import ExecutionHandler
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.order_states import OrderStates
 from alchemiser.execution.parking import ParkedSymbols
+from alchemiser.execution.parts import ExecutionParts
 from alchemiser.execution.rebalances import Rebalances
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.quotes import QuoteBook

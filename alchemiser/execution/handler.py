@@ -1,47 +1,29 @@
-"""The execution handler: carries out what the pacing of a rebalance decides, and brings the venue's answers back as events.
+"""The execution handler: carries out what the pacing of a rebalance decides, and tells it what has happened.
 
-It awaits, the decisions are in ``pacing``. Nothing leaves before its intention is durable, or what was written ahead of it; no submit is
-ever repeated blindly; an answer that cannot be read is looked up by client order id until the venue says what became of the order.
+It awaits; the decisions are in ``pacing``, what is asked of the venue in ``requests``. That an order will leave is published before the
+request for it begins.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from datetime import date, datetime
-from functools import partial
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
-import structlog
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from alchemiser.bus.alarm import Alarm
-from alchemiser.bus.begun import begin, breathe
+from alchemiser.bus.begun import breathe
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.errors import (
-    BusClosed,
-    CredentialsRefused,
-    NotFoundAtVenue,
-    OutcomeUnknown,
-    VenueError,
-    VenueUnavailable,
-)
-from alchemiser.domain.errors import OrderRejected as RejectedByVenue
+from alchemiser.domain.account import Account
 from alchemiser.domain.events import (
-    AccountObserved,
-    CancelRequested,
     Event,
-    ExecutionReported,
     FillBroken,
     GapClosed,
     OrderClosed,
     OrderFilled,
     OrderIntended,
-    OrderNotFound,
-    OrderOutcomeUnknown,
     OrderPrepared,
-    OrderRejected,
     OrderUnprepared,
-    OrderWithheld,
     QuoteUpdated,
     RebalanceCompleted,
     RebalanceParked,
@@ -53,63 +35,14 @@ from alchemiser.domain.events import (
     TradingStateChanged,
 )
 from alchemiser.domain.ids import is_of_a_kill, split_client_order_id
-from alchemiser.domain.market import Session
-from alchemiser.domain.orders import ExecutionReport, NewOrder, Order, OrderState
+from alchemiser.domain.orders import Order
 from alchemiser.domain.reconciliation import UNRESOLVED, Parking
-from alchemiser.domain.runtime import Clock
-from alchemiser.domain.shortfall import Shortfall
-from alchemiser.domain.venue import Venue
-from alchemiser.execution.costs import shortfall_of
-from alchemiser.execution.gate import SubmitGate
 from alchemiser.execution.ladder import LadderRules
-from alchemiser.execution.missed_fills import CLOCK_DOUBT, missed_fills
-from alchemiser.execution.order_states import OrderStates
 from alchemiser.execution.pacing import RebalanceRun
-from alchemiser.execution.rebalances import Rebalances
-from alchemiser.execution.run_state import Quotes
+from alchemiser.execution.parts import ExecutionParts
+from alchemiser.execution.requests import OrderRequests
 from alchemiser.execution.tactics import TacticRules
 from alchemiser.execution.work import Ask, Cancel, Command, LookAtAccount, Prepare, Replace, Stage, Submit
-
-LOOK_UP_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""Pauses between look-ups of an order whose outcome is unknown; the last repeats."""
-
-NOT_FOUND_ANSWERS = 4
-"""How often the venue must say that it does not know an order before it is believed: its lists are only eventually consistent."""
-
-_log = structlog.get_logger(__name__)
-
-LOOK_REASON = "a buy was refused"
-"""The reason of a look at the account that lowers the cash of the rebalance in progress."""
-
-SENDERS = 8
-"""How many requests about orders may be under way at once, beside those for which a connection was at hand."""
-
-
-class ExecutionParts(Struct, frozen=True):
-    """What the handler works with.
-
-    ``durable`` returns when all that was published, or what was up to an event's number, would survive a crash; ``is_durable`` says whether
-    what was up to a number would. ``session`` gives the hours of a day, ``cut_off`` the last moment of it at which an order may still be
-    worked. Where nothing is made durable nothing ``writes_ahead``, which is there to save waiting for a disk. ``shortfall`` reckons what a
-    rebalance has cost, ``None`` where nobody asks.
-    """
-
-    venue: Venue
-    orders: OrderStates
-    gate: SubmitGate
-    rebalances: Rebalances
-    quotes: Quotes
-    clock: Clock
-    publish: Callable[..., Awaitable[Envelope]]
-    durable: Callable[..., Awaitable[None]]
-    is_durable: Callable[[int], bool]
-    session: Callable[[date], Session]
-    cut_off: Callable[[date], datetime]
-    rules: LadderRules
-    epoch: str
-    tactics: TacticRules = field(default_factory=TacticRules)
-    writes_ahead: bool = True
-    shortfall: Callable[[RebalancePlanned, Iterable[Order]], Shortfall | None] = shortfall_of
 
 
 class ExecutionHandler:
@@ -131,13 +64,10 @@ class ExecutionHandler:
     def __init__(self, parts: ExecutionParts) -> None:
         self._parts = parts
         self._run: RebalanceRun | None = None
-        self._tasks: asyncio.TaskGroup | None = None
-        self._senders = asyncio.Semaphore(SENDERS)
+        self._requests = OrderRequests(parts, self._has_account)
         self._alarm = Alarm(parts.clock, self._ring)
         self._is_stopping = False
         self._is_looking = self._has_news = False
-        self._begun = 0
-        """How many requests had to wait for something, and were given tasks."""
         self._written_ahead: dict[str, int] = {}
         """The numbers of the events that tell of orders before their time, by client order id."""
 
@@ -148,8 +78,9 @@ class ExecutionHandler:
 
     async def run(self) -> None:
         """Own the requests that are under way, until cancelled."""
-        async with asyncio.TaskGroup() as self._tasks:
-            self._tasks.create_task(self._alarm.run(), name="execution deadlines")
+        async with asyncio.TaskGroup() as tasks:
+            self._requests.begin_in(tasks)
+            tasks.create_task(self._alarm.run(), name="execution deadlines")
 
     @property
     def wants(self) -> Mapping[type[Event], Callable[[Any], bool]]:
@@ -206,11 +137,12 @@ class ExecutionHandler:
     async def stop(self, reason: str, *, cancel_orders: bool) -> None:
         """Begin nothing new and, if so asked, cancel what is working. The rebalance stays unfinished; the next start takes it up."""
         self._is_stopping = True
+        self._requests.stop()
         self._run = None
         self._alarm.set(None)
         if cancel_orders:
             for order in self._parts.orders.open_orders():
-                self._spawn(partial(self._cancel, order.client_order_id, reason), f"cancel {order.client_order_id}")
+                self._requests.cancel(order.client_order_id, reason)
 
     async def _begin(self, plan: RebalancePlanned, now: datetime) -> None:
         unfinished = self._parts.rebalances.unfinished
@@ -236,9 +168,9 @@ class ExecutionHandler:
         plan = self._parts.rebalances.unfinished
         for order in self._parts.orders.open_orders():
             if order.venue_order_id is None:  # Whatever was asked for since: the venue has not said yet that it has the order.
-                self._spawn(partial(self._look_up, order.client_order_id), f"look up {order.client_order_id}")
+                self._requests.look_up(order.client_order_id)
             elif plan is None and not _sells_for_a_kill(order):
-                self._spawn(partial(self._cancel, order.client_order_id, "no rebalance owns it"), f"cancel {order.client_order_id}")
+                self._requests.cancel(order.client_order_id, "no rebalance owns it")
         if plan is None or self._run is not None:
             return
         run = self._new_run(plan, now)
@@ -292,7 +224,7 @@ class ExecutionHandler:
         run = self._run
         if run is None or self._is_stopping:
             return
-        before = self._begun
+        before = self._requests.begun
         self._has_news = self._is_looking = True
         try:
             while self._has_news and self._run is run and run.under_way:
@@ -300,7 +232,7 @@ class ExecutionHandler:
                 await self._look(run)
         finally:
             self._is_looking = False
-        if self._begun != before:
+        if self._requests.begun != before:
             await breathe()  # What was just begun leaves before anything else is done.
         await self._look_ahead(run)
         if run.is_ended and self._run is run:
@@ -329,9 +261,9 @@ class ExecutionHandler:
                 self._written_ahead[step.client_order_id] = envelope.sequence
             else:
                 self._written_ahead.pop(step.client_order_id, None)
-                await self._publish(OrderUnprepared, step.client_order_id, reason=step.reason)
+                await self._requests.publish(OrderUnprepared, step.client_order_id, reason=step.reason)
         if steps:
-            self._spawn(self._flush, "flush what was written ahead")
+            self._requests.flush("flush what was written ahead")
 
     async def _end(self, run: RebalanceRun, reason: str | None) -> None:
         self._run = None
@@ -362,22 +294,18 @@ class ExecutionHandler:
             case Submit(order=order):
                 intended = await self._intend(command, rebalance_id)
                 ahead = self._written_ahead.pop(order.client_order_id, None) if command.is_prepared else None
-                # What can be done at once is done, and the rest left to a task.
-                send = partial(self._submit, order, intended if ahead is None else ahead)
-                left = begin(self._place(order, rebalance_id, send))
-                if left is not None:
-                    self._own(left, f"submit {order.client_order_id}")
+                self._requests.submit(order, rebalance_id, intended if ahead is None else ahead)
                 if ahead is not None:
-                    self._spawn(self._flush, "flush behind an order")
+                    self._requests.flush("flush behind an order")
             case Replace(client_order_id=key, submit=Submit(order=order) as submit):
                 await self._intend(submit, rebalance_id, replaces=key)
-                self._own(self._place(order, rebalance_id, partial(self._replace, key, order)), f"replace {key} by {order.client_order_id}")
+                self._requests.replace(key, order, rebalance_id)
             case Cancel(client_order_id=key, reason=reason):
-                self._spawn(partial(self._cancel, key, reason), f"cancel {key}")
+                self._requests.cancel(key, reason)
             case Ask(client_order_id=key):
-                self._spawn(partial(self._ask, key), f"ask {key}")
+                self._requests.ask(key)
             case LookAtAccount():
-                self._spawn(self._look_at_account, "look at the account")
+                self._requests.look_at_account()
 
     async def _intend(self, submit: Submit, rebalance_id: str, replaces: str | None = None) -> int:
         """Publish that an order will leave, and return the number of that event."""
@@ -396,177 +324,14 @@ class ExecutionHandler:
         )
         return (await self._parts.publish(intended, correlation=rebalance_id)).sequence
 
-    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-        self._own(self._finished(work, name), name)
-
-    def _own(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        assert self._tasks is not None, "run() owns the tasks and has not been started"
-        self._begun += 1
-        try:
-            self._tasks.create_task(work, name=name)
-        except RuntimeError:  # The tasks are being ended and take no more; the next start asks what became of the order.
-            work.close()
-            raise
-
-    async def _finished(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-        """See a request through; when its answer comes after the bus has ended, the next start asks for it again."""
-        try:
-            await work()
-        except BusClosed:
-            _answered_late(name)
-
-    async def _submit(self, order: NewOrder, tells: int) -> ExecutionReport:
-        """Send an order when the event of that number is durable, which tells of it, and the one that opened the gate.
-
-        What came after them becomes durable while the order travels. Where it was written ahead they have mostly long been, a connection is
-        at hand, and the order leaves before this is awaited for the first time.
-        """
-        needed = max(tells, self._parts.gate.opened_by)
-        if self._parts.is_durable(needed):
-            report = await self._parts.venue.submit_now(order)
-            if report is not None:
-                return report
-        await breathe()  # From here on in a task of its own.
-        async with self._senders:
-            self._check_gate(order)
-            return await self._parts.venue.submit(order, after=partial(self._parts.durable, needed))
-
-    def _check_gate(self, order: NewOrder) -> None:
-        """Raise ``VenueUnavailable`` where the gate is closed; the venue asks again when the bytes are about to leave."""
-        why_not = self._parts.gate.why_not(order.symbol, order.side)
-        if why_not is not None:
-            raise VenueUnavailable(why_not)
-
-    async def _flush(self) -> None:
-        await self._parts.durable()
-
-    async def _replace(self, old_key: str, order: NewOrder) -> ExecutionReport:
-        """Ask the venue to put the order in the place of a live one. It may fill that one first, and refuses then."""
-        async with self._senders:
-            self._check_gate(order)
-            await self._parts.durable()
-            old = self._parts.orders.get(old_key)
-            if old is None or old.is_terminal or old.venue_order_id is None or order.limit_price is None:
-                raise VenueUnavailable(f"order {old_key} has ended, nothing was asked for in its place")
-            try:
-                return await self._parts.venue.replace(
-                    old.venue_order_id,
-                    symbol=order.symbol,
-                    side=order.side,
-                    client_order_id=order.client_order_id,
-                    quantity=order.quantity,
-                    limit_price=order.limit_price,
-                )
-            except NotFoundAtVenue as error:
-                raise VenueUnavailable(f"the venue does not know order {old_key}, nothing took its place: {error}") from error
-
-    async def _place(self, order: NewOrder, rebalance_id: str, send: Callable[[], Awaitable[ExecutionReport]]) -> None:
-        """Send what makes a new order, with ``send`` seeing to durability, and say which of the four outcomes it had."""
-        key = order.client_order_id
-        try:
-            try:
-                report = await send()
-            except RejectedByVenue as error:
-                await self._publish(OrderRejected, key, code=error.code, message=str(error))
-            except CredentialsRefused as error:
-                await self._publish(OrderWithheld, key, reason=str(error))
-                await self._halt(str(error))
-            except VenueUnavailable as error:
-                await self._publish(OrderWithheld, key, reason=str(error))
-            except OutcomeUnknown as error:
-                await self._publish(OrderOutcomeUnknown, key, reason=str(error))
-                await self._look_up(key)
-            else:
-                known = self._parts.orders.get(key)
-                if known is None or report.cumulative_quantity > known.cumulative_quantity or not known.is_terminal:
-                    # Otherwise the stream has told of its end already.
-                    await self._parts.publish(ExecutionReported(at=self._parts.clock.now(), report=report), correlation=rebalance_id)
-        except BusClosed:
-            _answered_late(key)
-
-    async def _cancel(self, key: str, reason: str) -> None:
-        order = self._parts.orders.get(key)
-        if order is None or order.is_terminal:
-            return
-        if order.state is not OrderState.CANCELLING:
-            await self._publish(CancelRequested, key, reason=reason)
-        await self._parts.durable()
-        async with self._senders:
-            try:
-                venue_order_id = order.venue_order_id or (await self._parts.venue.order_by_client_id(key)).venue_order_id
-                await self._parts.venue.cancel(venue_order_id)
-            except VenueError:
-                # Whatever the reason, what counts is the state of the order; asked for here and, if need be, again by the pacing.
-                await self._ask(key)
-
-    async def _ask(self, key: str) -> None:
-        """Ask the venue for the state of an order, and for the executions that it counts and we have not seen."""
-        try:
-            report = await self._parts.venue.order_by_client_id(key)
-            await self._parts.publish(ExecutionReported(at=self._parts.clock.now(), report=report))
-            order = self._parts.orders.get(key)
-            if order is not None and order.missing_quantity:
-                activities = await self._parts.venue.fills_since(order.intended_at - CLOCK_DOUBT)
-                for missed in missed_fills(activities, self._parts.orders):
-                    await self._parts.publish(ExecutionReported(at=missed.at, report=missed))
-        except CredentialsRefused as error:
-            await self._halt(str(error))
-        except VenueError:
-            return  # No evidence about the order; the pacing asks again.
-
-    async def _look_at_account(self) -> None:
-        """Ask what the broker has; without an answer our own count stays."""
-        try:
-            account, positions = await self._parts.venue.account(), await self._parts.venue.positions()
-        except CredentialsRefused as error:
-            await self._halt(str(error))
-        except (VenueUnavailable, OutcomeUnknown):
-            return
-        else:
-            now = self._parts.clock.now()
-            await self._parts.publish(AccountObserved(at=now, account=account, positions=positions, reason=LOOK_REASON))
-            if self._run is not None:
-                # Not as a listener: accounts are looked at many times a day for other reasons, of which a run wants to know nothing.
-                self._run.on_account(account)
-                self._alarm.bring_forward(now)
-
-    async def _look_up(self, key: str) -> None:
-        """Ask about an order of unknown outcome until the venue has answered; only silence from a stopping daemon ends it early."""
-        not_found, number = 0, 0
-        while not self._is_stopping:
-            await self._parts.clock.sleep(LOOK_UP_PAUSES_SECONDS[min(number, len(LOOK_UP_PAUSES_SECONDS) - 1)])
-            number += 1
-            try:
-                report = await self._parts.venue.order_by_client_id(key)
-            except NotFoundAtVenue:
-                not_found += 1
-                if not_found >= NOT_FOUND_ANSWERS:
-                    await self._publish(OrderNotFound, key)
-                    return
-            except CredentialsRefused as error:
-                await self._halt(str(error))
-            except VenueError:
-                continue  # An error on the way says nothing about the order.
-            else:
-                await self._parts.publish(ExecutionReported(at=self._parts.clock.now(), report=report))
-                return
-
-    async def _publish(self, kind: type[Event], key: str, **fields: object) -> None:
-        await self._parts.publish(kind(at=self._parts.clock.now(), client_order_id=key, **fields))  # type: ignore[call-arg]
-
-    async def _halt(self, reason: str) -> None:
-        """Halt trading, unless that has been done."""
-        if self._parts.gate.is_halted:
-            return
-        now = self._parts.clock.now()
-        await self._parts.publish(TradingStateChanged(at=now, state="halted", by="execution", reason=reason))
+    def _has_account(self, account: Account) -> None:
+        """Lower the cash of the run. Not as a listener: accounts are looked at many times a day for reasons that are no run's business."""
+        if self._run is not None:
+            self._run.on_account(account)
+            self._alarm.bring_forward(self._parts.clock.now())
 
     async def _ring(self) -> None:
         await self._parts.publish(TimerElapsed(at=self._parts.clock.now(), kind="execution", key=""))
-
-
-def _answered_late(request: str) -> None:
-    _log.warning("answer_after_the_end", request=request)
 
 
 def _sells_for_a_kill(order: Order) -> bool:

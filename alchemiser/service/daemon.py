@@ -25,7 +25,8 @@ from alchemiser.domain.events import (
 from alchemiser.domain.venue import Venue
 from alchemiser.execution.gaps import GapKeeper
 from alchemiser.execution.gate import SubmitGate
-from alchemiser.execution.handler import ExecutionHandler, ExecutionParts
+from alchemiser.execution.handler import ExecutionHandler
+from alchemiser.execution.parts import ExecutionParts
 from alchemiser.execution.reconciler import Reconciler, ReconcilerParts
 from alchemiser.execution.shortfall import ShortfallReporter
 from alchemiser.journal.journal import Journal

@@ -17,6 +17,7 @@ from alchemiser.domain.venue import After
 from alchemiser.execution.gate import SubmitGate
 from alchemiser.execution.handler import ExecutionHandler
 from alchemiser.execution.pacing import RebalanceRun
+from alchemiser.execution.requests import OrderRequests
 from alchemiser.execution.work import Cancel
 from alchemiser.service.scheduler import Scheduler
 from alchemiser.service.sessions import SessionTimes
@@ -47,10 +48,10 @@ def blind_retry() -> Iterator[None]:
 def missing_look_up() -> Iterator[None]:
     """An order without an answer is taken for one that never arrived."""
 
-    async def presumptuous(handler: ExecutionHandler, key: str) -> None:
-        await handler._publish(OrderNotFound, key)
+    async def presumptuous(requests: OrderRequests, key: str) -> None:
+        await requests.publish(OrderNotFound, key)
 
-    with patch.object(ExecutionHandler, "_look_up", presumptuous):
+    with patch.object(OrderRequests, "_look_up", presumptuous):
         yield
 
 

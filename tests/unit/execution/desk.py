@@ -31,9 +31,10 @@ from alchemiser.domain.market import Bar, MarketSnapshot, Quote, Session
 from alchemiser.domain.orders import ExecutionReport, NewOrder, OrderType, Side, TimeInForce
 from alchemiser.domain.venue import After, WhyNot
 from alchemiser.execution.gate import SubmitGate
-from alchemiser.execution.handler import ExecutionHandler, ExecutionParts
+from alchemiser.execution.handler import ExecutionHandler
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.order_states import OrderStates
+from alchemiser.execution.parts import ExecutionParts
 from alchemiser.execution.rebalances import Rebalances
 from alchemiser.execution.tactics import TacticRules
 from alchemiser.service.clock import VirtualClock

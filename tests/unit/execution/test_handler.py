@@ -46,8 +46,8 @@ from alchemiser.domain.intents import Intent, Wish
 from alchemiser.domain.market import Quote
 from alchemiser.domain.orders import ExecutionReport, NewOrder, Side
 from alchemiser.domain.venue import After
-from alchemiser.execution.handler import LOOK_REASON, NOT_FOUND_ANSWERS
 from alchemiser.execution.ladder import LadderRules
+from alchemiser.execution.requests import LOOK_REASON, NOT_FOUND_ANSWERS
 from tests.solipsism import virtual
 from tests.unit.execution.desk import SESSION, START, Floor, ScriptedVenue, buy, order_of, plan_of, report_of
 
