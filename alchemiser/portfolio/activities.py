@@ -6,7 +6,7 @@ account's. The parts always add up to the row, to the cent and to the ninth deci
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -57,10 +57,18 @@ class Facts(msgspec.Struct, frozen=True):
 def in_order(rows: Sequence[AccountActivity]) -> list[tuple[AccountActivity, AccountActivity | None]]:
     """Return rows in the order in which they are booked, each with the row that brings what it takes away.
 
-    A row that takes shares away for others comes before the one that brings them. One whose partner has not been listed yet is left out:
-    half of an exchange is not booked.
+    A row that takes shares away for others comes before the one that brings them. What happened at the same moment under a name that goes
+    comes before the change of the name, what happened under one that comes after it. One whose partner has not been listed yet is left
+    out: half of an exchange is not booked.
     """
-    oldest_first = sorted(rows, key=lambda row: (row.on, _is_withheld(row), row.at, _is_arrival(row), row.activity_id))
+    going, coming = _names(rows, _NEW_NAMES | _REMOVALS, _is_removal), _names(rows, _NEW_NAMES, _is_arrival)
+
+    def place(row: AccountActivity) -> tuple[int, bool]:
+        """Where the row stands among those of its moment: before or after the names that change, and what it brings."""
+        by_name = 0 if row.kind in _NEW_NAMES | _REMOVALS else ((row.at, row.symbol) in coming) - ((row.at, row.symbol) in going)
+        return by_name, _is_arrival(row)
+
+    oldest_first = sorted(rows, key=lambda row: (row.on, _is_withheld(row), row.at, place(row), row.activity_id))
     found: list[tuple[AccountActivity, AccountActivity | None]] = []
     taken: set[str] = set()
     for row in oldest_first:
@@ -356,6 +364,13 @@ def _is_removal(row: AccountActivity) -> bool:
 
 def _is_arrival(row: AccountActivity) -> bool:
     return row.kind in _SPLITS | _NEW_NAMES | _REMOVALS and row.quantity is not None and row.quantity > 0
+
+
+def _names(
+    rows: Sequence[AccountActivity], kinds: Container[str], is_on_side: Callable[[AccountActivity], bool]
+) -> set[tuple[datetime, str | None]]:
+    """Return the names that go, or come, in rows of these kinds, with the moment."""
+    return {(row.at, row.symbol) for row in rows if row.kind in kinds and is_on_side(row)}
 
 
 def _is_half(row: AccountActivity) -> bool:

@@ -64,10 +64,12 @@ class Processes:
             for done in as_completed(waiting):
                 yield _ANSWER.decode(done.result())
         except BrokenProcessPool as error:
+            # What waits is ended by the pool, whose thread would stumble over a future that somebody cancels meanwhile.
             raise DataError(f"a worker process of the sweep ended ({error}); what was done is in the results, call it again") from error
-        finally:
+        except BaseException:  # Among them that nobody wants the rest.
             for future in waiting:
                 future.cancel()
+            raise
 
 
 @contextmanager

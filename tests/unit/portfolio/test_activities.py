@@ -65,6 +65,43 @@ def test_two_new_names_of_a_day_are_told_apart_by_their_shares() -> None:
     assert {"AAA": D(3), "BBB": D(8)} == books.ledger.holdings()
 
 
+@pytest.mark.parametrize(
+    ("split", "names"),
+    [
+        ([("SPY", 8)], (-16, 16)),
+        ([("QQQ", 8)], (-8, 8)),
+        ([("SPY", -4)], (-4, 4)),
+        ([("QQQ", -4)], (-8, 8)),
+        ([("SPY", -8), ("SPY", 16)], (-16, 16)),
+        ([("QQQ", -8), ("QQQ", 16)], (-8, 8)),
+    ],
+)
+@pytest.mark.parametrize("is_listed_first", [True, False])
+def test_a_split_and_a_new_name_of_one_moment_are_booked_in_the_order_in_which_they_make_sense(
+    split: list[tuple[str, int]], names: tuple[int, int], *, is_listed_first: bool
+) -> None:
+    """A split under the old name came before the change, one under the new name after it, whatever ids the broker gave them."""
+    books = held()
+    renamed = [books.row("NC", symbol=symbol, quantity=D(shares), group="g") for symbol, shares in zip(("SPY", "QQQ"), names, strict=True)]
+    rows = [books.row("SPLIT", symbol=symbol, quantity=D(shares)) for symbol, shares in split]
+    listed = [*rows, *renamed] if is_listed_first else [*renamed, *rows]
+    books.take(*(msgspec.structs.replace(row, activity_id=f"{place}") for place, row in enumerate(listed)))
+
+    assert {"QQQ": D(8) + sum(shares for _, shares in split)} == books.ledger.holdings()
+    assert D(120) == books.ledger.books["a"].cost("QQQ")
+
+
+def test_a_split_in_the_night_of_a_merger_comes_before_it() -> None:
+    """All that is held then goes."""
+    books = held()
+    books.take(
+        msgspec.structs.replace(books.row("MA", symbol="SPY", quantity=D(-16), amount=D(200)), activity_id="1"),
+        msgspec.structs.replace(books.row("SPLIT", symbol="SPY", quantity=D(8)), activity_id="2"),
+    )
+
+    assert {} == books.ledger.holdings()
+
+
 def test_a_split_in_two_rows_is_one() -> None:
     """All old shares go and the new ones come: the cost stays what it was."""
     books = held()

@@ -58,7 +58,7 @@ def test_a_worker_that_dies_is_said() -> None:
     """What was done stays in the results."""
     job, block = job_of()
     with processes(job, block, 1) as workers:
-        answers = workers.scored([[(50.0, float(window))] for window in range(2, 400)])
+        answers = workers.scored([[(50.0, float(window))] for window in range(2, 4_000)])
         assert next(answers)[0].metrics is not None
         (process,) = workers._executor._processes
         os.kill(process, signal.SIGKILL)
