@@ -1,7 +1,7 @@
 """An intent without a live order: whether its next order goes, what it asks for, and when the intent has ended. Pure; part of the pacing.
 
-A buy is released as soon as the cash it needs is free, largest drift first; once no sell is left that could bring more, a buy is re-sized
-to the cash there is.
+A buy is released as soon as the cash it needs is free, largest drift first. Once nothing is left that could bring more, no sell and no order
+that asks for more than is wanted and is on its way out, a buy is re-sized to the cash there is.
 """
 
 from collections.abc import Iterator
@@ -127,7 +127,7 @@ def _payable(run: RunState, work: Work, wanted: Send, dearest: Decimal) -> Send 
     """Return a buy of the shares that go now at ``dearest`` dollars each; note why it waits, or ends, when it is none."""
     intent, quantity, free = work.intent, wanted.quantity, run.free_cash()
     if quantity * dearest > free:
-        if any(other.intent.side is Side.SELL for other in run.under_way.values()):
+        if any(other.intent.side is Side.SELL or other.asks_too_much for other in run.under_way.values()):
             work.reason = _NO_CASH
             return None
         whole = not intent.is_fractionable or wanted.time_in_force is TimeInForce.CLS

@@ -186,6 +186,12 @@ class Work(Struct):
             amounts.append(self.last.order.quantity * self.last.dearest)
         return max(amounts, default=ZERO)
 
+    @property
+    def asks_too_much(self) -> bool:
+        """Whether a live order could bring more shares than are left: it is on its way out, and will give back cash that it may take."""
+        leaves = self.leaves_quantity
+        return any(live.leaves > leaves for live in self.live.values())
+
     def outcome(self) -> IntentOutcome:
         """Return how the intent stands or ended."""
         average = self.filled_value / self.filled_quantity if self.filled_quantity else None

@@ -74,6 +74,7 @@ def test_five_real_sessions_and_one_story(tmp_path: Path) -> None:
     assert run("journal", "verify", "--state", str(tmp_path)).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_synthetic_market_needs_nothing(tmp_path: Path) -> None:
     """Without bars and without settings the daemon trades a market of its own, from an empty directory."""
     done = run("run", "--days", "2", cwd=tmp_path)

@@ -276,6 +276,29 @@ def test_stopping_cancels_what_works_and_parks_the_rest() -> None:
     assert ["halted", "halted"] == [outcome.reason for outcome in desk.run.outcomes()]
 
 
+def test_a_buy_waits_for_the_cash_of_an_order_that_is_on_its_way_out() -> None:
+    """An order that was written ahead may have left before a crash, beside the fill of the one before: what it holds is not gone."""
+    first, second = intent("ONE", Side.BUY, "5", drift=0.6), intent("TWO", Side.BUY, "4", drift=0.3)
+    before = Desk(first, cash="1000")
+    before.step()
+    request = before.live[before.only]
+    filled = Order(request=request, state=OrderState.FILLED, intended_at=START, cumulative_quantity=Decimal(5), filled_value=Decimal(500))
+    presumed = Order(
+        request=msgspec.structs.replace(request, client_order_id=request.client_order_id[:-1] + "2"),
+        state=OrderState.INTENDED,
+        intended_at=START,
+    )
+    desk = Desk(first, second, cash="1000")
+    desk.run.resume([filled, presumed], START)
+    key = presumed.request.client_order_id
+    desk.live[key], desk.filled[key] = presumed.request, Decimal(0)
+    assert not any(isinstance(command, Submit) for command in desk.step()), "it may still take nearly all of the cash that is left"
+
+    desk.end(key, OrderState.NEVER_SENT)
+    desk.step()
+    assert desk.live[desk.only].quantity == Decimal(4)
+
+
 def test_a_restart_takes_over_fills_attempts_and_the_live_order() -> None:
     """What an earlier process did is neither forgotten nor done twice."""
     first = Desk(intent("OLD", Side.SELL, "20"), intent("NEW", Side.BUY, "10"), cash="100")

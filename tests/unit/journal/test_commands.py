@@ -134,7 +134,7 @@ def test_verify_names_the_orders_that_are_open_at_the_end(
     with open_journal(state / JOURNAL_FILE) as journal:
         keep(journal, a_day()[3:])
     assert run(["journal", "verify", "--state", str(state)]) == 0
-    assert "open" not in capsys.readouterr().out
+    assert ORDER not in capsys.readouterr().out
 
 
 def damage(state: Path) -> None:
