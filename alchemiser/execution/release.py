@@ -1,7 +1,7 @@
 """An intent without a live order: whether its next order goes, what it asks for, and when the intent has ended. Pure; part of the pacing.
 
-A buy is released as soon as the cash it needs is free, largest drift first. Once nothing is left that could bring more, no sell and no order
-that asks for more than is wanted and is on its way out, a buy is re-sized to the cash there is.
+A buy is released as soon as the cash it needs is free, largest drift first. Once nothing is left that could bring more, no sell and no
+order that asks for more than is wanted and is on its way out, a buy is re-sized to the cash there is.
 """
 
 from collections.abc import Iterator
