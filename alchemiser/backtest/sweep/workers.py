@@ -64,12 +64,11 @@ class Processes:
             for done in as_completed(waiting):
                 yield _ANSWER.decode(done.result())
         except BrokenProcessPool as error:
-            # What waits is ended by the pool, whose thread would stumble over a future that somebody cancels meanwhile.
+            waiting.clear()  # The pool ends them, and its thread would stumble over one that somebody cancels meanwhile.
             raise DataError(f"a worker process of the sweep ended ({error}); what was done is in the results, call it again") from error
-        except BaseException:  # Among them that nobody wants the rest.
+        finally:
             for future in waiting:
                 future.cancel()
-            raise
 
 
 @contextmanager
