@@ -154,7 +154,9 @@ class RebalanceRun(RunState):
             assert current is not None
             work.rung = max(work.rung, current.rung)
             return True  # It may ask for more than is left.
-        work.stage, work.stage_since = Stage.WAITING, now
+        work.stage = Stage.WAITING
+        if order.state not in _REFUSED or work.stage_since is None:
+            work.stage_since = now  # One that was refused has not stood at all: it waits since it was sent.
         if ended.order.time_in_force is TimeInForce.CLS and order.state in (OrderState.CANCELLED, OrderState.EXPIRED):
             work.reason = "the closing auction did not fill it"
         if order.state in _REFUSED and not ended.is_replacement:

@@ -146,7 +146,10 @@ def _sent(run: RunState, work: Work, submit: Submit, now: datetime) -> Submit:
     run.sent[key] = work
     work.live = {key: LiveOrder(submit.order, submit.dearest, submit.rung)}
     work.last, work.resend = submit, False
+    if work.rung_since is None or work.stage_since is None:
+        work.rung_since = now
+    else:
+        work.rung_since += now - work.stage_since  # The time of a rung stands still while nothing of it is at the venue.
     work.stage, work.stage_since, work.reason = Stage.WORKING, now, None
     work.wake = now + run.repeg_time
-    work.rung_since = work.rung_since or now
     return submit

@@ -209,6 +209,31 @@ def test_a_closed_gate_sends_nothing_but_cancels_pass() -> None:
     assert desk.step(1) == []
 
 
+@pytest.mark.parametrize("state", [OrderState.CANCELLED, OrderState.NEVER_SENT])
+def test_the_time_of_a_rung_stands_still_while_nothing_of_it_is_at_the_venue(state: OrderState) -> None:
+    """However long the gate was closed, the order that goes when it opens has what was left of its rung; one never sent had used none."""
+    desk = Desk(intent("OLD", Side.SELL, "5"))
+    desk.step()
+    if state is OrderState.CANCELLED:
+        desk.market.quotes["OLD"] = Quote(symbol="OLD", bid=99.59, bid_size=500, ask=99.61, ask_size=500, at=START)
+        (cancel,) = desk.step(RULES.minimum_repeg_seconds)
+        assert isinstance(cancel, Cancel)
+    used = desk.now - START
+    desk.end(desk.only, state)
+    desk.gate = {"gap orders": "messages may be missing"}
+    assert desk.step(100) == []
+    desk.gate = {}
+    (again,) = desk.step()
+    assert isinstance(again, Submit)
+    assert again.rung == 0
+
+    left = RULES.rung_seconds - used.total_seconds()
+    assert desk.step(left - 0.1) == [], "it stands for what was left of its rung"
+    (cancel,) = desk.step(0.1)
+    assert isinstance(cancel, Cancel)
+    assert desk.run.works["OLD"].rung == 1
+
+
 def test_an_unconfirmed_cancel_is_asked_about_and_repeated() -> None:
     """A cancel is a request; without its confirmation the order is looked up and the cancel sent again, for ever bounded."""
     desk = Desk(intent("OLD", Side.SELL, "5"))
