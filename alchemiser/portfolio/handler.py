@@ -46,23 +46,24 @@ class Rebalancer:
         self._parts = parts
         self._deciding: Decision | None = None
         self._closing: date | None = None
+        self._waiting = 0
+        """How many decisions, orders to sell everything and ends of sessions have yet to take their place: what is due now comes later."""
 
     async def handle(self, envelope: Envelope) -> None:
         """Deal with a decision, a strategy's answer, or the end of a session."""
         match envelope.event:
             case DecisionDue() as due:
-                await self._give_up(f"{due.rebalance_id} took its place before every strategy had answered")
+                await self._take_place(f"{due.rebalance_id} took its place before every strategy had answered")
                 self._begin(due)
             case FlattenOrdered(rebalance_id=rebalance_id, session=session):
-                await self._give_up(f"{rebalance_id} took its place before every strategy had answered")
+                await self._take_place(f"{rebalance_id} took its place before every strategy had answered")
                 # Nothing wanted by anybody: the plan sells whatever the books hold, also of strategies that are no longer in the settings.
                 nothing: dict[str, dict[str, float] | None] = {name: {} for name in self._parts.shares()}
                 await self._finish(Decision(rebalance_id, session, targets=nothing, is_flatten=True))
             case TargetProposed() | StrategyFailed() as answer:
                 await self._collect(answer)
             case SessionClosed(session=session):
-                if self._deciding is not None:
-                    await self._give_up("the session closed before every strategy had answered")
+                await self._take_place("the session closed before every strategy had answered")
                 if self._parts.unfinished() is None:
                     await self._close_books(session.date)
                 else:
@@ -76,18 +77,32 @@ class Rebalancer:
     @property
     def wants(self) -> Mapping[type[Event], Callable[[Any], bool]]:
         """What takes in, where events of a type are dispatched, what they say; it says whether anything has to be done about it."""
-        return {DecisionDue: self._begin, RebalanceCompleted: self._is_awaited, RebalanceParked: self._is_awaited}
+        return {
+            DecisionDue: self._is_after_another,
+            FlattenOrdered: self._is_in_turn,
+            SessionClosed: self._is_in_turn,
+            RebalanceCompleted: self._is_awaited,
+            RebalanceParked: self._is_awaited,
+        }
 
     def work_with(self, parts: PortfolioParts) -> None:
         """Make plans with these from now on; whoever calls it sees to it that none is being made."""
         self._parts = parts
 
-    def _begin(self, due: DecisionDue) -> bool:
-        """Wait for the answers to a decision; return whether an earlier one has to be given up first."""
-        if self._deciding is not None:
-            return True
+    def _begin(self, due: DecisionDue) -> None:
         self._deciding = Decision(due.rebalance_id, due.session, is_scheduled=due.reason == ON_SCHEDULE)
+
+    def _is_after_another(self, due: DecisionDue) -> bool:
+        """Wait for the answers to a decision, unless something that came before it has to be dealt with first; return whether it has."""
+        if self._deciding is not None or self._waiting:
+            return self._is_in_turn(due)
+        self._begin(due)
         return False
+
+    def _is_in_turn(self, event: DecisionDue | FlattenOrdered | SessionClosed) -> bool:
+        """Have an event dealt with in its turn."""
+        self._waiting += 1
+        return True
 
     def _is_awaited(self, end: RebalanceCompleted | RebalanceParked) -> bool:
         """Return whether the books of a session are to be closed when a rebalance has ended."""
@@ -102,11 +117,14 @@ class Rebalancer:
             return
         await self._finish(decision)
 
-    async def _give_up(self, reason: str) -> None:
+    async def _take_place(self, reason: str) -> None:
         """End a decision that still waits for answers: every decision ends, or who waits for its end waits for ever."""
         decision, self._deciding = self._deciding, None
-        if decision is not None:
-            await self._parts.publish(self._parked(decision, reason), correlation=decision.rebalance_id)
+        try:
+            if decision is not None:
+                await self._parts.publish(self._parked(decision, reason), correlation=decision.rebalance_id)
+        finally:
+            self._waiting -= 1
 
     async def _finish(self, decision: Decision) -> None:
         self._deciding = None

@@ -357,6 +357,8 @@ class Ledger(Remembering):
     def _apply(self, booked: FillBooked) -> None:
         """Change the books, once per execution, and let the next booking be made."""
         key = booked.execution_id
+        if self._booking == key:
+            self._booking = None
         if key not in self._booked:
             fill = self._unbooked.pop(key, None)
             if fill is None:
@@ -373,8 +375,6 @@ class Ledger(Remembering):
                 else:
                     self._shelf.trade(entry.strategy, booked.symbol, self._trade_of(fill, entry.quantity))
             self._closings.pop(key, None)
-        if self._booking == key:
-            self._booking = None
         if self._to_book:
             self._book_next()
 

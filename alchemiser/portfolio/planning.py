@@ -81,6 +81,7 @@ class Decision(Struct):
         """Take in the answer of one strategy."""
         if isinstance(answer, TargetProposed):
             self.targets[answer.strategy] = dict(answer.weights)
+            self.failures.pop(answer.strategy, None)
             self.headers[answer.strategy] = answer.header
             self.prices.update(answer.prices)
         else:
@@ -141,9 +142,11 @@ def _priced(
         if half is not None:
             half_spreads[symbol] = half
         if mid := mid or decision.prices.get(symbol):
-            prices[symbol] = from_float(mid, decimals=parts.price_decimals)
-        elif at_broker := next((position.current_price for position in positions if position.symbol == symbol), None):
-            prices[symbol] = at_broker
+            price: Decimal | None = from_float(mid, decimals=parts.price_decimals)
+        else:
+            price = next((position.current_price for position in positions if position.symbol == symbol), None)
+        if price:  # What is worth less than its last decimal has none.
+            prices[symbol] = price
     return prices, half_spreads, frozenset(fresh)
 
 

@@ -101,12 +101,14 @@ class Desk:
         self.unfinished: str | None = None
         self.trading = TradingScopes()
         self.night_untold: VenueError | None = None
+        self.has_room = asyncio.Event()
+        self.has_room.set()
         self.rebalancer = Rebalancer(
             PortfolioParts(
                 venue=_venue(broker),
                 ledger=self.ledger,
                 clock=self.clock,
-                publish=self.bus.publish,
+                publish=self._publish,
                 mids=lambda symbol, now: self.mids.get(symbol),
                 assets=self._assets,
                 check=lambda *circumstances: _denying_pennies,
@@ -120,6 +122,10 @@ class Desk:
         self.bus.subscribe_inline("ledger", self.ledger.listens_to, self.ledger)
         self.bus.subscribe_inline("memory", (Event,), lambda envelope: self.events.append(envelope.event))
         self.bus.subscribe("rebalancer", self.rebalancer.listens_to, self.rebalancer.handle, wants=self.rebalancer.wants)
+
+    async def _publish(self, event: Event, correlation: str | None = None) -> Envelope:
+        await self.has_room.wait()
+        return await self.bus.publish(event, correlation=correlation)
 
     async def _hear_of_the_night(self) -> None:
         if self.night_untold is not None:
@@ -343,6 +349,19 @@ def test_a_strategy_that_answers_twice_counts_once() -> None:
     assert [("buy", "SPY", Decimal(50))] == wanted(plan)
 
 
+def test_the_last_answer_of_a_strategy_counts_also_after_a_failure() -> None:
+    """A strategy that failed at first and answered then has answered."""
+
+    async def play(desk: Desk) -> None:
+        desk.due()
+        desk.fail("a")
+        desk.propose("a", {"SPY": 1.0})
+        desk.fail("b")
+
+    (plan,) = plans(played(play))
+    assert [("buy", "SPY", Decimal(50))] == wanted(plan)
+
+
 def test_a_newer_decision_takes_the_place_of_one_that_still_waits() -> None:
     """The older one ends with that reason: whoever waits for its end, the clock for one, does not wait for ever."""
 
@@ -440,6 +459,20 @@ def test_prices_are_live_or_else_those_of_the_decision_or_else_the_brokers() -> 
     assert [("no_price", "DARK")] == [(denial.code, denial.symbol) for denial in plan.denials]
 
 
+def test_a_price_below_its_last_decimal_is_none() -> None:
+    """Nothing is divided by it: the symbol is denied by name, and the others are traded."""
+
+    async def play(desk: Desk) -> None:
+        desk.mids = {"SPY": 100.0, "DUST": 0.0000001}
+        desk.due()
+        desk.propose("a", {"SPY": 0.5, "DUST": 0.5})
+        desk.fail("b")
+
+    (plan,) = plans(played(play))
+    assert [("no_price", "DUST")] == [(denial.code, denial.symbol) for denial in plan.denials]
+    assert ["SPY"] == [intent.symbol for intent in plan.intents]
+
+
 def test_what_a_check_refuses_is_in_the_plan() -> None:
     """Each denial with its code; the rest is traded."""
 
@@ -484,6 +517,48 @@ def test_flattening_ends_a_decision_that_still_waits() -> None:
     (plan,), (parked,) = plans(desk), desk.of(RebalanceParked)
     assert ("20250303.2", KEY) == (plan.rebalance_id, parked.rebalance_id)
     assert [("sell", "SPY", Decimal(10))] == wanted(plan)
+
+
+def test_a_decision_that_is_due_after_flattening_has_its_turn_after_it() -> None:
+    """It is dealt with in its turn although the rebalancer was busy when both were told of, and is not parked by what came before it."""
+
+    async def play(desk: Desk) -> None:
+        desk.has_room.clear()
+        desk.bus.post(SessionClosed(at=desk.clock.now(), session=SESSION))
+        await desk.clock.sleep(1)  # The books are being closed.
+        desk.bus.post(FlattenOrdered(at=desk.clock.now(), rebalance_id=KEY, session=DAY, by="operator"))
+        for key in ("20250303.2", "20250303.3"):
+            desk.due(key)
+            desk.propose("a", {"SPY": 1.0}, key=key)
+            desk.propose("b", {"SPY": 1.0}, key=key)
+        desk.has_room.set()
+
+    desk = played(play)
+    assert [KEY, "20250303.2", "20250303.3"] == [plan.rebalance_id for plan in plans(desk)]
+    assert desk.of(RebalanceParked) == []
+
+
+@pytest.mark.parametrize("is_flatten", [True, False])
+def test_a_decision_that_is_due_while_another_is_given_up_is_not_lost(is_flatten: bool) -> None:
+    """The end of the one that is given up may have to wait for room; what is due meanwhile comes next, and every decision ends."""
+
+    async def play(desk: Desk) -> None:
+        desk.due()
+        desk.has_room.clear()
+        if is_flatten:
+            desk.bus.post(FlattenOrdered(at=desk.clock.now(), rebalance_id="20250303.2", session=DAY, by="operator"))
+        else:
+            desk.due("20250303.2")
+        await desk.clock.sleep(1)
+        desk.due("20250303.3")
+        desk.propose("a", {"SPY": 1.0}, key="20250303.3")
+        desk.propose("b", {"SPY": 1.0}, key="20250303.3")
+        desk.has_room.set()
+
+    desk = played(play)
+    ends = {event.rebalance_id for event in desk.events if isinstance(event, RebalancePlanned | RebalanceParked)}
+    assert {KEY, "20250303.2", "20250303.3"} <= ends
+    assert "20250303.3" in [plan.rebalance_id for plan in plans(desk)]
 
 
 def test_flattening_waits_for_no_word_of_the_night() -> None:
