@@ -225,6 +225,17 @@ class ExecutionHandler:
         if run is None or self._is_stopping:
             return
         before = self._requests.begun
+        try:
+            await self._look_until_all_is_known(run)
+            if self._requests.begun != before:
+                await breathe()  # What was just begun leaves before anything else is done.
+            await self._look_ahead(run)
+            if run.is_ended and self._run is run:
+                await self._end(run, None)
+        finally:  # Also after a failure: what was told during a look has been taken in and not been looked at, and nobody tells it again.
+            self._alarm.set(None if self._run is None else self._run.next_due(self._parts.clock.now()))
+
+    async def _look_until_all_is_known(self, run: RebalanceRun) -> None:
         self._has_news = self._is_looking = True
         try:
             while self._has_news and self._run is run and run.under_way:
@@ -232,12 +243,6 @@ class ExecutionHandler:
                 await self._look(run)
         finally:
             self._is_looking = False
-        if self._requests.begun != before:
-            await breathe()  # What was just begun leaves before anything else is done.
-        await self._look_ahead(run)
-        if run.is_ended and self._run is run:
-            await self._end(run, None)
-        self._alarm.set(None if self._run is None else self._run.next_due(self._parts.clock.now()))
 
     async def _look(self, run: RebalanceRun) -> None:
         now = self._parts.clock.now()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -36,6 +36,7 @@ from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.order_states import OrderStates
 from alchemiser.execution.parts import ExecutionParts
 from alchemiser.execution.rebalances import Rebalances
+from alchemiser.execution.run_state import Quotes
 from alchemiser.execution.tactics import TacticRules
 from alchemiser.service.clock import VirtualClock
 
@@ -191,8 +192,16 @@ class ScriptedVenue:
 class Floor:
     """The bus with gate, order states, rebalances and the execution handler, running on virtual time."""
 
-    def __init__(self, venue: ScriptedVenue, rules: LadderRules | None = None, tactics: TacticRules | None = None) -> None:
+    def __init__(
+        self,
+        venue: ScriptedVenue,
+        rules: LadderRules | None = None,
+        tactics: TacticRules | None = None,
+        publish_pauses: Iterable[float] = (),
+    ) -> None:
         self.venue = venue
+        self.read_quotes: Quotes = lambda symbol, now: Quote(symbol=symbol, bid=99.99, bid_size=100, ask=100.01, ask_size=100, at=now)
+        self._publish_pauses = iter(publish_pauses)
         self.clock = VirtualClock(START)
         self.bus = Bus(clock=self.clock)
         self.events: list[Event] = []
@@ -207,9 +216,9 @@ class Floor:
                 orders=self.orders,
                 gate=self.gate,
                 rebalances=self.rebalances,
-                quotes=lambda symbol, now: Quote(symbol=symbol, bid=99.99, bid_size=100, ask=100.01, ask_size=100, at=now),
+                quotes=lambda symbol, now: self.read_quotes(symbol, now),
                 clock=self.clock,
-                publish=self.bus.publish,
+                publish=self._publish,
                 durable=self.bus.durable,
                 is_durable=self.bus.is_durable,
                 session=lambda day: SESSION,
@@ -224,6 +233,13 @@ class Floor:
         handler = self.handler
         self.bus.subscribe("execution", handler.listens_to, handler.handle, promptly=(OrderFilled, QuoteUpdated), wants=handler.wants)
         self.bus.subscribe_inline("memory", (Event,), self._remember)
+
+    async def _publish(self, event: Event, correlation: str | None = None) -> Envelope:
+        """Publish as the bus does, after the next pause: it waits where a mailbox or the journal's backlog is full."""
+        pause = next(self._publish_pauses, 0.0)
+        if pause:
+            await self.clock.sleep(pause)
+        return await self.bus.publish(event, correlation=correlation)
 
     def _remember(self, envelope: Envelope) -> None:
         self.events.append(envelope.event)
