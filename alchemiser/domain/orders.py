@@ -27,11 +27,20 @@ class Side(StrEnum):
         """Plus one for a buy, minus one for a sell."""
 
 
+BUY: Final = Side.BUY
+SELL: Final = Side.SELL
+"""Sides, and below types and times in force, by names of their own: to look a member up in its class takes as long as three calls."""
+
+
 class OrderType(StrEnum):
     """The order types the daemon sends."""
 
     MARKET = "market"
     LIMIT = "limit"
+
+
+MARKET: Final = OrderType.MARKET
+LIMIT: Final = OrderType.LIMIT
 
 
 class TimeInForce(StrEnum):
@@ -41,6 +50,10 @@ class TimeInForce(StrEnum):
     IOC = "ioc"
     OPG = "opg"
     CLS = "cls"
+
+
+DAY: Final = TimeInForce.DAY
+CLS: Final = TimeInForce.CLS
 
 
 class OrderState(StrEnum):
@@ -57,6 +70,10 @@ class OrderState(StrEnum):
     REPLACED = "replaced"
     NEVER_SENT = "never_sent"  # intended, and the venue says it does not know it
 
+
+_WORKING: Final = OrderState.WORKING
+_CANCELLING: Final = OrderState.CANCELLING
+_FILLED: Final = OrderState.FILLED
 
 TERMINAL: Final = frozenset(
     {
@@ -278,7 +295,7 @@ def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | N
             corrected_at=corrected_at,
             replaced_by=report.replaced_by or order.replaced_by,
             # Why a cancel was asked for is no news of an order that filled all the same.
-            reason=None if state is OrderState.FILLED else order.reason,
+            reason=None if state is _FILLED else order.reason,
         ),
         fill,
     )
@@ -289,7 +306,7 @@ def _as_at_venue(order: Order, report: ExecutionReport) -> Order:
     if report.quantity is None or order.is_altered_by(report.symbol, report.side, report.quantity):
         return order
     limit = report.limit_price
-    order_type = OrderType.MARKET if limit is None else OrderType.LIMIT
+    order_type = MARKET if limit is None else LIMIT
     request = msgspec.structs.replace(order.request, quantity=report.quantity, order_type=order_type, limit_price=limit)
     return msgspec.structs.replace(order, request=request, is_presumed=False)
 
@@ -314,10 +331,10 @@ def _standing_after(order: Order, report: ExecutionReport, cumulative: Decimal) 
     is_late = is_answer and order.venue_status not in (None, *_BEFORE_THE_MARKET)
     status = order.venue_status if has_ended or is_late else report.status
     if cumulative >= order.request.quantity:
-        return OrderState.FILLED, status
+        return _FILLED, status
     if has_ended:
         return order.state, status
-    state = _VENUE_STATES.get(report.status, OrderState.WORKING)
-    if state is OrderState.WORKING and order.state is OrderState.CANCELLING and report.event != "order_cancel_rejected":
-        return OrderState.CANCELLING, status  # Only the venue's refusal takes it back.
+    state = _VENUE_STATES.get(report.status, _WORKING)
+    if state is _WORKING and order.state is _CANCELLING and report.event != "order_cancel_rejected":
+        return _CANCELLING, status  # Only the venue's refusal takes it back.
     return state, status

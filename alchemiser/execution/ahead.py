@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from alchemiser.domain.money import truncate_shares
-from alchemiser.domain.orders import NewOrder, TimeInForce
+from alchemiser.domain.orders import DAY, NewOrder
 from alchemiser.execution.tactics import AUCTIONS
-from alchemiser.execution.work import Prepare, Stage, Unprepare, Work
+from alchemiser.execution.work import CANCELLING, ENDED, WAITING, Prepare, Unprepare, Work
 
 WRITTEN_AHEAD_AT_MOST: Final = 8
 """So many orders are asked about after a crash at most because they were written ahead: each costs a handful of requests."""
@@ -33,7 +33,7 @@ def look_ahead(works: Iterable[Work], id_of: Callable[[Work], str], *, may_send:
         if work.prepared is None:
             if _is_coming(work):
                 coming.append(work)
-        elif work.stage is Stage.ENDED:
+        elif work.stage is ENDED:
             key, work.prepared = work.prepared.client_order_id, None
             yield Unprepare(key, work.reason or "the intent has ended")
         else:
@@ -50,13 +50,13 @@ def is_covered(order: NewOrder, prepared: Prepare | None) -> bool:
     return (
         prepared is not None
         and order.client_order_id == prepared.client_order_id
-        and (order.symbol, order.side, order.time_in_force) == (prepared.symbol, prepared.side, TimeInForce.DAY)
+        and (order.symbol, order.side, order.time_in_force) == (prepared.symbol, prepared.side, DAY)
         and order.quantity <= prepared.quantity
     )
 
 
 def _is_coming(work: Work) -> bool:
-    is_due = work.stage is Stage.CANCELLING or (work.stage is Stage.WAITING and not work.resend)
+    is_due = work.stage is CANCELLING or (work.stage is WAITING and not work.resend)
     return is_due and work.barred is None and work.tactic.name not in AUCTIONS and work.leaves_quantity > 0
 
 

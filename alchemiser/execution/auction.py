@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import ONE, truncate_shares
-from alchemiser.domain.orders import OrderType, TimeInForce
+from alchemiser.domain.orders import CLS, LIMIT, MARKET
 from alchemiser.execution.decisions import Fall, Keep, Move, Send, Situation
 from alchemiser.execution.ladder import Ladder
 from alchemiser.execution.pricing import worst_price
@@ -54,16 +54,16 @@ class Auction(Struct, frozen=True):
             if isinstance(fraction, Send):
                 return Send(fraction.quantity, fraction.order_type, fraction.limit_price, situation.rung, fraction.step)
         if self.limit_bps is None:
-            return Send(whole, OrderType.MARKET, None, situation.rung, "auction", TimeInForce.CLS)
+            return Send(whole, MARKET, None, situation.rung, "auction", CLS)
         intent, slippage = situation.intent, min(self.limit_bps, self.ladder.rules.max_slippage_bps)
         price = worst_price(intent.side, intent.reference_price, slippage)
-        return Send(whole, OrderType.LIMIT, price, situation.rung, "auction", TimeInForce.CLS)
+        return Send(whole, LIMIT, price, situation.rung, "auction", CLS)
 
     def watch(self, situation: Situation) -> Keep | Move:
         """Leave the auction order alone until its auction is over; give the fraction its time, and no more."""
         live = situation.live
         assert live is not None
-        if live.order.time_in_force is TimeInForce.CLS:
+        if live.order.time_in_force is CLS:
             return Keep(situation.deadline)
         until = min(live.since + self._fraction_time(), self.cut_off.at(situation.session) - self._fraction_time() / 2)
         if situation.now >= until:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from alchemiser.domain.intents import Intent
 from alchemiser.domain.market import Quote
 from alchemiser.domain.money import truncate_shares
-from alchemiser.domain.orders import Order, OrderState, OrderType, TimeInForce
+from alchemiser.domain.orders import CLS, LIMIT, Order, OrderState
 from alchemiser.execution.decisions import Send
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.pricing import is_outside_collar, takes_liquidity, within_displayed
@@ -19,7 +19,7 @@ def bounded(wanted: Send, intent: Intent, quote: Quote, rules: LadderRules) -> S
 
     An auction order's limit is reckoned from the arrival price, and the auction has its own price and its own sizes.
     """
-    if wanted.time_in_force is TimeInForce.CLS:
+    if wanted.time_in_force is CLS:
         return wanted
     if wanted.limit_price is not None and is_outside_collar(intent.side, wanted.limit_price, quote, rules.price_collar_bps):
         return None
@@ -61,6 +61,6 @@ def venue_replaces(known: Order, current: LiveOrder, wanted: Send) -> bool:
     such an order traded the old total (Alpaca-API#165).
     """
     is_untouched = known.state is OrderState.WORKING and known.venue_status == "new" and not known.reported_quantity
-    is_limit = wanted.order_type is OrderType.LIMIT and current.order.order_type is OrderType.LIMIT and wanted.limit_price is not None
+    is_limit = wanted.order_type is LIMIT and current.order.order_type is LIMIT and wanted.limit_price is not None
     is_whole = wanted.quantity % 1 == 0 and current.order.quantity % 1 == 0
     return is_untouched and is_limit and is_whole and current.order.time_in_force is wanted.time_in_force

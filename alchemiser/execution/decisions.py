@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from alchemiser.domain.intents import Intent
 from alchemiser.domain.market import Quote, Session
-from alchemiser.domain.orders import NewOrder, OrderType, TimeInForce
+from alchemiser.domain.orders import DAY, NewOrder, OrderType, TimeInForce
 
 
 class Standing(Struct, frozen=True):
@@ -54,7 +54,7 @@ class Send(Struct, frozen=True):
     limit_price: Decimal | None
     rung: int
     step: str
-    time_in_force: TimeInForce = TimeInForce.DAY
+    time_in_force: TimeInForce = DAY
 
 
 class Wait(Struct, frozen=True):

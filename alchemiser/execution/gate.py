@@ -28,7 +28,7 @@ from alchemiser.domain.events import (
     TradingStateChanged,
 )
 from alchemiser.domain.market import Session
-from alchemiser.domain.orders import Side
+from alchemiser.domain.orders import BUY, SELL, Side
 from alchemiser.domain.trading import ACTIVE, GUARD, HALTED, REDUCING, TradingScopes
 
 
@@ -94,10 +94,10 @@ class SubmitGate:
         """Whether orders may be sent."""
         return not self.reasons
 
-    def why_not(self, symbol: str, side: Side = Side.SELL) -> str | None:
+    def why_not(self, symbol: str, side: Side = SELL) -> str | None:
         """Return in words why no order of that side for the symbol may leave now, ``None`` when it may."""
         reasons = self.reasons
-        return ("; ".join(reasons.values()) if reasons else self.why_parked(symbol)) or (self.reduces if side is Side.BUY else None)
+        return ("; ".join(reasons.values()) if reasons else self.why_parked(symbol)) or (self.reduces if side is BUY else None)
 
     def barred(self, plan: RebalancePlanned) -> Iterator[tuple[str, str]]:
         """Yield the intents of a plan that may not be worked on any more, with what has been decided about their sides or strategies."""

@@ -42,7 +42,7 @@ from alchemiser.execution.pacing import RebalanceRun
 from alchemiser.execution.parts import ExecutionParts
 from alchemiser.execution.requests import OrderRequests
 from alchemiser.execution.tactics import TacticRules
-from alchemiser.execution.work import Ask, Cancel, Command, LookAtAccount, Prepare, Replace, Stage, Submit
+from alchemiser.execution.work import ENDED, WAITING, Ask, Cancel, Command, LookAtAccount, Prepare, Replace, Submit
 
 
 class ExecutionHandler:
@@ -202,9 +202,9 @@ class ExecutionHandler:
     async def _follow(self, run: RebalanceRun, symbol: str) -> None:
         """Carry out what a new quote of a symbol leads to. Mostly that is nothing, and quotes are many: only that symbol is looked at."""
         now, stage = self._parts.clock.now(), run.stage_of(symbol)
-        if stage is Stage.ENDED or self._is_stopping:
+        if stage is ENDED or self._is_stopping:
             return
-        look = run.offer if stage is Stage.WAITING else run.watch
+        look = run.offer if stage is WAITING else run.watch
         commands = look(symbol, now, self._parts.gate.reasons)
         for command in commands:
             await self._carry_out(command, run.plan.rebalance_id)
@@ -213,8 +213,8 @@ class ExecutionHandler:
             await self._look_ahead(run)
             if self._run is not run:
                 return
-        is_over = run.stage_of(symbol) is Stage.ENDED
-        if is_over or (commands and stage is not Stage.WAITING):
+        is_over = run.stage_of(symbol) is ENDED
+        if is_over or (commands and stage is not WAITING):
             await self._step()  # Others may have the cash that this one gives up.
         else:
             self._alarm.bring_forward(run.due_of(symbol, now))

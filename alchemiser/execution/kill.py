@@ -14,7 +14,7 @@ import msgspec
 from alchemiser.domain.account import BrokerPosition
 from alchemiser.domain.errors import NotFoundAtVenue, OrderRejected, OutcomeUnknown, VenueError
 from alchemiser.domain.money import ZERO, number_string, truncate_shares
-from alchemiser.domain.orders import ExecutionReport, NewOrder, OrderType, Side, TimeInForce
+from alchemiser.domain.orders import DAY, MARKET, SELL, ExecutionReport, NewOrder
 from alchemiser.domain.runtime import Clock
 
 T = TypeVar("T")
@@ -216,10 +216,10 @@ class Kill:
             sale.order = NewOrder(
                 client_order_id=self._parts.order_id(sale.symbol, sale.attempt),
                 symbol=sale.symbol,
-                side=Side.SELL,
+                side=SELL,
                 quantity=sale.left,
-                order_type=OrderType.MARKET,
-                time_in_force=TimeInForce.DAY,
+                order_type=MARKET,
+                time_in_force=DAY,
             )
             sale.was_sent = False
             await self._parts.intends(sale.order, sale.attempt)

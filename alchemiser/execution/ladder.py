@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import ONE, ZERO, truncate_shares
-from alchemiser.domain.orders import OrderType
+from alchemiser.domain.orders import LIMIT, MARKET
 from alchemiser.execution.decisions import GiveUp, Keep, Move, Send, Situation, Wait
 from alchemiser.execution.pricing import is_behind, limit_price, spread_bps
 
@@ -116,12 +116,12 @@ class Ladder(Struct, frozen=True):
         if rung >= len(self.rungs):
             if self.rules.fallback != "market":
                 return GiveUp("the ladder is used up")
-            return Send(quantity, OrderType.MARKET, None, rung, "last resort")
+            return Send(quantity, MARKET, None, rung, "last resort")
         intent = situation.intent
         price = limit_price(
             intent.side, quote, self.rungs[rung], intent.reference_price, self.rules.max_slippage_bps, through_bps=self.through_bps
         )
-        return Send(quantity, OrderType.LIMIT, price, rung, step or f"rung {rung + 1}")
+        return Send(quantity, LIMIT, price, rung, step or f"rung {rung + 1}")
 
     def is_last_word(self, rung: int) -> bool:
         """Whether an order of that rung is left standing as it is until the deadline."""

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 
 from alchemiser.domain.market import Quote
 from alchemiser.domain.money import ZERO
-from alchemiser.domain.orders import Side
+from alchemiser.domain.orders import BUY, SELL
 from alchemiser.execution.bounds import bounded, dearest_price, stands_as_wanted, venue_replaces
 from alchemiser.execution.decisions import Keep, Move, Send
 from alchemiser.execution.run_state import CANCEL_REPEAT_SECONDS, DEADLINE, RunState
-from alchemiser.execution.work import Ask, Cancel, Command, LiveOrder, Replace, Stage, Work
+from alchemiser.execution.work import CANCELLING, Ask, Cancel, Command, LiveOrder, Replace, Work
 
 
 def watch(run: RunState, work: Work, now: datetime, *, is_open: bool) -> Iterator[Command]:
@@ -21,7 +21,7 @@ def watch(run: RunState, work: Work, now: datetime, *, is_open: bool) -> Iterato
     assert work.stage_since is not None
     work.quiet_until = None
     stood = (now - work.stage_since).total_seconds()
-    if work.stage is Stage.CANCELLING:
+    if work.stage is CANCELLING:
         yield from _await_end(run, work, stood, now)
         return
     reason = _why_take_back(run, work, now)
@@ -55,7 +55,7 @@ def _await_end(run: RunState, work: Work, stood: float, now: datetime) -> Iterat
 
 
 def _take_back(run: RunState, work: Work, reason: str, now: datetime) -> Iterator[Command]:
-    work.stage, work.stage_since = Stage.CANCELLING, now
+    work.stage, work.stage_since = CANCELLING, now
     yield from [Cancel(key, reason) for key in work.live]
 
 
@@ -92,7 +92,7 @@ def _move(run: RunState, work: Work, move: Move, now: datetime, *, is_open: bool
     if is_open and isinstance(wanted, Send) and _may_replace(run, work, current, wanted, now):
         work.stage_since = now
         quote = run.quote_of(work, now)
-        dearest = dearest_price(wanted.limit_price, work.intent, quote, run.rules) if work.intent.side is Side.BUY else ZERO
+        dearest = dearest_price(wanted.limit_price, work.intent, quote, run.rules) if work.intent.side is BUY else ZERO
         submit = run.next_submit(work, wanted, quote, dearest)
         run.sent[submit.order.client_order_id] = work
         work.live[submit.order.client_order_id] = LiveOrder(submit.order, submit.dearest, submit.rung, is_replacement=True)
@@ -110,4 +110,4 @@ def _may_replace(run: RunState, work: Work, current: LiveOrder, wanted: Send, no
     if not venue_replaces(known, current, wanted) or bounded(wanted, intent, quote, run.rules) is not wanted:
         return False
     cost = wanted.quantity * dearest_price(wanted.limit_price, intent, quote, run.rules)
-    return intent.side is Side.SELL or cost <= run.free_cash() + work.reserved
+    return intent.side is SELL or cost <= run.free_cash() + work.reserved

@@ -40,14 +40,14 @@ from alchemiser.domain.market import Session
 from alchemiser.domain.memory import Remembering
 from alchemiser.domain.orders import (
     CORRECTIONS,
+    DAY,
+    MARKET,
     TERMINAL,
     ExecutionReport,
     Fill,
     NewOrder,
     Order,
     OrderState,
-    OrderType,
-    TimeInForce,
     apply_report,
     broken_by,
 )
@@ -362,8 +362,8 @@ def _presumed(one: OrderPrepared) -> OrderIntended:
         symbol=one.symbol,
         side=one.side,
         quantity=one.quantity,
-        order_type=OrderType.MARKET,
-        time_in_force=TimeInForce.DAY,
+        order_type=MARKET,
+        time_in_force=DAY,
     )
     return OrderIntended(
         at=one.at,

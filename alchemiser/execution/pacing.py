@@ -16,13 +16,25 @@ from alchemiser.domain.account import Account
 from alchemiser.domain.ids import split_client_order_id
 from alchemiser.domain.intents import IntentOutcome
 from alchemiser.domain.money import ZERO
-from alchemiser.domain.orders import TERMINAL, Fill, Order, OrderState, Side, TimeInForce
+from alchemiser.domain.orders import BUY, CLS, SELL, TERMINAL, Fill, Order, OrderState
 from alchemiser.execution.ahead import look_ahead
 from alchemiser.execution.bounds import dearest_price
 from alchemiser.execution.live_orders import watch
 from alchemiser.execution.release import end_if_over, release, release_one, waits_for_cash
 from alchemiser.execution.run_state import CANCEL_REPEAT_SECONDS, RunState
-from alchemiser.execution.work import Command, LiveOrder, LookAtAccount, Prepare, Stage, Unprepare, Work
+from alchemiser.execution.work import (
+    CANCELLING,
+    ENDED,
+    WAITING,
+    WORKING,
+    Command,
+    LiveOrder,
+    LookAtAccount,
+    Prepare,
+    Stage,
+    Unprepare,
+    Work,
+)
 
 MAX_REJECTIONS = 3
 """An intent whose orders were refused this often is parked: asking again would be a storm."""
@@ -65,7 +77,7 @@ class RebalanceRun(RunState):
             work.attempt = max(work.attempt, parts[3] if parts else 0)
             if order.tactic not in ("", work.tactic.name):
                 self.fall(work, f"{order.tactic} was at work before the restart", now)
-            if order.state is OrderState.REJECTED and order.request.time_in_force is TimeInForce.CLS:
+            if order.state is OrderState.REJECTED and order.request.time_in_force is CLS:
                 self.fall(work, f"the auction order was refused: {order.reason}", now)
             work.rung = max(work.rung, order.rung)
             if not order.is_terminal or order.missing_quantity:
@@ -76,9 +88,9 @@ class RebalanceRun(RunState):
                     order.cumulative_quantity,
                     order.replaces is not None,
                 )
-                work.stage, work.stage_since = Stage.CANCELLING, now - timedelta(seconds=CANCEL_REPEAT_SECONDS)
+                work.stage, work.stage_since = CANCELLING, now - timedelta(seconds=CANCEL_REPEAT_SECONDS)
                 if work.is_in_auction and order.state is not OrderState.CANCELLING:
-                    work.stage = Stage.WORKING
+                    work.stage = WORKING
 
     def stop(self, reason: str) -> None:
         """Begin nothing new: the next :meth:`advance` cancels what is working and parks the rest."""
@@ -129,7 +141,7 @@ class RebalanceRun(RunState):
         order = self.order_of(key)
         if order is not None and order.state in TERMINAL:
             return self.on_end(order, now)
-        return fill.side is Side.SELL  # What completes a purchase brings no cash: it is looked when it has ended.
+        return fill.side is SELL  # What completes a purchase brings no cash: it is looked when it has ended.
 
     def is_live(self, key: str) -> bool:
         """Whether an order is one of this run's of which it does not know the end yet."""
@@ -143,7 +155,7 @@ class RebalanceRun(RunState):
         ended = None if work is None else work.live.pop(key, None)
         if work is None or ended is None:
             return False  # That is known.
-        if work.stage is Stage.ENDED:
+        if work.stage is ENDED:
             return True  # It was given up, and what it might have taken is free now.
         work.quiet_until = None
         if ended.is_replacement and order.state in _REFUSED:
@@ -154,21 +166,21 @@ class RebalanceRun(RunState):
             assert current is not None
             work.rung = max(work.rung, current.rung)
             return True  # It may ask for more than is left.
-        work.stage = Stage.WAITING
+        work.stage = WAITING
         if order.state not in _REFUSED or work.stage_since is None:
             work.stage_since = now  # One that was refused has not stood at all: it waits since it was sent.
-        if ended.order.time_in_force is TimeInForce.CLS and order.state in (OrderState.CANCELLED, OrderState.EXPIRED):
+        if ended.order.time_in_force is CLS and order.state in (OrderState.CANCELLED, OrderState.EXPIRED):
             work.reason = "the closing auction did not fill it"
         if order.state in _REFUSED and not ended.is_replacement:
             self._count_refusal(work, order, now)
-        if work.stage is Stage.WAITING:
+        if work.stage is WAITING:
             end_if_over(self, work, now)
         return work.prepared is not None or self._is_worth_a_look()
 
     def _is_worth_a_look(self) -> bool:
         """Whether there is anything to do besides what an intent with a live order will say in its own time."""
         for work in self.under_way.values():
-            if work.stage is not Stage.WORKING or len(work.live) > 1:
+            if work.stage is not WORKING or len(work.live) > 1:
                 return True
         return not self.under_way
 
@@ -201,12 +213,12 @@ class RebalanceRun(RunState):
         """Return what is to be done about one intent with no live order: the part of :meth:`advance` that a new quote of it can change."""
         offered = self.works[intent_id]
         end_if_over(self, offered, now)
-        if offered.stage is not Stage.WAITING:
+        if offered.stage is not WAITING:
             return []
         for work in self.under_way.values():
             if work is offered:
                 break
-            if work.stage is Stage.WAITING and waits_for_cash(work):
+            if work.stage is WAITING and waits_for_cash(work):
                 return []  # It stands behind a larger drift that waits for cash, and no quote brings cash.
         command = release_one(self, offered, now, "; ".join(gate_reasons.values()))
         return [] if command is None else [command]
@@ -247,16 +259,16 @@ class RebalanceRun(RunState):
             work.resend = True
             return
         work.rejections += 1
-        work.needs_look = order.request.side is Side.BUY
+        work.needs_look = order.request.side is BUY
         if work.rejections >= MAX_REJECTIONS:
             self.end(work, f"rejected {work.rejections} times: {order.reason}")
-        elif order.request.time_in_force is TimeInForce.CLS:
+        elif order.request.time_in_force is CLS:
             self.fall(work, f"the auction order was refused: {order.reason}", now)
 
     def _due(self, work: Work, soon: datetime) -> datetime:
         """Return when there is something to do about an intent that has not ended, ``soon`` when it cannot say."""
-        is_awaited = work.stage is Stage.CANCELLING or len(work.live) > 1
-        if is_awaited and work.stage is not Stage.WAITING and work.stage_since is not None:
+        is_awaited = work.stage is CANCELLING or len(work.live) > 1
+        if is_awaited and work.stage is not WAITING and work.stage_since is not None:
             return work.stage_since + timedelta(seconds=CANCEL_REPEAT_SECONDS)
         return min(work.wake or soon, work.deadline)
 
@@ -272,5 +284,5 @@ class RebalanceRun(RunState):
         return self.works.get(parts[2])
 
 
-_LIVE_STAGES = (Stage.WORKING, Stage.CANCELLING)
+_LIVE_STAGES = (WORKING, CANCELLING)
 _REFUSED = (OrderState.NEVER_SENT, OrderState.REJECTED)

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from alchemiser.domain.market import Quote
 from alchemiser.domain.money import ONE, from_float, round_price_down, round_price_up, truncate_shares
-from alchemiser.domain.orders import NewOrder, Side
+from alchemiser.domain.orders import BUY, NewOrder, Side
 
 BASIS_POINT = Decimal("0.0001")
 
@@ -23,7 +23,7 @@ def limit_price(
     bid, ask = from_float(quote.bid), from_float(quote.ask)
     worst = arrival_price * (1 + side.sign * max_slippage_bps * BASIS_POINT)
     room = 1 + side.sign * through_bps * BASIS_POINT
-    if side is Side.BUY:
+    if side is BUY:
         return round_price_down(min(round_price_up((bid + rung * (ask - bid)) * room), worst))
     return round_price_up(max(round_price_down((ask - rung * (ask - bid)) * room), worst))
 
@@ -31,7 +31,7 @@ def limit_price(
 def worst_price(side: Side, arrival_price: Decimal, slippage_bps: Decimal) -> Decimal:
     """Return the worst acceptable limit in dollars, on the tick: never further than ``slippage_bps`` from the arrival price."""
     worst = arrival_price * (1 + side.sign * slippage_bps * BASIS_POINT)
-    return round_price_down(worst) if side is Side.BUY else round_price_up(worst)
+    return round_price_down(worst) if side is BUY else round_price_up(worst)
 
 
 def spread_bps(quote: Quote) -> float:
@@ -44,7 +44,7 @@ def is_behind(order: NewOrder, quote: Quote, rung: Decimal) -> bool:
     if order.limit_price is None:
         return False
     takes = rung >= 1
-    if order.side is Side.BUY:
+    if order.side is BUY:
         return order.limit_price < from_float(quote.ask if takes else quote.bid)
     return order.limit_price > from_float(quote.bid if takes else quote.ask)
 
@@ -53,12 +53,12 @@ def takes_liquidity(side: Side, limit: Decimal | None, quote: Quote) -> bool:
     """Whether an order of that limit, ``None`` for a market order, would trade with what is displayed on the far side."""
     if limit is None:
         return True
-    return limit >= from_float(quote.ask) if side is Side.BUY else limit <= from_float(quote.bid)
+    return limit >= from_float(quote.ask) if side is BUY else limit <= from_float(quote.bid)
 
 
 def within_displayed(side: Side, quantity: Decimal, quote: Quote, share: Decimal, *, whole: bool) -> Decimal:
     """Return how many shares may be asked for at once: at most ``share`` of what the far side displays, and always at least one share."""
-    displayed = from_float(quote.ask_size if side is Side.BUY else quote.bid_size)
+    displayed = from_float(quote.ask_size if side is BUY else quote.bid_size)
     return min(quantity, max(truncate_shares(displayed * share, whole=whole), ONE))
 
 

@@ -12,12 +12,12 @@ from msgspec.structs import replace
 
 from alchemiser.domain.market import Quote
 from alchemiser.domain.money import ZERO, number_string, truncate_shares
-from alchemiser.domain.orders import Side, TimeInForce
+from alchemiser.domain.orders import BUY, CLS, SELL
 from alchemiser.execution.ahead import is_covered
 from alchemiser.execution.bounds import bounded, dearest_price
 from alchemiser.execution.decisions import Fall, GiveUp, Send, Wait
 from alchemiser.execution.run_state import DEADLINE, RunState
-from alchemiser.execution.work import Command, LiveOrder, Stage, Submit, Work
+from alchemiser.execution.work import ENDED, WAITING, WORKING, Command, LiveOrder, Submit, Work
 
 _NO_CASH = "the cash it needs has not landed"
 
@@ -26,11 +26,11 @@ def release(run: RunState, now: datetime, gate_reason: str) -> Iterator[Command]
     """Send what may go now, in the order of the plan, and end what has nothing more to wait for."""
     is_cash_awaited = False
     for work in list(run.under_way.values()):
-        if work.stage is not Stage.WAITING:
+        if work.stage is not WAITING:
             continue
         end_if_over(run, work, now)
         work.wake = None
-        if is_cash_awaited or work.stage is not Stage.WAITING:
+        if is_cash_awaited or work.stage is not WAITING:
             continue
         command = release_one(run, work, now, gate_reason)
         if command is not None:
@@ -42,7 +42,7 @@ def release(run: RunState, now: datetime, gate_reason: str) -> Iterator[Command]
 
 def waits_for_cash(work: Work) -> bool:
     """Return whether an intent is a buy that goes as soon as its cash has landed."""
-    return work.stage is Stage.WAITING and work.intent.side is Side.BUY and work.reason == _NO_CASH
+    return work.stage is WAITING and work.intent.side is BUY and work.reason == _NO_CASH
 
 
 def end_if_over(run: RunState, work: Work, now: datetime) -> None:
@@ -92,7 +92,7 @@ def release_one(run: RunState, work: Work, now: datetime, gate_reason: str) -> S
         run.end(work, f"the session has had its {run.rules.max_orders_per_session} orders")
         return None
     dearest = ZERO
-    if intent.side is Side.BUY:
+    if intent.side is BUY:
         dearest = dearest_price(wanted.limit_price, intent, quote, run.rules)
         payable = _payable(run, work, wanted, dearest)
         if payable is None:
@@ -110,7 +110,7 @@ def _wanted(run: RunState, work: Work, now: datetime, quote: Quote | str) -> Sen
     answer = work.tactic.open(run.situation(work, now, quote))
     if isinstance(answer, Fall):
         run.fall(work, answer.reason, now)
-        if work.stage is Stage.ENDED:
+        if work.stage is ENDED:
             return None
         answer = work.tactic.open(run.situation(work, now, quote))
     match answer:
@@ -127,10 +127,10 @@ def _payable(run: RunState, work: Work, wanted: Send, dearest: Decimal) -> Send 
     """Return a buy of the shares that go now at ``dearest`` dollars each; note why it waits, or ends, when it is none."""
     intent, quantity, free = work.intent, wanted.quantity, run.free_cash()
     if quantity * dearest > free:
-        if any(other.intent.side is Side.SELL or other.asks_too_much for other in run.under_way.values()):
+        if any(other.intent.side is SELL or other.asks_too_much for other in run.under_way.values()):
             work.reason = _NO_CASH
             return None
-        whole = not intent.is_fractionable or wanted.time_in_force is TimeInForce.CLS
+        whole = not intent.is_fractionable or wanted.time_in_force is CLS
         quantity = truncate_shares(max(free, ZERO) / dearest, whole=whole)
     if quantity <= 0 or quantity * intent.reference_price < run.rules.smallest_order:
         run.end(work, "the cash that was left is less than the smallest order")
@@ -150,6 +150,6 @@ def _sent(run: RunState, work: Work, submit: Submit, now: datetime) -> Submit:
         work.rung_since = now
     else:
         work.rung_since += now - work.stage_since  # The time of a rung stands still while nothing of it is at the venue.
-    work.stage, work.stage_since, work.reason = Stage.WORKING, now, None
+    work.stage, work.stage_since, work.reason = WORKING, now, None
     work.wake = now + run.repeg_time
     return submit

@@ -12,11 +12,11 @@ from alchemiser.domain.events import RebalancePlanned
 from alchemiser.domain.ids import client_order_id
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import ZERO
-from alchemiser.domain.orders import Fill, NewOrder, Order, Side
+from alchemiser.domain.orders import BUY, SELL, Fill, NewOrder, Order, Side
 from alchemiser.execution.decisions import Send, Situation, Standing, Tactic
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.tactics import AUCTIONS, TacticRules, alternative, make, name_for
-from alchemiser.execution.work import Stage, Submit, Work
+from alchemiser.execution.work import ENDED, Submit, Work
 
 CANCEL_REPEAT_SECONDS = 5.0
 """How long a confirmation of a cancel or a replacement is awaited before the order is asked about and the cancel repeated."""
@@ -70,7 +70,7 @@ class RunState:
         self.orders_left = self.rules.max_orders_per_session - self.orders_before
         self.repeg_time = timedelta(seconds=self.rules.minimum_repeg_seconds)
         self.works = {}
-        has_sells = Side.SELL in [intent.side for intent in self.plan.intents]
+        has_sells = SELL in [intent.side for intent in self.plan.intents]
         # Waiting for the cash of the sells is not working: beside them a buy has its full time after theirs.
         later = self.started_at + timedelta(seconds=self.rules.order_deadline_seconds) if has_sells else self.started_at
         tactics: dict[tuple[str, Side], tuple[Tactic, datetime]] = {}
@@ -78,7 +78,7 @@ class RunState:
         buys: list[Work] = []
         at_the_close: list[Work] = []
         for intent in self.plan.intents:
-            is_buy, key = intent.side is Side.BUY, (name_for(intent, self.tactics), intent.side)
+            is_buy, key = intent.side is BUY, (name_for(intent, self.tactics), intent.side)
             if key not in tactics:
                 tactic = make(key[0], self.tactics, self.rules)
                 begins = later if is_buy else self.started_at
@@ -130,7 +130,7 @@ class RunState:
 
     def end(self, work: Work, reason: str | None) -> None:
         """End an intent; without a reason it is filled."""
-        work.stage, work.reason, work.needs_look = Stage.ENDED, reason, False
+        work.stage, work.reason, work.needs_look = ENDED, reason, False
         self.under_way.pop(work.intent.intent_id, None)
 
     def free_cash(self) -> Decimal:

@@ -7,13 +7,14 @@ here until the venue has said how each of them ended.
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct, field
 
 from alchemiser.domain.intents import Intent, IntentOutcome
 from alchemiser.domain.market import Quote
 from alchemiser.domain.money import ZERO
-from alchemiser.domain.orders import NewOrder, Side, TimeInForce
+from alchemiser.domain.orders import CLS, SELL, NewOrder, Side
 from alchemiser.execution.decisions import Tactic
 
 
@@ -24,6 +25,12 @@ class Stage(StrEnum):
     WORKING = "working"
     CANCELLING = "cancelling"
     ENDED = "ended"
+
+
+WAITING: Final = Stage.WAITING
+WORKING: Final = Stage.WORKING
+CANCELLING: Final = Stage.CANCELLING
+ENDED: Final = Stage.ENDED
 
 
 class Submit(Struct, frozen=True):
@@ -133,7 +140,7 @@ class Work(Struct):
     intent: Intent
     tactic: Tactic
     deadline: datetime
-    stage: Stage = Stage.WAITING
+    stage: Stage = WAITING
     attempt: int = 0
     rung: int = 0
     live: dict[str, LiveOrder] = field(default_factory=dict)
@@ -171,18 +178,18 @@ class Work(Struct):
     @property
     def is_in_auction(self) -> bool:
         """Whether what is live waits for the closing auction."""
-        return self.current is not None and self.current.order.time_in_force is TimeInForce.CLS
+        return self.current is not None and self.current.order.time_in_force is CLS
 
     @property
     def reserved(self) -> Decimal:
         """Dollars that the live order, or one that goes again as it is, may still take; of two in replacement the larger sum."""
-        if self.intent.side is Side.SELL:
+        if self.intent.side is SELL:
             return ZERO
         if len(self.live) == 1 and not self.resend:  # Nearly always; and every order asks for that of all others.
             (only,) = self.live.values()
             return only.may_take
         amounts = [live.may_take for live in self.live.values()]
-        if self.resend and self.last is not None and self.stage is Stage.WAITING:
+        if self.resend and self.last is not None and self.stage is WAITING:
             amounts.append(self.last.order.quantity * self.last.dearest)
         return max(amounts, default=ZERO)
 
@@ -199,7 +206,7 @@ class Work(Struct):
         if average is not None:
             reference = self.intent.reference_price
             slippage = float((average - reference) / reference * self.intent.side.sign * 10_000)
-        if self.stage is Stage.ENDED and self.reason is None:
+        if self.stage is ENDED and self.reason is None:
             state = "filled"
         elif self.filled_quantity:
             state = "partial"
