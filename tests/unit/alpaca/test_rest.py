@@ -12,6 +12,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from alchemiser.alpaca.credentials import Credentials, RenewableCredentials
+from alchemiser.alpaca.line import KEPT_AT_MOST
 from alchemiser.alpaca.rest import Host, OnRequest, Request, RestClient, RestLimits
 from alchemiser.bus.begun import begin
 from alchemiser.domain.errors import CredentialsRefused, OutcomeUnknown, RateLimited, VenueError, VenueUnavailable
@@ -462,6 +463,38 @@ async def test_what_would_have_to_wait_is_not_sent_at_once(server: ScriptedVenue
             await rest.call_now(host, guarded(lambda: "the exchange is closed"))
         assert await rest.call_now(host, guarded(lambda: None)) == b"{}"
     assert len(server.asked) == 2
+
+
+def test_no_more_orders_leave_at_once_than_connections_are_kept() -> None:
+    """Nothing else bounds them: what comes on top of a burst that the venue does not answer waits for its turn among the other requests."""
+
+    async def main() -> None:
+        venue = ScriptedVenue()
+        async with venue.running(sock=listen()):
+            silent = asyncio.Event()
+
+            async def late(request: web.Request) -> web.StreamResponse:
+                await silent.wait()
+                return web.json_response({})
+
+            burst = KEPT_AT_MOST + 4
+            venue.answers.extend([late] * 2 * burst)
+            rest = RestClient(credentials(), clock=VirtualClock(START), random=Random(1), make_connector=LoopConnector)
+            async with rest:
+                host = Host(venue.url)
+                warming = [asyncio.create_task(rest.call(host, SUBMIT)) for _ in range(burst)]
+                await VirtualClock(START).sleep(1)
+                silent.set()
+                await asyncio.gather(*warming)
+                silent.clear()
+                asked = [asyncio.create_task(rest.call_now(host, SUBMIT)) for _ in range(burst)]
+                await VirtualClock(START).sleep(1)
+                assert [None] * (burst - KEPT_AT_MOST) == [task.result() for task in asked if task.done()]
+                assert len(venue.asked) == burst + KEPT_AT_MOST
+                silent.set()
+                assert [b"{}"] * KEPT_AT_MOST == [body for body in await asyncio.gather(*asked) if body is not None]
+
+    virtual(main)
 
 
 def test_an_order_sent_at_once_has_its_deadline_too() -> None:

@@ -49,7 +49,7 @@ from alchemiser.domain.market import Quote
 from alchemiser.domain.orders import ExecutionReport, NewOrder, Side
 from alchemiser.domain.venue import After
 from alchemiser.execution.ladder import LadderRules
-from alchemiser.execution.requests import LOOK_REASON, NOT_FOUND_ANSWERS
+from alchemiser.execution.requests import LOOK_REASON, NOT_FOUND_ANSWERS, SENDERS
 from tests.solipsism import virtual
 from tests.unit.execution.desk import SESSION, START, Floor, ScriptedVenue, buy, order_of, plan_of, report_of
 
@@ -317,6 +317,44 @@ def test_a_fill_that_is_told_during_a_look_that_fails_is_looked_at_all_the_same(
     with capture_logs():  # The traceback of the failure is long.
         floor = virtual(main)
     assert len(floor.of(HandlerFailed)) == 1
+    assert len(floor.of(RebalanceCompleted)) == 1
+
+
+def test_no_more_requests_that_wait_are_under_way_than_that_many() -> None:
+    """A venue that does not answer is not asked for everything at once; what follows goes as the answers come."""
+    venue, answers = ScriptedVenue(), asyncio.Event()
+    under_way, most = list[str](), list[int]()
+    accept = venue.submit
+
+    async def submit(order: NewOrder, *, after: After | None = None) -> ExecutionReport:
+        under_way.append(order.symbol)
+        most.append(len(under_way))
+        await answers.wait()
+        under_way.remove(order.symbol)
+        return await accept(order, after=after)
+
+    venue.submit = submit  # type: ignore[method-assign]
+
+    async def main() -> Floor:
+        floor = Floor(venue)
+        intents = [buy(f"S{number}", "1") for number in range(3 * SENDERS)]
+
+        async def play() -> None:
+            await floor.plan(*intents)
+            await floor.clock.sleep(0.5)
+            assert len(under_way) == SENDERS
+            answers.set()
+            await floor.clock.sleep(0.5)
+            for order in venue.sent:
+                floor.fill(order)
+            await floor.ended.wait()
+
+        await floor.run(play)
+        return floor
+
+    floor = virtual(main)
+    assert max(most) == SENDERS
+    assert len(venue.sent) == 3 * SENDERS
     assert len(floor.of(RebalanceCompleted)) == 1
 
 
