@@ -52,8 +52,3 @@ class DrainReport(msgspec.Struct, frozen=True, kw_only=True):
 
     seconds: float
     unfinished: tuple[Unfinished, ...] = ()
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether all work in flight was finished."""
-        return not self.unfinished

@@ -229,7 +229,6 @@ class SyntheticMarket:
         sessions = calendar.sessions(FIRST_DAY, calendar.last_day if last_day is None else last_day)
         if len(sessions) <= HISTORY_SESSIONS:
             raise DataError(f"a synthetic market begins on {FIRST_DAY} and needs {HISTORY_SESSIONS} sessions of history before {last_day}")
-        self.first_tradable_day = sessions[HISTORY_SESSIONS].date
         self._days = np.array([session.date.toordinal() for session in sessions], np.int64)
         self._indexes = self._days.astype(np.uint64)
         self._calm = self._volatility()

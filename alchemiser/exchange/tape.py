@@ -166,12 +166,6 @@ class MarketTape:
                 quotes[symbol] = self._in_units(path.quote(at), session, at)
         return quotes
 
-    def mid_at(self, symbol: str, at: datetime) -> float | None:
-        """Return the middle of the market before it is put on the tick, ``None`` when the symbol is not on the tape."""
-        session = self._started_session(at)
-        path = self._path(symbol, session)
-        return None if path is None else path.mid(at) / self._shares_since(symbol, session, at)
-
     def trade_at(self, symbol: str, at: datetime) -> TapePrint | None:
         """Return the last print at or before that moment, of an earlier session when this one has none; ``None`` before the first."""
         session = self._started_session(at)

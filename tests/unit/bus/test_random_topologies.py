@@ -57,7 +57,7 @@ class Fire:
                 for number in range(2):
                     publishers.create_task(self._ignite(sparks), name=f"publisher {number}")
             report = await self.bus.close(drain_seconds=60.0)
-        assert report.is_complete
+        assert report.unfinished == ()
 
     async def _ignite(self, sparks: int) -> None:
         for _ in range(sparks):

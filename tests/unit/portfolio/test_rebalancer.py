@@ -221,7 +221,7 @@ def played(play: Callable[[Desk], Awaitable[None]], broker: Broker | None = None
             await play(desk)
             await desk.clock.sleep(60)
             report = await desk.bus.close(drain_seconds=5)
-        assert report.is_complete
+        assert report.unfinished == ()
         return desk
 
     return virtual(main)

@@ -146,7 +146,7 @@ def watched(play: Callable[[Watch], Awaitable[None]], *, opened: bool = True) ->
             if opened:
                 await watch.tell(SessionOpened(at=START, session=SESSION), PLAN)
             await play(watch)
-            assert (await watch.bus.close(drain_seconds=5)).is_complete
+            assert (await watch.bus.close(drain_seconds=5)).unfinished == ()
         return watch
 
     return virtual(main)

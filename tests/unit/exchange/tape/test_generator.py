@@ -62,7 +62,7 @@ def test_there_is_a_bar_for_every_session(calendar: TradingCalendar) -> None:
     market = SyntheticMarket(calendar, 1, last_day=date(2025, 12, 31))
     sessions = calendar.sessions(FIRST_DAY, date(2025, 12, 31))
     assert market.series("SPY").days.tolist() == [session.date.toordinal() for session in sessions]
-    assert market.first_tradable_day == sessions[HISTORY_SESSIONS].date == date(2018, 1, 3)
+    assert sessions[HISTORY_SESSIONS].date == date(2018, 1, 3)
 
 
 def test_a_market_without_history_is_refused(calendar: TradingCalendar) -> None:
