@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from alchemiser.bus.begun import begin, breathe
 from alchemiser.bus.bus import Bus
@@ -10,6 +11,7 @@ from alchemiser.bus.delivery import latest_per
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.events import Event, HandlerFailed, QuoteUpdated, StreamLost, TimerElapsed
+from alchemiser.service.clock import VirtualClock
 from tests.unit.bus.scenes import Gate, MemoryTap, Witness, elapsed, fact, quote, running, settled, symbol_of, tick
 
 
@@ -113,6 +115,31 @@ async def test_only_what_a_handler_wants_is_delivered_and_it_is_asked_at_once(bu
         assert events == asked, "nobody waits for the handler to be asked"
         gate.open()
     assert [tick("a"), quote("SPY", 2.0), tick("c")] == [envelope.event for envelope in gate.seen]
+
+
+async def test_a_handler_that_failed_is_asked_all_the_same(bus: Bus, clock: VirtualClock) -> None:
+    """What an event says is taken in while its handler pauses after a failure; what is wanted waits until it goes on, in order."""
+    asked, handled = list[Event](), list[Event]()
+
+    def wish(event: Event) -> bool:
+        asked.append(event)
+        return event != tick("unwanted")
+
+    async def handle(envelope: Envelope) -> None:
+        handled.append(envelope.event)
+        if envelope.event == tick("bad"):
+            raise ValueError("no")
+
+    bus.subscribe("execution", [TimerElapsed], handle, promptly=[TimerElapsed], wants={TimerElapsed: wish})
+    events = [tick("bad"), tick("a"), tick("unwanted"), tick("b")]
+    with capture_logs():
+        async with running(bus):
+            for event in events:
+                bus.post(event)
+            assert events == asked
+            assert [tick("bad")] == handled, "it pauses"
+            await clock.sleep(1)
+            assert [tick("bad"), tick("a"), tick("b")] == handled
 
 
 async def test_a_wish_that_raises_is_a_failure_of_its_handler(bus: Bus) -> None:

@@ -13,6 +13,7 @@ from alchemiser.domain.activities import LotMethod, SpinOff
 from alchemiser.domain.money import to_cents, truncate_shares
 from alchemiser.domain.orders import Side
 from alchemiser.journal.audit import Audit
+from alchemiser.portfolio.lots import cost_of, quantity_of
 from tests.unit.portfolio.bookkeeping import Bookkeeping
 
 D = Decimal
@@ -174,7 +175,10 @@ def test_all_sums_hold_at_every_moment(
         for name, book in ledger.books.items():
             cost = sum((book.cost(symbol) for symbol in book.lots), D(0))
             assert abs(book.cash_flow - (book.realised + book.income - cost)) < D("0.000001"), name
-            assert all(lot.quantity for lots in book.lots.values() for lot in lots)
+            for held, lots in book.lots.items():  # What is carried along with trades is what the lots add up to.
+                assert all(lot.quantity for lot in lots)
+                assert book.quantity(held) == quantity_of(lots)
+                assert abs(book.unrealised({held: price}) - (quantity_of(lots) * price - cost_of(lots))) < D("0.000001")
     assert market.books.replayed().memory() == market.books.ledger.memory()
     audit = Audit()
     for number, event in enumerate(market.books.events, start=1):
