@@ -80,6 +80,13 @@ def test_a_replay_gives_the_state_that_was_lived() -> None:
     assert picture(state)["holdings"] == {"SPY": 10}
 
 
+def test_what_a_component_is_told_of_while_it_lives_it_is_told_of_again() -> None:
+    """Those that the bus calls by the type of an event hear of the same types in a replay, or the state would be another one."""
+    state = JournaledState(lambda event: None)
+    assert set(state.orders.listens_to) == state.orders.acts.keys()
+    assert set(state.ledger.listens_to) == state.ledger.acts.keys()
+
+
 @pytest.mark.parametrize("length", range(len(WHOLE_DAY) + 1))
 def test_every_prefix_of_a_day_replays_to_the_state_at_that_moment(length: int) -> None:
     """Wherever the process ended, the next one begins there."""
