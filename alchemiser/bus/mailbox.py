@@ -188,6 +188,8 @@ class Mailbox:
                 self._rooms.remove(waiter)
             else:
                 self._admitted -= 1
+                if not self._admitted and not self._rooms and len(self._events) <= self.capacity // 2:
+                    self.is_crowded = False  # Else one that gave up would leave a mailbox crowded that nothing comes to.
             if by is not None:
                 by.waits_for.remove(self)
 

@@ -8,7 +8,7 @@ from alchemiser.bus.bus import Bus
 from alchemiser.bus.delivery import latest_per
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import BusClosed
-from alchemiser.domain.events import Event, QuoteUpdated, StreamLost, TimerElapsed
+from alchemiser.domain.events import Event, MailboxFilled, QuoteUpdated, StreamLost, TimerElapsed
 from alchemiser.service.clock import VirtualClock
 from tests.unit.bus.scenes import Gate, MemoryTap, Witness, fact, quote, running, settled, statistics_of, symbol_of, tick
 
@@ -88,6 +88,28 @@ async def test_a_publisher_that_gives_up_passes_its_room_on(bus: Bus) -> None:
             await settled(1)
 
     assert [tick("handled"), tick("waiting"), tick("c")] == [envelope.event for envelope in gate.seen]
+
+
+async def test_a_publisher_that_gives_up_ends_the_episode(bus: Bus) -> None:
+    """The mailbox is empty and nobody is about to fill it: the next time that its bound is reached is an alarm of its own."""
+    gate, alarms = Gate(), Witness()
+    bus.subscribe("handler", [TimerElapsed], gate.handle, capacity=1)
+    bus.subscribe_inline("alarms", [MailboxFilled], alarms)
+    async with running(bus), asyncio.TaskGroup() as group:
+        bus.post(tick("handled"))
+        await gate.entered.wait()
+        bus.post(tick("waiting"))
+        late = group.create_task(bus.publish(tick("late")))
+        await settled()
+        gate.open()
+        while statistics_of(bus, "handler").publishers_waiting:
+            await settled(1)
+        late.cancel()  # It has been let in, and is not on its feet yet.
+        await settled()
+        assert [tick("handled"), tick("waiting")] == [envelope.event for envelope in gate.seen]
+        assert 2 == len(alarms.seen), "a bound of one is reached by each"
+        bus.post(tick("again"))
+    assert 3 == len(alarms.seen)
 
 
 async def test_handlers_that_publish_to_each_other_do_not_deadlock(bus: Bus) -> None:
