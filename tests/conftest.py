@@ -1,6 +1,7 @@
 """What every test gets: the process's logging as it was before, whatever a command under test did to it.
 
-And no bound on how long an example of a property may take: a slow machine is no counterexample.
+And no bound on how long an example of a property may take: a slow machine is no counterexample. And what is logged has plain
+tracebacks: structlog's own, with every variable of every frame, take longer to print than the days they tell of take to pass.
 """
 
 import logging
@@ -12,6 +13,13 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(autouse=True)
