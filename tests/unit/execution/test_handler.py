@@ -8,7 +8,6 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from structlog.testing import capture_logs
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.account import BrokerActivity
@@ -27,7 +26,6 @@ from alchemiser.domain.events import (
     Event,
     ExecutionReported,
     GapOpened,
-    HandlerFailed,
     OrderClosed,
     OrderFilled,
     OrderIntended,
@@ -282,42 +280,6 @@ def test_what_is_filled_as_it_leaves_releases_the_next_order_in_the_same_look() 
     assert ["OLD", "NEW", "TOO"] == [order.symbol for order in venue.sent]
     assert len(floor.of(RebalanceCompleted)) == 1
     assert handled == 2, "the end of recovery and the plan"
-
-
-def test_a_fill_that_is_told_during_a_look_that_fails_is_looked_at_all_the_same() -> None:
-    """It was taken in when it was told, so that nobody tells it again: the next look comes by itself, without a quote or another event."""
-    venue = ScriptedVenue()
-
-    async def main() -> Floor:
-        floor = Floor(venue, publish_pauses=[0.0, 1.0])
-        fails = [True]
-
-        def reads(symbol: str, now: datetime) -> Quote:
-            if symbol == "BAD" and venue.sent and fails and fails.pop():
-                raise ValueError("a fault in a decision")
-            return Quote(symbol=symbol, bid=99.99, bid_size=100, ask=100.01, ask_size=100, at=now)
-
-        floor.read_quotes = reads
-
-        async def play() -> None:
-            await floor.clock.sleep(1)  # The end of recovery has been dealt with.
-            await floor.plan(buy("OLD", "10", Side.SELL), buy("MORE", "10", Side.SELL), buy("BAD", "10", Side.SELL))
-            while not venue.sent:
-                await floor.clock.sleep(0.01)
-            floor.fill(venue.sent[0])
-            await floor.clock.sleep(5)
-            assert ["OLD", "MORE", "BAD"] == [order.symbol for order in venue.sent]
-            for order in venue.sent[1:]:
-                floor.fill(order)
-            await floor.ended.wait()
-
-        await floor.run(play)
-        return floor
-
-    with capture_logs():  # The traceback of the failure is long.
-        floor = virtual(main)
-    assert len(floor.of(HandlerFailed)) == 1
-    assert len(floor.of(RebalanceCompleted)) == 1
 
 
 def test_no_more_requests_that_wait_are_under_way_than_that_many() -> None:

@@ -5,7 +5,7 @@ the rebalance under it.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,6 +14,7 @@ from random import Random
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from alchemiser.domain.errors import OrderRejected as RejectedByVenue
 from alchemiser.domain.errors import OutcomeUnknown, VenueUnavailable
@@ -28,10 +29,12 @@ from alchemiser.domain.events import (
     TradingStateChanged,
 )
 from alchemiser.domain.ids import split_client_order_id
+from alchemiser.domain.intents import Intent
 from alchemiser.domain.market import Quote
 from alchemiser.domain.orders import ExecutionReport, NewOrder, Side
 from alchemiser.domain.venue import After
 from alchemiser.execution.ladder import LadderRules
+from alchemiser.execution.run_state import Quotes
 from tests.solipsism import virtual
 from tests.unit.execution.desk import ACCOUNT, START, Floor, ScriptedVenue, buy, report_of
 
@@ -180,6 +183,10 @@ def quote_at(moved: float, symbol: str, at: datetime) -> Quote:
     return Quote(symbol=symbol, bid=99.97 + moved, bid_size=100, ask=100.01 + moved, ask_size=100, at=at)
 
 
+AT_REST: Quotes = partial(quote_at, 0.0)
+"""A market that does not move."""
+
+
 async def disturb(floor: Floor, random: Random) -> None:
     """Move the market, open and close the gate, and halt trading now and then."""
     while not floor.ended.is_set():
@@ -239,26 +246,60 @@ def test_whatever_is_told_during_a_look_every_intent_is_worked_once(seed: int) -
         assert parts[2] == venue.book[key].order.symbol
 
 
-def test_what_ends_while_a_look_waits_is_dealt_with_when_it_goes_on() -> None:
-    """It is looked once more at its end: what has to be done needs no quote, no deadline and no other event."""
-    venue = ScriptedVenue()
+def interrupted(
+    plan: Sequence[Intent], interruption: Callable[[Floor, NewOrder], None], *, seconds: float, read_quotes: Quotes = AT_REST
+) -> tuple[Floor, list[str]]:
+    """Work a plan whose second intention waits for room, tell something of the first order meanwhile, and then fill all others.
 
-    async def main() -> Floor:
-        floor = Floor(venue, publish_pauses=[0.0, 0.5])
+    Return the floor, and the symbols of the orders that have been sent so many seconds later.
+    """
+
+    async def main() -> tuple[Floor, list[str]]:
+        floor, found = Floor(ScriptedVenue(), publish_pauses=[0.0, 0.5]), list[str]()
+        floor.read_quotes, sent = read_quotes, floor.venue.sent
 
         async def play() -> None:
             await floor.clock.sleep(1)  # The end of recovery has been dealt with.
-            await floor.plan(buy("OLD", "50", Side.SELL), buy("NEW", "10"))
+            await floor.plan(*plan)
             await floor.clock.sleep(0.25)
-            assert ["OLD"] == [order.symbol for order in venue.sent], "the second intention waits for room"
-            floor.report(venue.sent[0], "canceled", "canceled")
-            await floor.clock.sleep(0.3)
-            assert ["OLD", "NEW", "OLD"] == [order.symbol for order in venue.sent]
-            for order in venue.sent[1:]:
+            assert len(sent) == 1
+            interruption(floor, sent[0])
+            await floor.clock.sleep(seconds)
+            found.extend(order.symbol for order in sent)
+            for order in sent[1:]:
                 floor.fill(order)
             await floor.ended.wait()
 
         await floor.run(play)
-        return floor
+        return floor, found
 
-    assert len(virtual(main).of(RebalanceCompleted)) == 1
+    return virtual(main)
+
+
+def test_what_ends_while_a_look_waits_is_dealt_with_when_it_goes_on() -> None:
+    """It is looked once more at its end: what has to be done needs no quote, no deadline and no other event."""
+    floor, found = interrupted(
+        [buy("OLD", "50", Side.SELL), buy("NEW", "10")], lambda floor, order: floor.report(order, "canceled", "canceled"), seconds=0.3
+    )
+
+    assert ["OLD", "NEW", "OLD"] == found
+    assert len(floor.of(RebalanceCompleted)) == 1
+
+
+def test_a_fill_that_is_told_during_a_look_that_fails_is_looked_at_all_the_same() -> None:
+    """It was taken in when it was told, so that nobody tells it again: the next look comes by itself, without a quote or another event."""
+    answers = [ValueError("a fault in a decision")]
+
+    def read(symbol: str, now: datetime) -> Quote:
+        if symbol == "BAD" and answers:
+            raise answers.pop()
+        return quote_at(0.0, symbol, now)
+
+    with capture_logs():  # The traceback of the failure is long.
+        floor, found = interrupted(
+            [buy(symbol, "10", Side.SELL) for symbol in ("OLD", "MORE", "BAD")], Floor.fill, seconds=5, read_quotes=read
+        )
+
+    assert len(floor.of(HandlerFailed)) == 1
+    assert ["OLD", "MORE", "BAD"] == found
+    assert len(floor.of(RebalanceCompleted)) == 1
