@@ -7,6 +7,7 @@ The broker tells of it in rows of its account activities. Each row is booked onc
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -20,6 +21,9 @@ class LotMethod(StrEnum):
     LIFO = "lifo"  # the newest
     HIGHEST_COST = "highest_cost"  # those that cost most for a share, the oldest first among equals
     SPECIFIC = "specific"  # those that a person named, in that order, then the oldest
+
+
+FIFO: Final = LotMethod.FIFO  # A constant for what is asked with every trade: a member of an enum takes its time to look up.
 
 
 class Treatment(StrEnum):

@@ -23,6 +23,9 @@ class Frequency(StrEnum):
     NONE = "none"
 
 
+_DAILY, _NONE = Frequency.DAILY, Frequency.NONE
+
+
 class Header(msgspec.Struct, frozen=True):
     """A calendar frequency, or a corridor in absolute weight around the target (then the frequency is none)."""
 
@@ -59,9 +62,9 @@ def why_not_due(
     actual: Mapping[str, float],
 ) -> str | None:
     """Return why not to trade to ``target`` today, ``None`` when it is due; see :func:`is_due`."""
-    if acted_on is None or header.frequency is Frequency.DAILY:
+    if acted_on is None or header.frequency is _DAILY:
         return None
-    if header.frequency is not Frequency.NONE:
+    if header.frequency is not _NONE:
         if period_of(header.frequency, today) != period_of(header.frequency, acted_on):
             return None
         return f"it is rebalanced {header.frequency}, last on {acted_on}"

@@ -116,13 +116,15 @@ class TradingScopes(msgspec.Struct):
         restriction = self.own(strategy) if self.by_scope else None
         return restriction.words(strategy) if restriction is not None and restriction.state in (PAUSED, HALTED) else None
 
-    def reduces(self, strategy: str) -> str | None:
-        """Return why a strategy may only sell, ``None`` when it may buy."""
-        for scope in (strategy, ACCOUNT) if self.by_scope else ():
-            restriction = self.own(scope)
-            if restriction is not None and restriction.state == REDUCING:
-                return restriction.words(scope)
-        return None
+    def reducing(self, strategies: Iterable[str]) -> dict[str, str]:
+        """Return which of some strategies may only sell, each with the reason."""
+        found: dict[str, str] = {}
+        for name in strategies if self.by_scope else ():
+            for scope in (name, ACCOUNT):
+                restriction = self.own(scope)
+                if restriction is not None and restriction.state == REDUCING:
+                    found.setdefault(name, restriction.words(scope))
+        return found
 
 
 def _strictness(restriction: Restriction) -> int:

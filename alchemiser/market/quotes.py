@@ -40,6 +40,8 @@ class QuoteBook:
         self._quotes: dict[str, QuoteUpdated | Quote] = {}
         self._trades: dict[str, TradePrinted] = {}
         self._statuses: dict[str, TradingStatusChanged] = {}
+        self.halted: frozenset[str] = frozenset()
+        """The symbols of which the last trading status said that they are halted."""
 
     def __call__(self, carrier: Carrier) -> None:
         """Take in an event; those that are no quote, trade or trading status are ignored."""
@@ -54,6 +56,7 @@ class QuoteBook:
             status = self._statuses.get(event.symbol)
             if status is None or event.at >= status.at:
                 self._statuses[event.symbol] = event
+                self.halted = self.halted | {event.symbol} if event.is_halted else self.halted - {event.symbol}
 
     def observe(self, quote: Quote | QuoteUpdated) -> None:
         """Take in a quote from anywhere, a batched request for instance; an older one than is known changes nothing."""
@@ -76,7 +79,7 @@ class QuoteBook:
         quote = self.quote(symbol)
         if quote is None:
             return QuoteRefusal.ABSENT
-        if self.is_halted(symbol):
+        if symbol in self.halted:
             return QuoteRefusal.HALTED
         age_seconds = (now - quote.at).total_seconds()
         if age_seconds > max_age_seconds:
@@ -90,16 +93,6 @@ class QuoteBook:
         """Return the price of the last trade in dollars, ``None`` before the first."""
         trade = self._trades.get(symbol)
         return None if trade is None else trade.price
-
-    def is_halted(self, symbol: str) -> bool:
-        """Whether the last trading status of the symbol said that it is halted."""
-        status = self._statuses.get(symbol)
-        return status is not None and status.is_halted
-
-    @property
-    def halted_symbols(self) -> tuple[str, ...]:
-        """The symbols that are halted now, in alphabetical order."""
-        return tuple(sorted([symbol for symbol, status in self._statuses.items() if status.is_halted]))
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -49,7 +49,11 @@ def leaves_as_they_are(targets: Mapping[str, Weights | None], rules: Constraints
     """Whether :func:`constrain` changes nothing, whatever the allocations are: mostly nothing is limited and nobody is short."""
     if rules.target_volatility is not None or rules.symbol_at_most is not None or rules.groups:
         return False
-    return min([min(weights.values()) for weights in targets.values() if weights], default=0.0) >= 0
+    lowest = 0.0
+    for weights in targets.values():
+        if weights:
+            lowest = min(lowest, *weights.values())
+    return lowest >= 0
 
 
 def constrain(

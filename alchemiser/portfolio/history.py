@@ -6,6 +6,7 @@ old to be asked for is forgotten now and then, not day by day.
 
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from itertools import takewhile
 from typing import Final
 
@@ -130,8 +131,9 @@ class History(msgspec.Struct):
         return move
 
 
+@lru_cache(maxsize=64)
 def day_of(at: datetime) -> str:
-    """Return the day of New York, as text, of a time at which somebody may trade."""
+    """Return the day of New York, as text, of a time at which somebody may trade. Many trades have the same one."""
     return (at - _BEHIND).date().isoformat()
 
 

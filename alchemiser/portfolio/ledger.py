@@ -16,7 +16,7 @@ import msgspec
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.account import BrokerPosition
-from alchemiser.domain.activities import AccountActivity, LotMethod, SpinOff, Treatment
+from alchemiser.domain.activities import FIFO, AccountActivity, LotMethod, SpinOff, Treatment
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.events import (
     AccountObserved,
@@ -38,7 +38,7 @@ from alchemiser.domain.intents import Crossing
 from alchemiser.domain.market import Session
 from alchemiser.domain.memory import Remembering
 from alchemiser.domain.money import CENT, ZERO, number_string
-from alchemiser.domain.orders import Fill, Side
+from alchemiser.domain.orders import SELL, Fill
 from alchemiser.portfolio.activities import CANCELLED, Facts, booking_of, in_order, reversal_of
 from alchemiser.portfolio.attribution import split_fill
 from alchemiser.portfolio.issuers import carry_out
@@ -71,7 +71,7 @@ class Booking(msgspec.Struct, kw_only=True):
 class Closing(msgspec.Struct, frozen=True):
     """Which lots a sale closes, and those that a person named, by the executions that bought them."""
 
-    method: LotMethod = LotMethod.FIFO
+    method: LotMethod = FIFO
     picks: tuple[str, ...] = ()
 
 
@@ -145,7 +145,7 @@ class Ledger(Remembering):
         self._account_cash = ZERO
         self._transferred = ZERO
         self._at_broker: tuple[BrokerPosition, ...] = ()
-        self._lot_method = LotMethod.FIFO
+        self._lot_method = FIFO
         self._specific: dict[str, tuple[str, ...]] = {}
         self._waiting: dict[str, dict[str, dict[str, Decimal]]] = {}
         self._orders: dict[str, OwnOrder] = {}
@@ -158,7 +158,7 @@ class Ledger(Remembering):
         # Fills that wait until the booking before theirs has come back: it decides what is still waited for. Between events it is empty.
         # What is foreseen is what the booking that is on its way will do, by strategy.
         self._to_book: deque[Fill] = deque()
-        self._booking: str | None = None
+        self._booking: FillBooked | None = None
         self._foreseen: dict[str, Foreseen] = {}
         self.acts: Final[Mapping[type[Event], Callable[[Any], None]]] = {
             FillBooked: self._apply,
@@ -298,9 +298,9 @@ class Ledger(Remembering):
 
     def _plan(self, plan: RebalancePlanned) -> None:
         # Earlier ones are kept: a fill that the venue was late to tell of may belong to a rebalance that has been parked.
-        self._waiting.setdefault(plan.rebalance_id, {}).update(
-            {intent.intent_id: {wish.strategy: wish.quantity for wish in intent.wishes} for intent in plan.intents}
-        )
+        waiting = self._waiting.setdefault(plan.rebalance_id, {})
+        for intent in plan.intents:
+            waiting[intent.intent_id] = {wish.strategy: wish.quantity for wish in intent.wishes}
         for number, crossing in enumerate(plan.crossings, start=1):
             self._cross(plan, crossing, number)
 
@@ -318,7 +318,7 @@ class Ledger(Remembering):
         if fill.client_order_id not in self._orders or key in self._booked or key in self._unbooked:
             return
         self._unbooked[key] = fill
-        if fill.side is Side.SELL and (closing := self._closing_of(fill.symbol)) is not OLDEST_FIRST:
+        if fill.side is SELL and (closing := self._closing_of(fill.symbol)) is not OLDEST_FIRST:
             self._closings[key] = closing
         if self._replaying:
             return
@@ -333,17 +333,16 @@ class Ledger(Remembering):
 
     def _book(self, fill: Fill) -> None:
         """Say who gets which part of a fill. The books change when that comes back as an event."""
-        entries = []
-        self._foreseen = {}
-        waiting, is_sale = self._waiting_for(fill.client_order_id), fill.side is Side.SELL
-        parts = self._split_again(fill, waiting) if fill.execution_id in self._instead else split_fill(fill.quantity, waiting)
+        entries, foreseen = [], {}
+        waiting, key, symbol, price = self._waiting_for(fill.client_order_id), fill.execution_id, fill.symbol, fill.price
+        parts = self._split_again(fill, waiting) if key in self._instead else split_fill(fill.quantity, waiting)
         for strategy, quantity in parts.items():
-            signed = -quantity if is_sale else quantity
-            foreseen = self._foreseen[strategy] = self._shelf.foreseen(strategy, fill.symbol, self._trade_of(fill, signed))
-            cash, realised = -signed * fill.price, foreseen.realised
-            entries.append(BookEntry(strategy=strategy, quantity=signed, price=fill.price, cash=cash, realised=realised))
-        self._booking = fill.execution_id
-        self._post(FillBooked(at=fill.at, execution_id=fill.execution_id, symbol=fill.symbol, entries=tuple(entries)))
+            signed = -quantity if fill.side is SELL else quantity
+            outcome = foreseen[strategy] = self._shelf.foreseen(strategy, symbol, self._trade_of(fill, signed))
+            entries.append(BookEntry(strategy=strategy, quantity=signed, price=price, cash=-signed * price, realised=outcome.realised))
+        self._foreseen = foreseen
+        booking = self._booking = FillBooked(at=fill.at, execution_id=key, symbol=symbol, entries=tuple(entries))
+        self._post(booking)
 
     def _split_again(self, fill: Fill, waiting: Mapping[str, Decimal]) -> dict[str, Decimal]:
         """Return who gets how much of what stands in the place of a corrected execution: it goes first to who had that."""
@@ -357,8 +356,9 @@ class Ledger(Remembering):
     def _apply(self, booked: FillBooked) -> None:
         """Change the books, once per execution, and let the next booking be made."""
         key = booked.execution_id
-        if self._booking == key:
-            self._booking = None
+        foreseen: Mapping[str, Foreseen] = {}
+        if booked is self._booking:
+            self._booking, foreseen = None, self._foreseen
         if key not in self._booked:
             fill = self._unbooked.pop(key, None)
             if fill is None:
@@ -367,13 +367,12 @@ class Ledger(Remembering):
             self._instead.pop(key, None)
             waiting = self._waiting_for(fill.client_order_id)
             for entry in booked.entries:
-                if entry.strategy in waiting:
-                    waiting[entry.strategy] -= abs(entry.quantity)
-                foreseen = self._foreseen.get(entry.strategy)
-                if foreseen is not None and foreseen.trade.execution_id == key and foreseen.trade.quantity == entry.quantity:
-                    self._shelf.trade(entry.strategy, booked.symbol, foreseen.trade, foreseen)
-                else:
-                    self._shelf.trade(entry.strategy, booked.symbol, self._trade_of(fill, entry.quantity))
+                strategy = entry.strategy
+                if strategy in waiting:
+                    waiting[strategy] -= abs(entry.quantity)
+                outcome = foreseen.get(strategy)
+                trade = self._trade_of(fill, entry.quantity) if outcome is None else outcome.trade
+                self._shelf.trade(strategy, booked.symbol, trade, outcome)
             self._closings.pop(key, None)
         if self._to_book:
             self._book_next()
@@ -409,13 +408,20 @@ class Ledger(Remembering):
             self._instead[replaced_by] = {entry.strategy: abs(entry.quantity) for entry in booking.entries}
 
     def _turn_to(self, opened: SessionOpened) -> None:
-        """Forget, at the first opening of a session, the orders that had ended before the session before it; the books stay."""
+        """Forget now and then, at the first opening of a session, what cannot turn out otherwise any more; the books stay."""
         session, before = opened.session, self._session
         if before is not None and session.date <= before.date:
             return  # Opened again after a restart.
         self._session = session
         if before is None:
             return
+        if session.date.isocalendar().week != before.date.isocalendar().week:
+            self._forget_ended(before)
+        if session.date.month != before.date.month:
+            self._shelf.forget(session.date)
+
+    def _forget_ended(self, before: Session) -> None:
+        """Forget, as a week begins, the orders that had ended before the session before it."""
         unbooked, opened_at = {fill.client_order_id for fill in self._unbooked.values()}, before.opens_at
         orders = self._orders = {
             key: order for key, order in self._orders.items() if not order.has_ended or order.intended_at >= opened_at or key in unbooked
@@ -428,14 +434,12 @@ class Ledger(Remembering):
         self._waiting = {rebalance: left for rebalance, left in self._waiting.items() if rebalance in in_use or rebalance >= first}
         if self._activities:
             self._forget_activities()
-        if session.date.month != before.date.month:
-            self._shelf.forget(session.date)
 
     def _closing_of(self, symbol: str) -> Closing:
         """Return which lots a sale of a symbol closes that is heard of now."""
         if symbol in self._named:
             return Closing(LotMethod.SPECIFIC, self._named[symbol])
-        if self._lot_method is LotMethod.FIFO:
+        if self._lot_method is FIFO:
             return OLDEST_FIRST
         return Closing(self._lot_method, self._specific.get(symbol, ()))
 

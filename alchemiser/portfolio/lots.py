@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from alchemiser.domain.activities import LotMethod
+from alchemiser.domain.activities import FIFO, LotMethod
 from alchemiser.domain.money import ONE, ZERO, truncate_shares
 
 PRICE_QUANTUM: Final = Decimal("0.00000001")
@@ -29,7 +29,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, tag="trade"):
     quantity: Decimal
     price: Decimal
     at: datetime
-    method: LotMethod = LotMethod.FIFO
+    method: LotMethod = FIFO
     picks: tuple[str, ...] = ()
 
 
@@ -102,7 +102,7 @@ def done_all(symbol: str, lots: Lots, deeds: Iterable[Deed]) -> tuple[Lots, Deci
 
 def traded(symbol: str, lots: Lots, trade: Trade) -> tuple[Lots, Decimal]:
     """Return the lots after a trade and the profit it realised: it closes lots of the other sign, the rest is a new lot."""
-    if trade.method is not LotMethod.FIFO and trade.quantity < 0 and lots and lots[0].quantity > 0:
+    if trade.method is not FIFO and trade.quantity < 0 and lots and lots[0].quantity > 0:
         return _sold(symbol, lots, trade)
     left, realised, price = trade.quantity, ZERO, trade.price
     is_sale = left < 0

@@ -21,7 +21,7 @@ from alchemiser.domain.errors import OrderDenied
 from alchemiser.domain.events import RebalancePlanned
 from alchemiser.domain.intents import Adjustment, Crossing, Denial, Intent, Wish
 from alchemiser.domain.money import ZERO, fraction, from_float, truncate_shares
-from alchemiser.domain.orders import Side
+from alchemiser.domain.orders import BUY, SELL, Side
 from alchemiser.portfolio.attribution import split_fill
 from alchemiser.portfolio.band import Band
 from alchemiser.portfolio.constraints import Constraints, Volatility, constrain, leaves_as_they_are
@@ -75,7 +75,7 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
 
     Raises ``OrderDenied`` with code ``no_price`` when a position cannot be valued, which makes any plan a guess.
     """
-    equity, owed = _valued(request)
+    equity, short = _valued(request)
     invested = request.rules.deployment * (1 - request.rules.cash_reserve)
     capital = {name: share * equity * invested for name, share in sorted(request.allocations.items())}
     adjusted: tuple[Adjustment, ...] = ()
@@ -100,12 +100,12 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
         if len(net) > 1:
             crossed, net = _cross(symbol, net, request)
             crossings += crossed
-        if symbol in owed:
-            net, cut = _owed_first(symbol, net, owed[symbol], equity, request)
+        if symbol in short:
+            net, cut = _owed_first(symbol, net, equity, request)
             slowed += cut
-        intent = _intent(symbol, net, equity, request)
-        if intent is None:
+        if not net:
             continue
+        intent = _intent(symbol, net, equity, request)
         denial = check(intent, equity)
         if denial is None:
             intents.append(intent)
@@ -113,7 +113,7 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
             denials.append(_denial(intent.symbol, intent.side, intent.quantity, denial))
 
     intents = _within_cash(intents, request)
-    intents.sort(key=lambda intent: (intent.side is Side.BUY, -intent.drift, intent.symbol))
+    intents.sort(key=lambda intent: (intent.side is BUY, -intent.drift, intent.symbol))
     return RebalancePlanned(
         at=request.at,
         rebalance_id=request.rebalance_id,
@@ -121,28 +121,29 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
         equity=equity,
         cash=request.cash,
         target=_account_target(request),
-        prices={symbol: request.prices[symbol] for symbol in symbols if symbol in request.prices},
+        prices={symbol: request.prices[symbol] for symbol in symbols},
         capital=capital,
         intents=tuple(intents),
         denials=tuple(denials),
         crossings=tuple(crossings),
-        kept=dict(request.kept),
+        kept=request.kept,
         adjustments=(*adjusted, *reduced, *slowed),
         half_spreads={symbol: request.half_spreads[symbol] for symbol in symbols if symbol in request.half_spreads},
     )
 
 
-def _valued(request: PlanRequest) -> tuple[Decimal, dict[str, Decimal]]:
-    """Return what there is to deploy, in dollars, and the shares that the strategies owe together, by symbol; mostly nobody owes any."""
+def _valued(request: PlanRequest) -> tuple[Decimal, set[str]]:
+    """Return what there is to deploy, in dollars, and the symbols of which a strategy owes shares; mostly none does."""
     total, prices = request.cash, request.prices
-    held: dict[str, Decimal] = {}
+    short: set[str] = set()
     for name, book in sorted(request.books.items()):
         for symbol, quantity in book.items():
             if symbol not in prices:
                 raise OrderDenied("no_price", f"{quantity} {symbol} of strategy {name} cannot be valued; no plan is made")
             total += quantity * prices[symbol]
-            held[symbol] = held.get(symbol, ZERO) + quantity
-    return max(total, ZERO), {symbol: -quantity for symbol, quantity in held.items() if quantity < 0}
+            if quantity < 0:
+                short.add(symbol)
+    return max(total, ZERO), short
 
 
 def _kept_weights(request: PlanRequest, equity: Decimal) -> dict[str, float]:
@@ -218,7 +219,7 @@ def _wishes(request: PlanRequest, capital: Mapping[str, Decimal]) -> tuple[dict[
             asset, price = assets.get(symbol), prices.get(symbol)
             if asset is None or not asset.is_tradable or price is None:
                 if weight or current:
-                    denials.append(_denial(symbol, Side.BUY if weight else Side.SELL, current, _obstacle(symbol, asset)))
+                    denials.append(_denial(symbol, BUY if weight else SELL, current, _obstacle(symbol, asset)))
                 continue
             target = truncate_shares(own * weight / price, whole=not (request.rules.fractional and asset.is_fractionable))
             wish = target - current
@@ -263,11 +264,12 @@ def _cross(symbol: str, wishes: Mapping[str, Decimal], request: PlanRequest) -> 
 
 
 def _owed_first(
-    symbol: str, net: dict[str, Decimal], owed: Decimal, equity: Decimal, request: PlanRequest
+    symbol: str, net: dict[str, Decimal], equity: Decimal, request: PlanRequest
 ) -> tuple[dict[str, Decimal], tuple[Adjustment, ...]]:
     """Return a purchase cut to what the account owes of a symbol, if it owes any: no venue takes one order from short to long."""
     wanted = sum(net.values(), ZERO)
-    if wanted <= owed or not equity:
+    owed = -sum([book.get(symbol, ZERO) for book in request.books.values()], ZERO)
+    if owed <= 0 or wanted <= owed or not equity:
         return net, ()
     price = request.prices[symbol]
     text = f"the account owes {owed} {symbol} of a purchase that was taken back; it buys these first, and the rest at the next decision"
@@ -275,19 +277,21 @@ def _owed_first(
     return split_fill(owed, net), (Adjustment(code="owed_first", subject=symbol, before=before, after=after, message=text),)
 
 
-def _intent(symbol: str, net: Mapping[str, Decimal], equity: Decimal, request: PlanRequest) -> Intent | None:
-    total = sum(net.values(), ZERO)
-    if not total:
-        return None
+def _intent(symbol: str, net: Mapping[str, Decimal], equity: Decimal, request: PlanRequest) -> Intent:
+    """Return the intent of wishes that all go one way, which are in the order of names."""
+    total, wishes = ZERO, []
+    for name, wish in net.items():
+        total += wish
+        wishes.append(Wish(strategy=name, quantity=abs(wish)))
     price, quantity = request.prices[symbol], abs(total)
     return Intent(
         intent_id=symbol,
         symbol=symbol,
-        side=Side.BUY if total > 0 else Side.SELL,
+        side=BUY if total > 0 else SELL,
         quantity=quantity,
         reference_price=price,
         drift=float(quantity * price / equity) if equity else 0.0,
-        wishes=tuple([Wish(strategy=name, quantity=abs(wish)) for name, wish in sorted(net.items())]),
+        wishes=tuple(wishes),
         is_fractionable=request.rules.fractional and request.assets[symbol].is_fractionable,
     )
 
@@ -300,7 +304,7 @@ def _within_cash(intents: list[Intent], request: PlanRequest) -> list[Intent]:
     proceeds, cost = ZERO, ZERO
     for intent in intents:
         spread = fraction(request.half_spreads.get(intent.symbol, 0.0))
-        if intent.side is Side.BUY:
+        if intent.side is BUY:
             cost += intent.quantity * intent.reference_price * (1 + spread)
         else:
             proceeds += intent.quantity * intent.reference_price * (1 - spread)
@@ -310,7 +314,7 @@ def _within_cash(intents: list[Intent], request: PlanRequest) -> list[Intent]:
     factor = available / cost
     scaled: list[Intent] = []
     for intent in intents:
-        if intent.side is Side.BUY:
+        if intent.side is BUY:
             whole = not intent.is_fractionable
             wishes = [
                 Wish(strategy=wish.strategy, quantity=quantity)

@@ -80,7 +80,7 @@ class Decision(Struct):
     def add(self, answer: TargetProposed | StrategyFailed) -> None:
         """Take in the answer of one strategy."""
         if isinstance(answer, TargetProposed):
-            self.targets[answer.strategy] = dict(answer.weights)
+            self.targets[answer.strategy] = answer.weights
             self.failures.pop(answer.strategy, None)
             self.headers[answer.strategy] = answer.header
             self.prices.update(answer.prices)
@@ -104,22 +104,23 @@ async def plan_decision(
     assets = await parts.assets(symbols)
     now = parts.clock.now()
     prices, half_spreads, fresh = _priced(parts, symbols, decision, positions, now)
-    held_back = _held_back(parts, decision, books, prices)
+    held_back, standing = _held_back(parts, decision, books, prices), parts.standing.by_strategy
+    kept = {**decision.failures, **held_back}
     request = PlanRequest(
         at=now,
         rebalance_id=decision.rebalance_id,
         session=decision.session,
         cash=account.cash,
         books=books,
-        targets={name: None if name in held_back else weights for name, weights in decision.targets.items()},
+        targets={**decision.targets, **dict.fromkeys(held_back)},
         allocations=parts.shares(),
         prices=prices,
         assets=assets,
         rules=parts.rules,
-        kept={**decision.failures, **held_back},
-        standing={name: standing.weights for name, standing in parts.standing.by_strategy.items()},
+        kept=kept,
+        standing={name: standing[name].weights for name in kept if name in standing},
         half_spreads=half_spreads,
-        reducing={name: reason for name in decision.targets if (reason := parts.trading.reduces(name)) is not None},
+        reducing=parts.trading.reducing(decision.targets),
     )
     plan = plan_rebalance(request, parts.check(now, books, account, positions, assets, fresh), parts.volatility)
     return msgspec.structs.replace(plan, is_flatten=True) if decision.is_flatten else plan

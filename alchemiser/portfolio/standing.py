@@ -5,13 +5,14 @@ which it takes part makes its proposal the standing target. A rebalance that was
 not carried out is due again at the next decision.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
+from typing import Any, Final
 
 import msgspec
 
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.events import FlattenOrdered, RebalanceParked, RebalancePlanned, TargetProposed
+from alchemiser.domain.events import Event, FlattenOrdered, RebalanceParked, RebalancePlanned, TargetProposed
 from alchemiser.domain.memory import Remembering
 
 
@@ -39,6 +40,12 @@ class StandingTargets(Remembering):
     def __init__(self) -> None:
         self._proposed: dict[str, TargetProposed] = {}
         self._standing: dict[str, StandingTarget] = {}
+        self.acts: Final[Mapping[type[Event], Callable[[Any], None]]] = {
+            TargetProposed: self._propose,
+            RebalancePlanned: self._act,
+            RebalanceParked: self._take_back,
+            FlattenOrdered: self._sell,
+        }
 
     @property
     def by_strategy(self) -> Mapping[str, StandingTarget]:
@@ -47,19 +54,20 @@ class StandingTargets(Remembering):
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
-        match envelope.event:
-            case TargetProposed() as proposed:
-                self._proposed[proposed.strategy] = proposed
-            case RebalancePlanned() as plan:
-                self._act(plan)
-            case RebalanceParked(rebalance_id=rebalance_id):
-                self._standing = {name: target for name, target in self._standing.items() if target.rebalance_id != rebalance_id}
-            case FlattenOrdered():
-                self._standing = {}
-            case _:
-                pass
+        act = self.acts.get(type(envelope.event))
+        if act is not None:
+            act(envelope.event)
+
+    def _propose(self, proposed: TargetProposed) -> None:
+        self._proposed[proposed.strategy] = proposed
 
     def _act(self, plan: RebalancePlanned) -> None:
         for name, proposed in self._proposed.items():
             if proposed.rebalance_id == plan.rebalance_id and name not in plan.kept:
-                self._standing[name] = StandingTarget(plan.rebalance_id, plan.session, dict(proposed.weights))
+                self._standing[name] = StandingTarget(plan.rebalance_id, plan.session, proposed.weights)
+
+    def _take_back(self, parked: RebalanceParked) -> None:
+        self._standing = {name: target for name, target in self._standing.items() if target.rebalance_id != parked.rebalance_id}
+
+    def _sell(self, ordered: FlattenOrdered) -> None:
+        self._standing = {}

@@ -18,7 +18,7 @@ from alchemiser.domain.account import Asset
 from alchemiser.domain.errors import OrderDenied
 from alchemiser.domain.intents import Intent
 from alchemiser.domain.money import ZERO
-from alchemiser.domain.orders import Side
+from alchemiser.domain.orders import BUY, SELL, Side
 from alchemiser.domain.trading import TradingScopes
 
 CLOSING_MINIMUM = Decimal(1)
@@ -197,7 +197,7 @@ def _duplicate_intent(ask: Question) -> str | None:
 
 
 def _wash_trade(ask: Question) -> str | None:
-    other = Side.SELL if ask.is_buy else Side.BUY
+    other = SELL if ask.is_buy else BUY
     is_open = other in ask.now.open_sides.get(ask.symbol, ())
     return f"an order to {other.value} {ask.symbol} is open: the two could trade with each other" if is_open else None
 
@@ -291,37 +291,37 @@ CHECKS: tuple[PreTradeCheck, ...] = (
     PreTradeCheck(DenialCode.UNKNOWN_SYMBOL, "The broker knows the symbol.", _unknown_symbol, of_asset=True),
     PreTradeCheck(DenialCode.NOT_TRADABLE, "The broker trades the symbol.", _not_tradable, of_asset=True),
     PreTradeCheck(DenialCode.NOT_FRACTIONABLE, "Fractions are wanted only where the broker trades them.", _not_fractionable, of_asset=True),
-    PreTradeCheck(DenialCode.STALE_DATA, "What is bought has a price of this moment.", _stale_data, Side.BUY),
+    PreTradeCheck(DenialCode.STALE_DATA, "What is bought has a price of this moment.", _stale_data, BUY),
     PreTradeCheck(DenialCode.PRICE_COLLAR, "The price of the decision is near the quote.", _price_collar, limit="price_collar_bps"),
     PreTradeCheck(DenialCode.HALTED, "The symbol is not halted.", _halted, of_unrest=True),
     PreTradeCheck(DenialCode.PARKED, "The symbol is not parked by a reconciliation.", _parked, of_unrest=True),
     PreTradeCheck(DenialCode.DUPLICATE_INTENT, "No order on the same side of the symbol is open.", _duplicate_intent, of_unrest=True),
     PreTradeCheck(DenialCode.WASH_TRADE, "No order on the other side of the symbol is open.", _wash_trade, of_unrest=True),
-    PreTradeCheck(DenialCode.EXCEEDS_HOLDINGS, "Only what the ledger holds is sold.", _exceeds_holdings, Side.SELL),
-    PreTradeCheck(DenialCode.HELD_FOR_ORDERS, "Only what the broker has free of other orders is sold.", _held_for_orders, Side.SELL),
+    PreTradeCheck(DenialCode.EXCEEDS_HOLDINGS, "Only what the ledger holds is sold.", _exceeds_holdings, SELL),
+    PreTradeCheck(DenialCode.HELD_FOR_ORDERS, "Only what the broker has free of other orders is sold.", _held_for_orders, SELL),
     PreTradeCheck(DenialCode.BELOW_MINIMUM, "The trade is not too small; a whole position may be closed from a dollar.", _below_minimum),
     PreTradeCheck(DenialCode.ORDER_NOTIONAL, "The order is not too large.", _order_notional, limit="maximum_order_notional"),
     PreTradeCheck(
         DenialCode.DAILY_NOTIONAL,
         "The session has not traded too much for another buy.",
         _daily_notional,
-        Side.BUY,
+        BUY,
         limit="maximum_daily_notional",
     ),
     PreTradeCheck(
         DenialCode.POSITION_WEIGHT,
         "The position does not become too large a share of the equity.",
         _position_weight,
-        Side.BUY,
+        BUY,
         limit="maximum_position_weight",
     ),
-    PreTradeCheck(DenialCode.BUYING_POWER, "The broker would let the account buy this much.", _buying_power, Side.BUY),
-    PreTradeCheck(DenialCode.STRATEGY_ALLOWANCE, "No strategy puts more than its capital into a symbol.", _strategy_allowance, Side.BUY),
+    PreTradeCheck(DenialCode.BUYING_POWER, "The broker would let the account buy this much.", _buying_power, BUY),
+    PreTradeCheck(DenialCode.STRATEGY_ALLOWANCE, "No strategy puts more than its capital into a symbol.", _strategy_allowance, BUY),
     PreTradeCheck(
         DenialCode.ORDERS_PER_DAY,
         "The session has not seen too many orders for another buy.",
         _orders_per_day,
-        Side.BUY,
+        BUY,
         limit="maximum_orders_per_day",
     ),
 )
@@ -356,7 +356,7 @@ def check_intent(
     """
     symbol, notional = intent.symbol, intent.quantity * intent.reference_price
     asset = None if now.assets is None else now.assets.get(symbol)
-    asked = Question(intent, now, limits, equity, symbol, intent.side is Side.BUY, notional, asset)
+    asked = Question(intent, now, limits, equity, symbol, intent.side is BUY, notional, asset)
     is_plain = asset is not None and asset.is_tradable and asset.is_fractionable
     for check in checks[intent.side, is_plain]:
         refusal = check.refuses(asked)

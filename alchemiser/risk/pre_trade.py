@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from functools import partial
 from typing import Protocol
 
 from alchemiser.domain.account import Account, Asset, BrokerPosition
@@ -96,10 +95,11 @@ class PreTrade:
             open_sides[wanted.symbol] = open_sides.get(wanted.symbol, frozenset()) | {wanted.side}
         # Without the limits that ask for them nobody looks at mids, at what was traded, or at how often.
         has_collar = limits.price_collar_bps is not None
-        of_today: list[Order] = []
+        traded, sent = ZERO, 0
         if session is not None and limits.maximum_daily_notional is not None:
-            of_today = [order for order in orders if order.intended_at >= session.opens_at]
-        is_counted = limits.maximum_orders_per_day is not None
+            traded = sum([order.filled_value for order in orders if order.intended_at >= session.opens_at], ZERO)
+        if session is not None and limits.maximum_orders_per_day is not None:
+            sent = orders.count_of_session(session.date)
         free: dict[str, Decimal] = {}
         power = account.buying_power
         for position in positions:
@@ -114,20 +114,21 @@ class PreTrade:
             assets,
             fresh,
             mids,
-            halted=frozenset(self._quotes.halted_symbols),
+            halted=self._quotes.halted,
             parked={symbol: parking.reason for symbol, parking in self._parked.by_symbol.items()},
             open_sides=open_sides,
             account_blocks=account.blocks,
             buying_power=power,
-            traded_today=sum([order.filled_value for order in of_today], ZERO),
-            orders_today=orders.count_of_session(session.date) if is_counted and session is not None else 0,
+            traded_today=traded,
+            orders_today=sent,
             shares=self._allocations,
             books=books,
             is_in_session=session is not None,
             closes_at=self._cut_off(session) if session else None,
             trading=self._trading.scopes,
         )
-        return partial(check_intent, now=circumstances, limits=limits, checks=self._checks[circumstances.is_calm])
+        checks = self._checks[circumstances.is_calm]
+        return lambda intent, equity: check_intent(intent, equity, now=circumstances, limits=limits, checks=checks)
 
 
 def _held(books: Mapping[str, Mapping[str, Decimal]]) -> Mapping[str, Decimal]:

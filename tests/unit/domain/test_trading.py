@@ -98,8 +98,8 @@ def test_a_strategy_that_may_not_trade_keeps_what_it_holds() -> None:
     scopes = after(changed("paused", strategy="a"), changed("reducing", strategy="b", by="guard:strategy_drawdown"))
 
     assert "trading of a was paused by operator: drill" == scopes.keeps("a")
-    assert None is scopes.keeps("b") is scopes.reduces("a")
-    assert "trading of b was reduced by guard:strategy_drawdown: drill" == scopes.reduces("b")
+    assert None is scopes.keeps("b")
+    assert {"b": "trading of b was reduced by guard:strategy_drawdown: drill"} == scopes.reducing(["a", "b"])
     assert ["a", "b"] == list(scopes.strategies())
     scopes.apply(changed("reducing"))
-    assert "trading was reduced by operator: drill" == scopes.reduces("a")
+    assert "trading was reduced by operator: drill" == scopes.reducing(["a"])["a"]

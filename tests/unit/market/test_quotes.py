@@ -47,7 +47,7 @@ def test_nothing_is_known_before_the_first_event() -> None:
     assert book.quote("SPY") is None
     assert book.age_seconds("SPY", NOW) is None
     assert book.last_price("SPY") is None
-    assert not book.is_halted("SPY")
+    assert "SPY" not in book.halted
     assert book.usable("SPY", NOW, 5) is QuoteRefusal.ABSENT
 
 
@@ -65,7 +65,7 @@ def test_what_arrives_late_changes_nothing() -> None:
     assert quote is not None
     assert quote.bid == 12
     assert book.last_price("SPY") == 12.5
-    assert not book.is_halted("SPY")
+    assert "SPY" not in book.halted
 
 
 def test_a_quote_of_a_snapshot_counts_like_one_of_the_stream() -> None:
@@ -108,10 +108,10 @@ def test_a_halted_symbol_has_no_usable_quote_until_it_resumes() -> None:
     """A halt closes the book for the symbol, a resumption opens it."""
     book = book_of(quoted(10, 10.01), status(is_halted=True, seconds_ago=2))
     assert book.usable("SPY", NOW, 5) is QuoteRefusal.HALTED
-    assert book.halted_symbols == ("SPY",)
+    assert book.halted == {"SPY"}
     book(Envelope(sequence=9, event=status(is_halted=False), time=9.0))
     assert isinstance(book.usable("SPY", NOW, 5), Quote)
-    assert not book.halted_symbols
+    assert not book.halted
 
 
 def test_other_events_are_ignored() -> None:
