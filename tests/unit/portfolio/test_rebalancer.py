@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from random import Random
 from typing import TypeVar
 
 import msgspec
@@ -559,6 +560,40 @@ def test_a_decision_that_is_due_while_another_is_given_up_is_not_lost(is_flatten
     ends = {event.rebalance_id for event in desk.events if isinstance(event, RebalancePlanned | RebalanceParked)}
     assert {KEY, "20250303.2", "20250303.3"} <= ends
     assert "20250303.3" in [plan.rebalance_id for plan in plans(desk)]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_every_decision_ends_once_and_in_its_turn(seed: int) -> None:
+    """Whatever comes while publishing waits: a plan or its refusal for each, in the order in which they were due."""
+    random, keys = Random(seed), list[str]()
+
+    async def play(desk: Desk) -> None:
+        for number in range(40):
+            key = f"20250303.{number}"
+            deed = random.choice(["due", "due", "flatten", "answer", "answer", "answer", "closed", "room", "wait"])
+            if deed == "due":
+                keys.append(key)
+                desk.due(key)
+            elif deed == "flatten":
+                keys.append(key)
+                desk.bus.post(FlattenOrdered(at=desk.clock.now(), rebalance_id=key, session=DAY, by="operator"))
+            elif deed == "answer" and keys:
+                name, key = random.choice("ab"), random.choice(keys[-2:])
+                if random.random() < 0.5:
+                    desk.fail(name, key=key)
+                else:
+                    desk.propose(name, {"SPY": 1.0}, key=key)
+            elif deed == "closed":
+                desk.bus.post(SessionClosed(at=desk.clock.now(), session=SESSION))
+            elif deed == "room":
+                (desk.has_room.clear if desk.has_room.is_set() else desk.has_room.set)()
+            elif deed == "wait":
+                await desk.clock.sleep(random.choice([0.0, 1.0]))
+        desk.has_room.set()
+        desk.bus.post(SessionClosed(at=desk.clock.now(), session=SESSION))
+
+    desk = played(play)
+    assert keys == [event.rebalance_id for event in desk.events if isinstance(event, RebalancePlanned | RebalanceParked)]
 
 
 def test_flattening_waits_for_no_word_of_the_night() -> None:
