@@ -7,6 +7,8 @@ Prices of orders, quantities and cash are ``Decimal``; quotes and indicators are
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 
+from msgspec import convert
+
 ZERO = Decimal(0)
 ONE = Decimal(1)
 CENT = Decimal("0.01")
@@ -19,7 +21,8 @@ _QUANTA = tuple(ONE.scaleb(-decimals) for decimals in range(20))
 
 def from_float(value: float, *, decimals: int = 6) -> Decimal:
     """Return the decimal number that ``value`` prints as, rounded half-even to ``decimals`` places."""
-    return Decimal(repr(value)).quantize(_QUANTA[decimals], ROUND_HALF_EVEN)
+    # ``Decimal(repr(value))``, in half the time.
+    return convert(value, Decimal).quantize(_QUANTA[decimals], ROUND_HALF_EVEN)
 
 
 @lru_cache(maxsize=1_024)

@@ -1,7 +1,7 @@
 """Ids that survive a restart, and money that adds up."""
 
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
 import pytest
 from hypothesis import given
@@ -37,9 +37,23 @@ def test_ambiguous_parts_are_refused(epoch: str, rebalance: str, intent: str, at
         client_order_id(epoch, rebalance, intent, attempt)
 
 
-def test_foreign_ids_are_not_taken_for_ours() -> None:
-    """A UUID that somebody else's order carries is not one of ours."""
-    assert split_client_order_id("904837e3-3b76-47ec-b432-046db621571b") is None
+@pytest.mark.parametrize(
+    "text",
+    [
+        "904837e3-3b76-47ec-b432-046db621571b",
+        "my-own-order-1",
+        "abc-20250303.1-SPY",
+        "abc-20250303.1-SPY-",
+        "abc-20250303.1-SPY-1-2",
+        "abc-20250303.1-SPY-one",
+        "abc-20250303.1--1",
+        "abc-20250303.1-SPY-1\n",
+        "",
+    ],
+)
+def test_foreign_ids_are_not_taken_for_ours(text: str) -> None:
+    """What somebody else's order carries is not one of ours, whether it is a UUID or only resembles one of ours."""
+    assert split_client_order_id(text) is None
 
 
 def test_rebalances_are_counted_from_one() -> None:
@@ -76,3 +90,11 @@ def test_number_strings_are_plain(value: str, text: str) -> None:
 def test_a_float_becomes_the_number_it_prints_as() -> None:
     """Binary noise does not enter the exact side."""
     assert Decimal("0.3") == from_float(0.1 + 0.2, decimals=6)
+
+
+@given(st.floats(min_value=-1e12, max_value=1e12), st.integers(min_value=0, max_value=15))
+def test_of_what_a_float_prints_as_no_digit_is_lost(value: float, decimals: int) -> None:
+    """Nothing is rounded but what is printed, and that half to even."""
+    printed = Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
+
+    assert from_float(value, decimals=decimals) == printed
