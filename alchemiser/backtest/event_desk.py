@@ -170,8 +170,9 @@ class Desk:
         bus.subscribe_inline("trading state", TradingState.listens_to, self.trading)
         bus.subscribe_inline("submit gate", SubmitGate.listens_to, self.gate)
         bus.subscribe_inline("end of a step", (RebalanceCompleted, RebalanceParked, ResultReported, HandlerFailed), self._over)
-        # These two hear a few times a session of one thing each: they deal with it where it is published.
-        bus.subscribe("strategies", StrategyHandler.listens_to, self.strategies.handle, promptly=StrategyHandler.listens_to)
+        # These two hear a few times a session of one thing each: they deal with it where it is published. The strategies hear of
+        # decisions alone, because their files stay as they are.
+        bus.subscribe("strategies", (DecisionDue,), self.strategies.handle, promptly=(DecisionDue,))
         rebalancer = self.rebalancer
         bus.subscribe("rebalancer", Rebalancer.listens_to, rebalancer.handle, wants=rebalancer.wants, promptly=Rebalancer.listens_to)
         execution = self.execution

@@ -77,43 +77,29 @@ class Inline:
         return HandlerStatistics(name=self.name, kind="inline", handled=seen - self._failed, failed=self._failed)
 
 
-class Letterbox:
-    """The end of a route in a mailbox that conflates events of its type; the key function is the subscriber's code and may raise."""
-
-    def __init__(self, mailbox: Mailbox, event_type: type[Event], key_of: KeyOf) -> None:
-        self._mailbox = mailbox
-        self._event_type = event_type
-        self._key_of = key_of
-
-    def __call__(self, envelope: Envelope) -> None:
-        """Queue the envelope under its key."""
-        self._mailbox.put_latest((self._event_type, self._key_of(envelope.event)), envelope)
+def _by_key(mailbox: Mailbox, event_type: type[Event], key_of: KeyOf) -> Append:
+    """Return the end of a route in a mailbox that conflates events of its type; the key function is the subscriber's and may raise."""
+    return lambda envelope: mailbox.put_latest((event_type, key_of(envelope.event)), envelope)
 
 
-class Prompt:
-    """The end of a route in a mailbox whose handler begins at once when it is idle; else the event is queued as it would be."""
+def _promptly(mailbox: Mailbox, queue: Append) -> Append:
+    """Return the end of a route in a mailbox whose handler begins at once when it is idle; else the event is queued as it would be."""
 
-    def __init__(self, mailbox: Mailbox, queue: Append) -> None:
-        self._mailbox = mailbox
-        self._queue = queue
+    def deal_or_queue(envelope: Envelope) -> None:
+        if not mailbox.begin(envelope):
+            queue(envelope)
 
-    def __call__(self, envelope: Envelope) -> None:
-        """Have the event dealt with now or queue it."""
-        if not self._mailbox.begin(envelope):
-            self._queue(envelope)
+    return deal_or_queue
 
 
-class Choice:
-    """The end of a route in a mailbox whose subscriber looks at each event first."""
+def _if_wanted(wish: Wish, deliver: Append) -> Append:
+    """Return the end of a route in a mailbox whose subscriber looks at each event first."""
 
-    def __init__(self, wish: Wish, deliver: Append) -> None:
-        self._wish = wish
-        self._deliver = deliver
+    def look_and_deliver(envelope: Envelope) -> None:
+        if wish(envelope.event):
+            deliver(envelope)
 
-    def __call__(self, envelope: Envelope) -> None:
-        """Deliver the event if it is wanted."""
-        if self._wish(envelope.event):
-            self._deliver(envelope)
+    return look_and_deliver
 
 
 class _Inlined(NamedTuple):
@@ -224,13 +210,13 @@ class Routes:
             if not issubclass(event_type, types):
                 continue
             key_of = delivery.key_for(event_type)
-            deliver: Append = mailbox.put if key_of is None else Letterbox(mailbox, event_type, key_of)
+            deliver: Append = mailbox.put if key_of is None else _by_key(mailbox, event_type, key_of)
             if key_of is None:
                 holding.append(mailbox)
             if event_type in promptly:
-                deliver = Prompt(mailbox, deliver)
+                deliver = _promptly(mailbox, deliver)
             if event_type in wants:
-                deliver = Choice(wants[event_type], deliver)
+                deliver = _if_wanted(wants[event_type], deliver)
             if event_type in promptly:
                 at_once.append((place, Act(deliver, takes_event=False), mailbox))
             else:
