@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
@@ -17,8 +18,7 @@ from alchemiser.backtest.event_market import EventMarket
 from alchemiser.backtest.leap import LeapingClock
 from alchemiser.backtest.memory_venue import ACCOUNT_NUMBER, MemoryVenue
 from alchemiser.bus.bus import Bus
-from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.errors import AlchemiserError, InvariantBroken
+from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.events import (
     DaemonStarted,
     DecisionDue,
@@ -156,8 +156,7 @@ class Desk:
                 shortfall=lambda plan, orders: None,  # The notes of a run count its costs.
             )
         )
-        self._awaited: asyncio.Future[Event] | None = None
-        self._failure: str | None = None
+        self._awaited: asyncio.Future[None] | None = None
         self._wire()
 
     def _wire(self) -> None:
@@ -169,7 +168,8 @@ class Desk:
         bus.subscribe_inline("rebalances", Rebalances.listens_to, self.rebalances)
         bus.subscribe_inline("trading state", TradingState.listens_to, self.trading)
         bus.subscribe_inline("submit gate", SubmitGate.listens_to, self.gate)
-        bus.subscribe_inline("end of a step", (RebalanceCompleted, RebalanceParked, ResultReported, HandlerFailed), self._over)
+        ends: dict[type[Event], Callable[[Any], None]] = dict.fromkeys((RebalanceCompleted, RebalanceParked, ResultReported), self._over)
+        bus.subscribe_acts("end of a step", {**ends, HandlerFailed: self._give_up})
         # These two hear a few times a session of one thing each: they deal with it where it is published. The strategies hear of
         # decisions alone, because their files stay as they are.
         bus.subscribe("strategies", (DecisionDue,), self.strategies.handle, promptly=(DecisionDue,))
@@ -216,16 +216,14 @@ class Desk:
         await self.bus.publish(event, correlation=correlation)
         await self._awaited
 
-    def _over(self, envelope: Envelope) -> None:
-        event = envelope.event
-        if isinstance(event, HandlerFailed):
-            self._give_up(InvariantBroken(f"handler {event.handler} failed at {event.event_type}: {event.error}; the run is given up"))
-        elif self._awaited is not None and not self._awaited.done():
-            self._awaited.set_result(event)
-
-    def _give_up(self, error: AlchemiserError) -> None:
+    def _over(self, end: RebalanceCompleted | RebalanceParked | ResultReported) -> None:
         if self._awaited is not None and not self._awaited.done():
-            self._awaited.set_exception(error)
+            self._awaited.set_result(None)
+
+    def _give_up(self, failed: HandlerFailed) -> None:
+        if self._awaited is not None and not self._awaited.done():
+            words = f"handler {failed.handler} failed at {failed.event_type}: {failed.error}; the run is given up"
+            self._awaited.set_exception(InvariantBroken(words))
 
     def _window_of(self, day: date) -> Session:
         return self._parts.windows[day]

@@ -26,7 +26,7 @@ from msgspec.structs import replace
 from alchemiser.backtest.event_desk import Desk, DeskParts, DeskRules
 from alchemiser.backtest.event_market import BoundDecider, EventMarket, bound
 from alchemiser.backtest.event_notes import Notes
-from alchemiser.backtest.intraday import Intraday, session_of
+from alchemiser.backtest.intraday import Intraday
 from alchemiser.backtest.leap import LeapingClock, run_leaping
 from alchemiser.backtest.memory_venue import MemoryVenue
 from alchemiser.backtest.metrics import metrics_of
@@ -42,7 +42,7 @@ from alchemiser.exchange.assets import listing
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.execution.ladder import LadderRules
-from alchemiser.market.calendar import TradingCalendar
+from alchemiser.market.calendar import TradingCalendar, regular_session
 from alchemiser.portfolio.band import Band
 from alchemiser.portfolio.plan import PlanRules
 from alchemiser.risk.checks import RiskLimits
@@ -144,7 +144,8 @@ class _Run:
     ) -> None:
         half_spread = terms.slippage_bps / _BASIS_POINTS + charges.spread_bps / _BASIS_POINTS / 2
         days = [panel.session(place) for place in range(first, last + 1)]
-        self._sessions = [session_of(day) if intraday is None else intraday.session(day) for day in days]
+        # The usual hours, for daily bars do not know of half days.
+        self._sessions = [regular_session(day) if intraday is None else intraday.session(day) for day in days]
         self._intraday = intraday
         self._first = first
         self._fills_at_close = terms.fill == "close"
@@ -311,12 +312,12 @@ def _without_holes(sessions: Sequence[Session]) -> Iterator[Session]:
     before: Session | None = None
     for session in sessions:
         while before is not None and session.date - before.date > _LONGEST_BREAK:
-            before = session_of(before.date + _LONGEST_BREAK)
+            before = regular_session(before.date + _LONGEST_BREAK)
             yield before
         yield session
         before = session
     assert before is not None
-    yield session_of(before.date + timedelta(days=1))  # On which the trades of the last session settle.
+    yield regular_session(before.date + timedelta(days=1))  # On which the trades of the last session settle.
 
 
 @contextmanager

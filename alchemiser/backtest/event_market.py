@@ -52,7 +52,7 @@ class EventMarket:
         self._in_whole = in_whole
         self._quotes: dict[str, Quote | str] = {}
         self._mids: dict[str, float] = {}
-        self._shown: set[str] = set()
+        self._unseen: dict[str, Quote] = {}
         self._seed = seed
         self._units: dict[str, float] = {}
         self._live: Session | None = None
@@ -68,30 +68,26 @@ class EventMarket:
         self._paths = {}
         self._quotes = {}
         self._mids = {}
-        self._shown = set()
+        self._unseen = {}
 
     def quote(self, symbol: str, now: datetime) -> Quote | str:
         """Return the quote of a symbol, or why there is none."""
         quote = self._quotes.get(symbol)
         if quote is None or (self.moves and isinstance(quote, Quote) and quote.at != now):
-            self._shown.discard(symbol)
             quote = self._quotes[symbol] = self._moving(symbol, now) if self.moves else self._quote(symbol)
             if isinstance(quote, Quote):
                 self._mids[symbol] = quote.mid
+                self._unseen[symbol] = quote
             else:
                 self._mids.pop(symbol, None)
+                self._unseen.pop(symbol, None)
         return quote
 
     def news(self, symbols: Iterable[str], now: datetime) -> list[Quote]:
         """Return the quotes of these symbols that the exchange has not seen."""
-        found = []
         for symbol in symbols:
-            if self.moves or symbol not in self._shown:
-                quote = self.quote(symbol, now)
-                if symbol not in self._shown and isinstance(quote, Quote):
-                    self._shown.add(symbol)
-                    found.append(quote)
-        return found
+            self.quote(symbol, now)
+        return [self._unseen.pop(symbol) for symbol in symbols if symbol in self._unseen]
 
     def mid(self, symbol: str, now: datetime) -> float | None:
         """Return the price of a symbol in this market."""

@@ -2,8 +2,9 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from msgspec import Struct
 
@@ -11,9 +12,8 @@ from alchemiser.backtest.event_desk import Desk
 from alchemiser.backtest.event_market import EventMarket
 from alchemiser.backtest.record import Contribution, Recorder
 from alchemiser.backtest.result import Charges, DatedTarget, Failure, FailureLog, Terms
-from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.errors import InvariantBroken
-from alchemiser.domain.events import FillBooked, LedgerCompared, RebalanceParked, RebalancePlanned, ResultReported, StrategyFailed
+from alchemiser.domain.events import Event, FillBooked, LedgerCompared, RebalanceParked, RebalancePlanned, ResultReported, StrategyFailed
 from alchemiser.strategies.panel import PricePanel
 
 _NO_SHARES = 1e-12
@@ -28,9 +28,9 @@ class _Earned:
         self.costs = 0.0
         self.shares: dict[str, float] = {}
 
-    def trade(self, symbol: str, shares: float, price: float, cost: float) -> None:
-        """Count a trade: signed shares at a price, and what it cost beyond that."""
-        self.cash -= shares * price + cost
+    def trade(self, symbol: str, shares: float, dollars: float, cost: float) -> None:
+        """Count a trade: signed shares, their worth, and what it cost beyond that."""
+        self.cash -= dollars + cost
         self.costs += cost
         self.shares[symbol] = self.shares.get(symbol, 0.0) + shares
 
@@ -47,8 +47,6 @@ class _Traded(Struct):
 
 class Notes:
     """Listens to the bus of a run; everything it keeps is in dollars and floats, for reports."""
-
-    listens_to = (RebalancePlanned, RebalanceParked, StrategyFailed, LedgerCompared, ResultReported)
 
     def __init__(
         self, panel: PricePanel, terms: Terms, charges: Charges, allocations: Mapping[str, float], desk: Desk, market: EventMarket
@@ -70,8 +68,15 @@ class Notes:
         self.targets: list[DatedTarget] = []
         self.traded_shares: list[float] = []
         self._spread_costs = 0.0
-        desk.bus.subscribe_inline("notes", Notes.listens_to, self)
-        desk.bus.subscribe_inline("notes of fills", (FillBooked,), self._fill)  # Most of what it hears.
+        acts: dict[type[Event], Callable[[Any], None]] = {
+            RebalancePlanned: self._plan,
+            RebalanceParked: self._park,
+            StrategyFailed: self._fail,
+            FillBooked: self._fill,
+            LedgerCompared: self._compare,
+            ResultReported: self._end_session,
+        }
+        desk.bus.subscribe_acts("notes", acts)
 
     @property
     def failures(self) -> list[Failure]:
@@ -86,25 +91,6 @@ class Notes:
     def session_began(self, place: int) -> None:
         """Take note that a session has begun."""
         self._place = place
-
-    def __call__(self, envelope: Envelope) -> None:
-        """Write one event down."""
-        match envelope.event:
-            case RebalancePlanned() as plan:
-                self._plan(plan)
-            case StrategyFailed(strategy=name, reason=reason):
-                self._log.note(name, self._market.place, lambda: reason)
-            case RebalanceParked(reason=reason, outcomes=outcomes):
-                if outcomes or reason.startswith("no plan was made"):
-                    self._log.note("rebalance", self._market.place, lambda: reason)
-            case LedgerCompared(differences=differences):
-                if differences and self._is_exact:
-                    raise InvariantBroken(f"books and exchange differ on {self._panel.session(self._place)}: {'; '.join(differences)}")
-            case ResultReported(equity=equity):
-                self.equity.append(float(equity))
-                self._end_session()
-            case _:
-                pass
 
     def hand_over(self, recorder: Recorder, dates: Sequence[date], first: int) -> None:
         """Give the recorder the trades and what the strategies earned; the fees of the run are spread over what was sold."""
@@ -139,28 +125,41 @@ class Notes:
             unit = self._market.unit(crossing.symbol)
             shares, price = float(crossing.quantity) * unit, float(crossing.price) / unit
             for name, change in ((crossing.seller, -shares), (crossing.buyer, shares)):
-                self._earned[name].trade(crossing.symbol, change, price, 0.0)
+                self._earned[name].trade(crossing.symbol, change, change * price, 0.0)
 
-    def _fill(self, envelope: Envelope) -> None:
-        booked = envelope.event
-        assert isinstance(booked, FillBooked)
-        mid = self._market.mid(booked.symbol, booked.at)
-        assert mid is not None, f"{booked.symbol} was filled and has no price"
-        unit = self._market.unit(booked.symbol)
+    def _park(self, parked: RebalanceParked) -> None:
+        if parked.outcomes or parked.reason.startswith("no plan was made"):
+            self._log.note("rebalance", self._market.place, lambda: parked.reason)
+
+    def _fail(self, failed: StrategyFailed) -> None:
+        self._log.note(failed.strategy, self._market.place, lambda: failed.reason)
+
+    def _compare(self, compared: LedgerCompared) -> None:
+        if compared.differences and self._is_exact:
+            day = self._panel.session(self._place)
+            raise InvariantBroken(f"books and exchange differ on {day}: {'; '.join(compared.differences)}")
+
+    def _fill(self, booked: FillBooked) -> None:
+        symbol = booked.symbol
+        mid = self._market.mid(symbol, booked.at)
+        assert mid is not None, f"{symbol} was filled and has no price"
+        unit = self._market.unit(symbol)
         mid /= unit
-        traded = self._traded[booked.symbol]
+        traded = self._traded[symbol]
         for entry in booked.entries:
             shares = float(entry.quantity) * unit
             cost = shares * (float(entry.price) / unit - mid) if self._has_spread else 0.0
-            self._earned[entry.strategy].trade(booked.symbol, shares, mid, cost)
+            dollars = shares * mid
+            self._earned[entry.strategy].trade(symbol, shares, dollars, cost)
             traded.shares += shares
-            traded.dollars += shares * mid
+            traded.dollars += dollars
             traded.cost += cost
             traded.turnover += abs(shares)
         traded.price = mid
 
-    def _end_session(self) -> None:
+    def _end_session(self, result: ResultReported) -> None:
         """Net the fills of a session into one trade per symbol."""
+        self.equity.append(float(result.equity))
         if not self._traded:
             return
         before = self._position

@@ -18,7 +18,7 @@ from alchemiser.domain.errors import DataError, UsageError
 from alchemiser.domain.market import Session
 from alchemiser.exchange.recorded_path import RecordedPath, recorded_bar
 from alchemiser.exchange.recordings import Recordings
-from alchemiser.market.calendar import NEW_YORK, REGULAR_CLOSE, REGULAR_OPEN, TradingCalendar
+from alchemiser.market.calendar import TradingCalendar, regular_session
 from alchemiser.market.history import DailyHistory
 from alchemiser.market.schedule import Schedule
 
@@ -37,12 +37,6 @@ ScaleOf = Callable[[str, date], float]
 """Of a symbol and a day: what a price of that day is multiplied with to fit the adjusted closes."""
 
 
-def session_of(day: date) -> Session:
-    """Return the session of a day of the bars: the usual hours, for daily bars do not know of half days."""
-    opens, closes = (datetime.combine(day, at, NEW_YORK).astimezone(UTC) for at in (REGULAR_OPEN, REGULAR_CLOSE))
-    return Session(date=day, opens_at=opens, closes_at=closes)
-
-
 class Intraday:
     """Recordings, the daily closes of the same symbols, and the moment of a session at which is decided.
 
@@ -52,7 +46,7 @@ class Intraday:
     def __init__(
         self, recordings: Recordings, history: DailyHistory, symbols: Iterable[str], *, decision: Schedule, scale: ScaleOf
     ) -> None:
-        regular = session_of(date(2025, 3, 3))
+        regular = regular_session(date(2025, 3, 3))
         if decision.at(regular) > regular.closes_at - LAST_DECISION:
             raise UsageError(f'a decision at "{decision}" leaves no minute of the session to trade in')
         self.recordings = recordings
@@ -67,7 +61,7 @@ class Intraday:
     def session(self, day: date) -> Session:
         """Return the hours of a day, those of half days too; a day that the calendar does not know has the usual ones."""
         is_known = self._calendar.first_day <= day <= self._calendar.last_day
-        return (self._calendar.session(day) if is_known else None) or session_of(day)
+        return (self._calendar.session(day) if is_known else None) or regular_session(day)
 
     def decides_at(self, day: date) -> datetime:
         """Return the moment of the decision."""

@@ -11,7 +11,7 @@ from alchemiser.bus.mailbox import Mailbox
 from alchemiser.bus.reports import HandlerStatistics
 from alchemiser.bus.supervision import Supervisor
 from alchemiser.domain.events import Event, ExecutionReported, OrderFilled
-from alchemiser.domain.ids import split_client_order_id
+from alchemiser.domain.ids import rebalance_of
 
 Append = Callable[[Envelope], None]
 
@@ -230,18 +230,10 @@ def _correlation_of(event_type: type[Event]) -> CorrelationOf | None:
     """Return how the rebalance is read from events of this type: from its id, or from the client order id, which has it inside."""
     if "rebalance_id" in event_type.__struct_fields__:
         return attrgetter("rebalance_id")
-    name_of: Callable[[Any], str]
     if "client_order_id" in event_type.__struct_fields__:
-        name_of = attrgetter("client_order_id")
-    elif issubclass(event_type, ExecutionReported):
-        name_of = attrgetter("report.client_order_id")
-    elif issubclass(event_type, OrderFilled):
-        name_of = attrgetter("fill.client_order_id")
-    else:
-        return None
-
-    def correlation_of(event: Any) -> str | None:
-        parts = split_client_order_id(name_of(event))
-        return None if parts is None else parts[1]
-
-    return correlation_of
+        return lambda event: rebalance_of(event.client_order_id)
+    if issubclass(event_type, ExecutionReported):
+        return lambda event: rebalance_of(event.report.client_order_id)
+    if issubclass(event_type, OrderFilled):
+        return lambda event: rebalance_of(event.fill.client_order_id)
+    return None

@@ -57,6 +57,12 @@ def split_client_order_id(text: str) -> tuple[str, str, str, int] | None:
     return epoch, rebalance, intent, int(attempt)
 
 
+def rebalance_of(client_order_id: str) -> str | None:
+    """Return the rebalance that one of our orders belongs to, or ``None`` for an order that is not ours."""
+    parts = split_client_order_id(client_order_id)
+    return None if parts is None else parts[1]
+
+
 # The halves are looked at apart: every order of a rebalance begins like the others, and every rebalance has the same intents.
 
 

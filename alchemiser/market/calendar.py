@@ -186,11 +186,12 @@ def _table_year(year: int) -> tuple[Session, ...]:
         current = date.fromordinal(ordinal)
         word = f"{current.month:02}{current.day:02}"
         if current.weekday() < 5 and word not in closed:
-            sessions.append(_regular_session(current, early.get(word, REGULAR_CLOSE)))
+            sessions.append(regular_session(current, early.get(word, REGULAR_CLOSE)))
     return tuple(sessions)
 
 
-def _regular_session(day: date, closes: time) -> Session:
+def regular_session(day: date, closes: time = REGULAR_CLOSE) -> Session:
+    """Return the session of a day, from the regular open to the regular close or another one."""
     # The clocks change on Sundays at two in the morning, so the whole of a session has one offset.
     opens_at = datetime.combine(day, REGULAR_OPEN, NEW_YORK).astimezone(UTC)
     length = timedelta(
