@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import ONE, truncate_shares
@@ -50,7 +51,8 @@ class Auction(Struct, frozen=True):
         if whole < ONE:
             return Fall("the closing auction takes whole shares only, and less than one is left")
         if self._works_fraction(situation, closes_at):
-            fraction = self.ladder.send(situation, len(self.ladder.rungs) - 1, situation.leaves - whole, step="fraction")
+            part = replace(situation, rung=len(self.ladder.rungs) - 1, leaves=situation.leaves - whole)
+            fraction = self.ladder.open(part, step="fraction")
             if isinstance(fraction, Send):
                 return Send(fraction.quantity, fraction.order_type, fraction.limit_price, situation.rung, fraction.step)
         if self.limit_bps is None:

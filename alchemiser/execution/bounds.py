@@ -38,8 +38,8 @@ def dearest_price(limit_price: Decimal | None, intent: Intent, quote: Quote | st
     if limit_price is not None:
         return limit_price
     dearest = intent.reference_price
-    if isinstance(quote, Quote):
-        dearest = max(dearest, Decimal(repr(quote.ask)))
+    if isinstance(quote, Quote) and (ask := Decimal(repr(quote.ask))) > dearest:
+        dearest = ask
     return truncate_shares(dearest * rules.market_cushion)
 
 

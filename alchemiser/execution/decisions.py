@@ -28,9 +28,9 @@ class Standing(Struct, frozen=True):
 class Situation(Struct, frozen=True):
     """Everything that a decision follows from.
 
-    ``leaves`` and ``filled`` are shares of the intent, ``rung`` is how far its tactic has come, ``quote`` the usable quote or the reason
-    why there is none. ``begun`` is when the plan was made, ``deadline`` when the intent has to end, ``cut_off`` the last moment at which
-    an order may be sent or stand; an order for the closing auction stands until its auction.
+    ``leaves``, cut to what the venue takes, and ``filled`` are shares of the intent, ``rung`` is how far its tactic has come, ``quote`` the
+    usable quote or the reason why there is none. ``begun`` is when the plan was made, ``deadline`` when the intent has to end, ``cut_off``
+    the last moment at which an order may be sent or stand; an order for the closing auction stands until its auction.
     """
 
     intent: Intent

@@ -41,8 +41,8 @@ from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.pacing import RebalanceRun
 from alchemiser.execution.parts import ExecutionParts
 from alchemiser.execution.requests import OrderRequests
-from alchemiser.execution.tactics import TacticRules
-from alchemiser.execution.work import ENDED, WAITING, Ask, Cancel, Command, LookAtAccount, Prepare, Replace, Submit
+from alchemiser.execution.tactics import TacticRules, Tactics
+from alchemiser.execution.work import ENDED, WAITING, Ask, Cancel, Command, Prepare, Replace, Submit
 
 
 class ExecutionHandler:
@@ -63,6 +63,7 @@ class ExecutionHandler:
 
     def __init__(self, parts: ExecutionParts) -> None:
         self._parts = parts
+        self._tactics = Tactics(parts.tactics, parts.rules)
         self._run: RebalanceRun | None = None
         self._requests = OrderRequests(parts, self._has_account)
         self._alarm = Alarm(parts.clock, self._ring)
@@ -96,13 +97,11 @@ class ExecutionHandler:
         }
 
     def _has_filled(self, told: OrderFilled) -> bool:
-        run = self._run
-        return run is not None and self._is_news(run.on_fill(told.fill, self._parts.clock.now()))
+        return self._run is not None and self._run.on_fill(told.fill) and self._is_news()
 
     def _has_ended(self, told: OrderClosed) -> bool:
-        run, key = self._run, told.client_order_id
-        order = self._parts.orders.get(key) if run is not None and run.is_live(key) else None
-        return run is not None and order is not None and self._is_news(run.on_end(order, self._parts.clock.now()))
+        run, order = self._run, self._parts.orders.get(told.client_order_id)
+        return run is not None and order is not None and run.on_end(order, self._parts.clock.now()) and self._is_news()
 
     def _has_broken(self, told: FillBroken) -> bool:
         """What is taken back for good is for the next plan to buy; what is corrected comes next."""
@@ -110,10 +109,10 @@ class ExecutionHandler:
             self._run.on_correction(told.fill, told.replaced_by)
         return False
 
-    def _is_news(self, is_worth_a_look: bool) -> bool:
+    def _is_news(self) -> bool:
         """Return whether the handler has to be woken for a look; where it is looking already it looks once more."""
-        self._has_news |= is_worth_a_look
-        return is_worth_a_look and not self._is_looking
+        self._has_news = True
+        return not self._is_looking
 
     async def handle(self, envelope: Envelope) -> None:
         """Deal with a plan, a deadline, a quote, a change of what is allowed, or what was told of an order."""
@@ -183,6 +182,7 @@ class ExecutionHandler:
     def work_by(self, rules: LadderRules, tactics: TacticRules) -> None:
         """Work the orders of the next rebalance by these rules; one in progress keeps its own."""
         self._parts = replace(self._parts, rules=rules, tactics=tactics)
+        self._tactics = Tactics(tactics, rules)
 
     def _new_run(self, plan: RebalancePlanned, now: datetime) -> RebalanceRun:
         return RebalanceRun(
@@ -193,7 +193,7 @@ class ExecutionHandler:
             started_at=now,
             cut_off=self._parts.cut_off(plan.session),
             session=self._parts.session(plan.session),
-            tactics=self._parts.tactics,
+            tactics=self._tactics,
             order_of=self._parts.orders.get,
             orders_before=self._parts.orders.count_of_session(plan.session),
             why_parked=self._parts.gate.why_parked,
@@ -295,26 +295,26 @@ class ExecutionHandler:
             await self._parts.publish(SymbolParked(at=now, symbol=order.request.symbol, parking=parking), correlation=rebalance_id)
 
     async def _carry_out(self, command: Command, rebalance_id: str) -> None:
-        match command:
-            case Submit(order=order):
-                intended = await self._intend(command, rebalance_id)
-                ahead = self._written_ahead.pop(order.client_order_id, None) if command.is_prepared else None
-                self._requests.submit(order, rebalance_id, intended if ahead is None else ahead)
-                if ahead is not None:
-                    self._requests.flush("flush behind an order")
-            case Replace(client_order_id=key, submit=Submit(order=order) as submit):
-                await self._intend(submit, rebalance_id, replaces=key)
-                self._requests.replace(key, order, rebalance_id)
-            case Cancel(client_order_id=key, reason=reason):
-                self._requests.cancel(key, reason)
-            case Ask(client_order_id=key):
-                self._requests.ask(key)
-            case LookAtAccount():
-                self._requests.look_at_account()
+        if isinstance(command, Submit):
+            order = command.order
+            ahead = self._written_ahead.pop(order.client_order_id, None) if command.is_prepared else None
+            intended = await self._parts.publish(self._intention(command, rebalance_id), correlation=rebalance_id)
+            self._requests.submit(order, rebalance_id, intended.sequence if ahead is None else ahead)
+            if ahead is not None:
+                self._requests.flush("flush behind an order")
+        elif isinstance(command, Replace):
+            old, order = command.client_order_id, command.submit.order
+            await self._parts.publish(self._intention(command.submit, rebalance_id, replaces=old), correlation=rebalance_id)
+            self._requests.replace(old, order, rebalance_id)
+        elif isinstance(command, Cancel):
+            self._requests.cancel(command.client_order_id, command.reason)
+        elif isinstance(command, Ask):
+            self._requests.ask(command.client_order_id)
+        else:
+            self._requests.look_at_account()
 
-    async def _intend(self, submit: Submit, rebalance_id: str, replaces: str | None = None) -> int:
-        """Publish that an order will leave, and return the number of that event."""
-        intended = OrderIntended(
+    def _intention(self, submit: Submit, rebalance_id: str, replaces: str | None = None) -> OrderIntended:
+        return OrderIntended(
             at=self._parts.clock.now(),
             rebalance_id=rebalance_id,
             intent_id=submit.intent_id,
@@ -327,7 +327,6 @@ class ExecutionHandler:
             replaces=replaces,
             is_prepared=submit.is_prepared,
         )
-        return (await self._parts.publish(intended, correlation=rebalance_id)).sequence
 
     def _has_account(self, account: Account) -> None:
         """Lower the cash of the run. Not as a listener: accounts are looked at many times a day for reasons that are no run's business."""

@@ -7,12 +7,13 @@ far side. A quote that is missing, stale, one-sided, locked or crossed never pri
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 from msgspec import Struct
 
 from alchemiser.domain.market import Quote, Session
-from alchemiser.domain.money import ONE, ZERO, truncate_shares
+from alchemiser.domain.money import ONE, ZERO
 from alchemiser.domain.orders import LIMIT, MARKET
 from alchemiser.execution.decisions import GiveUp, Keep, Move, Send, Situation, Wait
 from alchemiser.execution.pricing import is_behind, limit_price, spread_bps
@@ -57,6 +58,12 @@ class LadderRules(msgspec.Struct, frozen=True, kw_only=True):
     smallest_order: Decimal = ONE
 
 
+@lru_cache(maxsize=64)
+def duration(seconds: float) -> timedelta:
+    """Return so many seconds of the rules as a time. The same few are asked for with every rebalance."""
+    return timedelta(seconds=seconds)
+
+
 def stands_seconds(rules: LadderRules, quote: Quote | str, now: datetime, session: Session) -> float:
     """Return how long a rung may stand: longer where the spread is wide and after the open, shorter before the close."""
     seconds = rules.rung_seconds
@@ -80,11 +87,24 @@ class Ladder(Struct, frozen=True):
 
     def deadline(self, begun: datetime, started: datetime, cut_off: datetime, session: Session) -> datetime:
         """Return when the intent has to end."""
-        return min(started + timedelta(seconds=self.rules.order_deadline_seconds), cut_off)
+        ends = started + duration(self.rules.order_deadline_seconds)
+        return ends if ends < cut_off else cut_off
 
-    def open(self, situation: Situation) -> Send | Wait | GiveUp:
-        """Price the present rung; past the last one, the last resort."""
-        return self.send(situation, situation.rung, situation.leaves)
+    def open(self, situation: Situation, step: str | None = None) -> Send | Wait | GiveUp:
+        """Price the present rung; past the last one, the last resort. ``step`` names the order, by default after its rung."""
+        quote, rung, intent = situation.quote, situation.rung, situation.intent
+        if isinstance(quote, str):
+            return Wait(f"no usable quote: {quote}")
+        if rung >= len(self.rungs):
+            if self.rules.fallback == "market":
+                return Send(situation.leaves, MARKET, None, rung, "last resort")
+            if self.rules.fallback != "leave":
+                return GiveUp("the ladder is used up")
+            rung = len(self.rungs) - 1
+        price = limit_price(
+            intent.side, quote, self.rungs[rung], intent.reference_price, self.rules.max_slippage_bps, through_bps=self.through_bps
+        )
+        return Send(situation.leaves, LIMIT, price, rung, step or f"rung {rung + 1}")
 
     def watch(self, situation: Situation) -> Keep | Move:
         """Climb when the time of the rung is over, follow when the market has moved away."""
@@ -104,24 +124,6 @@ class Ladder(Struct, frozen=True):
         if self.is_left_behind(situation):
             return Move("the market has moved away", live.rung)
         return Keep(begun + timedelta(seconds=seconds))
-
-    def send(self, situation: Situation, rung: int, quantity: Decimal, step: str | None = None) -> Send | Wait | GiveUp:
-        """Return the order of a rung for so many shares; ``step`` names it, by default after the rung."""
-        quote = situation.quote
-        if isinstance(quote, str):
-            return Wait(f"no usable quote: {quote}")
-        if rung >= len(self.rungs) and self.rules.fallback == "leave":
-            rung = len(self.rungs) - 1
-        quantity = truncate_shares(quantity, whole=not situation.intent.is_fractionable)
-        if rung >= len(self.rungs):
-            if self.rules.fallback != "market":
-                return GiveUp("the ladder is used up")
-            return Send(quantity, MARKET, None, rung, "last resort")
-        intent = situation.intent
-        price = limit_price(
-            intent.side, quote, self.rungs[rung], intent.reference_price, self.rules.max_slippage_bps, through_bps=self.through_bps
-        )
-        return Send(quantity, LIMIT, price, rung, step or f"rung {rung + 1}")
 
     def is_last_word(self, rung: int) -> bool:
         """Whether an order of that rung is left standing as it is until the deadline."""

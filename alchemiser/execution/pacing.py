@@ -16,7 +16,7 @@ from alchemiser.domain.account import Account
 from alchemiser.domain.ids import split_client_order_id
 from alchemiser.domain.intents import IntentOutcome
 from alchemiser.domain.money import ZERO
-from alchemiser.domain.orders import BUY, CLS, SELL, TERMINAL, Fill, Order, OrderState
+from alchemiser.domain.orders import BUY, CLS, SELL, Fill, Order, OrderState
 from alchemiser.execution.ahead import look_ahead
 from alchemiser.execution.bounds import dearest_price
 from alchemiser.execution.live_orders import watch
@@ -70,9 +70,7 @@ class RebalanceRun(RunState):
             if work is None:
                 continue
             self.sent[order.client_order_id] = work
-            work.filled_quantity += order.cumulative_quantity
-            work.filled_value += order.filled_value
-            self.cash -= order.request.side.sign * order.filled_value
+            self.count(work, order.cumulative_quantity, order.filled_value)
             parts = split_client_order_id(order.client_order_id)
             work.attempt = max(work.attempt, parts[3] if parts else 0)
             if order.tactic not in ("", work.tactic.name):
@@ -117,36 +115,22 @@ class RebalanceRun(RunState):
         if fill.client_order_id in self.sent:
             self.corrected[replaced_by] = fill
 
-    def on_fill(self, fill: Fill, now: datetime) -> bool:
-        """Count a fill of one of this run's orders; others are not its business. Return whether it is worth looking what follows.
-
-        With the fill that completes an order it has ended, as far as that is known: nobody waits for being told so too.
-        """
+    def on_fill(self, fill: Fill) -> bool:
+        """Count a fill of one of this run's orders; others are not its business. Return whether it is worth looking what follows."""
         key = fill.client_order_id
         work = self.sent.get(key)
         if work is None:
             return False
-        value = fill.quantity * fill.price
         if self.corrected:
             self._count_out(work, self.corrected.pop(fill.execution_id, None))
-        work.filled_quantity += fill.quantity
-        work.filled_value += value
-        self.cash -= fill.side.sign * value
+        self.count(work, fill.quantity, fill.quantity * fill.price)
         live = work.live.get(key)
         if live is not None:
             live.filled += fill.quantity
-        if live is None or live.filled != live.order.quantity:
-            work.quiet_until = None
-            return True
-        order = self.order_of(key)
-        if order is not None and order.state in TERMINAL:
-            return self.on_end(order, now)
-        return fill.side is SELL  # What completes a purchase brings no cash: it is looked when it has ended.
-
-    def is_live(self, key: str) -> bool:
-        """Whether an order is one of this run's of which it does not know the end yet."""
-        work = self.sent.get(key)
-        return work is not None and key in work.live
+            if live.filled == live.order.quantity:
+                return fill.side is SELL  # What completes a purchase brings no cash: it is looked when it has ended.
+        work.quiet_until = None
+        return True
 
     def on_end(self, order: Order, now: datetime) -> bool:
         """Draw the consequence of the end of one of this run's orders. Return whether it is worth looking what follows."""
@@ -241,10 +225,7 @@ class RebalanceRun(RunState):
     def _count_out(self, work: Work, fill: Fill | None) -> None:
         if fill is None:
             return
-        value = fill.quantity * fill.price
-        work.filled_quantity -= fill.quantity
-        work.filled_value -= value
-        self.cash += fill.side.sign * value
+        self.count(work, -fill.quantity, -fill.quantity * fill.price)
         live = work.live.get(fill.client_order_id)
         if live is not None:
             live.filled -= fill.quantity

@@ -15,7 +15,7 @@ from alchemiser.domain.money import ZERO, number_string, truncate_shares
 from alchemiser.domain.orders import BUY, CLS, SELL
 from alchemiser.execution.ahead import is_covered
 from alchemiser.execution.bounds import bounded, dearest_price
-from alchemiser.execution.decisions import Fall, GiveUp, Send, Wait
+from alchemiser.execution.decisions import Fall, Send, Wait
 from alchemiser.execution.run_state import DEADLINE, RunState
 from alchemiser.execution.work import ENDED, WAITING, WORKING, Command, LiveOrder, Submit, Work
 
@@ -47,19 +47,13 @@ def waits_for_cash(work: Work) -> bool:
 
 def end_if_over(run: RunState, work: Work, now: datetime) -> None:
     """End an intent that has nothing more to wait for."""
-    filled, intent = work.filled_quantity, work.intent
-    if filled is not work.judged_filled:  # Reckoned anew when that has changed, because most of a plan only waits.
-        leaves = intent.quantity - filled
-        sendable = truncate_shares(leaves, whole=not intent.is_fractionable) if leaves else leaves
-        work.judged_filled = filled
-        work.is_too_small = sendable <= 0 or sendable * intent.reference_price < run.rules.smallest_order
     if work.is_too_small:
         run.end(work, None)
     elif run.stop_reason is not None:
         run.end(work, run.stop_reason)
     elif work.barred is not None:
         run.end(work, work.barred)
-    elif (parked := run.why_parked(intent.symbol)) is not None:
+    elif (parked := run.why_parked(work.intent.symbol)) is not None:
         run.end(work, parked)  # At once: buys wait for the cash of sells, and this one brings none.
     elif run.close_reason is not None:
         run.end(work, work.reason or work.shortage or run.close_reason)
@@ -113,13 +107,12 @@ def _wanted(run: RunState, work: Work, now: datetime, quote: Quote | str) -> Sen
         if work.stage is ENDED:
             return None
         answer = work.tactic.open(run.situation(work, now, quote))
-    match answer:
-        case Send():
-            return answer
-        case Wait(reason=reason, until=until):
-            work.reason, work.wake = reason, until
-        case GiveUp(reason=reason) | Fall(reason=reason):
-            run.end(work, reason)
+    if isinstance(answer, Send):
+        return answer
+    if isinstance(answer, Wait):
+        work.reason, work.wake = answer.reason, answer.until
+    else:
+        run.end(work, answer.reason)
     return None
 
 

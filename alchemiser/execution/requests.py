@@ -5,7 +5,7 @@ be read is looked up by client order id until the venue says what became of the 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -77,14 +77,13 @@ class OrderRequests:
 
     def submit(self, order: NewOrder, rebalance_id: str, tells: int) -> None:
         """Send an order of which the event of that number tells: at once where that can be, else in a task."""
-        left = begin(self._place(order, rebalance_id, partial(self._submit, order, tells)))
+        left = begin(self._place(order, rebalance_id, tells))
         if left is not None:
             self._own(left, f"submit {order.client_order_id}")
 
     def replace(self, old_key: str, order: NewOrder, rebalance_id: str) -> None:
         """Ask for an order in the place of a live one."""
-        name = f"replace {old_key} by {order.client_order_id}"
-        self._own(self._place(order, rebalance_id, partial(self._replace, old_key, order)), name)
+        self._own(self._place(order, rebalance_id, replaces=old_key), f"replace {old_key} by {order.client_order_id}")
 
     def cancel(self, key: str, reason: str) -> None:
         """Ask for the end of an order, unless it has ended."""
@@ -133,17 +132,8 @@ class OrderRequests:
 
     # --- the requests ---
 
-    async def _submit(self, order: NewOrder, tells: int) -> ExecutionReport:
-        """Send an order when the event of that number is durable, which tells of it, and the one that opened the gate.
-
-        What came after them becomes durable while the order travels. Where it was written ahead they have mostly long been, a connection is
-        at hand, and the order leaves before this is awaited for the first time.
-        """
-        needed = max(tells, self._parts.gate.opened_by)
-        if self._parts.is_durable(needed):
-            report = await self._parts.venue.submit_now(order)
-            if report is not None:
-                return report
+    async def _submit(self, order: NewOrder, needed: int) -> ExecutionReport:
+        """Send an order when the event of that number is durable, and a connection is free."""
         await breathe()  # From here on in a task of its own.
         async with self._senders:
             self._check_gate(order)
@@ -178,12 +168,22 @@ class OrderRequests:
             except NotFoundAtVenue as error:
                 raise VenueUnavailable(f"the venue does not know order {old_key}, nothing took its place: {error}") from error
 
-    async def _place(self, order: NewOrder, rebalance_id: str, send: Callable[[], Awaitable[ExecutionReport]]) -> None:
-        """Send what makes a new order, with ``send`` seeing to durability, and say which of the four outcomes it had."""
-        key = order.client_order_id
+    async def _place(self, order: NewOrder, rebalance_id: str, tells: int = 0, replaces: str | None = None) -> None:
+        """Send what makes a new order, in the place of another where it ``replaces`` one, and say which of the four outcomes it had.
+
+        It leaves when the event of the number ``tells`` is durable, which tells of it, and the one that opened the gate. What came after
+        them becomes durable while it travels. Where it was written ahead they have mostly long been, a connection is at hand, and the order
+        leaves before this is awaited for the first time.
+        """
+        key, parts = order.client_order_id, self._parts
         try:
             try:
-                report = await send()
+                if replaces is not None:
+                    report = await self._replace(replaces, order)
+                else:
+                    needed = max(tells, parts.gate.opened_by)
+                    at_once = await parts.venue.submit_now(order) if parts.is_durable(needed) else None
+                    report = await self._submit(order, needed) if at_once is None else at_once
             except RejectedByVenue as error:
                 await self.publish(OrderRejected, key, code=error.code, message=str(error))
             except CredentialsRefused as error:
@@ -195,10 +195,10 @@ class OrderRequests:
                 await self.publish(OrderOutcomeUnknown, key, reason=str(error))
                 await self._look_up(key)
             else:
-                known = self._parts.orders.get(key)
+                known = parts.orders.get(key)
                 if known is None or report.cumulative_quantity > known.cumulative_quantity or not known.is_terminal:
                     # Otherwise the stream has told of its end already.
-                    await self._parts.publish(ExecutionReported(at=self._parts.clock.now(), report=report), correlation=rebalance_id)
+                    await parts.publish(ExecutionReported(at=parts.clock.now(), report=report), correlation=rebalance_id)
         except BusClosed:
             _answered_late(key)
 

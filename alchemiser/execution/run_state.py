@@ -11,11 +11,11 @@ from decimal import Decimal
 from alchemiser.domain.events import RebalancePlanned
 from alchemiser.domain.ids import client_order_id
 from alchemiser.domain.market import Quote, Session
-from alchemiser.domain.money import ZERO
-from alchemiser.domain.orders import BUY, SELL, Fill, NewOrder, Order, Side
-from alchemiser.execution.decisions import Send, Situation, Standing, Tactic
-from alchemiser.execution.ladder import LadderRules
-from alchemiser.execution.tactics import AUCTIONS, TacticRules, alternative, make, name_for
+from alchemiser.domain.money import ZERO, truncate_shares
+from alchemiser.domain.orders import BUY, SELL, Fill, NewOrder, Order
+from alchemiser.execution.decisions import Send, Situation, Standing
+from alchemiser.execution.ladder import LadderRules, duration
+from alchemiser.execution.tactics import AUCTIONS, Tactics
 from alchemiser.execution.work import ENDED, Submit, Work
 
 CANCEL_REPEAT_SECONDS = 5.0
@@ -49,14 +49,14 @@ class RunState:
     started_at: datetime
     cut_off: datetime
     session: Session
-    tactics: TacticRules = field(default_factory=TacticRules)
+    tactics: Tactics
     orders_before: int = 0
     why_parked: Callable[[str], str | None] = lambda symbol: None
     order_of: Callable[[str], Order | None] = _unknown
     cash: Decimal = field(init=False)
     works: dict[str, Work] = field(init=False)
     under_way: dict[str, Work] = field(init=False)
-    buys: tuple[Work, ...] = field(init=False)
+    buys: list[Work] = field(init=False)
     repeg_time: timedelta = field(init=False)
     orders_left: int = field(init=False)
     corrected: dict[str, Fill] = field(default_factory=dict)
@@ -68,33 +68,27 @@ class RunState:
         """Prepare the intents in the order of the plan: sells first, then buys by drift."""
         self.cash = self.plan.cash
         self.orders_left = self.rules.max_orders_per_session - self.orders_before
-        self.repeg_time = timedelta(seconds=self.rules.minimum_repeg_seconds)
-        self.works = {}
-        has_sells = SELL in [intent.side for intent in self.plan.intents]
-        # Waiting for the cash of the sells is not working: beside them a buy has its full time after theirs.
-        later = self.started_at + timedelta(seconds=self.rules.order_deadline_seconds) if has_sells else self.started_at
-        tactics: dict[tuple[str, Side], tuple[Tactic, datetime]] = {}
-        missing = -self.cash
-        buys: list[Work] = []
+        self.repeg_time = duration(self.rules.minimum_repeg_seconds)
+        self.works, self.buys = {}, []
+        started = begins = self.started_at
         at_the_close: list[Work] = []
         for intent in self.plan.intents:
-            is_buy, key = intent.side is BUY, (name_for(intent, self.tactics), intent.side)
-            if key not in tactics:
-                tactic = make(key[0], self.tactics, self.rules)
-                begins = later if is_buy else self.started_at
-                tactics[key] = tactic, tactic.deadline(self.plan.at, begins, self.cut_off, self.session)
-            tactic, deadline = tactics[key]
-            work = self.works[intent.intent_id] = Work(intent=intent, tactic=tactic, deadline=deadline)
+            tactic, is_buy = self.tactics.of(intent), intent.side is BUY
+            if not is_buy:
+                # Waiting for the cash of the sells is not working: behind them a buy has its full time after theirs.
+                begins = started + duration(self.rules.order_deadline_seconds)
+            deadline = tactic.deadline(self.plan.at, begins if is_buy else started, self.cut_off, self.session)
+            work = self.works[intent.intent_id] = Work(intent, tactic, deadline)
+            self.judge(work)
             if is_buy:
-                missing += intent.quantity * intent.reference_price
-                buys.append(work)
+                self.buys.append(work)
             elif tactic.name in AUCTIONS:
                 at_the_close.append(work)
-        self.buys = tuple(buys)
         self.under_way = dict(self.works)
-        for work in at_the_close if missing > 0 else ():
-            # An auction pays at the close, when no buy can be sent any more.
-            self.fall(work, "the buys need its cash before the close", self.started_at)
+        if at_the_close and sum([work.intent.quantity * work.intent.reference_price for work in self.buys], ZERO) > self.cash:
+            for work in at_the_close:
+                # An auction pays at the close, when no buy can be sent any more.
+                self.fall(work, "the buys need its cash before the close", self.started_at)
 
     def next_submit(self, work: Work, wanted: Send, quote: Quote | str, dearest: Decimal) -> Submit:
         """Give an order its id, which uses up one attempt and one order of the session."""
@@ -118,10 +112,23 @@ class RunState:
         """Return the client order id of the next attempt of an intent."""
         return client_order_id(self.epoch, self.plan.rebalance_id, work.intent.intent_id, work.attempt + 1)
 
+    def count(self, work: Work, quantity: Decimal, value: Decimal) -> None:
+        """Count so many shares of an intent as filled for so many dollars; negative numbers take back."""
+        work.filled_quantity += quantity
+        work.filled_value += value
+        self.cash += value if work.intent.side is SELL else -value
+        self.judge(work)
+
+    def judge(self, work: Work) -> None:
+        """Reckon what of an intent is left to be sent. Here and not where it is asked for, because most of a plan only waits."""
+        intent = work.intent
+        work.sendable = truncate_shares(intent.quantity - work.filled_quantity, whole=not intent.is_fractionable)
+        work.is_too_small = work.sendable <= 0 or work.sendable * intent.reference_price < self.rules.smallest_order
+
     def fall(self, work: Work, reason: str, now: datetime) -> None:
         """Let the alternative take over an intent whose tactic cannot be used; it begins with its first rung."""
         work.fell_because = work.fell_because or f"{work.tactic.name}: {reason}"
-        tactic = alternative(self.tactics, self.rules)
+        tactic = self.tactics.alternative
         if tactic is None:
             self.end(work, f"{work.tactic.name}: {reason}")
             return
@@ -155,7 +162,7 @@ class RunState:
         assert current is None or work.stage_since is not None
         return Situation(
             intent=work.intent,
-            leaves=work.intent.quantity - work.filled_quantity,
+            leaves=work.sendable,
             filled=work.filled_quantity,
             rung=work.rung,
             quote=self.quote_of(work, now) if quote is None else quote,

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from alchemiser.domain.intents import Intent
 from alchemiser.domain.market import Session
@@ -111,7 +112,7 @@ class Sliced(Struct, frozen=True):
             due = slices[index + 1].due
             return Wait(f"slice {index + 2} of {len(slices)} is due at {due:%H:%M:%S} UTC", due)
         rung = self._rung(situation, situation.now)
-        return self.ladder.send(situation, rung, wanted, step=f"slice {index + 1} of {len(slices)}")
+        return self.ladder.open(replace(situation, rung=rung, leaves=wanted), step=f"slice {index + 1} of {len(slices)}")
 
     def watch(self, situation: Situation) -> Keep | Move:
         """Move on with the schedule: to the next slice, to the next rung inside it, or after the market."""

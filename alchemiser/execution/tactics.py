@@ -49,6 +49,30 @@ class TacticRules(msgspec.Struct, frozen=True, kw_only=True):
     auction_fallback: str = TacticName.LADDER
 
 
+class Tactics:
+    """The tactics of a set of rules, each made once, when the first intent asks for it."""
+
+    def __init__(self, rules: TacticRules, ladder: LadderRules) -> None:
+        self._rules = rules
+        self._ladder = ladder
+        self._made: dict[str, Tactic] = {}
+
+    def of(self, intent: Intent) -> Tactic:
+        """Return the tactic of an intent."""
+        return self.named(name_for(intent, self._rules))
+
+    @property
+    def alternative(self) -> Tactic | None:
+        """What takes over from a tactic that cannot be used, or ``None`` when what is left is to be parked."""
+        return None if self._rules.auction_fallback == "park" else self.named(self._rules.auction_fallback)
+
+    def named(self, name: str) -> Tactic:
+        """Return the tactic of that name."""
+        if name not in self._made:
+            self._made[name] = make(name, self._rules, self._ladder)
+        return self._made[name]
+
+
 def name_for(intent: Intent, rules: TacticRules) -> str:
     """Return the tactic of an intent. Among strategies that want the same number of shares the first in name order counts."""
     if intent.symbol in rules.by_symbol:
@@ -78,8 +102,3 @@ def make(name: str, rules: TacticRules, ladder_rules: LadderRules) -> Tactic:
             return Auction(ladder, "moc", rules.auction_cutoff)
         case TacticName.LOC:
             return Auction(ladder, "loc", rules.auction_cutoff, rules.loc_limit_bps)
-
-
-def alternative(rules: TacticRules, ladder_rules: LadderRules) -> Tactic | None:
-    """Return what takes over from a tactic that cannot be used, or ``None`` when what is left is to be parked."""
-    return None if rules.auction_fallback == "park" else make(rules.auction_fallback, rules, ladder_rules)

@@ -132,8 +132,8 @@ class Work(Struct):
 
     ``last`` is the order sent last; with ``resend`` it goes again as it is. ``deadline`` is when the intent has to end, ``wake`` when its
     tactic wants to be asked again. ``quiet_until`` is until when nothing but news of this intent can change what becomes of its live order,
-    ``None`` when that is not known. ``is_too_small`` is whether less than the venue takes was left when ``judged_filled`` was filled.
-    ``not_replaceable`` is set once the venue has refused a replacement, ``needs_look`` when it has
+    ``None`` when that is not known. ``sendable`` are the shares that are left, cut to what the venue takes, ``is_too_small`` is whether
+    they are less than an order may be. ``not_replaceable`` is set once the venue has refused a replacement, ``needs_look`` when it has
     refused a buy. ``barred`` says why nothing more of it is sent. ``prepared`` is the next order when it was written ahead.
     """
 
@@ -157,8 +157,8 @@ class Work(Struct):
     quiet_until: datetime | None = None
     not_replaceable: bool = False
     needs_look: bool = False
-    judged_filled: Decimal | None = None
-    is_too_small: bool = False
+    sendable: Decimal = ZERO
+    is_too_small: bool = True
     prepared: Prepare | None = None
     reason: str | None = None
     shortage: str | None = None

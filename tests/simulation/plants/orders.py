@@ -12,6 +12,7 @@ from alchemiser.alpaca.venue import AlpacaVenue
 from alchemiser.domain.errors import OutcomeUnknown
 from alchemiser.domain.events import OrderNotFound
 from alchemiser.domain.market import Session
+from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import NewOrder, OrderState
 from alchemiser.domain.venue import After
 from alchemiser.execution.gate import SubmitGate
@@ -100,7 +101,7 @@ def half_of_a_cancel() -> Iterator[None]:
     def forgetful(run: RebalanceRun, order: Any, now: Any) -> bool:
         work = run._work_of(order.client_order_id)
         if work is not None and order.state in (OrderState.CANCELLED, OrderState.REPLACED):
-            work.filled_quantity -= order.cumulative_quantity
+            run.count(work, -order.cumulative_quantity, ZERO)
         return ended(run, order, now)
 
     with patch.object(RebalanceRun, "on_end", forgetful):

@@ -11,7 +11,7 @@ from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.orders import Fill, NewOrder, Order, OrderState, Side
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.pacing import RebalanceRun
-from alchemiser.execution.tactics import TacticRules
+from alchemiser.execution.tactics import TacticRules, Tactics
 from alchemiser.execution.work import Command, Replace, Stage, Submit
 
 START = datetime(2025, 3, 3, 20, 50, tzinfo=UTC)
@@ -65,7 +65,7 @@ class Desk:
             plan=plan,
             epoch="e1",
             rules=rules,
-            tactics=tactics or TacticRules(),
+            tactics=Tactics(tactics or TacticRules(), rules),
             quotes=self.market,
             started_at=START,
             cut_off=CUT_OFF,
@@ -80,8 +80,9 @@ class Desk:
         self.bodies: dict[str, NewOrder] = {}
         self.executions = 0
         self.gate: dict[str, str] = {}
-        self.is_ahead = True
         self.looked_at: datetime | None = None
+        self.is_noticed = False
+        """Whether the run wants to be looked at for what it was told last."""
 
     def step(self, seconds: float = 0) -> list[Command]:
         """Let time pass and return the commands; submits become live orders."""
@@ -104,13 +105,12 @@ class Desk:
         return commands
 
     def known(self, key: str) -> Order | None:
-        """Return what the order states know of a live order: mostly of its end before anybody is told of the last fill."""
+        """Return what the order states know of a live order."""
         if key not in self.live:
             return None
-        is_filled = self.is_ahead and self.filled[key] == self.live[key].quantity
         return Order(
             request=self.live[key],
-            state=OrderState.FILLED if is_filled else OrderState.WORKING,
+            state=OrderState.FILLED if self.filled[key] == self.live[key].quantity else OrderState.WORKING,
             intended_at=START,
             venue_status="new" if key in self.acknowledged and not self.filled[key] else "partially_filled",
             reported_quantity=self.filled[key],
@@ -151,8 +151,7 @@ class Desk:
                 quantity=amount,
                 price=Decimal(price),
                 at=self.now,
-            ),
-            self.now,
+            )
         )
         is_noticed = is_worth_a_look
         if self.filled[key] == order.quantity:
@@ -171,6 +170,7 @@ class Desk:
 
     def _check_that_nothing_is_missed(self, symbol: str, *, is_noticed: bool) -> None:
         """Where the run says that nothing follows from news nobody looks, and so nothing may follow for the symbol that they are of."""
+        self.is_noticed = is_noticed
         if not is_noticed and self.now == self.looked_at:
             assert self.run.stage_of(symbol) is Stage.ENDED or self.run.watch(symbol, self.now, self.gate) == []
 

@@ -204,8 +204,7 @@ def an_order_of_more_shares() -> Submit:
     desk.fill(first, "4")
     desk.step(6)
     desk.run.look_ahead()
-    work = desk.run.works["SPY"]
-    work.filled_quantity = Decimal(0)
+    desk.run.count(desk.run.works["SPY"], Decimal(-4), Decimal(-400))
     desk.end(first, OrderState.CANCELLED)
     (submit,) = [one for one in desk.step() if isinstance(one, Submit)]
     return submit

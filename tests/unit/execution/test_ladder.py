@@ -103,16 +103,6 @@ def test_a_market_that_moved_away_is_followed_after_a_moment() -> None:
     assert isinstance(ladder().watch(situation(now=NOON + timedelta(seconds=1), live=live, quote="stale")), Keep)
 
 
-def test_an_order_is_cut_to_what_the_venue_takes() -> None:
-    """Nine decimals of a share, or whole shares where no fractions are traded."""
-    part = ladder().open(situation(quantity="1.23456789012"))
-    whole = ladder().open(situation(side=Side.SELL, quantity="7.9", is_fractionable=False))
-
-    assert isinstance(part, Send)
-    assert isinstance(whole, Send)
-    assert (Decimal("1.234567890"), Decimal(7)) == (part.quantity, whole.quantity)
-
-
 def test_a_market_order_is_never_behind() -> None:
     """It has no limit that could be left behind, and is moved only when its time is over."""
     base = standing("100", rung=3, since=NOON)

@@ -30,10 +30,23 @@ def test_a_buy_waits_until_its_cash_has_landed() -> None:
     assert {order.symbol for order in desk.live.values()} == {"OLD", "NEW"}
 
 
+def test_an_order_is_cut_to_what_the_venue_takes() -> None:
+    """Nine decimals of a share, or whole shares where no fractions are traded; also what is left after a part was filled."""
+    whole = msgspec.structs.replace(intent("OLD", Side.SELL, "7.9"), is_fractionable=False)
+    desk = Desk(whole, intent("NEW", Side.BUY, "1.23456789012"), cash="1000")
+    desk.step()
+    assert [Decimal(7), Decimal("1.234567890")] == [order.quantity for order in desk.live.values()]
+
+    for key, order in list(desk.live.items()):
+        desk.fill(key, "0.5" if order.side is Side.BUY else "1")
+        desk.end(key, OrderState.CANCELLED)
+    desk.step(1)
+    assert [Decimal(6), Decimal("0.734567890")] == [order.quantity for order in desk.live.values()]
+
+
 def test_what_completes_a_purchase_is_looked_at_with_its_end_only() -> None:
     """A sale brings cash and a part is followed by more: both are looked at as soon as they are heard of."""
     desk = Desk(intent("OLD", Side.SELL, "10"), intent("NEW", Side.BUY, "8"), cash="0")
-    desk.is_ahead = False
     desk.step()
     sold = desk.fill(desk.only)
     desk.step()
@@ -370,14 +383,14 @@ def test_a_corrected_execution_counts_once() -> None:
     desk.run.on_correction(stranger, "0b")
     desk.run.on_correction(was, "1b")
     assert (desk.run.cash, desk.run.works["NEW"].filled_quantity) == (Decimal(1_600), Decimal(4)), "until the other is heard of"
-    desk.run.on_fill(msgspec.structs.replace(was, execution_id="1b", price=Decimal(90)), desk.now)
+    desk.run.on_fill(msgspec.structs.replace(was, execution_id="1b", price=Decimal(90)))
 
     (outcome,) = desk.run.outcomes()
     assert (desk.run.cash, outcome.filled_quantity, outcome.average_price) == (Decimal(1_640), Decimal(4), Decimal(90))
     assert desk.run.works["NEW"].live[key].leaves == Decimal(6)
     desk.end(key, OrderState.CANCELLED)
     desk.run.on_correction(msgspec.structs.replace(was, execution_id="1b"), "1c")
-    desk.run.on_fill(msgspec.structs.replace(was, execution_id="1c"), desk.now)
+    desk.run.on_fill(msgspec.structs.replace(was, execution_id="1c"))
     assert desk.run.works["NEW"].filled_quantity == Decimal(4)
 
 
@@ -468,16 +481,12 @@ NEWS = st.one_of(
 
 @given(news=st.lists(NEWS, max_size=25), name=st.sampled_from(["ladder", "twap"]))
 def test_an_order_that_is_left_alone_would_have_been_left_alone(news: list[tuple[str, float]], name: str) -> None:
-    """A live order of which nothing was heard is not looked at again before its time: looking at each every time decides the same.
-
-    So does hearing of the end of an order only after its last fill.
-    """
+    """A live order of which nothing was heard is not looked at again before its time: looking at each every time decides the same."""
     intents = (intent("OLD", Side.SELL, "30"), intent("WAS", Side.SELL, "7"), intent("NEW", Side.BUY, "25"), intent("ALSO", Side.BUY, "4"))
     desks = [
         Desk(*intents, cash="300", rules=msgspec.structs.replace(RULES, replaces=False), tactics=TacticRules(default=name)) for _ in "12"
     ]
     lazy, eager = desks
-    eager.is_ahead = False
 
     def told() -> None:
         for work in eager.run.works.values():
@@ -520,8 +529,10 @@ def test_the_end_of_an_order_is_looked_at_once_and_only_where_something_can_foll
     desk.step()
     first, second = desk.live
     assert not desk.fill(first)
+    assert not desk.is_noticed
     assert desk.run.stage_of("NEW") is Stage.ENDED
-    assert desk.fill(second)
+    assert not desk.fill(second)
+    assert desk.is_noticed
     assert desk.run.is_ended
 
 

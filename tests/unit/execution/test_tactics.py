@@ -7,7 +7,7 @@ import pytest
 
 from alchemiser.domain.intents import Wish
 from alchemiser.execution.ladder import LadderRules
-from alchemiser.execution.tactics import TacticName, TacticRules, alternative, make, name_for
+from alchemiser.execution.tactics import TacticName, TacticRules, Tactics, make, name_for
 from tests.unit.execution.situations import wanted
 
 RULES = TacticRules(default="ladder", by_strategy={"tecl": "twap", "nuclear": "moc"}, by_symbol={"SPY": "vwap"})
@@ -39,7 +39,7 @@ def test_every_name_makes_its_tactic(name: TacticName) -> None:
 
 def test_the_alternative_may_be_nothing() -> None:
     """``park``: what the auction cannot take is left until the next decision."""
-    assert alternative(TacticRules(auction_fallback="park"), LadderRules()) is None
-    found = alternative(TacticRules(auction_fallback="marketable_limit"), LadderRules())
+    assert Tactics(TacticRules(auction_fallback="park"), LadderRules()).alternative is None
+    found = Tactics(TacticRules(auction_fallback="marketable_limit"), LadderRules()).alternative
     assert found is not None
     assert found.name == "marketable_limit"
