@@ -165,7 +165,7 @@ class Desk:
         bus.subscribe_inline("parked symbols", ParkedSymbols.listens_to, self.parked)
         bus.subscribe_acts("ledger", self.ledger.acts)
         bus.subscribe_acts("standing targets", self.standing.acts)
-        bus.subscribe_inline("rebalances", Rebalances.listens_to, self.rebalances)
+        bus.subscribe_acts("rebalances", self.rebalances.acts)
         bus.subscribe_inline("trading state", TradingState.listens_to, self.trading)
         bus.subscribe_inline("submit gate", SubmitGate.listens_to, self.gate)
         ends: dict[type[Event], Callable[[Any], None]] = dict.fromkeys((RebalanceCompleted, RebalanceParked, ResultReported), self._over)

@@ -313,12 +313,13 @@ def _as_at_venue(order: Order, report: ExecutionReport) -> Order:
 
 def _reported(order: Order, report: ExecutionReport, cumulative: Decimal) -> tuple[Decimal, datetime | None]:
     """Return what the venue counts as filled, and since when that may be believed."""
-    since = order.corrected_at
-    if report.event in CORRECTIONS and (since is None or report.at >= since):
-        return max(report.cumulative_quantity, cumulative), report.at
-    if since is not None and report.at < since:
-        return max(order.reported_quantity, cumulative), since
-    return max(order.reported_quantity, report.cumulative_quantity, cumulative), since
+    counted, since = order.reported_quantity, order.corrected_at
+    if since is None or report.at >= since:
+        if report.event in CORRECTIONS:
+            counted, since = report.cumulative_quantity, report.at
+        elif report.cumulative_quantity > counted:
+            counted = report.cumulative_quantity
+    return counted if counted >= cumulative else cumulative, since
 
 
 def _standing_after(order: Order, report: ExecutionReport, cumulative: Decimal) -> tuple[OrderState, str | None]:

@@ -6,8 +6,9 @@ reconciled with, while trading is paused or halted, outside the session and from
 sends asks :meth:`SubmitGate.why_not` when the bytes are about to leave, and before that where a request has to wait for anything.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from typing import Any, Final
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
@@ -80,6 +81,21 @@ class SubmitGate:
             "orders": "the order stream is not connected",
             "session": "the exchange is closed",
         }
+        self._acts: Final[Mapping[type[Event], Callable[[Any], object]]] = {
+            StreamConnected: self._connect,
+            StreamLost: self._lose,
+            GapOpened: self._open_gap,
+            GapClosed: lambda gap: self._reasons.pop(f"gap {gap.stream}", None),
+            TradingStateChanged: self._change,
+            SessionOpened: self._open,
+            SessionClosed: self._close,
+            SettingsReloaded: self._reload,
+            RecoveryCompleted: lambda _: self._reasons.pop("recovery", None),
+            ReconciliationStarted: self._begin_comparison,
+            Reconciled: self._agree,
+            ReconciliationFailed: self._fail,
+            DaemonStopping: self._stop,
+        }
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -118,51 +134,55 @@ class SubmitGate:
             self.opened_by = envelope.sequence
 
     def _apply(self, event: Event) -> None:
-        match event:
-            case StreamConnected(stream="orders"):
-                self._reasons.pop("orders", None)
-            case StreamLost(stream="orders", reason=reason):
-                self._reasons["orders"] = f"the order stream is not connected: {reason}"
-            case GapOpened(stream=stream, reason=reason):
-                self._reasons[f"gap {stream}"] = f"messages of the {stream} stream may be missing: {reason}"
-            case GapClosed(stream=stream):
-                self._reasons.pop(f"gap {stream}", None)
-            case TradingStateChanged() as change:
-                self._trading.apply(change)
-                self._reasons.pop("trading", None)
-                if change.state == ACTIVE and change.strategy is None and not change.by.startswith(GUARD):
-                    self._reasons.pop("killed", None)
-                restriction = self._trading.account
-                self.is_halted = restriction is not None and restriction.state == HALTED
-                self.reduces = restriction.words() if restriction is not None and restriction.state == REDUCING else None
-                if restriction is not None and restriction.state != REDUCING:
-                    self._reasons["trading"] = restriction.words()
-            case SessionOpened(session=session):
-                self._reasons.pop("session", None)
-                self._session, self._cut_off_at = session, self._cut_off(session)
-            case SessionClosed():
-                self._reasons["session"] = "the exchange is closed"
-                self._session, self._cut_off_at = None, None
-            case RecoveryCompleted():
-                self._reasons.pop("recovery", None)
-            case DaemonStopping(reason=reason):
-                self._reasons["stopping"] = f"the daemon is stopping: {reason}"
-            case _:
-                self._compare(event)
+        act = self._acts.get(type(event))
+        if act is not None:
+            act(event)
 
-    def _compare(self, event: Event) -> None:
-        """Apply what happens to a comparison with the venue, and to the settings."""
-        match event:
-            case SettingsReloaded() if self._session is not None:
-                self._cut_off_at = self._cut_off(self._session)
-            case ReconciliationStarted(reason=reason):
-                self._reasons["reconciling"] = f"our state is being compared with the venue's ({reason})"
-            case Reconciled():
-                self._reasons.pop("reconciling", None)
-                self._reasons.pop("venue", None)
-            case ReconciliationFailed(code=code, error=error, retries=retries):
-                self._reasons.pop("reconciling", None)
-                if retries:
-                    self._reasons["venue"] = f"{code}: {error}; the daemon keeps asking"
-            case _:
-                pass
+    def _connect(self, connected: StreamConnected) -> None:
+        if connected.stream == "orders":
+            self._reasons.pop("orders", None)
+
+    def _lose(self, lost: StreamLost) -> None:
+        if lost.stream == "orders":
+            self._reasons["orders"] = f"the order stream is not connected: {lost.reason}"
+
+    def _open_gap(self, gap: GapOpened) -> None:
+        self._reasons[f"gap {gap.stream}"] = f"messages of the {gap.stream} stream may be missing: {gap.reason}"
+
+    def _change(self, change: TradingStateChanged) -> None:
+        self._trading.apply(change)
+        self._reasons.pop("trading", None)
+        if change.state == ACTIVE and change.strategy is None and not change.by.startswith(GUARD):
+            self._reasons.pop("killed", None)
+        restriction = self._trading.account
+        self.is_halted = restriction is not None and restriction.state == HALTED
+        self.reduces = restriction.words() if restriction is not None and restriction.state == REDUCING else None
+        if restriction is not None and restriction.state != REDUCING:
+            self._reasons["trading"] = restriction.words()
+
+    def _open(self, opened: SessionOpened) -> None:
+        self._reasons.pop("session", None)
+        self._session, self._cut_off_at = opened.session, self._cut_off(opened.session)
+
+    def _close(self, _: SessionClosed) -> None:
+        self._reasons["session"] = "the exchange is closed"
+        self._session, self._cut_off_at = None, None
+
+    def _reload(self, _: SettingsReloaded) -> None:
+        if self._session is not None:
+            self._cut_off_at = self._cut_off(self._session)
+
+    def _begin_comparison(self, started: ReconciliationStarted) -> None:
+        self._reasons["reconciling"] = f"our state is being compared with the venue's ({started.reason})"
+
+    def _agree(self, _: Reconciled) -> None:
+        self._reasons.pop("reconciling", None)
+        self._reasons.pop("venue", None)
+
+    def _fail(self, failed: ReconciliationFailed) -> None:
+        self._reasons.pop("reconciling", None)
+        if failed.retries:
+            self._reasons["venue"] = f"{failed.code}: {failed.error}; the daemon keeps asking"
+
+    def _stop(self, stopping: DaemonStopping) -> None:
+        self._reasons["stopping"] = f"the daemon is stopping: {stopping.reason}"

@@ -52,6 +52,7 @@ from alchemiser.domain.orders import (
     broken_by,
 )
 
+_INTENDED: Final = OrderState.INTENDED
 _CANCELLABLE: Final = (OrderState.WORKING, OrderState.INTENDED, OrderState.UNKNOWN)
 
 
@@ -230,12 +231,9 @@ class OrderStates(Remembering):
     def _intend(self, intended: OrderIntended) -> None:
         key = intended.order.client_order_id
         self._prepared.pop(key, None)
-        if key not in self._orders:
-            day = intended.rebalance_id.split(".")[0]
-            self._of_session[day] = self._of_session.get(day, 0) + 1
         order = Order(
             request=intended.order,
-            state=OrderState.INTENDED,
+            state=_INTENDED,
             intended_at=intended.at,
             tactic=intended.tactic,
             step=intended.step,
@@ -245,7 +243,10 @@ class OrderStates(Remembering):
             is_presumed=intended.is_presumed,
         )
         before = self._orders.get(key)
-        if before is not None:
+        if before is None:
+            day = intended.rebalance_id.partition(".")[0]
+            self._of_session[day] = self._of_session.get(day, 0) + 1
+        else:
             # It goes again after it was withheld. What was heard of it all the same, a broken execution for one, does not count twice.
             self._closed.pop(key, None)
             order = msgspec.structs.replace(
@@ -271,8 +272,6 @@ class OrderStates(Remembering):
         broken = broken_by(order, report) if report.event in CORRECTIONS else None
         changed, fill = apply_report(order, report)
         self._by_venue_id[report.venue_order_id] = key
-        # The order is stored first: whoever hears of a fill sees the order after it.
-        self._orders[key] = changed
         if broken is not None:
             was = Fill(
                 execution_id=broken.execution_id,
@@ -295,7 +294,8 @@ class OrderStates(Remembering):
             event = OrderFilled(at=fill.at, fill=fill)
             self._unannounced[fill.execution_id] = event
             self._fills[fill.execution_id] = fill
-            self._last_fill_at = event.at if self._last_fill_at is None else max(self._last_fill_at, event.at)
+            if self._last_fill_at is None or self._last_fill_at < fill.at:
+                self._last_fill_at = fill.at
             if not self._replaying:
                 self._post(event)
         self._store(changed, report.at)

@@ -1,6 +1,9 @@
 """Which rebalances there were and how far each got: an inline component that makes a restart carry on where the journal ends."""
 
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
+from functools import lru_cache
+from typing import Any, Final
 
 import msgspec
 
@@ -8,6 +11,7 @@ from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
     DecisionDue,
     DecisionMissed,
+    Event,
     FlattenOrdered,
     RebalanceCompleted,
     RebalanceParked,
@@ -16,8 +20,11 @@ from alchemiser.domain.events import (
 from alchemiser.domain.ids import is_of_a_kill
 from alchemiser.domain.memory import Remembering
 
-KEPT_DAYS = 10
-"""Sessions are remembered for so many days: whether one has had its decision is only asked of the present one."""
+_KEPT: Final = timedelta(days=10)
+"""Sessions are remembered for so long: whether one has had its decision is only asked of the present one."""
+
+_day: Final = lru_cache(maxsize=64)(date.isoformat)
+"""How a session is written here; the same few are asked for again and again."""
 
 
 class RebalancesMemory(msgspec.Struct, kw_only=True):
@@ -45,10 +52,18 @@ class Rebalances(Remembering):
         self._due: DecisionDue | FlattenOrdered | None = None
         self.unfinished: RebalancePlanned | None = None
         self.last: RebalanceCompleted | RebalanceParked | None = None
+        self.acts: Final[Mapping[type[Event], Callable[[Any], object]]] = {
+            DecisionDue: self._begin,
+            FlattenOrdered: self._begin,
+            DecisionMissed: self._miss,
+            RebalancePlanned: self._plan,
+            RebalanceCompleted: self._end,
+            RebalanceParked: self._end,
+        }
 
     def next_number(self, session: date) -> int:
         """Return the number of the next rebalance of a session, from 1."""
-        return self._numbers.get(session.isoformat(), 0) + 1
+        return self._numbers.get(_day(session), 0) + 1
 
     def unfinished_id(self) -> str | None:
         """Return the id of the plan that has not ended, if there is one."""
@@ -61,36 +76,38 @@ class Rebalances(Remembering):
 
     def is_settled(self, session: date) -> bool:
         """Whether the session has its decision: a plan was made, or it was stated why there is none."""
-        return session.isoformat() in self._settled
+        return _day(session) in self._settled
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
-        match envelope.event:
-            case DecisionDue(session=session) | FlattenOrdered(session=session) as due:
-                day = session.isoformat()
-                self._numbers[day] = self._numbers.get(day, 0) + 1
-                self._forget_before(session)
-                self._due = due
-            case DecisionMissed(session=session):
-                self._settled[session.isoformat()] = None
-            case RebalancePlanned() as plan if not is_of_a_kill(plan.rebalance_id):
-                self._settled[plan.session.isoformat()] = None
-                self.unfinished = plan
-                if self._due is not None and self._due.rebalance_id == plan.rebalance_id:
-                    self._due = None
-            case RebalanceCompleted() | RebalanceParked() as end:
-                if self._due is not None and self._due.rebalance_id == end.rebalance_id:
-                    self._settled[self._due.session.isoformat()] = None
-                    self._due = None
-                if self.unfinished is not None and self.unfinished.rebalance_id == end.rebalance_id:
-                    self.unfinished = None  # One that a newer plan has taken the place of ends after that plan was made.
-                self.last = end
-            case _:
-                pass
+        act = self.acts.get(type(envelope.event))
+        if act is not None:
+            act(envelope.event)
 
-    def _forget_before(self, session: date) -> None:
-        first = (session - timedelta(days=KEPT_DAYS)).isoformat()
+    def _begin(self, due: DecisionDue | FlattenOrdered) -> None:
+        day = _day(due.session)
+        self._numbers[day] = self._numbers.get(day, 0) + 1
+        first = _day(due.session - _KEPT)
         for days in (self._numbers, self._settled):
-            for day in list(days):
-                if day < first:
-                    del days[day]
+            for past in [day for day in days if day < first]:
+                del days[past]
+        self._due = due
+
+    def _miss(self, missed: DecisionMissed) -> None:
+        self._settled[_day(missed.session)] = None
+
+    def _plan(self, plan: RebalancePlanned) -> None:
+        if is_of_a_kill(plan.rebalance_id):
+            return
+        self._settled[_day(plan.session)] = None
+        self.unfinished = plan
+        if self._due is not None and self._due.rebalance_id == plan.rebalance_id:
+            self._due = None
+
+    def _end(self, end: RebalanceCompleted | RebalanceParked) -> None:
+        if self._due is not None and self._due.rebalance_id == end.rebalance_id:
+            self._settled[_day(self._due.session)] = None
+            self._due = None
+        if self.unfinished is not None and self.unfinished.rebalance_id == end.rebalance_id:
+            self.unfinished = None  # One that a newer plan has taken the place of ends after that plan was made.
+        self.last = end

@@ -411,7 +411,7 @@ class Daemon:
         bus.subscribe_inline("parked symbols", state.parked.listens_to, state.parked)
         bus.subscribe_acts("ledger", state.ledger.acts)
         bus.subscribe_acts("standing targets", state.standing.acts)
-        bus.subscribe_inline("rebalances", state.rebalances.listens_to, state.rebalances)
+        bus.subscribe_acts("rebalances", state.rebalances.acts)
         bus.subscribe_inline("trading state", state.trading.listens_to, state.trading)
         bus.subscribe_inline("guard state", state.guards.listens_to, state.guards)
         bus.subscribe_inline("day record", DayRecord.listens_to, state.day)
