@@ -273,7 +273,7 @@ def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | N
         standing = tuple(one for one in standing if one.execution_id != report.previous_execution_id)
         cumulative, value = sum([one.quantity for one in standing], ZERO), sum([one.quantity * one.price for one in standing], ZERO)
     fill = fill_of(report) if report.event in _EXECUTIONS else None
-    if fill is not None and (fill.execution_id in known or fill.quantity <= 0):
+    if fill is not None and (fill.execution_id in known or fill.quantity < ZERO):
         fill = None
     if fill is not None:
         known = (*known, fill.execution_id)

@@ -116,21 +116,19 @@ class ExecutionHandler:
 
     async def handle(self, envelope: Envelope) -> None:
         """Deal with a plan, a deadline, a quote, a change of what is allowed, or what was told of an order."""
-        match envelope.event:
-            case QuoteUpdated(symbol=symbol):
-                if self._run is not None and symbol in self._run.works:
-                    await self._follow(self._run, symbol)
-                return
-            case RebalancePlanned() as plan:
-                await self._begin(plan, self._parts.clock.now())
-            case RecoveryCompleted():
-                await self._resume(self._parts.clock.now())
-            case TradingStateChanged() if self._run is not None:
-                self._bar(self._run)
-            case SessionClosed() if self._run is not None:
-                self._run.close("the session has closed")
-            case _:
-                pass
+        event, run = envelope.event, self._run
+        if isinstance(event, QuoteUpdated):
+            if run is not None and event.symbol in run.works:
+                await self._follow(run, event.symbol)
+            return
+        if isinstance(event, RebalancePlanned):
+            await self._begin(event, self._parts.clock.now())
+        elif isinstance(event, RecoveryCompleted):
+            await self._resume(self._parts.clock.now())
+        elif isinstance(event, TradingStateChanged) and run is not None:
+            self._bar(run)
+        elif isinstance(event, SessionClosed) and run is not None:
+            run.close("the session has closed")
         await self._step()
 
     async def stop(self, reason: str, *, cancel_orders: bool) -> None:
@@ -240,18 +238,14 @@ class ExecutionHandler:
         try:
             while self._has_news and self._run is run and run.under_way:
                 self._has_news = False
-                await self._look(run)
+                for command in run.steps(self._parts.clock.now(), self._parts.gate.reasons):
+                    await self._carry_out(command, run.plan.rebalance_id)
+                    if isinstance(command, Submit) and command.is_prepared:
+                        await breathe()  # It leaves before the next one is reckoned.
+                        if self._run is not run:
+                            return
         finally:
             self._is_looking = False
-
-    async def _look(self, run: RebalanceRun) -> None:
-        now = self._parts.clock.now()
-        for command in run.steps(now, self._parts.gate.reasons):
-            await self._carry_out(command, run.plan.rebalance_id)
-            if isinstance(command, Submit) and command.is_prepared:
-                await breathe()  # It leaves before the next one is reckoned.
-                if self._run is not run:
-                    return
 
     async def _look_ahead(self, run: RebalanceRun) -> None:
         """Write down what comes next, so that it need not wait for the disk then."""

@@ -122,8 +122,9 @@ class RunState:
     def judge(self, work: Work) -> None:
         """Reckon what of an intent is left to be sent. Here and not where it is asked for, because most of a plan only waits."""
         intent = work.intent
-        work.sendable = truncate_shares(intent.quantity - work.filled_quantity, whole=not intent.is_fractionable)
-        work.is_too_small = work.sendable <= 0 or work.sendable * intent.reference_price < self.rules.smallest_order
+        leaves = intent.quantity - work.filled_quantity
+        work.sendable = truncate_shares(leaves, whole=not intent.is_fractionable) if leaves > ZERO else ZERO
+        work.is_too_small = not work.sendable or work.sendable * intent.reference_price < self.rules.smallest_order
 
     def fall(self, work: Work, reason: str, now: datetime) -> None:
         """Let the alternative take over an intent whose tactic cannot be used; it begins with its first rung."""

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from alchemiser.domain.intents import Intent, IntentOutcome
 from alchemiser.domain.market import Quote
 from alchemiser.domain.money import ZERO
-from alchemiser.domain.orders import CLS, SELL, NewOrder, Side
+from alchemiser.domain.orders import BUY, CLS, SELL, NewOrder, Side
 from alchemiser.execution.decisions import Tactic
 
 
@@ -31,6 +31,10 @@ WAITING: Final = Stage.WAITING
 WORKING: Final = Stage.WORKING
 CANCELLING: Final = Stage.CANCELLING
 ENDED: Final = Stage.ENDED
+
+
+_BASIS_POINTS: Final = {BUY: Decimal(10_000), SELL: Decimal(-10_000)}
+"""What a cost as a fraction is multiplied with: paid more for a buy, or received less for a sale."""
 
 
 class Submit(Struct, frozen=True):
@@ -201,23 +205,21 @@ class Work(Struct):
 
     def outcome(self) -> IntentOutcome:
         """Return how the intent stands or ended."""
-        average = self.filled_value / self.filled_quantity if self.filled_quantity else None
-        slippage = None
-        if average is not None:
-            reference = self.intent.reference_price
-            slippage = float((average - reference) / reference * self.intent.side.sign * 10_000)
+        intent, filled = self.intent, self.filled_quantity
+        average = slippage = None
+        state = "unfilled"
+        if filled:
+            average, reference = self.filled_value / filled, intent.reference_price
+            slippage = float((average - reference) / reference * _BASIS_POINTS[intent.side])
+            state = "partial"
         if self.stage is ENDED and self.reason is None:
             state = "filled"
-        elif self.filled_quantity:
-            state = "partial"
-        else:
-            state = "unfilled"
         return IntentOutcome(
-            intent_id=self.intent.intent_id,
-            symbol=self.intent.symbol,
-            side=self.intent.side,
-            quantity=self.intent.quantity,
-            filled_quantity=self.filled_quantity,
+            intent_id=intent.intent_id,
+            symbol=intent.symbol,
+            side=intent.side,
+            quantity=intent.quantity,
+            filled_quantity=filled,
             average_price=average,
             slippage_bps=slippage,
             state=state,
