@@ -208,7 +208,8 @@ class ExecutionHandler:
             await self._carry_out(command, run.plan.rebalance_id)
         if commands:
             await breathe()
-            await self._look_ahead(run)
+            if self._parts.writes_ahead:
+                await self._look_ahead(run)
             if self._run is not run:
                 return
         is_over = run.stage_of(symbol) is ENDED
@@ -227,7 +228,8 @@ class ExecutionHandler:
             await self._look_until_all_is_known(run)
             if self._requests.begun != before:
                 await breathe()  # What was just begun leaves before anything else is done.
-            await self._look_ahead(run)
+            if self._parts.writes_ahead:
+                await self._look_ahead(run)
             if run.is_ended and self._run is run:
                 await self._end(run, None)
         finally:  # Also after a failure: what was told during a look has been taken in and not been looked at, and nobody tells it again.
@@ -249,7 +251,7 @@ class ExecutionHandler:
 
     async def _look_ahead(self, run: RebalanceRun) -> None:
         """Write down what comes next, so that it need not wait for the disk then."""
-        if self._run is not run or not self._parts.writes_ahead:
+        if self._run is not run:
             return
         now, key = self._parts.clock.now(), run.plan.rebalance_id
         steps = run.look_ahead()
@@ -275,18 +277,18 @@ class ExecutionHandler:
         event: Event = RebalanceCompleted(at=now, rebalance_id=key, outcomes=outcomes, shortfall=shortfall)
         if reason:
             event = RebalanceParked(at=now, rebalance_id=key, reason=reason, outcomes=outcomes, shortfall=shortfall)
-        await self._park_unresolved(key, now)
+        for order in self._parts.orders.open_orders():
+            await self._park_unresolved(order, key, now)
         await self._parts.publish(event, correlation=key)
 
-    async def _park_unresolved(self, rebalance_id: str, now: datetime) -> None:
-        """Park the symbols of orders that a rebalance leaves without knowing their end: a second one might double them."""
-        for order in self._parts.orders.open_orders():
-            parts = split_client_order_id(order.client_order_id)
-            if parts is None or parts[1] != rebalance_id:
-                continue
-            reason = f"the rebalance had to end while order {order.client_order_id} was {order.state.value}"
-            parking = Parking(code=UNRESOLVED, reason=reason, since=now)
-            await self._parts.publish(SymbolParked(at=now, symbol=order.request.symbol, parking=parking), correlation=rebalance_id)
+    async def _park_unresolved(self, order: Order, rebalance_id: str, now: datetime) -> None:
+        """Park the symbol of an order that a rebalance leaves without knowing its end: a second one might double it."""
+        parts = split_client_order_id(order.client_order_id)
+        if parts is None or parts[1] != rebalance_id:
+            return
+        reason = f"the rebalance had to end while order {order.client_order_id} was {order.state.value}"
+        parking = Parking(code=UNRESOLVED, reason=reason, since=now)
+        await self._parts.publish(SymbolParked(at=now, symbol=order.request.symbol, parking=parking), correlation=rebalance_id)
 
     async def _carry_out(self, command: Command, rebalance_id: str) -> None:
         if isinstance(command, Submit):

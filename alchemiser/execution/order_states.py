@@ -329,9 +329,10 @@ class OrderStates(Remembering):
         self._session = session
         if before is None:
             return
+        opened_at = before.opens_at
         for key in list(self._closed):
             order = self._orders[key]
-            if order.intended_at < before.opens_at and order.reported_quantity <= order.cumulative_quantity:
+            if order.intended_at < opened_at and order.reported_quantity <= order.cumulative_quantity:
                 del self._closed[key], self._orders[key]
                 for execution_id in order.execution_ids:
                     self._fills.pop(execution_id, None)

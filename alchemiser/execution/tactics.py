@@ -49,28 +49,27 @@ class TacticRules(msgspec.Struct, frozen=True, kw_only=True):
     auction_fallback: str = TacticName.LADDER
 
 
-class Tactics:
-    """The tactics of a set of rules, each made once, when the first intent asks for it."""
+class Tactics(dict[str, Tactic]):
+    """The tactics of a set of rules by their names, each made once, when it is asked for first."""
 
     def __init__(self, rules: TacticRules, ladder: LadderRules) -> None:
+        super().__init__()
         self._rules = rules
         self._ladder = ladder
-        self._made: dict[str, Tactic] = {}
+
+    def __missing__(self, name: str) -> Tactic:
+        """Make the tactic of that name."""
+        tactic = self[name] = make(name, self._rules, self._ladder)
+        return tactic
 
     def of(self, intent: Intent) -> Tactic:
         """Return the tactic of an intent."""
-        return self.named(name_for(intent, self._rules))
+        return self[name_for(intent, self._rules)]
 
     @property
     def alternative(self) -> Tactic | None:
         """What takes over from a tactic that cannot be used, or ``None`` when what is left is to be parked."""
-        return None if self._rules.auction_fallback == "park" else self.named(self._rules.auction_fallback)
-
-    def named(self, name: str) -> Tactic:
-        """Return the tactic of that name."""
-        if name not in self._made:
-            self._made[name] = make(name, self._rules, self._ladder)
-        return self._made[name]
+        return None if self._rules.auction_fallback == "park" else self[self._rules.auction_fallback]
 
 
 def name_for(intent: Intent, rules: TacticRules) -> str:
