@@ -156,10 +156,10 @@ class Ledger(Remembering):
         self._instead: dict[str, dict[str, Decimal]] = {}
         self._named: dict[str, tuple[str, ...]] = {}
         # Fills that wait until the booking before theirs has come back: it decides what is still waited for. Between events it is empty.
-        # What is foreseen is what the booking that is on its way will do, by strategy.
+        # What is foreseen is what the booking that is on its way will do, for as long as nothing else has changed the books.
         self._to_book: deque[Fill] = deque()
         self._booking: FillBooked | None = None
-        self._foreseen: dict[str, Foreseen] = {}
+        self._foreseen: list[Foreseen] | None = None
         self.acts: Final[Mapping[type[Event], Callable[[Any], None]]] = {
             FillBooked: self._apply,
             OrderFilled: self._hear,
@@ -311,7 +311,8 @@ class Ledger(Remembering):
             trade = Trade(
                 execution_id=name, quantity=quantity, price=crossing.price, at=plan.at, method=closing.method, picks=closing.picks
             )
-            self._shelf.trade(strategy, crossing.symbol, trade)
+            self._shelf.carry_out(self._shelf.foreseen(strategy, crossing.symbol, trade))
+        self._foreseen = None
 
     def _hear(self, filled: OrderFilled) -> None:
         fill, key = filled.fill, filled.fill.execution_id
@@ -333,12 +334,13 @@ class Ledger(Remembering):
 
     def _book(self, fill: Fill) -> None:
         """Say who gets which part of a fill. The books change when that comes back as an event."""
-        entries, foreseen = [], {}
+        entries, foreseen = [], []
         waiting, key, symbol, price = self._waiting_for(fill.client_order_id), fill.execution_id, fill.symbol, fill.price
         parts = self._split_again(fill, waiting) if key in self._instead else split_fill(fill.quantity, waiting)
         for strategy, quantity in parts.items():
             signed = -quantity if fill.side is SELL else quantity
-            outcome = foreseen[strategy] = self._shelf.foreseen(strategy, symbol, self._trade_of(fill, signed))
+            outcome = self._shelf.foreseen(strategy, symbol, self._trade_of(fill, signed))
+            foreseen.append(outcome)
             entries.append(BookEntry(strategy=strategy, quantity=signed, price=price, cash=-signed * price, realised=outcome.realised))
         self._foreseen = foreseen
         booking = self._booking = FillBooked(at=fill.at, execution_id=key, symbol=symbol, entries=tuple(entries))
@@ -355,8 +357,7 @@ class Ledger(Remembering):
 
     def _apply(self, booked: FillBooked) -> None:
         """Change the books, once per execution, and let the next booking be made."""
-        key = booked.execution_id
-        foreseen: Mapping[str, Foreseen] = {}
+        key, foreseen = booked.execution_id, None
         if booked is self._booking:
             self._booking, foreseen = None, self._foreseen
         if key not in self._booked:
@@ -367,12 +368,13 @@ class Ledger(Remembering):
             self._instead.pop(key, None)
             waiting = self._waiting_for(fill.client_order_id)
             for entry in booked.entries:
-                strategy = entry.strategy
-                if strategy in waiting:
-                    waiting[strategy] -= abs(entry.quantity)
-                outcome = foreseen.get(strategy)
-                trade = self._trade_of(fill, entry.quantity) if outcome is None else outcome.trade
-                self._shelf.trade(strategy, booked.symbol, trade, outcome)
+                if entry.strategy in waiting:
+                    waiting[entry.strategy] -= abs(entry.quantity)
+            if foreseen is None:
+                parts = [(entry.strategy, self._trade_of(fill, entry.quantity)) for entry in booked.entries]
+                foreseen = [self._shelf.foreseen(strategy, booked.symbol, trade) for strategy, trade in parts]
+            for outcome in foreseen:
+                self._shelf.carry_out(outcome)
             self._closings.pop(key, None)
         if self._to_book:
             self._book_next()
@@ -397,6 +399,7 @@ class Ledger(Remembering):
         if booking is None or not booking.entries:
             return  # Not ours, or taken back already.
         self._booked[key] = msgspec.structs.replace(booking, entries=())
+        self._foreseen = None
         waiting = self._waiting_for(booking.order)
         for entry in booking.entries:
             symbol = self._shelf.name_at(booking.symbol, broken.at)
@@ -422,6 +425,7 @@ class Ledger(Remembering):
 
     def _forget_ended(self, before: Session) -> None:
         """Forget, as a week begins, the orders that had ended before the session before it."""
+        self._foreseen = None
         unbooked, opened_at = {fill.client_order_id for fill in self._unbooked.values()}, before.opens_at
         orders = self._orders = {
             key: order for key, order in self._orders.items() if not order.has_ended or order.intended_at >= opened_at or key in unbooked
@@ -494,6 +498,7 @@ class Ledger(Remembering):
         self._account_cash += booked.account_cash
         self._transferred += booked.transferred
         self._in_kind += booked.value_in_kind
+        self._foreseen = None
         carry_out(booked, self._shelf)
 
     def _forget_activities(self) -> None:

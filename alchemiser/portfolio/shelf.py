@@ -29,13 +29,16 @@ class Renaming(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Foreseen(msgspec.Struct, frozen=True):
-    """What a trade was found to make of some lots before it was booked: the lots after it, and what it realises in dollars.
+    """What a trade will do to the book of a strategy: the lots after it, and what it realises in dollars.
 
-    Without lots ``before`` it is worked out anew when it is booked.
+    ``trail`` is the one that it joins at the end, ``None`` where it has its place between others. All holds until the shelf is changed.
     """
 
+    strategy: str
+    symbol: str
     trade: Trade
-    before: Lots | None
+    book: Book
+    trail: Trail | None
     lots: Lots
     realised: Decimal
 
@@ -82,46 +85,37 @@ class Shelf(msgspec.Struct, kw_only=True):
         return symbol
 
     def foreseen(self, strategy: str, symbol: str, trade: Trade) -> Foreseen:
-        """Return what a trade would do. Raises as :meth:`trade`; nothing is changed."""
-        symbol = self.name_at(symbol, trade.at) if self.renamed else symbol
-        book, trail = self.books.get(strategy), self.trails.get(strategy, {}).get(symbol)
-        if symbol in self.splits or not (trail is None or trail.is_next(trade)):
-            return Foreseen(trade, None, *self._outcome(strategy, symbol, trade))
-        before = () if book is None else book.lots.get(symbol, ())
-        lots, realised = traded(symbol, before, trade)
-        if trade.quantity < 0 and lots and lots[0].quantity < 0:  # All lots of a symbol have one sign.
-            raise _oversold(symbol, before, trade)
-        return Foreseen(trade, before, lots, realised)
+        """Return what a trade would do; nothing is changed.
 
-    def trade(self, strategy: str, symbol: str, trade: Trade, foreseen: Foreseen | None = None) -> None:
-        """Change a strategy's book by a trade, and keep the trade for as long as it may be taken back.
-
-        What was ``foreseen`` of it holds if the lots are still those from before.
-        Raises ``InvariantBroken`` when it does not hold what is sold: selling what a strategy does not own is never booked, but where the
-        market has taken back what it did own.
+        Raises ``InvariantBroken`` when the strategy does not hold what is sold: selling what a strategy does not own is never booked, but
+        where the market has taken back what it did own.
         """
-        symbol = self.name_at(symbol, trade.at) if self.renamed else symbol
-        book, trails = self.books.get(strategy) or self.book_of(strategy), self.trails.setdefault(strategy, {})
-        before, trail = book.lots.get(symbol, ()), trails.get(symbol)
-        if trail is None:
-            trail = trails[symbol] = Trail(before=before)
+        if self.renamed:
+            symbol = self.name_at(symbol, trade.at)
+        book = self.books.get(strategy) or Book()
+        before = book.lots.get(symbol, ())
+        trail = self.trails.get(strategy, {}).get(symbol) or Trail(before=before)
         # A trade that comes after all others, as nearly every one does, changes the lots there are; any other has them worked out anew.
-        if symbol not in self.splits and trail.is_next(trade):
-            if foreseen is not None and foreseen.before is before:
-                lots, realised = foreseen.lots, foreseen.realised
-            else:
-                lots, realised = traded(symbol, before, trade)
-                if trade.quantity < 0 and lots and lots[0].quantity < 0:
-                    raise _oversold(symbol, before, trade)
-            trail.append(trade, lots)
-            moved: Decimal | None = trade.quantity
-        else:
-            lots, realised = self._outcome(strategy, symbol, trade)
+        if symbol in self.splits or not trail.is_next(trade):
+            return Foreseen(strategy, symbol, trade, book, None, *self._outcome(strategy, symbol, trade))
+        lots, realised = traded(symbol, before, trade)
+        if lots and lots[0].quantity < 0 and trade.quantity < 0:  # All lots of a symbol have one sign.
+            raise _oversold(symbol, before, trade)
+        return Foreseen(strategy, symbol, trade, book, trail, lots, realised)
+
+    def carry_out(self, foreseen: Foreseen) -> None:
+        """Change a strategy's book as was foreseen of a trade, and keep the trade for as long as it may be taken back."""
+        strategy, symbol, trade, book, trail = foreseen.strategy, foreseen.symbol, foreseen.trade, foreseen.book, foreseen.trail
+        quantity = trade.quantity
+        value = quantity * trade.price
+        self.books[strategy] = book
+        if trail is None:
             self._keep(strategy, symbol, trade)
-            moved = None
-        value = trade.quantity * trade.price
-        book.change(symbol, lots, realised=realised, cash=-value, moved=moved)
-        self.history.traded(strategy, symbol, trade.at, trade.quantity, value)
+        else:
+            trail.append(trade, foreseen.lots)
+            self.trails.setdefault(strategy, {})[symbol] = trail
+        book.change(symbol, foreseen.lots, realised=foreseen.realised, cash=-value, moved=None if trail is None else quantity)
+        self.history.traded(strategy, symbol, trade.at, quantity, value)
 
     def reshape(self, strategy: str, symbol: str, deed: Reshaping, *, on: date, cash: Decimal = ZERO) -> None:
         """Change a strategy's lots of a symbol by what an issuer did on a day; ``cash`` is what it brought to the book, in dollars."""
