@@ -52,6 +52,8 @@ class Rebalancer:
     async def handle(self, envelope: Envelope) -> None:
         """Deal with a decision, a strategy's answer, or the end of a session."""
         match envelope.event:
+            case TargetProposed() | StrategyFailed() as answer:
+                await self._collect(answer)
             case DecisionDue() as due:
                 await self._take_place(f"{due.rebalance_id} took its place before every strategy had answered")
                 self._begin(due)
@@ -60,8 +62,6 @@ class Rebalancer:
                 # Nothing wanted by anybody: the plan sells whatever the books hold, also of strategies that are no longer in the settings.
                 nothing: dict[str, dict[str, float] | None] = {name: {} for name in self._parts.shares()}
                 await self._finish(Decision(rebalance_id, session, targets=nothing, is_flatten=True))
-            case TargetProposed() | StrategyFailed() as answer:
-                await self._collect(answer)
             case SessionClosed(session=session):
                 await self._take_place("the session closed before every strategy had answered")
                 if self._parts.unfinished() is None:
@@ -174,11 +174,14 @@ class Rebalancer:
                     await self._parts.publish(LedgerCompared(at=self._parts.clock.now(), session=session, differences=silence))
                     return
                 await self._parts.clock.sleep(pause)
-        held = {position.symbol: position.quantity for position in positions}
+        held, marks = {}, {}
+        for position in positions:
+            held[position.symbol] = position.quantity
+            if position.current_price is not None:
+                marks[position.symbol] = position.current_price
         differences = self._parts.ledger.differences(held, account.cash)
         now = self._parts.clock.now()
         await self._parts.publish(LedgerCompared(at=now, session=session, differences=differences))
-        marks = {position.symbol: position.current_price for position in positions if position.current_price is not None}
         realised, unrealised, income = {}, {}, {}
         for name, book in sorted(self._parts.ledger.books.items()):
             realised[name], income[name] = book.realised, book.income

@@ -246,7 +246,9 @@ class Book(msgspec.Struct, kw_only=True, dict=True):
     def holdings(self) -> dict[str, Decimal]:
         """Return the shares of every symbol in this book, by symbol in order."""
         totals = self._totals
-        return {symbol: (totals.get(symbol) or self._total(symbol))[0] for symbol in sorted(self.lots)}
+        for symbol in self.lots.keys() - totals.keys():
+            self._total(symbol)
+        return {symbol: totals[symbol][0] for symbol in sorted(totals)}
 
     def cost(self, symbol: str) -> Decimal:
         """Return what the shares of a symbol cost, in dollars."""

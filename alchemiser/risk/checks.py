@@ -327,19 +327,20 @@ CHECKS: tuple[PreTradeCheck, ...] = (
 )
 """Every check that runs on an intent, in this order. ``no_price`` is found earlier: without a price there is no intent."""
 
-Checks = Mapping[tuple[Side, bool], Sequence[PreTradeCheck]]
-"""The checks by side, and by whether the broker trades fractions of the symbol, each in their order."""
+Checks = Mapping[tuple[Side, bool], Sequence[tuple[DenialCode, Callable[[Question], str | None]]]]
+"""The checks by side, and by whether the broker trades fractions of the symbol, each in their order: its code, and what refuses."""
 
-ALL_CHECKS: Checks = {(side, is_plain): CHECKS for side in Side for is_plain in (False, True)}
+ALL_CHECKS: Checks = {(side, is_plain): [(check.code, check.refuses) for check in CHECKS] for side in Side for is_plain in (False, True)}
 
 
 def checks_by(limits: RiskLimits) -> dict[bool, Checks]:
     """Return the checks that can refuse anything by these limits: in calm circumstances, when most cannot, and in others."""
     asked = [check for check in CHECKS if check.limit is None or getattr(limits, check.limit) is not None]
 
-    def chosen(*, side: Side, is_plain: bool, is_calm: bool) -> list[PreTradeCheck]:
+    def chosen(*, side: Side, is_plain: bool, is_calm: bool) -> list[tuple[DenialCode, Callable[[Question], str | None]]]:
         kept = [check for check in asked if check.side in (None, side)]
-        return [check for check in kept if not (is_calm and check.of_unrest) and not (is_plain and check.of_asset)]
+        kept = [check for check in kept if not (is_calm and check.of_unrest) and not (is_plain and check.of_asset)]
+        return [(check.code, check.refuses) for check in kept]
 
     return {
         is_calm: {(side, is_plain): chosen(side=side, is_plain=is_plain, is_calm=is_calm) for side, is_plain in ALL_CHECKS}
@@ -358,10 +359,10 @@ def check_intent(
     asset = None if now.assets is None else now.assets.get(symbol)
     asked = Question(intent, now, limits, equity, symbol, intent.side is BUY, notional, asset)
     is_plain = asset is not None and asset.is_tradable and asset.is_fractionable
-    for check in checks[intent.side, is_plain]:
-        refusal = check.refuses(asked)
+    for code, refuses in checks[intent.side, is_plain]:
+        refusal = refuses(asked)
         if refusal is not None:
-            return OrderDenied(check.code, f"{refusal}; nothing of it is sent")
+            return OrderDenied(code, f"{refusal}; nothing of it is sent")
     return None
 
 
