@@ -4,10 +4,11 @@ It is kept as changes by day, so that a fact that is heard of late, or taken bac
 old to be asked for is forgotten now and then, not day by day.
 """
 
+from bisect import bisect_left
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from itertools import takewhile
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -23,20 +24,22 @@ FEES_WITHIN_DAYS: Final = 10
 # Nobody trades between midnight and four in New York: five hours behind UTC is the right day in summer, too, and costs no time zone.
 _BEHIND: Final = timedelta(hours=5)
 _KEPT: Final = timedelta(days=KEPT_DAYS)
+_day_of_move = attrgetter("day")
 
 
 class Move(msgspec.Struct):
     """How a strategy's shares of a symbol changed on a day, the dollars that it traded of them, and which part of these were sales."""
 
+    day: str
     quantity: Decimal = ZERO
     traded: Decimal = ZERO
     sold: Decimal = ZERO
 
 
 class History(msgspec.Struct):
-    """``days`` are the changes by day, strategy and symbol, the oldest first; ``before`` the sum of older ones by symbol and strategy."""
+    """``moves`` are the changes by symbol and strategy, one a day, the oldest first; ``before`` is the sum of older ones."""
 
-    days: dict[str, dict[str, dict[str, Move]]] = {}
+    moves: dict[str, dict[str, list[Move]]] = {}
     before: dict[str, dict[str, Decimal]] = {}
 
     def traded(self, strategy: str, symbol: str, at: datetime, quantity: Decimal, value: Decimal) -> None:
@@ -65,14 +68,12 @@ class History(msgspec.Struct):
 
     def renamed(self, old: str, new: str) -> None:
         """Keep what is known of a symbol under its new name."""
-        for by_strategy in self.days.values():
-            for moves in by_strategy.values():
-                move = moves.pop(old, None)
-                if move is not None:
-                    there = moves.setdefault(new, Move())
-                    there.quantity += move.quantity
-                    there.traded += move.traded
-                    there.sold += move.sold
+        for strategy, moves in self.moves.pop(old, {}).items():
+            for move in moves:
+                there = self._move_of(strategy, new, move.day)
+                there.quantity += move.quantity
+                there.traded += move.traded
+                there.sold += move.sold
         for strategy, quantity in self.before.pop(old, {}).items():
             held = self.before.setdefault(new, {})
             held[strategy] = held.get(strategy, ZERO) + quantity
@@ -81,24 +82,27 @@ class History(msgspec.Struct):
         """Return what each strategy held of a symbol when that day began; strategies that held nothing are left out."""
         first = day.isoformat()
         held = dict(self.before.get(symbol, {}))
-        for on in takewhile(first.__gt__, self.days):
-            for name, moves in self.days[on].items():
-                if symbol in moves:
-                    held[name] = held.get(name, ZERO) + moves[symbol].quantity
+        for name, moves in self.moves.get(symbol, {}).items():
+            held[name] = sum([move.quantity for move in moves if move.day < first], held.get(name, ZERO))
         return {name: quantity for name, quantity in sorted(held.items()) if quantity}
 
     def days_of(self, symbol: str) -> list[date]:
         """Return the days on which the shares of a symbol changed, newest first."""
-        days = [day for day, by_strategy in self.days.items() if any(symbol in moves for moves in by_strategy.values())]
-        return [date.fromisoformat(day) for day in reversed(days)]
+        days = {move.day for moves in self.moves.get(symbol, {}).values() for move in moves}
+        return [date.fromisoformat(day) for day in sorted(days, reverse=True)]
 
     def traded_before(self, day: date) -> dict[str, Decimal]:
         """Return the dollars that each strategy sold, or else traded, on the last day with trades before that one."""
         last, first = day.isoformat(), (day - timedelta(days=FEES_WITHIN_DAYS)).isoformat()
-        for on in [on for on in reversed(self.days) if first <= on < last]:
-            by_name = sorted(self.days[on].items())
-            sold = {name: sum([move.sold for move in moves.values()], ZERO) for name, moves in by_name}
-            traded = {name: sum([move.traded for move in moves.values()], ZERO) for name, moves in by_name}
+        days: dict[str, dict[str, list[Move]]] = {}
+        for by_strategy in self.moves.values():
+            for name, moves in by_strategy.items():
+                for move in moves:
+                    if first <= move.day < last:
+                        days.setdefault(move.day, {}).setdefault(name, []).append(move)
+        for _, by_name in sorted(days.items(), reverse=True):
+            sold = {name: sum([move.sold for move in moves], ZERO) for name, moves in sorted(by_name.items())}
+            traded = {name: sum([move.traded for move in moves], ZERO) for name, moves in sorted(by_name.items())}
             for dollars in (sold, traded):
                 if any(amount > 0 for amount in dollars.values()):
                     return {name: amount for name, amount in dollars.items() if amount > 0}
@@ -107,28 +111,25 @@ class History(msgspec.Struct):
     def forget(self, today: date) -> None:
         """Make one sum of what is older than is ever asked for; what adds up to nothing is forgotten."""
         oldest = (today - _KEPT).isoformat()
-        for day in [*takewhile(oldest.__gt__, self.days)]:
-            for strategy, moves in self.days.pop(day).items():
-                for symbol, move in moves.items():
-                    held = self.before.setdefault(symbol, {})
-                    held[strategy] = held.get(strategy, ZERO) + move.quantity
+        for symbol, by_strategy in self.moves.items():
+            held = self.before.setdefault(symbol, {})
+            for strategy, moves in by_strategy.items():
+                count = bisect_left(moves, oldest, key=_day_of_move)
+                held[strategy] = sum([move.quantity for move in moves[:count]], held.get(strategy, ZERO))
+                del moves[:count]
+        self.moves = {symbol: by_strategy for symbol, by_strategy in self.moves.items() if any(by_strategy.values())}
         kept = {symbol: {name: quantity for name, quantity in held.items() if quantity} for symbol, held in self.before.items()}
         self.before = {symbol: held for symbol, held in kept.items() if held}
 
     def _move_of(self, strategy: str, symbol: str, day: str) -> Move:
-        by_strategy = self.days.get(day)
-        if by_strategy is None:
-            is_late = bool(self.days) and day < next(reversed(self.days))
-            by_strategy = self.days[day] = {}
-            if is_late:
-                self.days = dict(sorted(self.days.items()))
-        moves = by_strategy.get(strategy)
-        if moves is None:
-            moves = by_strategy[strategy] = {}
-        move = moves.get(symbol)
-        if move is None:
-            move = moves[symbol] = Move()
-        return move
+        moves = self.moves.setdefault(symbol, {}).setdefault(strategy, [])
+        if not moves or moves[-1].day < day:  # As nearly always.
+            moves.append(Move(day))
+            return moves[-1]
+        place = bisect_left(moves, day, key=_day_of_move)
+        if moves[place].day != day:
+            moves.insert(place, Move(day))
+        return moves[place]
 
 
 @lru_cache(maxsize=64)

@@ -106,10 +106,10 @@ def traded(symbol: str, lots: Lots, trade: Trade) -> tuple[Lots, Decimal]:
         return _sold(symbol, lots, trade)
     left, realised, price = trade.quantity, ZERO, trade.price
     is_sale = left < 0
+    if not left:
+        return lots, realised
     if lots and (lots[0].quantity < 0) != is_sale:  # All lots of a symbol have one sign.
-        place = 0
-        while left and place < len(lots):
-            lot = lots[place]
+        for place, lot in enumerate(lots, start=1):
             after = lot.quantity + left
             if after and (after < 0) != is_sale:  # A part of this lot is enough.
                 realised += left * (lot.price - price)
@@ -121,13 +121,12 @@ def traded(symbol: str, lots: Lots, trade: Trade) -> tuple[Lots, Decimal]:
                     execution_id=lot.execution_id,
                     rest=lot.rest,
                 )
-                return (rest, *lots[place + 1 :]), realised
+                return (rest, *lots[place:]), realised
             realised += lot.quantity * (price - lot.price) - lot.rest
             left = after
-            place += 1
-        lots = lots[place:]
-    if not left:
-        return lots, realised
+            if not left:
+                return lots[place:], realised
+        lots = ()
     return (*lots, Lot(symbol=symbol, quantity=left, price=price, opened_at=trade.at, execution_id=trade.execution_id)), realised
 
 
