@@ -7,7 +7,6 @@ old to be asked for is forgotten now and then, not day by day.
 from bisect import bisect_left
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from functools import lru_cache
 from operator import attrgetter
 from typing import Final
 
@@ -30,7 +29,7 @@ _day_of_move = attrgetter("day")
 class Move(msgspec.Struct):
     """How a strategy's shares of a symbol changed on a day, the dollars that it traded of them, and which part of these were sales."""
 
-    day: str
+    day: date
     quantity: Decimal = ZERO
     traded: Decimal = ZERO
     sold: Decimal = ZERO
@@ -62,7 +61,7 @@ class History(msgspec.Struct):
         else:
             move.traded -= value
 
-    def moved(self, strategy: str, symbol: str, day: str, quantity: Decimal) -> None:
+    def moved(self, strategy: str, symbol: str, day: date, quantity: Decimal) -> None:
         """Take in that a strategy's shares changed on a day, without a trade."""
         self._move_of(strategy, symbol, day).quantity += quantity
 
@@ -80,27 +79,26 @@ class History(msgspec.Struct):
 
     def held_before(self, symbol: str, day: date) -> dict[str, Decimal]:
         """Return what each strategy held of a symbol when that day began; strategies that held nothing are left out."""
-        first = day.isoformat()
         held = dict(self.before.get(symbol, {}))
         for name, moves in self.moves.get(symbol, {}).items():
-            held[name] = sum([move.quantity for move in moves if move.day < first], held.get(name, ZERO))
+            held[name] = sum([move.quantity for move in moves if move.day < day], held.get(name, ZERO))
         return {name: quantity for name, quantity in sorted(held.items()) if quantity}
 
     def days_of(self, symbol: str) -> list[date]:
         """Return the days on which the shares of a symbol changed, newest first."""
-        days = {move.day for moves in self.moves.get(symbol, {}).values() for move in moves}
-        return [date.fromisoformat(day) for day in sorted(days, reverse=True)]
+        return sorted({move.day for moves in self.moves.get(symbol, {}).values() for move in moves}, reverse=True)
 
     def traded_before(self, day: date) -> dict[str, Decimal]:
         """Return the dollars that each strategy sold, or else traded, on the last day with trades before that one."""
-        last, first = day.isoformat(), (day - timedelta(days=FEES_WITHIN_DAYS)).isoformat()
-        days: dict[str, dict[str, list[Move]]] = {}
+        first = day - timedelta(days=FEES_WITHIN_DAYS)
+        days: dict[date, dict[str, list[Move]]] = {}
         for by_strategy in self.moves.values():
             for name, moves in by_strategy.items():
                 for move in moves:
-                    if first <= move.day < last:
+                    if first <= move.day < day:
                         days.setdefault(move.day, {}).setdefault(name, []).append(move)
-        for _, by_name in sorted(days.items(), reverse=True):
+        for on in sorted(days, reverse=True):
+            by_name = days[on]
             sold = {name: sum([move.sold for move in moves], ZERO) for name, moves in sorted(by_name.items())}
             traded = {name: sum([move.traded for move in moves], ZERO) for name, moves in sorted(by_name.items())}
             for dollars in (sold, traded):
@@ -110,7 +108,7 @@ class History(msgspec.Struct):
 
     def forget(self, today: date) -> None:
         """Make one sum of what is older than is ever asked for; what adds up to nothing is forgotten."""
-        oldest = (today - _KEPT).isoformat()
+        oldest = today - _KEPT
         for symbol, by_strategy in self.moves.items():
             held = self.before.setdefault(symbol, {})
             for strategy, moves in by_strategy.items():
@@ -121,7 +119,7 @@ class History(msgspec.Struct):
         kept = {symbol: {name: quantity for name, quantity in held.items() if quantity} for symbol, held in self.before.items()}
         self.before = {symbol: held for symbol, held in kept.items() if held}
 
-    def _move_of(self, strategy: str, symbol: str, day: str) -> Move:
+    def _move_of(self, strategy: str, symbol: str, day: date) -> Move:
         moves = self.moves.setdefault(symbol, {}).setdefault(strategy, [])
         if not moves or moves[-1].day < day:  # As nearly always.
             moves.append(Move(day))
@@ -132,10 +130,9 @@ class History(msgspec.Struct):
         return moves[place]
 
 
-@lru_cache(maxsize=64)
-def day_of(at: datetime) -> str:
-    """Return the day of New York, as text, of a time at which somebody may trade. Many trades have the same one."""
-    return (at - _BEHIND).date().isoformat()
+def day_of(at: datetime) -> date:
+    """Return the day of New York of a time at which somebody may trade."""
+    return (at - _BEHIND).date()
 
 
 def begins(day: date) -> datetime:

@@ -124,7 +124,7 @@ class Shelf(msgspec.Struct, kw_only=True):
         lots, realised = self._outcome(strategy, symbol, deed)
         self._keep(strategy, symbol, deed)
         book.change(symbol, lots, realised=realised, cash=cash)
-        self.history.moved(strategy, symbol, on.isoformat(), quantity_of(lots) - before)
+        self.history.moved(strategy, symbol, on, quantity_of(lots) - before)
 
     def has_deed(self, strategy: str, symbol: str, execution_id: str) -> bool:
         """Return whether a deed is among those that may still be taken back."""
@@ -137,7 +137,7 @@ class Shelf(msgspec.Struct, kw_only=True):
         lots, realised = self._reworked(symbol, trail, shorter)
         self.trails.setdefault(strategy, {})[symbol] = shorter
         book.change(symbol, lots, realised=realised)
-        self.history.moved(strategy, symbol, on.isoformat(), quantity_of(lots) - before)
+        self.history.moved(strategy, symbol, on, quantity_of(lots) - before)
 
     def remember_split(self, symbol: str, split: Reshaping) -> None:
         """Take note of the ratio of a split, for trades from before it that are heard of later."""

@@ -28,7 +28,7 @@ def test_forgetting_changes_no_answer_that_is_asked_for(steps: list[tuple[str | 
             case ("forget", int(days)):
                 today += timedelta(days=days)
                 found.forget(today)
-                oldest = (today - timedelta(days=KEPT_DAYS)).isoformat()
+                oldest = today - timedelta(days=KEPT_DAYS)
                 for days_moved in [[move.day for move in moves] for by in found.moves.values() for moves in by.values()]:
                     assert days_moved == sorted({day for day in days_moved if day >= oldest})
                 assert all(held and all(held.values()) for held in found.before.values())
