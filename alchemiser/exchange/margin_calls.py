@@ -11,7 +11,6 @@ from typing import Final
 
 import msgspec
 
-DUE_AFTER_CLOSES: Final = 2
 FREEZE_AFTER_CLOSES: Final = 5
 _FREEZE: Final = timedelta(days=90)
 _TRIFLE: Final = Decimal(1000)
@@ -24,11 +23,6 @@ class MarginCall(msgspec.Struct):
     issued_on: date
     amount: Decimal
     closes: int = 0
-
-    @property
-    def is_overdue(self) -> bool:
-        """Whether the time to meet it is over."""
-        return self.closes > DUE_AFTER_CLOSES
 
 
 class MarginRecord(msgspec.Struct):

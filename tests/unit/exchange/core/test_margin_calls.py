@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from alchemiser.exchange.errors import ApiError
-from alchemiser.exchange.margin_calls import DUE_AFTER_CLOSES, FREEZE_AFTER_CLOSES, MarginRecord
+from alchemiser.exchange.margin_calls import FREEZE_AFTER_CLOSES, MarginRecord
 from tests.unit.exchange.core.scene import Scene, utc
 
 MONDAYS_WEEK = [date(2025, 1, day) for day in (6, 7, 8, 10, 13, 14, 15)]
@@ -82,7 +82,7 @@ def test_a_deficit_at_the_close_is_called_and_met() -> None:
     call = scene.exchange.margin.call
     assert call is not None
     equity = Decimal(scene.exchange.account_json()["equity"])
-    assert (MONDAYS_WEEK[0], Decimal(1300 * 80) * 75 / 100 - equity, False) == (call.issued_on, call.amount, call.is_overdue)
+    assert (MONDAYS_WEEK[0], Decimal(1300 * 80) * 75 / 100 - equity, 0) == (call.issued_on, call.amount, call.closes)
     close_at(scene, MONDAYS_WEEK[1], 100)
     assert MarginRecord() == scene.exchange.margin
 
@@ -95,7 +95,7 @@ def test_an_unmet_call_freezes_the_account() -> None:
         close_at(scene, on, 80)
         call = scene.exchange.margin.call
         assert call is not None
-        assert (place, place > DUE_AFTER_CLOSES) == (call.closes, call.is_overdue)
+        assert place == call.closes
     frozen = MONDAYS_WEEK[FREEZE_AFTER_CLOSES] + timedelta(days=90)
     assert frozen == scene.exchange.margin.frozen_until
     scene.go(utc(15, on=date(2025, 1, 15)))
