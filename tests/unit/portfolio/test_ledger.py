@@ -442,6 +442,31 @@ def test_a_session_that_opens_again_after_a_restart_forgets_nothing() -> None:
     assert tape.ledger.holdings() == {"SPY": 4}
 
 
+def test_a_new_week_forgets_the_orders_that_have_ended_and_no_share() -> None:
+    """Also in an account on which nothing but orders ever happens; an order that may still be executed is kept."""
+    tape = Tape()
+    tape.start()
+    ended, working = tape.plan(1, Side.BUY, {"a": "10"}), tape.plan(2, Side.BUY, {"b": "5"})
+    tape.fill(ended, Side.BUY, "10")
+    tape.feed(
+        OrderClosed(
+            at=AT,
+            client_order_id=ended,
+            symbol="SPY",
+            state="filled",
+            cumulative_quantity=Decimal(10),
+            average_price=Decimal(10),
+            reason=None,
+        )
+    )
+    for days in (1, 4, 7):  # Tuesday, Friday, and the Monday after.
+        opens = AT + timedelta(days=days)
+        session = Session(date=opens.date(), opens_at=opens, closes_at=opens + timedelta(minutes=10))
+        tape.feed(SessionOpened(at=opens, session=session))
+        assert tape.ledger.holdings() == {"SPY": 10}
+        assert set(tape.ledger.memory().orders) == ({working} if days == 7 else {ended, working})
+
+
 def test_the_end_of_an_order_that_is_not_ours_is_left_alone() -> None:
     """Somebody else trades on the account, too."""
     tape = Tape()
