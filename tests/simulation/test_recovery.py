@@ -73,9 +73,12 @@ def test_every_prefix_of_two_days_replays_to_a_state_that_was_lived(tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(7100, 7140))
+@pytest.mark.parametrize("seed", range(7100, 7120))
 def test_every_prefix_replays_to_a_state_that_was_lived_whatever_went_wrong(tmp_path: Path, seed: int) -> None:
-    """Crashes at every durable boundary, lost streams, refused orders: a killed daemon's last events may be gone, never different."""
+    """Crashes at every durable boundary, lost streams, refused orders: a killed daemon's last events may be gone, never different.
+
+    Here it is asked after every event, also while the bus is busy; where it rests the referee asks in every seed of the campaign.
+    """
     with recorded() as lived:
         play(scenario_of(seed), tmp_path)
     (last,) = sorted(tmp_path.glob("life-*"), key=lambda path: int(path.name.split("-")[1]))[-1:]
