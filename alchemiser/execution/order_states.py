@@ -259,7 +259,8 @@ class OrderStates(Remembering):
                 reported_quantity=before.reported_quantity,
                 corrected_at=before.corrected_at,
             )
-        self._store(order, intended.at)
+        self._orders[key] = order
+        self._open[key] = None
 
     def _report(self, report: ExecutionReport) -> None:
         if report.event_id is not None:

@@ -20,7 +20,7 @@ from alchemiser.domain.orders import BUY, CLS, SELL, Fill, Order, OrderState
 from alchemiser.execution.ahead import look_ahead
 from alchemiser.execution.bounds import dearest_price
 from alchemiser.execution.live_orders import watch
-from alchemiser.execution.release import end_if_over, release, release_one, waits_for_cash
+from alchemiser.execution.release import end_if_over, release_one, waits_for_cash
 from alchemiser.execution.run_state import CANCEL_REPEAT_SECONDS, RunState
 from alchemiser.execution.work import (
     CANCELLING,
@@ -178,11 +178,24 @@ class RebalanceRun(RunState):
             is_quiet = work.quiet_until is not None and now < work.quiet_until
             if work.stage in _LIVE_STAGES and not is_quiet:
                 yield from watch(self, work, now, is_open=not gate_reasons)
-        yield from release(self, now, "; ".join(gate_reasons.values()))
-        refused = [work for work in self.under_way.values() if work.needs_look]
-        for work in refused:
+        gate_reason, is_cash_awaited, is_refused = "; ".join(gate_reasons.values()), False, False
+        for work in list(self.under_way.values()):
+            if work.stage is not WAITING:
+                continue
+            end_if_over(self, work, now)
+            work.wake = None
+            if is_cash_awaited or work.stage is not WAITING:
+                continue
+            command = release_one(self, work, now, gate_reason)
+            if command is not None:
+                yield command
+            else:
+                # Cash is kept for the largest drift; the smaller ones wait behind it.
+                is_cash_awaited = waits_for_cash(work)
+        for work in self.under_way.values():
+            is_refused |= work.needs_look
             work.needs_look = False
-        if refused:
+        if is_refused:
             yield LookAtAccount("a buy was refused: the broker may have less than we count")
 
     def stage_of(self, intent_id: str) -> Stage:

@@ -4,7 +4,6 @@ A buy is released as soon as the cash it needs is free, largest drift first. Onc
 order that asks for more than is wanted and is on its way out, a buy is re-sized to the cash there is.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 
@@ -17,27 +16,9 @@ from alchemiser.execution.ahead import is_covered
 from alchemiser.execution.bounds import bounded, dearest_price
 from alchemiser.execution.decisions import Fall, Send, Wait
 from alchemiser.execution.run_state import DEADLINE, RunState
-from alchemiser.execution.work import ENDED, WAITING, WORKING, Command, LiveOrder, Submit, Work
+from alchemiser.execution.work import ENDED, WAITING, WORKING, LiveOrder, Submit, Work
 
 _NO_CASH = "the cash it needs has not landed"
-
-
-def release(run: RunState, now: datetime, gate_reason: str) -> Iterator[Command]:
-    """Send what may go now, in the order of the plan, and end what has nothing more to wait for."""
-    is_cash_awaited = False
-    for work in list(run.under_way.values()):
-        if work.stage is not WAITING:
-            continue
-        end_if_over(run, work, now)
-        work.wake = None
-        if is_cash_awaited or work.stage is not WAITING:
-            continue
-        command = release_one(run, work, now, gate_reason)
-        if command is not None:
-            yield command
-        else:
-            # Cash is kept for the largest drift; the smaller ones wait behind it.
-            is_cash_awaited = waits_for_cash(work)
 
 
 def waits_for_cash(work: Work) -> bool:
