@@ -16,7 +16,7 @@ import pytest
 
 from tests.component.processes import PROGRAM, Daemon, ask, daemon, environment, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 STOP_SECONDS = 6.0
 
