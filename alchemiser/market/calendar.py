@@ -26,12 +26,16 @@ REGULAR_CLOSE: Final = time(16)
 HALF_DAY_CLOSE: Final = time(13)
 
 _ONE_DAY: Final = timedelta(days=1)
+_FARTHEST_BEHIND: Final = 5
+"""How many hours New York is behind UTC at most: in winter."""
 
 
 def new_york_date(at: datetime) -> date:
     """Return the date in New York at that moment."""
     if at.tzinfo is None:
         raise ValueError(f"{at.isoformat()} has no time zone")
+    if at.tzinfo is UTC and at.hour >= _FARTHEST_BEHIND:
+        return at.date()  # The hours in which somebody trades: it is the same day, and no time zone has to be looked at.
     return at.astimezone(NEW_YORK).date()
 
 

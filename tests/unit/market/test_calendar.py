@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alchemiser.domain.errors import DataError
 from alchemiser.domain.market import Session
@@ -210,3 +212,10 @@ def test_a_broken_list_of_sessions_is_refused(calendar: TradingCalendar) -> None
         TradingCalendar.from_sessions([session], start=date(2025, 4, 1), end=date(2025, 4, 2))
     with pytest.raises(DataError, match="before it opens"):
         TradingCalendar.from_sessions([Session(date=session.date, opens_at=session.closes_at, closes_at=session.opens_at)])
+
+
+@given(day=st.integers(0, 15_000), minutes=st.integers(0, 1_439) | st.integers(0, 360))
+def test_the_date_of_new_york_is_that_of_its_time_zone(day: int, minutes: int) -> None:
+    """Whatever the hour, and more often around midnight in New York, in winter and in summer."""
+    at = utc("1990-01-01") + timedelta(days=day, minutes=minutes)
+    assert at.astimezone(NEW_YORK).date() == new_york_date(at)
