@@ -89,7 +89,7 @@ def checks(request: PlanRequest) -> Callable[[Intent, Decimal], OrderDenied | No
         traded_today=ZERO,
         orders_today=0,
         books=request.books,
-        capital={name: share * CASH * 2 for name, share in request.allocations.items()},
+        shares=request.allocations,
         is_in_session=True,
         closes_at=AT.replace(hour=20, minute=59),
     )

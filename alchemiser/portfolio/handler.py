@@ -53,7 +53,8 @@ class Rebalancer:
         """Deal with a decision, a strategy's answer, or the end of a session."""
         match envelope.event:
             case TargetProposed() | StrategyFailed() as answer:
-                await self._collect(answer)
+                if (decision := self._answered(answer)) is not None:
+                    await self._finish(decision)
             case DecisionDue() as due:
                 await self._take_place(f"{due.rebalance_id} took its place before every strategy had answered")
                 self._begin(due)
@@ -108,14 +109,13 @@ class Rebalancer:
         """Return whether the books of a session are to be closed when a rebalance has ended."""
         return self._closing is not None
 
-    async def _collect(self, answer: TargetProposed | StrategyFailed) -> None:
+    def _answered(self, answer: TargetProposed | StrategyFailed) -> Decision | None:
+        """Take in an answer; return the decision when every strategy has answered."""
         decision = self._deciding
         if decision is None or decision.rebalance_id != answer.rebalance_id:
-            return
+            return None
         decision.add(answer)
-        if len(decision.targets) < len(self._parts.allocations):
-            return
-        await self._finish(decision)
+        return decision if len(decision.targets) >= len(self._parts.allocations) else None
 
     async def _take_place(self, reason: str) -> None:
         """End a decision that still waits for answers: every decision ends, or who waits for its end waits for ever."""
