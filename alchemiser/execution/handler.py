@@ -129,7 +129,8 @@ class ExecutionHandler:
             self._bar(run)
         elif isinstance(event, SessionClosed) and run is not None:
             run.close("the session has closed")
-        await self._step()
+        if self._run is not None:
+            await self._step()
 
     async def stop(self, reason: str, *, cancel_orders: bool) -> None:
         """Begin nothing new and, if so asked, cancel what is working. The rebalance stays unfinished; the next start takes it up."""
