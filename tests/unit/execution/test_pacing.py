@@ -529,10 +529,11 @@ def test_the_end_of_an_order_is_looked_at_once_and_only_where_something_can_foll
     desk.step()
     first, second = desk.live
     assert not desk.fill(first)
-    assert not desk.is_noticed
+    noticed = [desk.is_noticed]
     assert desk.run.stage_of("NEW") is Stage.ENDED
     assert not desk.fill(second)
-    assert desk.is_noticed
+    noticed.append(desk.is_noticed)
+    assert noticed == [False, True]
     assert desk.run.is_ended
 
 
