@@ -103,9 +103,10 @@ class MemoryVenue:
             raise _rejected(refusal) from refusal
         if entered.status is not _FILLED:
             return self._answer(entered, "submit")
-        *before, execution = self._exchange.drain()
-        if before:
-            self._tell(before)
+        updates = self._exchange.drain()
+        execution = updates.pop()
+        if updates:
+            self._tell(updates)
         return _report_of(execution, "submit")
 
     async def replace(
@@ -251,7 +252,7 @@ def _state_of(order: VenueOrder, source: str, at: datetime) -> ExecutionReport:
 
 def _report_of(update: OrderUpdate, source: str) -> ExecutionReport:
     order = update.state
-    # The state of the order by its place: a call with more than fifteen names takes ten times as long.
+    # By its place: a call with more than fifteen names takes ten times as long.
     return ExecutionReport(
         update.event,
         STATUS_NAMES[order.status],
@@ -263,15 +264,16 @@ def _report_of(update: OrderUpdate, source: str) -> ExecutionReport:
         order.filled_qty,
         order.average_price,
         update.at,
-        source=source,
-        execution_id=None if update.qty is None else update.execution,
-        last_quantity=update.qty,
-        last_price=update.price,
-        position_quantity=update.position_qty,
-        limit_price=order.limit_price,
-        replaced_by=order.replaced_by,
-        replaces=order.replaces,
-        previous_execution_id=update.previous_execution_id,
+        source,
+        None,
+        None if update.qty is None else update.execution,
+        update.qty,
+        update.price,
+        update.position_qty,
+        order.limit_price,
+        order.replaced_by,
+        order.replaces,
+        update.previous_execution_id,
     )
 
 

@@ -42,11 +42,10 @@ class Position(msgspec.Struct):
 
     def carry(self) -> None:
         """Begin a day: every lot is one of an earlier day, and the entry price the average of those that are left."""
-        value, lots = ZERO, self.lots
-        for place, lot in enumerate(lots):
+        value = ZERO
+        for lot in self.lots:
             value += lot.quantity * lot.price
-            if not lot.is_carried:
-                lots[place] = Lot(lot.quantity, lot.price, is_carried=True)
+        self.lots = [lot if lot.is_carried else Lot(lot.quantity, lot.price, True) for lot in self.lots]
         self.average_entry_price = (value / self.quantity).quantize(_ENTRY_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN)
 
     def split(self, new: Decimal, old: Decimal, *, is_whole: bool) -> Decimal:
@@ -132,27 +131,32 @@ class Account(msgspec.Struct, kw_only=True):
     def book(self, symbol: str, sign: int, quantity: Decimal, price: Decimal, settles: date | None = None) -> Decimal:
         """Book one execution and return the signed position after it. Raises ``InvariantBroken`` if it would go through zero."""
         value = self._whole_cents(sign, quantity * price) if self.is_in_cents else quantity * price
-        self.cash -= sign * value
-        if sign < 0 and settles is not None:
-            self.unsettled[settles] = self.unsettled.get(settles, ZERO) + value
-        change = sign * quantity
+        if sign > 0:
+            change = quantity
+            self.cash -= value
+        else:
+            change = -quantity
+            self.cash += value
+            if settles is not None:
+                self.unsettled[settles] = self.unsettled.get(settles, ZERO) + value
         position = self.positions.get(symbol)
         if position is None:
-            lot = Lot(quantity=change, price=price)
-            self.positions[symbol] = Position(symbol=symbol, quantity=change, average_entry_price=price, lots=[lot])
+            self.positions[symbol] = Position(symbol, change, price, [Lot(change, price)])
             return change
-        after = position.quantity + change
-        if after * position.quantity < 0:
-            raise InvariantBroken(f"an execution of {change} would take {position.quantity} shares of {symbol} through zero")
-        if change * position.quantity > 0:
-            cost = position.quantity * position.average_entry_price + change * price
-            position.average_entry_price = (cost / after).quantize(_ENTRY_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN)
-            position.lots.append(Lot(quantity=change, price=price))
-        else:
-            _consume(position.lots, quantity)
-        position.quantity = after
-        if after == 0:
+        held = position.quantity
+        after = held + change
+        if (held > ZERO) == (sign > 0):
+            cost = held * position.average_entry_price + change * price
+            position.average_entry_price = (cost / after).quantize(_ENTRY_PRICE_QUANTUM, ROUND_HALF_EVEN)
+            position.lots.append(Lot(change, price))
+        elif not after:
             del self.positions[symbol]
+            return after
+        elif (after > ZERO) == (held > ZERO):
+            _consume(position.lots, change)
+        else:
+            raise InvariantBroken(f"an execution of {change} would take {held} shares of {symbol} through zero")
+        position.quantity = after
         return after
 
     def _whole_cents(self, sign: int, value: Decimal) -> Decimal:
@@ -196,14 +200,13 @@ class Account(msgspec.Struct, kw_only=True):
             position.carry()
 
 
-def _consume(lots: list[Lot], quantity: Decimal) -> None:
-    """Take shares from the oldest lots."""
-    while quantity > 0:
+def _consume(lots: list[Lot], change: Decimal) -> None:
+    """Take shares from the oldest lots, to whose sign that of the change is opposite."""
+    while change:
         lot = lots[0]
-        taken = min(abs(lot.quantity), quantity)
-        quantity -= taken
-        left = lot.quantity - (taken if lot.quantity > 0 else -taken)
-        if left:
-            lots[0] = Lot(quantity=left, price=lot.price, is_carried=lot.is_carried)
-        else:
-            del lots[0]
+        left = lot.quantity + change
+        if left and (left > ZERO) == (lot.quantity > ZERO):
+            lots[0] = Lot(left, lot.price, lot.is_carried)
+            return
+        del lots[0]
+        change = left

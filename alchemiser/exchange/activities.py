@@ -20,7 +20,7 @@ from alchemiser.exchange.timeline import NEW_YORK
 _TRADE_TYPES: Final = frozenset({"FILL"})
 
 
-class Traded(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+class Traded(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one execution did to the account. ``instead_of`` is the execution that it corrects, or breaks: then it is of zero shares."""
 
     execution_id: str

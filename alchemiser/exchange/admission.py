@@ -154,12 +154,12 @@ class Admission:
             request.trail_price,
             request.trail_percent,
             request.extended_hours,
-            status=_ACCEPTED,
-            created_at=now,
-            submitted_at=now,
-            updated_at=now,
-            good_for=good_for,
+            _ACCEPTED,
+            now,
+            now,
+            now,
             expires_at=expires_at,
+            good_for=good_for,
             order_class=request.order_class,
         )
 

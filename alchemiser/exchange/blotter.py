@@ -6,7 +6,7 @@ refused for ever, as the venue does.
 
 import math
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from itertools import islice
 from random import Random
@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from alchemiser.exchange.activities import Traded
 from alchemiser.exchange.archive import SEGMENT, seal, unseal
 from alchemiser.exchange.assets import AssetRecord
 from alchemiser.exchange.errors import not_found
@@ -158,18 +159,18 @@ class Blotter:
     def executed(
         self,
         order: VenueOrder,
+        traded: Traded,
+        position: Decimal,
         at: datetime,
         *,
-        execution_id: str,
-        quantity: Decimal,
-        price: Decimal,
-        position: Decimal,
-        settles: date | None,
         event: str | None = None,
-        instead_of: str | None = None,
+        quantity: Decimal | None = None,
         reason: str | None = None,
     ) -> None:
-        """Tell an execution, or with ``event`` what became of the one that it is ``instead_of``; the order is in the state after it."""
+        """Tell an execution, or with ``event`` what became of the one that it is ``instead_of``, and of how many shares that says more.
+
+        The order is in the state after it, and ``position`` the signed shares that are then held.
+        """
         if self._touched is not None:
             self.touch(order)
         if is_open := order.status not in TERMINAL:
@@ -179,17 +180,18 @@ class Blotter:
         self._last_event = number = ulid(at, self._last_event, self._random.getrandbits(RANDOM_BITS))
         self._state.updates.append(
             OrderUpdate(
-                event=event or ("partial_fill" if is_open else "fill"),
-                number=number.to_bytes(16),
-                at=at,
-                state=msgspec.structs.replace(order),
-                execution=execution_id,
-                price=price,
-                qty=quantity,
-                position_qty=position,
-                settle_date=settles,
-                previous_execution_id=instead_of,
-                reason=reason,
+                event or ("partial_fill" if is_open else "fill"),
+                number.to_bytes(16),
+                at,
+                msgspec.structs.replace(order),
+                traded.execution_id,
+                None,
+                traded.price,
+                traded.quantity if quantity is None else quantity,
+                position,
+                traded.settles,
+                traded.instead_of,
+                reason,
             )
         )
 

@@ -129,14 +129,11 @@ class Corrections:
         _put(self._state.account.positions, order.symbol, self._worked_out(order.symbol, since))
         self._blotter.executed(
             order,
+            after,
+            self._state.account.quantity(order.symbol),
             at,
-            execution_id=after.execution_id,
-            quantity=quantity,
-            price=after.price,
-            position=self._state.account.quantity(order.symbol),
-            settles=after.settles,
             event=event,
-            instead_of=before.execution_id,
+            quantity=quantity,
             reason="TRADE_BUST" if is_bust else None,
         )
 

@@ -425,19 +425,8 @@ class Floor:
             order.move_to(OrderStatus.PARTIALLY_FILLED, at)
         else:
             order.updated_at = at
-        execution_id = uuid_text(self._random.getrandbits(128))
-        traded = Traded(
-            execution_id=execution_id, symbol=order.symbol, sign=sign, quantity=quantity, price=price, settles=settles, fees=fees
-        )
+        traded = Traded(uuid_text(self._random.getrandbits(128)), order.symbol, sign, quantity, price, settles, fees)
         self._log.add_execution(order, traded, at)
-        self._blotter.executed(
-            order,
-            at,
-            execution_id=execution_id,
-            quantity=quantity,
-            price=price,
-            position=position,
-            settles=settles,
-        )
+        self._blotter.executed(order, traded, position, at)
         if order.order_class:
             self._groups.executed(order, quantity, at)

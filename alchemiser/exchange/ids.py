@@ -6,6 +6,7 @@ they are put together from tables instead of by ``uuid`` and character by charac
 
 from datetime import datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
 ULID_CHARACTERS: Final = 26
@@ -17,19 +18,19 @@ _PAIRS: Final = tuple(high + low for high in _CROCKFORD for low in _CROCKFORD)
 _RANDOM_SHIFTS: Final = range(RANDOM_BITS - 10, -1, -10)
 _TIME_SHIFTS: Final = range(40, -1, -10)
 _MASK: Final = (1 << RANDOM_BITS) - 1
-_UUID_KEPT: Final = ~(0xF000 << 64 | 0xC000 << 48)
+_UUID_KEPT: Final = (1 << 128) - 1 & ~(0xF000 << 64 | 0xC000 << 48)
 _UUID_VERSION_4: Final = 4 << 76 | 0x8000 << 48
+_UUID_PARTS: Final = itemgetter(slice(8), slice(8, 12), slice(12, 16), slice(16, 20), slice(20, 32))
 
 
 def uuid_text(bits: int) -> str:
     """Return 128 random bits as a UUID of version 4."""
-    text = (bits & _UUID_KEPT | _UUID_VERSION_4).to_bytes(16).hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return "-".join(_UUID_PARTS((bits & _UUID_KEPT | _UUID_VERSION_4).to_bytes(16).hex()))
 
 
 def ulid(at: datetime, last: int, entropy: int) -> int:
     """Return the number of an event id: milliseconds, then 80 bits of ``entropy``, always above ``last``."""
-    made = int(at.timestamp() * 1000) << RANDOM_BITS | entropy & _MASK
+    made = _time_bits(at) | entropy & _MASK
     return made if made > last else last + 1
 
 
@@ -49,6 +50,12 @@ def ulid_number(text: str) -> int:
 def is_ulid(text: str) -> bool:
     """Whether a text in capitals is an event id."""
     return len(text) == ULID_CHARACTERS and text[0] <= "7" and all(character in _CROCKFORD for character in text)
+
+
+@lru_cache(maxsize=16)
+def _time_bits(at: datetime) -> int:
+    """Return the milliseconds of a time where a ULID has them; what happens to an order at one moment makes several."""
+    return int(at.timestamp() * 1000) << RANDOM_BITS
 
 
 @lru_cache(maxsize=256)

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from alchemiser.domain.money import ZERO
+from alchemiser.domain.money import CENT, ZERO
 from alchemiser.exchange.account import Account
 from alchemiser.exchange.assets import AssetRecord
 from alchemiser.exchange.settings import ExchangeSettings
@@ -78,7 +78,7 @@ def maintenance_margin(asset: AssetRecord, quantity: Decimal, price: Decimal, *,
         return shares * max(_SHORT_LEAST if is_low else _SHORT_LOW_PRICE, price * (100 if is_low else _SHORT_PERCENT) / 100)
     if not asset.marginable or price < low_price:
         return shares * price
-    return shares * price * max(asset.maintenance_percent, least) / 100
+    return shares * price * max(asset.maintenance_percent, least) * CENT
 
 
 def total_maintenance(

@@ -38,7 +38,7 @@ class MarginRecord(msgspec.Struct):
     def close_day(self, on: date, *, equity: Decimal, maintenance_margin: Decimal) -> None:
         """Look at the account at the close of a day."""
         lacking = maintenance_margin - equity
-        if lacking <= min(_TRIFLE, max(equity, Decimal(0)) * _TRIFLE_SHARE):
+        if lacking <= 0 or lacking <= min(_TRIFLE, equity * _TRIFLE_SHARE):
             self.call = None
         elif self.call is None:
             self.call = MarginCall(issued_on=on, amount=lacking)

@@ -253,7 +253,7 @@ def order_json(order: VenueOrder, nested: bool = True) -> dict[str, Any]:
     return found
 
 
-class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class OrderUpdate(msgspec.Struct, frozen=True, gc=False):
     """One event of the order stream; ``state`` is a copy of the order as it was after it. Prices and quantities only for executions.
 
     ``previous_execution_id`` is the execution that is broken or corrected. ``number`` is that of its id, in 16 bytes; ``execution`` is an

@@ -113,10 +113,12 @@ class Standing:
 
     def holdings(self) -> list[tuple[Position, Decimal, Decimal]]:
         """Return each position, sorted by symbol, with its shares that no open order holds, and its price."""
-        open_in, priced, holdings = self._blotter.open.by_symbol, self._priced(), []
-        for symbol, position in sorted(self._state.account.positions.items()):
-            free = abs(position.quantity)
-            holdings.append((position, free - open_in[symbol].shares if symbol in open_in else free, priced[symbol][1]))
+        open_in, positions, priced = self._blotter.open.by_symbol, self._state.account.positions, self._priced()
+        holdings = []
+        for symbol in sorted(priced):
+            quantity, price = priced[symbol]
+            free = abs(quantity)
+            holdings.append((positions[symbol], free - open_in[symbol].shares if symbol in open_in else free, price))
         return holdings
 
     def _list(self, asset: AssetRecord) -> None:

@@ -22,6 +22,7 @@ _OVERNIGHT_OPENS: Final = time(20)
 _GTC_LIFE: Final = timedelta(days=90)
 _GTC_SWEEP: Final = time(16, 15)
 _LONGEST_BREAK: Final = timedelta(days=30)
+_ONE_DAY: Final = timedelta(days=1)
 _DAYS_REMEMBERED: Final = 64
 _EXTENDED_DAY: Final = timedelta(hours=16)
 _EXTENDED_HALF_DAY: Final = timedelta(hours=13)
@@ -93,7 +94,7 @@ class Timeline:
         """The trading day of a date, ``None`` when the exchange is closed that day."""
         self._days_after = lru_cache(maxsize=_DAYS_REMEMBERED)(self._day_after)
         self._running: TradingDay | None = None
-        self._settles: tuple[datetime, date | None] | None = None
+        self._settles: tuple[datetime, datetime, date | None] | None = None
         self._for_orders: dict[tuple[bool, bool], tuple[datetime, datetime, date] | None] = {}
 
     def _trading_day(self, on: date) -> TradingDay | None:
@@ -151,16 +152,18 @@ class Timeline:
     def settlement_date(self, at: datetime) -> date | None:
         """Return when a trade of that moment settles: on the next trading day (T+1); a trade of the night is of the day it precedes."""
         known = self._settles
-        if known is None or known[0] != at:
+        if known is None or not known[0] <= at < known[1]:
             day = self.day_ending_after(at)
-            settles = self._days_after(self.date_of(at) if day is None else day.on)
-            known = self._settles = at, None if settles is None else settles.on
-        return known[1]
+            on, until = (self.date_of(at), at) if day is None else (day.on, day.after_hours_close_at)
+            settles = self._days_after(on)
+            known = self._settles = at, until, None if settles is None else settles.on
+        return known[2]
 
     def _day_after(self, today: date) -> TradingDay | None:
         """Return the first trading day after a date, ``None`` where the calendar has a hole longer than any break."""
-        for days in range(1, _LONGEST_BREAK.days):
-            day = self.trading_day(today + timedelta(days=days))
+        for _ in range(1, _LONGEST_BREAK.days):
+            today += _ONE_DAY
+            day = self.trading_day(today)
             if day is not None:
                 return day
         return None
