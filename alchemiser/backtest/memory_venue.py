@@ -66,7 +66,8 @@ class MemoryVenue:
 
     def show(self, symbols: Iterable[str], now: datetime) -> None:
         """Let the exchange see what is new of the market in these symbols."""
-        if quotes := self._news(symbols, now):
+        news = self._news
+        if quotes := news(symbols, now):
             self._exchange.on_quotes(quotes, now)
 
     def tell(self) -> None:

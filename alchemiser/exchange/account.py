@@ -40,12 +40,17 @@ class Position(msgspec.Struct):
         """Signed shares times entry price."""
         return self.quantity * self.average_entry_price
 
+    def copy(self) -> "Position":
+        """Return a position of its own, with the same lots."""
+        return Position(self.symbol, self.quantity, self.average_entry_price, self.lots.copy())
+
     def carry(self) -> None:
         """Begin a day: every lot is one of an earlier day, and the entry price the average of those that are left."""
         value = ZERO
         for lot in self.lots:
             value += lot.quantity * lot.price
-        self.lots = [lot if lot.is_carried else Lot(lot.quantity, lot.price, True) for lot in self.lots]
+        if not self.lots[-1].is_carried:  # What the day has added is behind what it began with.
+            self.lots = [lot if lot.is_carried else Lot(lot.quantity, lot.price, True) for lot in self.lots]
         self.average_entry_price = (value / self.quantity).quantize(_ENTRY_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN)
 
     def split(self, new: Decimal, old: Decimal, *, is_whole: bool) -> Decimal:
@@ -187,8 +192,8 @@ class Account(msgspec.Struct, kw_only=True):
 
     def keep_opening(self, on: date) -> None:
         """Remember with which positions a trading day begins; call it when issuers are done."""
-        positions = {symbol: msgspec.structs.replace(held, lots=list(held.lots)) for symbol, held in self.positions.items()}
-        self.openings = [*self.openings[-1:], Opening(on=on, positions=positions)]
+        positions = {symbol: held.copy() for symbol, held in self.positions.items()}
+        self.openings = [*self.openings[-1:], Opening(on, positions)]
 
     def roll_day(self, on: date) -> None:
         """Begin a trading day: proceeds settle, the close becomes yesterday's, all lots are carried, entry prices first in first out."""

@@ -65,8 +65,8 @@ class Book(msgspec.Struct):
     ask: Level | None = None
     last_price: float | None = None
     last_at: datetime | None = None
-    close: float | None = None
-    previous_close: float | None = None
+    close: Decimal | None = None
+    previous_close: Decimal | None = None
     is_halted: bool = False
     halted_until: datetime | None = None
     band: Band | None = None
@@ -88,7 +88,7 @@ class Book(msgspec.Struct):
     def close_session(self) -> None:
         """Remember the price of the close; without any price the one before stands."""
         mark = self.mark if self.worth is None else self.worth
-        self.close = self.close if mark is None else float(mark)
+        self.close = self.close if mark is None else mark
         self.is_closed = True
 
     def begin_day(self) -> None:
@@ -103,8 +103,10 @@ class Book(msgspec.Struct):
         self.is_closed = False
         factor = float(ratio)
         self.last_price = None if self.last_price is None else round(self.last_price / factor, 4)
-        self.close = None if self.close is None else round(self.close / factor, 4)
-        self.previous_close = None if self.previous_close is None else round(self.previous_close / factor, 4)
+        self.close, self.previous_close = (
+            None if price is None else from_float(round(float(price) / factor, 4), decimals=4)
+            for price in (self.close, self.previous_close)
+        )
 
     def go_on_from(self, former: "Book") -> None:
         """Take over the prices of the symbol whose shares are of this one from now on, unless something was traded under this one."""

@@ -166,11 +166,12 @@ class Corrections:
             if opening.on < since:
                 continue
             if opening.on == since:
-                held = _copied(opening.positions.get(symbol))
+                found = opening.positions.get(symbol)
+                held = None if found is None else found.copy()
             else:
                 if held is not None:
                     held.carry()
-                _put(opening.positions, symbol, _copied(held))
+                _put(opening.positions, symbol, None if held is None else held.copy())
             held = _replayed(held, symbol, self._executions(symbol, opening.on))
         return held
 
@@ -190,10 +191,6 @@ class Corrections:
             elif activity.at.astimezone(NEW_YORK).date() == on:
                 standing.append(now)
         return (traded for traded in reversed(standing) if traded.quantity)
-
-
-def _copied(held: Position | None) -> Position | None:
-    return None if held is None else msgspec.structs.replace(held, lots=list(held.lots))
 
 
 def _put(positions: dict[str, Position], symbol: str, held: Position | None) -> None:

@@ -18,7 +18,7 @@ from alchemiser.exchange.orders import OrderStatus, VenueOrder
 from alchemiser.exchange.settings import ExchangeSettings
 from alchemiser.exchange.snapshot import DueKind, ExchangeState
 from alchemiser.exchange.standing import Standing
-from alchemiser.exchange.timeline import REGULAR, Phase, Timeline, TradingDay
+from alchemiser.exchange.timeline import AFTER_HOURS, CLOSED, OVERNIGHT, PRE_MARKET, REGULAR, Timeline, TradingDay
 
 _GTC_SWEEP_AFTER_CLOSE: Final = timedelta(minutes=15)
 
@@ -83,11 +83,11 @@ class DayShift:
         self._release(at)
 
     def _begin_night(self, at: datetime) -> None:
-        self._state.phase, self._state.phase_since = Phase.OVERNIGHT, at
+        self._state.phase, self._state.phase_since = OVERNIGHT, at
         self._release(at)
 
     def _begin_day(self, at: datetime) -> None:
-        self._state.phase, self._state.phase_since = Phase.PRE_MARKET, at
+        self._state.phase, self._state.phase_since = PRE_MARKET, at
         today = self._timeline.date_of(at)
         self._post_charges(today, at)
         self._state.account.roll_day(today)
@@ -97,8 +97,9 @@ class DayShift:
                 book.begin_day()
         self._issuers.begin_day(today, at)
         self._state.account.keep_opening(today)
-        self._cancel_shorts(at)
-        self._release(at)
+        if self._orders:
+            self._cancel_shorts(at)
+            self._release(at)
 
     def _release(self, at: datetime) -> None:
         """Send queued orders to the market that has just opened; those that rested since another day begin a new queue."""
@@ -120,12 +121,9 @@ class DayShift:
                 self._floor.cancel_now(order, at)
 
     def _close(self, at: datetime) -> None:
-        for order in list(self._orders.values()):
-            if order.time_in_force == "cls" and self._is_of_today(order, at):
-                self._floor.auction(order, at)
-        if self._settings.day_orders_end == "close":
-            self._end_day_orders(at, extended_hours=False)
-        self._state.phase, self._state.phase_since = Phase.AFTER_HOURS, at
+        if self._orders:
+            self._end_session(at)
+        self._state.phase, self._state.phase_since = AFTER_HOURS, at
         for book in self._state.books.values():
             if not book.is_closed:
                 book.close_session()
@@ -138,13 +136,21 @@ class DayShift:
         if self._settings.margin_interest and (tomorrow := self._timeline.settlement_date(at)) is not None:
             account.interest.borrow(account.cash, on=today, until=tomorrow)
 
-    def _end_evening(self, at: datetime) -> None:
-        self._state.phase, self._state.phase_since = Phase.CLOSED, at
-        if self._settings.day_orders_end == "evening":
+    def _end_session(self, at: datetime) -> None:
+        for order in list(self._orders.values()):
+            if order.time_in_force == "cls" and self._is_of_today(order, at):
+                self._floor.auction(order, at)
+        if self._settings.day_orders_end == "close":
             self._end_day_orders(at, extended_hours=False)
-        self._end_day_orders(at, extended_hours=True)
+
+    def _end_evening(self, at: datetime) -> None:
+        self._state.phase, self._state.phase_since = CLOSED, at
+        if self._orders:
+            if self._settings.day_orders_end == "evening":
+                self._end_day_orders(at, extended_hours=False)
+            self._end_day_orders(at, extended_hours=True)
         tomorrow = self.plan_day(at)
-        if tomorrow is not None and tomorrow.phase(at) is Phase.OVERNIGHT:
+        if tomorrow is not None and tomorrow.phase(at) is OVERNIGHT:
             self._begin_night(at)
 
     def _end_day_orders(self, at: datetime, *, extended_hours: bool) -> None:

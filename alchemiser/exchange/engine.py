@@ -8,13 +8,13 @@ client, credential, stream or fault: those are the matter of the faces around it
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from heapq import heappop
 from random import Random
 from typing import Any, Final
 
 from alchemiser.domain.market import Quote, Session
-from alchemiser.domain.money import from_float
+from alchemiser.domain.money import SUB_CENT, from_float
 from alchemiser.exchange.account import Position
 from alchemiser.exchange.activities import ActivityLog
 from alchemiser.exchange.admission import Admission
@@ -210,7 +210,7 @@ class Exchange:
             asset,
             held=self.standing.held_shares(asset.symbol),
             price=price,
-            previous_close=price if before is None else from_float(before, decimals=4),
+            previous_close=price if before is None else before.quantize(SUB_CENT, ROUND_HALF_EVEN),
         )
 
     def asset(self, symbol_or_id: str) -> AssetRecord:
@@ -274,11 +274,13 @@ class Exchange:
     def on_quotes(self, quotes: Sequence[Quote], now: datetime) -> None:
         """Take the new national best bids and offers of one moment: displayed sizes are fresh, resting orders are looked at."""
         at = self.advance(now, inclusive=False)
+        books = self._state.books
         for quote in quotes:
-            self._state.books[quote.symbol].take_quote(quote)
+            books[quote.symbol].take_quote(quote)
         self.advance(at)
-        for quote in quotes:
-            self._floor.look_at_all(quote.symbol, at)
+        if self._blotter.open.orders:
+            for quote in quotes:
+                self._floor.look_at_all(quote.symbol, at)
 
     def on_trade(self, symbol: str, price: float, size: float, now: datetime) -> None:
         """Take a trade of the tape: it marks positions, elects stops and trades through resting limits."""
@@ -356,7 +358,7 @@ class Exchange:
     def on_previous_close(self, symbol: str, price: float) -> None:
         """Tell what the symbol closed at before this exchange's first day: day gains count from it, and it is the first mark."""
         book = self._state.books[symbol]
-        book.previous_close = price
+        book.previous_close = from_float(price, decimals=9)
         if book.last_price is None:
             book.take_trade(price, None)
 
@@ -371,7 +373,7 @@ class Exchange:
         at = now if now > state.now else state.now
         waiting = state.due
         # Every quote comes through here, and hardly any finds something that is due.
-        while waiting and (waiting[0].at < at or (inclusive and waiting[0].at == at)):
+        while waiting and waiting[0].at <= at and (inclusive or waiting[0].at != at):
             due = heappop(waiting)
             if due.at > state.now:
                 state.now = due.at

@@ -45,6 +45,8 @@ _IMMEDIATE: Final = ("ioc", "fok")
 # Looking a member of an enumeration up takes its time; every order asks for these.
 _PENDING_NEW: Final = OrderStatus.PENDING_NEW
 _NEW: Final = OrderStatus.NEW
+_PARTIALLY_FILLED: Final = OrderStatus.PARTIALLY_FILLED
+_FILLED: Final = OrderStatus.FILLED
 _PENDING_CANCEL: Final = OrderStatus.PENDING_CANCEL
 _PENDING: Final = (_PENDING_CANCEL, OrderStatus.PENDING_REPLACE)
 
@@ -285,7 +287,9 @@ class Floor:
         level = book.far(order.side) if is_triggered(order) and self._is_live(book, at) else None
         if level is None:
             return False
-        execution = whole_execution(order, level.price, self._free) if is_within(book.band, level.price) else None
+        if book.band is not None and not is_within(book.band, level.price):
+            return False
+        execution = whole_execution(order, level.price, self._free)
         if execution is None or not execution.completes:
             return False
         order.status = _NEW  # For no time at all: it is filled before anybody can hear that it works.
@@ -420,9 +424,9 @@ class Floor:
         position = self._state.account.book(order.symbol, sign, quantity, price, settles)
         fees = self.charge(order, quantity, price, at) if self._settings.fees else None
         if execution.completes:
-            order.move_to(OrderStatus.FILLED, at)
+            order.move_to(_FILLED, at)
         elif order.status not in _PENDING:
-            order.move_to(OrderStatus.PARTIALLY_FILLED, at)
+            order.move_to(_PARTIALLY_FILLED, at)
         else:
             order.updated_at = at
         traded = Traded(uuid_text(self._random.getrandbits(128)), order.symbol, sign, quantity, price, settles, fees)

@@ -66,19 +66,20 @@ def effective_multiplier(equity: Decimal, *, offered: str, chosen: str, is_regul
     """
     if equity < _LIMITED_MARGIN_EQUITY or is_frozen:
         return 1
-    most = min(int(offered), int(chosen))
-    return most if is_regular_session else min(most, 2)
+    most = int(offered if offered < chosen else chosen)  # Of one digit each.
+    return most if is_regular_session or most < 2 else 2
 
 
-def maintenance_margin(asset: AssetRecord, quantity: Decimal, price: Decimal, *, low_price: Decimal, least: Decimal = ZERO) -> Decimal:
+def maintenance_margin(asset: AssetRecord, quantity: Decimal, price: Decimal, low_price: Decimal, least: Decimal = ZERO) -> Decimal:
     """Return the maintenance margin of a position (9.2); ``least`` is the lowest percentage for a long one."""
     shares = abs(quantity)
-    if quantity < 0:
+    if quantity < ZERO:
         is_low = price < _SHORT_LOW_PRICE
         return shares * max(_SHORT_LEAST if is_low else _SHORT_LOW_PRICE, price * (100 if is_low else _SHORT_PERCENT) / 100)
     if not asset.marginable or price < low_price:
         return shares * price
-    return shares * price * max(asset.maintenance_percent, least) * CENT
+    percent = asset.maintenance_percent
+    return shares * price * (percent if percent > least else least) * CENT
 
 
 def total_maintenance(
@@ -94,7 +95,7 @@ def total_maintenance(
     for symbol, (quantity, price) in holdings.items():
         is_concentrated = owes_much and quantity * price >= _CONCENTRATION * gross
         least = _CONCENTRATED_PERCENT if is_concentrated else ZERO
-        total += maintenance_margin(assets[symbol], quantity, price, low_price=low_price, least=least)
+        total += maintenance_margin(assets[symbol], quantity, price, low_price, least)
     return total
 
 
@@ -145,7 +146,7 @@ def value_account(
         short_value=short_value,
         unmarginable=unmarginable,
         multiplier=multiplier,
-        buying_power=max(power, ZERO),
+        buying_power=power if power > ZERO else ZERO,
     )
 
 

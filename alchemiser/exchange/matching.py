@@ -74,7 +74,7 @@ def is_behind(order: VenueOrder, price: Decimal) -> bool:
 def is_marketable(order: VenueOrder, price: Decimal) -> bool:
     """Whether the order's limit, if it has one, allows a trade at ``price``."""
     limit = working_limit(order) if order.type == "stop" else order.limit_price
-    return limit is None or (limit - price) * order.sign >= 0
+    return limit is None or (limit >= price if order.side == "buy" else limit <= price)
 
 
 def wanted_quantity(order: VenueOrder, price: Decimal, free: Free) -> Decimal:

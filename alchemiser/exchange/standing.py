@@ -72,7 +72,7 @@ class Standing:
 
     def asset_to_trade(self, symbol_or_id: str) -> AssetRecord:
         """Return the asset an order names. Raises the 422 of an unknown one and of one that cannot be traded."""
-        found = self.find_asset(symbol_or_id)
+        found = self._named.get(symbol_or_id)
         if found is None:
             raise unprocessable(f'asset "{symbol_or_id[:40]}" not found')
         if found.status != "active":
@@ -128,10 +128,10 @@ class Standing:
         """Return of each position the signed shares and the price that they are valued at."""
         priced, books = {}, self._state.books
         for symbol, position in self._state.account.positions.items():
-            book = books.get(symbol)
             # Asked for with every valuation, and hardly ever for the first time since the market said something.
-            mark = None if book is None else book.mark if book.worth is None else book.worth
-            priced[symbol] = position.quantity, position.average_entry_price if mark is None else mark
+            book = books.get(symbol)
+            price = None if book is None else book.worth
+            priced[symbol] = position.quantity, self.price_of(symbol) if price is None else price
         return priced
 
     def is_paid_in_cash(self, order: VenueOrder, dollars: Decimal) -> bool:
@@ -201,7 +201,9 @@ class Standing:
 
     def free_shares(self, symbol: str, excluding: Collection[VenueOrder] = ()) -> Decimal:
         """Return the shares of a position, long or short, that no open order holds."""
-        return abs(self._state.account.quantity(symbol)) - self._blotter.open.held_shares(symbol, excluding)
+        position = self._state.account.positions.get(symbol)
+        owned = ZERO if position is None else abs(position.quantity)
+        return owned if symbol not in self._blotter.open.by_symbol else owned - self._blotter.open.held_shares(symbol, excluding)
 
 
 def _worth(holdings: Mapping[str, tuple[Decimal, Decimal]]) -> Decimal:

@@ -39,7 +39,9 @@ class Phase(StrEnum):
     OVERNIGHT = "overnight"
 
 
+PRE_MARKET: Final = Phase.PRE_MARKET
 REGULAR: Final = Phase.REGULAR
+AFTER_HOURS: Final = Phase.AFTER_HOURS
 CLOSED: Final = Phase.CLOSED
 OVERNIGHT: Final = Phase.OVERNIGHT
 """The same by names of their own: looking a member of an enumeration up takes its time, and every order and quote asks."""
@@ -59,10 +61,10 @@ class TradingDay(msgspec.Struct, frozen=True):
         """Return the phase at a time; each phase includes its beginning and not its end."""
         if not self.pre_market_opens_at <= at < self.after_hours_close_at:
             is_night = self.overnight_opens_at is not None and self.overnight_opens_at <= at < self.pre_market_opens_at
-            return Phase.OVERNIGHT if is_night else Phase.CLOSED
+            return OVERNIGHT if is_night else CLOSED
         if at < self.opens_at:
-            return Phase.PRE_MARKET
-        return Phase.REGULAR if at < self.closes_at else Phase.AFTER_HOURS
+            return PRE_MARKET
+        return REGULAR if at < self.closes_at else AFTER_HOURS
 
     def end_of(self, is_for_open: bool, extended_hours: bool) -> datetime:
         """Return when an order of the day ends: one for the opening auction when it is over, others with their session."""
@@ -72,9 +74,9 @@ class TradingDay(msgspec.Struct, frozen=True):
 
     def phase_began(self, at: datetime) -> datetime:
         """Return when the phase of that time began; for a closed market the time itself."""
-        begins = {Phase.PRE_MARKET: self.pre_market_opens_at, Phase.REGULAR: self.opens_at, Phase.AFTER_HOURS: self.closes_at}
+        begins = {PRE_MARKET: self.pre_market_opens_at, REGULAR: self.opens_at, AFTER_HOURS: self.closes_at}
         if self.overnight_opens_at is not None:
-            begins[Phase.OVERNIGHT] = self.overnight_opens_at
+            begins[OVERNIGHT] = self.overnight_opens_at
         return begins.get(self.phase(at), at)
 
 
@@ -128,7 +130,7 @@ class Timeline:
     def phase(self, at: datetime) -> Phase:
         """Return the phase of the market at a time."""
         day = self.day_ending_after(at)
-        return Phase.CLOSED if day is None else day.phase(at)
+        return CLOSED if day is None else day.phase(at)
 
     def life_of_order(self, time_in_force: str, extended_hours: bool, at: datetime) -> tuple[date | None, datetime | None]:
         """Return the first trading day in which an order of that kind, received at ``at``, can still live, and when it ends by itself.
@@ -144,7 +146,7 @@ class Timeline:
                 found = self._days_after(today)
             known = None if found is None else (at, found.end_of(*kind), found.on)
             self._for_orders[kind] = known
-        ends_at, on = (None, None) if known is None else known[1:]
+        _, ends_at, on = known or (None, None, None)
         if time_in_force == "gtc":
             ends_at = local_time((at + _GTC_LIFE).astimezone(NEW_YORK).date(), _GTC_SWEEP)
         return on, ends_at

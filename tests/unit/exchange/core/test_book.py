@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import msgpack
 from msgspec.structs import replace
 
 from alchemiser.domain.market import Quote
@@ -37,18 +38,26 @@ def test_a_close_is_the_mark_of_its_moment(happenings: list[tuple[object, ...]])
                 book.take_trade(price, NOON)
             case "split", _:
                 book.rescale(Decimal(2))
-                previous = None if previous is None else round(previous / 2, 4)
+                previous = None if previous is None else Decimal(str(round(float(previous) / 2, 4)))
             case "name", [float(price)]:
+                former = Decimal(str(price))
                 if book.last_price is None:
-                    previous = price
-                book.go_on_from(Book(symbol="OLD", last_price=price, close=price, previous_close=price))
+                    previous = former
+                book.go_on_from(Book(symbol="OLD", last_price=price, close=former, previous_close=former))
             case "close", _:
                 if not book.is_closed:
                     book.close_session()
-                assert book.close == (book.close if book.mark is None else float(book.mark))
+                assert book.close == (book.close if book.mark is None else book.mark)
             case _:
                 previous = book.close if book.close is not None else previous
                 book.begin_day()
         assert book.previous_close == previous
         assert book.mark == replace(book, worth=None).mark
-    assert book.is_closed <= (book.mark is None or book.close == float(book.mark))
+    assert book.is_closed <= (book.mark is None or book.close == book.mark)
+
+
+def test_a_book_that_was_saved_with_floats_is_read() -> None:
+    """Closes are exact now; an exchange that was saved before goes on with the price that its floats print as."""
+    saved = msgpack.encode({"symbol": "TECL", "close": 9.99, "previous_close": 100.0})
+    book = msgpack.decode(saved, type=Book)
+    assert (book.close, book.previous_close) == (Decimal("9.99"), Decimal(100))
