@@ -74,20 +74,16 @@ class EventMarket:
         """Return the quote of a symbol, or why there is none."""
         quote = self._quotes.get(symbol)
         if quote is None or (self.moves and isinstance(quote, Quote) and quote.at != now):
-            quote = self._quotes[symbol] = self._moving(symbol, now) if self.moves else self._quote(symbol)
-            if isinstance(quote, Quote):
-                self._mids[symbol] = quote.mid
-                self._unseen[symbol] = quote
-            else:
-                self._mids.pop(symbol, None)
-                self._unseen.pop(symbol, None)
+            return self._look(symbol, now)
         return quote
 
     def news(self, symbols: Iterable[str], now: datetime) -> list[Quote]:
         """Return the quotes of these symbols that the exchange has not seen."""
         for symbol in symbols:
-            self.quote(symbol, now)
-        return [self._unseen.pop(symbol) for symbol in symbols if symbol in self._unseen]
+            if self.moves or symbol not in self._quotes:
+                self.quote(symbol, now)
+        unseen = self._unseen
+        return [unseen.pop(symbol) for symbol in symbols if symbol in unseen] if unseen else []
 
     def mid(self, symbol: str, now: datetime) -> float | None:
         """Return the price of a symbol in this market."""
@@ -113,6 +109,16 @@ class EventMarket:
         too much for an exact account. Prices between a dollar and a thousand are left as they are.
         """
         return self._units.get(symbol, 1.0)
+
+    def _look(self, symbol: str, now: datetime) -> Quote | str:
+        quote = self._quotes[symbol] = self._moving(symbol, now) if self.moves else self._quote(symbol)
+        if isinstance(quote, Quote):
+            self._mids[symbol] = quote.mid
+            self._unseen[symbol] = quote
+        else:
+            self._mids.pop(symbol, None)
+            self._unseen.pop(symbol, None)
+        return quote
 
     def _quote(self, symbol: str) -> Quote | str:
         known = self._price(symbol)

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from msgspec import Struct
-
 from alchemiser.backtest.event_desk import Desk
 from alchemiser.backtest.event_market import EventMarket
 from alchemiser.backtest.record import Contribution, Recorder
@@ -35,14 +33,13 @@ class _Earned:
         self.shares[symbol] = self.shares.get(symbol, 0.0) + shares
 
 
-class _Traded(Struct):
+class _Traded:
     """What the fills of one symbol in one session come to: signed shares, their worth and cost, unsigned shares, the last price."""
 
-    shares: float = 0.0
-    dollars: float = 0.0
-    cost: float = 0.0
-    turnover: float = 0.0
-    price: float = 0.0
+    __slots__ = ("cost", "dollars", "price", "shares", "turnover")  # A plain class: nothing else is written to as fast.
+
+    def __init__(self) -> None:
+        self.shares = self.dollars = self.cost = self.turnover = self.price = 0.0
 
 
 class Notes:

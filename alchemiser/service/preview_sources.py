@@ -29,6 +29,7 @@ from alchemiser.service.state import JournaledState
 from alchemiser.service.usable_quotes import UsableQuotes
 from alchemiser.strategies.answers import answer_all, answer_of
 from alchemiser.strategies.aside import in_thread
+from alchemiser.strategies.base import symbols_of
 from alchemiser.strategies.panel import PricePanel
 
 
@@ -85,7 +86,7 @@ async def preview_at_venue(settings: Settings) -> Preview:
             volatility=partial(market.volatility, sessions=settings.portfolio.volatility_sessions),
             trading=state.trading.scopes,
         )
-        return await preview_now(parts, partial(answer_all, roster, market, PREVIEW, clock=clock), calendar)
+        return await preview_now(parts, partial(answer_all, roster, symbols_of(roster), market, PREVIEW, clock=clock), calendar)
 
 
 def preview_on_bars(settings: Settings, history: DailyHistory, panel: PricePanel, cash: Decimal) -> Preview:

@@ -42,6 +42,7 @@ Tell = Callable[[Answer], Awaitable[object]]
 
 async def answer_all(
     strategies: Sequence[LoadedStrategy],
+    symbols: Sequence[str],
     market: DecisionMarket,
     rebalance_id: str,
     tell: Tell,
@@ -49,9 +50,9 @@ async def answer_all(
     clock: Clock,
     run_aside: RunAside = in_thread,
 ) -> None:
-    """Tell the answer of each strategy, in their order."""
+    """Tell the answer of each strategy, in their order; ``symbols`` are all that any of them may need the price of."""
     try:
-        panel = await market.prepare(sorted({symbol for strategy in strategies for symbol in strategy.symbols}), rebalance_id)
+        panel = await market.prepare(symbols, rebalance_id)
         place = panel.last
     except (VenueError, DataError) as error:
         for strategy in strategies:
@@ -59,11 +60,15 @@ async def answer_all(
             await tell(StrategyFailed(at=clock.now(), rebalance_id=rebalance_id, strategy=strategy.name, reason=reason))
         return
     for strategy in strategies:
-        deciding = partial(answer_of, strategy, panel, place, at=clock.now(), rebalance_id=rebalance_id)
-        await tell(await run_aside(deciding) if strategy.is_large else deciding())
+        now = clock.now()
+        if strategy.is_large:
+            answer = await run_aside(partial(answer_of, strategy, panel, place, now, rebalance_id))
+        else:
+            answer = answer_of(strategy, panel, place, now, rebalance_id)
+        await tell(answer)
 
 
-def answer_of(strategy: LoadedStrategy, panel: Panel, place: int, *, at: datetime, rebalance_id: str) -> Answer:
+def answer_of(strategy: LoadedStrategy, panel: Panel, place: int, at: datetime, rebalance_id: str) -> Answer:
     """Return what one strategy answers on a session of a panel."""
     outcome = strategy.on(panel).decide(place)
     symbols = strategy.symbols

@@ -4,6 +4,7 @@ Two kinds exist: symphonies (:mod:`alchemiser.strategies.symphony`) and Python c
 answer the same two questions: :class:`LoadedStrategy` says what a strategy needs, :class:`Decider` decides on given prices.
 """
 
+from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
 from alchemiser.domain.rebalancing import Header
@@ -70,3 +71,8 @@ class LoadedStrategy(Protocol):
 
     def on(self, panel: Panel) -> Decider:
         """Return the strategy bound to these prices."""
+
+
+def symbols_of(strategies: Iterable[LoadedStrategy]) -> tuple[str, ...]:
+    """Return every symbol whose prices any of the strategies may need, sorted."""
+    return tuple(sorted({symbol for strategy in strategies for symbol in strategy.symbols}))

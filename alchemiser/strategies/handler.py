@@ -53,7 +53,7 @@ class StrategyHandler:
     @property
     def symbols(self) -> tuple[str, ...]:
         """Every symbol whose prices any of the strategies may need, sorted."""
-        return tuple(sorted({symbol for strategy in self._renewal.strategies for symbol in strategy.symbols}))
+        return self._renewal.symbols
 
     @property
     def strategies(self) -> tuple[LoadedStrategy, ...]:
@@ -62,8 +62,10 @@ class StrategyHandler:
 
     async def answer(self, rebalance_id: str, tell: Tell) -> None:
         """Tell what every strategy answers now, one after the other; nothing else is published."""
-        strategies = self._renewal.strategies
-        await answer_all(strategies, self._market, rebalance_id, tell, clock=self._clock, run_aside=self._run_aside)
+        renewal = self._renewal
+        await answer_all(
+            renewal.strategies, renewal.symbols, self._market, rebalance_id, tell, clock=self._clock, run_aside=self._run_aside
+        )
 
     async def prepare(self, sources: Sequence[StrategySource], *, admits: bool) -> Roster:
         """Load what new settings change; see :meth:`Renewal.prepare`."""

@@ -17,7 +17,7 @@ from alchemiser.domain.errors import ConfigError, DataError, VenueError
 from alchemiser.domain.events import Event, StrategyNotReloaded, StrategyReloaded, StrategyReloadPostponed
 from alchemiser.domain.runtime import Clock
 from alchemiser.strategies.aside import RunAside
-from alchemiser.strategies.base import LoadedStrategy
+from alchemiser.strategies.base import LoadedStrategy, symbols_of
 from alchemiser.strategies.python import PythonStrategy
 from alchemiser.strategies.reload import Changed, Stamp, Unusable, stamps_of_sources
 from alchemiser.strategies.sources import StrategySource, load_strategy
@@ -78,7 +78,7 @@ class Renewal:
         clock: Clock,
         run_aside: RunAside,
     ) -> None:
-        self.strategies = tuple(strategies)
+        self._run(tuple(strategies))
         self._reloader = reloader
         self._supply = supply
         self._publish = publish
@@ -131,8 +131,8 @@ class Renewal:
         The caller sees to it that no decision and no rebalance is under way.
         """
         running = {strategy.name: strategy for strategy in self.strategies}
-        self.strategies = tuple(
-            _with_share(roster.loaded.get(source.name) or running[source.name], source.allocation) for source in roster.sources
+        self._run(
+            tuple(_with_share(roster.loaded.get(source.name) or running[source.name], source.allocation) for source in roster.sources)
         )
         self._reloader.follow(roster.sources, roster.seen)
         shares = {source.name: source.allocation for source in roster.sources if source.name not in roster.loaded}
@@ -146,6 +146,11 @@ class Renewal:
     async def tidy(self) -> None:
         """Give up the prices that nobody needs any more: a rebalance is over, and what was sold need not be watched."""
         await self._supply.release(self.strategies)
+
+    def _run(self, strategies: tuple[LoadedStrategy, ...]) -> None:
+        """Let these be the strategies that run, and their symbols what prices may be needed of."""
+        self.strategies = strategies
+        self.symbols = symbols_of(strategies)
 
     async def _read(self) -> None:
         before = {source.name: source for source in self._reloader.sources}
@@ -183,7 +188,7 @@ class Renewal:
         if self._waiting.get(name) is not changed:
             return  # New settings came while its prices were arranged for: it is gone, or waits with another share for the next occasion.
         del self._waiting[name]
-        self.strategies = tuple(changed.strategy if strategy is old else strategy for strategy in self.strategies)
+        self._run(tuple(changed.strategy if strategy is old else strategy for strategy in self.strategies))
         await self._publish(StrategyReloaded(at=self._clock.now(), strategy=name, changes=(*changed.changes, *remarks)))
         await self.tidy()
 
