@@ -23,7 +23,7 @@ from alchemiser.bus.delivery import EVERY, RESTART, Delivery, OnFailure
 from alchemiser.bus.envelope import Envelope
 from alchemiser.bus.mailbox import Mailbox, cause, publisher
 from alchemiser.bus.reports import DrainReport, HandlerStatistics, TurnReport
-from alchemiser.bus.routes import Act, Append, Inline, Route, Routes, Sink
+from alchemiser.bus.routes import Act, Inline, Route, Routes, Sink
 from alchemiser.bus.supervision import Supervisor, is_fatal
 from alchemiser.bus.tap import Tap
 from alchemiser.domain.errors import BusClosed, InvariantBroken, JournalFailed
@@ -45,11 +45,10 @@ class Bus:
 
     def __init__(self, *, clock: Clock, tap: Tap | None = None, first_sequence: int = 1) -> None:
         self._clock = clock
-        self._monotonic = clock.monotonic
         self._tap = tap
         self._sequence = first_sequence - 1
         self._supervisor = Supervisor(clock, self.post)
-        self._routes = Routes(None if tap is None else tap.append)
+        self._routes = Routes(tap)
         self._route_of = self._routes.by_type
         self._mailboxes: list[Mailbox] = []
         self._afterwards: list[Afterwards] = []
@@ -181,17 +180,17 @@ class Bus:
         led_here = _cause() if current is None else current
         if self._state:
             self._refuse_late(event, led_here)
-        if correlation is None and route.correlation_of is not None:
-            correlation = route.correlation_of(event)
+        if correlation is None and (correlation_of := route.correlation_of) is not None:
+            correlation = correlation_of(event)
         sequence = self._sequence + 1
         if led_here is None:
-            envelope = Envelope(sequence, event, self._monotonic(), correlation)
+            envelope = Envelope(sequence, event, self._clock.monotonic(), correlation)
         else:
             if correlation is None:
                 correlation = led_here.correlation
-            envelope = Envelope(sequence, event, self._monotonic(), correlation, led_here.sequence)
-        if route.append is not None:
-            self._journal(route.append, envelope)
+            envelope = Envelope(sequence, event, self._clock.monotonic(), correlation, led_here.sequence)
+        if route.tap is not None:
+            self._journal(route.tap, envelope)
         self._sequence = sequence
         if current is not None:
             self._nested.append((route, envelope))
@@ -223,9 +222,9 @@ class Bus:
             if mailbox.is_crowded and mailbox.is_full(queued=False):
                 await self._room(route)
                 break
-        if self._tap is not None and route.append is not None and not self._tap.has_room:
-            await self._tap.room()
-        return self.post(event, correlation=correlation)
+        if route.tap is not None and not route.tap.has_room:
+            await route.tap.room()
+        return self.post(event, correlation)
 
     async def _room(self, route: Route) -> None:
         """Wait while a mailbox that must get every event of this route is full."""
@@ -249,24 +248,18 @@ class Bus:
         """Whether everything published up to that sequence number would survive a crash."""
         return self._tap is None or self._tap.is_durable(sequence)
 
-    def _journal(self, append: Append, envelope: Envelope) -> None:
+    def _journal(self, tap: Tap, envelope: Envelope) -> None:
         try:
-            append(envelope)
+            tap.append(envelope)
         except JournalFailed as error:
             self._break(error)
             raise
 
     def _dispatch_nested(self) -> None:
         """Dispatch what handlers posted meanwhile, in the order they posted it, and what is posted during that."""
-        cascade = 0
-        while self._nested:
-            route, envelope = self._nested.popleft()
-            cascade += 1
-            if cascade > MAX_CASCADE:
-                raise InvariantBroken(
-                    f"one event led to more than {MAX_CASCADE} others, the last a {type(envelope.event).__name__} "
-                    f"(sequence {envelope.sequence}): handlers answer each other for ever; the process stops"
-                )
+        nested = self._nested
+        for _ in range(MAX_CASCADE):
+            route, envelope = nested.popleft()
             self._current, event = envelope, envelope.event
             route.dispatched += 1
             for call, takes_event, sink in route.sinks:
@@ -274,6 +267,13 @@ class Bus:
                     call(event if takes_event else envelope)
                 except Exception as error:  # noqa: BLE001 - this is the supervisor
                     self._failed(sink, envelope, error)
+            if not nested:
+                return
+        last = nested[0][1]
+        raise InvariantBroken(
+            f"one event led to more than {MAX_CASCADE} others, the last a {type(last.event).__name__} "
+            f"(sequence {last.sequence}): handlers answer each other for ever; the process stops"
+        )
 
     def _failed(self, sink: Sink, envelope: Envelope, error: Exception) -> None:
         if is_fatal(error):

@@ -10,10 +10,11 @@ from alchemiser.bus.envelope import Envelope
 from alchemiser.bus.mailbox import Mailbox
 from alchemiser.bus.reports import HandlerStatistics
 from alchemiser.bus.supervision import Supervisor
+from alchemiser.bus.tap import Tap
 from alchemiser.domain.events import Event, ExecutionReported, OrderFilled
 from alchemiser.domain.ids import rebalance_of
 
-Append = Callable[[Envelope], None]
+Deliver = Callable[[Envelope], None]
 
 Wish = Callable[[Any], bool]
 """Takes in what an event says, at once, and says whether it is to be delivered."""
@@ -43,10 +44,10 @@ class Sink(Protocol):
 class Route:
     """What becomes of one event type. Inline and prompt handlers come first, then mailboxes, each in the order of subscription."""
 
-    __slots__ = ("append", "correlation_of", "dispatched", "holding", "sinks")
+    __slots__ = ("correlation_of", "dispatched", "holding", "sinks", "tap")
 
-    def __init__(self, append: Append | None, correlation_of: CorrelationOf | None) -> None:
-        self.append = append
+    def __init__(self, tap: Tap | None, correlation_of: CorrelationOf | None) -> None:
+        self.tap = tap
         self.correlation_of = correlation_of
         self.dispatched = 0
         self.sinks: tuple[tuple[Callable[[Any], object], bool, Sink], ...] = ()
@@ -77,12 +78,12 @@ class Inline:
         return HandlerStatistics(name=self.name, kind="inline", handled=seen - self._failed, failed=self._failed)
 
 
-def _by_key(mailbox: Mailbox, event_type: type[Event], key_of: KeyOf) -> Append:
+def _by_key(mailbox: Mailbox, event_type: type[Event], key_of: KeyOf) -> Deliver:
     """Return the end of a route in a mailbox that conflates events of its type; the key function is the subscriber's and may raise."""
     return lambda envelope: mailbox.put_latest((event_type, key_of(envelope.event)), envelope)
 
 
-def _promptly(mailbox: Mailbox, queue: Append) -> Append:
+def _promptly(mailbox: Mailbox, queue: Deliver) -> Deliver:
     """Return the end of a route in a mailbox whose handler begins at once when it is idle; else the event is queued as it would be."""
 
     def deal_or_queue(envelope: Envelope) -> None:
@@ -92,7 +93,7 @@ def _promptly(mailbox: Mailbox, queue: Append) -> Append:
     return deal_or_queue
 
 
-def _if_wanted(wish: Wish, deliver: Append) -> Append:
+def _if_wanted(wish: Wish, deliver: Deliver) -> Deliver:
     """Return the end of a route in a mailbox whose subscriber looks at each event first."""
 
     def look_and_deliver(envelope: Envelope) -> None:
@@ -128,17 +129,16 @@ class _Mailed(NamedTuple):
 class Routes:
     """The table, by event type. A type gets its route when it is subscribed or first published."""
 
-    def __init__(self, append: Append | None) -> None:
+    def __init__(self, tap: Tap | None) -> None:
         self.by_type: dict[type[Event], Route] = {}
-        self._append = append
+        self._tap = tap
         self._inline: list[_Inlined] = []
         self._mailboxes: list[_Mailed] = []
         self._places = count()
 
     def open(self, event_type: type[Event]) -> Route:
         """Return a new route for a type that has none."""
-        append = self._append if event_type.journaled else None
-        route = Route(append, _correlation_of(event_type))
+        route = Route(self._tap if event_type.journaled else None, _correlation_of(event_type))
         self.by_type[event_type] = route
         self._lay(event_type, route)
         for entry in self._inline:
@@ -204,13 +204,13 @@ class Routes:
         at_once: list[tuple[int, Act, Sink]] = [
             (entry.place, act, entry.inline) for entry in self._inline if (act := entry.act_for(event_type)) is not None
         ]
-        queued: list[tuple[Append, bool, Sink]] = []
+        queued: list[tuple[Deliver, bool, Sink]] = []
         holding: list[Mailbox] = []
         for place, mailbox, delivery, types, promptly, wants in self._mailboxes:
             if not issubclass(event_type, types):
                 continue
             key_of = delivery.key_for(event_type)
-            deliver: Append = mailbox.put if key_of is None else _by_key(mailbox, event_type, key_of)
+            deliver: Deliver = mailbox.put if key_of is None else _by_key(mailbox, event_type, key_of)
             if key_of is None:
                 holding.append(mailbox)
             if event_type in promptly:

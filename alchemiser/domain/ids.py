@@ -14,7 +14,7 @@ _ENDING = re.compile(r"[A-Za-z0-9./]{1,14}-\d{1,4}")
 @lru_cache(maxsize=16)
 def session_id(session: date) -> str:
     """Return how a session is written in ids, for example ``20250303``."""
-    return session.isoformat().replace("-", "")
+    return str(session.year * 10_000 + session.month * 100 + session.day)
 
 
 def rebalance_id(session: date, number: int) -> str:
@@ -45,7 +45,6 @@ def client_order_id(epoch: str, rebalance: str, intent: str, attempt: int) -> st
     return opening + ending
 
 
-@lru_cache(maxsize=4_096)
 def split_client_order_id(text: str) -> tuple[str, str, str, int] | None:
     """Return (epoch, rebalance, intent, attempt) of one of our ids, or ``None`` for an id that is not ours."""
     parts = text.split("-")
@@ -57,6 +56,7 @@ def split_client_order_id(text: str) -> tuple[str, str, str, int] | None:
     return epoch, rebalance, intent, int(attempt)
 
 
+@lru_cache(maxsize=4_096)
 def rebalance_of(client_order_id: str) -> str | None:
     """Return the rebalance that one of our orders belongs to, or ``None`` for an order that is not ours."""
     parts = split_client_order_id(client_order_id)

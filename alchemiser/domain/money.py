@@ -7,7 +7,7 @@ Prices of orders, quantities and cash are ``Decimal``; quotes and indicators are
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 
-from msgspec import convert
+from msgspec.json import encode
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -21,8 +21,8 @@ _QUANTA = tuple(ONE.scaleb(-decimals) for decimals in range(20))
 
 def from_float(value: float, *, decimals: int = 6) -> Decimal:
     """Return the decimal number that ``value`` prints as, rounded half-even to ``decimals`` places."""
-    # ``Decimal(repr(value))``, in half the time.
-    return convert(value, Decimal).quantize(_QUANTA[decimals], ROUND_HALF_EVEN)
+    # The encoder prints the digits of ``repr``, several times as fast.
+    return Decimal(encode(value).decode()).quantize(_QUANTA[decimals], ROUND_HALF_EVEN)
 
 
 @lru_cache(maxsize=1_024)
