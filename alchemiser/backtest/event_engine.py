@@ -107,20 +107,21 @@ def run_event(
     elif start is None:
         first = max(first, panel.place_through(intraday.days()[0]))
     with _few_collections():
-        run = _Run(strategies, panel, terms, opens or Opens({}), charges or Charges(), first, last, intraday)
+        days = [panel.session(place) for place in range(first, last + 1)]
+        run = _Run(strategies, panel, terms, opens or Opens({}), charges or Charges(), first, days, intraday)
         run_leaping(run.clock, partial(run.all_sessions, lived))
     notes = run.notes
     if recorder is not None:
-        notes.hand_over(recorder, [panel.session(place) for place in range(first, last + 1)], first)
+        notes.hand_over(recorder, days, first)
     return BacktestResult(
         engine="event",
-        start=panel.session(first),
-        end=panel.session(last),
-        sessions=last - first + 1,
+        start=days[0],
+        end=days[-1],
+        sessions=len(days),
         metrics=metrics_of(
             notes.equity, initial=terms.cash, traded_shares=notes.traded_shares, costs=notes.costs, risk_free=terms.risk_free
         ),
-        dates=[panel.session(place) for place in range(first, last + 1)],
+        dates=days,
         equity=notes.equity,
         targets=notes.targets,
         failures=notes.failures,
@@ -139,11 +140,10 @@ class _Run:
         opens: Opens,
         charges: Charges,
         first: int,
-        last: int,
+        days: Sequence[date],
         intraday: Intraday | None,
     ) -> None:
         half_spread = terms.slippage_bps / _BASIS_POINTS + charges.spread_bps / _BASIS_POINTS / 2
-        days = [panel.session(place) for place in range(first, last + 1)]
         # The usual hours, for daily bars do not know of half days.
         self._sessions = [regular_session(day) if intraday is None else intraday.session(day) for day in days]
         self._intraday = intraday

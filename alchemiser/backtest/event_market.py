@@ -8,6 +8,7 @@ import math
 from collections.abc import Container, Iterable, Sequence
 from datetime import date, datetime
 
+import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -188,12 +189,12 @@ class _Marks(dict[str, list[float | None]]):
         self._panel = panel
 
     def __missing__(self, symbol: str) -> list[float | None]:
-        marks = self[symbol] = []
-        latest: float | None = None
         column = self._panel.column(symbol, PRICE)
-        for close, known in zip(column.values.tolist(), column.known.tolist(), strict=True):
-            latest = close if known else latest
-            marks.append(latest)
+        latest = np.maximum.accumulate(np.where(column.known, np.arange(len(column.known)), -1))
+        first = int(np.searchsorted(latest, 0))
+        marks: list[float | None] = [None] * first
+        marks += column.values[latest[first:]].tolist()
+        self[symbol] = marks
         return marks
 
 
