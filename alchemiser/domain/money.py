@@ -20,7 +20,10 @@ _QUANTA = tuple(ONE.scaleb(-decimals) for decimals in range(20))
 
 
 def from_float(value: float, *, decimals: int = 6) -> Decimal:
-    """Return the decimal number that ``value`` prints as, rounded half-even to ``decimals`` places."""
+    """Return the decimal number that ``value`` prints as, rounded half-even to ``decimals`` places.
+
+    Raises ``decimal.InvalidOperation`` for what is no finite number.
+    """
     # The encoder prints the digits of ``repr``, several times as fast.
     return Decimal(encode(value).decode()).quantize(_QUANTA[decimals], ROUND_HALF_EVEN)
 

@@ -1,7 +1,8 @@
 """Ids that survive a restart, and money that adds up."""
 
+import math
 from datetime import date
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 import pytest
 from hypothesis import given
@@ -98,3 +99,10 @@ def test_of_what_a_float_prints_as_no_digit_is_lost(value: float, decimals: int)
     printed = Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
 
     assert from_float(value, decimals=decimals) == printed
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_what_is_no_number_does_not_enter_the_exact_side(value: float) -> None:
+    """Infinity, and what could not be computed, stop at the border."""
+    with pytest.raises(InvalidOperation):
+        from_float(value)
