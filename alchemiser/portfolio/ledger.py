@@ -415,7 +415,7 @@ class Ledger(Remembering):
         session, before = opened.session, self._session
         if before is not None and session.date <= before.date:
             return  # Opened again after a restart.
-        self._session = session
+        self._session, self._foreseen = session, None
         if before is None:
             return
         if session.date.isocalendar().week != before.date.isocalendar().week:
@@ -425,7 +425,6 @@ class Ledger(Remembering):
 
     def _forget_ended(self, before: Session) -> None:
         """Forget, as a week begins, the orders that had ended before the session before it."""
-        self._foreseen = None
         unbooked, opened_at = {fill.client_order_id for fill in self._unbooked.values()}, before.opens_at
         orders = self._orders = {
             key: order for key, order in self._orders.items() if not order.has_ended or order.intended_at >= opened_at or key in unbooked

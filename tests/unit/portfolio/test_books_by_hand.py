@@ -355,3 +355,40 @@ def test_a_purchase_that_is_taken_back_while_a_sale_is_being_booked_leaves_sound
     # 10 x (28 - 30) + 2 x (28 - 25) = -14
     assert (books.lots("a"), books.ledger.books["a"].realised) == ("8@25", D(-14))
     assert is_sound(books)
+
+
+def told_of_four() -> Bookkeeping:
+    """Return books of two strategies on the day after they bought."""
+    books = Bookkeeping()
+    for fact in ("next day", *THREE_LOTS, "w: b buys 5 SPY at 22", "next day"):
+        books.tell(fact)
+    return books
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "lots"),
+    [
+        ("a gives b 10 SPY at 26", "8@25"),
+        ("b gives a 5 SPY at 26", "8@30 10@25 5@26"),
+        ("SPY splits 2-for-1, +35", "8@10 20@15 20@12.5"),
+        ("SPY splits 1-for-2, -17.5", "3@50"),
+        ("break x", "8@25"),
+        ("next week", "8@30 10@25"),
+    ],
+)
+def test_what_was_foreseen_of_a_sale_counts_only_while_the_books_stay_as_they_were(meanwhile: str, lots: str) -> None:
+    """Whatever comes between a fill and its booking: the books become what a replay, which foresees nothing, makes of the events."""
+    twin, books = told_of_four(), told_of_four()
+    known = len(twin.events)
+    if meanwhile == "next week":
+        twin.skip(7)
+        twin.next_day()
+    else:
+        twin.tell(meanwhile)
+    books.meanwhile = twin.events[known:]
+    books.tell("s: a sells 12 SPY at 28")
+
+    assert books.meanwhile == []
+    assert isinstance(books.events[-1], FillBooked)
+    assert books.lots("a") == lots
+    assert books.replayed().memory() == books.ledger.memory()
