@@ -19,7 +19,7 @@ SHARE_QUANTUM = Decimal("0.000000001")
 _QUANTA = tuple(ONE.scaleb(-decimals) for decimals in range(20))
 
 
-def from_float(value: float, *, decimals: int = 6) -> Decimal:
+def from_float(value: float, decimals: int = 6) -> Decimal:
     """Return the decimal number that ``value`` prints as, rounded half-even to ``decimals`` places.
 
     Raises ``decimal.InvalidOperation`` for what is no finite number.
@@ -31,7 +31,7 @@ def from_float(value: float, *, decimals: int = 6) -> Decimal:
 @lru_cache(maxsize=1_024)
 def fraction(value: float) -> Decimal:
     """Return a weight, or another fraction, to twelve decimals. The same few come again with every decision."""
-    return from_float(value, decimals=12)
+    return from_float(value, 12)
 
 
 def tick_of(price: Decimal) -> Decimal:
@@ -49,14 +49,14 @@ def round_price_down(price: Decimal) -> Decimal:
     return price.quantize(tick_of(price), rounding=ROUND_FLOOR)
 
 
-def truncate_shares(quantity: Decimal, *, whole: bool = False) -> Decimal:
+def truncate_shares(quantity: Decimal, whole: bool = False) -> Decimal:
     """Cut a share quantity toward zero to the venue's nine decimals, or to whole shares."""
     return quantity.quantize(ONE if whole else SHARE_QUANTUM, ROUND_DOWN)
 
 
 def to_cents(amount: Decimal) -> Decimal:
     """Round an amount of money half-even to cents."""
-    return amount.quantize(CENT, rounding=ROUND_HALF_EVEN)
+    return amount.quantize(CENT, ROUND_HALF_EVEN)
 
 
 def number_string(value: Decimal) -> str:

@@ -23,8 +23,8 @@ def split_fill(quantity: Decimal, waiting: Mapping[str, Decimal]) -> dict[str, D
     if not quantity:
         return {}
     if len(waiting) == 1:  # As mostly. Written with nine decimals as any other part.
-        part = truncate_shares(quantity)
-        return dict.fromkeys(waiting, part if part == quantity else quantity)
+        [name], part = waiting, truncate_shares(quantity)
+        return {name: part if part == quantity else quantity}
     names = sorted(waiting, key=lambda name: (-waiting[name], name))
     parts = {name: min(truncate_shares(quantity * waiting[name] / total), waiting[name]) for name in names}
     rest = quantity - sum(parts.values(), ZERO)

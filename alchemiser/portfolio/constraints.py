@@ -52,8 +52,8 @@ def leaves_as_they_are(targets: Mapping[str, Weights | None], rules: Constraints
     lowest = 0.0
     for weights in targets.values():
         if weights:
-            lowest = min(lowest, *weights.values())
-    return lowest >= 0
+            lowest = min(lowest, min(weights.values()))
+    return lowest >= 0.0
 
 
 def constrain(

@@ -33,8 +33,8 @@ ON_SCHEDULE = "schedule"
 """The reason of a decision that the timetable asked for. What somebody asked for by hand is acted upon whatever the headers say."""
 
 
-RESULT_PAUSES_SECONDS = (2.0, 8.0)
-"""Pauses between attempts to look at the account when a session has closed: its result is not to be had later."""
+_RESULT_ATTEMPTS = (2.0, 8.0, None)
+"""The pauses in seconds after attempts to look at the account when a session has closed: its result is not to be had later."""
 
 
 class Rebalancer:
@@ -162,40 +162,42 @@ class Rebalancer:
 
     async def _close_books(self, session: date) -> None:
         """Look at the account at the end of a session, name what differs from the ledger, and report the result."""
-        for pause in (*RESULT_PAUSES_SECONDS, None):
+        parts = self._parts
+        for pause in _RESULT_ATTEMPTS:
             try:
-                if self._parts.catch_up is not None:
-                    await self._parts.catch_up()
+                if parts.catch_up is not None:
+                    await parts.catch_up()
                 account, positions = await self._observe("session closed")
                 break
             except VenueError as error:
                 if pause is None:
                     silence = (f"the broker could not be asked: {error}",)
-                    await self._parts.publish(LedgerCompared(at=self._parts.clock.now(), session=session, differences=silence))
+                    await parts.publish(LedgerCompared(at=parts.clock.now(), session=session, differences=silence))
                     return
-                await self._parts.clock.sleep(pause)
+                await parts.clock.sleep(pause)
         held, marks = {}, {}
         for position in positions:
-            held[position.symbol] = position.quantity
-            if position.current_price is not None:
-                marks[position.symbol] = position.current_price
-        differences = self._parts.ledger.differences(held, account.cash)
-        now = self._parts.clock.now()
-        await self._parts.publish(LedgerCompared(at=now, session=session, differences=differences))
+            symbol, price = position.symbol, position.current_price
+            held[symbol] = position.quantity
+            if price is not None:
+                marks[symbol] = price
+        ledger, now = parts.ledger, parts.clock.now()
+        await parts.publish(LedgerCompared(at=now, session=session, differences=ledger.differences(held, account.cash)))
         realised, unrealised, income = {}, {}, {}
-        for name, book in sorted(self._parts.ledger.books.items()):
+        for name, book in sorted(ledger.books.items()):
             realised[name], income[name] = book.realised, book.income
             unrealised[name] = book.unrealised(marks) if marks else ZERO
-        await self._parts.publish(
+        equity = account.equity
+        await parts.publish(
             ResultReported(
                 at=now,
                 session=session,
-                equity=account.equity,
+                equity=equity,
                 cash=account.cash,
                 realised=realised,
                 unrealised=unrealised,
                 income=income,
-                capital={name: to_cents(account.equity * share) for name, share in self._parts.shares().items()},
-                transferred=self._parts.ledger.paid_in,
+                capital={name: to_cents(equity * share) for name, share in parts.shares().items()},
+                transferred=ledger.paid_in,
             )
         )

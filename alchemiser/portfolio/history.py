@@ -43,36 +43,27 @@ class History(msgspec.Struct):
 
     def traded(self, strategy: str, symbol: str, at: datetime, quantity: Decimal, value: Decimal) -> None:
         """Take in a trade: signed shares, and what they were worth, in dollars of the same sign."""
-        move = self._move_of(strategy, symbol, day_of(at))
-        move.quantity += quantity
-        if quantity < 0:
-            move.traded -= value
-            move.sold -= value
+        if quantity < ZERO:
+            self._add(strategy, symbol, Move(day_of(at), quantity, -value, -value))
         else:
-            move.traded += value
+            self._add(strategy, symbol, Move(day_of(at), quantity, value))
 
     def undone(self, strategy: str, symbol: str, at: datetime, quantity: Decimal, value: Decimal) -> None:
         """Take a trade back that was taken in as :meth:`traded` with the same arguments."""
-        move = self._move_of(strategy, symbol, day_of(at))
-        move.quantity -= quantity
-        if quantity < 0:
-            move.traded += value
-            move.sold += value
+        if quantity < ZERO:
+            self._add(strategy, symbol, Move(day_of(at), -quantity, value, value))
         else:
-            move.traded -= value
+            self._add(strategy, symbol, Move(day_of(at), -quantity, -value))
 
     def moved(self, strategy: str, symbol: str, day: date, quantity: Decimal) -> None:
         """Take in that a strategy's shares changed on a day, without a trade."""
-        self._move_of(strategy, symbol, day).quantity += quantity
+        self._add(strategy, symbol, Move(day, quantity))
 
     def renamed(self, old: str, new: str) -> None:
         """Keep what is known of a symbol under its new name."""
         for strategy, moves in self.moves.pop(old, {}).items():
             for move in moves:
-                there = self._move_of(strategy, new, move.day)
-                there.quantity += move.quantity
-                there.traded += move.traded
-                there.sold += move.sold
+                self._add(strategy, new, move)
         for strategy, quantity in self.before.pop(old, {}).items():
             held = self.before.setdefault(new, {})
             held[strategy] = held.get(strategy, ZERO) + quantity
@@ -119,15 +110,19 @@ class History(msgspec.Struct):
         kept = {symbol: {name: quantity for name, quantity in held.items() if quantity} for symbol, held in self.before.items()}
         self.before = {symbol: held for symbol, held in kept.items() if held}
 
-    def _move_of(self, strategy: str, symbol: str, day: date) -> Move:
+    def _add(self, strategy: str, symbol: str, move: Move) -> None:
         moves = self.moves.setdefault(symbol, {}).setdefault(strategy, [])
-        if not moves or moves[-1].day < day:  # As nearly always.
-            moves.append(Move(day))
-            return moves[-1]
-        place = bisect_left(moves, day, key=_day_of_move)
-        if moves[place].day != day:
-            moves.insert(place, Move(day))
-        return moves[place]
+        if not moves or moves[-1].day < move.day:  # As nearly always.
+            moves.append(move)
+            return
+        place = bisect_left(moves, move.day, key=_day_of_move)
+        there = moves[place]
+        if there.day != move.day:
+            moves.insert(place, move)
+            return
+        there.quantity += move.quantity
+        there.traded += move.traded
+        there.sold += move.sold
 
 
 def day_of(at: datetime) -> date:

@@ -8,7 +8,7 @@ the books when its booking comes back as an event: after each event the state is
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -156,10 +156,11 @@ class Ledger(Remembering):
         self._instead: dict[str, dict[str, Decimal]] = {}
         self._named: dict[str, tuple[str, ...]] = {}
         # Fills that wait until the booking before theirs has come back: it decides what is still waited for. Between events it is empty.
-        # What is foreseen is what the booking that is on its way will do, for as long as nothing else has changed the books.
+        # What is foreseen is what the booking that is on its way will do, and what is waited for that it is part of, for as long as nothing
+        # else has changed either.
         self._to_book: deque[Fill] = deque()
         self._booking: FillBooked | None = None
-        self._foreseen: list[Foreseen] | None = None
+        self._foreseen: tuple[dict[str, Decimal], list[Foreseen]] | None = None
         self.acts: Final[Mapping[type[Event], Callable[[Any], None]]] = {
             FillBooked: self._apply,
             OrderFilled: self._hear,
@@ -298,9 +299,12 @@ class Ledger(Remembering):
 
     def _plan(self, plan: RebalancePlanned) -> None:
         # Earlier ones are kept: a fill that the venue was late to tell of may belong to a rebalance that has been parked.
+        self._foreseen = None
         waiting = self._waiting.setdefault(plan.rebalance_id, {})
         for intent in plan.intents:
-            waiting[intent.intent_id] = {wish.strategy: wish.quantity for wish in intent.wishes}
+            waiting[intent.intent_id] = left = {}
+            for wish in intent.wishes:
+                left[wish.strategy] = wish.quantity
         for number, crossing in enumerate(plan.crossings, start=1):
             self._cross(plan, crossing, number)
 
@@ -312,10 +316,10 @@ class Ledger(Remembering):
                 execution_id=name, quantity=quantity, price=crossing.price, at=plan.at, method=closing.method, picks=closing.picks
             )
             self._shelf.carry_out(self._shelf.foreseen(strategy, crossing.symbol, trade))
-        self._foreseen = None
 
     def _hear(self, filled: OrderFilled) -> None:
-        fill, key = filled.fill, filled.fill.execution_id
+        fill = filled.fill
+        key = fill.execution_id
         if fill.client_order_id not in self._orders or key in self._booked or key in self._unbooked:
             return
         self._unbooked[key] = fill
@@ -337,12 +341,13 @@ class Ledger(Remembering):
         entries, foreseen = [], []
         waiting, key, symbol, price = self._waiting_for(fill.client_order_id), fill.execution_id, fill.symbol, fill.price
         parts = self._split_again(fill, waiting) if key in self._instead else split_fill(fill.quantity, waiting)
+        is_sale = fill.side is SELL
         for strategy, quantity in parts.items():
-            signed = -quantity if fill.side is SELL else quantity
+            signed = -quantity if is_sale else quantity
             outcome = self._shelf.foreseen(strategy, symbol, self._trade_of(fill, signed))
             foreseen.append(outcome)
-            entries.append(BookEntry(strategy=strategy, quantity=signed, price=price, cash=-signed * price, realised=outcome.realised))
-        self._foreseen = foreseen
+            entries.append(BookEntry(strategy=strategy, quantity=signed, price=price, cash=outcome.cash, realised=outcome.realised))
+        self._foreseen = waiting, foreseen
         booking = self._booking = FillBooked(at=fill.at, execution_id=key, symbol=symbol, entries=tuple(entries))
         self._post(booking)
 
@@ -366,14 +371,15 @@ class Ledger(Remembering):
                 raise InvariantBroken(f"execution {key} of {booked.symbol} is booked, but it was never a fill of ours; the daemon stops")
             self._booked[key] = Booking(order=fill.client_order_id, symbol=booked.symbol, entries=booked.entries)
             self._instead.pop(key, None)
-            waiting = self._waiting_for(fill.client_order_id)
+            if foreseen is None:
+                parts = [(entry.strategy, self._trade_of(fill, entry.quantity)) for entry in booked.entries]
+                outcomes = [self._shelf.foreseen(strategy, booked.symbol, trade) for strategy, trade in parts]
+                foreseen = self._waiting_for(fill.client_order_id), outcomes
+            waiting, outcomes = foreseen
             for entry in booked.entries:
                 if entry.strategy in waiting:
                     waiting[entry.strategy] -= abs(entry.quantity)
-            if foreseen is None:
-                parts = [(entry.strategy, self._trade_of(fill, entry.quantity)) for entry in booked.entries]
-                foreseen = [self._shelf.foreseen(strategy, booked.symbol, trade) for strategy, trade in parts]
-            for outcome in foreseen:
+            for outcome in outcomes:
                 self._shelf.carry_out(outcome)
             self._closings.pop(key, None)
         if self._to_book:
@@ -418,7 +424,7 @@ class Ledger(Remembering):
         self._session, self._foreseen = session, None
         if before is None:
             return
-        if session.date.isocalendar().week != before.date.isocalendar().week:
+        if _week_of(session.date) != _week_of(before.date):
             self._forget_ended(before)
         if session.date.month != before.date.month:
             self._shelf.forget(session.date)
@@ -503,6 +509,11 @@ class Ledger(Remembering):
     def _forget_activities(self) -> None:
         newest = max(booked.activity.at for booked in self._activities.values())
         self._activities = {key: booked for key, booked in self._activities.items() if booked.activity.at >= newest - ACTIVITIES_KEPT}
+
+
+def _week_of(day: date) -> int:
+    """Return which week since the first Monday of the calendar a day belongs to."""
+    return (day.toordinal() - 1) // 7
 
 
 def _row_key(row: AccountActivity) -> str:

@@ -66,6 +66,9 @@ class Lot(msgspec.Struct, frozen=True, kw_only=True):
 
 Lots = tuple[Lot, ...]
 
+_NOTHING: Final = (ZERO, ZERO)
+"""No shares, which cost nothing."""
+
 
 class Reshaping(msgspec.Struct, frozen=True, kw_only=True, tag="reshaping"):
     """What an issuer did to the shares that a strategy held of one symbol, without a trade.
@@ -102,17 +105,17 @@ def done_all(symbol: str, lots: Lots, deeds: Iterable[Deed]) -> tuple[Lots, Deci
 
 def traded(symbol: str, lots: Lots, trade: Trade) -> tuple[Lots, Decimal]:
     """Return the lots after a trade and the profit it realised: it closes lots of the other sign, the rest is a new lot."""
-    if trade.method is not FIFO and trade.quantity < 0 and lots and lots[0].quantity > 0:
-        return _sold(symbol, lots, trade)
-    left, realised, price = trade.quantity, ZERO, trade.price
-    is_sale = left < 0
+    left, price, realised = trade.quantity, trade.price, ZERO
     if not left:
         return lots, realised
-    if lots and (lots[0].quantity < 0) != is_sale:  # All lots of a symbol have one sign.
-        for place, lot in enumerate(lots, start=1):
-            after = lot.quantity + left
-            if after and (after < 0) != is_sale:  # A part of this lot is enough.
-                realised += left * (lot.price - price)
+    is_sale = left < ZERO
+    if lots and (lots[0].quantity < ZERO) is not is_sale:  # All lots of a symbol have one sign.
+        if is_sale and trade.method is not FIFO:
+            return _sold(symbol, lots, trade)
+        for place, lot in enumerate(lots, 1):
+            held = lot.quantity
+            after = held + left
+            if after and (after < ZERO) is not is_sale:  # A part of this lot is enough.
                 rest = Lot(
                     symbol=symbol,
                     quantity=after,
@@ -121,11 +124,11 @@ def traded(symbol: str, lots: Lots, trade: Trade) -> tuple[Lots, Decimal]:
                     execution_id=lot.execution_id,
                     rest=lot.rest,
                 )
-                return (rest, *lots[place:]), realised
-            realised += lot.quantity * (price - lot.price) - lot.rest
-            left = after
-            if not left:
+                return (rest, *lots[place:]), realised + left * (lot.price - price)
+            realised += held * (price - lot.price) - lot.rest
+            if not after:
                 return lots[place:], realised
+            left = after
         lots = ()
     return (*lots, Lot(symbol=symbol, quantity=left, price=price, opened_at=trade.at, execution_id=trade.execution_id)), realised
 
@@ -244,10 +247,10 @@ class Book(msgspec.Struct, kw_only=True, dict=True):
 
     def holdings(self) -> dict[str, Decimal]:
         """Return the shares of every symbol in this book, by symbol in order."""
-        totals = self._totals
-        for symbol in self.lots.keys() - totals.keys():
-            self._total(symbol)
-        return {symbol: totals[symbol][0] for symbol in sorted(totals)}
+        totals, held = self._totals, {}
+        for symbol in sorted(self.lots):
+            held[symbol] = (totals.get(symbol) or self._total(symbol))[0]
+        return held
 
     def cost(self, symbol: str) -> Decimal:
         """Return what the shares of a symbol cost, in dollars."""
@@ -257,23 +260,24 @@ class Book(msgspec.Struct, kw_only=True, dict=True):
         """Return the book after a trade; this one stays as it is."""
         lots, realised = traded(symbol, self.lots.get(symbol, ()), trade)
         book = msgspec.structs.replace(self, lots=dict(self.lots))
-        book.change(symbol, lots, realised=realised, cash=-trade.quantity * trade.price, moved=trade.quantity)
+        book.change(symbol, lots, realised, -trade.quantity * trade.price, trade.quantity)
         return book
 
-    def change(self, symbol: str, lots: Lots, *, realised: Decimal = ZERO, cash: Decimal = ZERO, moved: Decimal | None = None) -> None:
+    def change(self, symbol: str, lots: Lots, realised: Decimal = ZERO, cash: Decimal = ZERO, moved: Decimal | None = None) -> None:
         """Make these the lots of a symbol, with so much more realised and flowed, in dollars.
 
         ``moved`` are the signed shares of a trade, if one trade of the lots there were has made them: then nothing is added up anew.
         """
-        total = self._totals.pop(symbol, None)
-        if symbol not in self.lots:
-            total = ZERO, ZERO
+        held, totals = self.lots, self._totals
+        total = totals.pop(symbol, None)
+        if symbol not in held:
+            total = _NOTHING
         if lots:
-            self.lots[symbol] = lots
+            held[symbol] = lots
             if total is not None and moved is not None:  # What was paid and is not lost is what the shares cost.
-                self._totals[symbol] = total[0] + moved, total[1] + realised - cash
+                totals[symbol] = total[0] + moved, total[1] + realised - cash
         else:
-            self.lots.pop(symbol, None)
+            held.pop(symbol, None)
         self.cash_flow += cash
         self.realised += realised
 

@@ -20,7 +20,7 @@ from alchemiser.domain.account import Asset
 from alchemiser.domain.errors import OrderDenied
 from alchemiser.domain.events import RebalancePlanned
 from alchemiser.domain.intents import Adjustment, Crossing, Denial, Intent, Wish
-from alchemiser.domain.money import ZERO, fraction, from_float, truncate_shares
+from alchemiser.domain.money import ONE, ZERO, fraction, from_float, truncate_shares
 from alchemiser.domain.orders import BUY, SELL, Side
 from alchemiser.portfolio.attribution import split_fill
 from alchemiser.portfolio.band import Band
@@ -76,44 +76,54 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
     Raises ``OrderDenied`` with code ``no_price`` when a position cannot be valued, which makes any plan a guess.
     """
     equity, short = _valued(request)
-    invested = request.rules.deployment * (1 - request.rules.cash_reserve)
+    rules = request.rules
+    limits, invested = rules.constraints, rules.deployment * (ONE - rules.cash_reserve)
     capital = {name: share * equity * invested for name, share in sorted(request.allocations.items())}
-    adjusted: tuple[Adjustment, ...] = ()
-    if not leaves_as_they_are(request.targets, request.rules.constraints):
+    adjustments: list[Adjustment] = []
+    if not leaves_as_they_are(request.targets, limits):
         allowed = constrain(
             request.targets,
             {name: float(share * invested) for name, share in request.allocations.items()},
             _kept_weights(request, equity),
-            request.rules.constraints,
+            limits,
             volatility,
         )
-        request, adjusted = msgspec.structs.replace(request, targets=allowed.targets), allowed.adjustments
+        request = msgspec.structs.replace(request, targets=allowed.targets)
+        adjustments += allowed.adjustments
     wishes, denials = _wishes(request, capital)
-    wishes, reduced = _reduced(wishes, equity, request)
-    wishes, slowed = _slowed(wishes, equity, request)
+    if request.reducing:
+        wishes, reduced = _reduced(wishes, equity, request)
+        adjustments += reduced
+    if limits.turnover_at_most is not None and equity:
+        wishes, slowed = _slowed(wishes, equity, limits.turnover_at_most, request)
+        adjustments += slowed
 
-    symbols = sorted(wishes)
     intents: list[Intent] = []
     crossings: list[Crossing] = []
-    for symbol in symbols:
-        net = wishes[symbol]
+    prices: dict[str, Decimal] = {}
+    half_spreads: dict[str, float] = {}
+    for symbol in sorted(wishes):
+        net, price = wishes[symbol], request.prices[symbol]
+        prices[symbol] = price
+        if symbol in request.half_spreads:
+            half_spreads[symbol] = request.half_spreads[symbol]
         if len(net) > 1:
-            crossed, net = _cross(symbol, net, request)
+            crossed, net = _cross(symbol, net, price)
             crossings += crossed
         if symbol in short:
             net, cut = _owed_first(symbol, net, equity, request)
-            slowed += cut
+            adjustments += cut
         if not net:
             continue
-        intent = _intent(symbol, net, equity, request)
+        intent = _intent(symbol, net, price, equity, is_fractionable=rules.fractional and request.assets[symbol].is_fractionable)
         denial = check(intent, equity)
         if denial is None:
             intents.append(intent)
         else:
-            denials.append(_denial(intent.symbol, intent.side, intent.quantity, denial))
+            denials.append(_denial(symbol, intent.side, intent.quantity, denial))
 
     intents = _within_cash(intents, request)
-    intents.sort(key=lambda intent: (intent.side is BUY, -intent.drift, intent.symbol))
+    intents.sort(key=_place)
     return RebalancePlanned(
         at=request.at,
         rebalance_id=request.rebalance_id,
@@ -121,15 +131,20 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
         equity=equity,
         cash=request.cash,
         target=_account_target(request),
-        prices={symbol: request.prices[symbol] for symbol in symbols},
+        prices=prices,
         capital=capital,
         intents=tuple(intents),
         denials=tuple(denials),
         crossings=tuple(crossings),
         kept=request.kept,
-        adjustments=(*adjusted, *reduced, *slowed),
-        half_spreads={symbol: request.half_spreads[symbol] for symbol in symbols if symbol in request.half_spreads},
+        adjustments=tuple(adjustments),
+        half_spreads=half_spreads,
     )
+
+
+def _place(intent: Intent) -> tuple[bool, float, str]:
+    """Return what the intents are put in order by: sells go first, then what has drifted most."""
+    return intent.side is BUY, -intent.drift, intent.symbol
 
 
 def _valued(request: PlanRequest) -> tuple[Decimal, set[str]]:
@@ -138,12 +153,13 @@ def _valued(request: PlanRequest) -> tuple[Decimal, set[str]]:
     short: set[str] = set()
     for name, book in sorted(request.books.items()):
         for symbol, quantity in book.items():
-            if symbol not in prices:
+            price = prices.get(symbol)
+            if price is None:
                 raise OrderDenied("no_price", f"{quantity} {symbol} of strategy {name} cannot be valued; no plan is made")
-            total += quantity * prices[symbol]
-            if quantity < 0:
+            total += quantity * price
+            if quantity < ZERO:
                 short.add(symbol)
-    return max(total, ZERO), short
+    return total if total > ZERO else ZERO, short
 
 
 def _kept_weights(request: PlanRequest, equity: Decimal) -> dict[str, float]:
@@ -160,8 +176,6 @@ def _reduced(
     wishes: dict[str, dict[str, Decimal]], equity: Decimal, request: PlanRequest
 ) -> tuple[dict[str, dict[str, Decimal]], tuple[Adjustment, ...]]:
     """Return the wishes with each target of a reducing strategy capped at what it holds; shares that it owes it may still buy back."""
-    if not request.reducing:
-        return wishes, ()
     allowed: dict[str, dict[str, Decimal]] = {}
     cut: dict[str, dict[str, Decimal]] = {}
     for symbol, by in wishes.items():
@@ -181,15 +195,12 @@ def _reduced(
 
 
 def _slowed(
-    wishes: dict[str, dict[str, Decimal]], equity: Decimal, request: PlanRequest
+    wishes: dict[str, dict[str, Decimal]], equity: Decimal, at_most: float, request: PlanRequest
 ) -> tuple[dict[str, dict[str, Decimal]], tuple[Adjustment, ...]]:
     """Return the wishes inside the cap on turnover: all scaled alike, so that the account goes straight towards its target, only slower.
 
     Turnover is what would be bought and sold after netting, as a share of equity. What is crossed inside the account does not count.
     """
-    at_most = request.rules.constraints.turnover_at_most
-    if at_most is None or not equity:
-        return wishes, ()
     traded = sum((abs(sum(by.values(), ZERO)) * request.prices[symbol] for symbol, by in sorted(wishes.items())), ZERO)
     if traded <= from_float(at_most) * equity:
         return wishes, ()
@@ -208,31 +219,29 @@ def _wishes(request: PlanRequest, capital: Mapping[str, Decimal]) -> tuple[dict[
     """Return per symbol the signed shares each strategy wants, and the denials of what cannot even be wished for."""
     wishes: dict[str, dict[str, Decimal]] = {}
     denials: list[Denial] = []
-    assets, prices, band = request.assets, request.prices, request.rules.band
+    assets, prices, spreads = request.assets, request.prices, request.half_spreads
+    band, fractional = request.rules.band, request.rules.fractional
     for name, weights in sorted(request.targets.items()):
         if weights is None:
             continue
         held, own = request.books.get(name, {}), capital[name]
         for symbol in sorted({*weights, *held}):
-            weight = fraction(weights[symbol]) if symbol in weights else ZERO
-            current = held.get(symbol, ZERO)
+            weight, current = weights.get(symbol), held.get(symbol, ZERO)
             asset, price = assets.get(symbol), prices.get(symbol)
             if asset is None or not asset.is_tradable or price is None:
                 if weight or current:
                     denials.append(_denial(symbol, BUY if weight else SELL, current, _obstacle(symbol, asset)))
                 continue
-            target = truncate_shares(own * weight / price, whole=not (request.rules.fractional and asset.is_fractionable))
+            target = own * fraction(weight) / price if weight else ZERO
+            target = truncate_shares(target, not (fractional and asset.is_fractionable))
             wish = target - current
             if not wish:
                 continue
-            if target and current:
-                width = band.half_width(weights[symbol], request.half_spreads.get(symbol))
-                if abs(wish) * price < fraction(width) * own:
+            if weight and current and target:
+                width = band.half_width(weight, spreads.get(symbol))
+                if width and abs(wish) * price < fraction(width) * own:
                     continue
-            if symbol in wishes:
-                wishes[symbol][name] = wish
-            else:
-                wishes[symbol] = {name: wish}
+            wishes.setdefault(symbol, {})[name] = wish
     return wishes, denials
 
 
@@ -245,7 +254,7 @@ def _obstacle(symbol: str, asset: Asset | None) -> OrderDenied:
     return OrderDenied("no_price", f"there is no usable price of {symbol}; what is held of it stays")
 
 
-def _cross(symbol: str, wishes: Mapping[str, Decimal], request: PlanRequest) -> tuple[list[Crossing], dict[str, Decimal]]:
+def _cross(symbol: str, wishes: Mapping[str, Decimal], price: Decimal) -> tuple[list[Crossing], dict[str, Decimal]]:
     """Match sellers with buyers inside the account; return the crossings and what is left to be traded outside."""
     left = {name: wishes[name] for name in sorted(wishes)}
     crossings: list[Crossing] = []
@@ -255,7 +264,7 @@ def _cross(symbol: str, wishes: Mapping[str, Decimal], request: PlanRequest) -> 
         quantity = min(-left[seller], left[buyer])
         left[seller] += quantity
         left[buyer] -= quantity
-        crossings.append(Crossing(symbol=symbol, seller=seller, buyer=buyer, quantity=quantity, price=request.prices[symbol]))
+        crossings.append(Crossing(symbol=symbol, seller=seller, buyer=buyer, quantity=quantity, price=price))
         if not left[seller]:
             sellers.popleft()
         if not left[buyer]:
@@ -277,22 +286,23 @@ def _owed_first(
     return split_fill(owed, net), (Adjustment(code="owed_first", subject=symbol, before=before, after=after, message=text),)
 
 
-def _intent(symbol: str, net: Mapping[str, Decimal], equity: Decimal, request: PlanRequest) -> Intent:
+def _intent(symbol: str, net: Mapping[str, Decimal], price: Decimal, equity: Decimal, *, is_fractionable: bool) -> Intent:
     """Return the intent of wishes that all go one way, which are in the order of names."""
-    total, wishes = ZERO, []
+    wishes, side, quantity = [], BUY, ZERO
     for name, wish in net.items():
-        total += wish
-        wishes.append(Wish(strategy=name, quantity=abs(wish)))
-    price, quantity = request.prices[symbol], abs(total)
+        if wish < ZERO:
+            side, wish = SELL, -wish
+        quantity += wish
+        wishes.append(Wish(strategy=name, quantity=wish))
     return Intent(
         intent_id=symbol,
         symbol=symbol,
-        side=BUY if total > 0 else SELL,
+        side=side,
         quantity=quantity,
         reference_price=price,
         drift=float(quantity * price / equity) if equity else 0.0,
         wishes=tuple(wishes),
-        is_fractionable=request.rules.fractional and request.assets[symbol].is_fractionable,
+        is_fractionable=is_fractionable,
     )
 
 
@@ -301,13 +311,13 @@ def _within_cash(intents: list[Intent], request: PlanRequest) -> list[Intent]:
 
     Each pays half of its spread: a plan that counted on the mids alone would end with a buy that lacks them.
     """
-    proceeds, cost = ZERO, ZERO
+    proceeds, cost, spreads = ZERO, ZERO, request.half_spreads
     for intent in intents:
-        spread = fraction(request.half_spreads.get(intent.symbol, 0.0))
+        value, spread = intent.quantity * intent.reference_price, spreads.get(intent.symbol)
         if intent.side is BUY:
-            cost += intent.quantity * intent.reference_price * (1 + spread)
+            cost += value * (ONE + fraction(spread)) if spread else value
         else:
-            proceeds += intent.quantity * intent.reference_price * (1 - spread)
+            proceeds += value * (ONE - fraction(spread)) if spread else value
     available = max(request.cash + proceeds, ZERO)
     if cost <= available:
         return intents

@@ -100,7 +100,11 @@ async def plan_decision(
 ) -> RebalancePlanned:
     """Return the plan that follows from a decision. Raises ``OrderDenied`` and ``VenueError`` when none can be made."""
     books = {name: book.holdings() for name, book in parts.ledger.books.items()}
-    symbols = sorted(set().union(*books.values(), *[weights for weights in decision.targets.values() if weights]))
+    known: set[str] = set()
+    for symbols_of in (*books.values(), *decision.targets.values()):
+        if symbols_of:
+            known.update(symbols_of)
+    symbols = sorted(known)
     assets = await parts.assets(symbols)
     now = parts.clock.now()
     prices, half_spreads, fresh = _priced(parts, symbols, decision, positions, now)
@@ -112,13 +116,13 @@ async def plan_decision(
         session=decision.session,
         cash=account.cash,
         books=books,
-        targets={**decision.targets, **dict.fromkeys(held_back)},
+        targets={**decision.targets, **dict.fromkeys(held_back)} if held_back else decision.targets,
         allocations=parts.shares(),
         prices=prices,
         assets=assets,
         rules=parts.rules,
         kept=kept,
-        standing={name: standing[name].weights for name in kept if name in standing},
+        standing={name: standing[name].weights for name in kept if name in standing} if kept else {},
         half_spreads=half_spreads,
         reducing=parts.trading.reducing(decision.targets),
     )
@@ -136,14 +140,15 @@ def _priced(
     prices: dict[str, Decimal] = {}
     half_spreads: dict[str, float] = {}
     fresh = set(decision.prices)
+    mid_of, half_spread_of, decimals = parts.mids, parts.half_spreads, parts.price_decimals
     for symbol in symbols:
-        mid, half = parts.mids(symbol, now), parts.half_spreads(symbol, now)
+        mid, half = mid_of(symbol, now), half_spread_of(symbol, now)
         if mid is not None:
             fresh.add(symbol)
         if half is not None:
             half_spreads[symbol] = half
         if mid := mid or decision.prices.get(symbol):
-            price: Decimal | None = from_float(mid, decimals=parts.price_decimals)
+            price: Decimal | None = from_float(mid, decimals)
         else:
             price = next((position.current_price for position in positions if position.symbol == symbol), None)
         if price:  # What is worth less than its last decimal has none.
@@ -160,12 +165,14 @@ def _held_back(parts: PortfolioParts, decision: Decision, books: Books, prices: 
             found[name] = reason
     for name, header in decision.headers.items() if decision.is_scheduled else ():
         standing = parts.standing.by_strategy.get(name)
+        if standing is None:
+            continue  # The first target is always acted upon.
         reason = why_not_due(
             header,
             today=decision.session,
-            acted_on=standing.session if standing else None,
+            acted_on=standing.session,
             target=decision.targets[name] or {},
-            previous=standing.weights if standing else {},
+            previous=standing.weights,
             # Only a corridor asks for them.
             actual={} if header.threshold is None else _weights_held(books.get(name, {}), prices),
         )

@@ -29,7 +29,7 @@ class Renaming(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Foreseen(msgspec.Struct, frozen=True):
-    """What a trade will do to the book of a strategy: the lots after it, and what it realises in dollars.
+    """What a trade will do to the book of a strategy: the lots after it, the cash that flows, and what it realises in dollars.
 
     ``trail`` is the one that it joins at the end, ``None`` where it has its place between others. All holds until the shelf is changed.
     """
@@ -39,6 +39,7 @@ class Foreseen(msgspec.Struct, frozen=True):
     trade: Trade
     book: Book
     trail: Trail | None
+    cash: Decimal
     lots: Lots
     realised: Decimal
 
@@ -94,28 +95,31 @@ class Shelf(msgspec.Struct, kw_only=True):
             symbol = self.name_at(symbol, trade.at)
         book = self.books.get(strategy) or Book()
         before = book.lots.get(symbol, ())
-        trail = self.trails.get(strategy, {}).get(symbol) or Trail(before=before)
+        trails = self.trails.get(strategy)
+        trail = (trails and trails.get(symbol)) or Trail(before=before)
+        quantity = trade.quantity
+        cash = -quantity * trade.price
         # A trade that comes after all others, as nearly every one does, changes the lots there are; any other has them worked out anew.
         if symbol in self.splits or not trail.is_next(trade):
-            return Foreseen(strategy, symbol, trade, book, None, *self._outcome(strategy, symbol, trade))
+            return Foreseen(strategy, symbol, trade, book, None, cash, *self._outcome(strategy, symbol, trade))
         lots, realised = traded(symbol, before, trade)
-        if lots and lots[0].quantity < 0 and trade.quantity < 0:  # All lots of a symbol have one sign.
+        if quantity < ZERO and lots and lots[0].quantity < ZERO:  # All lots of a symbol have one sign.
             raise _oversold(symbol, before, trade)
-        return Foreseen(strategy, symbol, trade, book, trail, lots, realised)
+        return Foreseen(strategy, symbol, trade, book, trail, cash, lots, realised)
 
     def carry_out(self, foreseen: Foreseen) -> None:
         """Change a strategy's book as was foreseen of a trade, and keep the trade for as long as it may be taken back."""
-        strategy, symbol, trade, book, trail = foreseen.strategy, foreseen.symbol, foreseen.trade, foreseen.book, foreseen.trail
-        quantity = trade.quantity
-        value = quantity * trade.price
+        strategy, symbol, trade, trail = foreseen.strategy, foreseen.symbol, foreseen.trade, foreseen.trail
+        book, lots, cash, quantity = foreseen.book, foreseen.lots, foreseen.cash, trade.quantity
         self.books[strategy] = book
         if trail is None:
             self._keep(strategy, symbol, trade)
+            book.change(symbol, lots, foreseen.realised, cash)
         else:
-            trail.append(trade, foreseen.lots)
+            trail.append(trade, lots)
             self.trails.setdefault(strategy, {})[symbol] = trail
-        book.change(symbol, foreseen.lots, realised=foreseen.realised, cash=-value, moved=None if trail is None else quantity)
-        self.history.traded(strategy, symbol, trade.at, quantity, value)
+            book.change(symbol, lots, foreseen.realised, cash, quantity)
+        self.history.traded(strategy, symbol, trade.at, quantity, -cash)
 
     def reshape(self, strategy: str, symbol: str, deed: Reshaping, *, on: date, cash: Decimal = ZERO) -> None:
         """Change a strategy's lots of a symbol by what an issuer did on a day; ``cash`` is what it brought to the book, in dollars."""

@@ -28,15 +28,14 @@ class Trail(msgspec.Struct, kw_only=True, dict=True):
     has_broken: bool = False
 
     @cached_property
-    def _lots_after(self) -> list[Lots]:
-        """The lots after each trade, of the first ones that were told with theirs: what settles is not worked out again. Not remembered."""
-        return []
+    def _lots_after(self) -> dict[str, Lots]:
+        """The lots after a trade, by its execution, where they were told: what settles is not worked out again. Not remembered."""
+        return {}
 
     def append(self, trade: Deed, lots: Lots) -> None:
         """Take in a trade that :meth:`is_next`, and the lots that it left."""
-        if len(self._lots_after) == len(self.trades):
-            self._lots_after.append(lots)
         self.trades.append(trade)
+        self._lots_after[trade.execution_id] = lots
 
     def is_next(self, trade: Deed) -> bool:
         """Whether a trade comes after all others and may not stand in for one of them, so that nothing has to be worked out anew."""
@@ -83,9 +82,12 @@ class Trail(msgspec.Struct, kw_only=True, dict=True):
             return False  # The lots are in the book.
         self.has_broken = False
         if count:
-            known = self._lots_after
-            self.before = known[count - 1] if len(known) >= count else done_all(symbol, self.before, self.trades[:count])[0]
-            del self.trades[:count], known[:count]
+            settled, known = self.trades[:count], self._lots_after
+            lots = known.get(settled[-1].execution_id)
+            self.before = done_all(symbol, self.before, settled)[0] if lots is None else lots
+            for trade in settled:
+                known.pop(trade.execution_id, None)
+            del self.trades[:count]
         return True
 
     def named(self, execution_id: str) -> Trade | None:

@@ -27,6 +27,8 @@ CLOSING_MINIMUM = Decimal(1)
 ALLOWANCE_TOLERANCE = Decimal("0.001")
 """A strategy may go beyond its capital by this share of it: prices move between the plan's steps of rounding."""
 
+_MOST_OF_CAPITAL = 1 + ALLOWANCE_TOLERANCE
+
 
 class DenialCode(StrEnum):
     """Every reason for which our own checks refuse a wanted change."""
@@ -261,13 +263,15 @@ def _buying_power(ask: Question) -> str | None:
 
 
 def _strategy_allowance(ask: Question) -> str | None:
-    if not ask.is_buy or ask.now.shares is None:
+    intent, now = ask.intent, ask.now
+    if not ask.is_buy or now.shares is None:
         return None
-    for wish in ask.intent.wishes:
-        held = ask.now.books.get(wish.strategy, {}).get(ask.symbol, ZERO)
-        capital, value = ask.now.shares.get(wish.strategy, ZERO) * ask.equity, (held + wish.quantity) * ask.intent.reference_price
-        if value > capital * (1 + ALLOWANCE_TOLERANCE):
-            return f"{wish.strategy} would hold {ask.symbol} for {value:.2f}, its capital is {capital:.2f}"
+    for wish in intent.wishes:
+        name = wish.strategy
+        held = now.books.get(name, {}).get(ask.symbol, ZERO)
+        capital, value = now.shares.get(name, ZERO) * ask.equity, (held + wish.quantity) * intent.reference_price
+        if value > capital * _MOST_OF_CAPITAL:
+            return f"{name} would hold {ask.symbol} for {value:.2f}, its capital is {capital:.2f}"
     return None
 
 
@@ -349,17 +353,17 @@ def checks_by(limits: RiskLimits) -> dict[bool, Checks]:
 
 
 def check_intent(
-    intent: Intent, equity: Decimal, *, now: Circumstances, limits: RiskLimits, checks: Checks = ALL_CHECKS
+    intent: Intent, equity: Decimal, now: Circumstances, limits: RiskLimits, checks: Checks = ALL_CHECKS
 ) -> OrderDenied | None:
     """Return why an intent may not be sent, by the first check that refuses it, or ``None``.
 
     ``checks`` are those of :func:`checks_by` for such circumstances, where many intents are asked about in the same ones.
     """
-    symbol, notional = intent.symbol, intent.quantity * intent.reference_price
-    asset = None if now.assets is None else now.assets.get(symbol)
-    asked = Question(intent, now, limits, equity, symbol, intent.side is BUY, notional, asset)
+    symbol, side, assets = intent.symbol, intent.side, now.assets
+    asset = None if assets is None else assets.get(symbol)
+    asked = Question(intent, now, limits, equity, symbol, side is BUY, intent.quantity * intent.reference_price, asset)
     is_plain = asset is not None and asset.is_tradable and asset.is_fractionable
-    for code, refuses in checks[intent.side, is_plain]:
+    for code, refuses in checks[side, is_plain]:
         refusal = refuses(asked)
         if refusal is not None:
             return OrderDenied(code, f"{refusal}; nothing of it is sent")

@@ -103,10 +103,11 @@ class PreTrade:
         free: dict[str, Decimal] = {}
         power = account.buying_power
         for position in positions:
-            free[position.symbol] = position.available_quantity
-            # What of it is free could be sold first, at the broker's own price.
-            power += max(position.available_quantity, ZERO) * (position.current_price or ZERO)
+            free[position.symbol] = available = position.available_quantity
+            if available > ZERO and position.current_price is not None:  # It could be sold first, at the broker's own price.
+                power += available * position.current_price
         mids = {symbol: from_float(mid) for symbol in assets if (mid := self._mids(symbol, now)) is not None} if has_collar else {}
+        parked = self._parked.by_symbol
         circumstances = Circumstances(  # A call with more than fifteen names is a slow one.
             now,
             _held(books),
@@ -115,7 +116,7 @@ class PreTrade:
             fresh,
             mids,
             halted=self._quotes.halted,
-            parked={symbol: parking.reason for symbol, parking in self._parked.by_symbol.items()},
+            parked={symbol: parking.reason for symbol, parking in parked.items()} if parked else {},
             open_sides=open_sides,
             account_blocks=account.blocks,
             buying_power=power,
@@ -128,7 +129,7 @@ class PreTrade:
             trading=self._trading.scopes,
         )
         checks = self._checks[circumstances.is_calm]
-        return lambda intent, equity: check_intent(intent, equity, now=circumstances, limits=limits, checks=checks)
+        return lambda intent, equity: check_intent(intent, equity, circumstances, limits, checks)
 
 
 def _held(books: Mapping[str, Mapping[str, Decimal]]) -> Mapping[str, Decimal]:
