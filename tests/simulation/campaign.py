@@ -88,7 +88,8 @@ def play(one: Scenario, directory: Path) -> Record:
     run = _Run(one, directory)
     with warnings.catch_warnings(), asyncio.Runner(loop_factory=lambda: _Network(run)) as runner:
         warnings.simplefilter("ignore", async_solipsism.ResolutionWarning)
-        return runner.run(run.play())
+        runner.run(run.play())  # Not as its result: `signal` words the task that it takes leave of, with all that it returned.
+    return run.record
 
 
 _IN_DAEMON: ContextVar[bool] = ContextVar("in daemon", default=False)
@@ -207,7 +208,7 @@ class _Run:
     def __post_init__(self) -> None:
         self.disk = Disk(Random(f"power {self.scenario.seed}"))
 
-    async def play(self) -> Record:
+    async def play(self) -> None:
         one, calendar = self.scenario, TradingCalendar.new_york()
         begins_at = one.sessions[0].closes_at - timedelta(minutes=one.minutes)
         self.clock = VirtualClock(begins_at)
@@ -243,11 +244,10 @@ class _Run:
                     self.conditions.disk_is_full_until = None
                     self.conditions.network_is_away_until = None
                     await self._life(None, days_over=True)
-                    record = await self._record()
+                    self.record = await self._record()
                     market.cancel()
         finally:
             await self.server.stop()
-        return record
 
     # --- daemons ---
 
