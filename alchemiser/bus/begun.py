@@ -6,7 +6,9 @@ in whichever task, or in none.
 
 from collections.abc import Coroutine, Generator, Iterator
 from types import coroutine
-from typing import Any
+from typing import Any, Final
+
+_DONE: Final = object()
 
 
 def begin(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:
@@ -14,11 +16,8 @@ def begin(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:
 
     What it raises until then is raised here.
     """
-    try:
-        awaited = work.send(None)
-    except StopIteration:
-        return None
-    return _Rest(work, awaited)
+    awaited = next(work.__await__(), _DONE)  # What is done says so without an exception, which would be most of the cost.
+    return None if awaited is _DONE else _Rest(work, awaited)
 
 
 @coroutine

@@ -14,13 +14,12 @@ It does not retry, does not route by content, and does not cross processes.
 
 import asyncio
 import inspect
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from alchemiser.bus.afterwards import Afterwards
 from alchemiser.bus.delivery import EVERY, RESTART, Delivery, OnFailure
-from alchemiser.bus.envelope import Envelope
+from alchemiser.bus.envelope import NOBODY, Envelope, Nobody
 from alchemiser.bus.mailbox import Mailbox, cause, publisher
 from alchemiser.bus.reports import DrainReport, HandlerStatistics, TurnReport
 from alchemiser.bus.routes import Act, Inline, Route, Routes, Sink
@@ -34,7 +33,7 @@ Unsubscribe = Callable[[], None]
 """Ends a subscription; calling it twice is harmless. A mailbox still deals with what waits in it."""
 
 MAX_CASCADE = 10_000
-"""How many events the inline handlers may post from one event before it is taken for a loop that never ends."""
+"""With so many events that the inline handlers have posted from one event it is taken for a loop that never ends."""
 
 _OPEN, _DRAINING, _ENDED = range(3)
 _cause = cause.get  # bound once: it is asked for every event
@@ -51,9 +50,10 @@ class Bus:
         self._routes = Routes(tap)
         self._route_of = self._routes.by_type
         self._mailboxes: list[Mailbox] = []
+        self._crowded: set[Mailbox] = set()
         self._afterwards: list[Afterwards] = []
         self._current: Envelope | None = None
-        self._nested: deque[tuple[Route, Envelope]] = deque()
+        self._line: list[tuple[Route, Envelope]] = []  # the event that is being dispatched, and what handlers posted since
         self._state = _OPEN
         self._group: asyncio.TaskGroup | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -78,7 +78,7 @@ class Bus:
         """
         if inspect.iscoroutinefunction(call):
             raise ValueError(f"{name} is a coroutine function and would never run inline; subscribe it as a mailbox")
-        return self._routes.add_inline(Inline(name, on_failure), dict.fromkeys(types, Act(call, takes_event=False)))
+        return self._routes.add_inline(Inline(name, on_failure), dict.fromkeys(types, Act(call, takes_envelope=True)))
 
     def subscribe_acts(
         self, name: str, acts: Mapping[type[Event], Callable[[Any], object]], *, on_failure: OnFailure = RESTART
@@ -87,7 +87,7 @@ class Bus:
 
         For whoever would only look for that function: an order has five events, and each of them is heard of by several.
         """
-        return self._routes.add_inline(Inline(name, on_failure), {kind: Act(act, takes_event=True) for kind, act in acts.items()})
+        return self._routes.add_inline(Inline(name, on_failure), {kind: Act(act, takes_envelope=False) for kind, act in acts.items()})
 
     def subscribe_afterwards(self, name: str, types: Iterable[type[Event]], call: Callable[[Envelope], None]) -> Unsubscribe:
         """Have ``call`` called for events of these types as an inline handler is, but some milliseconds later.
@@ -105,7 +105,7 @@ class Bus:
         later = Afterwards(guarded)
         inline = Inline(name, RESTART)
         self._afterwards.append(later)
-        return self._routes.add_inline(inline, dict.fromkeys(types, Act(later.put, takes_event=False)))
+        return self._routes.add_inline(inline, dict.fromkeys(types, Act(later.put, takes_envelope=True)))
 
     def subscribe(
         self,
@@ -143,6 +143,7 @@ class Bus:
             clock=self._clock,
             supervisor=self._supervisor,
             on_filled=self._mailbox_filled,
+            crowded=self._crowded,
         )
         remove = self._routes.add_mailbox(mailbox, policy, types, frozenset(promptly), wants or {})
         self._mailboxes.append(mailbox)
@@ -173,39 +174,39 @@ class Bus:
         Raises ``BusClosed`` from outside a handler once the bus is closing, and ``JournalFailed`` when the event could not be journaled;
         then nobody has seen it and the bus ends.
         """
-        route = self._route_of.get(type(event))
-        if route is None:
-            route = self._routes.open(type(event))
+        route = self._route_of[type(event)]
         current = self._current
         led_here = _cause() if current is None else current
         if self._state:
             self._refuse_late(event, led_here)
-        if correlation is None and (correlation_of := route.correlation_of) is not None:
-            correlation = correlation_of(event)
-        sequence = self._sequence + 1
-        if led_here is None:
-            envelope = Envelope(sequence, event, self._clock.monotonic(), correlation)
-        else:
+        if correlation is None:
+            if (correlation_of := route.correlation_of) is not None:
+                correlation = correlation_of(event)
             if correlation is None:
                 correlation = led_here.correlation
+        sequence = self._sequence + 1
+        if route.tap is None:
+            envelope = Envelope(sequence, event, 0.0, correlation, led_here.sequence)
+        else:
             envelope = Envelope(sequence, event, self._clock.monotonic(), correlation, led_here.sequence)
-        if route.tap is not None:
             self._journal(route.tap, envelope)
         self._sequence = sequence
         if current is not None:
-            self._nested.append((route, envelope))
+            self._line.append((route, envelope))
+            if len(self._line) > MAX_CASCADE:
+                self._refuse_circle(envelope)
             return envelope
-        self._current = envelope
-        route.dispatched += 1
+        self._line = [(route, envelope)]
         try:
-            # The loop of _dispatch_nested, once more: a call saved on every event.
-            for call, takes_event, sink in route.sinks:
-                try:
-                    call(event if takes_event else envelope)
-                except Exception as error:  # noqa: BLE001 - this is the supervisor
-                    self._failed(sink, envelope, error)
-            if self._nested:
-                self._dispatch_nested()
+            for route, present in self._line:  # Which grows by what the handlers post meanwhile.
+                self._current = present
+                told = present.event
+                route.dispatched += 1
+                for call, takes_envelope, sink in route.sinks:
+                    try:
+                        call(present if takes_envelope else told)
+                    except Exception as error:  # noqa: BLE001 - this is the supervisor
+                        self._failed(sink, present, error)
             self._current = None
         except BaseException as error:
             self._break(error)
@@ -217,13 +218,10 @@ class Bus:
 
         Raises what :meth:`post` raises.
         """
-        route = self._route_of.get(type(event)) or self._routes.open(type(event))
-        for mailbox in route.holding:
-            if mailbox.is_crowded and mailbox.is_full(queued=False):
-                await self._room(route)
-                break
-        if route.tap is not None and not route.tap.has_room:
-            await route.tap.room()
+        if self._crowded:
+            await self._room(self._route_of[type(event)])
+        if self._tap is not None and event.journaled and not self._tap.has_room:
+            await self._tap.room()
         return self.post(event, correlation)
 
     async def _room(self, route: Route) -> None:
@@ -255,23 +253,9 @@ class Bus:
             self._break(error)
             raise
 
-    def _dispatch_nested(self) -> None:
-        """Dispatch what handlers posted meanwhile, in the order they posted it, and what is posted during that."""
-        nested = self._nested
-        for _ in range(MAX_CASCADE):
-            route, envelope = nested.popleft()
-            self._current, event = envelope, envelope.event
-            route.dispatched += 1
-            for call, takes_event, sink in route.sinks:
-                try:
-                    call(event if takes_event else envelope)
-                except Exception as error:  # noqa: BLE001 - this is the supervisor
-                    self._failed(sink, envelope, error)
-            if not nested:
-                return
-        last = nested[0][1]
+    def _refuse_circle(self, last: Envelope) -> None:
         raise InvariantBroken(
-            f"one event led to more than {MAX_CASCADE} others, the last a {type(last.event).__name__} "
+            f"one event led to {MAX_CASCADE} others, the last a {type(last.event).__name__} "
             f"(sequence {last.sequence}): handlers answer each other for ever; the process stops"
         )
 
@@ -292,10 +276,10 @@ class Bus:
         finally:
             cause.reset(token)
 
-    def _refuse_late(self, event: Event, led_here: Envelope | None) -> None:
+    def _refuse_late(self, event: Event, led_here: Envelope | Nobody) -> None:
         if self._broken is not None:
             raise BusClosed(f"{type(event).__name__} was not published: the bus broke ({self._broken})") from self._broken
-        if self._state == _ENDED or led_here is None:
+        if self._state == _ENDED or led_here is NOBODY:
             raise BusClosed(f"{type(event).__name__} was not published: the bus is closed")
 
     def _mailbox_filled(self, name: str, depth: int) -> None:
@@ -374,7 +358,7 @@ class Bus:
         if self._broken is None and self._state != _ENDED:
             self._broken = error
         self._current = None
-        self._nested.clear()
+        self._line.clear()
         self._end()
 
     def _end(self) -> None:

@@ -1,5 +1,7 @@
 """The envelope around an event: its place in the order of things and what led to it."""
 
+from typing import Final
+
 import msgspec
 
 from alchemiser.domain.events import Event
@@ -9,7 +11,8 @@ from alchemiser.domain.events import Event
 class Envelope(msgspec.Struct, frozen=True, gc=False):
     """An event as it travels: sequence number from 1 without holes, cause and correlation.
 
-    ``time`` is the clock's monotonic seconds at publication, for latencies; when the event happened is in the event itself.
+    ``time`` is the clock's monotonic seconds at publication, for latencies that are read in the journal: zero of what is not journaled.
+    When the event happened is in the event itself.
     ``causation`` is the sequence number of the event whose handling published this one; ``correlation`` names the rebalance it belongs to.
     """
 
@@ -18,3 +21,13 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     time: float
     correlation: str | None = None
     causation: int | None = None
+
+
+class Nobody(msgspec.Struct, frozen=True):
+    """What led to an event that is published from outside of every handler: it has no number and belongs to no rebalance."""
+
+    sequence: None = None
+    correlation: None = None
+
+
+NOBODY: Final = Nobody()

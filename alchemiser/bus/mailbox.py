@@ -15,7 +15,7 @@ import msgspec
 
 from alchemiser.bus.begun import begin, breathe
 from alchemiser.bus.delivery import OnFailure
-from alchemiser.bus.envelope import Envelope
+from alchemiser.bus.envelope import NOBODY, Envelope, Nobody
 from alchemiser.bus.reports import HandlerStatistics, Unfinished
 from alchemiser.bus.supervision import Supervisor, is_fatal
 from alchemiser.domain.errors import BusClosed, InvariantBroken
@@ -29,7 +29,7 @@ HARD_FACTOR: Final = 64
 _FIRST_PAUSE_SECONDS = 0.125
 _LONGEST_PAUSE_SECONDS = 4.0
 
-cause: ContextVar[Envelope | None] = ContextVar("cause", default=None)
+cause: ContextVar[Envelope | Nobody] = ContextVar("cause", default=NOBODY)
 """The envelope that the running handler deals with; tasks that it starts inherit it."""
 
 publisher: ContextVar["Mailbox | None"] = ContextVar("publisher", default=None)
@@ -59,7 +59,12 @@ class Mailbox:
         clock: Clock,
         supervisor: Supervisor,
         on_filled: Callable[[str, int], None],
+        crowded: set["Mailbox"],
     ) -> None:
+        """``crowded`` are the mailboxes whose bound has been reached, and where what waits was not down to half of it since.
+
+        All others have room for every publisher.
+        """
         self.name = name
         self.on_failure = on_failure
         self.capacity = capacity
@@ -82,8 +87,8 @@ class Mailbox:
         self._pause: asyncio.Timeout | None = None
         self._busy_with: Envelope | None = None
         self._busy_since = 0.0
-        self.is_crowded = False
-        """Whether its bound has been reached, and what waits was not down to half of it since: else it has room for every publisher."""
+        self._loop: asyncio.AbstractEventLoop  # of the task, from when it runs
+        self._all_crowded = crowded
         self._is_leaving = False
         self._is_hasty = False
         self._failures_in_a_row = 0
@@ -118,7 +123,7 @@ class Mailbox:
 
         Only where nothing waits and the handler is at nothing: returns whether it was so.
         """
-        if self._idle is None or self._busy_with is not None or self._events or self._latest:
+        if self._idle is None:  # Whatever it has to deal with has woken it.
             return False
         left = self.context.run(begin, self._deliver(envelope))
         if left is not None:
@@ -151,8 +156,8 @@ class Mailbox:
             raise InvariantBroken(
                 f"mailbox {self.name} holds {depth} events, {HARD_FACTOR} times its bound: its handler is stuck; the process stops"
             )
-        if not self.is_crowded:
-            self.is_crowded = True
+        if self not in self._all_crowded:
+            self._all_crowded.add(self)
             self._on_filled(self.name, depth)
 
     def _wake(self) -> None:
@@ -189,7 +194,7 @@ class Mailbox:
             else:
                 self._admitted -= 1
                 if not self._admitted and not self._rooms and len(self._events) <= self.capacity // 2:
-                    self.is_crowded = False  # Else one that gave up would leave a mailbox crowded that nothing comes to.
+                    self._all_crowded.discard(self)  # Else one that gave up would leave a mailbox crowded that nothing comes to.
             if by is not None:
                 by.waits_for.remove(self)
 
@@ -222,6 +227,7 @@ class Mailbox:
     async def run(self, on_quiet: Callable[[], None], on_broken: Callable[[BaseException], None]) -> None:
         """Deal with events until told to leave; ``on_broken`` is called with an error that must end the bus."""
         publisher.set(self)
+        self._loop = asyncio.get_running_loop()
         in_a_row = 0
         try:
             while True:
@@ -246,7 +252,7 @@ class Mailbox:
                     return
                 on_quiet()
                 in_a_row = 0
-                self._idle = asyncio.get_running_loop().create_future()
+                self._idle = self._loop.create_future()
                 await self._idle
         except BaseException as error:  # the bus decides; a real cancellation goes on its way
             if isinstance(error, asyncio.CancelledError):
@@ -260,10 +266,11 @@ class Mailbox:
         if events and (not latest or events[0].sequence < next(iter(latest.values())).sequence):
             envelope = events.popleft()
             # At half the bound, not at each place: a publisher that is let in can publish many, which is most of the cost of waiting.
-            if len(events) <= self.capacity // 2:
+            if self._all_crowded and len(events) <= self.capacity // 2:
                 while self._rooms and len(events) + self._admitted < self.capacity:
                     self.admit()
-                self.is_crowded = bool(self._rooms or self._admitted)
+                if not self._rooms and not self._admitted:
+                    self._all_crowded.discard(self)
             return envelope
         if latest:
             return latest.popitem(last=False)[1]
@@ -271,7 +278,8 @@ class Mailbox:
 
     async def _deliver(self, envelope: Envelope) -> None:
         cause.set(envelope)
-        self._busy_with, self._busy_since = envelope, asyncio.get_running_loop().time()
+        self._busy_with = envelope
+        self._busy_since = self._loop.time()
         try:
             await self._handle(envelope)
         except asyncio.CancelledError as error:

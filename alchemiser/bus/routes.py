@@ -24,10 +24,10 @@ CorrelationOf = Callable[[Any], str | None]
 
 
 class Act(NamedTuple):
-    """What is called for an event: with its envelope, or where that ``takes_event`` with the event alone."""
+    """What is called for an event: with the event alone, or where that ``takes_envelope`` with it in its envelope."""
 
     call: Callable[[Any], object]
-    takes_event: bool
+    takes_envelope: bool
 
 
 class Sink(Protocol):
@@ -126,25 +126,27 @@ class _Mailed(NamedTuple):
     wants: Mapping[type[Event], Wish]
 
 
+class _ByType(dict[type[Event], Route]):
+    """The routes that there are; ``opened`` makes the one of a type that has none."""
+
+    def __init__(self, opened: Callable[[type[Event]], Route]) -> None:
+        super().__init__()
+        self._opened = opened
+
+    def __missing__(self, event_type: type[Event]) -> Route:
+        route = self[event_type] = self._opened(event_type)
+        return route
+
+
 class Routes:
-    """The table, by event type. A type gets its route when it is subscribed or first published."""
+    """The table, by event type. A type gets its route when it is first published."""
 
     def __init__(self, tap: Tap | None) -> None:
-        self.by_type: dict[type[Event], Route] = {}
+        self.by_type: dict[type[Event], Route] = _ByType(self._opened)
         self._tap = tap
         self._inline: list[_Inlined] = []
         self._mailboxes: list[_Mailed] = []
         self._places = count()
-
-    def open(self, event_type: type[Event]) -> Route:
-        """Return a new route for a type that has none."""
-        route = Route(self._tap if event_type.journaled else None, _correlation_of(event_type))
-        self.by_type[event_type] = route
-        self._lay(event_type, route)
-        for entry in self._inline:
-            if entry.act_for(event_type) is not None:
-                entry.inline.joined(route)
-        return route
 
     def add_inline(self, inline: Inline, acts: Mapping[type[Event], Act]) -> Callable[[], None]:
         """Add a subscription and return what removes it. Raises ``ValueError`` when its name is taken."""
@@ -196,6 +198,14 @@ class Routes:
             raise ValueError(f"handler {name} subscribes to no event type")
         return wanted
 
+    def _opened(self, event_type: type[Event]) -> Route:
+        route = Route(self._tap if event_type.journaled else None, _correlation_of(event_type))
+        self._lay(event_type, route)
+        for entry in self._inline:
+            if entry.act_for(event_type) is not None:
+                entry.inline.joined(route)
+        return route
+
     def _lay_all(self) -> None:
         for event_type, route in self.by_type.items():
             self._lay(event_type, route)
@@ -218,9 +228,9 @@ class Routes:
             if event_type in wants:
                 deliver = _if_wanted(wants[event_type], deliver)
             if event_type in promptly:
-                at_once.append((place, Act(deliver, takes_event=False), mailbox))
+                at_once.append((place, Act(deliver, takes_envelope=True), mailbox))
             else:
-                queued.append((deliver, False, mailbox))
+                queued.append((deliver, True, mailbox))
         at_once.sort(key=itemgetter(0))
         route.sinks = (*((*act, sink) for _, act, sink in at_once), *queued)
         route.holding = tuple(holding)
