@@ -148,7 +148,7 @@ class Desk:
                 publish=bus.publish,
                 durable=bus.durable,
                 is_durable=bus.is_durable,
-                session=self._window_of,
+                session=parts.windows.__getitem__,
                 cut_off=self._cut_off_on,
                 rules=rules.ladder,
                 epoch=EPOCH,
@@ -205,15 +205,15 @@ class Desk:
     async def decide(self, day: date) -> None:
         """Have the strategies decide on a day, and return when the rebalance that follows has ended."""
         key = rebalance_id(day, self.rebalances.next_number(day))
-        await self._until_over(DecisionDue(at=self._parts.clock.now(), rebalance_id=key, session=day, reason=ON_SCHEDULE), key)
+        await self._until_over(DecisionDue(at=self._parts.clock.now(), rebalance_id=key, session=day, reason=ON_SCHEDULE))
 
     async def until_reported(self, closing: Event) -> None:
         """Publish the end of a session and return when its result is in."""
-        await self._until_over(closing, None)
+        await self._until_over(closing)
 
-    async def _until_over(self, event: Event, correlation: str | None) -> None:
+    async def _until_over(self, event: Event) -> None:
         self._awaited = asyncio.get_running_loop().create_future()
-        await self.bus.publish(event, correlation=correlation)
+        self.bus.post(event)  # Between two steps no mailbox is full, so that there is nothing to wait for.
         await self._awaited
 
     def _over(self, end: RebalanceCompleted | RebalanceParked | ResultReported) -> None:
@@ -224,9 +224,6 @@ class Desk:
         if self._awaited is not None and not self._awaited.done():
             words = f"handler {failed.handler} failed at {failed.event_type}: {failed.error}; the run is given up"
             self._awaited.set_exception(InvariantBroken(words))
-
-    def _window_of(self, day: date) -> Session:
-        return self._parts.windows[day]
 
     def _cut_off_on(self, day: date) -> datetime:
         return self._parts.windows[day].closes_at

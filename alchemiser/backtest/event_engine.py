@@ -186,7 +186,7 @@ class _Run:
         desk, notes = self._desk, self.notes
         self._turn(session.opens_at)
         notes.session_began(place)
-        await desk.bus.publish(SessionOpened(at=session.opens_at, session=session))
+        desk.bus.post(SessionOpened(at=session.opens_at, session=session))
         if self._intraday is not None:
             self._show_all(place, self._intraday.decides_at(session.date), is_open=True, live=session if self._moves else None)
             self.market.place = place

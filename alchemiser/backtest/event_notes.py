@@ -1,7 +1,6 @@
 """What an event-driven run has done, written down for its result: equity, targets, trades, costs and stretches without a target."""
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -16,6 +15,12 @@ from alchemiser.strategies.panel import PricePanel
 
 _NO_SHARES = 1e-12
 """What is left of a position by the sums of floats."""
+
+
+Traded = tuple[float, float, float, float, float]
+"""What the fills of one symbol in one session come to: signed shares, their worth and cost, unsigned shares, the last price."""
+
+_NOTHING_TRADED: Traded = (0.0,) * 5
 
 
 class _Earned:
@@ -33,15 +38,6 @@ class _Earned:
         self.shares[symbol] = self.shares.get(symbol, 0.0) + shares
 
 
-class _Traded:
-    """What the fills of one symbol in one session come to: signed shares, their worth and cost, unsigned shares, the last price."""
-
-    __slots__ = ("cost", "dollars", "price", "shares", "turnover")  # A plain class: nothing else is written to as fast.
-
-    def __init__(self) -> None:
-        self.shares = self.dollars = self.cost = self.turnover = self.price = 0.0
-
-
 class Notes:
     """Listens to the bus of a run; everything it keeps is in dollars and floats, for reports."""
 
@@ -57,10 +53,11 @@ class Notes:
         self._has_fees = not self._is_exact
         self._has_spread = bool(terms.slippage_bps or charges.spread_bps) or terms.fill == "path"
         self._equity_planned = terms.cash
-        self._earned = {name: _Earned() for name in allocations}
+        self._strategies = allocations.keys()
+        self._parts: list[tuple[str, str, float, float, float]] = []  # of each strategy in what was filled and crossed, for the end
         self._position: dict[str, float] = {}
-        self._traded: defaultdict[str, _Traded] = defaultdict(_Traded)
-        self._trades: list[tuple[date, dict[str, float], dict[str, float], dict[str, float], dict[str, float]]] = []
+        self._traded: dict[str, Traded] = {}
+        self._trades: list[tuple[int, dict[str, float], dict[str, float], dict[str, float], dict[str, float]]] = []
         self.equity: list[float] = []
         self.targets: list[DatedTarget] = []
         self.traded_shares: list[float] = []
@@ -98,10 +95,10 @@ class Notes:
             for symbol, price in prices.items()
         )
         rate = fees / sold if sold else 0.0
-        for day, before, after, prices, costs in self._trades:
+        for place, before, after, prices, costs in self._trades:
             for symbol, price in prices.items():
                 costs[symbol] += max(before.get(symbol, 0.0) - after.get(symbol, 0.0), 0.0) * price * rate
-            recorder.filled(day, before=before, after=after, prices=prices, costs=costs)
+            recorder.filled(self._panel.session(place), before=before, after=after, prices=prices, costs=costs)
         traded = sorted({trade.symbol for trade in recorder.trades})
         last = first + len(dates) - 1
         recorder.ended(
@@ -115,14 +112,14 @@ class Notes:
     # --- private ---
 
     def _plan(self, plan: RebalancePlanned) -> None:
-        if not self._earned.keys() <= plan.kept.keys():
+        if not self._strategies <= plan.kept.keys():
             self.targets.append(DatedTarget(plan.session, plan.target))
         self._equity_planned = float(plan.equity)
         for crossing in plan.crossings:
             unit = self._market.unit(crossing.symbol)
             shares, price = float(crossing.quantity) * unit, float(crossing.price) / unit
             for name, change in ((crossing.seller, -shares), (crossing.buyer, shares)):
-                self._earned[name].trade(crossing.symbol, change, change * price, 0.0)
+                self._parts.append((name, crossing.symbol, change, change * price, 0.0))
 
     def _park(self, parked: RebalanceParked) -> None:
         if parked.outcomes or parked.reason.startswith("no plan was made"):
@@ -142,17 +139,17 @@ class Notes:
         assert mid is not None, f"{symbol} was filled and has no price"
         unit = self._market.unit(symbol)
         mid /= unit
-        traded = self._traded[symbol]
+        shares, dollars, cost, turnover, _ = self._traded.get(symbol, _NOTHING_TRADED)
         for entry in booked.entries:
-            shares = float(entry.quantity) * unit
-            cost = shares * (float(entry.price) / unit - mid) if self._has_spread else 0.0
-            dollars = shares * mid
-            self._earned[entry.strategy].trade(symbol, shares, dollars, cost)
-            traded.shares += shares
-            traded.dollars += dollars
-            traded.cost += cost
-            traded.turnover += abs(shares)
-        traded.price = mid
+            bought = float(entry.quantity) * unit
+            worth = bought * mid
+            dearer = bought * (float(entry.price) / unit - mid) if self._has_spread else 0.0
+            shares += bought
+            dollars += worth
+            cost += dearer
+            turnover += abs(bought)
+            self._parts.append((entry.strategy, symbol, bought, worth, dearer))
+        self._traded[symbol] = (shares, dollars, cost, turnover, mid)
 
     def _end_session(self, result: ResultReported) -> None:
         """Net the fills of a session into one trade per symbol."""
@@ -161,32 +158,42 @@ class Notes:
             return
         before = self._position
         after, prices, costs, turned = dict(before), {}, {}, 0.0
-        for symbol, traded in sorted(self._traded.items()):
+        for symbol, (shares, dollars, cost, turnover, last) in sorted(self._traded.items()):
             # Of several fills the price that gives the same dollars.
-            price = prices[symbol] = traded.dollars / traded.shares if traded.shares else traded.price
-            costs[symbol] = traded.cost
-            position = before.get(symbol, 0.0) + traded.shares
+            price = prices[symbol] = dollars / shares if shares else last
+            costs[symbol] = cost
+            position = before.get(symbol, 0.0) + shares
             after.pop(symbol, None)
             if abs(position) > _NO_SHARES:
                 after[symbol] = position
-            turned += traded.turnover * price
+            turned += turnover * price
         self._traded.clear()
-        self._trades.append((self._panel.session(self._place), before, after, prices, costs))
+        self._trades.append((self._place, before, after, prices, costs))
         self._position = after
         self._spread_costs += sum(costs.values())
         self.traded_shares.append(turned / (self._equity_planned or math.inf))
 
+    def _earned(self) -> dict[str, _Earned]:
+        """Return what each strategy has earned: asked for at the end, where there are fees or a recorder."""
+        found = {name: _Earned() for name in self._strategies}
+        for name, symbol, shares, dollars, cost in self._parts:
+            found[name].trade(symbol, shares, dollars, cost)
+        return found
+
     def _fees(self) -> float:
         """Return what the exchange took besides the prices of the fills."""
-        cash = sum(earned.cash for earned in self._earned.values())
+        if not self._has_fees:
+            return 0.0
+        cash = sum(earned.cash for earned in self._earned().values())
         worth = sum(shares * (self._market.marks[symbol][self._place] or 0.0) for symbol, shares in self._position.items())
-        return max(self._terms.cash + cash + worth - self.equity[-1], 0.0) if self._has_fees else 0.0
+        return max(self._terms.cash + cash + worth - self.equity[-1], 0.0)
 
     def _contributions(self, last: int, fees: float) -> list[Contribution]:
-        costs = sum(earned.costs for earned in self._earned.values())
+        by_strategy = self._earned()
+        costs = sum(earned.costs for earned in by_strategy.values())
         found = []
-        for name, earned in self._earned.items():
-            part = fees * (earned.costs / costs if costs else 1.0 / len(self._earned))
+        for name, earned in by_strategy.items():
+            part = fees * (earned.costs / costs if costs else 1.0 / len(by_strategy))
             worth = sum(shares * (self._market.marks[symbol][last] or 0.0) for symbol, shares in earned.shares.items())
             profit = earned.cash + worth - part
             found.append(Contribution(name, profit, profit / self._terms.cash, earned.costs + part))

@@ -60,10 +60,10 @@ class StrategyHandler:
         """The strategies as they run now."""
         return self._renewal.strategies
 
-    async def answer(self, rebalance_id: str, tell: Tell) -> None:
+    def answer(self, rebalance_id: str, tell: Tell) -> Awaitable[None]:
         """Tell what every strategy answers now, one after the other; nothing else is published."""
         renewal = self._renewal
-        await answer_all(
+        return answer_all(
             renewal.strategies, renewal.symbols, self._market, rebalance_id, tell, clock=self._clock, run_aside=self._run_aside
         )
 

@@ -9,7 +9,7 @@ path again (:mod:`~alchemiser.strategies.symphony.evaluate`).
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -48,17 +48,21 @@ class History:
         self._panel = panel
         self._rules = rules
         self._holdings = Holdings()
+        self._sorted: dict[int, Weights] = {}
         self._streams: dict[Node, Stream] = {}
         self._returns: dict[str, Column] = {}
         self._numbers: dict[Node, Numbers] = {}
 
-    def weights(self, place: int) -> Weights | None:
+    def weights(self, place: int) -> Mapping[str, float] | None:
         """Return the weights of a session by symbol in order, ``None`` when there are none."""
-        number = int(self._root[place])
+        number: int = self._root.item(place)
         if number == NOTHING:
             return None
-        weights = self._holdings.weights(number)
-        return {symbol: weights[symbol] for symbol in sorted(weights)}
+        sorted_weights = self._sorted.get(number)
+        if sorted_weights is None:
+            weights = self._holdings.weights(number)
+            sorted_weights = self._sorted[number] = {symbol: weights[symbol] for symbol in sorted(weights)}
+        return sorted_weights
 
     def has_target(self) -> Flags:
         """Return for every session whether there is a target."""
