@@ -5,7 +5,7 @@ what is the daemon's table (``service.daemon``), for the same classes in the sam
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -84,7 +84,7 @@ class DeskParts(Struct, frozen=True):
 
 
 class Desk:
-    """The handlers of one run. :meth:`decide` and :meth:`report` return when what they began is over."""
+    """The handlers of one run. :meth:`decide` and :meth:`until_over` return when what they began is over."""
 
     def __init__(self, parts: DeskParts) -> None:
         self._parts = parts
@@ -202,18 +202,15 @@ class Desk:
         await self.bus.publish(StreamConnected(at=at, stream="orders"))
         await self.bus.publish(RecoveryCompleted(at=at, events_replayed=0, fills_recovered=0, open_orders=0))
 
-    async def decide(self, day: date) -> None:
+    def decide(self, day: date) -> Coroutine[Any, Any, None]:
         """Have the strategies decide on a day, and return when the rebalance that follows has ended."""
         key = rebalance_id(day, self.rebalances.next_number(day))
-        await self._until_over(DecisionDue(at=self._parts.clock.now(), rebalance_id=key, session=day, reason=ON_SCHEDULE))
+        return self.until_over(DecisionDue(at=self._parts.clock.now(), rebalance_id=key, session=day, reason=ON_SCHEDULE))
 
-    async def until_reported(self, closing: Event) -> None:
-        """Publish the end of a session and return when its result is in."""
-        await self._until_over(closing)
-
-    async def _until_over(self, event: Event) -> None:
+    async def until_over(self, begins: Event) -> None:
+        """Publish what begins a step, and return when it is over: the rebalance has ended, or the result of the session is in."""
         self._awaited = asyncio.get_running_loop().create_future()
-        self.bus.post(event)  # Between two steps no mailbox is full, so that there is nothing to wait for.
+        self.bus.post(begins)  # Between two steps no mailbox is full, so that there is nothing to wait for.
         await self._awaited
 
     def _over(self, end: RebalanceCompleted | RebalanceParked | ResultReported) -> None:

@@ -202,7 +202,7 @@ class _Run:
             self.market.place = place
             await desk.decide(session.date)
         self._turn(session.closes_at)
-        await desk.until_reported(SessionClosed(at=session.closes_at, session=session))
+        await desk.until_over(SessionClosed(at=session.closes_at, session=session))
 
     async def _worked(self, deciding: Coroutine[Any, Any, None]) -> None:
         """Let the market move while a decision is worked, where it does."""
