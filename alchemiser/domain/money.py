@@ -4,7 +4,7 @@ Prices of orders, quantities and cash are ``Decimal``; quotes and indicators are
 :func:`from_float`, so that the border can be searched for.
 """
 
-from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 
 from msgspec.json import encode
@@ -18,6 +18,10 @@ SHARE_QUANTUM = Decimal("0.000000001")
 
 _QUANTA = tuple(ONE.scaleb(-decimals) for decimals in range(20))
 
+# The methods of a context take what they need by place and look for no context of the thread: half of what the same of a number costs.
+_NEAREST, _DOWN = Context(rounding=ROUND_HALF_EVEN), Context(rounding=ROUND_DOWN)
+_exactly, _to_nearest, _cut = _NEAREST.create_decimal, _NEAREST.quantize, _DOWN.quantize
+
 
 def from_float(value: float, decimals: int = 6) -> Decimal:
     """Return the decimal number that ``value`` prints as, rounded half-even to ``decimals`` places.
@@ -25,7 +29,7 @@ def from_float(value: float, decimals: int = 6) -> Decimal:
     Raises ``decimal.InvalidOperation`` for what is no finite number.
     """
     # The encoder prints the digits of ``repr``, several times as fast.
-    return Decimal(encode(value).decode()).quantize(_QUANTA[decimals], ROUND_HALF_EVEN)
+    return _to_nearest(_exactly(encode(value).decode()), _QUANTA[decimals])
 
 
 @lru_cache(maxsize=1_024)
@@ -51,12 +55,12 @@ def round_price_down(price: Decimal) -> Decimal:
 
 def truncate_shares(quantity: Decimal, whole: bool = False) -> Decimal:
     """Cut a share quantity toward zero to the venue's nine decimals, or to whole shares."""
-    return quantity.quantize(ONE if whole else SHARE_QUANTUM, ROUND_DOWN)
+    return _cut(quantity, ONE if whole else SHARE_QUANTUM)
 
 
 def to_cents(amount: Decimal) -> Decimal:
     """Round an amount of money half-even to cents."""
-    return amount.quantize(CENT, ROUND_HALF_EVEN)
+    return _to_nearest(amount, CENT)
 
 
 def number_string(value: Decimal) -> str:

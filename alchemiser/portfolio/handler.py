@@ -141,23 +141,25 @@ class Rebalancer:
         unfinished = self._parts.unfinished()
         if unfinished is not None:
             return self._parked(decision, f"rebalance {unfinished} is in progress; its orders may still fill")
-        restriction = self._parts.trading.account
+        parts = self._parts
+        restriction = parts.trading.account if parts.trading.by_scope else None
         if restriction is not None and restriction.state == HALTED:
             return self._parked(decision, f"no plan was made: {restriction.words()}")
-        if self._parts.hear_of_the_night is not None and not decision.is_flatten:
-            await self._parts.hear_of_the_night()
+        if parts.hear_of_the_night is not None and not decision.is_flatten:
+            await parts.hear_of_the_night()
         account, positions = await self._observe("decision")
         if account.blocks:
             return self._parked(decision, f"the account may not trade: {', '.join(account.blocks)}")
-        return await plan_decision(self._parts, decision, account, positions)
+        return await plan_decision(parts, decision, account, positions)
 
     def _parked(self, decision: Decision, reason: str) -> RebalanceParked:
         return RebalanceParked(at=self._parts.clock.now(), rebalance_id=decision.rebalance_id, reason=reason, outcomes=())
 
     async def _observe(self, reason: str) -> tuple[Account, tuple[BrokerPosition, ...]]:
-        account = await self._parts.venue.account()
-        positions = await self._parts.venue.positions()
-        await self._parts.publish(AccountObserved(at=self._parts.clock.now(), account=account, positions=positions, reason=reason))
+        parts = self._parts
+        account = await parts.venue.account()
+        positions = await parts.venue.positions()
+        await parts.publish(AccountObserved(at=parts.clock.now(), account=account, positions=positions, reason=reason))
         return account, positions
 
     async def _close_books(self, session: date) -> None:

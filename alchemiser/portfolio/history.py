@@ -44,7 +44,8 @@ class History(msgspec.Struct):
     def traded(self, strategy: str, symbol: str, at: datetime, quantity: Decimal, value: Decimal) -> None:
         """Take in a trade: signed shares, and what they were worth, in dollars of the same sign."""
         if quantity < ZERO:
-            self._add(strategy, symbol, Move(day_of(at), quantity, -value, -value))
+            sold = -value
+            self._add(strategy, symbol, Move(day_of(at), quantity, sold, sold))
         else:
             self._add(strategy, symbol, Move(day_of(at), quantity, value))
 

@@ -288,7 +288,8 @@ class Ledger(Remembering):
         More shares at the broker than in the books are somebody else's and no difference; fewer are. Cash is compared to the cent.
         """
         found = []
-        for symbol, quantity in self.holdings().items():
+        holdings = self.holdings()
+        for symbol, quantity in holdings.items() if holdings != positions else ():
             at_broker = positions.get(symbol, ZERO)
             if at_broker < quantity:
                 found.append(f"{symbol}: the books hold {number_string(quantity)}, the broker {number_string(at_broker)}")

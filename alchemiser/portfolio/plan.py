@@ -115,7 +115,7 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
             adjustments += cut
         if not net:
             continue
-        intent = _intent(symbol, net, price, equity, is_fractionable=rules.fractional and request.assets[symbol].is_fractionable)
+        intent = _intent(symbol, net, price, equity, rules.fractional and request.assets[symbol].is_fractionable)
         denial = check(intent, equity)
         if denial is None:
             intents.append(intent)
@@ -286,7 +286,7 @@ def _owed_first(
     return split_fill(owed, net), (Adjustment(code="owed_first", subject=symbol, before=before, after=after, message=text),)
 
 
-def _intent(symbol: str, net: Mapping[str, Decimal], price: Decimal, equity: Decimal, *, is_fractionable: bool) -> Intent:
+def _intent(symbol: str, net: Mapping[str, Decimal], price: Decimal, equity: Decimal, is_fractionable: bool) -> Intent:
     """Return the intent of wishes that all go one way, which are in the order of names."""
     wishes, side, quantity = [], BUY, ZERO
     for name, wish in net.items():

@@ -8,7 +8,8 @@ import pytest
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.activities import LotMethod, SpinOff
-from alchemiser.domain.events import DaemonStarted, FillBooked, FillBroken, LotsNamed
+from alchemiser.domain.events import DaemonStarted, FillBooked, FillBroken, LotsNamed, RebalancePlanned
+from alchemiser.domain.orders import Side
 from alchemiser.journal.audit import Audit
 from tests.unit.portfolio.bookkeeping import Bookkeeping
 
@@ -391,4 +392,17 @@ def test_what_was_foreseen_of_a_sale_counts_only_while_the_books_stay_as_they_we
     assert books.meanwhile == []
     assert isinstance(books.events[-1], FillBooked)
     assert books.lots("a") == lots
+    assert books.replayed().memory() == books.ledger.memory()
+
+
+def test_a_plan_of_the_same_name_counts_for_a_fill_that_is_being_booked() -> None:
+    """What was waited for when the fill was heard of is not remembered beyond a plan that says it anew."""
+    books = Bookkeeping()
+    for fact in THREE_LOTS:
+        books.tell(fact)
+    order = books.order("SPY", Side.SELL, {"a": "12"})
+    books.meanwhile = [next(event for event in reversed(books.events) if isinstance(event, RebalancePlanned))]
+    books.fill(order, "s", D(12), D(28))
+
+    assert isinstance(books.events[-2], RebalancePlanned)
     assert books.replayed().memory() == books.ledger.memory()
