@@ -17,12 +17,13 @@ def split_fill(quantity: Decimal, waiting: Mapping[str, Decimal]) -> dict[str, D
 
     Raises ``InvariantBroken`` when more was filled than anybody waits for.
     """
-    total = sum(waiting.values(), ZERO)
+    is_shared = len(waiting) != 1  # Mostly it is not.
+    total = sum(waiting.values(), ZERO) if is_shared else next(iter(waiting.values()))
     if quantity > total:
         raise InvariantBroken(f"{quantity} shares were filled where {total} were waited for; the daemon stops")
     if not quantity:
         return {}
-    if len(waiting) == 1:  # As mostly. Written with nine decimals as any other part.
+    if not is_shared:  # Written with nine decimals as any other part.
         [name], part = waiting, truncate_shares(quantity)
         return {name: part if part == quantity else quantity}
     names = sorted(waiting, key=lambda name: (-waiting[name], name))

@@ -10,9 +10,10 @@ netting, pre-trade checks, cash.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from operator import attrgetter
 
 import msgspec
 
@@ -25,6 +26,8 @@ from alchemiser.domain.orders import BUY, SELL, Side
 from alchemiser.portfolio.attribution import split_fill
 from alchemiser.portfolio.band import Band
 from alchemiser.portfolio.constraints import Constraints, Volatility, constrain, leaves_as_they_are
+
+_drift = attrgetter("drift")
 
 
 class PlanRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +101,8 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
         wishes, slowed = _slowed(wishes, equity, limits.turnover_at_most, request)
         adjustments += slowed
 
-    intents: list[Intent] = []
+    sells: list[Intent] = []
+    buys: list[Intent] = []
     crossings: list[Crossing] = []
     prices: dict[str, Decimal] = {}
     half_spreads: dict[str, float] = {}
@@ -117,13 +121,17 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
             continue
         intent = _intent(symbol, net, price, equity, rules.fractional and request.assets[symbol].is_fractionable)
         denial = check(intent, equity)
-        if denial is None:
-            intents.append(intent)
-        else:
+        if denial is not None:
             denials.append(_denial(symbol, intent.side, intent.quantity, denial))
+        elif intent.side is BUY:
+            buys.append(intent)
+        else:
+            sells.append(intent)
 
-    intents = _within_cash(intents, request)
-    intents.sort(key=_place)
+    buys = _within_cash(buys, sells, request)
+    # What has drifted most goes first, among equals in the order of symbols.
+    sells.sort(key=_drift, reverse=True)
+    buys.sort(key=_drift, reverse=True)
     return RebalancePlanned(
         at=request.at,
         rebalance_id=request.rebalance_id,
@@ -133,18 +141,13 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
         target=_account_target(request),
         prices=prices,
         capital=capital,
-        intents=tuple(intents),
+        intents=(*sells, *buys),
         denials=tuple(denials),
         crossings=tuple(crossings),
         kept=request.kept,
         adjustments=tuple(adjustments),
         half_spreads=half_spreads,
     )
-
-
-def _place(intent: Intent) -> tuple[bool, float, str]:
-    """Return what the intents are put in order by: sells go first, then what has drifted most."""
-    return intent.side is BUY, -intent.drift, intent.symbol
 
 
 def _valued(request: PlanRequest) -> tuple[Decimal, set[str]]:
@@ -306,36 +309,33 @@ def _intent(symbol: str, net: Mapping[str, Decimal], price: Decimal, equity: Dec
     )
 
 
-def _within_cash(intents: list[Intent], request: PlanRequest) -> list[Intent]:
+def _within_cash(buys: list[Intent], sells: Sequence[Intent], request: PlanRequest) -> list[Intent]:
     """Scale the buys down to what the cash and the sells can pay, so that a plan never spends more than there is.
 
     Each pays half of its spread: a plan that counted on the mids alone would end with a buy that lacks them.
     """
     proceeds, cost, spreads = ZERO, ZERO, request.half_spreads
-    for intent in intents:
+    for intent in sells:
         value, spread = intent.quantity * intent.reference_price, spreads.get(intent.symbol)
-        if intent.side is BUY:
-            cost += value * (ONE + fraction(spread)) if spread else value
-        else:
-            proceeds += value * (ONE - fraction(spread)) if spread else value
+        proceeds += value * (ONE - fraction(spread)) if spread else value
+    for intent in buys:
+        value, spread = intent.quantity * intent.reference_price, spreads.get(intent.symbol)
+        cost += value * (ONE + fraction(spread)) if spread else value
     available = max(request.cash + proceeds, ZERO)
     if cost <= available:
-        return intents
+        return buys
     factor = available / cost
     scaled: list[Intent] = []
-    for intent in intents:
-        if intent.side is BUY:
-            whole = not intent.is_fractionable
-            wishes = [
-                Wish(strategy=wish.strategy, quantity=quantity)
-                for wish in intent.wishes
-                if (quantity := truncate_shares(wish.quantity * factor, whole=whole)) > 0
-            ]
-            total = sum((wish.quantity for wish in wishes), ZERO)
-            if total * intent.reference_price < request.rules.minimum_notional:
-                continue
-            intent = msgspec.structs.replace(intent, quantity=total, wishes=tuple(wishes))
-        scaled.append(intent)
+    for intent in buys:
+        whole = not intent.is_fractionable
+        wishes = [
+            Wish(strategy=wish.strategy, quantity=quantity)
+            for wish in intent.wishes
+            if (quantity := truncate_shares(wish.quantity * factor, whole)) > 0
+        ]
+        total = sum((wish.quantity for wish in wishes), ZERO)
+        if total * intent.reference_price >= request.rules.minimum_notional:
+            scaled.append(msgspec.structs.replace(intent, quantity=total, wishes=tuple(wishes)))
     return scaled
 
 
