@@ -6,7 +6,7 @@ entry prices follow the venue: weighted during the day, first in first out from 
 """
 
 from datetime import date
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact
 from typing import Final
 
 import msgspec
@@ -17,6 +17,8 @@ from alchemiser.exchange.charges import FeesOfDay, Interest
 from alchemiser.exchange.margin_calls import MarginRecord
 
 _ENTRY_PRICE_QUANTUM: Final = Decimal("0.000000000001")
+_EXACT: Final = Context(prec=200, traps=[Inexact])
+"""What the lots cost is never rounded on the way; this has room for any sum of the numbers that are accepted."""
 
 
 class Lot(msgspec.Struct, frozen=True, gc=False):
@@ -28,12 +30,17 @@ class Lot(msgspec.Struct, frozen=True, gc=False):
 
 
 class Position(msgspec.Struct):
-    """The net position in one symbol: signed shares, the entry price that the venue shows, and the lots in order of time."""
+    """The net position in one symbol: signed shares, the entry price that the venue shows, and the lots in order of time.
+
+    ``lots_cost`` is what the lots cost together, to the last digit; ``None`` where nobody has asked for it since shares came without a
+    trade. A position that is added to every day has hundreds of lots, and every day asks what they cost.
+    """
 
     symbol: str
     quantity: Decimal
     average_entry_price: Decimal
     lots: list[Lot]
+    lots_cost: Decimal | None = None
 
     @property
     def cost_basis(self) -> Decimal:
@@ -42,16 +49,37 @@ class Position(msgspec.Struct):
 
     def copy(self) -> "Position":
         """Return a position of its own, with the same lots."""
-        return Position(self.symbol, self.quantity, self.average_entry_price, self.lots.copy())
+        return Position(self.symbol, self.quantity, self.average_entry_price, self.lots.copy(), self.lots_cost)
 
     def carry(self) -> None:
         """Begin a day: every lot is one of an earlier day, and the entry price the average of those that are left."""
-        value = ZERO
-        for lot in self.lots:
-            value += lot.quantity * lot.price
-        if not self.lots[-1].is_carried:  # What the day has added is behind what it began with.
-            self.lots = [lot if lot.is_carried else Lot(lot.quantity, lot.price, True) for lot in self.lots]
-        self.average_entry_price = (value / self.quantity).quantize(_ENTRY_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN)
+        lots = self.lots
+        place = len(lots) - 1
+        while place >= 0 and not (lot := lots[place]).is_carried:  # What the day has added is behind what it began with.
+            lots[place] = Lot(lot.quantity, lot.price, True)
+            place -= 1
+        if self.lots_cost is None:
+            cost = ZERO
+            for lot in lots:
+                cost = _EXACT.fma(lot.quantity, lot.price, cost)
+            self.lots_cost = cost
+        self.average_entry_price = (self.lots_cost / self.quantity).quantize(_ENTRY_PRICE_QUANTUM, ROUND_HALF_EVEN)
+
+    def consume(self, change: Decimal) -> None:
+        """Take shares from the oldest lots, to whose sign that of the change is opposite."""
+        lots, cost = self.lots, self.lots_cost
+        while change:
+            lot = lots[0]
+            left = lot.quantity + change
+            if left and (left > ZERO) == (lot.quantity > ZERO):
+                lots[0] = Lot(left, lot.price, lot.is_carried)
+                taken, change = change, ZERO
+            else:
+                del lots[0]
+                taken, change = -lot.quantity, left
+            if cost is not None:
+                cost = _EXACT.fma(taken, lot.price, cost)
+        self.lots_cost = cost
 
     def split(self, new: Decimal, old: Decimal, *, is_whole: bool) -> Decimal:
         """Turn every ``old`` shares into ``new`` ones at the same cost, when a day begins.
@@ -69,6 +97,7 @@ class Position(msgspec.Struct):
             price = (lot.price * old / new).quantize(_ENTRY_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN)
             lots.append(Lot(quantity=quantity, price=price, is_carried=lot.is_carried))
         self.lots = [lot for lot in reversed(lots) if lot.quantity]
+        self.lots_cost = None
         self.quantity = after
         if after:
             self.carry()
@@ -135,12 +164,13 @@ class Account(msgspec.Struct, kw_only=True):
 
     def book(self, symbol: str, sign: int, quantity: Decimal, price: Decimal, settles: date | None = None) -> Decimal:
         """Book one execution and return the signed position after it. Raises ``InvariantBroken`` if it would go through zero."""
-        value = self._whole_cents(sign, quantity * price) if self.is_in_cents else quantity * price
+        worth = quantity * price
+        value = self._whole_cents(sign, worth) if self.is_in_cents else worth
         if sign > 0:
             change = quantity
             self.cash -= value
         else:
-            change = -quantity
+            change, worth = -quantity, -worth
             self.cash += value
             if settles is not None:
                 self.unsettled[settles] = self.unsettled.get(settles, ZERO) + value
@@ -151,14 +181,16 @@ class Account(msgspec.Struct, kw_only=True):
         held = position.quantity
         after = held + change
         if (held > ZERO) == (sign > 0):
-            cost = held * position.average_entry_price + change * price
+            cost = held * position.average_entry_price + worth
             position.average_entry_price = (cost / after).quantize(_ENTRY_PRICE_QUANTUM, ROUND_HALF_EVEN)
             position.lots.append(Lot(change, price))
+            if position.lots_cost is not None:
+                position.lots_cost = _EXACT.fma(change, price, position.lots_cost)
         elif not after:
             del self.positions[symbol]
             return after
         elif (after > ZERO) == (held > ZERO):
-            _consume(position.lots, change)
+            position.consume(change)
         else:
             raise InvariantBroken(f"an execution of {change} would take {held} shares of {symbol} through zero")
         position.quantity = after
@@ -197,21 +229,10 @@ class Account(msgspec.Struct, kw_only=True):
 
     def roll_day(self, on: date) -> None:
         """Begin a trading day: proceeds settle, the close becomes yesterday's, all lots are carried, entry prices first in first out."""
-        self.unsettled = {settles: proceeds for settles, proceeds in self.unsettled.items() if settles > on}
+        if self.unsettled:
+            self.unsettled = {settles: proceeds for settles, proceeds in self.unsettled.items() if settles > on}
         if self.close_equity is not None:
             self.last_equity = self.close_equity
             self.last_maintenance_margin = self.close_maintenance_margin
         for position in self.positions.values():
             position.carry()
-
-
-def _consume(lots: list[Lot], change: Decimal) -> None:
-    """Take shares from the oldest lots, to whose sign that of the change is opposite."""
-    while change:
-        lot = lots[0]
-        left = lot.quantity + change
-        if left and (left > ZERO) == (lot.quantity > ZERO):
-            lots[0] = Lot(left, lot.price, lot.is_carried)
-            return
-        del lots[0]
-        change = left

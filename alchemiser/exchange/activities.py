@@ -106,7 +106,7 @@ class ActivityLog:
         self._all.append(activity)
         self._rows.recent.append(activity)
 
-    def add_execution(self, order: VenueOrder, traded: Traded, at: datetime, *, correction: dict[str, Any] | None = None) -> None:
+    def add_execution(self, order: VenueOrder, traded: Traded, at: datetime, correction: dict[str, Any] | None = None) -> None:
         """Append the row of one execution; the order is in the state after it.
 
         ``correction`` is what the row of a broken or corrected execution says otherwise.

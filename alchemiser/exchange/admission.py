@@ -60,7 +60,7 @@ class Admission:
         self._timeline = timeline
         self._settings = settings
 
-    def admit(self, request: OrderRequest, now: datetime, *, is_liquidation: bool = False) -> VenueOrder:
+    def admit(self, request: OrderRequest, now: datetime, is_liquidation: bool = False) -> VenueOrder:
         """Return the order a request becomes, or raise the venue's refusal. A liquidation may be worth less than a dollar."""
         if request.client_order_id in self._blotter.by_client_id:
             raise invalid("client_order_id must be unique")
@@ -76,7 +76,7 @@ class Admission:
         if not (is_plain and allows_fractions and asset.fractionable):
             rules.check_fractional(request, asset, allowed=allows_fractions)
         order = self._order_of(request, asset, now)
-        if request.position_intent not in (None, order.position_intent):
+        if request.position_intent is not None and request.position_intent != order.position_intent:
             raise unprocessable(f"position intent mismatch, inferred: {order.position_intent}, specified: {request.position_intent}")
         if request.exits is not None:
             check_group(request, request.exits, order.position_intent, self._state.books[order.symbol].mark)
@@ -280,7 +280,7 @@ class Admission:
             offered=self._settings.multiplier,
             chosen=configuration.max_margin_multiplier,
             is_regular_session=False,
-            is_frozen=self._standing.is_frozen,
+            is_frozen=self._standing.is_frozen(),
         )
         if not self._settings.shorting_enabled or configuration.no_shorting or multiplier == 1:
             raise forbidden("account is not allowed to short")

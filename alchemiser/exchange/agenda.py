@@ -1,8 +1,8 @@
 """Everything that waits for its time, in one heap: latencies of orders and the moments of the trading day."""
 
-import heapq
 from collections.abc import Iterable
 from datetime import datetime
+from heapq import heappush
 
 from alchemiser.exchange.snapshot import Due, DueKind, ExchangeState
 
@@ -16,15 +16,16 @@ class Agenda:
     def plan(self, at: datetime, kind: DueKind, order_id: str = "") -> None:
         """Remember that something is to be done at a time."""
         self._state.sequence += 1
-        heapq.heappush(self._state.due, Due(at, self._state.sequence, kind, order_id))
+        heappush(self._state.due, Due(at, self._state.sequence, kind, order_id))
 
     def plan_later(self, moments: Iterable[tuple[datetime, DueKind]], after: datetime) -> None:
         """Remember those moments of a day that are later than ``after``."""
-        state = self._state
+        due, sequence = self._state.due, self._state.sequence
         for at, kind in moments:
             if at > after:
-                state.sequence += 1
-                heapq.heappush(state.due, Due(at, state.sequence, kind))
+                sequence += 1
+                heappush(due, Due(at, sequence, kind))
+        self._state.sequence = sequence
 
     def next_due(self) -> datetime | None:
         """Return the time of the earliest entry."""

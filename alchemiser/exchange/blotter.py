@@ -162,7 +162,6 @@ class Blotter:
         traded: Traded,
         position: Decimal,
         at: datetime,
-        *,
         event: str | None = None,
         quantity: Decimal | None = None,
         reason: str | None = None,

@@ -116,14 +116,14 @@ class Book(msgspec.Struct):
 
     def far(self, side: Side) -> Level | None:
         """Return what an order of that side trades with, ``None`` when there is no price or no size."""
-        quote = self.quote
+        level, quote = self.ask if side == "buy" else self.bid, self.quote
+        if level is not None or quote is None:
+            return level
         if side == "buy":
-            if self.ask is None and quote is not None and quote.ask > 0 and quote.ask_size > 0:
-                self.ask = Level(from_float(quote.ask, decimals=self.price_decimals), _shares(quote.ask_size))
-            return self.ask
-        if self.bid is None and quote is not None and quote.bid > 0 and quote.bid_size > 0:
-            self.bid = Level(from_float(quote.bid, decimals=self.price_decimals), _shares(quote.bid_size))
-        return self.bid
+            level = self.ask = self._level(quote.ask, quote.ask_size)
+        else:
+            level = self.bid = self._level(quote.bid, quote.bid_size)
+        return level
 
     def near(self, side: Side) -> Level | None:
         """Return what an order of that side would rest on."""
@@ -146,6 +146,9 @@ class Book(msgspec.Struct):
         if self.worth is None:
             self.worth = self.mid if self.last_price is None else self.last
         return self.worth
+
+    def _level(self, price: float, size: float) -> Level | None:
+        return Level(from_float(price, decimals=self.price_decimals), _shares(size)) if price > 0 and size > 0 else None
 
 
 class Books(dict[str, Book]):

@@ -274,10 +274,11 @@ class Exchange:
     def on_quotes(self, quotes: Sequence[Quote], now: datetime) -> None:
         """Take the new national best bids and offers of one moment: displayed sizes are fresh, resting orders are looked at."""
         at = self.advance(now, inclusive=False)
-        books = self._state.books
+        books, waiting = self._state.books, self._state.due
         for quote in quotes:
             books[quote.symbol].take_quote(quote)
-        self.advance(at)
+        if waiting and waiting[0].at <= at:
+            self.advance(at)
         if self._blotter.open.orders:
             for quote in quotes:
                 self._floor.look_at_all(quote.symbol, at)
@@ -364,17 +365,19 @@ class Exchange:
 
     # --- time ---
 
-    def advance(self, now: datetime, *, inclusive: bool = True) -> datetime:
+    def advance(self, now: datetime, inclusive: bool = True) -> datetime:
         """Do what is due until ``now``, in order of time, and return the exchange's time: ``now``, or later if time was seen to go back.
 
         What is due at that very moment is left undone without ``inclusive``: it sees the market data of the moment.
         """
         state = self._state
-        at = now if now > state.now else state.now
-        waiting = state.due
-        # Every quote comes through here, and hardly any finds something that is due.
-        while waiting and waiting[0].at <= at and (inclusive or waiting[0].at != at):
-            due = heappop(waiting)
+        at, waiting = state.now, state.due
+        is_later = now > at
+        if is_later:
+            at = now
+        # Every quote and order comes through here, and hardly any finds something that is due.
+        while waiting and (due := waiting[0]).at <= at and (inclusive or due.at != at):
+            heappop(waiting)
             if due.at > state.now:
                 state.now = due.at
             if due.at >= state.sample_at:
@@ -383,9 +386,10 @@ class Exchange:
                 self._floor.perform(due)
             else:
                 self._day.perform[due.kind](due.at)
-        state.now = at
-        if at >= state.sample_at:
-            self._sample(at)
+        if is_later:  # Of a moment that has been before, the mark has been too.
+            state.now = at
+            if at >= state.sample_at:
+                self._sample(at)
         return at
 
     def next_due(self) -> datetime | None:
@@ -410,7 +414,10 @@ class Exchange:
 
     def drain(self) -> list[OrderUpdate]:
         """Return the order-stream events since the last call, oldest first."""
-        updates, self._state.updates = self._state.updates, []
+        updates = self._state.updates
+        if not updates:
+            return []
+        self._state.updates = []
         return updates
 
     # --- state ---

@@ -17,7 +17,7 @@ _SHORT_PERCENT: Final = Decimal(30)
 _LIMITED_MARGIN_EQUITY: Final = Decimal(2000)
 _GROSS_CAP: Final = 6
 _CONCENTRATION: Final = Decimal("0.70")
-_CONCENTRATED_DEBIT: Final = Decimal(100_000)
+_CONCENTRATED_CASH: Final = Decimal(-100_000)
 _CONCENTRATED_PERCENT: Final = Decimal(50)
 
 
@@ -72,14 +72,13 @@ def effective_multiplier(equity: Decimal, *, offered: str, chosen: str, is_regul
 
 def maintenance_margin(asset: AssetRecord, quantity: Decimal, price: Decimal, low_price: Decimal, least: Decimal = ZERO) -> Decimal:
     """Return the maintenance margin of a position (9.2); ``least`` is the lowest percentage for a long one."""
-    shares = abs(quantity)
     if quantity < ZERO:
         is_low = price < _SHORT_LOW_PRICE
-        return shares * max(_SHORT_LEAST if is_low else _SHORT_LOW_PRICE, price * (100 if is_low else _SHORT_PERCENT) / 100)
+        return -quantity * max(_SHORT_LEAST if is_low else _SHORT_LOW_PRICE, price * (100 if is_low else _SHORT_PERCENT) / 100)
     if not asset.marginable or price < low_price:
-        return shares * price
+        return quantity * price
     percent = asset.maintenance_percent
-    return shares * price * (percent if percent > least else least) * CENT
+    return quantity * price * (percent if percent > least else least) * CENT
 
 
 def total_maintenance(
@@ -101,12 +100,11 @@ def total_maintenance(
 
 def may_concentrate(cash: Decimal) -> bool:
     """Whether an account with that much cash owes enough for its largest holding to need more margin."""
-    return cash <= -_CONCENTRATED_DEBIT
+    return cash <= _CONCENTRATED_CASH
 
 
 def value_account(
     account: Account,
-    *,
     assets: Mapping[str, AssetRecord],
     holdings: Mapping[str, tuple[Decimal, Decimal]],
     settings: ExchangeSettings,

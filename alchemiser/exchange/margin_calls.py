@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from alchemiser.domain.money import ZERO
+
 FREEZE_AFTER_CLOSES: Final = 5
 _FREEZE: Final = timedelta(days=90)
 _TRIFLE: Final = Decimal(1000)
@@ -38,7 +40,7 @@ class MarginRecord(msgspec.Struct):
     def close_day(self, on: date, *, equity: Decimal, maintenance_margin: Decimal) -> None:
         """Look at the account at the close of a day."""
         lacking = maintenance_margin - equity
-        if lacking <= 0 or lacking <= min(_TRIFLE, equity * _TRIFLE_SHARE):
+        if lacking <= ZERO or lacking <= min(_TRIFLE, equity * _TRIFLE_SHARE):
             self.call = None
         elif self.call is None:
             self.call = MarginCall(issued_on=on, amount=lacking)

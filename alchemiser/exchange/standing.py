@@ -98,14 +98,8 @@ class Standing:
 
     def valuation(self) -> Valuation:
         """Return what the account is worth now."""
-        return value_account(
-            self._state.account,
-            assets=self._assets,
-            holdings=self._priced(),
-            settings=self._settings,
-            is_regular_session=self._state.phase is REGULAR,
-            is_frozen=self.is_frozen,
-        )
+        is_regular_session = self._state.phase is REGULAR
+        return value_account(self._state.account, self._assets, self._priced(), self._settings, is_regular_session, self.is_frozen())
 
     def maintenance_margin(self) -> Decimal:
         """Return the maintenance margin of the account as it is now."""
@@ -130,8 +124,9 @@ class Standing:
         for symbol, position in self._state.account.positions.items():
             # Asked for with every valuation, and hardly ever for the first time since the market said something.
             book = books.get(symbol)
-            price = None if book is None else book.worth
-            priced[symbol] = position.quantity, self.price_of(symbol) if price is None else price
+            if book is None or (price := book.worth) is None:
+                price = self.price_of(symbol)
+            priced[symbol] = position.quantity, price
         return priced
 
     def is_paid_in_cash(self, order: VenueOrder, dollars: Decimal) -> bool:
@@ -148,7 +143,6 @@ class Standing:
                 return False
         return dollars <= (account.settled_cash if settings.settled_cash_only else account.cash)
 
-    @property
     def is_frozen(self) -> bool:
         """Whether an unmet margin call forbids new debits and new short sales."""
         margin = self._state.account.margin

@@ -1,7 +1,7 @@
 """The account's arithmetic: exact cash, entry prices, lots, margins."""
 
 from datetime import date
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alchemiser.domain.errors import InvariantBroken
-from alchemiser.exchange.account import Account
+from alchemiser.exchange.account import Account, Position
 from alchemiser.exchange.assets import listed
 from alchemiser.exchange.charges import FeesOfDay
 from alchemiser.exchange.margin import maintenance_margin
@@ -50,11 +50,50 @@ def test_an_empty_position_does_not_exist() -> None:
     assert ({}, Decimal(1005)) == (made.positions, made.cash)
 
 
+EXACT = Context(prec=300, traps=[Inexact])
+
+
+def all_together(held: Position) -> Decimal:
+    """What the lots of a position cost."""
+    cost = Decimal(0)
+    for lot in held.lots:
+        cost = EXACT.add(cost, EXACT.multiply(lot.quantity, lot.price))
+    return cost
+
+
 FILLS = st.lists(
     st.tuples(st.decimals("0.000000001", "100000", places=9, allow_nan=False), st.decimals("0.0001", "10000", places=4, allow_nan=False)),
     min_size=1,
     max_size=12,
 )
+
+
+@settings(deadline=None, max_examples=100)
+@given(FILLS, st.lists(st.sampled_from(["add", "reduce", "day", "split"]), min_size=1, max_size=12))
+def test_what_the_lots_cost_is_known_to_the_last_digit(fills: list[tuple[Decimal, Decimal]], deeds: list[str]) -> None:
+    """It is kept trade by trade, and is what all lots together say, whatever has happened to them; the entry price of a day follows."""
+    made = account()
+    for side in (1, -1):
+        if made.quantity("X"):
+            made.exchange_shares("X", -made.quantity("X"), Decimal(1))
+        for number, deed in enumerate(deeds):
+            quantity, price = fills[number % len(fills)]
+            held = abs(made.quantity("X"))
+            if deed == "day":
+                made.roll_day(date(2025, 1, 7))
+            elif deed == "split" and held:
+                made.positions["X"].split(Decimal(3), Decimal(2), is_whole=False)
+            elif deed == "reduce" and held:
+                made.book("X", -side, min(quantity, held), price)
+            else:
+                made.book("X", side, quantity, price)
+            made_of = made.positions.get("X")
+            if made_of is not None and made_of.lots_cost is not None:
+                assert EXACT.compare(made_of.lots_cost, all_together(made_of)) == 0
+    made.roll_day(date(2025, 1, 8))
+    for held_now in made.positions.values():
+        average = all_together(held_now) / held_now.quantity
+        assert held_now.average_entry_price == average.quantize(Decimal("0.000000000001"))
 
 
 @settings(deadline=None, max_examples=100)
