@@ -80,10 +80,10 @@ class EventMarket:
 
     def news(self, symbols: Iterable[str], now: datetime) -> list[Quote]:
         """Return the quotes of these symbols that the exchange has not seen."""
+        quotes, unseen = self._quotes, self._unseen
         for symbol in symbols:
-            if self.moves or symbol not in self._quotes:
+            if self.moves or symbol not in quotes:
                 self.quote(symbol, now)
-        unseen = self._unseen
         return [unseen.pop(symbol) for symbol in symbols if symbol in unseen] if unseen else []
 
     def mid(self, symbol: str, now: datetime) -> float | None:

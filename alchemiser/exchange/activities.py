@@ -111,7 +111,7 @@ class ActivityLog:
 
         ``correction`` is what the row of a broken or corrected execution says otherwise.
         """
-        after = AfterFill(STATUS_NAMES[order.status], order.leaves_quantity, order.filled_qty)
+        after = AfterFill(STATUS_NAMES[order.status], order.leaves(), order.filled_qty)
         activity = Activity(type="FILL", at=at, order_id=order.id, written=correction or {}, traded=traded, after=after)
         self._all.append(activity)
         self._rows.recent.append(activity)

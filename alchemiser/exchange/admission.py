@@ -104,7 +104,7 @@ class Admission:
             rules.check_tick("stop_price", new.stop_price)
         rules.check_tick("trail_price", new.trail_price)
         rules.check_time_in_force(new.type, new.time_in_force)
-        if new.time_in_force != "day" and new.leaves_quantity != new.leaves_quantity.to_integral_value():
+        if new.time_in_force != "day" and new.leaves() != new.leaves().to_integral_value():
             raise unprocessable("fractional orders must be DAY orders")
         group = self._blotter.group(old)
         if old.order_class:

@@ -68,7 +68,7 @@ class Blotter:
         if self._touched is not None:
             self.touch(order)
         state = self._state
-        for each in (order, *order.legs):
+        for each in (order, *order.legs) if order.legs else (order,):
             state.sequence += 1
             each.sequence = state.sequence
             self._all.append(each)

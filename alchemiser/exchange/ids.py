@@ -4,9 +4,10 @@ Pure functions of the bits they are given, so that a seed gives the same ids. Th
 they are put together from tables instead of by ``uuid`` and character by character.
 """
 
+from binascii import hexlify
 from datetime import datetime
 from functools import lru_cache
-from operator import itemgetter
+from struct import Struct
 from typing import Final
 
 ULID_CHARACTERS: Final = 26
@@ -20,12 +21,12 @@ _TIME_SHIFTS: Final = range(40, -1, -10)
 _MASK: Final = (1 << RANDOM_BITS) - 1
 _UUID_KEPT: Final = (1 << 128) - 1 & ~(0xF000 << 64 | 0xC000 << 48)
 _UUID_VERSION_4: Final = 4 << 76 | 0x8000 << 48
-_UUID_PARTS: Final = itemgetter(slice(8), slice(8, 12), slice(12, 16), slice(16, 20), slice(20, 32))
+_UUID_PARTS: Final = Struct("8s4s4s4s12s").unpack
 
 
 def uuid_text(bits: int) -> str:
     """Return 128 random bits as a UUID of version 4."""
-    return "-".join(_UUID_PARTS((bits & _UUID_KEPT | _UUID_VERSION_4).to_bytes(16).hex()))
+    return b"-".join(_UUID_PARTS(hexlify((bits & _UUID_KEPT | _UUID_VERSION_4).to_bytes(16)))).decode()
 
 
 def ulid(at: datetime, last: int, entropy: int) -> int:

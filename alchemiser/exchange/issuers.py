@@ -187,7 +187,7 @@ def _is_restatable(order: VenueOrder) -> bool:
 def _resize(order: VenueOrder, ratio: Decimal) -> None:
     """Restate an order for a forward split: more shares at lower prices."""
     assert order.qty is not None, f"gtc order {order.id} has no quantity"
-    order.qty = order.filled_qty + truncate_shares(order.leaves_quantity * ratio, whole=True)
+    order.qty = order.filled_qty + truncate_shares(order.leaves() * ratio, whole=True)
     order.hold_quantity = order.qty
     order.hold_price /= ratio
     round_price = round_price_down if order.side == "buy" else round_price_up

@@ -70,32 +70,29 @@ def effective_multiplier(equity: Decimal, *, offered: str, chosen: str, is_regul
     return most if is_regular_session or most < 2 else 2
 
 
-def maintenance_margin(asset: AssetRecord, quantity: Decimal, price: Decimal, low_price: Decimal, least: Decimal = ZERO) -> Decimal:
-    """Return the maintenance margin of a position (9.2); ``least`` is the lowest percentage for a long one."""
-    if quantity < ZERO:
-        is_low = price < _SHORT_LOW_PRICE
-        return -quantity * max(_SHORT_LEAST if is_low else _SHORT_LOW_PRICE, price * (100 if is_low else _SHORT_PERCENT) / 100)
-    if not asset.marginable or price < low_price:
-        return quantity * price
-    percent = asset.maintenance_percent
-    return quantity * price * (percent if percent > least else least) * CENT
+def maintenance_margin(asset: AssetRecord, quantity: Decimal, price: Decimal, low_price: Decimal) -> Decimal:
+    """Return the maintenance margin of a position (9.2) in an account that does not owe much."""
+    return _backing(asset, quantity, price, quantity * price, low_price, asset.maintenance_percent)
 
 
 def total_maintenance(
-    holdings: Mapping[str, tuple[Decimal, Decimal]], cash: Decimal, *, assets: Mapping[str, AssetRecord], low_price: Decimal
-) -> Decimal:
-    """Return the maintenance margin of holdings, each its signed shares and a price, beside that much cash.
+    holdings: Mapping[str, tuple[Decimal, Decimal]], cash: Decimal, assets: Mapping[str, AssetRecord], low_price: Decimal
+) -> tuple[Decimal, Decimal]:
+    """Return the worth and the maintenance margin of holdings, each its signed shares and a price, beside that much cash.
 
     Who owes much and holds mostly one symbol needs half of its value.
     """
     owes_much = may_concentrate(cash)
     gross = sum((abs(quantity * price) for quantity, price in holdings.values()), ZERO) if owes_much else ZERO
-    total = ZERO
+    worth = total = ZERO
     for symbol, (quantity, price) in holdings.items():
-        is_concentrated = owes_much and quantity * price >= _CONCENTRATION * gross
-        least = _CONCENTRATED_PERCENT if is_concentrated else ZERO
-        total += maintenance_margin(assets[symbol], quantity, price, low_price, least)
-    return total
+        asset, value = assets[symbol], quantity * price
+        percent = asset.maintenance_percent
+        if owes_much and value >= _CONCENTRATION * gross and percent < _CONCENTRATED_PERCENT:
+            percent = _CONCENTRATED_PERCENT
+        worth += value
+        total += _backing(asset, quantity, price, value, low_price, percent)
+    return worth, total
 
 
 def may_concentrate(cash: Decimal) -> bool:
@@ -135,8 +132,10 @@ def value_account(
         # The legacy formula counts what was bought today only: carried positions are in the maintenance margin of the last close.
         power = 4 * (account.last_equity - account.last_maintenance_margin) - _bought_today(account, holdings)
     else:
-        # What cannot be margined counts ``multiplier`` times.
-        power = multiplier * equity - (long_value - short_value + unmarginable * (multiplier - 1))
+        exposure = long_value - short_value
+        if unmarginable:  # What cannot be margined counts ``multiplier`` times.
+            exposure += unmarginable * (multiplier - 1)
+        power = multiplier * equity - exposure
     return Valuation(
         cash=account.cash,
         equity=equity,
@@ -146,6 +145,14 @@ def value_account(
         multiplier=multiplier,
         buying_power=power if power > ZERO else ZERO,
     )
+
+
+def _backing(asset: AssetRecord, quantity: Decimal, price: Decimal, value: Decimal, low_price: Decimal, percent: Decimal) -> Decimal:
+    """Return the maintenance margin of a position; ``percent`` is that of the value of a long one."""
+    if quantity < ZERO:
+        is_low = price < _SHORT_LOW_PRICE
+        return -quantity * max(_SHORT_LEAST if is_low else _SHORT_LOW_PRICE, price * (100 if is_low else _SHORT_PERCENT) / 100)
+    return value * percent * CENT if asset.marginable and price >= low_price else value
 
 
 def _bought_today(account: Account, holdings: Mapping[str, tuple[Decimal, Decimal]]) -> Decimal:

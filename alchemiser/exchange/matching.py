@@ -80,7 +80,7 @@ def is_marketable(order: VenueOrder, price: Decimal) -> bool:
 def wanted_quantity(order: VenueOrder, price: Decimal, free: Free) -> Decimal:
     """Return how many shares the order would take at ``price``."""
     if order.notional is None:
-        return order.leaves_quantity
+        return order.leaves()
     wanted, most = truncate_shares(order.leaves_notional / price), free(order)
     return wanted if most is None else min(wanted, most)
 
@@ -90,8 +90,8 @@ def whole_execution(order: VenueOrder, price: Decimal, free: Free) -> Execution 
     if not is_marketable(order, price):
         return None
     if order.notional is None:
-        quantity = order.leaves_quantity
-        return Execution(quantity, price, completes=True) if quantity > 0 else None
+        quantity = order.leaves()
+        return Execution(quantity, price, True) if quantity > ZERO else None
     return _execution(order, wanted_quantity(order, price, free), price, free)
 
 
@@ -128,7 +128,7 @@ def next_execution(
     if limit is None:
         return _walking_execution(order, level, settings, free, band)
     price = limit if order.is_resting else level.price
-    if order.time_in_force == "fok" and order.leaves_quantity > level.displayed_left:
+    if order.time_in_force == "fok" and order.leaves() > level.displayed_left:
         return None
     quantity = min(wanted_quantity(order, price, free), level.displayed_left)
     level.taken += quantity
@@ -175,7 +175,7 @@ def _execution(order: VenueOrder, quantity: Decimal, price: Decimal, free: Free)
     if quantity <= 0:
         return None
     if order.notional is None:
-        completes = quantity == order.leaves_quantity
+        completes = quantity == order.leaves()
     else:
         left, most = order.leaves_notional - quantity * price, free(order)
         completes = truncate_shares(left / price) <= 0 or (most is not None and quantity >= most)
@@ -190,7 +190,7 @@ def _walking_execution(order: VenueOrder, level: Level, settings: ExchangeSettin
         worst = min(worst, band[1]) if order.sign > 0 else max(worst, band[0])
     if order.time_in_force == "fok":
         chunks = (worst - level.price) * order.sign // level.step(settings.impact_bps) + 1
-        if order.leaves_quantity > chunks * level.size - level.taken:
+        if order.leaves() > chunks * level.size - level.taken:
             return None
     price, room = level.beyond(order.sign, settings.impact_bps)
     if (worst - price) * order.sign < 0:

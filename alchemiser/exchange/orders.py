@@ -168,9 +168,8 @@ class VenueOrder(msgspec.Struct, array_like=True, gc=False):
         """Whether the order reduces a position."""
         return self.position_intent in CLOSING
 
-    @property
-    def leaves_quantity(self) -> Decimal:
-        """Shares still to be filled; for a notional order what its reservation stands for. Zero once it has ended."""
+    def leaves(self) -> Decimal:
+        """Return the shares still to be filled; for a notional order what its reservation stands for. Zero once it has ended."""
         if self.status in TERMINAL:
             return ZERO
         wanted = self.hold_quantity if self.qty is None else self.qty

@@ -23,7 +23,7 @@ def reserved_dollars(order: VenueOrder) -> Decimal:
     if order.position_intent in CLOSING:
         return ZERO
     if order.notional is None:
-        return order.leaves_quantity * order.hold_price
+        return order.leaves() * order.hold_price
     return order.leaves_notional if order.is_open else ZERO
 
 
@@ -34,7 +34,7 @@ def reserved_dollars_of(orders: Collection[VenueOrder]) -> Decimal:
 
 def held_shares_of(orders: Collection[VenueOrder]) -> Decimal:
     """Return the shares that open orders of one position hold together; never negative."""
-    return _together([order for order in orders if order.is_closing and not order.is_dormant], _leaves)
+    return _together([order for order in orders if order.is_closing and not order.is_dormant], VenueOrder.leaves)
 
 
 def held_by(orders: Collection[VenueOrder]) -> tuple[Decimal, Decimal]:
@@ -44,15 +44,15 @@ def held_by(orders: Collection[VenueOrder]) -> tuple[Decimal, Decimal]:
     # Nearly every order stands alone.
     (order,) = orders
     if order.position_intent in CLOSING:
-        return ZERO, ZERO if order.is_dormant else order.leaves_quantity
+        return ZERO, ZERO if order.is_dormant else order.leaves()
     return reserved_dollars(order), ZERO
 
 
 def inferred_intent(side: Side, position: Position | None) -> PositionIntent:
     """Return what an order does to a position."""
     if side == "buy":
-        return "buy_to_open" if position is None or position.quantity > 0 else "buy_to_close"
-    return "sell_to_open" if position is None or position.quantity < 0 else "sell_to_close"
+        return "buy_to_open" if position is None or position.quantity > ZERO else "buy_to_close"
+    return "sell_to_open" if position is None or position.quantity < ZERO else "sell_to_close"
 
 
 def reference_price(order: VenueOrder, book: Book, phase: Phase) -> Decimal | None:
@@ -77,10 +77,6 @@ def short_hold_price(limit: Decimal | None, price: Decimal, book: Book) -> Decim
     ask = book.far("buy")
     room = (price if ask is None else ask.price) * _SHORT_ROOM
     return room if limit is None else max(price, room)
-
-
-def _leaves(order: VenueOrder) -> Decimal:
-    return order.leaves_quantity
 
 
 def _together(orders: Collection[VenueOrder], held: Callable[[VenueOrder], Decimal]) -> Decimal:

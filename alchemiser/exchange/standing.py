@@ -59,9 +59,10 @@ class Standing:
         return self._state.account.cash + _worth(self._priced())
 
     def equity_and_maintenance(self) -> tuple[Decimal, Decimal]:
-        """Return what :meth:`equity` and :meth:`maintenance_margin` do, asking for each price once."""
-        cash, holdings = self._state.account.cash, self._priced()
-        return cash + _worth(holdings), total_maintenance(holdings, cash, assets=self._assets, low_price=self._low_price)
+        """Return what :meth:`equity` and :meth:`maintenance_margin` do, walking through the positions once."""
+        cash = self._state.account.cash
+        worth, maintenance = total_maintenance(self._priced(), cash, self._assets, self._low_price)
+        return cash + worth, maintenance
 
     def asset(self, symbol_or_id: str) -> AssetRecord:
         """Return an asset by symbol or asset id. Raises the 404 of an unknown one."""
@@ -109,10 +110,12 @@ class Standing:
         """Return each position, sorted by symbol, with its shares that no open order holds, and its price."""
         open_in, positions, priced = self._blotter.open.by_symbol, self._state.account.positions, self._priced()
         holdings = []
-        for symbol in sorted(priced):
-            quantity, price = priced[symbol]
-            free = abs(quantity)
-            holdings.append((positions[symbol], free - open_in[symbol].shares if symbol in open_in else free, price))
+        for symbol in sorted(positions):
+            position = positions[symbol]
+            free = abs(position.quantity)
+            if symbol in open_in:
+                free -= open_in[symbol].shares
+            holdings.append((position, free, priced[symbol][1]))
         return holdings
 
     def _list(self, asset: AssetRecord) -> None:
@@ -187,7 +190,7 @@ class Standing:
             if change and held * change >= 0:
                 holdings[each.symbol] = (held + change, (held * held_at + change * price) / (held + change))
                 cash -= change * price
-        return total_maintenance(holdings, cash, assets=self._assets, low_price=self._low_price)
+        return total_maintenance(holdings, cash, self._assets, self._low_price)[1]
 
     def held_shares(self, symbol: str, excluding: Collection[VenueOrder] = ()) -> Decimal:
         """Return the shares of a position that open orders hold."""
@@ -209,5 +212,5 @@ def _worth(holdings: Mapping[str, tuple[Decimal, Decimal]]) -> Decimal:
 
 def _opened(order: VenueOrder) -> tuple[Decimal, Decimal]:
     """Return the signed shares that an order may still open, and the price at which they are reserved."""
-    quantity = order.leaves_quantity if order.notional is None else order.leaves_notional / (order.hold_price or ONE)
+    quantity = order.leaves() if order.notional is None else order.leaves_notional / (order.hold_price or ONE)
     return order.sign * quantity, order.hold_price

@@ -126,7 +126,7 @@ def test_an_open_order_may_trade_again_what_was_broken(scene: Scene) -> None:
     before = scene.buying_power()
     assert update.execution_id is not None
     scene.exchange.bust(update.execution_id, scene.now)
-    assert ("new", Decimal(10)) == (order.status, order.leaves_quantity)
+    assert ("new", Decimal(10)) == (order.status, order.leaves())
     assert before <= scene.buying_power() + Decimal("0.01")
     scene.quote(size=500)
     scene.settle()

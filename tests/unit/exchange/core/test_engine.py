@@ -110,7 +110,7 @@ def check_groups(scene: Scene) -> None:
                 assert sum((each.filled_qty for each in exits), Decimal(0)) <= order.filled_qty
                 assert order.status is OrderStatus.FILLED or not any(each.filled_qty for each in exits)
             wanted = [each for each in exits if each.is_open and each.status is not OrderStatus.PENDING_REPLACE]
-            assert len({each.leaves_quantity for each in wanted}) <= 1 or any(each.replaces for each in wanted)
+            assert len({each.leaves() for each in wanted}) <= 1 or any(each.replaces for each in wanted)
         assert order.status is not OrderStatus.HELD or order.parent_id is not None
     for row in scene.exchange.positions_json():
         assert abs(Decimal(row["qty_available"])) <= abs(Decimal(row["qty"]))
