@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from alchemiser.domain.money import ZERO
 
@@ -267,38 +268,44 @@ def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | N
         order = _as_at_venue(order, report)
     known, standing = order.execution_ids, order.executions
     cumulative, value = order.cumulative_quantity, order.filled_value
-    if report.event in CORRECTIONS and report.previous_execution_id is not None:
+    is_correction = report.event in CORRECTIONS
+    if is_correction and report.previous_execution_id is not None:
         # Broken before it was heard of: it must not count when it is.
         known = known if report.previous_execution_id in known else (*known, report.previous_execution_id)
         standing = tuple(one for one in standing if one.execution_id != report.previous_execution_id)
         cumulative, value = sum([one.quantity for one in standing], ZERO), sum([one.quantity * one.price for one in standing], ZERO)
     fill = fill_of(report) if report.event in _EXECUTIONS else None
-    if fill is not None and (fill.execution_id in known or fill.quantity < ZERO):
-        fill = None
     if fill is not None:
-        known = (*known, fill.execution_id)
-        standing = (*standing, Execution(fill.execution_id, fill.quantity, fill.price))
-        cumulative, value = cumulative + fill.quantity, value + fill.quantity * fill.price
-    reported, corrected_at = _reported(order, report, cumulative)
+        if fill.execution_id in known or fill.quantity < ZERO:
+            fill = None
+        else:
+            known = (*known, fill.execution_id)
+            standing = (*standing, Execution(fill.execution_id, fill.quantity, fill.price))
+            cumulative, value = cumulative + fill.quantity, value + fill.quantity * fill.price
+    # What the venue counts as filled, and since when that may be believed.
+    reported, corrected_at = order.reported_quantity, order.corrected_at
+    if corrected_at is None or report.at >= corrected_at:
+        if is_correction:
+            reported, corrected_at = report.cumulative_quantity, report.at
+        elif report.cumulative_quantity > reported:
+            reported = report.cumulative_quantity
     state, status = _standing_after(order, report, cumulative)
-    return (
-        msgspec.structs.replace(
-            order,
-            state=state,
-            venue_order_id=order.venue_order_id or report.venue_order_id,
-            venue_status=status,
-            cumulative_quantity=cumulative,
-            filled_value=value,
-            execution_ids=known,
-            executions=standing,
-            reported_quantity=reported,
-            corrected_at=corrected_at,
-            replaced_by=report.replaced_by or order.replaced_by,
-            # Why a cancel was asked for is no news of an order that filled all the same.
-            reason=None if state is _FILLED else order.reason,
-        ),
-        fill,
+    changed = replace(
+        order,
+        state=state,
+        venue_order_id=order.venue_order_id or report.venue_order_id,
+        venue_status=status,
+        cumulative_quantity=cumulative,
+        filled_value=value,
+        execution_ids=known,
+        executions=standing,
+        reported_quantity=reported if reported >= cumulative else cumulative,
+        corrected_at=corrected_at,
+        replaced_by=report.replaced_by or order.replaced_by,
+        # Why a cancel was asked for is no news of an order that filled all the same.
+        reason=None if state is _FILLED else order.reason,
     )
+    return changed, fill
 
 
 def _as_at_venue(order: Order, report: ExecutionReport) -> Order:
@@ -307,19 +314,8 @@ def _as_at_venue(order: Order, report: ExecutionReport) -> Order:
         return order
     limit = report.limit_price
     order_type = MARKET if limit is None else LIMIT
-    request = msgspec.structs.replace(order.request, quantity=report.quantity, order_type=order_type, limit_price=limit)
-    return msgspec.structs.replace(order, request=request, is_presumed=False)
-
-
-def _reported(order: Order, report: ExecutionReport, cumulative: Decimal) -> tuple[Decimal, datetime | None]:
-    """Return what the venue counts as filled, and since when that may be believed."""
-    counted, since = order.reported_quantity, order.corrected_at
-    if since is None or report.at >= since:
-        if report.event in CORRECTIONS:
-            counted, since = report.cumulative_quantity, report.at
-        elif report.cumulative_quantity > counted:
-            counted = report.cumulative_quantity
-    return counted if counted >= cumulative else cumulative, since
+    request = replace(order.request, quantity=report.quantity, order_type=order_type, limit_price=limit)
+    return replace(order, request=request, is_presumed=False)
 
 
 def _standing_after(order: Order, report: ExecutionReport, cumulative: Decimal) -> tuple[OrderState, str | None]:
@@ -327,10 +323,11 @@ def _standing_after(order: Order, report: ExecutionReport, cumulative: Decimal) 
 
     Never out of a last state but into that of an order which is all filled. The late answer to a submit is no news of an order at work.
     """
+    status: str | None = report.status
     has_ended = order.state in TERMINAL
-    is_answer = report.source in ("submit", "replace") and report.status in _BEFORE_THE_MARKET
-    is_late = is_answer and order.venue_status not in (None, *_BEFORE_THE_MARKET)
-    status = order.venue_status if has_ended or is_late else report.status
+    is_answer = status in _BEFORE_THE_MARKET and report.source in ("submit", "replace")
+    if has_ended or (is_answer and order.venue_status not in (None, *_BEFORE_THE_MARKET)):
+        status = order.venue_status
     if cumulative >= order.request.quantity:
         return _FILLED, status
     if has_ended:

@@ -112,8 +112,9 @@ class SubmitGate:
 
     def why_not(self, symbol: str, side: Side = SELL) -> str | None:
         """Return in words why no order of that side for the symbol may leave now, ``None`` when it may."""
-        reasons = self.reasons
-        return ("; ".join(reasons.values()) if reasons else self.why_parked(symbol)) or (self.reduces if side is BUY else None)
+        if self._reasons or (self._cut_off_at is not None and self._now() >= self._cut_off_at):
+            return "; ".join(self.reasons.values())
+        return self.why_parked(symbol) or (self.reduces if side is BUY else None)
 
     def barred(self, plan: RebalancePlanned) -> Iterator[tuple[str, str]]:
         """Yield the intents of a plan that may not be worked on any more, with what has been decided about their sides or strategies."""
@@ -129,14 +130,11 @@ class SubmitGate:
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""
         was_closed = bool(self._reasons)
-        self._apply(envelope.event)
+        act = self._acts.get(type(envelope.event))
+        if act is not None:
+            act(envelope.event)
         if was_closed and not self._reasons:
             self.opened_by = envelope.sequence
-
-    def _apply(self, event: Event) -> None:
-        act = self._acts.get(type(event))
-        if act is not None:
-            act(event)
 
     def _connect(self, connected: StreamConnected) -> None:
         if connected.stream == "orders":

@@ -100,8 +100,10 @@ class ExecutionHandler:
         return self._run is not None and self._run.on_fill(told.fill) and self._is_news()
 
     def _has_ended(self, told: OrderClosed) -> bool:
-        run, order = self._run, self._parts.orders.get(told.client_order_id)
-        return run is not None and order is not None and run.on_end(order, self._parts.clock.now()) and self._is_news()
+        run = self._run
+        if run is None or (order := self._parts.orders.get(told.client_order_id)) is None:
+            return False
+        return run.on_end(order, self._parts.clock.now()) and self._is_news()
 
     def _has_broken(self, told: FillBroken) -> bool:
         """What is taken back for good is for the next plan to buy; what is corrected comes next."""
@@ -125,9 +127,11 @@ class ExecutionHandler:
             await self._begin(event, self._parts.clock.now())
         elif isinstance(event, RecoveryCompleted):
             await self._resume(self._parts.clock.now())
-        elif isinstance(event, TradingStateChanged) and run is not None:
+        elif run is None:
+            return
+        elif isinstance(event, TradingStateChanged):
             self._bar(run)
-        elif isinstance(event, SessionClosed) and run is not None:
+        elif isinstance(event, SessionClosed):
             run.close("the session has closed")
         if self._run is not None:
             await self._step()
@@ -184,18 +188,19 @@ class ExecutionHandler:
         self._tactics = Tactics(tactics, rules)
 
     def _new_run(self, plan: RebalancePlanned, now: datetime) -> RebalanceRun:
+        parts = self._parts
         return RebalanceRun(
             plan=plan,
-            epoch=self._parts.epoch,
-            rules=self._parts.rules,
-            quotes=self._parts.quotes,
+            epoch=parts.epoch,
+            rules=parts.rules,
+            quotes=parts.quotes,
             started_at=now,
-            cut_off=self._parts.cut_off(plan.session),
-            session=self._parts.session(plan.session),
+            cut_off=parts.cut_off(plan.session),
+            session=parts.session(plan.session),
             tactics=self._tactics,
-            order_of=self._parts.orders.get,
-            orders_before=self._parts.orders.count_of_session(plan.session),
-            why_parked=self._parts.gate.why_parked,
+            order_of=parts.orders.get,
+            orders_before=parts.orders.count_of_session(plan.session),
+            why_parked=parts.gate.why_parked,
         )
 
     async def _follow(self, run: RebalanceRun, symbol: str) -> None:

@@ -13,6 +13,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from alchemiser.bus.envelope import Envelope
 from alchemiser.domain.events import (
@@ -152,7 +153,7 @@ class OrderStates(Remembering):
     def by_venue_id(self, venue_order_id: str) -> Order | None:
         """Return an order by the venue's id."""
         client_order_id = self._by_venue_id.get(venue_order_id)
-        return None if client_order_id is None else self._orders[client_order_id]
+        return None if client_order_id is None else self._orders.get(client_order_id)
 
     def open_orders(self) -> tuple[Order, ...]:
         """Return the orders that have not ended, oldest first."""
@@ -249,7 +250,7 @@ class OrderStates(Remembering):
         else:
             # It goes again after it was withheld. What was heard of it all the same, a broken execution for one, does not count twice.
             self._closed.pop(key, None)
-            order = msgspec.structs.replace(
+            order = replace(
                 order,
                 venue_order_id=before.venue_order_id,
                 cumulative_quantity=before.cumulative_quantity,
@@ -270,46 +271,52 @@ class OrderStates(Remembering):
             self.foreign_reports += 1
             return
         key = order.request.client_order_id
-        broken = broken_by(order, report) if report.event in CORRECTIONS else None
         changed, fill = apply_report(order, report)
         self._by_venue_id[report.venue_order_id] = key
-        if broken is not None:
-            was = Fill(
-                execution_id=broken.execution_id,
-                client_order_id=key,
-                venue_order_id=report.venue_order_id,
-                symbol=order.request.symbol,
-                side=order.request.side,
-                quantity=broken.quantity,
-                price=broken.price,
-                at=report.at,
-            )
-            taken = FillBroken(at=report.at, fill=was, replaced_by=fill.execution_id if fill else None, reason=report.event)
-            self._broken[broken.execution_id] = taken
-            self._fills.pop(broken.execution_id, None)
-            if not self._replaying:
-                self._post(taken)
+        if report.event in CORRECTIONS:
+            self._take_back(order, report, fill)
         if fill is not None:
             if fill.client_order_id != key:
-                fill = msgspec.structs.replace(fill, client_order_id=key)
-            event = OrderFilled(at=fill.at, fill=fill)
-            self._unannounced[fill.execution_id] = event
-            self._fills[fill.execution_id] = fill
-            if self._last_fill_at is None or self._last_fill_at < fill.at:
-                self._last_fill_at = fill.at
+                fill = replace(fill, client_order_id=key)
+            name, at = fill.execution_id, fill.at
+            event = self._unannounced[name] = OrderFilled(at=at, fill=fill)
+            self._fills[name] = fill
+            if self._last_fill_at is None or self._last_fill_at < at:
+                self._last_fill_at = at
             if not self._replaying:
                 self._post(event)
         self._store(changed, report.at)
 
+    def _take_back(self, order: Order, report: ExecutionReport, instead: Fill | None) -> None:
+        """Tell of the execution that a report takes back, if it does that; ``instead`` is what stands in its place."""
+        broken = broken_by(order, report)
+        if broken is None:
+            return
+        was = Fill(
+            execution_id=broken.execution_id,
+            client_order_id=order.request.client_order_id,
+            venue_order_id=report.venue_order_id,
+            symbol=order.request.symbol,
+            side=order.request.side,
+            quantity=broken.quantity,
+            price=broken.price,
+            at=report.at,
+        )
+        taken = FillBroken(at=report.at, fill=was, replaced_by=instead.execution_id if instead else None, reason=report.event)
+        self._broken[broken.execution_id] = taken
+        self._fills.pop(broken.execution_id, None)
+        if not self._replaying:
+            self._post(taken)
+
     def _end(self, told: OrderRejected | OrderNotFound | OrderWithheld, state: OrderState, reason: str) -> None:
         order = self._orders.get(told.client_order_id)
         if order is not None and not order.is_terminal:
-            self._store(msgspec.structs.replace(order, state=state, reason=reason), told.at)
+            self._store(replace(order, state=state, reason=reason), told.at)
 
     def _move(self, told: OrderOutcomeUnknown | CancelRequested, before: tuple[OrderState, ...], after: OrderState) -> None:
         order = self._orders.get(told.client_order_id)
         if order is not None and order.state in before:
-            self._store(msgspec.structs.replace(order, state=after, reason=told.reason), told.at)
+            self._store(replace(order, state=after, reason=told.reason), told.at)
 
     def _store(self, order: Order, at: datetime) -> None:
         key = order.request.client_order_id
@@ -318,8 +325,9 @@ class OrderStates(Remembering):
             self._open[key] = None
             return
         self._open.pop(key, None)
-        is_known = key in self._closed or key in self._closing
-        if not self._replaying and not is_known and order.reported_quantity <= order.cumulative_quantity:
+        if self._replaying or key in self._closed or key in self._closing:
+            return
+        if order.reported_quantity <= order.cumulative_quantity:
             self._announce_end(order, at)
 
     def _turn_to(self, opened: SessionOpened) -> None:
@@ -333,13 +341,18 @@ class OrderStates(Remembering):
         opened_at = before.opens_at
         for key in list(self._closed):
             order = self._orders[key]
-            if order.intended_at < opened_at and order.reported_quantity <= order.cumulative_quantity:
+            if order.intended_at >= opened_at:
+                break  # Those behind it ended later; one that is older all the same leaves with it.
+            if order.reported_quantity <= order.cumulative_quantity:
                 del self._closed[key], self._orders[key]
+                if order.venue_order_id is not None:
+                    self._by_venue_id.pop(order.venue_order_id, None)
                 for execution_id in order.execution_ids:
                     self._fills.pop(execution_id, None)
-        self._by_venue_id = {name: key for name, key in self._by_venue_id.items() if key in self._orders}
         first = session_id(before.date)
-        self._of_session = {day: count for day, count in self._of_session.items() if day >= first}
+        for day in list(self._of_session):
+            if day < first:
+                del self._of_session[day]
 
     def _announce_end(self, order: Order, at: datetime) -> None:
         request = order.request

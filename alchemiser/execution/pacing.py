@@ -123,11 +123,12 @@ class RebalanceRun(RunState):
             return False
         if self.corrected:
             self._count_out(work, self.corrected.pop(fill.execution_id, None))
-        self.count(work, fill.quantity, fill.quantity * fill.price)
+        quantity = fill.quantity
+        self.count(work, quantity, quantity * fill.price)
         live = work.live.get(key)
         if live is not None:
-            live.filled += fill.quantity
-            if live.filled == live.order.quantity:
+            live.filled = filled = live.filled + quantity
+            if filled == live.order.quantity:
                 return fill.side is SELL  # What completes a purchase brings no cash: it is looked when it has ended.
         work.quiet_until = None
         return True
@@ -141,24 +142,20 @@ class RebalanceRun(RunState):
             return False  # That is known.
         if work.stage is ENDED:
             return True  # It was given up, and what it might have taken is free now.
-        work.quiet_until = None
-        if ended.is_replacement and order.state in _REFUSED:
+        is_refused = order.state in _REFUSED
+        if ended.is_replacement and is_refused:
             work.not_replaceable = True
         if work.live:
             # The other one of a replacement goes on: the new order, or the old one where the venue refused.
             current = work.current
             assert current is not None
             work.rung = max(work.rung, current.rung)
+            work.quiet_until = None
             return True  # It may ask for more than is left.
-        work.stage = WAITING
-        if order.state not in _REFUSED or work.stage_since is None:
-            work.stage_since = now  # One that was refused has not stood at all: it waits since it was sent.
-        if ended.order.time_in_force is CLS and order.state in (OrderState.CANCELLED, OrderState.EXPIRED):
-            work.reason = "the closing auction did not fill it"
-        if order.state in _REFUSED and not ended.is_replacement:
-            self._count_refusal(work, order, now)
-        if work.stage is WAITING:
-            end_if_over(self, work, now)
+        if work.is_too_small and not is_refused:
+            self.end(work, None)
+        else:
+            self._wait_again(work, ended, order, now, is_refused=is_refused)
         return work.prepared is not None or self._is_worth_a_look()
 
     def _is_worth_a_look(self) -> bool:
@@ -175,9 +172,9 @@ class RebalanceRun(RunState):
     def steps(self, now: datetime, gate_reasons: dict[str, str]) -> Iterator[Command]:
         """Yield what :meth:`advance` returns, one by one: the first may be carried out before the next is reckoned."""
         for work in list(self.under_way.values()):
-            is_quiet = work.quiet_until is not None and now < work.quiet_until
-            if work.stage in _LIVE_STAGES and not is_quiet:
-                yield from watch(self, work, now, is_open=not gate_reasons)
+            if work.stage is WAITING or work.stage is ENDED or (work.quiet_until is not None and now < work.quiet_until):
+                continue
+            yield from watch(self, work, now, is_open=not gate_reasons)
         gate_reason, is_cash_awaited, is_refused = "; ".join(gate_reasons.values()), False, False
         for work in list(self.under_way.values()):
             if work.stage is not WAITING:
@@ -193,8 +190,8 @@ class RebalanceRun(RunState):
                 # Cash is kept for the largest drift; the smaller ones wait behind it.
                 is_cash_awaited = waits_for_cash(work)
         for work in self.under_way.values():
-            is_refused |= work.needs_look
-            work.needs_look = False
+            if work.needs_look:
+                work.needs_look, is_refused = False, True
         if is_refused:
             yield LookAtAccount("a buy was refused: the broker may have less than we count")
 
@@ -217,6 +214,7 @@ class RebalanceRun(RunState):
                 break
             if work.stage is WAITING and waits_for_cash(work):
                 return []  # It stands behind a larger drift that waits for cash, and no quote brings cash.
+        offered.wake = None
         command = release_one(self, offered, now, "; ".join(gate_reasons.values()))
         return [] if command is None else [command]
 
@@ -242,6 +240,18 @@ class RebalanceRun(RunState):
         live = work.live.get(fill.client_order_id)
         if live is not None:
             live.filled -= fill.quantity
+
+    def _wait_again(self, work: Work, ended: LiveOrder, order: Order, now: datetime, *, is_refused: bool) -> None:
+        """Let what is left of an intent wait for its next order, unless it has nothing more to wait for."""
+        work.stage, work.quiet_until = WAITING, None
+        if not is_refused or work.stage_since is None:
+            work.stage_since = now  # One that was refused has not stood at all: it waits since it was sent.
+        if ended.order.time_in_force is CLS and order.state in (OrderState.CANCELLED, OrderState.EXPIRED):
+            work.reason = "the closing auction did not fill it"
+        if is_refused and not ended.is_replacement:
+            self._count_refusal(work, order, now)
+        if work.stage is WAITING:
+            end_if_over(self, work, now)
 
     def _count_refusal(self, work: Work, order: Order, now: datetime) -> None:
         """Draw the consequence of an order that did not arrive, or that the venue refused."""
@@ -278,5 +288,4 @@ class RebalanceRun(RunState):
         return self.works.get(parts[2])
 
 
-_LIVE_STAGES = (WORKING, CANCELLING)
 _REFUSED = (OrderState.NEVER_SENT, OrderState.REJECTED)

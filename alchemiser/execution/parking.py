@@ -36,8 +36,7 @@ class ParkedSymbols(Remembering):
 
     def why(self, symbol: str) -> str | None:
         """Return why nothing of the symbol is sent, ``None`` when it may be traded."""
-        parking = self._parked.get(symbol)
-        return None if parking is None else f"{symbol} is parked: {parking.reason}"
+        return f"{symbol} is parked: {self._parked[symbol].reason}" if symbol in self._parked else None
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""

@@ -89,8 +89,9 @@ class Rebalances(Remembering):
         self._numbers[day] = self._numbers.get(day, 0) + 1
         first = _day(due.session - _KEPT)
         for days in (self._numbers, self._settled):
-            for past in [day for day in days if day < first]:
-                del days[past]
+            # Sessions come one after the other: the oldest is the first.
+            while (oldest := next(iter(days), first)) < first:
+                del days[oldest]
         self._due = due
 
     def _miss(self, missed: DecisionMissed) -> None:

@@ -14,7 +14,7 @@ from alchemiser.domain.money import ZERO, number_string, truncate_shares
 from alchemiser.domain.orders import BUY, CLS, SELL
 from alchemiser.execution.ahead import is_covered
 from alchemiser.execution.bounds import bounded, dearest_price
-from alchemiser.execution.decisions import Fall, Send, Wait
+from alchemiser.execution.decisions import Fall, GiveUp, Send, Wait
 from alchemiser.execution.run_state import DEADLINE, RunState
 from alchemiser.execution.work import ENDED, WAITING, WORKING, LiveOrder, Submit, Work
 
@@ -44,7 +44,6 @@ def end_if_over(run: RunState, work: Work, now: datetime) -> None:
 
 def release_one(run: RunState, work: Work, now: datetime, gate_reason: str) -> Submit | None:
     """Return the next order of one intent if it may go now; note why it does not."""
-    work.wake = None
     if gate_reason:
         work.reason = gate_reason
         return None
@@ -54,7 +53,8 @@ def release_one(run: RunState, work: Work, now: datetime, gate_reason: str) -> S
         return _sent(run, work, work.last, now)
     intent = work.intent
     quote = run.quotes(intent.symbol, now)
-    wanted = _wanted(run, work, now, quote)
+    answer = work.tactic.open(run.situation(work, now, quote))
+    wanted = answer if isinstance(answer, Send) else _instead_of(answer, run, work, now, quote)
     if wanted is None:
         return None
     if isinstance(quote, Quote):
@@ -80,16 +80,16 @@ def release_one(run: RunState, work: Work, now: datetime, gate_reason: str) -> S
     return _sent(run, work, submit, now)
 
 
-def _wanted(run: RunState, work: Work, now: datetime, quote: Quote | str) -> Send | None:
-    """Ask the tactic of an intent, or the one that takes over from it, what is to be sent; note why it is nothing."""
-    answer = work.tactic.open(run.situation(work, now, quote))
+def _instead_of(answer: Wait | Fall | GiveUp, run: RunState, work: Work, now: datetime, quote: Quote | str) -> Send | None:
+    """Return what the tactic that takes over from one that cannot be used sends; note why it is nothing."""
     if isinstance(answer, Fall):
         run.fall(work, answer.reason, now)
         if work.stage is ENDED:
             return None
-        answer = work.tactic.open(run.situation(work, now, quote))
-    if isinstance(answer, Send):
-        return answer
+        taken_over = work.tactic.open(run.situation(work, now, quote))
+        if isinstance(taken_over, Send):
+            return taken_over
+        answer = taken_over
     if isinstance(answer, Wait):
         work.reason, work.wake = answer.reason, answer.until
     else:

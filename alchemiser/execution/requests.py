@@ -181,7 +181,8 @@ class OrderRequests:
                 if replaces is not None:
                     report = await self._replace(replaces, order)
                 else:
-                    needed = tells if tells > parts.gate.opened_by else parts.gate.opened_by
+                    opened_by = parts.gate.opened_by
+                    needed = tells if tells > opened_by else opened_by
                     at_once = await parts.venue.submit_now(order) if parts.is_durable(needed) else None
                     report = await self._submit(order, needed) if at_once is None else at_once
             except RejectedByVenue as error:

@@ -4,8 +4,7 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from alchemiser.domain.events import RebalancePlanned
@@ -31,7 +30,6 @@ def _unknown(client_order_id: str) -> Order | None:
     return None
 
 
-@dataclass
 class RunState:
     """One rebalance in progress.
 
@@ -42,43 +40,49 @@ class RunState:
     client order id.
     """
 
-    plan: RebalancePlanned
-    epoch: str
-    rules: LadderRules
-    quotes: Quotes
-    started_at: datetime
-    cut_off: datetime
-    session: Session
-    tactics: Tactics
-    orders_before: int = 0
-    why_parked: Callable[[str], str | None] = lambda symbol: None
-    order_of: Callable[[str], Order | None] = _unknown
-    cash: Decimal = field(init=False)
-    works: dict[str, Work] = field(init=False)
-    under_way: dict[str, Work] = field(init=False)
-    buys: list[Work] = field(init=False)
-    repeg_time: timedelta = field(init=False)
-    orders_left: int = field(init=False)
-    corrected: dict[str, Fill] = field(default_factory=dict)
-    sent: dict[str, Work] = field(default_factory=dict)
-    stop_reason: str | None = None
-    close_reason: str | None = None
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        plan: RebalancePlanned,
+        epoch: str,
+        rules: LadderRules,
+        quotes: Quotes,
+        started_at: datetime,
+        cut_off: datetime,
+        session: Session,
+        tactics: Tactics,
+        orders_before: int = 0,
+        why_parked: Callable[[str], str | None] = lambda symbol: None,
+        order_of: Callable[[str], Order | None] = _unknown,
+    ) -> None:
         """Prepare the intents in the order of the plan: sells first, then buys by drift."""
-        self.cash = self.plan.cash
-        self.orders_left = self.rules.max_orders_per_session - self.orders_before
-        self.repeg_time = duration(self.rules.minimum_repeg_seconds)
-        self.works, self.buys = {}, []
-        started = begins = self.started_at
+        self.plan = plan
+        self.epoch = epoch
+        self.rules = rules
+        self.quotes = quotes
+        self.cut_off = cut_off
+        self.session = session
+        self.tactics = tactics
+        self.why_parked = why_parked
+        self.order_of = order_of
+        self.cash = plan.cash
+        self.orders_left = rules.max_orders_per_session - orders_before
+        self.repeg_time = duration(rules.minimum_repeg_seconds)
+        self.works: dict[str, Work] = {}
+        self.buys: list[Work] = []
+        self.corrected: dict[str, Fill] = {}
+        self.sent: dict[str, Work] = {}
+        self.stop_reason: str | None = None
+        self.close_reason: str | None = None
+        begins = started_at
         at_the_close: list[Work] = []
-        for intent in self.plan.intents:
-            tactic, is_buy = self.tactics.of(intent), intent.side is BUY
+        for intent in plan.intents:
+            tactic, is_buy = tactics.of(intent), intent.side is BUY
             if not is_buy:
                 # Waiting for the cash of the sells is not working: behind them a buy has its full time after theirs.
-                begins = started + duration(self.rules.order_deadline_seconds)
-            deadline = tactic.deadline(self.plan.at, begins if is_buy else started, self.cut_off, self.session)
-            work = self.works[intent.intent_id] = Work(intent, tactic, deadline)
+                begins = started_at + duration(rules.order_deadline_seconds)
+            work = Work(intent, tactic, tactic.deadline(plan.at, begins if is_buy else started_at, cut_off, session))
+            self.works[intent.intent_id] = work
             self.judge(work)
             if is_buy:
                 self.buys.append(work)
@@ -88,16 +92,13 @@ class RunState:
         if at_the_close and sum([work.intent.quantity * work.intent.reference_price for work in self.buys], ZERO) > self.cash:
             for work in at_the_close:
                 # An auction pays at the close, when no buy can be sent any more.
-                self.fall(work, "the buys need its cash before the close", self.started_at)
+                self.fall(work, "the buys need its cash before the close", started_at)
 
     def next_submit(self, work: Work, wanted: Send, quote: Quote | str, dearest: Decimal) -> Submit:
         """Give an order its id, which uses up one attempt and one order of the session."""
-        intent, key = work.intent, self.next_id(work)
-        work.attempt += 1
-        work.prepared = None
-        self.orders_left -= 1
+        intent, attempt = work.intent, work.attempt + 1
         order = NewOrder(
-            client_order_id=key,
+            client_order_id=client_order_id(self.epoch, self.plan.rebalance_id, intent.intent_id, attempt),
             symbol=intent.symbol,
             side=intent.side,
             quantity=wanted.quantity,
@@ -105,8 +106,10 @@ class RunState:
             time_in_force=wanted.time_in_force,
             limit_price=wanted.limit_price,
         )
+        work.attempt, work.prepared = attempt, None
+        self.orders_left -= 1
         seen = quote if isinstance(quote, Quote) else None
-        return Submit(intent.intent_id, work.attempt, order, work.tactic.name, wanted.step, wanted.rung, seen, dearest)
+        return Submit(intent.intent_id, attempt, order, work.tactic.name, wanted.step, wanted.rung, seen, dearest)
 
     def next_id(self, work: Work) -> str:
         """Return the client order id of the next attempt of an intent."""
@@ -123,8 +126,11 @@ class RunState:
         """Reckon what of an intent is left to be sent. Here and not where it is asked for, because most of a plan only waits."""
         intent = work.intent
         leaves = intent.quantity - work.filled_quantity
-        work.sendable = truncate_shares(leaves, whole=not intent.is_fractionable) if leaves > ZERO else ZERO
-        work.is_too_small = not work.sendable or work.sendable * intent.reference_price < self.rules.smallest_order
+        if leaves > ZERO:
+            work.sendable = sendable = truncate_shares(leaves, whole=not intent.is_fractionable)
+            work.is_too_small = not sendable or sendable * intent.reference_price < self.rules.smallest_order
+        else:
+            work.sendable, work.is_too_small = ZERO, True
 
     def fall(self, work: Work, reason: str, now: datetime) -> None:
         """Let the alternative take over an intent whose tactic cannot be used; it begins with its first rung."""
@@ -159,8 +165,12 @@ class RunState:
 
     def situation(self, work: Work, now: datetime, quote: Quote | str | None = None, *, has_live: bool = True) -> Situation:
         """Return what a tactic is shown of an intent."""
-        current = work.current if has_live and work.live else None
-        assert current is None or work.stage_since is not None
+        live = None
+        if has_live and work.live:
+            current = work.current
+            assert current is not None
+            assert work.stage_since is not None
+            live = Standing(current.order, work.stage_since, current.rung, work.rung_since or now)
         return Situation(
             intent=work.intent,
             leaves=work.sendable,
@@ -172,5 +182,5 @@ class RunState:
             deadline=work.deadline,
             cut_off=self.cut_off,
             session=self.session,
-            live=None if current is None else Standing(current.order, work.stage_since or now, current.rung, work.rung_since or now),
+            live=live,
         )

@@ -207,13 +207,10 @@ class Work(Struct):
         """Return how the intent stands or ended."""
         intent, filled = self.intent, self.filled_quantity
         average = slippage = None
-        state = "unfilled"
         if filled:
             average, reference = self.filled_value / filled, intent.reference_price
             slippage = float((average - reference) / reference * _BASIS_POINTS[intent.side])
-            state = "partial"
-        if self.stage is ENDED and self.reason is None:
-            state = "filled"
+        is_done = self.stage is ENDED and self.reason is None
         return IntentOutcome(
             intent_id=intent.intent_id,
             symbol=intent.symbol,
@@ -222,7 +219,7 @@ class Work(Struct):
             filled_quantity=filled,
             average_price=average,
             slippage_bps=slippage,
-            state=state,
+            state="filled" if is_done else "partial" if filled else "unfilled",
             reason=self.reason,
             attempts=self.attempt,
             tactic=self.tactic.name,
