@@ -56,6 +56,11 @@ def split_client_order_id(text: str) -> tuple[str, str, str, int] | None:
     return epoch, rebalance, intent, int(attempt)
 
 
+def rebalance_within(own_id: str) -> str:
+    """Return the rebalance of an order of ours, whose id is one; :func:`rebalance_of` takes any id."""
+    return own_id.split("-", 2)[1]
+
+
 @lru_cache(maxsize=4_096)
 def rebalance_of(client_order_id: str) -> str | None:
     """Return the rebalance that one of our orders belongs to, or ``None`` for an order that is not ours."""

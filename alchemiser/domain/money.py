@@ -7,7 +7,7 @@ Prices of orders, quantities and cash are ``Decimal``; quotes and indicators are
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 
-from msgspec.json import encode
+from msgspec.json import Decoder, encode
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -16,6 +16,7 @@ SUB_CENT = Decimal("0.0001")
 SHARE_QUANTUM = Decimal("0.000000001")
 """The venue's finest share quantity: nine decimals, more are cut off."""
 
+_float_of = Decoder(float).decode
 _QUANTA = tuple(ONE.scaleb(-decimals) for decimals in range(20))
 
 # The methods of a context take what they need by place and look for no context of the thread: half of what the same of a number costs.
@@ -30,6 +31,12 @@ def from_float(value: float, decimals: int = 6) -> Decimal:
     """
     # The encoder prints the digits of ``repr``, several times as fast.
     return _to_nearest(_exactly(encode(value).decode()), _QUANTA[decimals])
+
+
+def to_float(value: Decimal) -> float:
+    """Return the float nearest to a finite number, the very one that ``float`` returns."""
+    # The decoder reads the digits several times as fast; only the sign of a plain zero it does not see.
+    return _float_of(str(value)) if value else float(value)
 
 
 @lru_cache(maxsize=1_024)

@@ -36,7 +36,7 @@ from alchemiser.domain.events import (
     Reconciled,
     SessionOpened,
 )
-from alchemiser.domain.ids import session_id
+from alchemiser.domain.ids import rebalance_within, session_id
 from alchemiser.domain.market import Session
 from alchemiser.domain.memory import Remembering
 from alchemiser.domain.orders import (
@@ -105,7 +105,8 @@ class OrderStates(Remembering):
         DaemonStopped,
     )
 
-    def __init__(self, post: Callable[[Event], object]) -> None:
+    def __init__(self, post: Callable[..., object]) -> None:
+        """``post`` publishes an event, which belongs to the rebalance that it is given beside it."""
         self._post = post
         self._replaying = False
         self._orders: dict[str, Order] = {}
@@ -284,7 +285,7 @@ class OrderStates(Remembering):
             if self._last_fill_at is None or self._last_fill_at < at:
                 self._last_fill_at = at
             if not self._replaying:
-                self._post(event)
+                self._post(event, rebalance_within(key))
         self._store(changed, report.at)
 
     def _take_back(self, order: Order, report: ExecutionReport, instead: Fill | None) -> None:
@@ -356,17 +357,19 @@ class OrderStates(Remembering):
 
     def _announce_end(self, order: Order, at: datetime) -> None:
         request = order.request
-        self._closing.add(request.client_order_id)
+        key = request.client_order_id
+        self._closing.add(key)
         self._post(
             OrderClosed(
                 at=at,
-                client_order_id=request.client_order_id,
+                client_order_id=key,
                 symbol=request.symbol,
                 state=str(order.state),
                 cumulative_quantity=order.cumulative_quantity,
                 average_price=order.average_price,
                 reason=order.reason,
-            )
+            ),
+            rebalance_within(key),
         )
 
 

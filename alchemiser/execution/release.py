@@ -118,7 +118,7 @@ def _payable(run: RunState, work: Work, wanted: Send, dearest: Decimal) -> Send 
 def _sent(run: RunState, work: Work, submit: Submit, now: datetime) -> Submit:
     key = submit.order.client_order_id
     run.sent[key] = work
-    work.live = {key: LiveOrder(submit.order, submit.dearest, submit.rung)}
+    work.live[key] = LiveOrder(submit.order, submit.dearest, submit.rung)
     work.last, work.resend = submit, False
     if work.rung_since is None or work.stage_since is None:
         work.rung_since = now

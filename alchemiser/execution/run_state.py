@@ -83,7 +83,7 @@ class RunState:
                 begins = started_at + duration(rules.order_deadline_seconds)
             work = Work(intent, tactic, tactic.deadline(plan.at, begins if is_buy else started_at, cut_off, session))
             self.works[intent.intent_id] = work
-            self.judge(work)
+            self.judge(work, intent.quantity)
             if is_buy:
                 self.buys.append(work)
             elif tactic.name in AUCTIONS:
@@ -117,16 +117,16 @@ class RunState:
 
     def count(self, work: Work, quantity: Decimal, value: Decimal) -> None:
         """Count so many shares of an intent as filled for so many dollars; negative numbers take back."""
-        work.filled_quantity += quantity
-        work.filled_value += value
-        self.cash += value if work.intent.side is SELL else -value
-        self.judge(work)
-
-    def judge(self, work: Work) -> None:
-        """Reckon what of an intent is left to be sent. Here and not where it is asked for, because most of a plan only waits."""
         intent = work.intent
-        leaves = intent.quantity - work.filled_quantity
+        work.filled_quantity = filled = work.filled_quantity + quantity
+        work.filled_value += value
+        self.cash += value if intent.side is SELL else -value
+        self.judge(work, intent.quantity - filled)
+
+    def judge(self, work: Work, leaves: Decimal) -> None:
+        """Reckon what of an intent is left to be sent. Here and not where it is asked for, because most of a plan only waits."""
         if leaves > ZERO:
+            intent = work.intent
             work.sendable = sendable = truncate_shares(leaves, whole=not intent.is_fractionable)
             work.is_too_small = not sendable or sendable * intent.reference_price < self.rules.smallest_order
         else:

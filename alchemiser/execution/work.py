@@ -9,11 +9,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from alchemiser.domain.intents import Intent, IntentOutcome
 from alchemiser.domain.market import Quote
-from alchemiser.domain.money import ZERO
+from alchemiser.domain.money import ZERO, to_float
 from alchemiser.domain.orders import BUY, CLS, SELL, NewOrder, Side
 from alchemiser.execution.decisions import Tactic
 
@@ -131,7 +131,7 @@ class LiveOrder(Struct):
         return reckoned[1]
 
 
-class Work(Struct):
+class Work:
     """One intent in progress.
 
     ``last`` is the order sent last; with ``resend`` it goes again as it is. ``deadline`` is when the intent has to end, ``wake`` when its
@@ -141,33 +141,58 @@ class Work(Struct):
     refused a buy. ``barred`` says why nothing more of it is sent. ``prepared`` is the next order when it was written ahead.
     """
 
-    intent: Intent
-    tactic: Tactic
-    deadline: datetime
-    stage: Stage = WAITING
-    attempt: int = 0
-    rung: int = 0
-    live: dict[str, LiveOrder] = field(default_factory=dict)
-    last: Submit | None = None
-    resend: bool = False
-    stage_since: datetime | None = None
-    rung_since: datetime | None = None
-    filled_quantity: Decimal = ZERO
-    filled_value: Decimal = ZERO
-    rejections: int = 0
-    setbacks: int = 0
-    not_before: datetime | None = None
-    wake: datetime | None = None
-    quiet_until: datetime | None = None
-    not_replaceable: bool = False
-    needs_look: bool = False
-    sendable: Decimal = ZERO
-    is_too_small: bool = True
-    prepared: Prepare | None = None
-    reason: str | None = None
-    shortage: str | None = None
-    fell_because: str | None = None
-    barred: str | None = None
+    # With slots, for it is changed a dozen times an order.
+    __slots__ = (
+        "attempt",
+        "barred",
+        "deadline",
+        "fell_because",
+        "filled_quantity",
+        "filled_value",
+        "intent",
+        "is_too_small",
+        "last",
+        "live",
+        "needs_look",
+        "not_before",
+        "not_replaceable",
+        "prepared",
+        "quiet_until",
+        "reason",
+        "rejections",
+        "resend",
+        "rung",
+        "rung_since",
+        "sendable",
+        "setbacks",
+        "shortage",
+        "stage",
+        "stage_since",
+        "tactic",
+        "wake",
+    )
+
+    def __init__(self, intent: Intent, tactic: Tactic, deadline: datetime) -> None:
+        self.intent = intent
+        self.tactic = tactic
+        self.deadline = deadline
+        self.stage: Stage = WAITING
+        self.attempt = self.rung = self.rejections = self.setbacks = 0
+        self.live: dict[str, LiveOrder] = {}
+        self.last: Submit | None = None
+        self.filled_quantity = self.filled_value = self.sendable = ZERO
+        self.is_too_small = True
+        self.resend = self.not_replaceable = self.needs_look = False
+        self.stage_since: datetime | None = None
+        self.rung_since: datetime | None = None
+        self.not_before: datetime | None = None
+        self.wake: datetime | None = None
+        self.quiet_until: datetime | None = None
+        self.prepared: Prepare | None = None
+        self.reason: str | None = None
+        self.shortage: str | None = None
+        self.fell_because: str | None = None
+        self.barred: str | None = None
 
     @property
     def leaves_quantity(self) -> Decimal:
@@ -209,7 +234,7 @@ class Work(Struct):
         average = slippage = None
         if filled:
             average, reference = self.filled_value / filled, intent.reference_price
-            slippage = float((average - reference) / reference * _BASIS_POINTS[intent.side])
+            slippage = to_float((average - reference) / reference * _BASIS_POINTS[intent.side])
         is_done = self.stage is ENDED and self.reason is None
         return IntentOutcome(
             intent_id=intent.intent_id,

@@ -139,7 +139,7 @@ class Lived:
         for event in events:
             self.feed(event)
 
-    def feed(self, event: Event) -> None:
+    def feed(self, event: Event, correlation: str | None = None) -> None:
         """Apply an event and what follows from it, as the bus does."""
         self._sequence += 1
         envelope = Envelope(self._sequence, event, 0.0)

@@ -5,11 +5,11 @@ from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from alchemiser.domain.ids import client_order_id, rebalance_id, split_client_order_id
-from alchemiser.domain.money import from_float, number_string, round_price_down, round_price_up, tick_of, truncate_shares
+from alchemiser.domain.ids import client_order_id, rebalance_id, rebalance_within, split_client_order_id
+from alchemiser.domain.money import from_float, number_string, round_price_down, round_price_up, tick_of, to_float, truncate_shares
 
 PRICES = st.decimals(min_value="0.0001", max_value="100000", places=6)
 
@@ -20,6 +20,7 @@ def test_a_client_order_id_names_what_it_is_for() -> None:
 
     assert text == "a1b2c3-20250303.2-BRK.B-12"
     assert split_client_order_id(text) == ("a1b2c3", "20250303.2", "BRK.B", 12)
+    assert rebalance_within(text) == "20250303.2"
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,17 @@ def test_of_what_a_float_prints_as_no_digit_is_lost(value: float, decimals: int)
     printed = Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
 
     assert from_float(value, decimals=decimals) == printed
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False) | st.floats(allow_nan=False, allow_infinity=False).map(Decimal))
+@example(Decimal("-0"))
+@example(Decimal("-0E-12"))
+@example(Decimal(2**53 + 1))  # as far from the one below as from the one above
+@example(Decimal("1E+22"))
+def test_a_number_becomes_the_float_that_is_nearest(value: Decimal) -> None:
+    """To the last digit and the sign of zero, as the built-in conversion has it."""
+    assume(abs(value) < Decimal("1E+300"))
+    assert repr(to_float(value)) == repr(float(value))
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])

@@ -370,7 +370,7 @@ def replayed(*events: Event) -> tuple[OrderStates, list[Event]]:
     """Return the states after a replay, and the list of what they publish from then on, which they hear too."""
     posted: list[Event] = []
 
-    def post(event: Event) -> None:
+    def post(event: Event, correlation: str | None = None) -> None:
         posted.append(event)
         states(Envelope(100 + len(posted), event, 0.0))
 

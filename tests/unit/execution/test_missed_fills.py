@@ -30,7 +30,7 @@ class Book:
             intended = OrderIntended(at=START, rebalance_id="20250303.1", intent_id=order.symbol, attempt=number, order=order)
             self.states(Envelope(number, intended, 0.0))
 
-    def _posted(self, event: Event) -> None:
+    def _posted(self, event: Event, correlation: str | None = None) -> None:
         if isinstance(event, OrderFilled):
             self.fills.append(event.fill.quantity)
         self.states(Envelope(99, event, 0.0))

@@ -70,7 +70,7 @@ class Step:
         self._waiting: list[Event] = []
         self._is_busy = False
 
-    def feed(self, event: Event) -> None:
+    def feed(self, event: Event, correlation: str | None = None) -> None:
         """Publish an event; what follows from it comes after it."""
         self._waiting.append(event)
         if self._is_busy:

@@ -37,7 +37,7 @@ class Tape:
         self.events: list[Event] = []
         self.states = OrderStates(self.feed)
 
-    def feed(self, event: Event) -> None:
+    def feed(self, event: Event, correlation: str | None = None) -> None:
         """Publish an event."""
         self.events.append(event)
         self.states(Envelope(len(self.events), event, 0.0))

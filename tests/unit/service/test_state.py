@@ -57,7 +57,7 @@ def replayed(envelopes: list[Envelope]) -> tuple[JournaledState, list[Event]]:
     """Replay a journal into a fresh state and settle it; return both."""
     posted: list[Event] = []
 
-    def post(event: Event) -> None:
+    def post(event: Event, correlation: str | None = None) -> None:
         posted.append(event)
         for part in (state.orders, state.ledger):
             if isinstance(event, part.listens_to):

@@ -179,7 +179,7 @@ class Life:
         for event in events:
             self.feed(event)
 
-    def feed(self, event: Event) -> None:
+    def feed(self, event: Event, correlation: str | None = None) -> None:
         """Publish an event; one that is published while another is dispatched comes after it, as on the bus."""
         envelope = Envelope(len(self.envelopes) + 1, event, 0.0)
         self.envelopes.append(envelope)
