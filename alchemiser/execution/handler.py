@@ -21,7 +21,6 @@ from alchemiser.domain.events import (
     GapClosed,
     OrderClosed,
     OrderFilled,
-    OrderIntended,
     OrderPrepared,
     OrderUnprepared,
     QuoteUpdated,
@@ -248,7 +247,7 @@ class ExecutionHandler:
                 self._has_news = False
                 for command in run.steps(self._parts.clock.now(), self._parts.gate.reasons):
                     await self._carry_out(command, run.plan.rebalance_id)
-                    if isinstance(command, Submit) and command.is_prepared:
+                    if isinstance(command, Submit) and command.intended.is_prepared:
                         await breathe()  # It leaves before the next one is reckoned.
                         if self._run is not run:
                             return
@@ -298,37 +297,23 @@ class ExecutionHandler:
 
     async def _carry_out(self, command: Command, rebalance_id: str) -> None:
         if isinstance(command, Submit):
-            order = command.order
-            ahead = self._written_ahead.pop(order.client_order_id, None) if command.is_prepared else None
-            intended = await self._parts.publish(self._intention(command, rebalance_id), correlation=rebalance_id)
-            self._requests.submit(order, rebalance_id, intended.sequence if ahead is None else ahead)
+            intended = command.intended
+            order = intended.order
+            ahead = self._written_ahead.pop(order.client_order_id, None) if intended.is_prepared else None
+            told = await self._parts.publish(intended, rebalance_id)
+            self._requests.submit(order, rebalance_id, told.sequence if ahead is None else ahead)
             if ahead is not None:
                 self._requests.flush("flush behind an order")
         elif isinstance(command, Replace):
-            old, order = command.client_order_id, command.submit.order
-            await self._parts.publish(self._intention(command.submit, rebalance_id, replaces=old), correlation=rebalance_id)
-            self._requests.replace(old, order, rebalance_id)
+            intended = command.submit.intended
+            await self._parts.publish(intended, rebalance_id)
+            self._requests.replace(command.client_order_id, intended.order, rebalance_id)
         elif isinstance(command, Cancel):
             self._requests.cancel(command.client_order_id, command.reason)
         elif isinstance(command, Ask):
             self._requests.ask(command.client_order_id)
         else:
             self._requests.look_at_account()
-
-    def _intention(self, submit: Submit, rebalance_id: str, replaces: str | None = None) -> OrderIntended:
-        return OrderIntended(
-            at=self._parts.clock.now(),
-            rebalance_id=rebalance_id,
-            intent_id=submit.intent_id,
-            attempt=submit.attempt,
-            order=submit.order,
-            tactic=submit.tactic,
-            step=submit.step,
-            rung=submit.rung,
-            quote=submit.quote,
-            replaces=replaces,
-            is_prepared=submit.is_prepared,
-        )
 
     def _has_account(self, account: Account) -> None:
         """Lower the cash of the run. Not as a listener: accounts are looked at many times a day for reasons that are no run's business."""

@@ -93,10 +93,12 @@ def _move(run: RunState, work: Work, move: Move, now: datetime, *, is_open: bool
         work.stage_since = now
         quote = run.quote_of(work, now)
         dearest = dearest_price(wanted.limit_price, work.intent, quote, run.rules) if work.intent.side is BUY else ZERO
-        submit = run.next_submit(work, wanted, quote, dearest)
-        run.sent[submit.order.client_order_id] = work
-        work.live[submit.order.client_order_id] = LiveOrder(submit.order, submit.dearest, submit.rung, is_replacement=True)
-        yield Replace(current.order.client_order_id, submit, move.reason)
+        old = current.order.client_order_id
+        submit = run.next_submit(work, wanted, quote, dearest, now, replaces=old)
+        order = submit.order
+        run.sent[order.client_order_id] = work
+        work.live[order.client_order_id] = LiveOrder(order, dearest, wanted.rung, order.quantity, is_replacement=True)
+        yield Replace(old, submit, move.reason)
         return
     yield from _take_back(run, work, move.reason, now)
 

@@ -202,7 +202,7 @@ class OrderStates(Remembering):
             order for key, order in self._orders.items() if order.is_terminal and not order.missing_quantity and key not in self._closed
         ]
         for order in ended:
-            self._announce_end(order, order.intended_at)
+            self._announce_end(order.client_order_id, order, order.intended_at)
         return len(missing) + len(ended)
 
     def __call__(self, envelope: Envelope) -> None:
@@ -286,7 +286,7 @@ class OrderStates(Remembering):
                 self._last_fill_at = at
             if not self._replaying:
                 self._post(event, rebalance_within(key))
-        self._store(changed, report.at)
+        self._store(key, changed, report.at)
 
     def _take_back(self, order: Order, report: ExecutionReport, instead: Fill | None) -> None:
         """Tell of the execution that a report takes back, if it does that; ``instead`` is what stands in its place."""
@@ -310,17 +310,18 @@ class OrderStates(Remembering):
             self._post(taken)
 
     def _end(self, told: OrderRejected | OrderNotFound | OrderWithheld, state: OrderState, reason: str) -> None:
-        order = self._orders.get(told.client_order_id)
+        key = told.client_order_id
+        order = self._orders.get(key)
         if order is not None and not order.is_terminal:
-            self._store(replace(order, state=state, reason=reason), told.at)
+            self._store(key, replace(order, state=state, reason=reason), told.at)
 
     def _move(self, told: OrderOutcomeUnknown | CancelRequested, before: tuple[OrderState, ...], after: OrderState) -> None:
-        order = self._orders.get(told.client_order_id)
+        key = told.client_order_id
+        order = self._orders.get(key)
         if order is not None and order.state in before:
-            self._store(replace(order, state=after, reason=told.reason), told.at)
+            self._store(key, replace(order, state=after, reason=told.reason), told.at)
 
-    def _store(self, order: Order, at: datetime) -> None:
-        key = order.request.client_order_id
+    def _store(self, key: str, order: Order, at: datetime) -> None:
         self._orders[key] = order
         if order.state not in TERMINAL:
             self._open[key] = None
@@ -329,7 +330,7 @@ class OrderStates(Remembering):
         if self._replaying or key in self._closed or key in self._closing:
             return
         if order.reported_quantity <= order.cumulative_quantity:
-            self._announce_end(order, at)
+            self._announce_end(key, order, at)
 
     def _turn_to(self, opened: SessionOpened) -> None:
         """Forget, at the first opening of a session, the orders that had ended before the session before it."""
@@ -355,15 +356,13 @@ class OrderStates(Remembering):
             if day < first:
                 del self._of_session[day]
 
-    def _announce_end(self, order: Order, at: datetime) -> None:
-        request = order.request
-        key = request.client_order_id
+    def _announce_end(self, key: str, order: Order, at: datetime) -> None:
         self._closing.add(key)
         self._post(
             OrderClosed(
                 at=at,
                 client_order_id=key,
-                symbol=request.symbol,
+                symbol=order.request.symbol,
                 state=str(order.state),
                 cumulative_quantity=order.cumulative_quantity,
                 average_price=order.average_price,

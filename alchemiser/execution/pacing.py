@@ -83,7 +83,7 @@ class RebalanceRun(RunState):
                     order.request,
                     dearest_price(order.request.limit_price, work.intent, self.quote_of(work, now), self.rules),
                     order.rung,
-                    order.cumulative_quantity,
+                    order.request.quantity - order.cumulative_quantity,
                     order.replaces is not None,
                 )
                 work.stage, work.stage_since = CANCELLING, now - timedelta(seconds=CANCEL_REPEAT_SECONDS)
@@ -127,8 +127,8 @@ class RebalanceRun(RunState):
         self.count(work, quantity, quantity * fill.price)
         live = work.live.get(key)
         if live is not None:
-            live.filled = filled = live.filled + quantity
-            if filled == live.order.quantity:
+            live.leaves = leaves = live.leaves - quantity
+            if not leaves:
                 return fill.side is SELL  # What completes a purchase brings no cash: it is looked when it has ended.
         work.quiet_until = None
         return True
@@ -239,7 +239,7 @@ class RebalanceRun(RunState):
         self.count(work, -fill.quantity, -fill.quantity * fill.price)
         live = work.live.get(fill.client_order_id)
         if live is not None:
-            live.filled -= fill.quantity
+            live.leaves += fill.quantity
 
     def _wait_again(self, work: Work, ended: LiveOrder, order: Order, now: datetime, *, is_refused: bool) -> None:
         """Let what is left of an intent wait for its next order, unless it has nothing more to wait for."""

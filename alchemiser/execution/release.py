@@ -50,7 +50,7 @@ def release_one(run: RunState, work: Work, now: datetime, gate_reason: str) -> S
     if work.not_before is not None and now < work.not_before:
         return None
     if work.resend and work.last is not None:
-        return _sent(run, work, work.last, now)
+        return _sent(run, work, Submit(replace(work.last.intended, at=now), work.last.dearest), now)
     intent = work.intent
     quote = run.quotes(intent.symbol, now)
     answer = work.tactic.open(run.situation(work, now, quote))
@@ -74,9 +74,9 @@ def release_one(run: RunState, work: Work, now: datetime, gate_reason: str) -> S
             return None
         wanted = payable
     prepared = work.prepared
-    submit = run.next_submit(work, wanted, quote, dearest)
+    submit = run.next_submit(work, wanted, quote, dearest, now)
     if prepared is not None and is_covered(submit.order, prepared):
-        submit = replace(submit, is_prepared=True)
+        submit = Submit(replace(submit.intended, is_prepared=True), dearest)
     return _sent(run, work, submit, now)
 
 
@@ -116,9 +116,11 @@ def _payable(run: RunState, work: Work, wanted: Send, dearest: Decimal) -> Send 
 
 
 def _sent(run: RunState, work: Work, submit: Submit, now: datetime) -> Submit:
-    key = submit.order.client_order_id
+    intended = submit.intended
+    order = intended.order
+    key = order.client_order_id
     run.sent[key] = work
-    work.live[key] = LiveOrder(submit.order, submit.dearest, submit.rung)
+    work.live[key] = LiveOrder(order, submit.dearest, intended.rung, order.quantity)
     work.last, work.resend = submit, False
     if work.rung_since is None or work.stage_since is None:
         work.rung_since = now

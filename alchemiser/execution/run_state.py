@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 
-from alchemiser.domain.events import RebalancePlanned
+from alchemiser.domain.events import OrderIntended, RebalancePlanned
 from alchemiser.domain.ids import client_order_id
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.money import ZERO, truncate_shares
@@ -94,22 +94,34 @@ class RunState:
                 # An auction pays at the close, when no buy can be sent any more.
                 self.fall(work, "the buys need its cash before the close", started_at)
 
-    def next_submit(self, work: Work, wanted: Send, quote: Quote | str, dearest: Decimal) -> Submit:
-        """Give an order its id, which uses up one attempt and one order of the session."""
-        intent, attempt = work.intent, work.attempt + 1
-        order = NewOrder(
-            client_order_id=client_order_id(self.epoch, self.plan.rebalance_id, intent.intent_id, attempt),
-            symbol=intent.symbol,
-            side=intent.side,
-            quantity=wanted.quantity,
-            order_type=wanted.order_type,
-            time_in_force=wanted.time_in_force,
-            limit_price=wanted.limit_price,
+    def next_submit(
+        self, work: Work, wanted: Send, quote: Quote | str, dearest: Decimal, now: datetime, replaces: str | None = None
+    ) -> Submit:
+        """Give an order its id, which uses up one attempt and one order of the session; it may take the place of another."""
+        intent, attempt, rebalance = work.intent, work.attempt + 1, self.plan.rebalance_id
+        intended = OrderIntended(
+            at=now,
+            rebalance_id=rebalance,
+            intent_id=intent.intent_id,
+            attempt=attempt,
+            order=NewOrder(
+                client_order_id=client_order_id(self.epoch, rebalance, intent.intent_id, attempt),
+                symbol=intent.symbol,
+                side=intent.side,
+                quantity=wanted.quantity,
+                order_type=wanted.order_type,
+                time_in_force=wanted.time_in_force,
+                limit_price=wanted.limit_price,
+            ),
+            tactic=work.tactic.name,
+            step=wanted.step,
+            rung=wanted.rung,
+            quote=quote if isinstance(quote, Quote) else None,
+            replaces=replaces,
         )
         work.attempt, work.prepared = attempt, None
         self.orders_left -= 1
-        seen = quote if isinstance(quote, Quote) else None
-        return Submit(intent.intent_id, attempt, order, work.tactic.name, wanted.step, wanted.rung, seen, dearest)
+        return Submit(intended, dearest)
 
     def next_id(self, work: Work) -> str:
         """Return the client order id of the next attempt of an intent."""
@@ -120,7 +132,10 @@ class RunState:
         intent = work.intent
         work.filled_quantity = filled = work.filled_quantity + quantity
         work.filled_value += value
-        self.cash += value if intent.side is SELL else -value
+        if intent.side is SELL:
+            self.cash += value
+        else:
+            self.cash -= value
         self.judge(work, intent.quantity - filled)
 
     def judge(self, work: Work, leaves: Decimal) -> None:

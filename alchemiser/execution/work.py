@@ -11,8 +11,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from alchemiser.domain.events import OrderIntended
 from alchemiser.domain.intents import Intent, IntentOutcome
-from alchemiser.domain.market import Quote
 from alchemiser.domain.money import ZERO, to_float
 from alchemiser.domain.orders import BUY, CLS, SELL, NewOrder, Side
 from alchemiser.execution.decisions import Tactic
@@ -38,20 +38,15 @@ _BASIS_POINTS: Final = {BUY: Decimal(10_000), SELL: Decimal(-10_000)}
 
 
 class Submit(Struct, frozen=True):
-    """Send this order; the rest says why it is as it is, and ``dearest`` how many dollars a share of a buy may cost.
+    """Send the order of which ``intended`` tells, at ``dearest`` dollars a share at most if it is a buy."""
 
-    One that ``is_prepared`` was written ahead.
-    """
-
-    intent_id: str
-    attempt: int
-    order: NewOrder
-    tactic: str = ""
-    step: str = ""
-    rung: int = 0
-    quote: Quote | None = None
+    intended: OrderIntended
     dearest: Decimal = ZERO
-    is_prepared: bool = False
+
+    @property
+    def order(self) -> NewOrder:
+        """What is sent."""
+        return self.intended.order
 
 
 class Prepare(Struct, frozen=True):
@@ -105,29 +100,24 @@ Command = Submit | Replace | Cancel | Ask | LookAtAccount
 
 
 class LiveOrder(Struct):
-    """An order that the venue may still fill, at ``dearest`` dollars a share at most if it is a buy.
+    """An order of which the venue may still fill ``leaves`` shares, at ``dearest`` dollars each at most if it is a buy.
 
     ``is_replacement`` is said of one that was sent to take the place of another.
     """
 
     order: NewOrder
     dearest: Decimal
-    rung: int = 0
-    filled: Decimal = ZERO
+    rung: int
+    leaves: Decimal
     is_replacement: bool = False
     reckoned: tuple[Decimal, Decimal] | None = None
-
-    @property
-    def leaves(self) -> Decimal:
-        """Shares that may still be filled."""
-        return self.order.quantity - self.filled
 
     @property
     def may_take(self) -> Decimal:
         """Dollars that it may still take; reckoned anew after a fill, because it is asked for every other order of the plan."""
         reckoned = self.reckoned
-        if reckoned is None or reckoned[0] is not self.filled:
-            reckoned = self.reckoned = self.filled, self.leaves * self.dearest
+        if reckoned is None or reckoned[0] is not self.leaves:
+            reckoned = self.reckoned = self.leaves, self.leaves * self.dearest
         return reckoned[1]
 
 

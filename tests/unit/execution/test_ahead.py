@@ -91,7 +91,7 @@ def test_they_are_topped_up_when_half_are_used() -> None:
     """Each order that was written ahead leaves as such; what is written is renewed in portions, in the order of the plan."""
     desk = many_buys()
     (sell,) = [one for one in desk.step() if isinstance(one, Submit)]
-    assert not sell.is_prepared
+    assert not sell.intended.is_prepared
     desk.run.look_ahead()
     half = WRITTEN_AHEAD_AT_MOST // 2
     sent: list[Submit] = []
@@ -101,7 +101,7 @@ def test_they_are_topped_up_when_half_are_used() -> None:
         sent += [one for one in desk.step() if isinstance(one, Submit)]
         topped_up.append([one.client_order_id for one in desk.run.look_ahead()])
 
-    assert all(one.is_prepared for one in sent)
+    assert all(one.intended.is_prepared for one in sent)
     assert topped_up[: half - 1] == [[]] * (half - 1)
     assert len(topped_up[half - 1]) == half
     assert f"e1-20250303.1-B{WRITTEN_AHEAD_AT_MOST:02}-1" == topped_up[half - 1][0]
@@ -123,7 +123,7 @@ def test_the_order_after_a_cancel_is_written_while_the_cancel_travels() -> None:
     desk.end(first, OrderState.CANCELLED)
     (submit,) = desk.step()
     assert isinstance(submit, Submit)
-    assert submit.is_prepared
+    assert submit.intended.is_prepared
     assert ahead.client_order_id == submit.order.client_order_id
 
 
@@ -158,7 +158,7 @@ def test_orders_for_the_auction_and_those_that_go_again_wait_for_the_disk() -> N
     assert desk.run.look_ahead() == []
     (again,) = desk.step(2)
     assert isinstance(again, Submit)
-    assert not again.is_prepared
+    assert not again.intended.is_prepared
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def a_second_try() -> Submit:
 )
 def test_an_order_waits_for_what_the_page_says(row: tuple[str, ...], of: Callable[[], Submit]) -> None:
     """Every row of the table, in its order."""
-    assert (row[1] == "`OrderPrepared`") is of().is_prepared
+    assert (row[1] == "`OrderPrepared`") is of().intended.is_prepared
 
 
 # --- what may leave ---

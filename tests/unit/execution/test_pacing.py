@@ -238,7 +238,7 @@ def test_the_time_of_a_rung_stands_still_while_nothing_of_it_is_at_the_venue(sta
     desk.gate = {}
     (again,) = desk.step()
     assert isinstance(again, Submit)
-    assert again.rung == 0
+    assert again.intended.rung == 0
 
     left = RULES.rung_seconds - used.total_seconds()
     assert desk.step(left - 0.1) == [], "it stands for what was left of its rung"

@@ -39,7 +39,7 @@ def test_a_working_limit_of_whole_shares_is_replaced() -> None:
     assert isinstance(replace, Replace)
     assert first == replace.client_order_id
     order = replace.submit.order
-    assert (Decimal(20), Decimal("99.95"), "rung 2") == (order.quantity, order.limit_price, replace.submit.step)
+    assert (Decimal(20), Decimal("99.95"), "rung 2") == (order.quantity, order.limit_price, replace.submit.intended.step)
     assert desk.step(1) == [], "until the venue has answered nothing else is decided"
     desk.replaced(first)
     desk.fill(desk.only)
@@ -250,7 +250,7 @@ def test_a_restart_goes_on_at_the_rung_that_was_reached() -> None:
     again.run.resume([ended], START)
     (submit,) = again.step()
     assert isinstance(submit, Submit)
-    assert ("rung 3", 2) == (submit.step, submit.attempt)
+    assert ("rung 3", 2) == (submit.intended.step, submit.intended.attempt)
 
 
 @settings(max_examples=80, deadline=None)
