@@ -13,7 +13,7 @@ from alchemiser.domain.errors import OutcomeUnknown
 from alchemiser.domain.events import OrderNotFound
 from alchemiser.domain.market import Session
 from alchemiser.domain.money import ZERO
-from alchemiser.domain.orders import NewOrder, OrderState
+from alchemiser.domain.orders import BUY, SELL, NewOrder, OrderState, Side
 from alchemiser.domain.venue import After
 from alchemiser.execution.gate import SubmitGate
 from alchemiser.execution.handler import ExecutionHandler
@@ -59,7 +59,12 @@ def missing_look_up() -> Iterator[None]:
 @contextmanager
 def ignored_gate() -> Iterator[None]:
     """The gate is asked and not obeyed."""
+
+    def open_to_all(gate: SubmitGate, symbol: str, side: Side = SELL) -> str | None:
+        return gate.why_parked(symbol) or (gate.reduces if side is BUY else None)
+
     with (
+        patch.object(SubmitGate, "why_not", open_to_all),
         patch.object(SubmitGate, "reasons", PropertyMock(return_value={})),
         patch.object(SubmitGate, "is_open", PropertyMock(return_value=True)),
     ):

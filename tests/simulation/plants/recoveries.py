@@ -42,14 +42,13 @@ def hasty_recovery() -> Iterator[None]:
 @contextmanager
 def ready_too_soon() -> Iterator[None]:
     """The gate opens with the comparison, an event before recovery is complete."""
-    apply = SubmitGate._apply
+    agree = SubmitGate._agree
 
-    def early(gate: SubmitGate, event: Any) -> None:
-        apply(gate, event)
-        if isinstance(event, Reconciled):
-            gate._reasons.pop("recovery", None)
+    def early(gate: SubmitGate, reconciled: Reconciled) -> None:
+        agree(gate, reconciled)
+        gate._reasons.pop("recovery", None)
 
-    with patch.object(SubmitGate, "_apply", early):
+    with patch.object(SubmitGate, "_agree", early):
         yield
 
 
