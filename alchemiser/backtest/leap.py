@@ -31,6 +31,7 @@ class LeapingClock:
     def __init__(self, start: datetime) -> None:
         self._start = start
         self._now = start
+        self._seconds = 0.0
         self._order = count()
         self._waiters: list[tuple[datetime, int, asyncio.Future[None]]] = []
 
@@ -40,7 +41,7 @@ class LeapingClock:
 
     def monotonic(self) -> float:
         """Return the market seconds since the start."""
-        return (self._now - self._start).total_seconds()
+        return self._seconds
 
     async def sleep(self, seconds: float) -> None:
         """Return after that many market seconds."""
@@ -74,8 +75,10 @@ class LeapingClock:
         return False
 
     def _move(self, when: datetime) -> None:
+        # The seconds are kept beside the time: every event asks for them, and the time moves a few times a session.
         if when > self._now:
             self._now = when
+            self._seconds = (when - self._start).total_seconds()
 
 
 class _Leaper:

@@ -5,18 +5,21 @@ in whichever task, or in none.
 """
 
 from collections.abc import Coroutine, Generator, Iterator
+from contextvars import Context
 from types import coroutine
 from typing import Any, Final
 
 _DONE: Final = object()
 
 
-def begin(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:
+def begin(work: Coroutine[Any, Any, None], context: Context | None = None) -> Coroutine[Any, Any, None] | None:
     """Run a coroutine until it is done or has to wait; return what is left of it, to be awaited, ``None`` when that is nothing.
 
-    What it raises until then is raised here.
+    It sees the variables of the ``context``, without one those of whoever calls. What it raises until then is raised here.
     """
-    awaited = next(work.__await__(), _DONE)  # What is done says so without an exception, which would be most of the cost.
+    # What is done says so without an exception, which would be most of the cost.
+    steps = work.__await__()
+    awaited = next(steps, _DONE) if context is None else context.run(next, steps, _DONE)
     return None if awaited is _DONE else _Rest(work, awaited)
 
 

@@ -185,10 +185,8 @@ class Bus:
             if correlation is None:
                 correlation = led_here.correlation
         sequence = self._sequence + 1
-        if route.tap is None:
-            envelope = Envelope(sequence, event, 0.0, correlation, led_here.sequence)
-        else:
-            envelope = Envelope(sequence, event, self._clock.monotonic(), correlation, led_here.sequence)
+        envelope = Envelope(sequence, event, self._clock.monotonic(), correlation, led_here.sequence)
+        if route.tap is not None:
             self._journal(route.tap, envelope)
         self._sequence = sequence
         if current is not None:

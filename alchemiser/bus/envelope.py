@@ -11,8 +11,7 @@ from alchemiser.domain.events import Event
 class Envelope(msgspec.Struct, frozen=True, gc=False):
     """An event as it travels: sequence number from 1 without holes, cause and correlation.
 
-    ``time`` is the clock's monotonic seconds at publication, for latencies that are read in the journal: zero of what is not journaled.
-    When the event happened is in the event itself.
+    ``time`` is the clock's monotonic seconds at publication, for latencies; when the event happened is in the event itself.
     ``causation`` is the sequence number of the event whose handling published this one; ``correlation`` names the rebalance it belongs to.
     """
 

@@ -125,7 +125,7 @@ class Mailbox:
         """
         if self._idle is None:  # Whatever it has to deal with has woken it.
             return False
-        left = self.context.run(begin, self._deliver(envelope))
+        left = begin(self._deliver(envelope), self.context)
         if left is not None:
             self._begun = left
             self._wake()

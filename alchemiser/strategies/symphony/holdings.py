@@ -8,7 +8,6 @@ mixed anew every day, such as an inverse volatility weighting, costs nothing on 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
-from operator import itemgetter
 
 import numpy as np
 
@@ -46,6 +45,7 @@ class Holdings:
         self._numbers: dict[Recipe, int] = {}
         self._recipes: dict[int, Recipe] = {}
         self._blocks: list[tuple[int, Numbers, Places, Shares]] = []
+        self._firsts: list[int] = []  # the first number of each block
         self._weights: dict[int, Weights] = {}
 
     def of_asset(self, symbol: str) -> int:
@@ -62,22 +62,22 @@ class Holdings:
 
     def weights(self, number: int) -> Weights:
         """Return the weights behind a number, in the order in which the tree reaches the symbols."""
-        waiting = [number]
+        known, waiting = self._weights, [number]
         while waiting:
             current = waiting[-1]
-            if current in self._weights:
+            if current in known:
                 waiting.pop()
                 continue
-            numbers, shares = self._recipe(current)
-            unknown = [part for part in numbers if part not in self._weights]
+            parts = self._parts_of(current)
+            unknown = [part for part, _ in parts if part not in known]
             if unknown:
                 waiting.extend(unknown)
                 continue
             mixed: Weights = {}
-            for part, share in zip(numbers, shares, strict=True):
-                add(mixed, share, self._weights[part])
-            self._weights[current] = mixed
-        return self._weights[number]
+            for part, share in parts:
+                add(mixed, share, known[part])
+            known[current] = mixed
+        return known[number]
 
     def __len__(self) -> int:
         return self._count
@@ -108,6 +108,7 @@ class Holdings:
         first = self._count
         self._count += len(chosen)
         self._blocks.append((first, columns, chosen, shares))
+        self._firsts.append(first)
         return np.arange(first, self._count, dtype=np.int32)
 
     def matrix(self, held: Numbers) -> tuple[list[str], Floats]:
@@ -177,7 +178,7 @@ class Holdings:
         """Return the block, -1 for none, and the bounds of each run of ascending numbers that belong to one."""
         if not len(numbers):
             return []
-        blocks = np.searchsorted([block[0] for block in self._blocks], numbers, side="right") - 1
+        blocks = np.searchsorted(self._firsts, numbers, side="right") - 1
         ends = np.array([0, *(first + len(chosen) for first, _, chosen, _ in self._blocks)])
         blocks = np.where(numbers < ends[blocks + 1], blocks, -1)
         bounds = np.flatnonzero(np.diff(blocks)) + 1
@@ -255,13 +256,13 @@ class Holdings:
             self._recipes[number] = recipe
         return number
 
-    def _recipe(self, number: int) -> Recipe:
+    def _parts_of(self, number: int) -> list[tuple[int, float]]:
         recipe = self._recipes.get(number)
-        if recipe is None:
-            first, columns, chosen, shares = self._blocks[bisect_right(self._blocks, number, key=itemgetter(0)) - 1]
-            place = int(chosen[number - first])
-            recipe = _recipe_of(columns[:, place].tolist(), shares[:, place].tolist() if isinstance(shares, np.ndarray) else shares)
-        return recipe
+        if recipe is not None:
+            return list(zip(*recipe, strict=True))
+        first, columns, chosen, shares = self._blocks[bisect_right(self._firsts, number) - 1]
+        place = chosen.item(number - first)
+        return _shared(columns[:, place].tolist(), shares[:, place].tolist() if isinstance(shares, np.ndarray) else shares)
 
 
 def _computable(columns: Numbers) -> Places:
@@ -274,10 +275,14 @@ def _computable(columns: Numbers) -> Places:
     return np.flatnonzero(~(has_nothing | is_left_out))
 
 
-def _recipe_of(numbers: Sequence[int], shares: Sequence[float] | None) -> Recipe:
+def _shared(numbers: Sequence[int], shares: Sequence[float] | None) -> list[tuple[int, float]]:
     """Return the numbers of a column that get something, and the share of each."""
     if shares is None:
-        kept = tuple([number for number in numbers if number != LEFT_OUT])
-        return kept, (1.0 / len(kept),) * len(kept)
-    used = [(number, share) for number, share in zip(numbers, shares, strict=True) if share]
-    return tuple([number for number, _ in used]), tuple([share for _, share in used])
+        kept = [number for number in numbers if number != LEFT_OUT]
+        return [(number, 1.0 / len(kept)) for number in kept]
+    return [(number, share) for number, share in zip(numbers, shares, strict=True) if share]
+
+
+def _recipe_of(numbers: Sequence[int], shares: Sequence[float] | None) -> Recipe:
+    parts = _shared(numbers, shares)
+    return tuple([number for number, _ in parts]), tuple([share for _, share in parts])

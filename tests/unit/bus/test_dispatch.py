@@ -117,6 +117,19 @@ async def test_handlers_that_answer_each_other_for_ever_stop_the_process(bus: Bu
         bus.post(tick())
 
 
+async def test_every_envelope_has_the_time_of_its_publication(bus: Bus, clock: VirtualClock) -> None:
+    """Also what is not journaled has it, and what follows from another event: whoever hears of quotes measures how old they are."""
+    witness = Witness()
+    bus.subscribe_inline("answering", [QuoteUpdated], posting(bus, lambda: fact("answered")))
+    bus.subscribe_inline("witness", [Event], witness)
+    for _ in range(2):
+        await clock.sleep(2.5)
+        bus.post(quote("SPY"))
+
+    first, *others = [envelope.time for envelope in witness.seen]
+    assert [0.0, 2.5, 2.5] == [time - first for time in others]
+
+
 async def test_cause_and_correlation_are_inherited(bus: Bus) -> None:
     """Any effect can be walked back to its cause; a rebalance's events carry its id however deep."""
     witness = Witness()
