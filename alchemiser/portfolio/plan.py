@@ -162,7 +162,7 @@ def _valued(request: PlanRequest) -> tuple[Decimal, set[str]]:
             total += quantity * price
             if quantity < ZERO:
                 short.add(symbol)
-    return total if total > ZERO else ZERO, short
+    return total if total >= ZERO else ZERO, short
 
 
 def _kept_weights(request: PlanRequest, equity: Decimal) -> dict[str, float]:
