@@ -21,7 +21,7 @@ from alchemiser.domain.account import Asset
 from alchemiser.domain.errors import OrderDenied
 from alchemiser.domain.events import RebalancePlanned
 from alchemiser.domain.intents import Adjustment, Crossing, Denial, Intent, Wish
-from alchemiser.domain.money import ONE, ZERO, fraction, from_float, truncate_shares
+from alchemiser.domain.money import ONE, ZERO, fraction, from_float, to_float, truncate_shares
 from alchemiser.domain.orders import BUY, SELL, Side
 from alchemiser.portfolio.attribution import split_fill
 from alchemiser.portfolio.band import Band
@@ -303,7 +303,7 @@ def _intent(symbol: str, net: Mapping[str, Decimal], price: Decimal, equity: Dec
         side=side,
         quantity=quantity,
         reference_price=price,
-        drift=float(quantity * price / equity) if equity else 0.0,
+        drift=to_float(quantity * price / equity) if equity else 0.0,
         wishes=tuple(wishes),
         is_fractionable=is_fractionable,
     )
@@ -343,7 +343,7 @@ def _account_target(request: PlanRequest) -> dict[str, float]:
     """Return the weights of the account: each strategy's target, or the one it still follows, times its allocation, summed."""
     target: dict[str, float] = {}
     for name, weights in sorted(request.targets.items()):
-        share = float(request.allocations[name])
+        share = to_float(request.allocations[name])
         followed = request.standing.get(name, {}) if weights is None else weights
         for symbol, weight in followed.items():
             target[symbol] = target.get(symbol, 0.0) + share * weight
