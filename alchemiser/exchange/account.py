@@ -17,6 +17,7 @@ from alchemiser.exchange.charges import FeesOfDay, Interest
 from alchemiser.exchange.margin_calls import MarginRecord
 
 _ENTRY_PRICE_QUANTUM: Final = Decimal("0.000000000001")
+_to_entry_price: Final = Context(rounding=ROUND_HALF_EVEN).quantize  # By place, and without looking for the context of the thread.
 _EXACT: Final = Context(prec=200, traps=[Inexact])
 """What the lots cost is never rounded on the way; this has room for any sum of the numbers that are accepted."""
 
@@ -63,15 +64,15 @@ class Position(msgspec.Struct):
             for lot in lots:
                 cost = _EXACT.fma(lot.quantity, lot.price, cost)
             self.lots_cost = cost
-        self.average_entry_price = (self.lots_cost / self.quantity).quantize(_ENTRY_PRICE_QUANTUM, ROUND_HALF_EVEN)
+        self.average_entry_price = _to_entry_price(self.lots_cost / self.quantity, _ENTRY_PRICE_QUANTUM)
 
     def consume(self, change: Decimal) -> None:
         """Take shares from the oldest lots, to whose sign that of the change is opposite."""
-        lots, cost = self.lots, self.lots_cost
+        lots, cost, is_long = self.lots, self.lots_cost, change < ZERO
         while change:
             lot = lots[0]
             left = lot.quantity + change
-            if left and (left > ZERO) == (lot.quantity > ZERO):
+            if left and (left > ZERO) == is_long:
                 lots[0] = Lot(left, lot.price, lot.is_carried)
                 taken, change = change, ZERO
             else:
@@ -94,7 +95,7 @@ class Position(msgspec.Struct):
             share = min(truncate_shares(abs(lot.quantity) * new / old), abs(left))
             quantity = left if lot is self.lots[0] else share.copy_sign(left)
             left -= quantity
-            price = (lot.price * old / new).quantize(_ENTRY_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN)
+            price = _to_entry_price(lot.price * old / new, _ENTRY_PRICE_QUANTUM)
             lots.append(Lot(quantity=quantity, price=price, is_carried=lot.is_carried))
         self.lots = [lot for lot in reversed(lots) if lot.quantity]
         self.lots_cost = None
@@ -179,17 +180,17 @@ class Account(msgspec.Struct, kw_only=True):
             self.positions[symbol] = Position(symbol, change, price, [Lot(change, price)])
             return change
         held = position.quantity
-        after = held + change
-        if (held > ZERO) == (sign > 0):
+        after, is_long = held + change, held > ZERO
+        if is_long == (sign > 0):
             cost = held * position.average_entry_price + worth
-            position.average_entry_price = (cost / after).quantize(_ENTRY_PRICE_QUANTUM, ROUND_HALF_EVEN)
+            position.average_entry_price = _to_entry_price(cost / after, _ENTRY_PRICE_QUANTUM)
             position.lots.append(Lot(change, price))
             if position.lots_cost is not None:
                 position.lots_cost = _EXACT.fma(change, price, position.lots_cost)
         elif not after:
             del self.positions[symbol]
             return after
-        elif (after > ZERO) == (held > ZERO):
+        elif (after > ZERO) == is_long:
             position.consume(change)
         else:
             raise InvariantBroken(f"an execution of {change} would take {held} shares of {symbol} through zero")

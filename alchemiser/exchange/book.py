@@ -148,7 +148,7 @@ class Book(msgspec.Struct):
         return self.worth
 
     def _level(self, price: float, size: float) -> Level | None:
-        return Level(from_float(price, decimals=self.price_decimals), _shares(size)) if price > 0 and size > 0 else None
+        return Level(from_float(price, self.price_decimals), _shares(size)) if price > 0 and size > 0 else None
 
 
 class Books(dict[str, Book]):

@@ -275,7 +275,7 @@ class Floor:
     def _is_live(self, book: Book, at: datetime) -> bool:
         """Whether orders may trade on the quote: of this phase of the day, young enough, not crossed, and the symbol not halted."""
         quote, life = book.quote, self._quote_life
-        if quote is None or book.is_halted or quote.at < self._state.phase_since or 0 < quote.ask < quote.bid:
+        if quote is None or book.is_halted or quote.at < self._state.phase_since or (quote.ask < quote.bid and quote.ask > 0):
             return False
         return life is None or at - quote.at <= life
 

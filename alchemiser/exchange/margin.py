@@ -1,6 +1,6 @@
 """What the account is worth, what its positions must be backed with, and what it may therefore spend (sections 8.1 and 9.2). Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -19,6 +19,10 @@ _GROSS_CAP: Final = 6
 _CONCENTRATION: Final = Decimal("0.70")
 _CONCENTRATED_CASH: Final = Decimal(-100_000)
 _CONCENTRATED_PERCENT: Final = Decimal(50)
+
+
+Holding = tuple[str, Decimal, Decimal]
+"""A symbol, the signed shares of it, and the price that they are valued at."""
 
 
 class Valuation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -76,16 +80,16 @@ def maintenance_margin(asset: AssetRecord, quantity: Decimal, price: Decimal, lo
 
 
 def total_maintenance(
-    holdings: Mapping[str, tuple[Decimal, Decimal]], cash: Decimal, assets: Mapping[str, AssetRecord], low_price: Decimal
+    holdings: Collection[Holding], cash: Decimal, assets: Mapping[str, AssetRecord], low_price: Decimal
 ) -> tuple[Decimal, Decimal]:
-    """Return the worth and the maintenance margin of holdings, each its signed shares and a price, beside that much cash.
+    """Return the worth and the maintenance margin of holdings beside that much cash.
 
     Who owes much and holds mostly one symbol needs half of its value.
     """
     owes_much = may_concentrate(cash)
-    gross = sum((abs(quantity * price) for quantity, price in holdings.values()), ZERO) if owes_much else ZERO
+    gross = sum((abs(quantity * price) for _, quantity, price in holdings), ZERO) if owes_much else ZERO
     worth = total = ZERO
-    for symbol, (quantity, price) in holdings.items():
+    for symbol, quantity, price in holdings:
         asset, value = assets[symbol], quantity * price
         percent = asset.maintenance_percent
         if owes_much and value >= _CONCENTRATION * gross and percent < _CONCENTRATED_PERCENT:
@@ -103,14 +107,14 @@ def may_concentrate(cash: Decimal) -> bool:
 def value_account(
     account: Account,
     assets: Mapping[str, AssetRecord],
-    holdings: Mapping[str, tuple[Decimal, Decimal]],
+    holdings: Collection[Holding],
     settings: ExchangeSettings,
     is_regular_session: bool,
     is_frozen: bool = False,
 ) -> Valuation:
-    """Value the account with its ``holdings``: of each position the signed shares and a price."""
+    """Value the account with its ``holdings``."""
     long_value = short_value = unmarginable = ZERO
-    for symbol, (quantity, price) in holdings.items():
+    for symbol, quantity, price in holdings:
         value = quantity * price
         if value > ZERO:
             long_value += value
@@ -155,13 +159,8 @@ def _backing(asset: AssetRecord, quantity: Decimal, price: Decimal, value: Decim
     return value * percent * CENT if asset.marginable and price >= low_price else value
 
 
-def _bought_today(account: Account, holdings: Mapping[str, tuple[Decimal, Decimal]]) -> Decimal:
+def _bought_today(account: Account, holdings: Iterable[Holding]) -> Decimal:
     return sum(
-        (
-            abs(lot.quantity) * holdings[symbol][1]
-            for symbol, position in account.positions.items()
-            for lot in position.lots
-            if not lot.is_carried
-        ),
+        (abs(lot.quantity) * price for symbol, _, price in holdings for lot in account.positions[symbol].lots if not lot.is_carried),
         ZERO,
     )

@@ -87,7 +87,7 @@ def wanted_quantity(order: VenueOrder, price: Decimal, free: Free) -> Decimal:
 
 def whole_execution(order: VenueOrder, price: Decimal, free: Free) -> Execution | None:
     """Return the execution of all that an order wants at one price, as in an auction, if its limit allows."""
-    if not is_marketable(order, price):
+    if (order.limit_price is not None or order.type == "stop") and not is_marketable(order, price):  # Most are without a limit.
         return None
     if order.notional is None:
         quantity = order.leaves()

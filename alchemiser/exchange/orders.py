@@ -193,7 +193,8 @@ class VenueOrder(msgspec.Struct, array_like=True, gc=False):
         self.status = status
         self.updated_at = at
         if status in TERMINAL:
-            self.is_matchable = False
+            if self.is_matchable:
+                self.is_matchable = False
             if status is not _REPLACED and self.replaced_by is not None:
                 self.replaced_by = None
         stamp = _STAMPS.get(status)

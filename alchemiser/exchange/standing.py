@@ -3,7 +3,7 @@
 Reads the state; what the broker changes of an asset is the only thing that is changed here.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 
 from alchemiser.domain.money import ONE, ZERO
@@ -11,7 +11,15 @@ from alchemiser.exchange.account import Position
 from alchemiser.exchange.assets import AssetChange, AssetRecord
 from alchemiser.exchange.blotter import Blotter
 from alchemiser.exchange.errors import not_found, unprocessable
-from alchemiser.exchange.margin import Valuation, maintenance_margin, margin_weight, may_concentrate, total_maintenance, value_account
+from alchemiser.exchange.margin import (
+    Holding,
+    Valuation,
+    maintenance_margin,
+    margin_weight,
+    may_concentrate,
+    total_maintenance,
+    value_account,
+)
 from alchemiser.exchange.orders import VenueOrder
 from alchemiser.exchange.reservations import reserved_dollars
 from alchemiser.exchange.settings import ExchangeSettings
@@ -108,28 +116,25 @@ class Standing:
 
     def holdings(self) -> list[tuple[Position, Decimal, Decimal]]:
         """Return each position, sorted by symbol, with its shares that no open order holds, and its price."""
-        open_in, positions, priced = self._blotter.open.by_symbol, self._state.account.positions, self._priced()
+        open_in, positions = self._blotter.open.by_symbol, self._state.account.positions
         holdings = []
-        for symbol in sorted(positions):
-            position = positions[symbol]
-            free = abs(position.quantity)
-            if symbol in open_in:
-                free -= open_in[symbol].shares
-            holdings.append((position, free, priced[symbol][1]))
+        for symbol, quantity, price in sorted(self._priced()):
+            free = abs(quantity)
+            holdings.append((positions[symbol], free - open_in[symbol].shares if symbol in open_in else free, price))
         return holdings
 
     def _list(self, asset: AssetRecord) -> None:
         self._assets[asset.symbol] = self._named[asset.symbol] = self._named[asset.asset_id] = asset
 
-    def _priced(self) -> dict[str, tuple[Decimal, Decimal]]:
-        """Return of each position the signed shares and the price that they are valued at."""
-        priced, books = {}, self._state.books
+    def _priced(self) -> list[Holding]:
+        """Return of each position the symbol, the signed shares and the price that they are valued at."""
+        priced, books = [], self._state.books
         for symbol, position in self._state.account.positions.items():
             # Asked for with every valuation, and hardly ever for the first time since the market said something.
             book = books.get(symbol)
             if book is None or (price := book.worth) is None:
                 price = self.price_of(symbol)
-            priced[symbol] = position.quantity, price
+            priced.append((symbol, position.quantity, price))
         return priced
 
     def is_paid_in_cash(self, order: VenueOrder, dollars: Decimal) -> bool:
@@ -180,9 +185,8 @@ class Standing:
 
     def _maintenance_with(self, order: VenueOrder, excluding: Collection[VenueOrder]) -> Decimal:
         """Return the maintenance margin that the account would need if an order and all other open ones were filled."""
-        account = self._state.account
-        holdings = self._priced()
-        cash = account.cash
+        cash = self._state.account.cash
+        holdings = {symbol: (held, price) for symbol, held, price in self._priced()}
         others = (other for other in self._blotter.open_orders() if other is not order and other not in excluding and not other.is_closing)
         for each in (order, *others):
             change, price = _opened(each)
@@ -190,7 +194,8 @@ class Standing:
             if change and held * change >= 0:
                 holdings[each.symbol] = (held + change, (held * held_at + change * price) / (held + change))
                 cash -= change * price
-        return total_maintenance(holdings, cash, self._assets, self._low_price)[1]
+        together = [(symbol, held, price) for symbol, (held, price) in holdings.items()]
+        return total_maintenance(together, cash, self._assets, self._low_price)[1]
 
     def held_shares(self, symbol: str, excluding: Collection[VenueOrder] = ()) -> Decimal:
         """Return the shares of a position that open orders hold."""
@@ -203,9 +208,9 @@ class Standing:
         return owned if symbol not in self._blotter.open.by_symbol else owned - self._blotter.open.held_shares(symbol, excluding)
 
 
-def _worth(holdings: Mapping[str, tuple[Decimal, Decimal]]) -> Decimal:
+def _worth(holdings: Iterable[Holding]) -> Decimal:
     worth = ZERO
-    for quantity, price in holdings.values():
+    for _, quantity, price in holdings:
         worth += quantity * price
     return worth
 

@@ -146,10 +146,9 @@ class Timeline:
                 found = self._days_after(today)
             known = None if found is None else (at, found.end_of(*kind), found.on)
             self._for_orders[kind] = known
-        _, ends_at, on = known or (None, None, None)
-        if time_in_force == "gtc":
-            ends_at = local_time((at + _GTC_LIFE).astimezone(NEW_YORK).date(), _GTC_SWEEP)
-        return on, ends_at
+        if time_in_force != "gtc":
+            return (None, None) if known is None else (known[2], known[1])
+        return None if known is None else known[2], local_time((at + _GTC_LIFE).astimezone(NEW_YORK).date(), _GTC_SWEEP)
 
     def settlement_date(self, at: datetime) -> date | None:
         """Return when a trade of that moment settles: on the next trading day (T+1); a trade of the night is of the day it precedes."""
