@@ -29,12 +29,13 @@ def test_a_run_breaks_no_rule(tmp_path: Path, seed: int) -> None:
 
 
 def test_the_record_of_a_run_is_not_empty(tmp_path: Path) -> None:
-    """The rules were judged by something: orders, executions and bookings, sells among them."""
+    """The rules were judged by something: orders, executions and bookings, sells among them, and looks at the daemon between events."""
     record = play(scenario_of(16), tmp_path)
 
     assert len(record.of("FillBooked")) == len(record.activities) > 5
     assert {order["side"] for order in record.orders} == {"buy", "sell"}
     assert len(record.of("RebalanceCompleted")) == len(record.sessions)
+    assert len({sample.after for sample in record.samples}) > len(record.journal) / 2, "the witness looked away"
 
 
 @pytest.mark.parametrize("name", kept_cases())

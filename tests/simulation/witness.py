@@ -27,7 +27,7 @@ class Witness:
     def look(self, life: int, daemon: Daemon, at: datetime) -> None:
         """Take a sample, unless the bus is in the middle of something: what an event leads to belongs to it."""
         bus, journal = daemon.bus, daemon.parts.journal
-        if bus._current is not None or bus._line:
+        if bus._current is not None:
             return
         health = daemon.answers.health()
         statistics = [one for one in bus.statistics() if one.kind == "mailbox"]
