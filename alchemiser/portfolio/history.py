@@ -41,20 +41,19 @@ class History(msgspec.Struct):
     moves: dict[str, dict[str, list[Move]]] = {}
     before: dict[str, dict[str, Decimal]] = {}
 
-    def traded(self, strategy: str, symbol: str, at: datetime, quantity: Decimal, value: Decimal) -> None:
-        """Take in a trade: signed shares, and what they were worth, in dollars of the same sign."""
+    def traded(self, strategy: str, symbol: str, at: datetime, quantity: Decimal, cash: Decimal) -> None:
+        """Take in a trade: signed shares, and the dollars that flowed, which have the other sign."""
         if quantity < ZERO:
-            sold = -value
-            self._add(strategy, symbol, Move(day_of(at), quantity, sold, sold))
+            self._add(strategy, symbol, Move(day_of(at), quantity, cash, cash))
         else:
-            self._add(strategy, symbol, Move(day_of(at), quantity, value))
+            self._add(strategy, symbol, Move(day_of(at), quantity, -cash))
 
-    def undone(self, strategy: str, symbol: str, at: datetime, quantity: Decimal, value: Decimal) -> None:
+    def undone(self, strategy: str, symbol: str, at: datetime, quantity: Decimal, cash: Decimal) -> None:
         """Take a trade back that was taken in as :meth:`traded` with the same arguments."""
         if quantity < ZERO:
-            self._add(strategy, symbol, Move(day_of(at), -quantity, value, value))
+            self._add(strategy, symbol, Move(day_of(at), -quantity, -cash, -cash))
         else:
-            self._add(strategy, symbol, Move(day_of(at), -quantity, -value))
+            self._add(strategy, symbol, Move(day_of(at), -quantity, cash))
 
     def moved(self, strategy: str, symbol: str, day: date, quantity: Decimal) -> None:
         """Take in that a strategy's shares changed on a day, without a trade."""

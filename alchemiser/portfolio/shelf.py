@@ -119,7 +119,7 @@ class Shelf(msgspec.Struct, kw_only=True):
             trail.append(trade, lots)
             self.trails.setdefault(strategy, {})[symbol] = trail
             book.change(symbol, lots, foreseen.realised, cash, quantity)
-        self.history.traded(strategy, symbol, trade.at, quantity, -cash)
+        self.history.traded(strategy, symbol, trade.at, quantity, cash)
 
     def reshape(self, strategy: str, symbol: str, deed: Reshaping, *, on: date, cash: Decimal = ZERO) -> None:
         """Change a strategy's lots of a symbol by what an issuer did on a day; ``cash`` is what it brought to the book, in dollars."""
@@ -162,7 +162,7 @@ class Shelf(msgspec.Struct, kw_only=True):
             lots, realised = self._reworked(symbol, trail, shorter)
             self.trails.setdefault(strategy, {})[symbol] = shorter
         self.book_of(strategy).change(symbol, lots, realised=realised, cash=cash)
-        self.history.undone(strategy, symbol, (broken or trade).at, trade.quantity, cash)
+        self.history.undone(strategy, symbol, (broken or trade).at, trade.quantity, -cash)
 
     def rename(self, old: str, new: str, at: datetime) -> None:
         """Keep all that is known of the shares of one symbol, lots and trails, under another."""

@@ -38,7 +38,7 @@ def test_forgetting_changes_no_answer_that_is_asked_for(steps: list[tuple[str | 
             case (str(what), str(strategy), str(symbol), int(late), Decimal() as shares):
                 at = datetime(today.year, today.month, today.day, 15, tzinfo=UTC) - timedelta(days=late)
                 for history in (everything, found):
-                    getattr(history, what)(strategy, symbol, at, shares, 3 * shares)
+                    getattr(history, what)(strategy, symbol, at, shares, -3 * shares)
             case _:
                 found = msgspec.json.decode(msgspec.json.encode(found), type=History)
         for symbol in "ABC":
@@ -55,7 +55,7 @@ def test_a_sum_keeps_what_is_held() -> None:
     history = History()
     first = datetime(2025, 1, 6, 15, tzinfo=UTC)
     for number in range(200):
-        history.traded("s", "SPY", first + timedelta(days=number), Decimal(1), Decimal(100))
+        history.traded("s", "SPY", first + timedelta(days=number), Decimal(1), Decimal(-100))
     today = (first + timedelta(days=200)).date()
     before = history.held_before("SPY", today)
 
@@ -72,14 +72,14 @@ def test_a_day_whose_trades_were_taken_back_had_none() -> None:
     """A fee is for the last day on which something was sold, or else traded, and stayed so."""
     history = History()
     monday, tuesday = datetime(2025, 1, 6, 15, tzinfo=UTC), datetime(2025, 1, 7, 15, tzinfo=UTC)
-    history.traded("a", "SPY", monday, Decimal(2), Decimal(20))
-    history.traded("b", "SPY", monday, Decimal(-1), Decimal(-10))
+    history.traded("a", "SPY", monday, Decimal(2), Decimal(-20))
+    history.traded("b", "SPY", monday, Decimal(-1), Decimal(10))
     for name, shares in (("a", Decimal(-1)), ("b", Decimal(3))):
-        history.traded(name, "SPY", tuesday, shares, 10 * shares)
+        history.traded(name, "SPY", tuesday, shares, -10 * shares)
 
     assert {"a": Decimal(10)} == history.traded_before(date(2025, 1, 8))
-    history.undone("a", "SPY", tuesday, Decimal(-1), Decimal(-10))
+    history.undone("a", "SPY", tuesday, Decimal(-1), Decimal(10))
     assert {"b": Decimal(30)} == history.traded_before(date(2025, 1, 8))
-    history.undone("b", "SPY", tuesday, Decimal(3), Decimal(30))
+    history.undone("b", "SPY", tuesday, Decimal(3), Decimal(-30))
     assert {"b": Decimal(10)} == history.traded_before(date(2025, 1, 8))
     assert {} == history.traded_before(date(2025, 1, 6))
