@@ -19,12 +19,13 @@ class Agenda:
         heappush(self._state.due, Due(at, self._state.sequence, kind, order_id))
 
     def plan_later(self, moments: Iterable[tuple[datetime, DueKind]], after: datetime) -> None:
-        """Remember those moments of a day that are later than ``after``."""
+        """Remember those moments of a day, given in order of time, that are later than ``after``."""
         due, sequence = self._state.due, self._state.sequence
+        put = heappush if due else list.append  # Where nothing waits, what comes in order is a heap as it is.
         for at, kind in moments:
             if at > after:
                 sequence += 1
-                heappush(due, Due(at, sequence, kind))
+                put(due, Due(at, sequence, kind))
         self._state.sequence = sequence
 
     def next_due(self) -> datetime | None:

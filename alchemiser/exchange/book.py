@@ -137,15 +137,18 @@ class Book(msgspec.Struct):
     @property
     def mid(self) -> Decimal | None:
         """The middle of the NBBO, ``None`` without both sides."""
-        bid, ask = self.far("sell"), self.far("buy")
-        return None if bid is None or ask is None else (bid.price + ask.price) / 2
+        return self._middle()
 
     @property
     def mark(self) -> Decimal | None:
         """The price that positions are valued at: the last trade, else the middle of the NBBO."""
         if self.worth is None:
-            self.worth = self.mid if self.last_price is None else self.last
+            self.worth = self._middle() if self.last_price is None else self.last
         return self.worth
+
+    def _middle(self) -> Decimal | None:
+        bid, ask = self.far("sell"), self.far("buy")
+        return None if bid is None or ask is None else (bid.price + ask.price) / 2
 
     def _level(self, price: float, size: float) -> Level | None:
         return Level(from_float(price, self.price_decimals), _shares(size)) if price > 0 and size > 0 else None
