@@ -11,6 +11,7 @@ from alchemiser.backtest.record import Contribution, Recorder
 from alchemiser.backtest.result import Charges, DatedTarget, Failure, FailureLog, Terms
 from alchemiser.domain.errors import InvariantBroken
 from alchemiser.domain.events import Event, FillBooked, LedgerCompared, RebalanceParked, RebalancePlanned, ResultReported, StrategyFailed
+from alchemiser.domain.money import to_float
 from alchemiser.strategies.panel import PricePanel
 
 _NO_SHARES = 1e-12
@@ -114,10 +115,10 @@ class Notes:
     def _plan(self, plan: RebalancePlanned) -> None:
         if not self._strategies <= plan.kept.keys():
             self.targets.append(DatedTarget(plan.session, plan.target))
-        self._equity_planned = float(plan.equity)
+        self._equity_planned = to_float(plan.equity)
         for crossing in plan.crossings:
             unit = self._market.unit(crossing.symbol)
-            shares, price = float(crossing.quantity) * unit, float(crossing.price) / unit
+            shares, price = to_float(crossing.quantity) * unit, to_float(crossing.price) / unit
             for name, change in ((crossing.seller, -shares), (crossing.buyer, shares)):
                 self._parts.append((name, crossing.symbol, change, change * price, 0.0))
 
@@ -141,9 +142,9 @@ class Notes:
         mid /= unit
         shares, dollars, cost, turnover, _ = self._traded.get(symbol, _NOTHING_TRADED)
         for entry in booked.entries:
-            bought = float(entry.quantity) * unit
+            bought = to_float(entry.quantity) * unit
             worth = bought * mid
-            dearer = bought * (float(entry.price) / unit - mid) if self._has_spread else 0.0
+            dearer = bought * (to_float(entry.price) / unit - mid) if self._has_spread else 0.0
             shares += bought
             dollars += worth
             cost += dearer
@@ -153,7 +154,7 @@ class Notes:
 
     def _end_session(self, result: ResultReported) -> None:
         """Net the fills of a session into one trade per symbol."""
-        self.equity.append(float(result.equity))
+        self.equity.append(to_float(result.equity))
         if not self._traded:
             return
         before = self._position
