@@ -326,7 +326,8 @@ class Mailbox:
         self._wake()
 
     def end(self) -> None:
-        """Refuse the publishers that still wait: the task is over."""
+        """Refuse the publishers that still wait, and have no more wait for room: the task is over."""
+        self._all_crowded.discard(self)
         while self._rooms:
             waiter = self._rooms.popleft()
             self._admitted += 1

@@ -236,3 +236,20 @@ async def test_publishers_that_still_wait_when_the_bus_ends_are_told(bus: Bus) -
 
     with pytest.raises(BusClosed, match="room in mailbox stuck"):
         await waiting
+
+
+async def test_publishers_that_come_after_the_end_do_not_wait_for_room(bus: Bus) -> None:
+    """In a full mailbox whose task is over there will never be any."""
+    gate = Gate()
+    bus.subscribe("stuck", [TimerElapsed], gate.handle, capacity=1)
+    async with running(bus, drain_seconds=1.0):
+        bus.post(tick())
+        await settled()
+        bus.post(tick())
+
+    late = asyncio.create_task(bus.publish(tick()), name="publisher")
+    await settled()
+
+    assert late.done()
+    with pytest.raises(BusClosed, match="closed"):
+        late.result()
