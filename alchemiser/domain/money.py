@@ -33,6 +33,11 @@ def from_float(value: float, decimals: int = 6) -> Decimal:
     return _to_nearest(_exactly(encode(value).decode()), _QUANTA[decimals])
 
 
+def printed(value: float) -> Decimal:
+    """Return the decimal number that a finite ``value`` prints as, with all of its digits."""
+    return _exactly(encode(value).decode())
+
+
 def to_float(value: Decimal) -> float:
     """Return the float nearest to a finite number, the very one that ``float`` returns."""
     # The decoder reads the digits several times as fast; only the sign of a plain zero it does not see.

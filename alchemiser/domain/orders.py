@@ -236,7 +236,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 def fill_of(report: ExecutionReport) -> Fill | None:
     """Return the execution a report describes, or ``None`` when it describes none."""
-    if report.execution_id is None or not report.last_quantity or report.last_price is None:
+    quantity = report.last_quantity
+    if report.execution_id is None or report.last_price is None or quantity is None or quantity <= ZERO:
         return None
     return Fill(
         execution_id=report.execution_id,
@@ -244,7 +245,7 @@ def fill_of(report: ExecutionReport) -> Fill | None:
         venue_order_id=report.venue_order_id,
         symbol=report.symbol,
         side=report.side,
-        quantity=report.last_quantity,
+        quantity=quantity,
         price=report.last_price,
         at=report.at,
     )
@@ -276,7 +277,7 @@ def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | N
         cumulative, value = sum([one.quantity for one in standing], ZERO), sum([one.quantity * one.price for one in standing], ZERO)
     fill = fill_of(report) if report.event in _EXECUTIONS else None
     if fill is not None:
-        if fill.execution_id in known or fill.quantity < ZERO:
+        if fill.execution_id in known:
             fill = None
         else:
             known = (*known, fill.execution_id)

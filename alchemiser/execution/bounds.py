@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from alchemiser.domain.intents import Intent
 from alchemiser.domain.market import Quote
-from alchemiser.domain.money import truncate_shares
+from alchemiser.domain.money import printed, truncate_shares
 from alchemiser.domain.orders import CLS, LIMIT, Order, OrderState
 from alchemiser.execution.decisions import Send
 from alchemiser.execution.ladder import LadderRules
@@ -38,7 +38,7 @@ def dearest_price(limit_price: Decimal | None, intent: Intent, quote: Quote | st
     if limit_price is not None:
         return limit_price
     dearest = intent.reference_price
-    if isinstance(quote, Quote) and (ask := Decimal(repr(quote.ask))) > dearest:
+    if isinstance(quote, Quote) and (ask := printed(quote.ask)) > dearest:
         dearest = ask
     return truncate_shares(dearest * rules.market_cushion)
 

@@ -235,7 +235,7 @@ class ExecutionHandler:
                 await breathe()  # What was just begun leaves before anything else is done.
             if self._parts.writes_ahead:
                 await self._look_ahead(run)
-            if run.is_ended and self._run is run:
+            if not run.under_way and self._run is run:
                 await self._end(run, None)
         finally:  # Also after a failure: what was told during a look has been taken in and not been looked at, and nobody tells it again.
             self._alarm.set(None if self._run is None else self._run.next_due(self._parts.clock.now()))

@@ -217,12 +217,9 @@ class OrderStates(Remembering):
         if key in self._orders:
             self._closed[key] = None
 
-    def _hear(self, told: ExecutionReported) -> None:
-        self._report(told.report)
-
     def _compare(self, reconciled: Reconciled) -> None:
         for report in reconciled.reports:
-            self._report(report)
+            self._hear(ExecutionReported(at=reconciled.at, report=report))
 
     def _prepare(self, told: OrderPrepared) -> None:
         self._prepared[told.client_order_id] = told
@@ -264,7 +261,8 @@ class OrderStates(Remembering):
         self._orders[key] = order
         self._open[key] = None
 
-    def _report(self, report: ExecutionReport) -> None:
+    def _hear(self, told: ExecutionReported) -> None:
+        report = told.report
         if report.event_id is not None:
             self.last_event_id = max(report.event_id, self.last_event_id or "")
         order = self._orders.get(report.client_order_id) or self.by_venue_id(report.venue_order_id)
@@ -358,14 +356,15 @@ class OrderStates(Remembering):
 
     def _announce_end(self, key: str, order: Order, at: datetime) -> None:
         self._closing.add(key)
+        filled = order.cumulative_quantity
         self._post(
             OrderClosed(
                 at=at,
                 client_order_id=key,
                 symbol=order.request.symbol,
                 state=str(order.state),
-                cumulative_quantity=order.cumulative_quantity,
-                average_price=order.average_price,
+                cumulative_quantity=filled,
+                average_price=order.filled_value / filled if filled else None,
                 reason=order.reason,
             ),
             rebalance_within(key),

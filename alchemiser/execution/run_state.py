@@ -142,7 +142,7 @@ class RunState:
         """Reckon what of an intent is left to be sent. Here and not where it is asked for, because most of a plan only waits."""
         if leaves > ZERO:
             intent = work.intent
-            work.sendable = sendable = truncate_shares(leaves, whole=not intent.is_fractionable)
+            work.sendable = sendable = truncate_shares(leaves, not intent.is_fractionable)
             work.is_too_small = not sendable or sendable * intent.reference_price < self.rules.smallest_order
         else:
             work.sendable, work.is_too_small = ZERO, True

@@ -64,7 +64,8 @@ class Tactics(dict[str, Tactic]):
 
     def of(self, intent: Intent) -> Tactic:
         """Return the tactic of an intent."""
-        return self[name_for(intent, self._rules)]
+        rules = self._rules
+        return self[name_for(intent, rules) if rules.by_symbol or rules.by_strategy else rules.default]
 
     @property
     def alternative(self) -> Tactic | None:

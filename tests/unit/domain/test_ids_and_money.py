@@ -9,7 +9,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from alchemiser.domain.ids import client_order_id, rebalance_id, rebalance_within, split_client_order_id
-from alchemiser.domain.money import from_float, number_string, round_price_down, round_price_up, tick_of, to_float, truncate_shares
+from alchemiser.domain.money import from_float, number_string, printed, round_price_down, round_price_up, tick_of, to_float, truncate_shares
 
 PRICES = st.decimals(min_value="0.0001", max_value="100000", places=6)
 
@@ -97,9 +97,15 @@ def test_a_float_becomes_the_number_it_prints_as() -> None:
 @given(st.floats(min_value=-1e12, max_value=1e12), st.integers(min_value=0, max_value=15))
 def test_of_what_a_float_prints_as_no_digit_is_lost(value: float, decimals: int) -> None:
     """Nothing is rounded but what is printed, and that half to even."""
-    printed = Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
+    rounded = Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
 
-    assert from_float(value, decimals=decimals) == printed
+    assert from_float(value, decimals=decimals) == rounded
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_float_is_printed_with_all_of_its_digits(value: float) -> None:
+    """So that the float which is nearest to it is the one that it was."""
+    assert printed(value) == Decimal(repr(value))
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False) | st.floats(allow_nan=False, allow_infinity=False).map(Decimal))
