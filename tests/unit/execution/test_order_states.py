@@ -42,7 +42,7 @@ class Tape:
         self.events.append(event)
         self.states(Envelope(len(self.events), event, 0.0))
 
-    def intend(self, key: str = KEY) -> None:
+    def intend(self, key: str = KEY, at: datetime = AT) -> None:
         """Intend an order of ten shares."""
         order = NewOrder(
             client_order_id=key,
@@ -53,7 +53,7 @@ class Tape:
             time_in_force=TimeInForce.DAY,
             limit_price=Decimal(500),
         )
-        self.feed(OrderIntended(at=AT, rebalance_id="20250303.1", intent_id="SPY", attempt=1, order=order))
+        self.feed(OrderIntended(at=at, rebalance_id="20250303.1", intent_id="SPY", attempt=1, order=order))
 
     def report(self, event: str, status: str, cumulative: str = "0", last: str | None = None, execution: str | None = None) -> None:
         """Report something about the order."""
@@ -256,6 +256,23 @@ def test_orders_of_the_session_before_last_are_forgotten() -> None:
     assert {order.client_order_id for order in tape.states} == set(keys[1:])
     assert tape.states.by_venue_id(f"venue {keys[0]}") is None
     assert f"x-{keys[0]}" not in tape.states.fills
+
+
+def test_an_order_that_ends_in_a_later_session_leaves_with_those_of_it() -> None:
+    """They leave as they have ended, oldest end first: nothing is looked through for what is older."""
+    tape = Tape()
+    old, new = "e-20250303.1-OLD-1", "e-20250304.1-NEW-1"
+    tape.feed(session_on(3))
+    tape.intend(old)
+    tape.feed(session_on(4))
+    tape.intend(new, AT.replace(day=4))
+    for key in (new, old):
+        tape.feed(ExecutionReported(at=AT, report=report("fill", "filled", "10", "10", f"x-{key}", key=key)))
+    tape.feed(session_on(5))
+    assert {order.client_order_id for order in tape.states} == {old, new}
+    tape.feed(session_on(6))
+    assert not list(tape.states)
+    assert not tape.states.fills
 
 
 def test_the_newest_event_of_the_stream_is_known() -> None:
