@@ -21,7 +21,7 @@ from alchemiser.service.state import JournaledState
 STATE: Final = "state"
 """The name of the snapshots of the journaled state."""
 
-FOLD: Final = 19
+FOLD: Final = 20
 """Raised when the components come to make something else of the same events: snapshots from before are then replayed anew."""
 
 SNAPSHOT_VERSION: Final = f"{__version__}/{FOLD}"
