@@ -258,6 +258,24 @@ def test_orders_of_the_session_before_last_are_forgotten() -> None:
     assert f"x-{keys[0]}" not in tape.states.fills
 
 
+def test_a_closed_order_of_which_more_is_counted_since_stays_and_one_that_never_arrived_goes() -> None:
+    """After its end too an execution may be missing; an order that the venue never had has no id of the venue's to be forgotten."""
+    tape = Tape()
+    tape.feed(session_on(3))
+    counted, lost = "e-20250303.1-COUNTED-1", "e-20250303.1-LOST-1"
+    for key in (counted, lost):
+        tape.intend(key)
+    tape.feed(ExecutionReported(at=AT, report=report("canceled", "canceled", key=counted)))
+    tape.feed(OrderNotFound(at=AT, client_order_id=lost))
+    assert ["closed cancelled", "closed never_sent"] == tape.announced()
+    tape.feed(ExecutionReported(at=AT, report=report("query", "canceled", "4", key=counted)))
+
+    for day in (4, 5):
+        tape.feed(session_on(day))
+    assert [order.client_order_id for order in tape.states] == [counted]
+    assert [order.client_order_id for order in tape.states.incomplete()] == [counted]
+
+
 def test_an_order_that_ends_in_a_later_session_leaves_with_those_of_it() -> None:
     """They leave as they have ended, oldest end first: nothing is looked through for what is older."""
     tape = Tape()
