@@ -53,7 +53,7 @@ class Bus:
         self._crowded: set[Mailbox] = set()
         self._afterwards: list[Afterwards] = []
         self._current: Envelope | None = None
-        self._line: list[tuple[Route, Envelope]] = []  # the event that is being dispatched, and what handlers posted since
+        self._line: list[tuple[Route, Envelope]] = []  # what handlers posted since the present event was
         self._state = _OPEN
         self._group: asyncio.TaskGroup | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -191,20 +191,20 @@ class Bus:
         self._sequence = sequence
         if current is not None:
             self._line.append((route, envelope))
-            if len(self._line) > MAX_CASCADE:
+            if len(self._line) >= MAX_CASCADE:
                 self._refuse_circle(envelope)
             return envelope
-        self._line = [(route, envelope)]
+        self._current = envelope
+        route.dispatched += 1
         try:
-            for route, present in self._line:  # Which grows by what the handlers post meanwhile.
-                self._current = present
-                told = present.event
-                route.dispatched += 1
-                for call, takes_envelope, sink in route.sinks:
-                    try:
-                        call(present if takes_envelope else told)
-                    except Exception as error:  # noqa: BLE001 - this is the supervisor
-                        self._failed(sink, present, error)
+            # The loop of _follow_up, once more: most events lead to none, and are spared a line.
+            for call, takes_envelope, sink in route.sinks:
+                try:
+                    call(envelope if takes_envelope else event)
+                except Exception as error:  # noqa: BLE001 - this is the supervisor
+                    self._failed(sink, envelope, error)
+            if self._line:
+                self._follow_up()
             self._current = None
         except BaseException as error:
             self._break(error)
@@ -250,6 +250,18 @@ class Bus:
         except JournalFailed as error:
             self._break(error)
             raise
+
+    def _follow_up(self) -> None:
+        """Dispatch what handlers posted meanwhile, in the order they posted it, and what is posted during that: the line grows by it."""
+        for route, envelope in self._line:
+            self._current, event = envelope, envelope.event
+            route.dispatched += 1
+            for call, takes_envelope, sink in route.sinks:
+                try:
+                    call(envelope if takes_envelope else event)
+                except Exception as error:  # noqa: BLE001 - this is the supervisor
+                    self._failed(sink, envelope, error)
+        self._line.clear()
 
     def _refuse_circle(self, last: Envelope) -> None:
         raise InvariantBroken(
