@@ -98,14 +98,14 @@ class RunState:
         self, work: Work, wanted: Send, quote: Quote | str, dearest: Decimal, now: datetime, replaces: str | None = None
     ) -> Submit:
         """Give an order its id, which uses up one attempt and one order of the session; it may take the place of another."""
-        intent, attempt, rebalance = work.intent, work.attempt + 1, self.plan.rebalance_id
+        intent, attempt = work.intent, work.attempt + 1
         intended = OrderIntended(
             at=now,
-            rebalance_id=rebalance,
+            rebalance_id=self.plan.rebalance_id,
             intent_id=intent.intent_id,
             attempt=attempt,
             order=NewOrder(
-                client_order_id=client_order_id(self.epoch, rebalance, intent.intent_id, attempt),
+                client_order_id=self.next_id(work),
                 symbol=intent.symbol,
                 side=intent.side,
                 quantity=wanted.quantity,
