@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -171,8 +172,12 @@ def backtrader_peer() -> Peer:
     return run
 
 
-def nautilus_peer() -> Peer:  # noqa: C901 - one peer, told in one place
-    """Return the rotation in NautilusTrader: one instrument per symbol, market orders on daily bars, its risk checks on as ours are."""
+def nautilus_peer(*, figures: bool) -> Peer:  # noqa: C901 - one peer, told in one place
+    """Return the rotation in NautilusTrader: one instrument per symbol, market orders on daily bars, its risk checks on as ours are.
+
+    With ``figures`` it makes its own (returns, Sharpe, profit by position) at the end of the run, as it does unless told otherwise and as
+    our engines make theirs; they are not written out. Without, it is the bare matching, risk and portfolio.
+    """
     from nautilus_trader.backtest.config import BacktestEngineConfig  # noqa: PLC0415
     from nautilus_trader.backtest.engine import BacktestEngine  # noqa: PLC0415
     from nautilus_trader.config import LoggingConfig  # noqa: PLC0415
@@ -277,7 +282,7 @@ def nautilus_peer() -> Peer:  # noqa: C901 - one peer, told in one place
             BacktestEngineConfig(
                 trader_id=TraderId("BENCH-001"),
                 logging=LoggingConfig(bypass_logging=True),
-                run_analysis=False,
+                run_analysis=figures,
             )
         )
         engine.add_venue(
@@ -313,7 +318,8 @@ PEERS: dict[str, tuple[str, Callable[[], Peer]]] = {
     "bt": ("bt", bt_peer),
     "vectorbt": ("vectorbt", vectorbt_peer),
     "backtrader": ("backtrader", backtrader_peer),
-    "NautilusTrader": ("nautilus_trader", nautilus_peer),
+    "NautilusTrader": ("nautilus_trader", partial(nautilus_peer, figures=True)),
+    "N., no figures": ("nautilus_trader", partial(nautilus_peer, figures=False)),
 }
 """Each peer's package, and what loads it."""
 

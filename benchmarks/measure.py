@@ -10,7 +10,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -70,7 +70,7 @@ def spread_of(values: Sequence[float]) -> Spread:
     return Spread(statistics.median(values), min(values), max(values))
 
 
-def alternate(sides: dict[str, Callable[[], float]], *, repeats: int, warm_ups: int = 2) -> dict[str, Spread]:
+def alternate(sides: Mapping[str, Callable[[], float]], *, repeats: int, warm_ups: int = 2) -> dict[str, Spread]:
     """Measure every side in turn, ``repeats`` times after warming up, and return the spread of each."""
     values: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(warm_ups + repeats):
