@@ -5,7 +5,7 @@ request for it begins.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from alchemiser.domain.events import (
     GapClosed,
     OrderClosed,
     OrderFilled,
+    OrderIntended,
     OrderPrepared,
     OrderUnprepared,
     QuoteUpdated,
@@ -41,7 +42,7 @@ from alchemiser.execution.pacing import RebalanceRun
 from alchemiser.execution.parts import ExecutionParts
 from alchemiser.execution.requests import OrderRequests
 from alchemiser.execution.tactics import TacticRules, Tactics
-from alchemiser.execution.work import ENDED, WAITING, Ask, Cancel, Command, Prepare, Replace, Submit
+from alchemiser.execution.work import ENDED, WAITING, Ask, Cancel, Command, Prepare, Replace
 
 
 class ExecutionHandler:
@@ -209,9 +210,8 @@ class ExecutionHandler:
             return
         look = run.offer if stage is WAITING else run.watch
         commands = look(symbol, now, self._parts.gate.reasons)
-        for command in commands:
-            await self._carry_out(command, run.plan.rebalance_id)
         if commands:
+            await self._carry_out(commands, run)
             await breathe()
             if self._parts.writes_ahead:
                 await self._look_ahead(run)
@@ -245,12 +245,7 @@ class ExecutionHandler:
         try:
             while self._has_news and self._run is run and run.under_way:
                 self._has_news = False
-                for command in run.steps(self._parts.clock.now(), self._parts.gate.reasons):
-                    await self._carry_out(command, run.plan.rebalance_id)
-                    if isinstance(command, Submit) and command.intended.is_prepared:
-                        await breathe()  # It leaves before the next one is reckoned.
-                        if self._run is not run:
-                            return
+                await self._carry_out(run.steps(self._parts.clock.now(), self._parts.gate.reasons), run)
         finally:
             self._is_looking = False
 
@@ -295,25 +290,30 @@ class ExecutionHandler:
         parking = Parking(code=UNRESOLVED, reason=reason, since=now)
         await self._parts.publish(SymbolParked(at=now, symbol=order.request.symbol, parking=parking), correlation=rebalance_id)
 
-    async def _carry_out(self, command: Command, rebalance_id: str) -> None:
-        if isinstance(command, Submit):
-            intended = command.intended
-            order = intended.order
-            ahead = self._written_ahead.pop(order.client_order_id, None) if intended.is_prepared else None
-            told = await self._parts.publish(intended, rebalance_id)
-            self._requests.submit(order, rebalance_id, told.sequence if ahead is None else ahead)
-            if ahead is not None:
-                self._requests.flush("flush behind an order")
-        elif isinstance(command, Replace):
-            intended = command.submit.intended
-            await self._parts.publish(intended, rebalance_id)
-            self._requests.replace(command.client_order_id, intended.order, rebalance_id)
-        elif isinstance(command, Cancel):
-            self._requests.cancel(command.client_order_id, command.reason)
-        elif isinstance(command, Ask):
-            self._requests.ask(command.client_order_id)
-        else:
-            self._requests.look_at_account()
+    async def _carry_out(self, commands: Iterable[Command], run: RebalanceRun) -> None:
+        """Carry out one command after the other, each before the next is reckoned."""
+        rebalance_id, requests = run.plan.rebalance_id, self._requests
+        for command in commands:
+            if isinstance(command, OrderIntended):
+                order = command.order
+                ahead = self._written_ahead.pop(order.client_order_id, None) if command.is_prepared else None
+                told = await self._parts.publish(command, rebalance_id)
+                requests.submit(order, rebalance_id, told.sequence if ahead is None else ahead)
+                if ahead is not None:
+                    requests.flush("flush behind an order")
+                if command.is_prepared:
+                    await breathe()  # It leaves before the next one is reckoned.
+                    if self._run is not run:
+                        return
+            elif isinstance(command, Replace):
+                await self._parts.publish(command.intended, rebalance_id)
+                requests.replace(command.client_order_id, command.intended.order, rebalance_id)
+            elif isinstance(command, Cancel):
+                requests.cancel(command.client_order_id, command.reason)
+            elif isinstance(command, Ask):
+                requests.ask(command.client_order_id)
+            else:
+                requests.look_at_account()
 
     def _has_account(self, account: Account) -> None:
         """Lower the cash of the run. Not as a listener: accounts are looked at many times a day for reasons that are no run's business."""

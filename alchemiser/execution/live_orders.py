@@ -94,11 +94,11 @@ def _move(run: RunState, work: Work, move: Move, now: datetime, *, is_open: bool
         quote = run.quote_of(work, now)
         dearest = dearest_price(wanted.limit_price, work.intent, quote, run.rules) if work.intent.side is BUY else ZERO
         old = current.order.client_order_id
-        submit = run.next_submit(work, wanted, quote, dearest, now, replaces=old)
-        order = submit.order
+        intended = run.next_order(work, wanted, quote, now, replaces=old)
+        order = intended.order
         run.sent[order.client_order_id] = work
         work.live[order.client_order_id] = LiveOrder(order, dearest, wanted.rung, order.quantity, is_replacement=True)
-        yield Replace(old, submit, move.reason)
+        yield Replace(old, intended, move.reason)
         return
     yield from _take_back(run, work, move.reason, now)
 

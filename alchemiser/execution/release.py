@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from alchemiser.domain.events import OrderIntended
 from alchemiser.domain.market import Quote
 from alchemiser.domain.money import ZERO, number_string, truncate_shares
 from alchemiser.domain.orders import BUY, CLS, SELL
@@ -16,7 +17,7 @@ from alchemiser.execution.ahead import is_covered
 from alchemiser.execution.bounds import bounded, dearest_price
 from alchemiser.execution.decisions import Fall, GiveUp, Send, Wait
 from alchemiser.execution.run_state import DEADLINE, RunState
-from alchemiser.execution.work import ENDED, WAITING, WORKING, LiveOrder, Submit, Work
+from alchemiser.execution.work import ENDED, WAITING, WORKING, LiveOrder, Work
 
 _NO_CASH = "the cash it needs has not landed"
 
@@ -42,7 +43,7 @@ def end_if_over(run: RunState, work: Work, now: datetime) -> None:
         run.end(work, work.reason or work.shortage or DEADLINE)
 
 
-def release_one(run: RunState, work: Work, now: datetime, gate_reason: str) -> Submit | None:
+def release_one(run: RunState, work: Work, now: datetime, gate_reason: str) -> OrderIntended | None:
     """Return the next order of one intent if it may go now; note why it does not."""
     if gate_reason:
         work.reason = gate_reason
@@ -50,7 +51,7 @@ def release_one(run: RunState, work: Work, now: datetime, gate_reason: str) -> S
     if work.not_before is not None and now < work.not_before:
         return None
     if work.resend and work.last is not None:
-        return _sent(run, work, Submit(replace(work.last.intended, at=now), work.last.dearest), now)
+        return _sent(run, work, replace(work.last, at=now), work.last_dearest, now)
     intent = work.intent
     quote = run.quotes(intent.symbol, now)
     answer = work.tactic.open(run.situation(work, now, quote))
@@ -74,10 +75,10 @@ def release_one(run: RunState, work: Work, now: datetime, gate_reason: str) -> S
             return None
         wanted = payable
     prepared = work.prepared
-    submit = run.next_submit(work, wanted, quote, dearest, now)
-    if prepared is not None and is_covered(submit.order, prepared):
-        submit = Submit(replace(submit.intended, is_prepared=True), dearest)
-    return _sent(run, work, submit, now)
+    intended = run.next_order(work, wanted, quote, now)
+    if prepared is not None and is_covered(intended.order, prepared):
+        intended = replace(intended, is_prepared=True)
+    return _sent(run, work, intended, dearest, now)
 
 
 def _instead_of(answer: Wait | Fall | GiveUp, run: RunState, work: Work, now: datetime, quote: Quote | str) -> Send | None:
@@ -115,17 +116,16 @@ def _payable(run: RunState, work: Work, wanted: Send, dearest: Decimal) -> Send 
     return replace(wanted, quantity=quantity)
 
 
-def _sent(run: RunState, work: Work, submit: Submit, now: datetime) -> Submit:
-    intended = submit.intended
+def _sent(run: RunState, work: Work, intended: OrderIntended, dearest: Decimal, now: datetime) -> OrderIntended:
     order = intended.order
     key = order.client_order_id
     run.sent[key] = work
-    work.live[key] = LiveOrder(order, submit.dearest, intended.rung, order.quantity)
-    work.last, work.resend = submit, False
+    work.live[key] = LiveOrder(order, dearest, intended.rung, order.quantity)
+    work.last, work.last_dearest, work.resend = intended, dearest, False
     if work.rung_since is None or work.stage_since is None:
         work.rung_since = now
     else:
         work.rung_since += now - work.stage_since  # The time of a rung stands still while nothing of it is at the venue.
     work.stage, work.stage_since, work.reason = WORKING, now, None
     work.wake = now + run.repeg_time
-    return submit
+    return intended

@@ -15,7 +15,7 @@ from alchemiser.domain.orders import BUY, SELL, Fill, NewOrder, Order
 from alchemiser.execution.decisions import Send, Situation, Standing
 from alchemiser.execution.ladder import LadderRules, duration
 from alchemiser.execution.tactics import AUCTIONS, Tactics
-from alchemiser.execution.work import ENDED, Submit, Work
+from alchemiser.execution.work import ENDED, Work
 
 CANCEL_REPEAT_SECONDS = 5.0
 """How long a confirmation of a cancel or a replacement is awaited before the order is asked about and the cancel repeated."""
@@ -94,9 +94,7 @@ class RunState:
                 # An auction pays at the close, when no buy can be sent any more.
                 self.fall(work, "the buys need its cash before the close", started_at)
 
-    def next_submit(
-        self, work: Work, wanted: Send, quote: Quote | str, dearest: Decimal, now: datetime, replaces: str | None = None
-    ) -> Submit:
+    def next_order(self, work: Work, wanted: Send, quote: Quote | str, now: datetime, replaces: str | None = None) -> OrderIntended:
         """Give an order its id, which uses up one attempt and one order of the session; it may take the place of another."""
         intent, attempt = work.intent, work.attempt + 1
         intended = OrderIntended(
@@ -121,7 +119,7 @@ class RunState:
         )
         work.attempt, work.prepared = attempt, None
         self.orders_left -= 1
-        return Submit(intended, dearest)
+        return intended
 
     def next_id(self, work: Work) -> str:
         """Return the client order id of the next attempt of an intent."""

@@ -37,18 +37,6 @@ _BASIS_POINTS: Final = {BUY: Decimal(10_000), SELL: Decimal(-10_000)}
 """What a cost as a fraction is multiplied with: paid more for a buy, or received less for a sale."""
 
 
-class Submit(Struct, frozen=True):
-    """Send the order of which ``intended`` tells, at ``dearest`` dollars a share at most if it is a buy."""
-
-    intended: OrderIntended
-    dearest: Decimal = ZERO
-
-    @property
-    def order(self) -> NewOrder:
-        """What is sent."""
-        return self.intended.order
-
-
 class Prepare(Struct, frozen=True):
     """Write ahead that this order may leave: of this symbol and side, for the day, of at most so many shares."""
 
@@ -70,10 +58,10 @@ class Unprepare(Struct, frozen=True):
 
 
 class Replace(Struct, frozen=True):
-    """Let the venue put the order of ``submit`` in the place of a live one."""
+    """Let the venue put the order of which ``intended`` tells in the place of a live one."""
 
     client_order_id: str
-    submit: Submit
+    intended: OrderIntended
     reason: str
 
 
@@ -96,7 +84,8 @@ class LookAtAccount(Struct, frozen=True):
     reason: str
 
 
-Command = Submit | Replace | Cancel | Ask | LookAtAccount
+Command = OrderIntended | Replace | Cancel | Ask | LookAtAccount
+"""What is to be done. The event that an order is intended says all that there is to say about sending it."""
 
 
 class LiveOrder(Struct):
@@ -124,7 +113,8 @@ class LiveOrder(Struct):
 class Work:
     """One intent in progress.
 
-    ``last`` is the order sent last; with ``resend`` it goes again as it is. ``deadline`` is when the intent has to end, ``wake`` when its
+    ``last`` tells of the order sent last, at ``last_dearest`` dollars a share at most if it is a buy; with ``resend`` it goes again as it
+    is. ``deadline`` is when the intent has to end, ``wake`` when its
     tactic wants to be asked again. ``quiet_until`` is until when nothing but news of this intent can change what becomes of its live order,
     ``None`` when that is not known. ``sendable`` are the shares that are left, cut to what the venue takes, ``is_too_small`` is whether
     they are less than an order may be. ``not_replaceable`` is set once the venue has refused a replacement, ``needs_look`` when it has
@@ -142,6 +132,7 @@ class Work:
         "intent",
         "is_too_small",
         "last",
+        "last_dearest",
         "live",
         "needs_look",
         "not_before",
@@ -169,8 +160,8 @@ class Work:
         self.stage: Stage = WAITING
         self.attempt = self.rung = self.rejections = self.setbacks = 0
         self.live: dict[str, LiveOrder] = {}
-        self.last: Submit | None = None
-        self.filled_quantity = self.filled_value = self.sendable = ZERO
+        self.last: OrderIntended | None = None
+        self.filled_quantity = self.filled_value = self.sendable = self.last_dearest = ZERO
         self.is_too_small = True
         self.resend = self.not_replaceable = self.needs_look = False
         self.stage_since: datetime | None = None
@@ -209,7 +200,7 @@ class Work:
             return only.may_take
         amounts = [live.may_take for live in self.live.values()]
         if self.resend and self.last is not None and self.stage is WAITING:
-            amounts.append(self.last.order.quantity * self.last.dearest)
+            amounts.append(self.last.order.quantity * self.last_dearest)
         return max(amounts, default=ZERO)
 
     @property

@@ -7,13 +7,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from alchemiser.domain.events import OrderIntended
 from alchemiser.domain.market import Session
 from alchemiser.domain.orders import OrderState, OrderType, TimeInForce
 from alchemiser.execution.decisions import GiveUp, Send
 from alchemiser.execution.ladder import Ladder, LadderRules, stands_seconds
 from alchemiser.execution.slices import U_SHAPED_VOLUME, volume_share
 from alchemiser.execution.tactics import TacticName, TacticRules, make
-from alchemiser.execution.work import Ask, Cancel, Submit
+from alchemiser.execution.work import Ask, Cancel
 from tests.component.test_lives import table, words
 from tests.unit.execution.situations import HALF_DAY, SESSION, quote, situation
 from tests.unit.execution.test_replacing import RUNG_SECONDS, selling
@@ -96,7 +97,7 @@ def _filled_in_part() -> None:
     assert [Cancel] == [type(command) for command in desk.step()]
     desk.end(new, OrderState.CANCELLED)
     (again,) = desk.step()
-    assert isinstance(again, Submit)
+    assert isinstance(again, OrderIntended)
     assert again.order.quantity == Decimal(15)
 
 

@@ -118,11 +118,12 @@ def presumed_cancel() -> Iterator[None]:
     """A cancel is taken for confirmed as soon as it is asked for: what is left goes out again beside the order that still works."""
     carry_out = ExecutionHandler._carry_out
 
-    async def rash(handler: ExecutionHandler, command: Any, rebalance_id: str) -> None:
-        await carry_out(handler, command, rebalance_id)
-        order = handler._parts.orders.get(command.client_order_id) if isinstance(command, Cancel) else None
-        if order is not None and handler._run is not None:
-            handler._run.on_end(msgspec.structs.replace(order, state=OrderState.CANCELLED), handler._parts.clock.now())
+    async def rash(handler: ExecutionHandler, commands: Any, run: RebalanceRun) -> None:
+        for command in commands:
+            await carry_out(handler, [command], run)
+            order = handler._parts.orders.get(command.client_order_id) if isinstance(command, Cancel) else None
+            if order is not None and handler._run is not None:
+                handler._run.on_end(msgspec.structs.replace(order, state=OrderState.CANCELLED), handler._parts.clock.now())
 
     with patch.object(ExecutionHandler, "_carry_out", rash):
         yield

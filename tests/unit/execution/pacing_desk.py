@@ -5,14 +5,14 @@ from decimal import Decimal
 
 import msgspec
 
-from alchemiser.domain.events import RebalancePlanned
+from alchemiser.domain.events import OrderIntended, RebalancePlanned
 from alchemiser.domain.intents import Intent, Wish
 from alchemiser.domain.market import Quote, Session
 from alchemiser.domain.orders import Fill, NewOrder, Order, OrderState, Side
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.pacing import RebalanceRun
 from alchemiser.execution.tactics import TacticRules, Tactics
-from alchemiser.execution.work import Command, Replace, Stage, Submit
+from alchemiser.execution.work import Command, Replace, Stage
 
 START = datetime(2025, 3, 3, 20, 50, tzinfo=UTC)
 CUT_OFF = START + timedelta(minutes=9)
@@ -90,7 +90,7 @@ class Desk:
         self.looked_at = self.now
         commands = self.run.advance(self.now, self.gate)
         for command in commands:
-            if isinstance(command, Submit):
+            if isinstance(command, OrderIntended):
                 key = command.order.client_order_id
                 assert self.bodies.setdefault(key, command.order) == command.order, "an id is never sent with another body"
                 assert all(order.symbol != command.order.symbol for order in self.live.values()), "one live order per intent"
@@ -100,8 +100,8 @@ class Desk:
             elif isinstance(command, Replace):
                 assert not self.gate, "nothing is sent while the gate is closed"
                 assert command.client_order_id in self.acknowledged, "only what the venue works on is replaced"
-                self.replacing[command.client_order_id] = command.submit.order.client_order_id
-                self.bodies[command.submit.order.client_order_id] = command.submit.order
+                self.replacing[command.client_order_id] = command.intended.order.client_order_id
+                self.bodies[command.intended.order.client_order_id] = command.intended.order
         return commands
 
     def known(self, key: str) -> Order | None:

@@ -30,7 +30,7 @@ from alchemiser.domain.orders import NewOrder, OrderState, OrderType, Side, Time
 from alchemiser.execution.ahead import WRITTEN_AHEAD_AT_MOST, is_covered
 from alchemiser.execution.order_states import OrderStates
 from alchemiser.execution.tactics import TacticRules
-from alchemiser.execution.work import Prepare, Replace, Stage, Submit, Unprepare
+from alchemiser.execution.work import Prepare, Replace, Stage, Unprepare
 from alchemiser.journal import promptness
 from alchemiser.market.schedule import parse_schedule
 from tests.component.test_lives import table
@@ -90,18 +90,18 @@ def test_the_next_few_of_the_plan_are_written_ahead() -> None:
 def test_they_are_topped_up_when_half_are_used() -> None:
     """Each order that was written ahead leaves as such; what is written is renewed in portions, in the order of the plan."""
     desk = many_buys()
-    (sell,) = [one for one in desk.step() if isinstance(one, Submit)]
-    assert not sell.intended.is_prepared
+    (sell,) = [one for one in desk.step() if isinstance(one, OrderIntended)]
+    assert not sell.is_prepared
     desk.run.look_ahead()
     half = WRITTEN_AHEAD_AT_MOST // 2
-    sent: list[Submit] = []
+    sent: list[OrderIntended] = []
     topped_up: list[list[str]] = []
     while len(sent) < WRITTEN_AHEAD_AT_MOST:
         desk.fill(sell.order.client_order_id, "1.0002")
-        sent += [one for one in desk.step() if isinstance(one, Submit)]
+        sent += [one for one in desk.step() if isinstance(one, OrderIntended)]
         topped_up.append([one.client_order_id for one in desk.run.look_ahead()])
 
-    assert all(one.intended.is_prepared for one in sent)
+    assert all(one.is_prepared for one in sent)
     assert topped_up[: half - 1] == [[]] * (half - 1)
     assert len(topped_up[half - 1]) == half
     assert f"e1-20250303.1-B{WRITTEN_AHEAD_AT_MOST:02}-1" == topped_up[half - 1][0]
@@ -122,8 +122,8 @@ def test_the_order_after_a_cancel_is_written_while_the_cancel_travels() -> None:
 
     desk.end(first, OrderState.CANCELLED)
     (submit,) = desk.step()
-    assert isinstance(submit, Submit)
-    assert submit.intended.is_prepared
+    assert isinstance(submit, OrderIntended)
+    assert submit.is_prepared
     assert ahead.client_order_id == submit.order.client_order_id
 
 
@@ -157,8 +157,8 @@ def test_orders_for_the_auction_and_those_that_go_again_wait_for_the_disk() -> N
     desk.end(desk.only, OrderState.NEVER_SENT)
     assert desk.run.look_ahead() == []
     (again,) = desk.step(2)
-    assert isinstance(again, Submit)
-    assert not again.intended.is_prepared
+    assert isinstance(again, OrderIntended)
+    assert not again.is_prepared
 
 
 @pytest.mark.parametrize(
@@ -181,22 +181,22 @@ def test_what_was_written_covers_no_other_order(changes: dict[str, object], *, c
     assert not is_covered(ORDER, None)
 
 
-def second_of(desk: Desk) -> Submit:
+def second_of(desk: Desk) -> OrderIntended:
     """Return the order that follows the first one of the desk when that was cancelled."""
     desk.step()
     desk.step(6)
     desk.run.look_ahead()
     desk.end(desk.only, OrderState.CANCELLED)
-    (submit,) = [one for one in desk.step() if isinstance(one, Submit)]
+    (submit,) = [one for one in desk.step() if isinstance(one, OrderIntended)]
     return submit
 
 
-def a_covered_order() -> Submit:
+def a_covered_order() -> OrderIntended:
     """The second step of a ladder, when the first was cancelled."""
     return second_of(Desk(intent("SPY", Side.BUY, "10"), cash="2000"))
 
 
-def an_order_of_more_shares() -> Submit:
+def an_order_of_more_shares() -> OrderIntended:
     """A fill is taken back after the rest was written ahead."""
     desk = Desk(intent("SPY", Side.BUY, "10"), cash="2000")
     desk.step()
@@ -206,35 +206,35 @@ def an_order_of_more_shares() -> Submit:
     desk.run.look_ahead()
     desk.run.count(desk.run.works["SPY"], Decimal(-4), Decimal(-400))
     desk.end(first, OrderState.CANCELLED)
-    (submit,) = [one for one in desk.step() if isinstance(one, Submit)]
+    (submit,) = [one for one in desk.step() if isinstance(one, OrderIntended)]
     return submit
 
 
-def an_auction_order() -> Submit:
+def an_auction_order() -> OrderIntended:
     """Market on close."""
     desk = Desk(intent("SPY", Side.BUY, "10"), cash="2000", tactics=TacticRules(default="moc", auction_cutoff=parse_schedule("close")))
     desk.run.look_ahead()
-    (submit,) = [one for one in desk.step() if isinstance(one, Submit)]
+    (submit,) = [one for one in desk.step() if isinstance(one, OrderIntended)]
     return submit
 
 
-def a_replacement() -> Submit:
+def a_replacement() -> OrderIntended:
     """The second step of a ladder of whole shares that the venue has taken up."""
     desk = Desk(intent("SPY", Side.BUY, "10"), cash="2000")
     desk.step()
     desk.acknowledge()
     (command,) = [one for one in desk.step(6) if isinstance(one, Replace)]
-    return command.submit
+    return command.intended
 
 
-def a_second_try() -> Submit:
+def a_second_try() -> OrderIntended:
     """The venue does not know the first one."""
     desk = Desk(intent("SPY", Side.BUY, "10"), cash="2000")
     desk.step()
     desk.run.look_ahead()
     desk.end(desk.only, OrderState.NEVER_SENT)
     desk.run.look_ahead()
-    (submit,) = [one for one in desk.step(2) if isinstance(one, Submit)]
+    (submit,) = [one for one in desk.step(2) if isinstance(one, OrderIntended)]
     return submit
 
 
@@ -249,9 +249,9 @@ def a_second_try() -> Submit:
     ),
     ids=lambda value: value[0] if isinstance(value, tuple) else value.__name__,
 )
-def test_an_order_waits_for_what_the_page_says(row: tuple[str, ...], of: Callable[[], Submit]) -> None:
+def test_an_order_waits_for_what_the_page_says(row: tuple[str, ...], of: Callable[[], OrderIntended]) -> None:
     """Every row of the table, in its order."""
-    assert (row[1] == "`OrderPrepared`") is of().intended.is_prepared
+    assert (row[1] == "`OrderPrepared`") is of().is_prepared
 
 
 # --- what may leave ---
@@ -474,7 +474,7 @@ def test_a_presumed_order_that_the_venue_does_not_know_has_ended() -> None:
     desk = Desk(intent("SPY", Side.BUY, "10"), cash="2000")
     desk.run.epoch = "e"
     desk.run.resume([order], START)
-    (submit,) = [one for one in desk.step() if isinstance(one, Submit)]
+    (submit,) = [one for one in desk.step() if isinstance(one, OrderIntended)]
     assert "e-20250303.1-SPY-2" == submit.order.client_order_id
 
 
@@ -556,5 +556,5 @@ def test_whatever_may_be_at_the_venue_is_known_after_any_crash(steps: list[tuple
     for work in desk.run.works.values():
         work.live.clear()
         work.stage = Stage.WAITING
-    sent = {one.order.client_order_id for one in desk.step() if isinstance(one, Submit)}
+    sent = {one.order.client_order_id for one in desk.step() if isinstance(one, OrderIntended)}
     assert not sent & (may_be_there | ahead & {order.client_order_id for order in states})

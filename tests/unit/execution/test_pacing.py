@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alchemiser.domain.events import OrderIntended
 from alchemiser.domain.market import Quote
 from alchemiser.domain.orders import Fill, Order, OrderState, OrderType, Side
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.tactics import TacticRules
-from alchemiser.execution.work import Ask, Cancel, Stage, Submit
+from alchemiser.execution.work import Ask, Cancel, Stage
 from tests.unit.execution.pacing_desk import RULES, START, Desk, intent
 
 
@@ -237,8 +238,8 @@ def test_the_time_of_a_rung_stands_still_while_nothing_of_it_is_at_the_venue(sta
     assert desk.step(100) == []
     desk.gate = {}
     (again,) = desk.step()
-    assert isinstance(again, Submit)
-    assert again.intended.rung == 0
+    assert isinstance(again, OrderIntended)
+    assert again.rung == 0
 
     left = RULES.rung_seconds - used.total_seconds()
     assert desk.step(left - 0.1) == [], "it stands for what was left of its rung"
@@ -270,7 +271,7 @@ def test_an_order_that_never_arrived_goes_again_under_the_same_id() -> None:
 
     assert desk.step(0.5) == []
     (submit,) = desk.step(0.6)
-    assert isinstance(submit, Submit)
+    assert isinstance(submit, OrderIntended)
     assert submit.order.client_order_id == key
 
 
@@ -330,7 +331,7 @@ def test_a_buy_waits_for_the_cash_of_an_order_that_is_on_its_way_out() -> None:
     desk.run.resume([filled, presumed], START)
     key = presumed.request.client_order_id
     desk.live[key], desk.filled[key] = presumed.request, Decimal(0)
-    assert not any(isinstance(command, Submit) for command in desk.step()), "it may still take nearly all of the cash that is left"
+    assert not any(isinstance(command, OrderIntended) for command in desk.step()), "it may still take nearly all of the cash that is left"
 
     desk.end(key, OrderState.NEVER_SENT)
     desk.step()
@@ -547,7 +548,7 @@ def test_a_quote_of_a_waiting_intent_sends_what_looking_at_all_would(cash: str, 
         one.step()
         del one.market.quotes["SEEN"]
     commands = desk.run.offer("SEEN", desk.now, {})
-    assert [command.order.symbol for command in commands if isinstance(command, Submit)] == sent
+    assert [command.order.symbol for command in commands if isinstance(command, OrderIntended)] == sent
     assert commands == other.run.advance(other.now, {})
     assert desk.run.offer("BLIND", desk.now, {}) == []
 
@@ -569,4 +570,4 @@ def test_a_sell_is_offered_whatever_the_buys_behind_it_wait_for() -> None:
     assert desk.step() == []
     del desk.market.quotes["OLD"]
     (command,) = desk.run.offer("OLD", desk.now, {})
-    assert isinstance(command, Submit)
+    assert isinstance(command, OrderIntended)

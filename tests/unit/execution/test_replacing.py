@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alchemiser.domain.account import Account
+from alchemiser.domain.events import OrderIntended
 from alchemiser.domain.market import Quote
 from alchemiser.domain.money import tick_of
 from alchemiser.domain.orders import NewOrder, Order, OrderState, OrderType, Side, TimeInForce
 from alchemiser.execution.ladder import LadderRules
 from alchemiser.execution.tactics import TacticName, TacticRules
-from alchemiser.execution.work import Ask, Cancel, LookAtAccount, Replace, Stage, Submit
+from alchemiser.execution.work import Ask, Cancel, LookAtAccount, Replace, Stage
 from tests.unit.execution.pacing_desk import CUT_OFF, SESSION, START, Desk, intent
 
 WIDE = Quote(symbol="OLD", bid=99.90, bid_size=500, ask=100.10, ask_size=500, at=START)
@@ -38,8 +39,8 @@ def test_a_working_limit_of_whole_shares_is_replaced() -> None:
 
     assert isinstance(replace, Replace)
     assert first == replace.client_order_id
-    order = replace.submit.order
-    assert (Decimal(20), Decimal("99.95"), "rung 2") == (order.quantity, order.limit_price, replace.submit.intended.step)
+    order = replace.intended.order
+    assert (Decimal(20), Decimal("99.95"), "rung 2") == (order.quantity, order.limit_price, replace.intended.step)
     assert desk.step(1) == [], "until the venue has answered nothing else is decided"
     desk.replaced(first)
     desk.fill(desk.only)
@@ -70,7 +71,7 @@ def test_what_cannot_be_replaced_is_cancelled(
     assert all(isinstance(command, Cancel) for command in desk.step(RUNG_SECONDS)), why
     desk.end(desk.only, OrderState.CANCELLED)
     (again,) = desk.step()
-    assert isinstance(again, Submit)
+    assert isinstance(again, OrderIntended)
     assert Decimal(quantity) - Decimal(filled or 0) == again.order.quantity
 
 
@@ -87,7 +88,7 @@ def test_a_refused_replacement_falls_back_to_cancel_and_submit(state: OrderState
     assert first == cancel.client_order_id
     desk.end(first, OrderState.CANCELLED)
     (again,) = desk.step()
-    assert isinstance(again, Submit)
+    assert isinstance(again, OrderIntended)
     assert again.order.client_order_id.endswith("-3"), "the id of the refused one is not used again"
     assert desk.run.outcomes()[0].reason is None
 
@@ -119,7 +120,7 @@ def test_a_part_fill_during_the_replacement_is_not_traded_again() -> None:
     assert (new, "it would buy or sell more than is left of the intent") == (cancel.client_order_id, cancel.reason)
     desk.end(new, OrderState.CANCELLED)
     (again,) = desk.step()
-    assert isinstance(again, Submit)
+    assert isinstance(again, OrderIntended)
     assert again.order.quantity == 15
 
 
@@ -173,7 +174,7 @@ def test_a_refused_buy_makes_the_broker_tell_its_cash() -> None:
     desk.run.on_account(poor)
 
     (again,) = desk.step(2)
-    assert isinstance(again, Submit)
+    assert isinstance(again, OrderIntended)
     assert again.order.limit_price is not None
     assert again.order.quantity * again.order.limit_price <= 400
 
@@ -249,8 +250,8 @@ def test_a_restart_goes_on_at_the_rung_that_was_reached() -> None:
     again = Desk(intent("OLD", Side.SELL, "20"))
     again.run.resume([ended], START)
     (submit,) = again.step()
-    assert isinstance(submit, Submit)
-    assert ("rung 3", 2) == (submit.intended.step, submit.intended.attempt)
+    assert isinstance(submit, OrderIntended)
+    assert ("rung 3", 2) == (submit.step, submit.attempt)
 
 
 @settings(max_examples=80, deadline=None)
@@ -278,8 +279,8 @@ def test_whatever_happens_nothing_is_ordered_twice_or_priced_by_a_bad_quote(
                     symbol=symbol, bid=99.9 + shift, bid_size=90, ask=100.1 + shift, ask_size=90, at=desk.now
                 )
         for command in desk.step(data.draw(st.sampled_from([0.0, 0.4, 1.0, 7.0, 30.0]))):
-            if isinstance(command, Submit | Replace):
-                submit = command.submit if isinstance(command, Replace) else command
+            if isinstance(command, OrderIntended | Replace):
+                submit = command.intended if isinstance(command, Replace) else command
                 _check(desk, submit.order)
         for key in list(desk.live):
             _happen(desk, key, data.draw(st.sampled_from(["wait", "ack", "part", "fill", "cancel", "reject", "replace", "refuse"])))
