@@ -21,6 +21,9 @@ _NO_SHARES = 1e-12
 Traded = tuple[float, float, float, float, float]
 """What the fills of one symbol in one session come to: signed shares, their worth and cost, unsigned shares, the last price."""
 
+Netted = tuple[int, dict[str, float], dict[str, float], dict[str, float], dict[str, float]]
+"""What was traded in a session: its place, the shares before and after by symbol, and the prices and costs of those traded."""
+
 _NOTHING_TRADED: Traded = (0.0,) * 5
 
 
@@ -56,9 +59,8 @@ class Notes:
         self._equity_planned = terms.cash
         self._strategies = allocations.keys()
         self._parts: list[tuple[str, str, float, float, float]] = []  # of each strategy in what was filled and crossed, for the end
-        self._position: dict[str, float] = {}
         self._traded: dict[str, Traded] = {}
-        self._trades: list[tuple[int, dict[str, float], dict[str, float], dict[str, float], dict[str, float]]] = []
+        self._sessions: list[tuple[int, dict[str, Traded]]] = []  # those with trades, by their places
         self.equity: list[float] = []
         self.targets: list[DatedTarget] = []
         self.traded_shares: list[float] = []
@@ -89,14 +91,14 @@ class Notes:
 
     def hand_over(self, recorder: Recorder, dates: Sequence[date], first: int) -> None:
         """Give the recorder the trades and what the strategies earned; the fees of the run are spread over what was sold."""
-        fees = self._fees()
+        fees, sessions = self._fees(), self._netted()
         sold = sum(
             max(before.get(symbol, 0.0) - after.get(symbol, 0.0), 0.0) * price
-            for _, before, after, prices, _ in self._trades
+            for _, before, after, prices, _ in sessions
             for symbol, price in prices.items()
         )
         rate = fees / sold if sold else 0.0
-        for place, before, after, prices, costs in self._trades:
+        for place, before, after, prices, costs in sessions:
             for symbol, price in prices.items():
                 costs[symbol] += max(before.get(symbol, 0.0) - after.get(symbol, 0.0), 0.0) * price * rate
             recorder.filled(self._panel.session(place), before=before, after=after, prices=prices, costs=costs)
@@ -153,26 +155,36 @@ class Notes:
         self._traded[symbol] = (shares, dollars, cost, turnover, mid)
 
     def _end_session(self, result: ResultReported) -> None:
-        """Net the fills of a session into one trade per symbol."""
         self.equity.append(to_float(result.equity))
-        if not self._traded:
+        traded = self._traded
+        if not traded:
             return
-        before = self._position
-        after, prices, costs, turned = dict(before), {}, {}, 0.0
-        for symbol, (shares, dollars, cost, turnover, last) in sorted(self._traded.items()):
-            # Of several fills the price that gives the same dollars.
-            price = prices[symbol] = dollars / shares if shares else last
-            costs[symbol] = cost
-            position = before.get(symbol, 0.0) + shares
-            after.pop(symbol, None)
-            if abs(position) > _NO_SHARES:
-                after[symbol] = position
-            turned += turnover * price
-        self._traded.clear()
-        self._trades.append((self._place, before, after, prices, costs))
-        self._position = after
-        self._spread_costs += sum(costs.values())
+        turned = costs = 0.0
+        for _, (shares, dollars, cost, turnover, last) in sorted(traded.items()):
+            turned += turnover * (dollars / shares if shares else last)
+            costs += cost
+        self._sessions.append((self._place, traded))
+        self._traded = {}
+        self._spread_costs += costs
         self.traded_shares.append(turned / (self._equity_planned or math.inf))
+
+    def _netted(self) -> list[Netted]:
+        """Return the fills of each session netted into one trade per symbol: for the end, where there are fees or a recorder."""
+        before: dict[str, float] = {}
+        found = []
+        for place, traded in self._sessions:
+            after, prices, costs = dict(before), {}, {}
+            for symbol, (shares, dollars, cost, _, last) in sorted(traded.items()):
+                # Of several fills the price that gives the same dollars.
+                prices[symbol] = dollars / shares if shares else last
+                costs[symbol] = cost
+                position = before.get(symbol, 0.0) + shares
+                after.pop(symbol, None)
+                if abs(position) > _NO_SHARES:
+                    after[symbol] = position
+            found.append((place, before, after, prices, costs))
+            before = after
+        return found
 
     def _earned(self) -> dict[str, _Earned]:
         """Return what each strategy has earned: asked for at the end, where there are fees or a recorder."""
@@ -186,7 +198,9 @@ class Notes:
         if not self._has_fees:
             return 0.0
         cash = sum(earned.cash for earned in self._earned().values())
-        worth = sum(shares * (self._market.marks[symbol][self._place] or 0.0) for symbol, shares in self._position.items())
+        sessions = self._netted()
+        position = sessions[-1][2] if sessions else {}
+        worth = sum(shares * (self._market.marks[symbol][self._place] or 0.0) for symbol, shares in position.items())
         return max(self._terms.cash + cash + worth - self.equity[-1], 0.0)
 
     def _contributions(self, last: int, fees: float) -> list[Contribution]:
