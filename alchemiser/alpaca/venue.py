@@ -211,6 +211,10 @@ class AlpacaVenue:
         rows = await self._ask(Request(method="GET", path="/v2/positions", what="positions"), _POSITIONS)
         return tuple(wire.position_of(row) for row in rows)
 
+    async def account_and_positions(self) -> tuple[Account, tuple[BrokerPosition, ...]]:
+        """Return the account, and then all positions."""
+        return await self.account(), await self.positions()
+
     async def fills_since(self, after: datetime | None) -> tuple[BrokerActivity, ...]:
         """Return the fills after that time, oldest first; all of them when ``after`` is ``None``.
 

@@ -22,6 +22,7 @@ from alchemiser.domain.runtime import Clock
 from alchemiser.domain.venue import After, WhyNot
 from alchemiser.exchange.engine import Exchange
 from alchemiser.exchange.errors import ApiError
+from alchemiser.exchange.margin import Valuation
 from alchemiser.exchange.orders import STATUS_NAMES, OrderStatus, OrderUpdate, VenueOrder
 from alchemiser.exchange.orders import OrderType as VenueOrderType
 from alchemiser.exchange.orders import Side as VenueSide
@@ -151,18 +152,12 @@ class MemoryVenue:
 
     async def account(self) -> Account:
         """Return the account."""
-        value = self._exchange.standing.valuation()
-        return Account(
-            account_number=ACCOUNT_NUMBER,
-            cash=value.cash,
-            equity=value.equity,
-            buying_power=value.buying_power,
-            multiplier=value.multiplier,
-        )
+        return _account_of(self._exchange.standing.valuation())
 
-    async def positions(self) -> tuple[BrokerPosition, ...]:
-        """Return all positions, sorted by symbol."""
-        held = [
+    async def account_and_positions(self) -> tuple[Account, tuple[BrokerPosition, ...]]:
+        """Return the account and all positions, sorted by symbol, of one moment."""
+        value, holdings = self._exchange.standing.survey()
+        positions = [
             BrokerPosition(
                 symbol=position.symbol,
                 quantity=position.quantity,
@@ -170,9 +165,9 @@ class MemoryVenue:
                 average_entry_price=position.average_entry_price,
                 current_price=price,
             )
-            for position, free, price in self._exchange.standing.holdings()
+            for position, free, price in holdings
         ]
-        return tuple(held)
+        return _account_of(value), tuple(positions)
 
     async def fills_since(self, after: datetime | None) -> tuple[BrokerActivity, ...]:
         """Return the fills after that time, oldest first."""
@@ -222,6 +217,16 @@ class MemoryVenue:
         self._exchange.advance(self._clock.now())
         self.tell()
         return report
+
+
+def _account_of(value: Valuation) -> Account:
+    return Account(
+        account_number=ACCOUNT_NUMBER,
+        cash=value.cash,
+        equity=value.equity,
+        buying_power=value.buying_power,
+        multiplier=value.multiplier,
+    )
 
 
 def _rejected(refusal: ApiError) -> OrderRejected:

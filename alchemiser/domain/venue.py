@@ -59,8 +59,8 @@ class Venue(Protocol):
     async def account(self) -> Account:
         """Return the account."""
 
-    async def positions(self) -> tuple[BrokerPosition, ...]:
-        """Return all positions."""
+    async def account_and_positions(self) -> tuple[Account, tuple[BrokerPosition, ...]]:
+        """Return the account and all positions, asked for together: what happens in between is in one of the answers only."""
 
     async def fills_since(self, after: datetime | None) -> tuple[BrokerActivity, ...]:
         """Return the fills after that time, and what took fills back, oldest first; all of them when ``after`` is ``None``."""

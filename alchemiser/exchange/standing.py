@@ -107,24 +107,27 @@ class Standing:
 
     def valuation(self) -> Valuation:
         """Return what the account is worth now."""
-        is_regular_session = self._state.phase is REGULAR
-        return value_account(self._state.account, self._assets, self._priced(), self._settings, is_regular_session, self.is_frozen())
+        return self._valued(self._priced())
 
     def maintenance_margin(self) -> Decimal:
         """Return the maintenance margin of the account as it is now."""
         return self.equity_and_maintenance()[1]
 
-    def holdings(self) -> list[tuple[Position, Decimal, Decimal]]:
-        """Return each position, sorted by symbol, with its shares that no open order holds, and its price."""
-        open_in, positions = self._blotter.open.by_symbol, self._state.account.positions
+    def survey(self) -> tuple[Valuation, list[tuple[Position, Decimal, Decimal]]]:
+        """Return what the account is worth now, and its positions by symbol, each with the shares that no order holds, and its price."""
+        priced, open_in, positions = self._priced(), self._blotter.open.by_symbol, self._state.account.positions
         holdings = []
-        for symbol, quantity, price in sorted(self._priced()):
+        for symbol, quantity, price in sorted(priced):
             free = abs(quantity)
             holdings.append((positions[symbol], free - open_in[symbol].shares if symbol in open_in else free, price))
-        return holdings
+        return self._valued(priced), holdings
 
     def _list(self, asset: AssetRecord) -> None:
         self._assets[asset.symbol] = self._named[asset.symbol] = self._named[asset.asset_id] = asset
+
+    def _valued(self, priced: Collection[Holding]) -> Valuation:
+        is_regular_session = self._state.phase is REGULAR
+        return value_account(self._state.account, self._assets, priced, self._settings, is_regular_session, self.is_frozen())
 
     def _priced(self) -> list[Holding]:
         """Return of each position the symbol, the signed shares and the price that they are valued at."""

@@ -130,8 +130,7 @@ class Reconciler:
         executions = () if first is None else await venue.fills_since(self._missing_from(since or first.intended_at, listed, looked_up))
         for key in more_to_look_up(tuple(orders), executions):
             looked_up[key] = await self._look_up(key)
-        account = await venue.account()
-        positions = await venue.positions()
+        account, positions = await venue.account_and_positions()
         observed = AccountObserved(at=self._parts.clock.now(), account=account, positions=positions, reason=reason)
         answers = VenueSide(
             open_orders=listed,

@@ -236,7 +236,7 @@ class OrderRequests:
     async def _look_at_account(self) -> None:
         """Ask what the broker has; without an answer our own count stays."""
         try:
-            account, positions = await self._parts.venue.account(), await self._parts.venue.positions()
+            account, positions = await self._parts.venue.account_and_positions()
         except CredentialsRefused as error:
             await self._halt(str(error))
         except (VenueUnavailable, OutcomeUnknown):

@@ -157,8 +157,7 @@ class Rebalancer:
 
     async def _observe(self, reason: str) -> tuple[Account, tuple[BrokerPosition, ...]]:
         parts = self._parts
-        account = await parts.venue.account()
-        positions = await parts.venue.positions()
+        account, positions = await parts.venue.account_and_positions()
         await parts.publish(AccountObserved(at=parts.clock.now(), account=account, positions=positions, reason=reason))
         return account, positions
 

@@ -90,7 +90,7 @@ async def preview(parts: PortfolioParts, given: Sequence[Answer], session: Sessi
     if reason is not None:
         return without_plan(now, given, reason)
     try:
-        account, positions = await parts.venue.account(), await parts.venue.positions()
+        account, positions = await parts.venue.account_and_positions()
         plan = await plan_decision(parts, decision, account, positions)
     except (VenueError, OrderDenied) as error:
         return without_plan(now, given, f"no plan can be made: {error}")

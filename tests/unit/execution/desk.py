@@ -148,13 +148,9 @@ class ScriptedVenue:
             raise self.failing.popleft()
         return tuple(self.listed)
 
-    async def account(self) -> Account:
-        """Return the account."""
-        return ACCOUNT
-
-    async def positions(self) -> tuple[BrokerPosition, ...]:
-        """Hold nothing."""
-        return ()
+    async def account_and_positions(self) -> tuple[Account, tuple[BrokerPosition, ...]]:
+        """Return the account, which holds nothing."""
+        return ACCOUNT, ()
 
     async def fills_since(self, after: datetime | None) -> tuple[BrokerActivity, ...]:
         """Return the executions."""

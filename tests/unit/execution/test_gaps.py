@@ -11,7 +11,7 @@ import pytest
 
 from alchemiser.bus.bus import Bus
 from alchemiser.bus.envelope import Envelope
-from alchemiser.domain.account import BrokerActivity, BrokerPosition
+from alchemiser.domain.account import Account, BrokerActivity, BrokerPosition
 from alchemiser.domain.errors import CredentialsRefused, OutcomeUnknown, VenueUnavailable
 from alchemiser.domain.events import (
     CancelRequested,
@@ -41,7 +41,7 @@ from alchemiser.execution.parking import ParkedSymbols
 from alchemiser.execution.reconciler import ATTEMPT_PAUSES_SECONDS, OVERLAP, Reconciler, ReconcilerParts
 from alchemiser.service.clock import VirtualClock
 from tests.solipsism import virtual
-from tests.unit.execution.desk import SESSION, START, ScriptedVenue, activity, buy, order_of, report_of
+from tests.unit.execution.desk import ACCOUNT, SESSION, START, ScriptedVenue, activity, buy, order_of, report_of
 
 SPY, QQQ = order_of(buy("SPY")), order_of(buy("QQQ"))
 
@@ -64,7 +64,7 @@ class ListingVenue(ScriptedVenue):
         named = {report.client_order_id for report in listed} | self.known.keys() | self.lost
         return (*listed, *(report_of(order, "query", "new") for order in self.working if order.client_order_id not in named))
 
-    async def positions(self) -> tuple[BrokerPosition, ...]:
+    async def account_and_positions(self) -> tuple[Account, tuple[BrokerPosition, ...]]:
         """Hold what was executed."""
         held: dict[str, Decimal] = {}
         for one in self.activities:
@@ -72,9 +72,10 @@ class ListingVenue(ScriptedVenue):
         blank = BrokerPosition(
             symbol="", quantity=Decimal(0), available_quantity=Decimal(0), average_entry_price=Decimal(1), current_price=None
         )
-        return tuple(
+        positions = tuple(
             msgspec.structs.replace(blank, symbol=name, quantity=held[name], available_quantity=held[name]) for name in sorted(held)
         )
+        return ACCOUNT, positions
 
     async def order_by_client_id(self, client_order_id: str) -> ExecutionReport:
         """Look the order up."""

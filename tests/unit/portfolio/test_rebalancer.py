@@ -76,16 +76,12 @@ class Broker:
         self.failing: deque[VenueError] = deque()
         self.asked = 0
 
-    async def account(self) -> Account:
-        """Return the account."""
+    async def account_and_positions(self) -> tuple[Account, tuple[BrokerPosition, ...]]:
+        """Return the account and the positions."""
         self.asked += 1
         if self.failing:
             raise self.failing.popleft()
-        return self.held
-
-    async def positions(self) -> tuple[BrokerPosition, ...]:
-        """Return the positions."""
-        return self.rows
+        return self.held, self.rows
 
 
 class Desk:

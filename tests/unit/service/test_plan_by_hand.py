@@ -32,14 +32,11 @@ class Broker:
     def __init__(self, cash: str, positions: Mapping[str, tuple[str, str]]) -> None:
         self._cash, self._positions = D(cash), positions
 
-    async def account(self) -> Account:
-        """Return the account; its equity counts everything, also what is not ours."""
+    async def account_and_positions(self) -> tuple[Account, tuple[BrokerPosition, ...]]:
+        """Return the account, whose equity counts everything, also what is not ours, and the positions."""
         equity = self._cash + sum((D(shares) * D(price) for shares, price in self._positions.values()), D(0))
-        return Account(account_number="A", cash=self._cash, equity=equity, buying_power=self._cash, multiplier=1)
-
-    async def positions(self) -> tuple[BrokerPosition, ...]:
-        """Return the positions."""
-        return tuple(
+        account = Account(account_number="A", cash=self._cash, equity=equity, buying_power=self._cash, multiplier=1)
+        return account, tuple(
             BrokerPosition(
                 symbol=symbol, quantity=D(shares), available_quantity=D(shares), average_entry_price=D(price), current_price=D(price)
             )
