@@ -1,8 +1,18 @@
 """What the market looks like at one moment: quotes, bars, sessions. Floats, because nothing here is booked."""
 
 from datetime import date, datetime
+from typing import Final
 
 import msgspec
+
+LEAST_PRICE: Final = 1e-9
+"""Dollars a share."""
+
+GREATEST_PRICE: Final = 1e15
+"""Dollars a share. Histories that are adjusted for reverse splits begin at a hundred billions; what is far beyond is a broken file."""
+
+PRICE_WORDS: Final = f"positive number between {LEAST_PRICE:g} and {GREATEST_PRICE:g}"
+"""What is expected where something else stands."""
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alchemiser.domain.errors import DataError
+from alchemiser.domain.market import GREATEST_PRICE, LEAST_PRICE, PRICE_WORDS
 from alchemiser.exchange.columns import Columns, read_csv
 from alchemiser.exchange.series import Adjustment, DailyBars, DailySeries, Days, Floats
 
@@ -206,7 +207,7 @@ def bars_of(symbol: str, columns: Columns) -> tuple[DailySeries | None, Adjusted
     split = columns.numbers("split", empty=1.0)
     _check_days(columns, days)
     for name, values in (("close", close), ("adj_close", adjusted), *zip(RANGE_COLUMNS, ranges, strict=True), ("split", split)):
-        columns.refuse_where(values <= 0, name, "a positive number")
+        columns.refuse_where((values < LEAST_PRICE) | (values > GREATEST_PRICE), name, f"a {PRICE_WORDS}")
     columns.refuse_where(volume < 0, "volume", "zero or a positive number")
 
     has_close, has_adjusted = ~np.isnan(close), ~np.isnan(adjusted)

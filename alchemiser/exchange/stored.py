@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from alchemiser.domain.errors import DataError
+from alchemiser.domain.market import GREATEST_PRICE, LEAST_PRICE, PRICE_WORDS
 from alchemiser.exchange.series import DailySeries, Days, Floats
 from alchemiser.market.store.actions import Actions
 from alchemiser.market.store.series import ADJUSTMENTS, Adjusting, BarColumns, SeriesKey
@@ -94,7 +95,7 @@ def _check(place: str, bars: BarColumns) -> None:
     if wrong.size:
         day = date.fromordinal(int(bars.days[wrong[0] + 1]))
         raise DataError(f"{place}: {day} does not come after the day before it; alchemiser data check says more")
-    wrong = np.flatnonzero(~(np.isfinite(bars.close) & (bars.close > 0)))
+    wrong = np.flatnonzero(~((bars.close >= LEAST_PRICE) & (bars.close <= GREATEST_PRICE)))
     if wrong.size:
         day = date.fromordinal(int(bars.days[wrong[0]]))
-        raise DataError(f"{place}: the close of {day} is {bars.close[wrong[0]]}, not a positive number; pull the series again")
+        raise DataError(f"{place}: the close of {day} is {bars.close[wrong[0]]}, not a {PRICE_WORDS}; pull the series again")

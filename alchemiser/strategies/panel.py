@@ -18,6 +18,7 @@ import numpy as np
 from msgspec import Struct
 
 from alchemiser.domain.errors import DataError
+from alchemiser.domain.market import GREATEST_PRICE, LEAST_PRICE, PRICE_WORDS
 from alchemiser.market.arrays import Days, Flags, Floats, Places
 from alchemiser.market.history import DailyHistory
 from alchemiser.market.indicators import Measure, tail
@@ -86,7 +87,7 @@ class PricePanel:
     ) -> None:
         """Take days (as ordinals) and closes per symbol; the sessions are all the days any symbol has, up to ``until``.
 
-        Raises ``DataError`` when days do not ascend or a close is not a positive number.
+        Raises ``DataError`` when days do not ascend or a close is not a number that a price can be.
         """
         checked: Days | None = None
         for symbol, (days, closes) in history.items():
@@ -245,10 +246,10 @@ def _check_series(symbol: str, days: Days, closes: Floats, *, ascends: bool) -> 
     if len(days) != len(closes):
         raise DataError(f"{symbol}: {len(days)} days and {len(closes)} closes; its bars are not used")
     # Written so that what is not a number fails both.
-    if len(closes) and not (closes.min() > 0.0 and closes.max() < np.inf):
-        wrong = int(np.flatnonzero(~(np.isfinite(closes) & (closes > 0)))[0])
+    if len(closes) and not (closes.min() >= LEAST_PRICE and closes.max() <= GREATEST_PRICE):
+        wrong = int(np.flatnonzero(~((closes >= LEAST_PRICE) & (closes <= GREATEST_PRICE)))[0])
         day = date.fromordinal(int(days[wrong]))
-        raise DataError(f"{symbol}: the close of {day} is {closes[wrong]}, not a positive number; its bars are not used")
+        raise DataError(f"{symbol}: the close of {day} is {closes[wrong]}, not a {PRICE_WORDS}; its bars are not used")
     if ascends or (days[1:] > days[:-1]).all():
         return
     wrong = int(np.flatnonzero(days[1:] <= days[:-1])[0])

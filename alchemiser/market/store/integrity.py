@@ -10,6 +10,7 @@ from typing import Final, Literal
 import msgspec
 import numpy as np
 
+from alchemiser.domain.market import GREATEST_PRICE, LEAST_PRICE, PRICE_WORDS
 from alchemiser.market.arrays import Flags
 from alchemiser.market.calendar import TradingCalendar
 from alchemiser.market.store.actions import Actions
@@ -109,7 +110,7 @@ def _impossible(series: Series) -> Mapping[str, Flags]:
     with np.errstate(invalid="ignore"):
         tolerance = np.fmax(_ROUNDING_SHARE * bars.close, _ROUNDING_DOLLARS)
         return {
-            "the close is not a positive number": ~(np.isfinite(bars.close) & (bars.close > 0)),
+            f"the close is not a {PRICE_WORDS}": ~((bars.close >= LEAST_PRICE) & (bars.close <= GREATEST_PRICE)),
             "a price is not positive": (bars.open <= 0) | (bars.high <= 0) | (bars.low <= 0),
             "the high is below open, close or low": np.fmax(np.fmax(bars.open, bars.close), bars.low) - bars.high > tolerance,
             "the low is above open or close": bars.low - np.fmin(bars.open, bars.close) > tolerance,

@@ -100,6 +100,8 @@ def test_a_panel_without_bars_decides_nothing() -> None:
     [
         ([0, 1], [1.0, 0.0], "the close of 2025-03-04 is 0.0, not a positive number"),
         ([0, 1], [1.0, float("nan")], "the close of 2025-03-04 is nan"),
+        ([0, 1], [1.0, 1e308], "the close of 2025-03-04 is 1e\\+308, not a positive number between"),
+        ([0, 1], [1e-300, 1.0], "the close of 2025-03-03 is 1e-300, not a positive number between"),
         ([0, 0], [1.0, 2.0], "the bar of 2025-03-03 follows that of 2025-03-03"),
         ([1, 0], [1.0, 2.0], "the bar of 2025-03-03 follows that of 2025-03-04"),
         ([0], [1.0, 2.0], "1 days and 2 closes"),

@@ -165,6 +165,8 @@ def test_a_vendors_rounding_is_widened_and_no_more(write_bars: WriteBars) -> Non
         (["2025-03-31,1,inf,1,1,1,1,,"], 'line 2: high is "inf", expected a number'),
         (["2025-03-31,1,1,1,-1,1,1,,"], 'line 2: close is "-1", expected a positive number'),
         (["2025-03-31,0,1,1,1,1,1,,"], 'line 2: open is "0", expected a positive number'),
+        (["2025-03-31,1,1,1,1e308,1,1,,"], r'line 2: close is "1e308", expected a positive number between 1e-09 and 1e\+15'),
+        (["2025-03-31,1,1,1,1,1,1e-300,,"], 'line 2: adj_close is "1e-300", expected a positive number between 1e-09'),
         (["2025-03-31,1,1,1,1,-5,1,,"], 'line 2: volume is "-5", expected zero or a positive number'),
         (["2025-03-31,1,1,1,1,1,1,,0"], 'line 2: split is "0", expected a positive number'),
         (["2025-03-31,1,1,1,1,1,,,"], 'line 2: adj_close is "", expected a number, because the row has a close'),
