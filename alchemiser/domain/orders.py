@@ -236,17 +236,17 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 def fill_of(report: ExecutionReport) -> Fill | None:
     """Return the execution a report describes, or ``None`` when it describes none."""
-    quantity = report.last_quantity
-    if report.execution_id is None or report.last_price is None or quantity is None or quantity <= ZERO:
+    execution_id, quantity, price = report.execution_id, report.last_quantity, report.last_price
+    if execution_id is None or price is None or quantity is None or quantity <= ZERO:
         return None
     return Fill(
-        execution_id=report.execution_id,
+        execution_id=execution_id,
         client_order_id=report.client_order_id,
         venue_order_id=report.venue_order_id,
         symbol=report.symbol,
         side=report.side,
         quantity=quantity,
-        price=report.last_price,
+        price=price,
         at=report.at,
     )
 
@@ -280,9 +280,11 @@ def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | N
         if fill.execution_id in known:
             fill = None
         else:
-            known = (*known, fill.execution_id)
-            standing = (*standing, Execution(fill.execution_id, fill.quantity, fill.price))
-            cumulative, value = cumulative + fill.quantity, value + fill.quantity * fill.price
+            quantity, price = fill.quantity, fill.price
+            known += (fill.execution_id,)
+            standing += (Execution(fill.execution_id, quantity, price),)
+            cumulative += quantity
+            value += quantity * price
     # What the venue counts as filled, and since when that may be believed.
     reported, corrected_at = order.reported_quantity, order.corrected_at
     if corrected_at is None or report.at >= corrected_at:

@@ -202,7 +202,8 @@ class OrderStates(Remembering):
             order for key, order in self._orders.items() if order.is_terminal and not order.missing_quantity and key not in self._closed
         ]
         for order in ended:
-            self._announce_end(order.client_order_id, order, order.intended_at)
+            key = order.client_order_id
+            self._announce_end(key, order, order.intended_at, rebalance_within(key))
         return len(missing) + len(ended)
 
     def __call__(self, envelope: Envelope) -> None:
@@ -270,6 +271,7 @@ class OrderStates(Remembering):
             self.foreign_reports += 1
             return
         key = order.request.client_order_id
+        rebalance = rebalance_within(key)
         changed, fill = apply_report(order, report)
         self._by_venue_id[report.venue_order_id] = key
         if report.event in CORRECTIONS:
@@ -283,8 +285,9 @@ class OrderStates(Remembering):
             if self._last_fill_at is None or self._last_fill_at < at:
                 self._last_fill_at = at
             if not self._replaying:
-                self._post(event, rebalance_within(key))
-        self._store(key, changed, report.at)
+                self._post(event, rebalance)
+        if self._store(key, changed):
+            self._announce_end(key, changed, report.at, rebalance)
 
     def _take_back(self, order: Order, report: ExecutionReport, instead: Fill | None) -> None:
         """Tell of the execution that a report takes back, if it does that; ``instead`` is what stands in its place."""
@@ -311,24 +314,26 @@ class OrderStates(Remembering):
         key = told.client_order_id
         order = self._orders.get(key)
         if order is not None and not order.is_terminal:
-            self._store(key, replace(order, state=state, reason=reason), told.at)
+            ended = replace(order, state=state, reason=reason)
+            if self._store(key, ended):
+                self._announce_end(key, ended, told.at, rebalance_within(key))
 
     def _move(self, told: OrderOutcomeUnknown | CancelRequested, before: tuple[OrderState, ...], after: OrderState) -> None:
         key = told.client_order_id
         order = self._orders.get(key)
         if order is not None and order.state in before:
-            self._store(key, replace(order, state=after, reason=told.reason), told.at)
+            self._store(key, replace(order, state=after, reason=told.reason))
 
-    def _store(self, key: str, order: Order, at: datetime) -> None:
+    def _store(self, key: str, order: Order) -> bool:
+        """Keep an order as it is now, and return whether its end is to be announced."""
         self._orders[key] = order
         if order.state not in TERMINAL:
             self._open[key] = None
-            return
+            return False
         self._open.pop(key, None)
         if self._replaying or key in self._closed or key in self._closing:
-            return
-        if order.reported_quantity <= order.cumulative_quantity:
-            self._announce_end(key, order, at)
+            return False
+        return order.reported_quantity <= order.cumulative_quantity
 
     def _turn_to(self, opened: SessionOpened) -> None:
         """Forget, at the first opening of a session, the orders that had ended before the session before it."""
@@ -354,7 +359,7 @@ class OrderStates(Remembering):
             if day < first:
                 del self._of_session[day]
 
-    def _announce_end(self, key: str, order: Order, at: datetime) -> None:
+    def _announce_end(self, key: str, order: Order, at: datetime, rebalance: str) -> None:
         self._closing.add(key)
         filled = order.cumulative_quantity
         self._post(
@@ -367,7 +372,7 @@ class OrderStates(Remembering):
                 average_price=order.filled_value / filled if filled else None,
                 reason=order.reason,
             ),
-            rebalance_within(key),
+            rebalance,
         )
 
 

@@ -130,7 +130,8 @@ def traded(symbol: str, lots: Lots, trade: Trade) -> tuple[Lots, Decimal]:
                 return lots[place:], realised
             left = after
         lots = ()
-    return (*lots, Lot(symbol=symbol, quantity=left, price=price, opened_at=trade.at, execution_id=trade.execution_id)), realised
+    lots += (Lot(symbol=symbol, quantity=left, price=price, opened_at=trade.at, execution_id=trade.execution_id),)
+    return lots, realised
 
 
 def closing_order(lots: Lots, trade: Trade) -> list[int]:
