@@ -13,6 +13,9 @@ import msgspec
 from alchemiser.domain.errors import UsageError
 from alchemiser.domain.rebalancing import Frequency, period_of
 
+MOST_DOLLARS = 1e12
+"""More than any account holds: as much as a run may begin with."""
+
 _PERIODS = {name.value: name for name in (Frequency.WEEKLY, Frequency.MONTHLY, Frequency.QUARTERLY, Frequency.YEARLY)}
 
 
@@ -38,8 +41,8 @@ def parse_flow(text: str) -> CashFlow:
         moment = _PERIODS[when] if when in _PERIODS else date.fromisoformat(when)
     except ValueError as error:
         raise UsageError(f"--flow {text}: expected AMOUNT@WHEN, such as 500@monthly or -2000@2024-07-01; {error}") from error
-    if not 0.0 < abs(dollars) < float("inf"):
-        raise UsageError(f"--flow {text}: the amount has to be a number of dollars other than 0")
+    if not 0.0 < abs(dollars) <= MOST_DOLLARS:
+        raise UsageError(f"--flow {text}: the amount has to be a number of dollars other than 0, at most {MOST_DOLLARS:,.0f}")
     return CashFlow(dollars, moment)
 
 
@@ -50,6 +53,11 @@ def flows_of(wanted: Sequence[CashFlow], dates: Sequence[date]) -> list[DatedFlo
         for place in _places(flow.when, dates):
             by_place[place] = by_place.get(place, 0.0) + flow.amount
     return [DatedFlow(dates[place], by_place[place]) for place in sorted(by_place)]
+
+
+def left_out(wanted: Sequence[CashFlow], dates: Sequence[date]) -> list[DatedFlow]:
+    """Return the flows with a date that no session of a run books: until its first one, or after its last."""
+    return [DatedFlow(flow.when, flow.amount) for flow in wanted if isinstance(flow.when, date) and not _places(flow.when, dates)]
 
 
 def performance_of(equity: Sequence[float], dates: Sequence[date], flows: Sequence[DatedFlow]) -> list[float]:

@@ -10,6 +10,7 @@ from datetime import date
 import msgspec
 import numpy as np
 
+from alchemiser.backtest.flows import DatedFlow
 from alchemiser.backtest.result import DatedTarget, Failure
 from alchemiser.domain.errors import DataError
 from alchemiser.market.arrays import Days
@@ -56,13 +57,24 @@ class IntradayReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All of it, for the report; ``intraday`` only of a run along minutes."""
+    """All of it, for the report; ``intraday`` only of a run along minutes, ``flows_left_out`` are those with a date outside of the run."""
 
     feed: str
     survivorship: str
     warm_up: list[WarmUp]
     gaps: list[Gap]
     intraday: IntradayReport | None = None
+    flows_left_out: tuple[DatedFlow, ...] = ()
+
+    def remarks(self) -> list[str]:
+        """Return in sentences without a full stop what is to be said of any run."""
+        said = [f"feed: {self.feed}", f"survivorship: {self.survivorship}"]
+        if self.intraday is not None:
+            along, daily = self.intraday.sessions_of_minutes, len(self.intraday.sessions_of_daily_bars)
+            said.append(f"decided at {self.intraday.decision}: {along} sessions along their minutes, {daily} as daily bars")
+        outside = "a run books what comes after its first session, until its last"
+        said += [f"left out: {flow.amount:+,.2f} on {flow.date}; {outside}" for flow in self.flows_left_out]
+        return said
 
 
 def gaps_of(days_of: Mapping[str, Days], places: Mapping[str, str]) -> list[Gap]:

@@ -178,10 +178,7 @@ def _origin(known: Provenance) -> Iterable[str]:
         for each in known.warm_up
     ]
     yield _table("Warm-up", ("strategy", "first target", "closes until then", "needed", "settled after"), warm_up)
-    said = [f"Feed: {known.feed}.", f"Survivorship: {known.survivorship}."]
-    if known.intraday is not None:
-        along, daily = known.intraday.sessions_of_minutes, len(known.intraday.sessions_of_daily_bars)
-        said.append(f"Decided at {known.intraday.decision}: {along} sessions along their minutes, {daily} as daily bars.")
+    said = [f"{remark[0].upper()}{remark[1:]}." for remark in known.remarks()]
     yield f"<section><h2>Where the bars come from</h2>{''.join(f'<p>{escape(text)}</p>' for text in said)}</section>"
     gaps = [(gap.symbol, str(gap.first), str(gap.last), str(gap.sessions)) for gap in known.gaps]
     if gaps:

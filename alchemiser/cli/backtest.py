@@ -14,7 +14,7 @@ from alchemiser.backtest.analysis import Questions, analyse
 from alchemiser.backtest.data_version import DataVersion, data_version
 from alchemiser.backtest.decisions import Decided, decisions_of
 from alchemiser.backtest.document import document_of
-from alchemiser.backtest.flows import parse_flow, performance_of
+from alchemiser.backtest.flows import left_out, parse_flow, performance_of
 from alchemiser.backtest.periods import ROLLING_SESSIONS
 from alchemiser.backtest.provenance import gaps_of, provenance_of
 from alchemiser.backtest.record import Recorder
@@ -120,9 +120,9 @@ def backtest_command(
     held = None if benchmark is None else (benchmark.upper(), _benchmark(folder, along, benchmark.upper(), result.dates))
     analysis = analyse(book, _version(closes, opens, along), questions, held)
     provenance = provenance_of(loaded, result.targets, result.failures, days_of, feed=files.feed if files else None, gaps=gaps)
-    if along is not None:
-        provenance = msgspec.structs.replace(provenance, intraday=along.intraday.report(result.dates))
-    analysis = msgspec.structs.replace(analysis, provenance=provenance)
+    intraday = None if along is None else along.intraday.report(result.dates)
+    outside = tuple(left_out(terms.flows, result.dates))
+    analysis = msgspec.structs.replace(analysis, provenance=msgspec.structs.replace(provenance, intraday=intraday, flows_left_out=outside))
     if draw is not None and report is not None:
         title = ", ".join(f"{one.name} {one.allocation:.0%}" if len(loaded) > 1 else one.name for one in loaded)
         _write(report, draw(title, result, analysis, book, terms, charges, _decided(loaded, panel, result, along)))

@@ -55,12 +55,8 @@ def _show_provenance(console: Console, analysis: Analysis) -> None:
             markup=False,
             soft_wrap=True,
         )
-    if known.intraday is not None:
-        along, daily = known.intraday.sessions_of_minutes, len(known.intraday.sessions_of_daily_bars)
-        text = f"decided at {known.intraday.decision}: {along} sessions along their minutes, {daily} as daily bars"
-        console.print(text, markup=False, soft_wrap=True)
-    console.print(f"feed: {known.feed}", markup=False, soft_wrap=True)
-    console.print(f"survivorship: {known.survivorship}", markup=False, soft_wrap=True)
+    for remark in known.remarks():
+        console.print(remark, markup=False, soft_wrap=True)
 
 
 def _figures(result: BacktestResult) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from alchemiser.backtest.event_engine import run_event
-from alchemiser.backtest.flows import CashFlow, DatedFlow, flows_of, parse_flow, performance_of
+from alchemiser.backtest.flows import CashFlow, DatedFlow, flows_of, left_out, parse_flow, performance_of
 from alchemiser.backtest.record import Recorder
 from alchemiser.backtest.result import Terms
 from alchemiser.backtest.vector import run_vector
@@ -27,7 +27,17 @@ def test_flows_are_read() -> None:
     """An amount and a date or a period; anything else is refused in words."""
     assert parse_flow("500@monthly") == CashFlow(500.0, Frequency.MONTHLY)
     assert parse_flow("-2000.5@2024-07-01") == CashFlow(-2000.5, date(2024, 7, 1))
-    for text in ("500", "500@daily", "x@monthly", "0@monthly", "inf@monthly", "nan@2024-07-01", "1@2024-7-1"):
+    for text in (
+        "500",
+        "500@daily",
+        "x@monthly",
+        "0@monthly",
+        "inf@monthly",
+        "1e13@monthly",
+        "-1e300@weekly",
+        "nan@2024-07-01",
+        "1@2024-7-1",
+    ):
         with pytest.raises(UsageError, match="--flow"):
             parse_flow(text)
 
@@ -49,6 +59,16 @@ def test_a_schedule_falls_on_the_first_session_of_each_period() -> None:
         DatedFlow(date(2025, 3, 31), 100.0),
         DatedFlow(date(2025, 4, 1), 7.0),
     ]
+
+
+def test_a_date_outside_of_the_run_is_told_and_not_booked() -> None:
+    """Neither the first session nor a day before it books anything, nor one after the last; a schedule is never outside."""
+    dates = [date.fromordinal(int(day)) for day in weekdays(5)]
+    before, after = date(2020, 1, 1), date(2030, 1, 1)
+    wanted = [CashFlow(5.0, day) for day in (before, dates[0], dates[1], after)] + [CashFlow(1.0, Frequency.YEARLY)]
+
+    assert left_out(wanted, dates) == [DatedFlow(day, 5.0) for day in (before, dates[0], after)]
+    assert flows_of(wanted, dates) == [DatedFlow(dates[1], 5.0)]
 
 
 def test_money_is_no_performance() -> None:

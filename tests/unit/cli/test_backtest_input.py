@@ -142,6 +142,20 @@ def test_cash_is_a_number_of_dollars(cash: str, capsys: pytest.CaptureFixture[st
     assert "--cash" in capsys.readouterr().err
 
 
+def test_money_of_a_day_outside_of_the_run_is_told(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """It is booked nowhere, and the document, the terminal and the page say so."""
+    write(tmp_path, rows())
+    page = tmp_path / "page.html"
+    command = ["backtest", "--strategy", f"{tmp_path}/s.clj", "--bars", str(tmp_path), "--bootstrap", "0", "--flow", "-5@2031-01-02"]
+    assert run([*command, "--json"]) == 0
+    answer = json.loads(capsysbinary.readouterr().out)
+    assert answer["provenance"]["flows_left_out"] == [{"date": "2031-01-02", "amount": -5.0}]
+
+    assert run([*command, "--report", str(page)]) == 0
+    assert "left out: -5.00 on 2031-01-02; a run books what comes after its first session" in capsysbinary.readouterr().out.decode()
+    assert "Left out: -5.00 on 2031-01-02" in page.read_text()
+
+
 def test_where_the_bars_come_from_is_told(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     """Feed, survivorship, short gaps and the warm-up of each strategy are in the document and on the terminal."""
     write(tmp_path, spoiled(lambda found: found.pop(20)))
