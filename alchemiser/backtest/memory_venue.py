@@ -157,16 +157,16 @@ class MemoryVenue:
     async def account_and_positions(self) -> tuple[Account, tuple[BrokerPosition, ...]]:
         """Return the account and all positions, sorted by symbol, of one moment."""
         value, holdings = self._exchange.standing.survey()
-        positions = [
-            BrokerPosition(
+        positions = []
+        for position, free, price in holdings:
+            shown = BrokerPosition(
                 symbol=position.symbol,
                 quantity=position.quantity,
                 available_quantity=free,
                 average_entry_price=position.average_entry_price,
                 current_price=price,
             )
-            for position, free, price in holdings
-        ]
+            positions.append(shown)
         return _account_of(value), tuple(positions)
 
     async def fills_since(self, after: datetime | None) -> tuple[BrokerActivity, ...]:
@@ -184,7 +184,11 @@ class MemoryVenue:
 
     async def assets(self, symbols: Sequence[str]) -> dict[str, Asset]:
         """Return what is known of these symbols."""
-        return {symbol: self._assets[symbol] for symbol in symbols if symbol in self._assets}
+        found = {}
+        for symbol in symbols:
+            if symbol in self._assets:
+                found[symbol] = self._assets[symbol]
+        return found
 
     # --- the market ---
 

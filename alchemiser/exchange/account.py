@@ -225,13 +225,16 @@ class Account(msgspec.Struct, kw_only=True):
 
     def keep_opening(self, on: date) -> None:
         """Remember with which positions a trading day begins; call it when issuers are done."""
-        positions = {symbol: held.copy() for symbol, held in self.positions.items()}
+        positions = {}
+        for symbol, held in self.positions.items():
+            positions[symbol] = held.copy()
         self.openings = [*self.openings[-1:], Opening(on, positions)]
 
     def roll_day(self, on: date) -> None:
         """Begin a trading day: proceeds settle, the close becomes yesterday's, all lots are carried, entry prices first in first out."""
-        if self.unsettled:
-            self.unsettled = {settles: proceeds for settles, proceeds in self.unsettled.items() if settles > on}
+        for settles in list(self.unsettled):
+            if settles <= on:
+                del self.unsettled[settles]
         if self.close_equity is not None:
             self.last_equity = self.close_equity
             self.last_maintenance_margin = self.close_maintenance_margin

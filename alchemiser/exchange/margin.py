@@ -63,7 +63,7 @@ def margin_weight(asset: AssetRecord, multiplier: int) -> int:
     return 1 if asset.marginable else multiplier
 
 
-def effective_multiplier(equity: Decimal, *, offered: str, chosen: str, is_regular_session: bool, is_frozen: bool = False) -> int:
+def effective_multiplier(equity: Decimal, offered: str, chosen: str, is_regular_session: bool, is_frozen: bool = False) -> int:
     """Return the leverage in force: 1 below 2,000 dollars and after an unmet call, four only inside the regular session.
 
     It is never more than the owner chose.
@@ -123,13 +123,8 @@ def value_account(
         if not assets[symbol].marginable:
             unmarginable += abs(value)
     equity = account.cash + long_value + short_value
-    multiplier = effective_multiplier(
-        equity,
-        offered=settings.multiplier,
-        chosen=account.configuration.max_margin_multiplier,
-        is_regular_session=is_regular_session,
-        is_frozen=is_frozen,
-    )
+    most = account.configuration.max_margin_multiplier
+    multiplier = effective_multiplier(equity, settings.multiplier, most, is_regular_session, is_frozen)
     if multiplier == 1:
         power = account.settled_cash if settings.settled_cash_only else account.cash
     elif multiplier == 4 and settings.intraday_power == "last_equity":

@@ -226,7 +226,9 @@ class OrderStates(Remembering):
         self._prepared[told.client_order_id] = told
 
     def _unprepare(self, ended: RebalanceCompleted | RebalanceParked) -> None:
-        self._prepared = {key: one for key, one in self._prepared.items() if one.rebalance_id != ended.rebalance_id}
+        for key, one in list(self._prepared.items()):
+            if one.rebalance_id == ended.rebalance_id:
+                del self._prepared[key]
 
     def _intend(self, intended: OrderIntended) -> None:
         key = intended.order.client_order_id

@@ -184,11 +184,13 @@ class Rebalancer:
                 marks[symbol] = price
         ledger, now = parts.ledger, parts.clock.now()
         await parts.publish(LedgerCompared(at=now, session=session, differences=ledger.differences(held, account.cash)))
-        realised, unrealised, income = {}, {}, {}
+        realised, unrealised, income, capital = {}, {}, {}, {}
         for name, book in sorted(ledger.books.items()):
             realised[name], income[name] = book.realised, book.income
             unrealised[name] = book.unrealised(marks) if marks else ZERO
         equity = account.equity
+        for name, share in parts.shares().items():
+            capital[name] = to_cents(equity * share)
         await parts.publish(
             ResultReported(
                 at=now,
@@ -198,7 +200,7 @@ class Rebalancer:
                 realised=realised,
                 unrealised=unrealised,
                 income=income,
-                capital={name: to_cents(equity * share) for name, share in parts.shares().items()},
+                capital=capital,
                 transferred=ledger.paid_in,
             )
         )

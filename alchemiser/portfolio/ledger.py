@@ -185,7 +185,9 @@ class Ledger(Remembering):
         """The cash of the account in dollars as the first look at the broker and what was booked make it; ``None`` before that look."""
         if self._opening_cash is None:
             return None
-        flows = sum([book.cash_flow for book in self._shelf.books.values()], ZERO)
+        flows = ZERO
+        for book in self._shelf.books.values():
+            flows += book.cash_flow
         return self._opening_cash + flows + self._account_cash + self._transferred
 
     @property

@@ -25,7 +25,7 @@ from alchemiser.domain.money import ONE, ZERO, fraction, from_float, to_float, t
 from alchemiser.domain.orders import BUY, SELL, Side
 from alchemiser.portfolio.attribution import split_fill
 from alchemiser.portfolio.band import Band
-from alchemiser.portfolio.constraints import Constraints, Volatility, constrain, leaves_as_they_are
+from alchemiser.portfolio.constraints import Constrained, Constraints, Volatility, constrain, leaves_as_they_are
 
 _drift = attrgetter("drift")
 
@@ -81,16 +81,12 @@ def plan_rebalance(request: PlanRequest, check: Check, volatility: Volatility = 
     equity, short = _valued(request)
     rules = request.rules
     limits, invested = rules.constraints, rules.deployment * (ONE - rules.cash_reserve)
-    capital = {name: share * equity * invested for name, share in sorted(request.allocations.items())}
+    capital: dict[str, Decimal] = {}
+    for name, share in sorted(request.allocations.items()):
+        capital[name] = share * equity * invested
     adjustments: list[Adjustment] = []
     if not leaves_as_they_are(request.targets, limits):
-        allowed = constrain(
-            request.targets,
-            {name: float(share * invested) for name, share in request.allocations.items()},
-            _kept_weights(request, equity),
-            limits,
-            volatility,
-        )
+        allowed = _constrained(request, equity, invested, volatility)
         request = msgspec.structs.replace(request, targets=allowed.targets)
         adjustments += allowed.adjustments
     wishes, denials = _wishes(request, capital)
@@ -163,6 +159,12 @@ def _valued(request: PlanRequest) -> tuple[Decimal, set[str]]:
             if quantity < ZERO:
                 short.add(symbol)
     return total if total >= ZERO else ZERO, short
+
+
+def _constrained(request: PlanRequest, equity: Decimal, invested: Decimal, volatility: Volatility) -> Constrained:
+    """Return the targets that the constraints allow; ``invested`` is the share of the equity that the strategies may have."""
+    allocations = {name: float(share * invested) for name, share in request.allocations.items()}
+    return constrain(request.targets, allocations, _kept_weights(request, equity), request.rules.constraints, volatility)
 
 
 def _kept_weights(request: PlanRequest, equity: Decimal) -> dict[str, float]:
@@ -322,9 +324,11 @@ def _within_cash(buys: list[Intent], sells: Sequence[Intent], request: PlanReque
         value, spread = intent.quantity * intent.reference_price, spreads.get(intent.symbol)
         cost += value * (ONE + fraction(spread)) if spread else value
     available = max(request.cash + proceeds, ZERO)
-    if cost <= available:
-        return buys
-    factor = available / cost
+    return buys if cost <= available else _scaled(buys, available / cost, request.rules.minimum_notional)
+
+
+def _scaled(buys: Sequence[Intent], factor: Decimal, least: Decimal) -> list[Intent]:
+    """Return the buys times a factor, without those that would be worth less than the least dollars."""
     scaled: list[Intent] = []
     for intent in buys:
         whole = not intent.is_fractionable
@@ -334,7 +338,7 @@ def _within_cash(buys: list[Intent], sells: Sequence[Intent], request: PlanReque
             if (quantity := truncate_shares(wish.quantity * factor, whole)) > 0
         ]
         total = sum((wish.quantity for wish in wishes), ZERO)
-        if total * intent.reference_price >= request.rules.minimum_notional:
+        if total * intent.reference_price >= least:
             scaled.append(msgspec.structs.replace(intent, quantity=total, wishes=tuple(wishes)))
     return scaled
 

@@ -99,7 +99,9 @@ async def plan_decision(
     parts: PortfolioParts, decision: Decision, account: Account, positions: Sequence[BrokerPosition]
 ) -> RebalancePlanned:
     """Return the plan that follows from a decision. Raises ``OrderDenied`` and ``VenueError`` when none can be made."""
-    books = {name: book.holdings() for name, book in parts.ledger.books.items()}
+    books = {}
+    for name, book in parts.ledger.books.items():
+        books[name] = book.holdings()
     known: set[str] = set()
     for symbols_of in (*books.values(), *decision.targets.values()):
         if symbols_of:
@@ -108,7 +110,7 @@ async def plan_decision(
     assets = await parts.assets(symbols)
     now = parts.clock.now()
     prices, half_spreads, fresh = _priced(parts, symbols, decision, positions, now)
-    held_back, standing = _held_back(parts, decision, books, prices), parts.standing.by_strategy
+    held_back = _held_back(parts, decision, books, prices)
     kept = {**decision.failures, **held_back}
     request = PlanRequest(
         at=now,
@@ -122,7 +124,7 @@ async def plan_decision(
         assets=assets,
         rules=parts.rules,
         kept=kept,
-        standing={name: standing[name].weights for name in kept if name in standing} if kept else {},
+        standing=parts.standing.weights_of(kept),
         half_spreads=half_spreads,
         reducing=parts.trading.reducing(decision.targets),
     )
@@ -150,10 +152,17 @@ def _priced(
         if mid := mid or decision.prices.get(symbol):
             price: Decimal | None = from_float(mid, decimals)
         else:
-            price = next((position.current_price for position in positions if position.symbol == symbol), None)
+            price = _price_at_broker(symbol, positions)
         if price:  # What is worth less than its last decimal has none.
             prices[symbol] = price
     return prices, half_spreads, frozenset(fresh)
+
+
+def _price_at_broker(symbol: str, positions: Sequence[BrokerPosition]) -> Decimal | None:
+    for position in positions:
+        if position.symbol == symbol:
+            return position.current_price
+    return None
 
 
 def _held_back(parts: PortfolioParts, decision: Decision, books: Books, prices: Mapping[str, Decimal]) -> dict[str, str]:

@@ -5,7 +5,7 @@ which it takes part makes its proposal the standing target. A rebalance that was
 not carried out is due again at the next decision.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any, Final
 
@@ -51,6 +51,14 @@ class StandingTargets(Remembering):
     def by_strategy(self) -> Mapping[str, StandingTarget]:
         """The standing targets by the name of the strategy."""
         return self._standing
+
+    def weights_of(self, names: Iterable[str]) -> dict[str, dict[str, float]]:
+        """Return the weights that these strategies traded to last; those that have never traded are left out."""
+        found = {}
+        for name in names:
+            if name in self._standing:
+                found[name] = self._standing[name].weights
+        return found
 
     def __call__(self, envelope: Envelope) -> None:
         """Apply one event."""

@@ -1,6 +1,6 @@
 """The circumstances of a plan: what the daemon, or a backtest, knows at that moment, put together for the pre-trade checks."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
@@ -94,10 +94,10 @@ class PreTrade:
             wanted = order.request
             open_sides[wanted.symbol] = open_sides.get(wanted.symbol, frozenset()) | {wanted.side}
         # Without the limits that ask for them nobody looks at mids, at what was traded, or at how often.
-        has_collar = limits.price_collar_bps is not None
+        mids = {} if limits.price_collar_bps is None else self._mids_of(assets, now)
         traded, sent = ZERO, 0
         if session is not None and limits.maximum_daily_notional is not None:
-            traded = sum([order.filled_value for order in orders if order.intended_at >= session.opens_at], ZERO)
+            traded = self._traded_since(session.opens_at)
         if session is not None and limits.maximum_orders_per_day is not None:
             sent = orders.count_of_session(session.date)
         free: dict[str, Decimal] = {}
@@ -106,7 +106,6 @@ class PreTrade:
             free[position.symbol] = available = position.available_quantity
             if available > ZERO and position.current_price is not None:  # It could be sold first, at the broker's own price.
                 power += available * position.current_price
-        mids = {symbol: from_float(mid) for symbol in assets if (mid := self._mids(symbol, now)) is not None} if has_collar else {}
         parked = self._parked.by_symbol
         circumstances = Circumstances(  # A call with more than fifteen names is a slow one.
             now,
@@ -130,6 +129,12 @@ class PreTrade:
         )
         checks = self._checks[circumstances.is_calm]
         return lambda intent, equity: check_intent(intent, equity, circumstances, limits, checks)
+
+    def _mids_of(self, symbols: Iterable[str], now: datetime) -> dict[str, Decimal]:
+        return {symbol: from_float(mid) for symbol in symbols if (mid := self._mids(symbol, now)) is not None}
+
+    def _traded_since(self, opened_at: datetime) -> Decimal:
+        return sum([order.filled_value for order in self._orders if order.intended_at >= opened_at], ZERO)
 
 
 def _held(books: Mapping[str, Mapping[str, Decimal]]) -> Mapping[str, Decimal]:

@@ -61,7 +61,7 @@ class History:
         sorted_weights = self._sorted.get(number)
         if sorted_weights is None:
             weights = self._holdings.weights(number)
-            sorted_weights = self._sorted[number] = {symbol: weights[symbol] for symbol in sorted(weights)}
+            sorted_weights = self._sorted[number] = dict(sorted(weights.items()))
         return sorted_weights
 
     def has_target(self) -> Flags:
