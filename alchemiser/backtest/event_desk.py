@@ -157,6 +157,7 @@ class Desk:
             )
         )
         self._awaited: asyncio.Future[None] | None = None
+        self._ended_by: Event | None = None
         self._wire()
 
     def _wire(self) -> None:
@@ -168,8 +169,8 @@ class Desk:
         bus.subscribe_acts("rebalances", self.rebalances.acts)
         bus.subscribe_inline("trading state", TradingState.listens_to, self.trading)
         bus.subscribe_inline("submit gate", SubmitGate.listens_to, self.gate)
-        ends: dict[type[Event], Callable[[Any], None]] = dict.fromkeys((RebalanceCompleted, RebalanceParked, ResultReported), self._over)
-        bus.subscribe_acts("end of a step", {**ends, HandlerFailed: self._give_up})
+        ends = (RebalanceCompleted, RebalanceParked, ResultReported, HandlerFailed)
+        bus.subscribe_acts("end of a step", dict.fromkeys(ends, self._over))
         # These two hear a few times a session of one thing each: they deal with it where it is published. The strategies hear of
         # decisions alone, because their files stay as they are.
         bus.subscribe("strategies", (DecisionDue,), self.strategies.handle, promptly=(DecisionDue,))
@@ -209,18 +210,19 @@ class Desk:
 
     async def until_over(self, begins: Event) -> None:
         """Publish what begins a step, and return when it is over: the rebalance has ended, or the result of the session is in."""
-        self._awaited = asyncio.get_running_loop().create_future()
+        self._ended_by = None
         self.bus.post(begins)  # Between two steps no mailbox is full, so that there is nothing to wait for.
-        await self._awaited
+        if self._ended_by is None:
+            self._awaited = asyncio.get_running_loop().create_future()
+            await self._awaited
+        if isinstance(end := self._ended_by, HandlerFailed):
+            raise InvariantBroken(f"handler {end.handler} failed at {end.event_type}: {end.error}; the run is given up")
 
-    def _over(self, end: RebalanceCompleted | RebalanceParked | ResultReported) -> None:
-        if self._awaited is not None and not self._awaited.done():
-            self._awaited.set_result(None)
-
-    def _give_up(self, failed: HandlerFailed) -> None:
-        if self._awaited is not None and not self._awaited.done():
-            words = f"handler {failed.handler} failed at {failed.event_type}: {failed.error}; the run is given up"
-            self._awaited.set_exception(InvariantBroken(words))
+    def _over(self, end: RebalanceCompleted | RebalanceParked | ResultReported | HandlerFailed) -> None:
+        if self._ended_by is None:
+            self._ended_by = end
+            if self._awaited is not None and not self._awaited.done():
+                self._awaited.set_result(None)
 
     def _cut_off_on(self, day: date) -> datetime:
         return self._parts.windows[day].closes_at

@@ -81,10 +81,13 @@ class EventMarket:
     def news(self, symbols: Iterable[str], now: datetime) -> list[Quote]:
         """Return the quotes of these symbols that the exchange has not seen."""
         quotes, unseen = self._quotes, self._unseen
+        news: list[Quote] = []
         for symbol in symbols:
             if self.moves or symbol not in quotes:
                 self.quote(symbol, now)
-        return [unseen.pop(symbol) for symbol in symbols if symbol in unseen] if unseen else []
+            if symbol in unseen:
+                news.append(unseen.pop(symbol))
+        return news
 
     def mid(self, symbol: str, now: datetime) -> float | None:
         """Return the price of a symbol in this market."""

@@ -151,7 +151,7 @@ class Book(msgspec.Struct):
         return None if bid is None or ask is None else (bid.price + ask.price) / 2
 
     def _level(self, price: float, size: float) -> Level | None:
-        return Level(from_float(price, self.price_decimals), _shares(size)) if price > 0 and size > 0 else None
+        return Level(from_float(price, self.price_decimals), _shares(size)) if price > 0.0 and size > 0.0 else None
 
 
 class Books(dict[str, Book]):
