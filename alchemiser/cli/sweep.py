@@ -117,8 +117,7 @@ def sweep_command(
         best = sweep.best()
         seconds = time.perf_counter() - began
         if best is None:
-            failures = file.failures()
-            raise DataError(f"no variant has a figure to rank by; the first one: {failures[0][1] if failures else by + ' does not exist'}")
+            raise DataError(f"no variant has a figure to rank by; the first one: {sweep.failure or by + ' does not exist'}")
         if write is not None:
             _write(write, bench, tuple(best.parameters[dimension.name] for dimension in dimensions))
         document: dict[str, Any] = {
@@ -131,7 +130,7 @@ def sweep_command(
             "seconds": seconds,
             "by": by,
             "best": best,
-            "ranked": file.ranked(by, top),
+            "ranked": sweep.ranked(top),
             "walk_forward": walked,
         }
     if json:

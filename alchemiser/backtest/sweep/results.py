@@ -8,6 +8,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Final, Self
 
@@ -107,15 +108,17 @@ class Results:
                 found[values] = Scored(values, metrics, tuple(np.frombuffer(folds, "<f8").tolist()), error)
         return found
 
-    def ranked(self, by: Objective, count: int) -> list[Ranked]:
-        """Return the best variants by a figure, the best first; equal ones in the order in which they came."""
+    def ranked(self, by: Objective, count: int, names: Sequence[str] | None = None) -> list[Ranked]:
+        """Return the best variants by a figure, the best first; equal ones in the order in which they came.
+
+        With ``names`` only those of exactly these parameters: another grid in the same file may vary others.
+        """
         order = "ASC" if by in SMALLER_IS_BETTER else "DESC"
-        sql = (
-            f"SELECT parameters, {', '.join(FIGURES)} FROM variants "  # noqa: S608 - our names
-            f"WHERE {by} IS NOT NULL ORDER BY {by} {order}, id LIMIT ?"
-        )
-        rows = self._connection.execute(sql, (count,))
-        return [Ranked(msgspec.json.decode(parameters), _metrics(figures)) for parameters, *figures in rows]
+        sql = f"SELECT parameters, {', '.join(FIGURES)} FROM variants WHERE {by} IS NOT NULL ORDER BY {by} {order}, id"  # noqa: S608 - our names
+        wanted = None if names is None else set(names)
+        rows = ((msgspec.json.decode(parameters), figures) for parameters, *figures in self._connection.execute(sql))
+        fitting = (Ranked(by_name, _metrics(figures)) for by_name, figures in rows if wanted is None or by_name.keys() == wanted)
+        return list(islice(fitting, count))
 
     def failures(self) -> list[tuple[dict[str, float], str]]:
         """Return the variants that could not be run, each with the reason."""

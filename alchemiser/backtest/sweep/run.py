@@ -16,7 +16,7 @@ from alchemiser.backtest.metrics import Metrics, metrics_of
 from alchemiser.backtest.sweep.bench import Bench, Curve, Plan, Scored
 from alchemiser.backtest.sweep.folds import Fold
 from alchemiser.backtest.sweep.objective import WORST, score_of
-from alchemiser.backtest.sweep.results import Results
+from alchemiser.backtest.sweep.results import Ranked, Results
 from alchemiser.backtest.sweep.search import Search
 from alchemiser.backtest.sweep.space import Values
 from alchemiser.backtest.sweep.workers import Workers
@@ -76,6 +76,8 @@ class Sweep:
         self._names = [dimension.name for dimension in bench.job.dimensions]
         self._known = results.known(self._names)
         self.evaluated = 0
+        self.failure: str | None = None
+        """Why the first of the variants that could not be run could not."""
 
     def search(self, make: MakeSearch) -> None:
         """Run one search over all sessions."""
@@ -100,15 +102,16 @@ class Sweep:
             chosen.append(max(runnable, key=lambda scored: scored.folds[number]))
         return self._stitched([scored.values for scored in chosen], [scored.folds[place] for place, scored in enumerate(chosen)])
 
+    def ranked(self, count: int) -> list[Ranked]:
+        """Return the best variants of these parameters by the objective, those of earlier sweeps included."""
+        return self._results.ranked(self._bench.job.objective, count, self._names)
+
     def best(self) -> Best | None:
-        """Return the best variant by the objective, ``None`` when none could be run."""
-        objective = self._bench.job.objective
-        ranked = self._results.ranked(objective, 1)
+        """Return the best variant of these parameters by the objective, ``None`` when none could be run."""
+        ranked = self.ranked(1)
         if not ranked:
             return None
-        values = tuple(ranked[0].parameters[name] for name in self._names) if set(self._names) == set(ranked[0].parameters) else None
-        if values is None:
-            return None
+        values = tuple(ranked[0].parameters[name] for name in self._names)
         trials, variance = len(self._results), self._results.trial_variance()
         equity = self._bench.curve(values).equity
         tested = sharpe_test(equity, trials=trials, risk_free=self._bench.job.risk_free, trial_variance=variance)  # type: ignore[arg-type]
@@ -125,8 +128,10 @@ class Sweep:
                 self.evaluated += len(answers)
                 self._told(len(answers))
             for each in values:
-                search.told(each, score(self._known[each]))
-                done.append(self._known[each])
+                scored = self._known[each]
+                self.failure = self.failure or scored.error
+                search.told(each, score(scored))
+                done.append(scored)
         return done
 
     def _whole(self, scored: Scored) -> float:

@@ -180,6 +180,28 @@ def test_a_sweep_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.Monkey
         pass
 
 
+def test_a_grid_of_other_numbers_in_the_same_file_has_a_best_of_its_own(tmp_path: Path) -> None:
+    """A better variant of other parameters stands in the file, and not in the way of what this sweep can write and say."""
+    wide, block = job_of()
+    narrow, _ = job_of(vary=("4:window=1,8",))
+    with opened(tmp_path / "s.db", narrow, block) as results:
+        sweep = sweep_of(narrow, block, results)
+        sweep.search(lambda number: Grid(narrow.dimensions))
+        alone = sweep.best()
+    with opened(tmp_path / "s.db", wide, block) as results:
+        sweep_of(wide, block, results).search(lambda number: Grid(wide.dimensions))
+        before = results.ranked("sharpe", 1)[0]
+        assert before.parameters.keys() == {"3:threshold", "4:window"}, "the test wants the best of the file to be of the other grid"
+        again = sweep_of(narrow, block, results)
+        again.search(lambda number: Grid(narrow.dimensions))
+        best = again.best()
+        assert again.evaluated == 0
+        assert [entry.parameters.keys() for entry in again.ranked(10)] == [{"4:window"}] * 2
+    assert alone is not None
+    assert best is not None
+    assert (best.parameters, best.metrics, best.sharpe_test.trials) == (alone.parameters, alone.metrics, 12)
+
+
 def test_ranking_is_by_any_figure_and_immediate(tmp_path: Path) -> None:
     """The least drawdown first and the largest return first, from an index, in a file that any tool reads."""
     job, block = job_of()
