@@ -11,7 +11,7 @@ from alchemiser.domain.market import Quote
 from alchemiser.domain.money import ZERO
 from alchemiser.domain.orders import BUY, SELL
 from alchemiser.execution.bounds import bounded, dearest_price, stands_as_wanted, venue_replaces
-from alchemiser.execution.decisions import Keep, Move, Send
+from alchemiser.execution.decisions import Keep, Move, Send, Standing
 from alchemiser.execution.run_state import CANCEL_REPEAT_SECONDS, DEADLINE, RunState
 from alchemiser.execution.work import CANCELLING, Ask, Cancel, Command, LiveOrder, Replace, Work
 
@@ -33,7 +33,10 @@ def watch(run: RunState, work: Work, now: datetime, *, is_open: bool) -> Iterato
             work.stage_since = now
             yield from [Ask(key) for key in work.live]
         return
-    answer = work.tactic.watch(run.situation(work, now))
+    current = work.current
+    assert current is not None
+    live = Standing(current.order, work.stage_since, current.rung, work.rung_since or now)
+    answer = work.tactic.watch(run.situation(work, now, run.quote_of(work, now), live))
     if isinstance(answer, Keep):
         work.wake = answer.until
         may_move = work.stage_since + run.repeg_time  # Before that no tactic follows the market, whatever it does.
@@ -83,7 +86,7 @@ def _move(run: RunState, work: Work, move: Move, now: datetime, *, is_open: bool
     if move.rung != current.rung:
         work.rung_since = now
     work.rung = move.rung
-    wanted = work.tactic.open(run.situation(work, now, has_live=False))
+    wanted = work.tactic.open(run.situation(work, now, run.quote_of(work, now)))
     if isinstance(wanted, Send) and stands_as_wanted(current, wanted):
         if wanted.rung != current.rung:
             current.rung, work.stage_since = wanted.rung, now

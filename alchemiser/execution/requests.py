@@ -199,7 +199,7 @@ class OrderRequests:
                 known = parts.orders.get(key)
                 if known is None or report.cumulative_quantity > known.cumulative_quantity or not known.is_terminal:
                     # Otherwise the stream has told of its end already.
-                    await parts.publish(ExecutionReported(at=parts.clock.now(), report=report), correlation=rebalance_id)
+                    await parts.publish(ExecutionReported(at=parts.clock.now(), report=report), rebalance_id)
         except BusClosed:
             _answered_late(key)
 

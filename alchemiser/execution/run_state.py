@@ -42,7 +42,6 @@ class RunState:
 
     def __init__(
         self,
-        *,
         plan: RebalancePlanned,
         epoch: str,
         rules: LadderRules,
@@ -74,13 +73,13 @@ class RunState:
         self.sent: dict[str, Work] = {}
         self.stop_reason: str | None = None
         self.close_reason: str | None = None
-        begins = started_at
+        begins, behind_sells = started_at, started_at + duration(rules.order_deadline_seconds)
         at_the_close: list[Work] = []
         for intent in plan.intents:
             tactic, is_buy = tactics.of(intent), intent.side is BUY
             if not is_buy:
                 # Waiting for the cash of the sells is not working: behind them a buy has its full time after theirs.
-                begins = started_at + duration(rules.order_deadline_seconds)
+                begins = behind_sells
             work = Work(intent, tactic, tactic.deadline(plan.at, begins if is_buy else started_at, cut_off, session))
             self.works[intent.intent_id] = work
             self.judge(work, intent.quantity)
@@ -176,20 +175,14 @@ class RunState:
         """Return the usable quote of an intent's symbol, or why there is none."""
         return self.quotes(work.intent.symbol, now)
 
-    def situation(self, work: Work, now: datetime, quote: Quote | str | None = None, *, has_live: bool = True) -> Situation:
-        """Return what a tactic is shown of an intent."""
-        live = None
-        if has_live and work.live:
-            current = work.current
-            assert current is not None
-            assert work.stage_since is not None
-            live = Standing(current.order, work.stage_since, current.rung, work.rung_since or now)
+    def situation(self, work: Work, now: datetime, quote: Quote | str, live: Standing | None = None) -> Situation:
+        """Return what a tactic is shown of an intent, and of its live order where it is asked about that."""
         return Situation(
             intent=work.intent,
             leaves=work.sendable,
             filled=work.filled_quantity,
             rung=work.rung,
-            quote=self.quote_of(work, now) if quote is None else quote,
+            quote=quote,
             now=now,
             begun=self.plan.at,
             deadline=work.deadline,
