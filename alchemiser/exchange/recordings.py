@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alchemiser.domain.errors import DataError
+from alchemiser.domain.market import GREATEST_PRICE
 from alchemiser.exchange.columns import Columns, read_csv
 from alchemiser.market.calendar import new_york_date
 
@@ -166,7 +167,7 @@ class _Table:
             return np.full(len(self), empty)
         part = Columns(self._columns.path, {name: [cells[row] for row in self._rows]}, [self._columns.lines[row] for row in self._rows])
         values = part.numbers(name, empty=empty)
-        part.refuse_where(values < 0, name, "no negative number")
+        part.refuse_where((values < 0) | (values > GREATEST_PRICE), name, f"a number from 0 to {GREATEST_PRICE:g}")
         return values
 
     def texts(self, name: str) -> list[str]:

@@ -159,6 +159,7 @@ def test_recordings_replace_days_of_the_daily_bars(tmp_path: Path) -> None:
         ),
         ("symbol,ts,price,size\nXYZ,2025-03-03T14:30:00Z,dear,1\n", "line 2: price is"),
         ("symbol,ts,price,size\nXYZ,2025-03-03T14:30:00Z,-1,1\n", "line 2: price is"),
+        ("symbol,ts,price,size\nXYZ,2025-03-03T14:30:00Z,1e300,1\n", 'line 2: price is "1e300", expected a number from 0'),
         ("symbol,ts,price,size\nXYZ,2025-03-03T14:31:00Z,1,1\nXYZ,2025-03-03T14:30:00Z,1,1\n", "line 3: ts goes back"),
         ("symbol,ts,open,high,low,close,volume\nXYZ,2025-03-03T14:30:00Z,5,4,3,4,1\n", "line 2: open, high, low and close are no bar"),
         ("symbol,ts,open,high,low,close,volume\nXYZ,2025-03-03T01:30:00Z,5,5,5,5,1\n", "no trade in any session"),
