@@ -56,7 +56,7 @@ def is_covered(order: NewOrder, prepared: Prepare | None) -> bool:
 
 
 def _is_coming(work: Work) -> bool:
-    is_due = work.stage is CANCELLING or (work.stage is WAITING and not work.resend)
+    is_due = work.stage is CANCELLING or (work.stage is WAITING and work.again is None)
     return is_due and work.barred is None and work.tactic.name not in AUCTIONS and work.leaves_quantity > 0
 
 

@@ -84,7 +84,7 @@ class RebalanceRun(RunState):
                     dearest_price(order.request.limit_price, work.intent, self.quote_of(work, now), self.rules),
                     order.rung,
                     order.request.quantity - order.cumulative_quantity,
-                    order.replaces is not None,
+                    is_replacement=order.replaces is not None,
                 )
                 work.stage, work.stage_since = CANCELLING, now - timedelta(seconds=CANCEL_REPEAT_SECONDS)
                 if work.is_in_auction and order.state is not OrderState.CANCELLING:
@@ -175,7 +175,7 @@ class RebalanceRun(RunState):
             if work.stage is WAITING or work.stage is ENDED or (work.quiet_until is not None and now < work.quiet_until):
                 continue
             yield from watch(self, work, now, is_open=not gate_reasons)
-        gate_reason, is_cash_awaited, is_refused = "; ".join(gate_reasons.values()), False, False
+        gate_reason, is_cash_awaited = "; ".join(gate_reasons.values()), False
         for work in list(self.under_way.values()):
             if work.stage is not WAITING:
                 continue
@@ -189,10 +189,8 @@ class RebalanceRun(RunState):
             else:
                 # Cash is kept for the largest drift; the smaller ones wait behind it.
                 is_cash_awaited = waits_for_cash(work)
-        for work in self.under_way.values():
-            if work.needs_look:
-                work.needs_look, is_refused = False, True
-        if is_refused:
+        if not self.refused.isdisjoint(self.under_way):
+            self.refused.clear()
             yield LookAtAccount("a buy was refused: the broker may have less than we count")
 
     def stage_of(self, intent_id: str) -> Stage:
@@ -249,21 +247,22 @@ class RebalanceRun(RunState):
         if ended.order.time_in_force is CLS and order.state in (OrderState.CANCELLED, OrderState.EXPIRED):
             work.reason = "the closing auction did not fill it"
         if is_refused and not ended.is_replacement:
-            self._count_refusal(work, order, now)
+            self._count_refusal(work, ended, order, now)
         if work.stage is WAITING:
             end_if_over(self, work, now)
 
-    def _count_refusal(self, work: Work, order: Order, now: datetime) -> None:
+    def _count_refusal(self, work: Work, ended: LiveOrder, order: Order, now: datetime) -> None:
         """Draw the consequence of an order that did not arrive, or that the venue refused."""
         work.reason = order.reason
         work.not_before = now + timedelta(seconds=min(RETRY_SECONDS * 2**work.setbacks, 60.0))
         work.setbacks += 1
         if order.state is OrderState.NEVER_SENT:
             # The venue provably does not know the id: the same order may go again, and only under the same id.
-            work.resend = True
+            work.again = ended
             return
         work.rejections += 1
-        work.needs_look = order.request.side is BUY
+        if order.request.side is BUY:
+            self.refused.add(work.intent.intent_id)
         if work.rejections >= MAX_REJECTIONS:
             self.end(work, f"rejected {work.rejections} times: {order.reason}")
         elif order.request.time_in_force is CLS:

@@ -50,8 +50,9 @@ def release_one(run: RunState, work: Work, now: datetime, gate_reason: str) -> O
         return None
     if work.not_before is not None and now < work.not_before:
         return None
-    if work.resend and work.last is not None:
-        return _sent(run, work, replace(work.last, at=now), work.last_dearest, now)
+    again = work.again
+    if again is not None and again.intended is not None:
+        return _sent(run, work, replace(again.intended, at=now), again.dearest, now)
     intent = work.intent
     quote = run.quotes(intent.symbol, now)
     answer = work.tactic.open(run.situation(work, now, quote))
@@ -120,8 +121,8 @@ def _sent(run: RunState, work: Work, intended: OrderIntended, dearest: Decimal, 
     order = intended.order
     key = order.client_order_id
     run.sent[key] = work
-    work.live[key] = LiveOrder(order, dearest, intended.rung, order.quantity)
-    work.last, work.last_dearest, work.resend = intended, dearest, False
+    work.live[key] = LiveOrder(order, dearest, intended.rung, order.quantity, intended)
+    work.again = None
     if work.rung_since is None or work.stage_since is None:
         work.rung_since = now
     else:

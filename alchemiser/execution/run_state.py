@@ -37,7 +37,7 @@ class RunState:
     how many orders the session has had already; ``why_parked`` says why nothing of a symbol is sent; ``order_of`` gives what is known of
     an order, ``None`` for nothing. An order stands at least for ``repeg_time`` before it follows the market. ``corrected`` are executions
     by the id of the one that stands in the place of each and has not been counted yet. ``sent`` are the intents of all orders so far, by
-    client order id.
+    client order id, ``refused`` the ids of intents of which the venue has refused a buy since the account was looked at.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class RunState:
         self.buys: list[Work] = []
         self.corrected: dict[str, Fill] = {}
         self.sent: dict[str, Work] = {}
+        self.refused: set[str] = set()
         self.stop_reason: str | None = None
         self.close_reason: str | None = None
         begins, behind_sells = started_at, started_at + duration(rules.order_deadline_seconds)
@@ -156,7 +157,7 @@ class RunState:
 
     def end(self, work: Work, reason: str | None) -> None:
         """End an intent; without a reason it is filled."""
-        work.stage, work.reason, work.needs_look = ENDED, reason, False
+        work.stage, work.reason = ENDED, reason
         self.under_way.pop(work.intent.intent_id, None)
 
     def free_cash(self) -> Decimal:
@@ -167,7 +168,7 @@ class RunState:
         """Return the dollars that the live buys may still take."""
         total = ZERO
         for work in self.buys:
-            if work.live or work.resend:
+            if work.live or work.again is not None:
                 total += work.reserved
         return total
 

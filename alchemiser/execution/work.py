@@ -91,13 +91,14 @@ Command = OrderIntended | Replace | Cancel | Ask | LookAtAccount
 class LiveOrder(Struct):
     """An order of which the venue may still fill ``leaves`` shares, at ``dearest`` dollars each at most if it is a buy.
 
-    ``is_replacement`` is said of one that was sent to take the place of another.
+    ``intended`` told of it, where this process sent it; ``is_replacement`` is said of one that was sent to take the place of another.
     """
 
     order: NewOrder
     dearest: Decimal
     rung: int
     leaves: Decimal
+    intended: OrderIntended | None = None
     is_replacement: bool = False
     reckoned: tuple[Decimal, Decimal] | None = None
 
@@ -113,16 +114,16 @@ class LiveOrder(Struct):
 class Work:
     """One intent in progress.
 
-    ``last`` tells of the order sent last, at ``last_dearest`` dollars a share at most if it is a buy; with ``resend`` it goes again as it
-    is. ``deadline`` is when the intent has to end, ``wake`` when its
-    tactic wants to be asked again. ``quiet_until`` is until when nothing but news of this intent can change what becomes of its live order,
-    ``None`` when that is not known. ``sendable`` are the shares that are left, cut to what the venue takes, ``is_too_small`` is whether
-    they are less than an order may be. ``not_replaceable`` is set once the venue has refused a replacement, ``needs_look`` when it has
-    refused a buy. ``barred`` says why nothing more of it is sent. ``prepared`` is the next order when it was written ahead.
+    ``again`` is the order that did not reach the venue and goes again, as it is where this process sent it. ``deadline`` is when the
+    intent has to end, ``wake`` when its tactic wants to be asked again. ``quiet_until`` is until when nothing but news of this intent can
+    change what becomes of its live order, ``None`` when that is not known. ``sendable`` are the shares that are left, cut to what the venue
+    takes, ``is_too_small`` is whether they are less than an order may be. ``not_replaceable`` is set once the venue has refused a
+    replacement. ``barred`` says why nothing more of it is sent. ``prepared`` is the next order when it was written ahead.
     """
 
     # With slots, for it is changed a dozen times an order.
     __slots__ = (
+        "again",
         "attempt",
         "barred",
         "deadline",
@@ -131,17 +132,13 @@ class Work:
         "filled_value",
         "intent",
         "is_too_small",
-        "last",
-        "last_dearest",
         "live",
-        "needs_look",
         "not_before",
         "not_replaceable",
         "prepared",
         "quiet_until",
         "reason",
         "rejections",
-        "resend",
         "rung",
         "rung_since",
         "sendable",
@@ -160,10 +157,10 @@ class Work:
         self.stage: Stage = WAITING
         self.attempt = self.rung = self.rejections = self.setbacks = 0
         self.live: dict[str, LiveOrder] = {}
-        self.last: OrderIntended | None = None
-        self.filled_quantity = self.filled_value = self.sendable = self.last_dearest = ZERO
+        self.again: LiveOrder | None = None
+        self.filled_quantity = self.filled_value = self.sendable = ZERO
         self.is_too_small = True
-        self.resend = self.not_replaceable = self.needs_look = False
+        self.not_replaceable = False
         self.stage_since: datetime | None = None
         self.rung_since: datetime | None = None
         self.not_before: datetime | None = None
@@ -195,12 +192,13 @@ class Work:
         """Dollars that the live order, or one that goes again as it is, may still take; of two in replacement the larger sum."""
         if self.intent.side is SELL:
             return ZERO
-        if len(self.live) == 1 and not self.resend:  # Nearly always; and every order asks for that of all others.
+        again = self.again
+        if len(self.live) == 1 and again is None:  # Nearly always; and every order asks for that of all others.
             (only,) = self.live.values()
             return only.may_take
         amounts = [live.may_take for live in self.live.values()]
-        if self.resend and self.last is not None and self.stage is WAITING:
-            amounts.append(self.last.order.quantity * self.last_dearest)
+        if again is not None and again.intended is not None and self.stage is WAITING:
+            amounts.append(again.order.quantity * again.dearest)
         return max(amounts, default=ZERO)
 
     @property
