@@ -271,9 +271,7 @@ def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | N
     cumulative, value = order.cumulative_quantity, order.filled_value
     is_correction = report.event in CORRECTIONS
     if is_correction and report.previous_execution_id is not None:
-        # Broken before it was heard of: it must not count when it is.
-        known = known if report.previous_execution_id in known else (*known, report.previous_execution_id)
-        standing = tuple(one for one in standing if one.execution_id != report.previous_execution_id)
+        known, standing = _without(report.previous_execution_id, known, standing)
         cumulative, value = sum([one.quantity for one in standing], ZERO), sum([one.quantity * one.price for one in standing], ZERO)
     fill = fill_of(report) if report.event in _EXECUTIONS else None
     if fill is not None:
@@ -309,6 +307,13 @@ def apply_report(order: Order, report: ExecutionReport) -> tuple[Order, Fill | N
         reason=None if state is _FILLED else order.reason,
     )
     return changed, fill
+
+
+def _without(broken: str, known: tuple[str, ...], standing: tuple[Execution, ...]) -> tuple[tuple[str, ...], tuple[Execution, ...]]:
+    """Return the executions that do not count again, and those that count, once one of them is broken."""
+    # Broken before it was heard of: it must not count when it is.
+    known = known if broken in known else (*known, broken)
+    return known, tuple(one for one in standing if one.execution_id != broken)
 
 
 def _as_at_venue(order: Order, report: ExecutionReport) -> Order:

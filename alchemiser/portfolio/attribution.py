@@ -17,15 +17,23 @@ def split_fill(quantity: Decimal, waiting: Mapping[str, Decimal]) -> dict[str, D
 
     Raises ``InvariantBroken`` when more was filled than anybody waits for.
     """
-    is_shared = len(waiting) != 1  # Mostly it is not.
-    total = sum(waiting.values(), ZERO) if is_shared else next(iter(waiting.values()))
-    if quantity > total:
-        raise InvariantBroken(f"{quantity} shares were filled where {total} were waited for; the daemon stops")
+    if len(waiting) != 1:
+        return _shared(quantity, waiting)
+    [(name, left)] = waiting.items()  # Mostly nobody shares it.
+    if quantity > left:
+        raise _too_much(quantity, left)
     if not quantity:
         return {}
-    if not is_shared:  # Written with nine decimals as any other part.
-        [name], part = waiting, truncate_shares(quantity)
-        return {name: part if part == quantity else quantity}
+    part = truncate_shares(quantity)  # Written with nine decimals as any other part.
+    return {name: part if part == quantity else quantity}
+
+
+def _shared(quantity: Decimal, waiting: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    total = sum(waiting.values(), ZERO)
+    if quantity > total:
+        raise _too_much(quantity, total)
+    if not quantity:
+        return {}
     names = sorted(waiting, key=lambda name: (-waiting[name], name))
     parts = {name: min(truncate_shares(quantity * waiting[name] / total), waiting[name]) for name in names}
     rest = quantity - sum(parts.values(), ZERO)
@@ -34,6 +42,10 @@ def split_fill(quantity: Decimal, waiting: Mapping[str, Decimal]) -> dict[str, D
         parts[name] += more
         rest -= more
     return {name: parts[name] for name in sorted(parts) if parts[name]}
+
+
+def _too_much(quantity: Decimal, waited_for: Decimal) -> InvariantBroken:
+    return InvariantBroken(f"{quantity} shares were filled where {waited_for} were waited for; the daemon stops")
 
 
 def apportion(amount: Decimal, weights: Mapping[str, Decimal], quantum: Decimal) -> dict[str, Decimal]:

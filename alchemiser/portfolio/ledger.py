@@ -374,11 +374,7 @@ class Ledger(Remembering):
                 raise InvariantBroken(f"execution {key} of {booked.symbol} is booked, but it was never a fill of ours; the daemon stops")
             self._booked[key] = Booking(order=fill.client_order_id, symbol=booked.symbol, entries=booked.entries)
             self._instead.pop(key, None)
-            if foreseen is None:
-                parts = [(entry.strategy, self._trade_of(fill, entry.quantity)) for entry in booked.entries]
-                outcomes = [self._shelf.foreseen(strategy, booked.symbol, trade) for strategy, trade in parts]
-                foreseen = self._waiting_for(fill.client_order_id), outcomes
-            waiting, outcomes = foreseen
+            waiting, outcomes = foreseen or self._foreseen_anew(booked, fill)
             for entry in booked.entries:
                 if entry.strategy in waiting:
                     waiting[entry.strategy] -= abs(entry.quantity)
@@ -387,6 +383,11 @@ class Ledger(Remembering):
             self._closings.pop(key, None)
         if self._to_book:
             self._book_next()
+
+    def _foreseen_anew(self, booked: FillBooked, fill: Fill) -> tuple[dict[str, Decimal], list[Foreseen]]:
+        parts = [(entry.strategy, self._trade_of(fill, entry.quantity)) for entry in booked.entries]
+        outcomes = [self._shelf.foreseen(strategy, booked.symbol, trade) for strategy, trade in parts]
+        return self._waiting_for(fill.client_order_id), outcomes
 
     def _waiting_for(self, client_order_id: str) -> dict[str, Decimal]:
         """Return what each strategy still waits for of the intent that an order of ours works for."""

@@ -111,13 +111,15 @@ class Shelf(msgspec.Struct, kw_only=True):
         """Change a strategy's book as was foreseen of a trade, and keep the trade for as long as it may be taken back."""
         strategy, symbol, trade, trail = foreseen.strategy, foreseen.symbol, foreseen.trade, foreseen.trail
         book, lots, cash, quantity = foreseen.book, foreseen.lots, foreseen.cash, trade.quantity
-        self.books[strategy] = book
         if trail is None:
+            self.books[strategy] = book
             self._keep(strategy, symbol, trade)
             book.change(symbol, lots, foreseen.realised, cash)
         else:
+            if not trail.trades:  # Then both may be new.
+                self.books[strategy] = book
+                self.trails.setdefault(strategy, {})[symbol] = trail
             trail.append(trade, lots)
-            self.trails.setdefault(strategy, {})[symbol] = trail
             book.change(symbol, lots, foreseen.realised, cash, quantity)
         self.history.traded(strategy, symbol, trade.at, quantity, cash)
 
