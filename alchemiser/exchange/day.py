@@ -72,7 +72,6 @@ class DayShift:
             (day.pre_market_opens_at, "pre_market_open"),
             (day.opens_at, "open"),
             (day.closes_at, "close"),
-            (day.closes_at + _GTC_SWEEP_AFTER_CLOSE, "gtc_sweep"),
             (day.after_hours_close_at, "after_hours_close"),
         )
         self._agenda.plan_later(moments, after)
@@ -123,6 +122,7 @@ class DayShift:
     def _close(self, at: datetime) -> None:
         if self._orders:
             self._end_session(at)
+            self._agenda.plan(at + _GTC_SWEEP_AFTER_CLOSE, "gtc_sweep")  # What comes in later lives for longer.
         self._state.phase, self._state.phase_since = AFTER_HOURS, at
         for book in self._state.books.values():
             if not book.is_closed:

@@ -372,14 +372,18 @@ def test_working_orders_are_those_the_session_lets_trade(scene: Scene) -> None:
 
 
 def test_the_next_thing_to_do_is_known_in_advance() -> None:
-    """The session's moments when no order is on its way."""
+    """The session's moments when no order is on its way. Old orders are looked for after the close where there is one left."""
     scene = Scene(utc(13))
     assert utc(14, 30) == scene.exchange.next_due()
     scene.go(utc(14, 30))
+    order = scene.submit(limit_price=90, time_in_force="gtc")
+    scene.settle()
     assert utc(21) == scene.exchange.next_due()
     scene.go(utc(21))
     assert utc(21, 15) == scene.exchange.next_due()
-    scene.go(utc(21, 15))
+    scene.exchange.cancel(order.id, utc(21, 15))
     assert utc(1) + timedelta(days=1) == scene.exchange.next_due()
     scene.go(utc(1) + timedelta(days=1))
     assert utc(9) + timedelta(days=1) == scene.exchange.next_due()
+    scene.go(utc(21) + timedelta(days=1))
+    assert utc(1) + timedelta(days=2) == scene.exchange.next_due()
