@@ -198,8 +198,5 @@ def regular_session(day: date, closes: time = REGULAR_CLOSE) -> Session:
     """Return the session of a day, from the regular open to the regular close or another one."""
     # The clocks change on Sundays at two in the morning, so the whole of a session has one offset.
     opens_at = datetime.combine(day, REGULAR_OPEN, NEW_YORK).astimezone(UTC)
-    length = timedelta(
-        hours=closes.hour - REGULAR_OPEN.hour,
-        minutes=closes.minute - REGULAR_OPEN.minute,
-    )
+    length = datetime.combine(day, closes) - datetime.combine(day, REGULAR_OPEN)
     return Session(date=day, opens_at=opens_at, closes_at=opens_at + length)
