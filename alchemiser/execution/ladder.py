@@ -78,16 +78,20 @@ def stands_seconds(rules: LadderRules, quote: Quote | str, now: datetime, sessio
 
 
 class Ladder(Struct, frozen=True):
-    """The ladder over ``rungs``; ``through_bps`` is how much further than its share of the spread each limit may pay."""
+    """The ladder over ``rungs``, on which an intent is worked for ``lasts`` at most.
+
+    ``through_bps`` is how much further than its share of the spread each limit may pay.
+    """
 
     rules: LadderRules
     rungs: tuple[Decimal, ...]
+    lasts: timedelta
     name: str = "ladder"
     through_bps: Decimal = ZERO
 
     def deadline(self, begun: datetime, started: datetime, cut_off: datetime, session: Session) -> datetime:
         """Return when the intent has to end."""
-        ends = started + duration(self.rules.order_deadline_seconds)
+        ends = started + self.lasts
         return ends if ends < cut_off else cut_off
 
     def open(self, situation: Situation, step: str | None = None) -> Send | Wait | GiveUp:
@@ -137,3 +141,8 @@ class Ladder(Struct, frozen=True):
         if situation.now < live.since + timedelta(seconds=self.rules.minimum_repeg_seconds):
             return False
         return is_behind(live.order, quote, self.rungs[min(live.rung, len(self.rungs) - 1)])
+
+
+def ladder_of(rules: LadderRules) -> Ladder:
+    """Return the ladder of these rules."""
+    return Ladder(rules, rules.rungs, duration(rules.order_deadline_seconds))

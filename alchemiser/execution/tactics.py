@@ -4,11 +4,12 @@ from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
+from msgspec.structs import replace
 
 from alchemiser.domain.intents import Intent
 from alchemiser.execution.auction import Auction
 from alchemiser.execution.decisions import Tactic
-from alchemiser.execution.ladder import Ladder, LadderRules
+from alchemiser.execution.ladder import LadderRules, ladder_of
 from alchemiser.execution.slices import U_SHAPED_VOLUME, Sliced
 from alchemiser.market.schedule import Schedule, parse_schedule
 
@@ -87,13 +88,13 @@ def name_for(intent: Intent, rules: TacticRules) -> str:
 
 def make(name: str, rules: TacticRules, ladder_rules: LadderRules) -> Tactic:
     """Return the tactic of that name."""
-    ladder = Ladder(ladder_rules, ladder_rules.rungs)
+    ladder = ladder_of(ladder_rules)
     match TacticName(name):
         case TacticName.LADDER:
             return ladder
         case TacticName.MARKETABLE_LIMIT:
             takes = (Decimal(1),) * rules.marketable_tries
-            return Ladder(ladder_rules, takes, name=TacticName.MARKETABLE_LIMIT.value, through_bps=rules.through_bps)
+            return replace(ladder, rungs=takes, name=TacticName.MARKETABLE_LIMIT.value, through_bps=rules.through_bps)
         case TacticName.TWAP:
             return Sliced(ladder, "twap", rules.window_seconds, rules.slices)
         case TacticName.VWAP:

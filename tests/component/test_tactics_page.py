@@ -11,7 +11,7 @@ from alchemiser.domain.events import OrderIntended
 from alchemiser.domain.market import Session
 from alchemiser.domain.orders import OrderState, OrderType, TimeInForce
 from alchemiser.execution.decisions import GiveUp, Send
-from alchemiser.execution.ladder import Ladder, LadderRules, stands_seconds
+from alchemiser.execution.ladder import LadderRules, ladder_of, stands_seconds
 from alchemiser.execution.slices import U_SHAPED_VOLUME, volume_share
 from alchemiser.execution.tactics import TacticName, TacticRules, make
 from alchemiser.execution.work import Ask, Cancel
@@ -51,7 +51,7 @@ def test_how_long_a_rung_stands(row: tuple[str, ...]) -> None:
 def test_the_last_resort(row: tuple[str, ...]) -> None:
     """What is sent when the rungs are used up."""
     rules = LadderRules(fallback=words(row[0])[0])
-    found = Ladder(rules, rules.rungs).open(situation(rung=len(rules.rungs)))
+    found = ladder_of(rules).open(situation(rung=len(rules.rungs)))
     expected = {"a market order": OrderType.MARKET, "the last limit again, if it is not standing": OrderType.LIMIT, "nothing": None}[row[1]]
     if expected is None:
         assert isinstance(found, GiveUp)

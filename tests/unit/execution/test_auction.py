@@ -9,7 +9,7 @@ from alchemiser.domain.market import Session
 from alchemiser.domain.orders import OrderType, Side, TimeInForce
 from alchemiser.execution.auction import AUCTION_GRACE, Auction
 from alchemiser.execution.decisions import Fall, Keep, Move, Send
-from alchemiser.execution.ladder import Ladder, LadderRules
+from alchemiser.execution.ladder import LadderRules, ladder_of
 from alchemiser.market.schedule import parse_schedule
 from tests.unit.execution.situations import CLOSES_AT, HALF_DAY, NOON, SESSION, situation, standing
 
@@ -18,7 +18,7 @@ def auction(limit_bps: str | None = None, cut_off: str = "close - 10m") -> Aucti
     """Return market-on-close, or limit-on-close with a limit."""
     rules = LadderRules()
     name, bound = ("moc", None) if limit_bps is None else ("loc", Decimal(limit_bps))
-    return Auction(Ladder(rules, rules.rungs), name, parse_schedule(cut_off), bound)
+    return Auction(ladder_of(rules), name, parse_schedule(cut_off), bound)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from alchemiser.domain.market import Quote
 from alchemiser.domain.orders import NewOrder, OrderType, Side, TimeInForce
 from alchemiser.execution.decisions import GiveUp, Keep, Move, Send, Wait
-from alchemiser.execution.ladder import Ladder, LadderRules, stands_seconds
+from alchemiser.execution.ladder import Ladder, LadderRules, ladder_of, stands_seconds
 from tests.unit.execution.situations import CLOSES_AT, OPENS_AT, SESSION, quote, situation, standing
 
 NOON = OPENS_AT + timedelta(hours=3)
@@ -16,8 +16,7 @@ NOON = OPENS_AT + timedelta(hours=3)
 
 def ladder(fallback: str = "market", **rules: object) -> Ladder:
     """Return the ladder of the default rungs."""
-    chosen = LadderRules(fallback=fallback, **rules)  # type: ignore[arg-type]
-    return Ladder(chosen, chosen.rungs)
+    return ladder_of(LadderRules(fallback=fallback, **rules))  # type: ignore[arg-type]
 
 
 def test_the_rungs_climb_to_the_far_side_and_then_comes_the_last_resort() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from alchemiser.domain.market import Session
 from alchemiser.domain.orders import OrderType
 from alchemiser.execution.decisions import GiveUp, Keep, Move, Send, Situation, Wait
-from alchemiser.execution.ladder import Ladder, LadderRules
+from alchemiser.execution.ladder import LadderRules, ladder_of
 from alchemiser.execution.slices import U_SHAPED_VOLUME, Sliced, schedule, volume_share
 from tests.unit.execution.situations import CLOSES_AT, HALF_DAY, NOON, OPENS_AT, SESSION, quote, situation, standing, wanted
 
@@ -21,7 +21,7 @@ WINDOW = timedelta(minutes=4)
 def sliced(*, count: int = 4, window: float = 240.0, profile: tuple[float, ...] | None = None, fallback: str = "market") -> Sliced:
     """Return a tactic of four slices over four minutes."""
     rules = LadderRules(fallback=fallback)
-    return Sliced(Ladder(rules, rules.rungs), "vwap" if profile else "twap", window, count, profile)
+    return Sliced(ladder_of(rules), "vwap" if profile else "twap", window, count, profile)
 
 
 @settings(deadline=None)
