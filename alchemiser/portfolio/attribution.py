@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import ROUND_DOWN, Decimal
 
 from alchemiser.domain.errors import InvariantBroken
-from alchemiser.domain.money import ZERO, truncate_shares
+from alchemiser.domain.money import SHARE_QUANTUM, ZERO, truncate_shares
 
 
 def split_fill(quantity: Decimal, waiting: Mapping[str, Decimal]) -> dict[str, Decimal]:
@@ -24,8 +24,10 @@ def split_fill(quantity: Decimal, waiting: Mapping[str, Decimal]) -> dict[str, D
         raise _too_much(quantity, left)
     if not quantity:
         return {}
-    part = truncate_shares(quantity)  # Written with nine decimals as any other part.
-    return {name: part if part == quantity else quantity}
+    if not quantity.same_quantum(SHARE_QUANTUM):  # Written with nine decimals as any other part.
+        part = truncate_shares(quantity)
+        quantity = part if part == quantity else quantity
+    return {name: quantity}
 
 
 def _shared(quantity: Decimal, waiting: Mapping[str, Decimal]) -> dict[str, Decimal]:
