@@ -244,6 +244,16 @@ async def test_positions(venue: AlpacaVenue, server: ScriptedVenue) -> None:
     assert [(p.symbol, p.available_quantity) for p in await venue.positions()] == [("SPY", Decimal(1)), ("TLT", Decimal(1))]
 
 
+async def test_account_and_positions(venue: AlpacaVenue, server: ScriptedVenue) -> None:
+    """Both are asked for, one request each."""
+    row = {"symbol": "SPY", "qty": "3", "qty_available": "1", "avg_entry_price": "400", "current_price": "410.5", "side": "long"}
+    server.answer({"account_number": "PA1", "status": "ACTIVE", "cash": "100.5", "equity": "200", "buying_power": "300", "multiplier": "2"})
+    server.answer([row])
+    account, (position,) = await venue.account_and_positions()
+    assert (account.cash, position.symbol, position.quantity) == (Decimal("100.5"), "SPY", Decimal(3))
+    assert ["/v2/account", "/v2/positions"] == [asked.path for asked in server.asked]
+
+
 def activity(number: int, at: datetime) -> dict[str, Any]:
     return {
         "activity_type": "FILL",

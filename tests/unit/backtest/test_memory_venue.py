@@ -46,3 +46,14 @@ async def test_fills_are_those_that_were_answered() -> None:
     assert len({fill.activity_id for fill in fills}) == 2
     assert await venue.fills_since(scene.now) == ()
     assert fills == await venue.fills_since(scene.now - timedelta(seconds=1))
+
+
+async def test_account_and_positions_are_of_one_moment() -> None:
+    """The equity is the cash and the positions at the very prices that are told of them, and no order holds any share."""
+    venue = venue_of(Scene(engine="instant"))
+    await bought(venue, "2", "order-1")
+    account, (position,) = await venue.account_and_positions()
+    assert (position.symbol, position.quantity, position.available_quantity) == (SYMBOL, Decimal(2), Decimal(2))
+    assert position.current_price is not None
+    assert account.equity == account.cash + position.quantity * position.current_price
+    assert account == await venue.account()

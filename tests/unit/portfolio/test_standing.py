@@ -58,6 +58,12 @@ def test_a_plan_makes_the_proposals_in_it_stand() -> None:
     assert (standing["traded"].session, standing["traded"].weights) == (date(2025, 3, 3), {"C": 1.0})
 
 
+def test_weights_are_told_of_those_that_have_traded() -> None:
+    """A strategy that keeps what it holds and has never traded follows nothing."""
+    standing = after(proposed("a", {"A": 1.0}), proposed("b", {"B": 1.0}), planned())
+    assert {"b": {"B": 1.0}} == standing.weights_of(["b", "new"])
+
+
 def test_what_was_not_carried_out_does_not_stand() -> None:
     """A parked rebalance takes its own targets back, a sale of everything takes all of them: they are due again."""
     first, second = (proposed("a", {"A": 1.0}), planned()), (proposed("b", {"B": 1.0}, "20250304.1"), planned("20250304.1"))
