@@ -225,13 +225,17 @@ class ExecutionHandler:
             self._alarm.bring_forward(run.due_of(symbol, now))
 
     async def _step(self) -> None:
-        """Carry out what is to be done now, and arrange to look again in time."""
+        """Carry out what is to be done now, until nothing new is told meanwhile, and arrange to look again in time."""
         run = self._run
         if run is None or self._is_stopping:
             return
         before = self._requests.begun
         try:
-            await self._look_until_all_is_known(run)
+            self._has_news = self._is_looking = True
+            while self._has_news and self._run is run and run.under_way:
+                self._has_news = False
+                await self._carry_out(run.steps(self._parts.clock.now(), self._parts.gate.reasons), run)
+            self._is_looking = False  # What is told from here on is looked at when the handler is woken for it.
             if self._requests.begun != before:
                 await breathe()  # What was just begun leaves before anything else is done.
             if self._parts.writes_ahead:
@@ -239,16 +243,8 @@ class ExecutionHandler:
             if not run.under_way and self._run is run:
                 await self._end(run, None)
         finally:  # Also after a failure: what was told during a look has been taken in and not been looked at, and nobody tells it again.
-            self._alarm.set(None if self._run is None else self._run.next_due(self._parts.clock.now()))
-
-    async def _look_until_all_is_known(self, run: RebalanceRun) -> None:
-        self._has_news = self._is_looking = True
-        try:
-            while self._has_news and self._run is run and run.under_way:
-                self._has_news = False
-                await self._carry_out(run.steps(self._parts.clock.now(), self._parts.gate.reasons), run)
-        finally:
             self._is_looking = False
+            self._alarm.set(None if self._run is None else self._run.next_due(self._parts.clock.now()))
 
     async def _look_ahead(self, run: RebalanceRun) -> None:
         """Write down what comes next, so that it need not wait for the disk then."""
