@@ -148,6 +148,10 @@ class ScriptedVenue:
             raise self.failing.popleft()
         return tuple(self.listed)
 
+    async def account(self) -> Account:
+        """Return the account."""
+        return ACCOUNT
+
     async def account_and_positions(self) -> tuple[Account, tuple[BrokerPosition, ...]]:
         """Return the account, which holds nothing."""
         return ACCOUNT, ()
