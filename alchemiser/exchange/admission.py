@@ -79,7 +79,7 @@ class Admission:
         if request.position_intent is not None and request.position_intent != order.position_intent:
             raise unprocessable(f"position intent mismatch, inferred: {order.position_intent}, specified: {request.position_intent}")
         if request.exits is not None:
-            check_group(request, request.exits, order.position_intent, self._state.books[order.symbol].mark)
+            check_group(request, request.exits, order.position_intent, self._state.books[order.symbol].mark())
         worth, least = self._size_up(order), self._settings.smallest_order
         if worth is not None and worth < least and not is_liquidation:
             raise forbidden(f"cost basis must be >= minimal amount of order {least}")
@@ -108,7 +108,7 @@ class Admission:
             raise unprocessable("fractional orders must be DAY orders")
         group = self._blotter.group(old)
         if old.order_class:
-            check_exits([new if order is old else order for order in group], self._state.books[old.symbol].mark)
+            check_exits([new if order is old else order for order in group], self._state.books[old.symbol].mark())
         self._check_standing(new, self._standing.asset(new.symbol), self._size_up(new), excluding=group)
         return new
 
@@ -209,8 +209,8 @@ class Admission:
     def _size_up(self, order: VenueOrder) -> Decimal | None:
         """Set what the order will hold, and return the dollars it is expected to be worth, ``None`` where nobody knows its price."""
         book = self._state.books[order.symbol]
-        if order.type == "trailing_stop" and book.mark is not None:
-            trail(order, book.mark)
+        if order.type == "trailing_stop" and (mark := book.mark()) is not None:
+            trail(order, mark)
         price = reference_price(order, book, self._state.phase)
         if price is None:
             order.hold_price = ZERO

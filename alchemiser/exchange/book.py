@@ -55,7 +55,7 @@ class Book(msgspec.Struct):
 
     ``close`` ended the latest session, ``previous_close`` the one before today. ``band`` is there while limit-up and limit-down apply,
     ``halted_until`` while a halt has an end that is known,
-    ``price_decimals`` is how exactly floats are taken. ``worth`` is what :attr:`mark` says, once it was asked for: every valuation asks.
+    ``price_decimals`` is how exactly floats are taken. ``worth`` is what :meth:`mark` says, once it was asked for: every valuation asks.
     ``is_closed`` says that nothing was heard since the session was closed: of most symbols nothing is from one close to the next.
     """
 
@@ -87,7 +87,7 @@ class Book(msgspec.Struct):
 
     def close_session(self) -> None:
         """Remember the price of the close; without any price the one before stands."""
-        mark = self.mark if self.worth is None else self.worth
+        mark = self.mark()
         self.close = self.close if mark is None else mark
         self.is_closed = True
 
@@ -134,21 +134,16 @@ class Book(msgspec.Struct):
         """The last trade of the tape, exactly."""
         return None if self.last_price is None else from_float(self.last_price, decimals=self.price_decimals)
 
-    @property
     def mid(self) -> Decimal | None:
-        """The middle of the NBBO, ``None`` without both sides."""
-        return self._middle()
-
-    @property
-    def mark(self) -> Decimal | None:
-        """The price that positions are valued at: the last trade, else the middle of the NBBO."""
-        if self.worth is None:
-            self.worth = self._middle() if self.last_price is None else self.last
-        return self.worth
-
-    def _middle(self) -> Decimal | None:
+        """Return the middle of the NBBO, ``None`` without both sides."""
         bid, ask = self.far("sell"), self.far("buy")
         return None if bid is None or ask is None else (bid.price + ask.price) / 2
+
+    def mark(self) -> Decimal | None:
+        """Return the price that positions are valued at: the last trade, else the middle of the NBBO."""
+        if self.worth is None:
+            self.worth = self.mid() if self.last_price is None else self.last
+        return self.worth
 
     def _level(self, price: float, size: float) -> Level | None:
         return Level(from_float(price, self.price_decimals), _shares(size)) if price > 0.0 and size > 0.0 else None

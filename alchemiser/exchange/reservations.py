@@ -68,7 +68,7 @@ def reference_price(order: VenueOrder, book: Book, phase: Phase) -> Decimal | No
     if phase is REGULAR:
         far = book.far(order.side)
         return book.last if far is None else far.price
-    first, second = (book.last, book.mid) if phase is CLOSED else (book.mid, book.last)
+    first, second = (book.last, book.mid()) if phase is CLOSED else (book.mid(), book.last)
     return second if first is None else first
 
 

@@ -100,7 +100,7 @@ class Standing:
     def price_of(self, symbol: str) -> Decimal:
         """Return the price a position is valued at; its entry price until the market has said anything."""
         book = self._state.books.get(symbol)
-        if book is not None and (mark := book.mark) is not None:
+        if book is not None and (mark := book.mark()) is not None:
             return mark
         position = self._state.account.positions.get(symbol)
         return ZERO if position is None else position.average_entry_price

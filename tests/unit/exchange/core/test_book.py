@@ -47,13 +47,13 @@ def test_a_close_is_the_mark_of_its_moment(happenings: list[tuple[object, ...]])
             case "close", _:
                 if not book.is_closed:
                     book.close_session()
-                assert book.close == (book.close if book.mark is None else book.mark)
+                assert book.close == (book.close if book.mark() is None else book.mark())
             case _:
                 previous = book.close if book.close is not None else previous
                 book.begin_day()
         assert book.previous_close == previous
-        assert book.mark == replace(book, worth=None).mark
-    assert book.is_closed <= (book.mark is None or book.close == book.mark)
+        assert book.mark() == replace(book, worth=None).mark()
+    assert book.is_closed <= (book.mark() is None or book.close == book.mark())
 
 
 def test_a_book_that_was_saved_with_floats_is_read() -> None:
