@@ -87,7 +87,7 @@ class Book(msgspec.Struct):
 
     def close_session(self) -> None:
         """Remember the price of the close; without any price the one before stands."""
-        mark = self.mark()
+        mark = self.mark() if self.worth is None else self.worth
         self.close = self.close if mark is None else mark
         self.is_closed = True
 
