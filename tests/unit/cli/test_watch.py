@@ -228,7 +228,11 @@ def test_on_a_real_terminal_an_interrupt_ends_it_well(tmp_path: Path) -> None:
     """It takes the whole screen, says that nobody is there, gives the screen back at Ctrl-C, and ends with 0."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "alchemiser", "status", "--watch", "--state", str(tmp_path)]
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}) as process:
+    # A suite in the background of a shell is deaf to this signal, and so would its children be.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"})
+    signal.signal(signal.SIGINT, before)
+    try:
         os.close(theirs)
         seen = b""
         while b"not connected since" not in seen:
@@ -237,7 +241,11 @@ def test_on_a_real_terminal_an_interrupt_ends_it_well(tmp_path: Path) -> None:
         with contextlib.suppress(OSError):  # The end of a terminal is an error.
             while more := os.read(ours, 4096):
                 seen += more
-    os.close(ours)
+        process.wait()
+    finally:  # One that does not hear would wait for ever for somebody who reads.
+        process.kill()
+        process.wait()
+        os.close(ours)
 
     assert process.returncode == 0
     assert b"\x1b[?1049h" in seen
