@@ -16,12 +16,12 @@ from alchemiser.market.arrays import Days, Floats
 
 
 class SymbolData(msgspec.Struct, frozen=True):
-    """The bars of one symbol."""
+    """The bars of one symbol; one that was listed only after the last session has none, and neither a first nor a last day."""
 
     symbol: str
     bars: int
-    first: date
-    last: date
+    first: date | None
+    last: date | None
     sha256: str
 
 
@@ -52,4 +52,5 @@ def _symbol(symbol: str, days: Days, closes: Floats, opens: Mapping[int, float],
     for columns in (part for day in recorded if day is not None for part in day if part is not None):
         for values in columns:
             digest.update(np.ascontiguousarray(values, dtype="<f8" if values.dtype.kind == "f" else "<i8").tobytes())
-    return SymbolData(symbol, len(days), date.fromordinal(int(days[0])), date.fromordinal(int(days[-1])), digest.hexdigest())
+    first, last = (date.fromordinal(int(days[at])) for at in (0, -1)) if len(days) else (None, None)
+    return SymbolData(symbol, len(days), first, last, digest.hexdigest())

@@ -119,7 +119,7 @@ def _drawn(returns: Floats, samples: int, seed: int, block_sessions: int, risk_f
     drawn: dict[str, list[float]] = {"cagr": [], "volatility": [], "sharpe": [], "max_drawdown": []}
     for begin in range(0, samples, _AT_ONCE):
         rows = resampled(returns, min(_AT_ONCE, samples - begin), block_sessions, random)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # A curve that ends in debts has no yearly return.
             growth = np.cumprod(1.0 + rows, axis=1)
             drawn["cagr"] += (growth[:, -1] ** (SESSIONS_PER_YEAR / len(returns)) - 1.0).tolist()
         peaks = np.maximum(np.maximum.accumulate(growth, axis=1), 1.0)

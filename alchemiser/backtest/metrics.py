@@ -110,15 +110,21 @@ def returns_of(equity: Sequence[float] | Floats) -> Floats:
 
 
 def quotients(after: Floats, before: Floats) -> Floats:
-    """Return what each value became of the one before: 1 where there was nothing left to become anything."""
-    if before.all():
+    """Return what each value became of the one before: 1 where there was nothing left, or debts alone, to become anything."""
+    had = before > 0.0
+    if had.all():
         grown: Floats = after / before
         return grown
-    return np.divide(after, before, out=np.ones(len(after)), where=before != 0.0)
+    return np.divide(after, before, out=np.ones(len(after)), where=had)
 
 
 def yearly(growth: float, returns: int) -> float | None:
-    """Return what a growth over so many returns is in a year: 0 for none, ``None`` where the number is too large to be one."""
+    """Return what a growth over so many returns is in a year: 0 for none.
+
+    ``None`` where the number is too large to be one, and where debts are left: no yearly loss is more than everything.
+    """
+    if growth < 0.0:
+        return None
     try:
         return float(growth ** (SESSIONS_PER_YEAR / returns)) - 1.0 if returns else 0.0
     except OverflowError:

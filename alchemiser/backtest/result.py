@@ -168,8 +168,8 @@ def run_range(panel: PricePanel, deciders: Mapping[str, Decider], start: date | 
         return found, last
     first = panel.place_from(start)
     if first > last:
-        have = f"the bars reach from {panel.session(0)} to {panel.session(panel.last)}"
-        raise DataError(f"there is no session from {start} to {end or 'the last'}; {have}")
+        # Of bars after the end of the range nothing is known here.
+        raise DataError(f"there is no session from {start} to {end or 'the last'}; the last before is that of {panel.session(last)}")
     if _first_target(deciders, first, last) is None:
         raise NeverComputable(f"there is no target from {panel.session(first)} to {panel.session(last)}", _reasons(deciders, last))
     return first, last

@@ -164,7 +164,8 @@ def _tables(result: BacktestResult, analysis: Analysis, book: Book) -> Iterable[
     if result.failures:
         stretches = [(each.strategy, str(each.first), str(each.last), str(each.sessions), each.reason) for each in result.failures]
         yield _table("Without a target", ("strategy", "first", "last", "sessions", "reason of the first"), stretches, is_folded=True)
-    data = [(entry.symbol, str(entry.bars), str(entry.first), str(entry.last), entry.sha256[:16]) for entry in analysis.data.symbols]
+    series = analysis.data.symbols
+    data = [(entry.symbol, str(entry.bars), str(entry.first or "-"), str(entry.last or "-"), entry.sha256[:16]) for entry in series]
     if analysis.provenance is not None:
         yield from _origin(analysis.provenance)
     yield _table("Bars", ("symbol", "bars", "first", "last", "SHA-256"), data, is_folded=True)

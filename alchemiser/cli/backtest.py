@@ -22,7 +22,7 @@ from alchemiser.backtest.result import BacktestResult, Charges, FillAt, Opens, T
 from alchemiser.backtest.vector import run_vector
 from alchemiser.cli.backtest_text import show
 from alchemiser.cli.day_options import read_day
-from alchemiser.cli.minute_files import MinuteBars, read_along
+from alchemiser.cli.minute_files import DECIDED_AT, MinuteBars, read_along
 from alchemiser.cli.options import MOST_CASH, ConfigOption, JsonOption, StrategyOption
 from alchemiser.cli.price_files import files_named, levels_of, read_benchmark, read_history, read_opens, wanted_strategies
 from alchemiser.cli.session_bar import session_bar
@@ -60,13 +60,17 @@ def backtest_command(
     whole_shares: Annotated[bool, typer.Option("--whole-shares", help="Buy no fractions of (adjusted) shares.")] = False,
     flow: Annotated[list[str] | None, typer.Option(metavar="AMOUNT@WHEN", help="500@monthly, -2000@2024-07-01; repeatable.")] = None,
     minutes: Annotated[Path | None, typer.Option(metavar="PATH", help="Minute bars: a file or a folder; event engine.")] = None,
-    decide: Annotated[str, typer.Option(metavar="WHEN", help="When a session with minute bars is decided.")] = "close - 10m",
+    decide: Annotated[
+        str | None, typer.Option(metavar="WHEN", help=f"When a session with minute bars is decided. Default: {DECIDED_AT}.")
+    ] = None,
     fill: Annotated[FillAt, typer.Option(help="The price at which a decision is filled.")] = "close",
     risk_free: Annotated[float, typer.Option(min=0.0, max=1.0, help="Yearly risk-free rate for the ratios, as a fraction.")] = 0.0,
     benchmark: Annotated[str | None, typer.Option(metavar="SYMBOL", help="Compare with buying and holding this symbol.")] = None,
     bootstrap: Annotated[int, typer.Option(min=0, max=100_000, help="Resampled curves for the intervals; 0 leaves them out.")] = 1_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
-    trials: Annotated[int, typer.Option(min=1, help="Variants tried before this one, for the deflated Sharpe ratio.")] = 1,
+    trials: Annotated[
+        int, typer.Option(min=1, max=1_000_000_000, help="Variants tried before this one, for the deflated Sharpe ratio.")
+    ] = 1,
     window: Annotated[int, typer.Option(min=2, help="Sessions of the rolling figures.")] = ROLLING_SESSIONS,
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Also write a page of charts and tables.")] = None,
     config: ConfigOption = None,

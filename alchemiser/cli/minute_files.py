@@ -24,6 +24,9 @@ from alchemiser.market.history import DailyHistory
 from alchemiser.market.schedule import parse_schedule
 from alchemiser.strategies.panel import PricePanel
 
+DECIDED_AT = "close - 10m"
+"""When a session with minutes is decided unless somebody says otherwise, as the daemon decides."""
+
 FURTHEST_FROM_DAILY = 1.5
 """So many times the daily close the last recorded price of a whole day is at most: more is a price in other units."""
 
@@ -54,7 +57,7 @@ def minute_files(folder: Path, more: Path | None) -> list[Path]:
 
 
 def read_along(
-    folder: Path, more: Path | None, symbols: Iterable[str], *, as_of: date, decision: str, fill: FillAt, engine: str
+    folder: Path, more: Path | None, symbols: Iterable[str], *, as_of: date, decision: str | None, fill: FillAt, engine: str
 ) -> MinuteBars | None:
     """Read minutes and daily bars where the event engine is given minutes, ``None`` where there are none; the vector engine needs none.
 
@@ -63,6 +66,8 @@ def read_along(
     if engine == "vector" and more is not None:
         raise UsageError("--minutes are lived through one by one; they need --engine event")
     files = minute_files(folder, more)
+    if decision is not None and (engine == "vector" or not files):
+        raise UsageError("--decide is a moment inside a session; it needs --engine event and --minutes")
     if not files:
         return None
     if engine == "vector":
@@ -71,7 +76,7 @@ def read_along(
         return None
     if fill == "next-open":
         raise UsageError("with minute bars a decision is filled in its own session: --fill close (at its moment) or path")
-    return read_minutes(folder, files, symbols, as_of=as_of, decision=decision)
+    return read_minutes(folder, files, symbols, as_of=as_of, decision=decision or DECIDED_AT)
 
 
 def has_daily_bars(folder: Path, minutes: Sequence[Path]) -> bool:

@@ -329,7 +329,7 @@ def test_the_books_of_both_engines_tell_the_same_trades() -> None:
 def test_a_range_without_sessions_is_refused(engine: Callable[..., BacktestResult]) -> None:
     """Both say what bars there are."""
     panel, _ = walks(41, count=10)
-    with pytest.raises(DataError, match="the bars reach from 2025-03-03 to 2025-03-14"):
+    with pytest.raises(DataError, match="the last before is that of 2025-03-14"):
         engine([strategy(SWITCH)], panel, Terms(), timer=lambda: 0.0, start=date(2026, 1, 1))
 
 

@@ -173,7 +173,7 @@ def test_the_range_of_a_run() -> None:
 def test_ranges_without_a_session_are_refused() -> None:
     """A range beside the bars, and strategies that never have a target, are refused with what there is."""
     prices = panel(A=[10, 10], B=[10, 10])
-    with pytest.raises(DataError, match="the bars reach from 2025-03-03 to 2025-03-04"):
+    with pytest.raises(DataError, match="the last before is that of 2025-03-04"):
         run(prices, strategy('(asset "A")'), start=date(2026, 1, 1))
     with pytest.raises(DataError, match=r"no session with a target; on the last session s: .*there are no bars of S"):
         run(prices, strategy(SWITCH), start=None)

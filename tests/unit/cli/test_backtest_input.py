@@ -70,7 +70,7 @@ def test_bad_bars_are_named_with_file_and_line(fault: str, engine: str, tmp_path
     ("options", "message"),
     [
         (("--start", "2024-03-01", "--end", "2024-02-01"), "--start 2024-03-01 is after --end 2024-02-01"),
-        (("--start", "2030-01-01"), "the bars reach from 2024-01-02 to 2024-03-25"),
+        (("--start", "2030-01-01"), "the last before is that of 2024-03-25"),
         (("--end", "2020-01-01"), "there are no bars until then"),
         (("--start", "2019-01-01", "--end", "2020-01-01"), "there are no bars until then"),
     ],

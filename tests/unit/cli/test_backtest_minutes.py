@@ -183,6 +183,7 @@ def test_what_is_delisted_is_valued_at_its_last_close(bars: Path, command: Comma
             2,
             "they need --engine event",
         ),
+        (lambda here: None, (*RUN, "--decide", "close - 9m"), 2, "--decide is a moment inside a session"),
         (lambda here: None, (*ALONG, "--decide", "noon"), 2, '--decide "noon" is not a time of a session'),
         (lambda here: None, (*ALONG, "--decide", "close - 30s"), 2, "leaves no minute of the session"),
         (lambda here: None, (*RUN, "--minutes", "nowhere"), 3, "--minutes nowhere: there is no such file"),

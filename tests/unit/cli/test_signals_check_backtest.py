@@ -150,7 +150,7 @@ def test_signals_in_words(bars: Path, command: Command) -> None:
         (("backtest", "--strategy", "switch.clj", "--bars", "bars", "--report", "nowhere/r.html"), 2, "cannot be written"),
         (("backtest", "--strategy", "switch.clj", "--bars", "bars", "--start", "2025-03-06", "--end", "2025-03-05"), 3, "is after"),
         (("backtest", "--strategy", "broken.clj", "--bars", "bars"), 3, "unknown operator 'filtre'"),
-        (("backtest", "--strategy", "switch.clj", "--bars", "bars", "--start", "2026-01-01"), 3, "the bars reach from"),
+        (("backtest", "--strategy", "switch.clj", "--bars", "bars", "--start", "2026-01-01"), 3, "the last before is that of"),
     ],
 )
 def test_wrong_calls(bars: Path, command: Command, arguments: tuple[str, ...], code: int, words: str) -> None:
@@ -327,6 +327,44 @@ def test_backtest_of_a_strategy_that_loses_everything(bars: Path, command: Comma
     assert -1.0 <= answer["metrics"]["total_return"] < -0.97
     assert (code, "final equity" in text) == (0, True)
     assert (bars.parent / "ruin.html").exists()
+
+
+def test_backtest_of_a_strategy_that_ends_in_debts(bars: Path, command: Command) -> None:
+    """The fees of a dollar's trades are more than the dollar: no yearly return leads there, and debts earn nothing by growing."""
+    write_bars(bars, "SPY", [100.0 + place % 2 for place in range(260)])
+    write_bars(bars, "BIL", [1.0] * 260)
+    (bars.parent / "flip.clj").write_text(
+        '(defsymphony "F" {:rebalance-frequency :daily} (if (> (current-price "SPY") 100) [(asset "SPY")] [(asset "BIL")]))'
+    )
+    costly = ("--cash", "1", "--spread-bps", "1000", "--engine", "event", "--cents", "--fees", "--benchmark", "SPY")
+    options = ("backtest", "--strategy", "flip.clj", "--bars", "bars", *costly)
+    answer = command(*options, "--json")[1]
+    code, text, log = command(*options, "--report", "debts.html")
+
+    assert answer["equity"][-1] < 0.0
+    assert (answer["metrics"]["cagr"], answer["metrics"]["calmar"], answer["intervals"]["cagr"]) == (None, None, None)
+    assert answer["metrics"]["total_return"] < -1.0 < 1.0 < answer["metrics"]["max_drawdown"]
+    assert answer["metrics"]["best_session"] <= 0.0
+    assert (code, "yearly return         none" in text, log) == (0, True, "")
+    assert (bars.parent / "debts.html").exists()
+
+
+@pytest.mark.parametrize("engine", ["vector", "event"])
+def test_a_symbol_that_is_listed_after_the_end_has_no_bars(bars: Path, command: Command, engine: str) -> None:
+    """A run that ends before its first bar is a run without it: its data are named with none."""
+    days = [str(day) for day in sessions(40)]
+    write_bars(bars, "SPY", [100.0 + place % 7 for place in range(40)])
+    late = [f"{day},1,1,1,1,1000" for day in days[30:]]
+    (bars / "NEW.csv").write_text("\n".join(["date,open,high,low,close,volume", *late, ""]))
+    (bars.parent / "late.clj").write_text(
+        '(defsymphony "L" {:rebalance-frequency :daily} (if (> (current-price "SPY") 99) [(asset "SPY")] [(asset "NEW")]))'
+    )
+    options = ("backtest", "--strategy", "late.clj", "--bars", "bars", "--end", days[20], "--engine", engine)
+    code, answer, _ = command(*options, "--json", "--report", "late.html")
+
+    named = {entry["symbol"]: (entry["bars"], entry["first"], entry["last"]) for entry in answer["data"]["symbols"]}
+    assert (code, named) == (0, {"NEW": (0, None, None), "SPY": (21, days[0], days[20])})
+    assert (bars.parent / "late.html").exists()
 
 
 def test_the_last_decision_of_a_run_has_no_next_open(bars: Path, command: Command) -> None:
