@@ -1,6 +1,6 @@
 """Seeded runs of the whole daemon and the whole exchange: the rules hold under faults, kills and restarts, and the referee can say no.
 
-The campaign of hundreds of seeds is a stage of its own: ``python -m tests.simulation --seeds 240 --jobs 2``.
+The campaign of hundreds of seeds is a stage of its own: ``python -m tests.simulation --seeds 160 --jobs 2``.
 """
 
 from collections import Counter

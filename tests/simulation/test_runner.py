@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,11 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.simulation import __main__ as simulation
 from tests.simulation.campaign import scenario_of
 from tests.simulation.faults import Scenario
+from tests.simulation.items import ITEMS
 from tests.simulation.kept import Case, keep, kept_cases
 from tests.simulation.plants.books import double_apply
-from tests.simulation.runner import TurnsOnTheSpot, outcome_of, outcomes, time_limit
+from tests.simulation.runner import Outcome, TurnsOnTheSpot, outcome_of, outcomes, time_limit
 from tests.simulation.shrink import simpler, smallest
 
 ROOT = Path(__file__).parents[2]
@@ -205,6 +208,20 @@ def test_the_command_sums_up(tmp_path: Path) -> None:
     assert summary["runs"] == 4
     assert summary["days"] >= 4
     assert sum(summary["struck"].values()) > 0
+
+
+@pytest.mark.parametrize(("words", "unplayed", "code"), [(["--whole-menu"], 0, 0), (["--whole-menu"], 1, 1), ([], 1, 0)])
+def test_a_line_of_the_menu_that_was_never_seen_fails_where_all_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], unplayed: int, code: int
+) -> None:
+    """However few the seeds: a campaign that asks for the whole menu has played all of it, or fails and names what is missing."""
+    seen, missing = tuple(ITEMS)[unplayed:], tuple(ITEMS)[:unplayed]
+    monkeypatch.setattr(sys, "argv", ["tests.simulation", "--logs", *words])
+    monkeypatch.setattr(simulation, "_stop_on_signals", threading.Event)
+    monkeypatch.setattr(simulation, "outcomes", lambda *_, **__: (one for one in [Outcome("seed-1", scenario_of(1), happened=seen)]))
+
+    assert simulation.main() == code
+    assert f"never seen: {', '.join(missing) or 'none'}\n" in capsys.readouterr().out
 
 
 @pytest.mark.slow
