@@ -206,6 +206,6 @@ def _targets(acted: Places, symbols: Sequence[str], weights: Floats, dates: Sequ
     rows, places = np.nonzero(distinct)
     ends = np.cumsum(np.bincount(rows, minlength=len(distinct))).tolist()
     items = list(zip([symbols[order[place]] for place in places.tolist()], distinct[rows, places].tolist(), strict=True))
-    found = [dict(items[begin:end]) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+    found = [dict(items[begin:end]) for begin, end in zip([0, *ends], ends, strict=False)]
     which = (np.cumsum(is_new) - 1).tolist()
     return [DatedTarget(dates[row], found[place]) for row, place in zip(acted.tolist(), which, strict=True)]

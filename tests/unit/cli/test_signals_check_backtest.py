@@ -376,3 +376,15 @@ def test_the_last_decision_of_a_run_has_no_next_open(bars: Path, command: Comman
     for engine in ("vector", "event"):
         options = ("--strategy", "spy.clj", "--bars", "bars", "--fill", "next-open", "--engine", engine, "--json")
         assert [target["date"] for target in command("backtest", *options)[1]["targets"]] == [str(day) for day in days[:3]], engine
+
+
+@pytest.mark.parametrize("engine", ["vector", "event"])
+def test_a_single_session_acts_upon_nothing_at_the_next_open(bars: Path, command: Command, engine: str) -> None:
+    """The run is over before its only decision could be filled: it has no target, and keeps its cash."""
+    (bars.parent / "spy.clj").write_text('(defsymphony "S" {:rebalance-frequency :daily} (asset "SPY"))')
+    rows = [f"{day},100,100,100,100,1000" for day in sessions(4)]
+    (bars / "SPY.csv").write_text("\n".join(["date,open,high,low,close,volume", *rows, ""]))
+    options = ("--strategy", "spy.clj", "--bars", "bars", "--fill", "next-open", "--start", str(sessions(4)[3]), "--engine", engine)
+    code, answer, _ = command("backtest", *options, "--json")
+
+    assert (code, answer["targets"], answer["equity"]) == (0, [], [100_000.0])
