@@ -647,7 +647,7 @@ class _Run:
             lives=tuple(self.spans),
             opening_cash="100000",
             samples=self.witness.samples,
-            audit=audit_of(self.lives[-1].state / JOURNAL_FILE),
+            audit=audit_of(self.lives[-1].state / JOURNAL_FILE, {sample.end for sample in self.witness.samples}),
             clock_error_seconds=max((abs(deed.seconds) for deed in self.scenario.deeds if deed.kind == "step clock"), default=0.0),
             asleep=tuple(self.conditions.asleep),
             stuck=tuple(self.conditions.stuck),

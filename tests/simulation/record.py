@@ -99,7 +99,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Audit:
-    """What is left of the whole journal: the state after each event by its checksum, two hashes of two replays, the problems found."""
+    """What is left of the whole journal: two hashes of two replays, the problems found, and states by the checksum of the event before.
+
+    Of the states those are there that a sample can be compared with.
+    """
 
     states: dict[str, State]
     hashes: tuple[str, str]
