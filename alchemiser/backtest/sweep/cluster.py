@@ -11,11 +11,12 @@ from typing import Any, Final
 
 import distributed
 import msgspec
+from distributed.comm import get_address_host_port
 
 from alchemiser.backtest.sweep.bench import Bench, Scored
 from alchemiser.backtest.sweep.job import Job
 from alchemiser.backtest.sweep.space import Values
-from alchemiser.domain.errors import DataError
+from alchemiser.domain.errors import DataError, UsageError
 
 CONNECT_SECONDS: Final = 10
 
@@ -47,7 +48,14 @@ class Cluster:
 
 @contextmanager
 def cluster(job: Job, block: bytes, address: str) -> Iterator[Cluster]:
-    """Connect to a scheduler and send it the job. Raises ``DataError`` when it cannot be reached or has no workers."""
+    """Connect to a scheduler and send it the job.
+
+    Raises ``UsageError`` for what is no address, and ``DataError`` when the scheduler cannot be reached or has no workers.
+    """
+    try:
+        get_address_host_port(address)  # A client that is given something else is made by half, and waits at its end.
+    except ValueError as error:
+        raise UsageError(f"--cluster {address}: expected an address such as tcp://host:8786 ({error})") from error
     try:
         client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:

@@ -107,6 +107,14 @@ def test_without_the_extra_a_cluster_is_refused(alchemiser: Command, monkeypatch
     assert (ended.code, "pip install 'alchemiser[dask]'" in ended.err) == (2, True)
 
 
+def test_what_is_no_address_is_no_cluster(alchemiser: Command) -> None:
+    """Told at once, as wrong usage: nobody is connected to."""
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    for address in ("nonsense", "http://host:8786", "tcp://host", "tcp://host:dask"):
+        ended = alchemiser(*SWEEP, *VARY, "--cluster", address)
+        assert (ended.code, ended.err.startswith(f"alchemiser: --cluster {address}: expected an address such as tcp://")) == (2, True)
+
+
 def test_knobs(alchemiser: Command) -> None:
     """Of one strategy without its name, of several with it and with their shares; of a class its attributes."""
     keys = [row["key"] for row in json.loads(alchemiser("sweep", "knobs", "--strategy", "own.clj", "--json").out)["knobs"]]
